@@ -1,0 +1,1 @@
+"""State, insight, alerts, recordings, command line and screens."""

@@ -1,0 +1,51 @@
+"""One daemon thread for calls that may block for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+class Worker:
+    """Runs functions one after another off the event loop.
+
+    The thread is a daemon, so that a driver call that never returns cannot keep the program from ending;
+    ``concurrent.futures`` joins its threads at exit and would.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    async def run(self, function: Callable[[], _T]) -> _T:
+        """Run ``function`` in the thread and return its result or raise its exception."""
+        future: Future[_T] = Future()
+        self._start()
+        self._jobs.put((future, function))
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Let the thread end after the call it is in; does not wait for it."""
+        self._jobs.put(None)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
+            self._thread.start()
+
+    def _loop(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, function = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+                future.set_exception(error)

@@ -1,0 +1,1 @@
+"""How quantities and names from outside are written."""

@@ -1,0 +1,77 @@
+"""Quantities as a person reads them. Everything takes base units; ``None`` is written as a dash."""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024**2
+GIB = 1024**3
+
+UNKNOWN = "-"
+
+
+def gib(size_bytes: float | None) -> str:
+    """Write bytes as GiB with one decimal and no unit: ``11.3``."""
+    return UNKNOWN if size_bytes is None else f"{size_bytes / GIB:.1f}"
+
+
+def size(size_bytes: float | None) -> str:
+    """Write bytes with the largest fitting unit: ``11.3 GiB``, ``640 MiB``, ``12 KiB``."""
+    if size_bytes is None:
+        return UNKNOWN
+    if abs(size_bytes) >= 0.95 * GIB:
+        return f"{size_bytes / GIB:.1f} GiB"
+    if abs(size_bytes) >= MIB:
+        return f"{size_bytes / MIB:.0f} MiB"
+    return f"{size_bytes / KIB:.0f} KiB"
+
+
+def byte_rate(bytes_per_second: float | None) -> str:
+    """Write a rate of bytes: ``1.2 GiB/s``."""
+    return UNKNOWN if bytes_per_second is None else f"{size(bytes_per_second)}/s"
+
+
+def percent(value: float | None) -> str:
+    """Write a percentage (0 to 100) without decimals: ``42%``."""
+    return UNKNOWN if value is None else f"{value:.0f}%"
+
+
+def watts(value: float | None) -> str:
+    """Write watts without decimals: ``310 W``."""
+    return UNKNOWN if value is None else f"{value:.0f} W"
+
+
+def celsius(value: float | None) -> str:
+    """Write degrees: ``71°C``."""
+    return UNKNOWN if value is None else f"{value:.0f}°C"
+
+
+def rate(tokens_per_second: float | None) -> str:
+    """Write a token rate: two significant digits below 10, else none: ``4.8 tok/s``, ``41 tok/s``."""
+    if tokens_per_second is None:
+        return UNKNOWN
+    digits = 1 if tokens_per_second < 9.95 else 0
+    return f"{tokens_per_second:.{digits}f} tok/s"
+
+
+def tokens(count: int | None) -> str:
+    """Write a token count as people name contexts: ``4096`` as ``4k``, ``131072`` as ``128k``."""
+    if count is None:
+        return UNKNOWN
+    if count >= 1024:
+        thousands = count / 1024
+        return f"{thousands:.0f}k" if thousands >= 10 or thousands == int(thousands) else f"{thousands:.1f}k"
+    return str(count)
+
+
+def duration(seconds: float | None) -> str:
+    """Write a duration in at most two units: ``8s``, ``4m 12s``, ``2h 05m``, ``3d 04h``."""
+    if seconds is None:
+        return UNKNOWN
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"

@@ -1,0 +1,1 @@
+"""Gauges, trends, rows and charts: each is handed a small view value and draws it."""

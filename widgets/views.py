@@ -1,0 +1,176 @@
+"""What the widgets are handed: small frozen values, no source, no store, no clock.
+
+``None`` is unknown and is drawn as a dash or left out, never as zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpumon.widgets.lines import Level
+
+Trend = tuple[float | None, ...]
+"""One value per cell, oldest first; ``None`` is a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """The first line: the worst thing that is true now, in one sentence."""
+
+    level: Level
+    sentence: str
+    marks: tuple[str, ...] = ()
+    """Words that must be seen whatever the width: ``DEMO``, ``REPLAY 4x``, ``PAUSED``, ``REC``."""
+    right: tuple[str, ...] = ()
+    """Facts at the right edge, dropped from the front as the width shrinks: versions, interval, time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BarSegment:
+    """One part of a memory bar."""
+
+    label: str
+    size_bytes: int
+    kind: Literal["model", "process", "reserved"]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRow:
+    """One GPU. Bytes of all ``segments`` and ``free_bytes`` add up to at most ``total_bytes``."""
+
+    key: str
+    index: int
+    name: str
+    level: Level = "unknown"
+    total_bytes: int | None = None
+    used_bytes: int | None = None
+    free_bytes: int | None = None
+    segments: tuple[BarSegment, ...] = ()
+    unified: bool = False
+    """The memory is system RAM shared with the CPU; must be labelled "unified"."""
+    utilization_percent: float | None = None
+    utilization_trend: Trend = ()
+    vram_trend: Trend = ()
+    """Used bytes; drawn on a scale from 0 to ``total_bytes``."""
+    power_watts: float | None = None
+    power_limit_watts: float | None = None
+    temperature_celsius: float | None = None
+    slowdown_celsius: float | None = None
+    """The card's own limit; the temperature is read relative to it."""
+    fan_percent: float | None = None
+    notes: tuple[str, ...] = ()
+    """Words that explain its level, most important first: ``power cap``, ``PCIe x4 of x16``, ``asleep``."""
+    age_seconds: float | None = None
+    """Set when the values are old: they are then dimmed and the age is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One loaded model. ``gpu_bytes`` and ``ram_bytes`` are the runtime's claim."""
+
+    key: str
+    name: str
+    level: Level = "unknown"
+    runtime: str = ""
+    quantization: str | None = None
+    parameter_size: str | None = None
+    gpu_bytes: int | None = None
+    ram_bytes: int | None = None
+    measured_vram_bytes: int | None = None
+    """What the driver sees for the model's process, where a process can be told."""
+    processor: str = "Unknown"
+    """As ``ollama ps`` prints it: ``48%/52% CPU/GPU``."""
+    spill_fraction: float | None = None
+    context_length: int | None = None
+    context_used_tokens: int | None = None
+    decode_tokens_per_second: float | None = None
+    rate_is_estimate: bool = False
+    rate_trend: Trend = ()
+    spill_trend: Trend = ()
+    """Spill fraction, 0 to 1."""
+    state: str = ""
+    """``loading``, ``busy``, ``idle``, ``stopping``, …"""
+    expires: str = ""
+    """``4m 12s``, ``never``, ``-``"""
+    age_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRow:
+    """RAM, swap and CPU of the machine."""
+
+    level: Level = "unknown"
+    total_bytes: int | None = None
+    used_bytes: int | None = None
+    available_bytes: int | None = None
+    model_bytes: int | None = None
+    """Part of RAM that spilled models occupy by the runtimes' claims."""
+    swap_total_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    swap_in_bytes_per_second: float | None = None
+    swap_out_bytes_per_second: float | None = None
+    cpu_percent: float | None = None
+    cpu_trend: Trend = ()
+    cpu_count: int | None = None
+    load_average: float | None = None
+    pressure_percent: float | None = None
+    age_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A source that does not deliver, and what to do about it."""
+
+    level: Level
+    name: str
+    words: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One line of the alert feed."""
+
+    key: str
+    level: Level
+    subject: str
+    message: str
+    started: str
+    """Local clock time: ``14:02:11``."""
+    duration_seconds: float
+    ongoing: bool
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSeries:
+    """One line of a history chart; ``values`` are evenly spaced, oldest first, ``None`` is a gap."""
+
+    label: str
+    values: Trend
+    maxima: Trend = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChartView:
+    """A history chart with axes."""
+
+    title: str
+    unit: str
+    seconds: float
+    """Time from the oldest to the newest value."""
+    series: tuple[ChartSeries, ...]
+    ceiling: float | None = None
+    """Top of the scale; ``None`` scales to the data. The bottom is always 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A labelled figure on a detail page, with where it comes from."""
+
+    label: str
+    value: str
+    origin: str = ""
+    """``NVML``, ``/api/ps``, ``estimate``, …"""
+    level: Level | None = None

@@ -1,0 +1,22 @@
+"""Fixtures that more than one folder of tests needs."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.fakes.nvml.driver import FakeDriver
+
+
+@pytest.fixture
+def fake_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriver]:
+    """A fake NVIDIA driver with one GPU, for pynvml in this process and, by its environment, in others.
+
+    The library is loaded by its full path, so that a later load by its SONAME finds it.
+    """
+    with FakeDriver(tmp_path / "nvml-state") as driver:
+        ctypes.CDLL(str(driver.library))
+        monkeypatch.setenv("FAKE_NVML_STATE", str(driver.path))
+        yield driver

@@ -1,0 +1,38 @@
+"""A fake Ollama on a free port, and sources that ask it with short time limits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.collectors.ollama.support import PATIENT, FakeClock, MakeSource
+from tests.fakes.ollama.server import FakeOllama
+
+from gpumon.collectors.ollama.client import TimeLimits
+from gpumon.collectors.ollama.collector import OllamaSource
+from gpumon.collectors.ollama.endpoint import parse_endpoint
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeOllama]:
+    async with FakeOllama() as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def make_source(clock: FakeClock) -> AsyncIterator[MakeSource]:
+    """Make sources that are closed at the end of the test."""
+    made: list[OllamaSource] = []
+
+    def make(url: str, limits: TimeLimits = PATIENT, headers: dict[str, str] | None = None) -> OllamaSource:
+        made.append(OllamaSource(parse_endpoint(url, headers), clock, limits))
+        return made[-1]
+
+    yield make
+    for source in made:
+        await source.close()

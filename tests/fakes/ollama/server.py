@@ -1,0 +1,205 @@
+"""A fake Ollama over real HTTP on loopback, scripted from a test or through ``POST /control``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from types import TracebackType
+from typing import Any, Self
+
+from tests.fakes.ollama.catalog import Catalog
+from tests.fakes.ollama.misbehaviour import Answer, Misbehaviour, named, text
+
+ANY_PATH = "*"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that the server has read; header names are lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class FakeOllama:
+    """An asynchronous context manager that listens while it is entered.
+
+    ``misbehave("/api/ps", "hang")`` makes a path answer wrongly until ``behave()``.
+    """
+
+    def __init__(self, port: int = 0, prefix: str = "") -> None:
+        self.catalog = Catalog()
+        self.version = "0.33.0"
+        self.wall_time: Callable[[], float] = time.time
+        """The server's clock, shown in the ``Date`` header."""
+        self.requests: list[Request] = []
+        self.received = asyncio.Event()
+        self.port = port
+        self.prefix = prefix
+        self._wrong: dict[str, Answer | Misbehaviour] = {}
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.prefix}"
+
+    async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.refuse()
+
+    async def listen(self) -> None:
+        """Accept connections, on the same port as before."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def refuse(self) -> None:
+        """Close the port and every connection: what a stopped server looks like."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        connections = list(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    def misbehave(self, path: str, wrong: str | Answer) -> None:
+        """Answer ``path`` (or ``ANY_PATH``) with a misbehaviour, by name, or with a given answer."""
+        self._wrong[path] = wrong if isinstance(wrong, Answer) else named(wrong)
+
+    def behave(self, path: str | None = None) -> None:
+        """Answer ``path``, or everything, as Ollama does."""
+        if path is None:
+            self._wrong.clear()
+        else:
+            self._wrong.pop(path, None)
+
+    def counts(self) -> Counter[str]:
+        """Return the number of requests to each path."""
+        return Counter(request.path for request in self.requests)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while not writer.is_closing() and (request := await read_request(reader)):
+                await self._respond(request, writer)
+        except ValueError:
+            writer.write(text(400, "400 Bad Request").encoded())
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        path = request.path
+        if path == "/control":
+            writer.write(self._control(request).encoded())
+            return
+        self.requests.append(request)
+        self.received.set()
+        answer = self._dated(self._answer(request))
+        wrong = self._wrong.get(path, self._wrong.get(ANY_PATH))
+        if callable(wrong):
+            await wrong(writer, answer)
+        else:
+            writer.write((wrong or answer).encoded())
+            await writer.drain()
+
+    def _dated(self, answer: Answer) -> Answer:
+        date = formatdate(self.wall_time(), usegmt=True)
+        return Answer(answer.status, answer.body, answer.content_type, answer.headers | {"Date": date})
+
+    def _answer(self, request: Request) -> Answer:
+        path = request.path.removeprefix(self.prefix)
+        if request.method == "GET" and path == "/":
+            return text(200, "Ollama is running")
+        if request.method == "GET" and path in {"/api/ps", "/api/tags", "/api/version"}:
+            return as_json(self._listing(path))
+        if request.method == "POST" and path == "/api/show":
+            return self._show(request.body)
+        return text(404, "404 page not found")
+
+    def _listing(self, path: str) -> dict[str, Any]:
+        if path == "/api/ps":
+            return self.catalog.ps()
+        return self.catalog.tags() if path == "/api/tags" else {"version": self.version}
+
+    def _show(self, raw: bytes) -> Answer:
+        name = json.loads(raw)["model"]
+        model = self.catalog.installed.get(name)
+        if model is None:
+            return as_json({"error": f"model '{name}' not found"}, 404)
+        return as_json(model.show())
+
+    def _control(self, request: Request) -> Answer:
+        try:
+            for order, value in json.loads(request.body or b"{}").items():
+                self._obey(order, value)
+        except (KeyError, TypeError, ValueError) as error:
+            return as_json({"error": repr(error)}, 400)
+        return as_json({"loaded": self.catalog.loaded, "requests": dict(self.counts())})
+
+    def _obey(self, order: str, value: Any) -> None:  # noqa: ANN401 - JSON
+        match order:
+            case "install":
+                self.catalog.load(**value)
+                self.catalog.unload(value["name"])
+            case "load":
+                self.catalog.load(**value)
+            case "unload":
+                self.catalog.unload(value)
+            case "clear":
+                self.catalog.clear()
+            case "version":
+                self.version = str(value)
+            case "clock_skew_seconds":
+                self.wall_time = lambda: time.time() + float(value)
+            case "raw_ps_rows":
+                self.catalog.raw_ps_rows[:] = value
+            case "misbehave":
+                self._misbehave_all(value)
+            case _:
+                raise KeyError(order)
+
+    def _misbehave_all(self, by_path: dict[str, str]) -> None:
+        """Replace every misbehaviour; an empty object makes the server behave."""
+        self.behave()
+        for path, name in by_path.items():
+            self.misbehave(path, name)
+
+
+def as_json(value: object, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(value).encode())
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """Read one request; ``None`` at the end of the connection, ``ValueError`` for what is no HTTP."""
+    letter = await reader.read(1)
+    if not letter:
+        return None
+    if not letter.isalpha():
+        raise ValueError("not HTTP")
+    first = letter + await reader.readline()
+    method, path, _ = first.decode("latin-1").split(" ", 2)
+    headers: dict[str, str] = {}
+    while line := (await reader.readline()).decode("latin-1").strip():
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    length = int(headers.get("content-length", "0"))
+    return Request(method, path, headers, await reader.readexactly(length))

@@ -1,0 +1,79 @@
+"""An alert: one thing that is or was wrong with one subject."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+AlertKind = Literal[
+    "spill",
+    "vram_full",
+    "throttling",
+    "too_hot",
+    "gpu_lost",
+    "pcie_link",
+    "ecc",
+    "ram_low",
+    "swapping",
+    "source",
+]
+
+Severity = Literal["watch", "bad"]
+
+EndReason = Literal[
+    "recovered",  # the condition was seen to be over
+    "unloaded",  # the model is no longer loaded
+    "gone",  # the GPU or source is no longer there
+]
+
+Change = Literal["raised", "renewed", "ended"]
+
+
+class AlertKey(NamedTuple):
+    """Identity of an alert: at most one is active per kind and subject."""
+
+    kind: AlertKind
+    subject_id: str
+    """GPU UUID, source name, or source and digest of a model."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong; a new value replaces it when something about it changes. Times are Unix."""
+
+    kind: AlertKind
+    subject_id: str
+    subject: str
+    """How the subject is called on the screen, harmless to draw: model name, ``GPU 0``, source."""
+    severity: Severity
+    """The worst it has been since it was raised."""
+    since: float
+    """When the condition was first seen (or began, where the source knows)."""
+    message: str
+    """One line with the latest figures, harmless to draw."""
+    until: float | None = None
+    """When the condition was first seen to be over; ``None`` while the alert is active."""
+    ended: EndReason | None = None
+    renewed: float | None = None
+    """When it last got worse."""
+    acknowledged: bool = False
+    measure: float | None = None
+    """The latest figure that it rests on, in the unit of its kind."""
+    peak: float | None = None
+    """The highest ``measure`` while it was active."""
+
+    @property
+    def key(self) -> AlertKey:
+        """What it is acknowledged by."""
+        return AlertKey(self.kind, self.subject_id)
+
+    def duration_seconds(self, now: float) -> float:
+        """Return how long it has lasted at ``now``, or did last."""
+        return max(0.0, (now if self.until is None else self.until) - self.since)
+
+
+class AlertEvent(NamedTuple):
+    """Something that the user should hear of."""
+
+    change: Change
+    alert: Alert

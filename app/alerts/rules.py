@@ -1,0 +1,80 @@
+"""What the rules share: the limits a user may set, and what a rule finds about one subject."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from gpumon.app.insight.faults import SPILL_BAD_PERCENT
+
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an alert is raised and when it ends. A pair of raise and clear limits keeps it from flapping."""
+
+    spill_bad_percent: Percent = SPILL_BAD_PERCENT
+    """Share of a model in RAM from which a spill is bad; below it is worth watching."""
+    spill_further_percent: Percent = 5.0
+    """Points by which a spill must grow for its alert to be renewed."""
+    vram_nearly_full_percent: Percent = 97.0
+    """Used and reserved share of a GPU's memory, from which a driver that can will page to RAM."""
+    vram_nearly_full_clear_percent: Percent = 95.0
+    ram_low_percent: Percent = 8.0
+    """Available share of RAM."""
+    ram_low_clear_percent: Percent = 10.0
+    swap_bytes_per_second: Amount = 4.0 * 1024**2
+    """Swapped in and out together."""
+    swap_clear_bytes_per_second: Amount = 1.0 * 1024**2
+    temperature_margin_celsius: Amount = 3.0
+    """Degrees below the card's own slowdown limit."""
+    temperature_clear_margin_celsius: Amount = 6.0
+    temperature_seconds: Seconds = 3.0
+    throttling_seconds: Seconds = 3.0
+    """For heat and hardware slowdowns."""
+    power_cap_seconds: Seconds = 10.0
+    pcie_busy_percent: Percent = 50.0
+    """GPU utilisation from which the PCIe link must be at its best; idle links run slower on purpose."""
+    pcie_link_seconds: Seconds = 10.0
+    source_seconds: Seconds = 3.0
+    hold_seconds: Seconds = 5.0
+    """How long full VRAM, low RAM or swapping must last."""
+    clear_seconds: Seconds = 10.0
+    """How long what is measured (memory, heat, clocks) must be well again before its alert ends."""
+    settled_seconds: Seconds = 3.0
+    """The same for what is plainly so or not: a spill, a lost GPU, a source that does not answer."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule says about one subject at one instant."""
+
+    level: Literal["clear", "unknown", "watch", "bad"]
+    subject: str = ""
+    message: str = ""
+    further: str | None = None
+    """The message once it has grown since it was raised."""
+    hold_seconds: float = 0.0
+    """How long it must last at this level before it is raised."""
+    since: float | None = None
+    """When it began, where that is known better than by when it was first seen."""
+    measure: float | None = None
+    step: float | None = None
+    """Growth of ``measure`` that renews the alert."""
+
+
+CLEAR = Finding(level="clear")
+UNKNOWN = Finding(level="unknown")
+"""Neither raises nor clears."""
+
+
+def above(value: float, raise_at: float, clear_at: float, active: bool) -> bool:
+    """Tell whether ``value`` is too high: from ``raise_at``, and for an active alert from ``clear_at``."""
+    return value >= (min(clear_at, raise_at) if active else raise_at)
+
+
+def below(value: float, raise_at: float, clear_at: float, active: bool) -> bool:
+    """Tell whether ``value`` is too low: below ``raise_at``, and for an active alert below ``clear_at``."""
+    return value < (max(clear_at, raise_at) if active else raise_at)

@@ -1,0 +1,1 @@
+"""Insights: what the state means, in words. Pure functions of the state."""

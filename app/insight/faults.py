@@ -1,0 +1,62 @@
+"""Which sources, GPUs and models are not as they should be, at this instant."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gpumon.app.insight.wording import is_server
+from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
+from gpumon.app.state.store import State
+from gpumon.collectors.samples import GpuState
+
+Fault = Literal["watch", "bad"]
+
+SPILL_BAD_PERCENT = 5.0
+"""A spill of 5 % nearly halves the decode rate of a dense model: 1 / (1 + f (R - 1)), with the usual ratio
+R = 17 of the bandwidths of GPU memory and RAM."""
+
+GPU_FAULTS: dict[GpuState, Fault] = {"lost": "bad", "failing": "watch"}
+
+NOT_THERE = frozenset({"absent", "not_running"})
+
+
+def hangs(source: SourceRecord) -> bool:
+    """Tell whether a source was asked and does not answer."""
+    return source.silent_seconds is not None or source.health.state == "hanging"
+
+
+def missing(source: SourceRecord) -> bool:
+    """Tell whether a source is simply not on this machine, and never was in this run."""
+    return source.answered is None and not hangs(source) and source.health.state in NOT_THERE
+
+
+def source_fault(source: SourceRecord) -> Fault | None:
+    """Grade a source that does not deliver; one that is merely missing has no fault.
+
+    A server that stopped may have been stopped on purpose, and one that loads or unloads a model does not
+    answer for some seconds: both are only worth watching. A driver that hangs is a sick GPU.
+    """
+    if source.healthy or missing(source):
+        return None
+    mild = is_server(source.name) and (hangs(source) or source.health.state == "not_running")
+    return "watch" if mild else "bad"
+
+
+def gpu_fault(gpu: GpuRecord) -> Fault | None:
+    """Grade a GPU that does not answer as it should."""
+    return GPU_FAULTS.get(gpu.reading.state)
+
+
+def spill_fault(model: ModelRecord, bad_percent: float = SPILL_BAD_PERCENT) -> Fault | None:
+    """Grade a spill by the server's claim; ``None`` where there is none or it is unknown."""
+    if not model.split.spill_fraction:
+        return None
+    return "bad" if model.split.spill_fraction * 100 >= bad_percent else "watch"
+
+
+def spilled_models(state: State) -> list[ModelRecord]:
+    """Return the models that are partly or wholly in RAM though a GPU is present, the worst first."""
+    if not state.gpu_known:
+        return []
+    spilled = [model for model in state.models.values() if model.split.spill_fraction]
+    return sorted(spilled, key=lambda model: (-(model.split.spill_fraction or 0.0), model.claim.name))

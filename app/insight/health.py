@@ -1,0 +1,136 @@
+"""The verdict: the worst thing that is true now, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from gpumon.app.insight.faults import (
+    SPILL_BAD_PERCENT,
+    Fault,
+    gpu_fault,
+    missing,
+    source_fault,
+    spill_fault,
+    spilled_models,
+)
+from gpumon.app.insight.wording import (
+    DRIVER_SOURCE,
+    amount,
+    gpu_state_words,
+    is_server,
+    missing_words,
+    shares,
+    source_words,
+)
+from gpumon.app.state.records import ModelRecord
+from gpumon.app.state.store import State
+from gpumon.text.safe import visible
+
+TOLD_FROM_STATE = frozenset({"spill", "gpu_lost", "source"})
+"""Kinds of alert that the verdict knows at once, without waiting for the alert."""
+
+
+class Alarm(Protocol):
+    """What the verdict needs to know of an alert."""
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def severity(self) -> Fault: ...  # noqa: D102
+    @property
+    def message(self) -> str: ...  # noqa: D102
+
+
+class Alarms(Protocol):
+    """What is wrong now, the worst first."""
+
+    @property
+    def active(self) -> Sequence[Alarm]: ...  # noqa: D102
+
+
+class Health(NamedTuple):
+    """How things are."""
+
+    level: Literal["ok", "watch", "bad", "unknown"]
+    sentence: str
+    """One line, harmless to draw, no trailing full stop."""
+    exit_code: int
+    """Of the snapshot command: 0 all is well, 1 something is wrong, 2 nothing could be read."""
+
+
+class Trouble(NamedTuple):
+    """One thing that is wrong."""
+
+    level: Fault
+    sentence: str
+
+
+def health(state: State, alerts: Alarms, spill_bad_percent: float = SPILL_BAD_PERCENT) -> Health:
+    """Return the verdict on what is known now."""
+    troubles = [*_troubles(state, alerts, spill_bad_percent)]
+    nothing_read = not _gpus_read(state) and not _servers_read(state)
+    parts = [*(missing_words(source) for source in state.sources.values() if missing(source))]
+    if troubles:
+        worst = min(troubles, key=lambda trouble: trouble.level != "bad")
+        sentence = "; ".join([worst.sentence, *parts]) if nothing_read else worst.sentence
+        return Health(worst.level, sentence, 2 if nothing_read else 1)
+    if nothing_read:
+        return Health("unknown", ", ".join([*_no_gpu(state), *parts]) or "waiting for the first answer", 2)
+    known = all(model.split.spill_fraction is not None for model in state.models.values())
+    return Health("ok" if known else "unknown", "; ".join([_placement(state), *_no_gpu(state), *parts]), 0)
+
+
+def _troubles(state: State, alerts: Alarms, spill_bad_percent: float) -> Iterator[Trouble]:
+    """Give what is wrong; of equal levels the first counts most."""
+    for gpu in state.gpus.values():
+        if (fault := gpu_fault(gpu)) is not None:
+            yield Trouble(fault, gpu_state_words(gpu))
+    if spilled := spilled_models(state):
+        yield Trouble(spill_fault(spilled[0], spill_bad_percent) or "watch", _spill_sentence(spilled))
+    for alarm in alerts.active:
+        if alarm.kind not in TOLD_FROM_STATE:
+            yield Trouble(alarm.severity, alarm.message)
+    for source in state.sources.values():
+        if (fault := source_fault(source)) is not None:
+            yield Trouble(fault, source_words(source))
+
+
+def _spill_sentence(spilled: list[ModelRecord]) -> str:
+    worst = spilled[0]
+    name, split, (share, _) = visible(worst.claim.name), worst.split, shares(worst.split)
+    if len(spilled) > 1:
+        return f"{len(spilled)} models spill to RAM: worst {name} {share}"
+    if split.gpu_bytes == 0:
+        return f"{name} runs wholly on the CPU: {amount(split.ram_bytes or 0)} in RAM"
+    return f"{name} spills {amount(split.ram_bytes or 0)} ({share}) to RAM"
+
+
+def _placement(state: State) -> str:
+    """Say where the models are when none is spilled."""
+    splits = [model.split for model in state.models.values()]
+    if not splits:
+        return "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
+    if unknown := sum(split.spill_fraction is None for split in splits):
+        return f"{_count(len(splits), 'model')} loaded, placement of {unknown} unknown"
+    place = "on GPU" if state.gpu_known else "in RAM"
+    return (
+        f"{_count(len(splits), 'model')} {place}" if len(splits) == 1 else f"all {len(splits)} models {place}"
+    )
+
+
+def _no_gpu(state: State) -> list[str]:
+    driver = state.sources.get(DRIVER_SOURCE)
+    return ["no GPU here"] if driver is not None and driver.healthy and not state.gpus else []
+
+
+def _gpus_read(state: State) -> bool:
+    return bool(state.gpus)
+
+
+def _servers_read(state: State) -> bool:
+    return any(is_server(source.name) and source.answered is not None for source in state.sources.values())
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

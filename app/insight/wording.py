@@ -1,0 +1,111 @@
+"""The words for models, GPUs and sources that verdicts and alerts share; all harmless to draw."""
+
+from __future__ import annotations
+
+from gpumon.app.state.records import GpuRecord, ModelKey, SourceRecord
+from gpumon.app.state.split import Split, go_round
+from gpumon.collectors.samples import GpuState, SourceState
+from gpumon.text.safe import visible
+from gpumon.text.units import GIB, UNKNOWN, gib
+
+DRIVER_SOURCE = "nvml"
+
+GPU_STATE_WORDS: dict[GpuState, str] = {
+    "ok": "is well",
+    "lost": "is lost",
+    "asleep": "is asleep",
+    "failing": "answers with errors",
+}
+STATE_WORDS: dict[SourceState, str] = {
+    "serving": "is answering",
+    "idle": "is idle",
+    "absent": "is not there",
+    "not_running": "is not running",
+    "refused": "refuses the connection",
+    "unreachable": "cannot be reached",
+    "hanging": "is not answering",
+    "foreign": "is another program",
+    "nonsense": "answers what cannot be understood",
+    "forbidden": "does not let us ask",
+    "failing": "is failing",
+    "asleep": "is asleep",
+}
+
+
+def gpu_label(gpu: GpuRecord) -> str:
+    """Name a GPU as its owner does: ``GPU 0``."""
+    return f"GPU {gpu.reading.index}"
+
+
+def gpu_state_words(gpu: GpuRecord) -> str:
+    """Say what a GPU that does not answer as it should is like: ``GPU 0 is lost: …``."""
+    detail = f": {visible(gpu.reading.detail)}" if gpu.reading.detail else ""
+    return f"{gpu_label(gpu)} {GPU_STATE_WORDS[gpu.reading.state]}{detail}"
+
+
+def model_id(key: ModelKey) -> str:
+    """Write the identity of a loaded model as one string."""
+    return " ".join(key)
+
+
+def is_server(source: str) -> bool:
+    """Tell whether a source is a server of models; those are named by their URL."""
+    return "://" in source
+
+
+def source_label(source: str) -> str:
+    """Name a source: ``GPU driver``, ``Ollama at 127.0.0.1:11434``."""
+    if source == DRIVER_SOURCE:
+        return "GPU driver"
+    if is_server(source):
+        return f"Ollama at {address(source)}"
+    return visible(source)
+
+
+def address(source: str) -> str:
+    """Write the URL of a server as host and port."""
+    return visible(source.split("://", 1)[-1].rstrip("/"))
+
+
+def source_words(source: SourceRecord) -> str:
+    """Say how a source is: ``Ollama stopped: connection refused at 127.0.0.1:11434``."""
+    detail = f": {visible(source.health.detail)}" if source.health.detail else ""
+    if source.silent_seconds is not None:
+        return f"{source_label(source.name)} is not answering"
+    if source.health.state == "not_running" and source.answered is not None:
+        return f"{'Ollama' if is_server(source.name) else source_label(source.name)} stopped{detail}"
+    if source.health.state == "foreign":
+        return f"another program answers at {address(source.name)}{detail}"
+    return f"{source_label(source.name)} {STATE_WORDS[source.health.state]}{detail}"
+
+
+def missing_words(source: SourceRecord) -> str:
+    """Say that a source is not there: ``no GPU driver here``, ``no Ollama at 127.0.0.1:11434``."""
+    label = source_label(source.name)
+    return f"no {label}" if is_server(source.name) else f"no {label} here"
+
+
+def amount(size_bytes: int) -> str:
+    """Write a part in GiB, one unit for all parts: ``18.2 GiB``; a trace is not nothing: ``<0.1 GiB``."""
+    return "<0.1 GiB" if 0 < size_bytes < 0.05 * GIB else f"{gib(size_bytes)} GiB"
+
+
+def shares(split: Split) -> tuple[str, str]:
+    """Write the RAM and the GPU share as percentages that add up; a trace is not nothing."""
+    if split.spill_fraction is None:
+        return UNKNOWN, UNKNOWN
+    ram = go_round(split.spill_fraction * 100)
+    if ram == 0 and split.ram_bytes:
+        return "<1%", ">99%"
+    if ram == 100 and split.gpu_bytes:
+        return ">99%", "<1%"
+    return f"{ram}%", f"{100 - ram}%"
+
+
+def placement_words(split: Split) -> str:
+    """Write where a model is: ``18.2 GiB (43%) in RAM, 24.1 GiB (57%) on GPU``."""
+    if split.ram_bytes is None or split.gpu_bytes is None:
+        return "placement unknown"
+    ram_share, gpu_share = shares(split)
+    parts = f"{amount(split.ram_bytes)} ({ram_share}) in RAM, {amount(split.gpu_bytes)} ({gpu_share}) on GPU"
+    return f"runs wholly on the CPU, {parts}" if split.gpu_bytes == 0 else parts

@@ -1,0 +1,121 @@
+"""What the state remembers of each source, GPU, model and of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gpumon.app.state.series import Series
+from gpumon.app.state.split import Split, processor_words, split_of
+from gpumon.collectors.samples import (
+    HEALTHY_STATES,
+    GpuFacts,
+    GpuReading,
+    GpuSlow,
+    ModelClaim,
+    OllamaModelFacts,
+    SourceHealth,
+    SystemSample,
+)
+
+STALE_AFTER_SECONDS = 10.0
+"""Values of a healthy source are drawn as current up to this age."""
+
+
+class ModelKey(NamedTuple):
+    """Identity of a loaded model: the server, and the manifest's digest (the name where there is none)."""
+
+    source: str
+    digest: str
+
+
+@dataclass(slots=True)
+class SourceRecord:
+    """A source: how it is, since when, and when it last gave values."""
+
+    name: str
+    health: SourceHealth
+    since: float
+    """When ``health.state`` became what it is."""
+    answered: float | None = None
+    """Time of the last sample with a healthy state."""
+    silent_seconds: float | None = None
+    """How long the poll under way has been waiting, if it is late."""
+    silent_since: float | None = None
+    """When that poll began."""
+    version: str | None = None
+    clock_offset_seconds: float = 0.0
+    """The server's clock minus ours; 0 where it is within the resolution of the ``Date`` header."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answers and says what was asked."""
+        return self.health.state in HEALTHY_STATES and self.silent_seconds is None
+
+    def age(self, now: float) -> float | None:
+        """Return the age in seconds of its last values where they are no longer current, else ``None``."""
+        if self.answered is None:
+            return None
+        age = now - self.answered
+        return None if self.healthy and age <= STALE_AFTER_SECONDS else age
+
+
+@dataclass(slots=True)
+class GpuRecord:
+    """A GPU, by UUID: the latest reading, the facts and slow fields read before, and its series."""
+
+    reading: GpuReading
+    seen: float
+    """Time of the latest reading."""
+    lost_since: float | None = None
+    facts: GpuFacts = field(default_factory=GpuFacts)
+    slow: GpuSlow = field(default_factory=GpuSlow)
+    vram: Series = field(default_factory=Series)
+    utilization: Series = field(default_factory=Series)
+    power: Series = field(default_factory=Series)
+    temperature: Series = field(default_factory=Series)
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Capacity as the driver states it."""
+        return self.reading.memory.total_bytes if self.reading.memory else None
+
+
+@dataclass(slots=True)
+class ModelRecord:
+    """A loaded model: the latest claim, its facts where asked, and its series."""
+
+    key: ModelKey
+    claim: ModelClaim
+    first_seen: float
+    seen: float
+    gone: float | None = None
+    """When the server no longer listed it."""
+    spilled_since: float | None = None
+    facts: OllamaModelFacts | None = None
+    vram: Series = field(default_factory=Series)
+    ram: Series = field(default_factory=Series)
+    spill: Series = field(default_factory=Series)
+    decode: Series = field(default_factory=Series)
+
+    @property
+    def split(self) -> Split:
+        """GPU and RAM part by the server's claim."""
+        return split_of(self.claim.size_bytes, self.claim.size_vram_bytes)
+
+    @property
+    def processor(self) -> str:
+        """What ``ollama ps`` prints as PROCESSOR."""
+        return processor_words(self.claim.size_bytes, self.claim.size_vram_bytes)
+
+
+@dataclass(slots=True)
+class SystemRecord:
+    """RAM, swap and CPU: the latest sample and the series."""
+
+    sample: SystemSample
+    seen: float
+    """Time of the latest sample."""
+    ram_used: Series = field(default_factory=Series)
+    swap_used: Series = field(default_factory=Series)
+    cpu: Series = field(default_factory=Series)

@@ -1,0 +1,43 @@
+"""Feeding samples to a monitor and asking which alerts came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKind
+from gpumon.app.alerts.rules import Limits
+from gpumon.app.monitor import Monitor
+from gpumon.collectors.samples import AnySample
+
+
+def watch(*samples: AnySample, limits: Limits | None = None) -> Monitor:
+    """Return a monitor that has taken ``samples``."""
+    monitor = Monitor(limits or Limits())
+    feed(monitor, samples)
+    return monitor
+
+
+def feed(monitor: Monitor, samples: Iterable[AnySample]) -> tuple[AlertEvent, ...]:
+    """Feed ``samples`` and return what is new."""
+    for sample in samples:
+        monitor.feed(sample)
+    return monitor.alerts.fresh()
+
+
+def active(monitor: Monitor, kind: AlertKind) -> Alert | None:
+    """Return the active alert of ``kind``, if there is one."""
+    found = [alert for alert in monitor.alerts.active if alert.kind == kind]
+    assert len(found) <= 1, f"more than one {kind} alert"
+    return found[0] if found else None
+
+
+def raised(monitor: Monitor, kind: AlertKind) -> Alert:
+    """Return the active alert of ``kind``, which there must be."""
+    alert = active(monitor, kind)
+    assert alert is not None, f"no {kind} alert"
+    return alert
+
+
+def changes(events: Iterable[AlertEvent]) -> list[str]:
+    """Return what happened, in order."""
+    return [event.change for event in events]

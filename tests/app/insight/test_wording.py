@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpumon.app.insight.wording import amount, placement_words, shares, source_label
+from gpumon.app.state.split import UNKNOWN_SPLIT, split_of
+from gpumon.text.units import GIB
+
+sizes = st.integers(1, 200 * GIB)
+
+
+def test_sources_are_called_as_their_owner_calls_them() -> None:
+    assert source_label("nvml") == "GPU driver"
+    assert source_label("system") == "system"
+    assert source_label("http://127.0.0.1:11434/") == "Ollama at 127.0.0.1:11434"
+
+
+def test_a_source_name_from_outside_is_shown_and_not_obeyed() -> None:
+    assert source_label("http://\x1b[2J") == "Ollama at ␛[2J"
+
+
+def test_no_bytes_and_a_trace_of_bytes_are_told_apart() -> None:
+    assert (amount(0), amount(1), amount(GIB)) == ("0.0 GiB", "<0.1 GiB", "1.0 GiB")
+
+
+def test_an_unknown_placement_is_said_to_be_unknown() -> None:
+    assert placement_words(UNKNOWN_SPLIT) == "placement unknown"
+    assert shares(UNKNOWN_SPLIT) == ("-", "-")
+
+
+@given(sizes, st.floats(0, 1))
+def test_shares_add_up_and_only_nothing_is_written_as_nothing(size: int, on_gpu: float) -> None:
+    split = split_of(size, int(size * on_gpu))
+    ram, gpu = shares(split)
+    assert (ram == "0%") == (split.ram_bytes == 0)
+    assert (gpu == "0%") == (split.gpu_bytes == 0)
+    if "<" not in ram + gpu:
+        assert int(ram.rstrip("%")) + int(gpu.rstrip("%")) == 100

@@ -1,0 +1,166 @@
+"""Views as the app might hand them over, shared by the tests of the panels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gpumon.widgets.views import (
+    AlertRow,
+    BarSegment,
+    ChartSeries,
+    ChartView,
+    Fact,
+    GpuRow,
+    MemoryRow,
+    ModelRow,
+    SourceRow,
+    Trend,
+    VerdictView,
+)
+
+GIB = 1024**3
+RAMP: Trend = tuple(float(step * 5 % 100) for step in range(60))
+RAMP_WITH_GAP: Trend = (*RAMP[:20], *[None] * 15, *RAMP[35:])
+
+BUSY_GPU = GpuRow(
+    key="GPU-a",
+    index=0,
+    name="NVIDIA GeForce RTX 4090",
+    level="ok",
+    total_bytes=24 * GIB,
+    used_bytes=int(6.7 * GIB),
+    free_bytes=int(16.7 * GIB),
+    segments=(
+        BarSegment("qwen3:8b", int(5.2 * GIB), "model"),
+        BarSegment("nomic-embed-text", int(1.1 * GIB), "model"),
+        BarSegment("Xorg", int(0.4 * GIB), "process"),
+        BarSegment("reserved", int(0.6 * GIB), "reserved"),
+    ),
+    utilization_percent=42.0,
+    utilization_trend=RAMP_WITH_GAP,
+    vram_trend=tuple(step * 0.1 * GIB for step in range(60)),
+    power_watts=212.0,
+    power_limit_watts=450.0,
+    temperature_celsius=61.0,
+    slowdown_celsius=90.0,
+    fan_percent=38.0,
+)
+HOT_GPU = replace(
+    BUSY_GPU,
+    key="GPU-b",
+    index=1,
+    name="NVIDIA H100 80GB HBM3",
+    level="watch",
+    total_bytes=80 * GIB,
+    used_bytes=int(62.3 * GIB),
+    free_bytes=int(16.7 * GIB),
+    segments=(
+        BarSegment("llama3.3:70b-instruct-q8_0", int(41.3 * GIB), "model"),
+        BarSegment("qwen3:32b", 21 * GIB, "model"),
+        BarSegment("reserved", GIB, "reserved"),
+    ),
+    utilization_percent=98.0,
+    temperature_celsius=84.0,
+    slowdown_celsius=87.0,
+    power_watts=688.0,
+    power_limit_watts=700.0,
+    notes=("power cap", "PCIe x8 of x16"),
+)
+ASLEEP_GPU = GpuRow(key="GPU-c", index=2, name="NVIDIA GeForce RTX 3090", notes=("asleep",))
+LOST_GPU = GpuRow(
+    key="GPU-d", index=3, name="NVIDIA GeForce RTX 3090", level="bad", notes=("lost: needs a reset",)
+)
+UNIFIED_GPU = replace(BUSY_GPU, key="GPU-e", index=4, name="NVIDIA GB10", unified=True, total_bytes=120 * GIB)
+OLD_GPU = replace(BUSY_GPU, key="GPU-f", index=5, level="unknown", age_seconds=12.0)
+GPUS = (BUSY_GPU, HOT_GPU, ASLEEP_GPU, LOST_GPU, UNIFIED_GPU, OLD_GPU)
+
+FITTING_MODEL = ModelRow(
+    key="8b",
+    name="qwen3:8b",
+    level="ok",
+    runtime="ollama",
+    quantization="Q4_K_M",
+    parameter_size="8.2B",
+    gpu_bytes=int(5.2 * GIB),
+    ram_bytes=0,
+    processor="100% GPU",
+    spill_fraction=0.0,
+    context_length=4096,
+    context_used_tokens=812,
+    decode_tokens_per_second=87.3,
+    rate_trend=RAMP,
+    state="idle",
+    expires="4m 12s",
+)
+SPILLED_MODEL = replace(
+    FITTING_MODEL,
+    key="32b",
+    name="qwen3:32b",
+    level="bad",
+    parameter_size="32.8B",
+    gpu_bytes=int(14.2 * GIB),
+    ram_bytes=int(7.3 * GIB),
+    measured_vram_bytes=int(14.4 * GIB),
+    processor="34%/66% CPU/GPU",
+    spill_fraction=0.34,
+    context_length=32768,
+    context_used_tokens=8300,
+    decode_tokens_per_second=4.8,
+    spill_trend=(0.0, 0.1, 0.34, 0.34),
+    state="busy",
+    expires="never",
+)
+LOADING_MODEL = ModelRow(key="new", name="gemma3:27b", state="loading", expires="-")
+OLD_MODEL = replace(FITTING_MODEL, key="old", name="llama3.2:3b", level="unknown", age_seconds=22.0)
+ESTIMATED_MODEL = replace(FITTING_MODEL, key="est", name="模型-千问:7b", rate_is_estimate=True)
+HUB_MODEL = replace(FITTING_MODEL, key="hub", name="hf.co/unsloth/Qwen3-Coder-30B-A3B-GGUF:UD-Q4_K_XL")
+MODELS = (SPILLED_MODEL, FITTING_MODEL, LOADING_MODEL, OLD_MODEL, ESTIMATED_MODEL, HUB_MODEL)
+
+MEMORY = MemoryRow(
+    level="watch",
+    total_bytes=64 * GIB,
+    used_bytes=int(48.3 * GIB),
+    available_bytes=14 * GIB,
+    model_bytes=int(7.3 * GIB),
+    swap_total_bytes=8 * GIB,
+    swap_used_bytes=int(1.2 * GIB),
+    swap_in_bytes_per_second=0.0,
+    swap_out_bytes_per_second=12.0 * 1024**2,
+    cpu_percent=37.0,
+    cpu_trend=RAMP,
+    cpu_count=16,
+    load_average=3.4,
+    pressure_percent=2.0,
+)
+SOURCES = (
+    SourceRow("bad", "ollama", "not answering for 12s", "start it with: ollama serve"),
+    SourceRow("watch", "log", "cannot be read: permission denied", "add yourself to the group of the file"),
+)
+ALERTS = (
+    AlertRow("a", "bad", "qwen3:32b", "34% of the model is in system RAM", "14:02:11", 192.0, ongoing=True),
+    AlertRow("b", "watch", "GPU 1", "power cap reached", "14:01:40", 223.0, ongoing=True, acknowledged=True),
+    AlertRow("c", "bad", "ollama", "did not answer", "13:22:01", 12.0, ongoing=False),
+)
+FACTS = (
+    Fact("model", "qwen3:32b", "/api/ps"),
+    Fact("on GPU", "14.2 GiB", "/api/ps"),
+    Fact("measured", "14.4 GiB", "NVML"),
+    Fact("verdict", "34% in RAM: a context of 32k needs 3.1 GiB more than GPU 0 has free", "insight", "bad"),
+)
+VERDICT = VerdictView(
+    "bad",
+    "qwen3:32b: 34% in system RAM, about 6x slower; a context of 16k would fit",
+    ("DEMO",),
+    ("gpumon 0.1", "ollama 0.12.3", "1 s", "14:05:23"),
+)
+HINTS = (("q", "quit"), ("?", "help"), ("enter", "details"), ("p", "pause"), ("h", "history"), ("s", "sort"))
+CHART = ChartView(
+    "VRAM",
+    "GiB",
+    600.0,
+    (
+        ChartSeries("qwen3:32b", (*(float(step) for step in range(10)), *[None] * 10, *[12.0] * 20)),
+        ChartSeries("in RAM", (4.0,) * 40),
+    ),
+    24.0,
+)

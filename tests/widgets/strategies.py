@@ -1,0 +1,121 @@
+"""Any view at all: unknown, absurd and hostile values in every field."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from hypothesis import strategies as st
+
+from gpumon.widgets.lines import Level
+from gpumon.widgets.views import (
+    AlertRow,
+    BarSegment,
+    ChartSeries,
+    ChartView,
+    Fact,
+    GpuRow,
+    MemoryRow,
+    ModelRow,
+    SourceRow,
+    VerdictView,
+)
+
+HOSTILE = [
+    "[red]x[/red]",
+    "\x1b[31mred\x1b[0m",
+    "千问:7b",
+    "שלום",
+    "e\u0301\u200d\u202e",
+    "a\nb\tc",
+    "👩‍🔬",
+    "x" * 300,
+]
+names = st.sampled_from(HOSTILE) | st.text(max_size=30)
+levels = st.sampled_from(get_args(Level))
+sizes = st.none() | st.integers(0, 2**45)
+figures = st.none() | st.floats(-1e6, 1e6)
+ages = st.none() | st.floats(0, 1e8)
+trends = st.lists(figures, max_size=80).map(tuple)
+words = st.lists(names, max_size=3).map(tuple)
+
+segments = st.builds(
+    BarSegment, names, st.integers(0, 2**45), st.sampled_from(["model", "process", "reserved"])
+)
+gpus = st.builds(
+    GpuRow,
+    key=st.uuids().map(str),
+    index=st.integers(0, 99),
+    name=names,
+    level=levels,
+    total_bytes=sizes,
+    used_bytes=sizes,
+    free_bytes=sizes,
+    segments=st.lists(segments, max_size=8).map(tuple),
+    unified=st.booleans(),
+    utilization_percent=figures,
+    utilization_trend=trends,
+    vram_trend=trends,
+    power_watts=figures,
+    power_limit_watts=figures,
+    temperature_celsius=figures,
+    slowdown_celsius=figures,
+    fan_percent=figures,
+    notes=words,
+    age_seconds=ages,
+)
+models = st.builds(
+    ModelRow,
+    key=st.uuids().map(str),
+    name=names,
+    level=levels,
+    runtime=names,
+    quantization=st.none() | names,
+    parameter_size=st.none() | names,
+    gpu_bytes=sizes,
+    ram_bytes=sizes,
+    measured_vram_bytes=sizes,
+    processor=names,
+    spill_fraction=figures,
+    context_length=st.none() | st.integers(0, 10**7),
+    context_used_tokens=st.none() | st.integers(0, 10**7),
+    decode_tokens_per_second=figures,
+    rate_is_estimate=st.booleans(),
+    rate_trend=trends,
+    spill_trend=trends,
+    state=names,
+    expires=names,
+    age_seconds=ages,
+)
+memories = st.builds(
+    MemoryRow,
+    level=levels,
+    total_bytes=sizes,
+    used_bytes=sizes,
+    available_bytes=sizes,
+    model_bytes=sizes,
+    swap_total_bytes=sizes,
+    swap_used_bytes=sizes,
+    swap_in_bytes_per_second=figures,
+    swap_out_bytes_per_second=figures,
+    cpu_percent=figures,
+    cpu_trend=trends,
+    cpu_count=st.none() | st.integers(1, 512),
+    load_average=figures,
+    pressure_percent=figures,
+    age_seconds=ages,
+)
+sources = st.builds(SourceRow, levels, names, names, names)
+alerts = st.builds(
+    AlertRow, names, levels, names, names, names, st.floats(0, 1e8), st.booleans(), st.booleans()
+)
+facts = st.builds(Fact, names, names, names, st.none() | levels)
+verdicts = st.builds(VerdictView, levels, names, words, words)
+hints = st.lists(st.tuples(names, names), max_size=8)
+charts = st.builds(
+    ChartView,
+    names,
+    names,
+    st.floats(0, 1e7),
+    st.lists(st.builds(ChartSeries, names, trends, trends), max_size=4).map(tuple),
+    st.none() | st.floats(0.1, 1e6),
+)

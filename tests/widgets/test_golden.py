@@ -1,0 +1,68 @@
+"""How each panel looks, kept as text to be read: ``GPUMON_UPDATE_GOLDEN=1 pytest`` writes it anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from tests.widgets import sample_views as views
+
+from gpumon.widgets.alert_feed import alert_lines
+from gpumon.widgets.fact_table import fact_lines
+from gpumon.widgets.fitting import plain_text
+from gpumon.widgets.glyphs import ASCII, CONSOLE, UNICODE, Glyphs
+from gpumon.widgets.gpu_panel import gpu_lines
+from gpumon.widgets.hint_bar import hint_line
+from gpumon.widgets.history_chart import chart_lines
+from gpumon.widgets.lines import Line
+from gpumon.widgets.memory_panel import memory_lines
+from gpumon.widgets.model_panel import model_lines
+from gpumon.widgets.source_panel import source_lines
+from gpumon.widgets.verdict import verdict_lines
+
+GOLDEN = Path(__file__).parent / "golden"
+WIDTHS = (200, 120, 80, 60, 40)
+
+PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
+    "verdict": lambda width, glyphs: verdict_lines(views.VERDICT, width, glyphs),
+    "verdict_on_two_lines": lambda width, glyphs: verdict_lines(views.VERDICT, width, glyphs, 2),
+    "gpu_on_one_line": lambda width, glyphs: gpu_lines(views.GPUS, width, glyphs, 1, "GPU-b"),
+    "gpu_on_two_lines": lambda width, glyphs: gpu_lines(views.GPUS, width, glyphs, 2, "GPU-b"),
+    "gpu_on_three_lines": lambda width, glyphs: gpu_lines([views.BUSY_GPU], width, glyphs, 3),
+    "model_on_one_line": lambda width, glyphs: model_lines(views.MODELS, width, glyphs, 1, "8b"),
+    "model_on_two_lines": lambda width, glyphs: model_lines(views.MODELS, width, glyphs, 2, "8b"),
+    "model_healthy": lambda width, glyphs: model_lines([views.FITTING_MODEL], width, glyphs),
+    "memory": lambda width, glyphs: memory_lines(views.MEMORY, width, glyphs),
+    "memory_on_one_line": lambda width, glyphs: memory_lines(views.MEMORY, width, glyphs, 1),
+    "source": lambda width, glyphs: source_lines(views.SOURCES, width, glyphs),
+    "alert": lambda width, glyphs: alert_lines(views.ALERTS, width, glyphs),
+    "fact": lambda width, glyphs: fact_lines(views.FACTS, width, glyphs),
+    "hint": lambda width, glyphs: [hint_line(views.HINTS, width, glyphs)],
+    "chart": lambda width, glyphs: chart_lines(views.CHART, width, 12, glyphs),
+}
+GLYPHS = {"unicode": UNICODE, "ascii": ASCII, "console": CONSOLE}
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_panel_looks_as_kept(panel: str) -> None:
+    pictures = [_picture(f"{width} columns", PANELS[panel](width, UNICODE)) for width in WIDTHS]
+    _compare(panel, "\n".join(pictures))
+
+
+@pytest.mark.parametrize("kind", ["ascii", "console"])
+def test_panels_look_as_kept_in_poorer_glyphs(kind: str) -> None:
+    pictures = [_picture(panel, draw(100, GLYPHS[kind])) for panel, draw in PANELS.items()]
+    _compare(f"glyphs_{kind}", "\n".join(pictures))
+
+
+def _picture(heading: str, lines: Sequence[Line]) -> str:
+    return "\n".join([f"== {heading}", *(plain_text(line).rstrip() for line in lines), ""])
+
+
+def _compare(name: str, picture: str) -> None:
+    file = GOLDEN / f"{name}.txt"
+    if os.environ.get("GPUMON_UPDATE_GOLDEN"):
+        file.write_text(picture, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == picture, f"{file} differs; see this module's docstring"

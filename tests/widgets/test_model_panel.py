@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.widgets import sample_views as views
+
+from gpumon.widgets.fitting import plain_text
+from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.model_panel import model_lines
+from gpumon.widgets.views import ModelRow
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_a_spill_is_said_in_words_at_any_width(width: int) -> None:
+    assert "SPILL 34%" in _text(views.SPILLED_MODEL, width)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_a_loading_model_says_so_at_any_width(width: int) -> None:
+    assert "loading" in _text(views.LOADING_MODEL, width)
+
+
+def test_a_spill_too_small_to_count_is_not_written_as_nothing() -> None:
+    assert "SPILL <1%" in _text(replace(views.SPILLED_MODEL, spill_fraction=0.004))
+
+
+def test_a_model_on_the_gpu_says_nothing_of_a_spill() -> None:
+    assert "SPILL" not in _text(views.FITTING_MODEL)
+
+
+def test_a_model_of_unknown_ram_has_no_bar() -> None:
+    text = _text(replace(views.FITTING_MODEL, ram_bytes=None, rate_trend=()))
+    assert "▆" not in text
+    assert "5.2 GiB" in text
+
+
+def test_an_estimated_rate_is_marked() -> None:
+    assert "~87 tok/s" in _text(views.ESTIMATED_MODEL)
+
+
+def test_an_old_row_has_its_age_in_place_of_its_rate() -> None:
+    text = _text(views.OLD_MODEL)
+    assert "22s old" in text
+    assert "tok/s" not in text
+
+
+def test_the_second_line_sets_the_measured_bytes_beside_the_claim() -> None:
+    second = plain_text(model_lines([views.SPILLED_MODEL], 120, UNICODE, 2)[1])
+    assert "VRAM measured 14.4 GiB, claimed 14.2" in second
+
+
+def test_figures_of_all_rows_end_in_the_same_column() -> None:
+    lines = [
+        plain_text(line) for line in model_lines([views.SPILLED_MODEL, views.FITTING_MODEL], 120, UNICODE)
+    ]
+    assert lines[0].index("14.2 GiB") + 1 == lines[1].index("5.2 GiB")
+    assert lines[0].index("tok/s") == lines[1].index("tok/s")
+
+
+def _text(row: ModelRow, width: int = 160) -> str:
+    return plain_text(model_lines([row], width, UNICODE)[0])

@@ -1,0 +1,206 @@
+"""One to three lines for each GPU: who holds its memory, how busy, hot and throttled it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpumon.text import units
+from gpumon.widgets.bars import split_bar
+from gpumon.widgets.columns import Column, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.fitting import in_role, joined, line_width, padded, plain_text, shorten_words, text_line
+from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.gpu_memory import bar_parts, legend
+from gpumon.widgets.lines import Line, Role, Span
+from gpumon.widgets.rows import RowPanel, gutter
+from gpumon.widgets.trends import trend_line
+from gpumon.widgets.views import GpuRow
+
+COLUMNS = (
+    Column("mark", (0,)),
+    Column("index", (0,), align="right", gap=1),
+    Column("name", (30, 60, 120), widths=(9, 15, 28), gap=1, cut=shorten_words),
+    Column("bar", (20, 70, 150), widths=(8, 18, 30), grows_to=72),
+    Column("figure", (10, 80), align="right"),
+    Column("unified", (11,), gap=1),
+    Column("utilization", (25, 57), align="right"),
+    Column("trend", (90, 140), widths=(8, 14), gap=1, grows_to=24),
+    Column("temperature", (55, 110), align="right"),
+    Column("power", (65, 130), align="right"),
+    Column("fan", (160,), align="right"),
+    Column("notes", (50, 105, 155), widths=(12, 24, 60), cut=shorten_words),
+)
+LEGEND_ROOM = 80
+
+
+def gpu_lines(
+    rows: Sequence[GpuRow], width: int, glyphs: Glyphs, lines_per_row: int = 1, cursor_key: str | None = None
+) -> list[Line]:
+    """Draw ``rows`` in aligned columns, each on exactly ``lines_per_row`` (1 to 3) lines."""
+    cells = [_cells(row, glyphs, row.key == cursor_key, lines_per_row) for row in rows]
+    fitted = fit(COLUMNS, cells, width)
+    lines: list[Line] = []
+    for row, row_cells in zip(rows, cells, strict=True):
+        lines += _block(row, row_cells, fitted, width, glyphs)[:lines_per_row]
+        lines += [()] * (-len(lines) % lines_per_row)
+    return lines
+
+
+def _block(row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> list[Line]:
+    if not _measured(row):
+        return [_words_line(row, cells, fitted, width, glyphs)]
+    lines = [
+        draw_row(cells, fitted, glyphs.ellipsis),
+        _second_line(row, fitted, width, glyphs),
+        _third_line(row, fitted, width, glyphs),
+    ]
+    return [in_role(line, "dim") for line in lines] if row.age_seconds is not None else lines
+
+
+def _words_line(row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
+    """Draw a GPU of which nothing is known: words take the place of all figures."""
+    frame = [place for place in fitted if place.column.key in {"mark", "index", "name"}]
+    head = padded(draw_row(cells, frame, glyphs.ellipsis), offset_of("bar", fitted) or 0)
+    words = _join_notes((*_age(row), *_notes(row, glyphs)) or ("nothing known",), glyphs)
+    gap = text_line("" if plain_text(head).endswith("  ") else "  ")
+    room = width - line_width(head) - line_width(gap)
+    if room < 1:
+        return draw_row(cells, frame, glyphs.ellipsis)
+    return (*head, *gap, *text_line(shorten_words(words, room, glyphs.ellipsis), row.level))
+
+
+def _second_line(row: GpuRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
+    """Say the notes and name the bar's segments, below the bar where that leaves room enough."""
+    below_bar = offset_of("bar", fitted) or 0
+    start = below_bar if width - below_bar >= LEGEND_ROOM else offset_of("name", fitted) or below_bar
+    room = width - start
+    notes = text_line(
+        shorten_words(_join_notes(_notes(row, glyphs), glyphs), room, glyphs.ellipsis), _note_role(row)
+    )
+    left = room - line_width(notes) - 2 if notes else room
+    line = joined([notes, legend(row, left, glyphs)])
+    return (Span(" " * start), *line) if line else ()
+
+
+def _third_line(row: GpuRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
+    start = offset_of("bar", fitted)
+    if start is None or not row.vram_trend:
+        return ()
+    bar_width = next(place.width for place in fitted if place.column.key == "bar")
+    trend = trend_line(row.vram_trend, bar_width, row.total_bytes, glyphs)
+    label = text_line("VRAM over time", "dim")
+    fits = start + bar_width + 2 + line_width(label) <= width
+    return (Span(" " * start), *joined([trend, label if fits else ()]))
+
+
+def _notes(row: GpuRow, glyphs: Glyphs) -> tuple[str, ...]:
+    return tuple(glyphs.written(note) for note in row.notes)
+
+
+def _age(row: GpuRow) -> tuple[str, ...]:
+    return () if row.age_seconds is None else (f"{units.duration(row.age_seconds)} old",)
+
+
+def _join_notes(notes: Sequence[str], glyphs: Glyphs) -> str:
+    return f" {glyphs.dot} ".join(notes)
+
+
+def _note_role(row: GpuRow) -> Role:
+    return "dim" if row.level == "ok" else row.level
+
+
+def _measured(row: GpuRow) -> bool:
+    return row.total_bytes is not None or row.utilization_percent is not None
+
+
+def _cells(row: GpuRow, glyphs: Glyphs, selected: bool, lines_per_row: int) -> Row:
+    frame: Row = {
+        "mark": (gutter(row.level, selected, glyphs),),
+        "index": (text_line(str(row.index), "dim"),),
+        "name": (text_line(_short_name(glyphs.written(row.name)), "title" if selected else "plain"),),
+    }
+    if not _measured(row):
+        return frame
+    return {
+        **frame,
+        **_memory_cells(row, glyphs),
+        "utilization": _utilization(row),
+        "trend": lambda width: trend_line(row.utilization_trend, width, 100.0, glyphs),
+        "temperature": _temperature(row, glyphs),
+        "power": _power(row),
+        "fan": () if row.fan_percent is None else _labelled("fan", row.fan_percent)[1:],
+        "notes": _note_cell(row, glyphs) if lines_per_row == 1 else (),
+    }
+
+
+def _memory_cells(row: GpuRow, glyphs: Glyphs) -> Row:
+    if row.total_bytes is None:
+        return {"figure": ((Span(units.gib(row.used_bytes)),),)}
+    figure = (Span(units.gib(row.used_bytes)), Span(f"/{units.gib(row.total_bytes)}", "dim"))
+    return {
+        "bar": lambda width: split_bar(bar_parts(row, width), width, glyphs),
+        "figure": (figure, (*figure, Span(" GiB", "dim"))),
+        "unified": (text_line("unified", "dim"),) if row.unified else (),
+    }
+
+
+def _note_cell(row: GpuRow, glyphs: Glyphs) -> tuple[Line, ...]:
+    notes, role = _notes(row, glyphs), _note_role(row)
+    first = text_line(_join_notes(notes[:1], glyphs), role)
+    return (first, first, text_line(_join_notes(notes, glyphs), role))
+
+
+def _utilization(row: GpuRow) -> tuple[Line, ...]:
+    """Write the utilization; for an old row its age instead, so that it is told at any width."""
+    if row.age_seconds is not None:
+        return (text_line(f"{units.duration(row.age_seconds)} old"),)
+    return _labelled("util", row.utilization_percent)
+
+
+def _labelled(label: str, percent: float | None) -> tuple[Line, ...]:
+    value = Span(units.percent(percent), "dim" if percent is None else "plain")
+    return ((value,), (Span(f"{label} ", "dim"), Span(f"{value.text:>4}", value.role)))
+
+
+def _temperature(row: GpuRow, glyphs: Glyphs) -> tuple[Line, ...]:
+    if row.temperature_celsius is None:
+        return (text_line(units.UNKNOWN, "dim"),)
+    short = text_line(units.celsius(row.temperature_celsius).replace("°", glyphs.degree))
+    if row.slowdown_celsius is None:
+        return (short,)
+    return (short, (*short, Span(f" of {row.slowdown_celsius:.0f}", "dim")))
+
+
+def _power(row: GpuRow) -> tuple[Line, ...]:
+    if row.power_watts is None:
+        return (text_line(units.UNKNOWN, "dim"),)
+    drawn = Span(f"{row.power_watts:.0f}")
+    short = (drawn, Span(" W", "dim"))
+    if row.power_limit_watts is None:
+        return (short,)
+    return (short, (drawn, Span(f"/{row.power_limit_watts:.0f} W", "dim")))
+
+
+def _short_name(name: str) -> str:
+    """Leave out the words that every card of the maker bears."""
+    return name.removeprefix("NVIDIA ").removeprefix("GeForce ")
+
+
+class GpuPanel(RowPanel):
+    """The GPUs."""
+
+    title = "GPUs"
+    _rows: tuple[GpuRow, ...] = ()
+
+    def show(self, rows: Sequence[GpuRow]) -> None:
+        """Draw ``rows``."""
+        self._rows = tuple(rows)
+        self.redraw()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the GPUs shown."""
+        return tuple(row.key for row in self._rows)
+
+    def row_lines(self, width: int) -> list[Line]:
+        """Return the lines of all GPUs."""
+        return gpu_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key)

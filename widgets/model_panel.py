@@ -1,0 +1,195 @@
+"""A line or two for each loaded model: where its bytes are, how fast it runs, how long it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpumon.text import units
+from gpumon.widgets.bars import BarPart, split_bar
+from gpumon.widgets.columns import Column, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.fitting import Part, in_role, join_parts, shorten_words, text_line
+from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.lines import Line, Role, Span
+from gpumon.widgets.rows import RowPanel, gutter
+from gpumon.widgets.trends import trend_line
+from gpumon.widgets.views import ModelRow
+
+COLUMNS = (
+    Column("mark", (0,)),
+    Column("name", (0, 25, 45, 100), widths=(8, 14, 20, 44), gap=1),
+    Column("details", (80, 150)),
+    Column("bar", (30, 90, 155), widths=(6, 12, 20), grows_to=48),
+    Column("gpu", (50, 110), align="right"),
+    Column("ram", (52, 112), align="right"),
+    Column("spill", (10,)),
+    Column("rate", (20,), align="right"),
+    Column("trend", (78, 145), widths=(8, 14), gap=1, grows_to=24),
+    Column("context", (60, 95), align="right"),
+    Column("processor", (140,)),
+    Column("state", (40,)),
+    Column("expires", (70, 130), align="right"),
+    Column("runtime", (160,)),
+)
+SPILL_TREND_WIDTH = 16
+UNKNOWN_PROCESSOR = "Unknown"
+ACTIVE_STATES = {"loading", "busy", "stopping"}
+
+
+def model_lines(
+    rows: Sequence[ModelRow],
+    width: int,
+    glyphs: Glyphs,
+    lines_per_row: int = 1,
+    cursor_key: str | None = None,
+) -> list[Line]:
+    """Draw ``rows`` in aligned columns, each on exactly ``lines_per_row`` (1 or 2) lines."""
+    cells = [_cells(row, glyphs, row.key == cursor_key) for row in rows]
+    fitted = fit(COLUMNS, cells, width)
+    lines: list[Line] = []
+    for row, row_cells in zip(rows, cells, strict=True):
+        block = [draw_row(row_cells, fitted, glyphs.ellipsis)]
+        if lines_per_row > 1:
+            block.append(_second_line(row, fitted, width, glyphs))
+        lines += [in_role(line, "dim") for line in block] if row.age_seconds is not None else block
+    return lines
+
+
+def _cells(row: ModelRow, glyphs: Glyphs, selected: bool) -> Row:
+    return {
+        "mark": (gutter(row.level, selected, glyphs),),
+        "name": (text_line(glyphs.written(row.name), "title"),),
+        "details": _details(row, glyphs),
+        "spill": (text_line(_spill(row), row.level),),
+        "rate": (_rate(row, glyphs),),
+        "trend": lambda width: trend_line(row.rate_trend, width, None, glyphs),
+        "context": _context(row),
+        "processor": (_processor(row, glyphs),),
+        "state": () if row.decode_tokens_per_second is None else (_state(row, glyphs),),
+        "expires": _expires(row, glyphs),
+        "runtime": (text_line(glyphs.written(row.runtime), "dim"),),
+        **_memory_cells(row, glyphs),
+    }
+
+
+def _memory_cells(row: ModelRow, glyphs: Glyphs) -> Row:
+    if row.gpu_bytes is None:
+        return {}
+    on_gpu, in_ram = row.gpu_bytes, row.ram_bytes
+    gpu = (Span(units.gib(on_gpu)), Span(" GiB", "dim"))
+    cells: Row = {"gpu": (gpu, (*gpu, Span(" GPU", "dim")))}
+    if in_ram is None:
+        return cells
+    parts = [BarPart(on_gpu, "model"), BarPart(in_ram, "ram")]
+    cells = {**cells, "bar": lambda width: split_bar(parts, width, glyphs.lowered)}
+    ram = Span(f"+{units.gib(in_ram)}")
+    return {**cells, "ram": ((ram, Span(" RAM", "dim")), (ram, Span(" GiB RAM", "dim")))} if in_ram else cells
+
+
+def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
+    """Say what the driver measures beside what the runtime claims, and how the spill went."""
+    start = offset_of("name", fitted) or 0
+    parts = [Part(line, need) for need, line in enumerate(_second_parts(row, fitted, glyphs)) if line]
+    line = join_parts(parts, width - start, (Span(f" {glyphs.dot} ", "dim"),))
+    return (Span(" " * start), *line) if line else ()
+
+
+def _second_parts(row: ModelRow, fitted: Sequence[Fitted], glyphs: Glyphs) -> list[Line]:
+    measured: Line = ()
+    if row.measured_vram_bytes is not None:
+        claimed = units.gib(row.gpu_bytes)
+        measured = (
+            Span("VRAM measured ", "dim"),
+            Span(units.gib(row.measured_vram_bytes)),
+            Span(f" GiB, claimed {claimed}", "dim"),
+        )
+    spill: Line = ()
+    if any(row.spill_trend):
+        cells = min(SPILL_TREND_WIDTH, len(row.spill_trend))
+        spill = (Span("spill ", "dim"), *trend_line(row.spill_trend, cells, 1.0, glyphs, "ram"))
+    beside = {place.column.key for place in fitted}
+    processor = () if "processor" in beside else _processor(row, glyphs)
+    runtime = text_line("" if "runtime" in beside else glyphs.written(row.runtime), "dim")
+    return [measured, processor, spill, runtime]
+
+
+def _details(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
+    quantization, size = glyphs.written(row.quantization or ""), glyphs.written(row.parameter_size or "")
+    short = text_line(quantization or size, "dim")
+    return (short, text_line(f"{size} {quantization}".strip(), "dim"))
+
+
+def _spill(row: ModelRow) -> str:
+    if not row.spill_fraction or row.spill_fraction < 0:
+        return ""
+    return "SPILL <1%" if row.spill_fraction < 0.01 else f"SPILL {units.percent(row.spill_fraction * 100)}"
+
+
+def _processor(row: ModelRow, glyphs: Glyphs) -> Line:
+    return text_line("" if row.processor == UNKNOWN_PROCESSOR else glyphs.written(row.processor), "dim")
+
+
+def _state(row: ModelRow, glyphs: Glyphs) -> Line:
+    return text_line(glyphs.written(row.state), "plain" if row.state in ACTIVE_STATES else "dim")
+
+
+def _rate(row: ModelRow, glyphs: Glyphs) -> Line:
+    """Write the decode rate.
+
+    An old row has its age instead, as a rate is of now or nothing; a row without a rate has its state, so
+    that ``loading`` is seen at any width.
+    """
+    if row.age_seconds is not None:
+        return text_line(f"{units.duration(row.age_seconds)} old")
+    if row.decode_tokens_per_second is None:
+        return _state(row, glyphs)
+    number, unit = units.rate(row.decode_tokens_per_second).split(" ", 1)
+    role: Role = "dim" if row.rate_is_estimate else "plain"
+    return (Span(f"~{number}" if row.rate_is_estimate else number, role), Span(f" {unit}", "dim"))
+
+
+def _context(row: ModelRow) -> tuple[Line, ...]:
+    if row.context_length is None:
+        return ()
+    length = units.tokens(row.context_length)
+    short = (Span("ctx ", "dim"), Span(length))
+    if row.context_used_tokens is None:
+        return (short,)
+    return (
+        short,
+        (Span("ctx ", "dim"), Span(units.tokens(row.context_used_tokens)), Span(f"/{length}", "dim")),
+    )
+
+
+def _expires(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
+    when = glyphs.written(row.expires)
+    if not when or when == units.UNKNOWN:
+        return ()
+    return ((Span("exp ", "dim"), Span(when, "dim")), (Span("expires ", "dim"), Span(when, "dim")))
+
+
+class ModelPanel(RowPanel):
+    """The loaded models."""
+
+    title = "Models"
+    _rows: tuple[ModelRow, ...] = ()
+    _empty_words = ""
+
+    def show(self, rows: Sequence[ModelRow], empty: str = "no model is loaded") -> None:
+        """Draw ``rows``, or the words of ``empty`` where there are none."""
+        self._rows = tuple(rows)
+        self._empty_words = empty
+        self.redraw()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the models shown."""
+        return tuple(row.key for row in self._rows)
+
+    def row_lines(self, width: int) -> list[Line]:
+        """Return the lines of all models."""
+        return model_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key)
+
+    def empty_line(self, width: int) -> Line:
+        """Say that there is nothing to show."""
+        words = f"  {self.glyphs.written(self._empty_words)}"
+        return text_line(shorten_words(words, width, self.glyphs.ellipsis), "dim")

@@ -1,0 +1,145 @@
+"""A widget that draws lines, and redraws only those that changed."""
+
+from __future__ import annotations
+
+from typing import ClassVar, get_args
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from gpumon.widgets.fitting import line_width, shorten, text_line
+from gpumon.widgets.glyphs import UNICODE, Glyphs
+from gpumon.widgets.lines import Line, Role, Span
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def title_line(title: str, note: str, width: int, glyphs: Glyphs) -> Line:
+    """Draw a rule with a title at its left and a note at its right: ``─ GPUs ────── +2 more ─``."""
+    rule = glyphs.rule
+    if width < 8:
+        return text_line(rule * width, "track")
+    left = (
+        Span(f"{rule} ", "track"),
+        Span(shorten(glyphs.written(title), width - 6, glyphs.ellipsis), "title"),
+    )
+    right = (Span(f" {glyphs.written(note)} ", "dim"), Span(rule, "track")) if note else ()
+    if line_width(left) + line_width(right) + 3 > width:
+        right = ()
+    fill = width - line_width(left) - line_width(right) - 1
+    return (*left, Span(f" {rule * fill}", "track"), *right)
+
+
+class LinePanel(Widget):
+    """Draws the lines of its ``lines_for``; a subclass keeps a view and turns it into lines.
+
+    Each role is a component class, so that colours come from the theme.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line-panel--{role}" for role in ROLES}
+    DEFAULT_CSS = """
+    LinePanel {
+        height: auto;
+        & > .line-panel--plain { color: $foreground; }
+        & > .line-panel--dim { color: $text-muted; }
+        & > .line-panel--title { color: $foreground; text-style: bold; }
+        & > .line-panel--ok { color: $text-success; }
+        & > .line-panel--watch { color: $text-warning; text-style: bold; }
+        & > .line-panel--bad { color: $text-error; text-style: bold; }
+        & > .line-panel--unknown { color: $text-muted; }
+        & > .line-panel--model { color: $primary; }
+        & > .line-panel--process { color: $foreground 60%; }
+        & > .line-panel--reserved { color: $foreground 40%; }
+        & > .line-panel--track { color: $foreground 25%; }
+        & > .line-panel--ram { color: $warning; }
+        & > .line-panel--cursor { color: $accent; text-style: bold; }
+        &:ansi > .line-panel--dim { text-style: dim; }
+        &:ansi > .line-panel--unknown { text-style: dim; }
+        &:ansi > .line-panel--process { text-style: dim; }
+        &:ansi > .line-panel--reserved { text-style: dim; }
+        &:ansi > .line-panel--track { text-style: dim; }
+    }
+    """
+
+    def __init__(
+        self,
+        *,
+        glyphs: Glyphs = UNICODE,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.glyphs = glyphs
+        self._lines: list[Line] = []
+        self._strips: list[Strip | None] = []
+        self._role_styles: dict[Role, Style] = {}
+        self._natural_height = 0
+
+    def lines_for(self, width: int, height: int | None) -> list[Line]:
+        """Return the lines at ``width`` cells; at most ``height`` of them, all of them for ``None``."""
+        raise NotImplementedError
+
+    def redraw(self) -> None:
+        """Draw what the view now says: nothing if the lines are the same, else only the changed ones."""
+        width, height = self.content_size
+        if not width:
+            return
+        lines = self.lines_for(width, None if self.styles.auto_dimensions else height)
+        if self.styles.auto_dimensions and len(lines) != self._natural_height:
+            self._natural_height = len(lines)
+            self.refresh(layout=True)
+        self.show_lines(lines if len(lines) <= height else self.lines_for(width, height))
+
+    def show_lines(self, lines: list[Line]) -> None:
+        """Take ``lines`` as the picture and refresh the regions in which it differs from the last one."""
+        previous, self._lines = self._lines, lines
+        changed = [
+            y for y in range(max(len(lines), len(previous))) if lines[y : y + 1] != previous[y : y + 1]
+        ]
+        if not changed:
+            return
+        strips = [*self._strips, *[None] * len(lines)][: len(lines)]
+        for y in changed:
+            if y < len(strips):
+                strips[y] = None
+        self._strips = strips
+        width = self.content_size.width
+        self.refresh(*(Region(0, y, width, 1) for y in changed))
+
+    def render_line(self, y: int) -> Strip:
+        """Return line ``y``, built once for each change."""
+        if y >= len(self._lines):
+            return Strip.blank(self.content_size.width, self._style("plain"))
+        strip = self._strips[y]
+        if strip is None:
+            strip = self._strips[y] = self._strip(self._lines[y])
+        return strip
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """Return the number of lines at ``width``."""
+        self._natural_height = len(self.lines_for(width, None))
+        return self._natural_height
+
+    def on_resize(self) -> None:
+        """Lay the view out anew for the new size."""
+        self.redraw()
+
+    def notify_style_update(self) -> None:
+        """Drop the styles and strips made with the old theme."""
+        self._role_styles.clear()
+        self._strips = [None] * len(self._lines)
+        super().notify_style_update()
+
+    def _strip(self, line: Line) -> Strip:
+        segments = [Segment(span.text, self._style(span.role)) for span in line if span.text]
+        return Strip(segments, line_width(line))
+
+    def _style(self, role: Role) -> Style:
+        style = self._role_styles.get(role)
+        if style is None:
+            style = self._role_styles[role] = self.get_component_rich_style(f"line-panel--{role}")
+        return style

@@ -1,0 +1,135 @@
+"""One loaded model: how it loads, works and waits, by Ollama's rules (llama-server as the runner)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpumon.app.demo.catalog import Llm
+from gpumon.app.demo.placement import CUDA_CONTEXT_BYTES, Placement, compute_bytes
+from gpumon.collectors.samples import ModelClaim
+
+START_SECONDS = 1.0
+CONTEXT_SECONDS = 0.6
+WARM_UP_SECONDS = 1.4
+PREFILL_SECONDS = 2.0
+FOREVER_SECONDS = 9_223_372_036.0
+"""``keep_alive: -1`` is the largest Go duration, about 292 years."""
+CPU_SLOWDOWN = 17.0
+"""How much longer a byte takes from RAM than from VRAM on a usual PC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a runner does to the machine at one moment."""
+
+    gpu_share: float = 0.0
+    """Part of the time in which kernels run, 0 to 1."""
+    gpu_effort: float = 0.0
+    """Power drawn above idle, 0 to 1 of what the limit allows."""
+    cpu_threads: float = 0.0
+    receive_bytes_per_second: float = 0.0
+    """To the GPU, over PCIe."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """A ``llama-server`` child with one model; times are seconds since the Unix epoch."""
+
+    llm: Llm
+    context: int
+    placement: Placement
+    pid: int
+    started: float
+    read_bytes_per_second: float
+    keep_alive_seconds: float
+    asked: float = 0.0
+    """Begin of the request under way."""
+    busy_until: float = 0.0
+    finished: float | None = None
+    """End of the last request that ended before the one under way."""
+
+    @property
+    def weights_at(self) -> float:
+        """When the weights have been read."""
+        return self.started + START_SECONDS + self.llm.file_bytes / self.read_bytes_per_second
+
+    @property
+    def ready_at(self) -> float:
+        """When ``/api/ps`` begins to list the model: after the load."""
+        return self.weights_at + CONTEXT_SECONDS + WARM_UP_SECONDS
+
+    def request(self, now: float, seconds: float) -> None:
+        """Take a request that works for ``seconds``, after the load and the requests before it."""
+        if self.busy_until and self.busy_until <= now:
+            self.finished = self.busy_until
+        self.asked = max(now, self.ready_at, self.busy_until)
+        self.busy_until = self.asked + seconds
+
+    def busy(self, now: float) -> bool:
+        """Whether a request is under way or waits for the load."""
+        return now < self.busy_until
+
+    def expires_at(self, now: float) -> float:
+        """Return ``expires_at`` as Ollama computes it: sliding until the first request has ended."""
+        if not self.busy(now):
+            return self.busy_until + self.keep_alive_seconds
+        return (now if self.finished is None else self.finished) + self.keep_alive_seconds
+
+    def vram_bytes(self, gpu: int, now: float) -> int:
+        """Return what the driver sees on ``gpu``: the context, then growing weights, then KV and scratch."""
+        claimed = self.placement.gpu_bytes.get(gpu)
+        if claimed is None or now < self.started + START_SECONDS:
+            return 0
+        if now >= self.weights_at + CONTEXT_SECONDS:
+            return claimed + CUDA_CONTEXT_BYTES
+        kv_share = self.llm.kv_bytes(self.context) / (self.llm.file_bytes + self.llm.kv_bytes(self.context))
+        weights = int((claimed - compute_bytes(self.llm, self.context)) * (1 - kv_share))
+        return int(weights * self._progress(now)) + CUDA_CONTEXT_BYTES
+
+    def ram_bytes(self, now: float) -> int:
+        """Return what it holds in RAM: its own code, and the part of the model that is not on a GPU."""
+        own = 450 * 1024**2
+        return own + int(self.placement.ram_bytes * self._progress(now)) if now >= self.started else 0
+
+    def work(self, now: float) -> Work:
+        """Return what it does to the machine."""
+        if now < self.started + START_SECONDS:
+            return Work(cpu_threads=0.5)
+        if now < self.ready_at:
+            rate = self.read_bytes_per_second if now < self.weights_at else 0.0
+            on_gpu = 1 - self.placement.spill_fraction
+            return Work(0.03, 0.12, cpu_threads=1.2, receive_bytes_per_second=rate * on_gpu)
+        if not self.busy(now):
+            return Work()
+        return self._prefill() if now < self.asked + PREFILL_SECONDS else self._decoding()
+
+    def claim(self, now: float) -> ModelClaim:
+        """Return its row of ``/api/ps``."""
+        return ModelClaim(
+            name=self.llm.name,
+            digest=self.llm.digest,
+            size_bytes=self.placement.size_bytes,
+            size_vram_bytes=self.placement.size_vram_bytes,
+            context_length=self.context,
+            expires_at=self.expires_at(now),
+            format="gguf",
+            family=self.llm.family,
+            parameter_size=self.llm.parameter_size,
+            quantization=self.llm.quantization,
+        )
+
+    def _progress(self, now: float) -> float:
+        read = (now - self.started - START_SECONDS) * self.read_bytes_per_second
+        return min(1.0, max(0.0, read / self.llm.file_bytes))
+
+    def _prefill(self) -> Work:
+        stream = 9e9 if self.placement.spill_fraction else 2e6
+        return Work(0.99, 0.97, cpu_threads=1.0, receive_bytes_per_second=stream)
+
+    def _decoding(self) -> Work:
+        ram = self.placement.spill_fraction
+        if not ram:
+            gpus = len(self.placement.gpu_bytes)  # layers on several cards take turns
+            return Work(0.96 / gpus, 0.93 / gpus, cpu_threads=1.0, receive_bytes_per_second=2e6)
+        share = (1 - ram) / (1 - ram + ram * CPU_SLOWDOWN)
+        return Work(share + 0.03, 0.14 + share, cpu_threads=8.0, receive_bytes_per_second=2.1e8)

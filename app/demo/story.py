@@ -1,0 +1,124 @@
+"""What happens in a scenario, and when: a prelude, then a part that repeats for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from gpumon.app.demo.machine import Machine, Program
+from gpumon.collectors.samples import AnySample
+
+PRELUDE_SECONDS = 300
+"""History that lies before the moment at which a demonstration opens."""
+
+
+class Event(Protocol):
+    """Something that happens to a machine."""
+
+    def happen(self, machine: Machine) -> None:
+        """Make it so, at ``machine.now``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A client asks ``model`` for work of so many seconds."""
+
+    model: str
+    seconds: float
+    context: int = 4096
+    gpus: tuple[int, ...] | None = None
+
+    def happen(self, machine: Machine) -> None:
+        """Hand it to the server."""
+        machine.server.request(self.model, self.context, self.seconds, machine.now, self.gpus)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The user unloads ``model``."""
+
+    model: str
+
+    def happen(self, machine: Machine) -> None:
+        """Hand it to the server."""
+        machine.server.stop(self.model, machine.now)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDown:
+    """Ollama ends and is started again after so many seconds."""
+
+    seconds: float
+
+    def happen(self, machine: Machine) -> None:
+        """End the server."""
+        machine.server.go_down(machine.now, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuLost:
+    """A card falls off the bus and comes back after so many seconds."""
+
+    gpu: int
+    seconds: float
+
+    def happen(self, machine: Machine) -> None:
+        """Lose the card."""
+        machine.lose_gpu(self.gpu, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class AirflowBlocked:
+    """Something covers the fans of a card for so many seconds."""
+
+    gpu: int
+    factor: float
+    seconds: float
+
+    def happen(self, machine: Machine) -> None:
+        """Cover the fans."""
+        machine.block_airflow(self.gpu, self.factor, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event, so many seconds after the begin of its part."""
+
+    at: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A demonstration: a machine and what happens to it."""
+
+    name: str
+    description: str
+    """One line for a list."""
+    build: Callable[[], Machine]
+    prelude: tuple[Happening, ...]
+    story: tuple[Happening, ...]
+    story_seconds: int
+    """After so many seconds the story begins again, on the same machine."""
+    programs: tuple[Program, ...] = ()
+
+    def samples(self, start: float) -> Iterator[AnySample]:
+        """Yield samples for ever, one poll a second, the first at ``start`` (seconds since the epoch)."""
+        machine = self.build()
+        machine.programs = list(self.programs)
+        second = 0
+        while True:
+            machine.now = start + second
+            for event in self._events(second):
+                event.happen(machine)
+            machine.tick()
+            yield from machine.samples()
+            second += 1
+
+    def _events(self, second: int) -> list[Event]:
+        if second < PRELUDE_SECONDS:
+            return [happening.event for happening in self.prelude if happening.at == second]
+        moment = (second - PRELUDE_SECONDS) % self.story_seconds
+        return [happening.event for happening in self.story if happening.at == moment]

@@ -1,0 +1,50 @@
+"""The feed of a demonstration: a scenario played by the player of recordings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from gpumon.app.demo.scenarios import scenario_named
+from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.feeds.marks import play_marks
+from gpumon.app.feeds.player import Player, Wait, wait_for_change
+from gpumon.app.monitor import Monitor
+
+
+class DemoFeed:
+    """Plays the scenario called ``name``: five minutes of history at once, then the story, for ever.
+
+    The story opens at ``now`` (seconds since the epoch); with ``skip_seconds`` that much of it is then past.
+
+    Raises:
+        GpumonError: there is no such scenario.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        now: float,
+        *,
+        skip_seconds: float = 0.0,
+        speed: float = 1.0,
+        wait: Wait = wait_for_change,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.scenario = scenario_named(name)
+        start = now - PRELUDE_SECONDS - skip_seconds
+        self.player = Player(
+            lambda: self.scenario.samples(start), open_at=now, speed=speed, wait=wait, elapsed=elapsed
+        )
+        """Pause, step, seek and speed."""
+
+    def marks(self) -> tuple[str, ...]:
+        """Return ``DEMO`` with the scenario's name, and how it is played."""
+        return play_marks(f"DEMO {self.scenario.name}", self.player)
+
+    async def run(self, monitor: Monitor) -> None:
+        """Feed samples into ``monitor`` until cancelled."""
+        await self.player.run(monitor)
+
+    async def close(self) -> None:
+        """Release nothing."""

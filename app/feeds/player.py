@@ -1,0 +1,192 @@
+"""Plays samples at their own pace into a monitor: pause, step, seek, speed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+from gpumon.app.feeds.pace import PlayClock
+from gpumon.app.monitor import Monitor
+from gpumon.app.recording.header import Header
+from gpumon.collectors.samples import AnySample
+
+LONGEST_GAP_SECONDS = 5.0
+"""A longer silence in the recording (suspended, recorded again the next day) is played as this."""
+LATEST_SECONDS = 2.0
+"""A player that is further behind (outside time) lets the lost time go instead of racing after it."""
+BREATH_SAMPLES = 50
+"""How many samples a seek feeds before it lets the screen have its turn."""
+
+Open = Callable[[], Iterable[AnySample | Header]]
+"""Opens the stream at its start; a header in it begins a new run, which knows nothing of the one before."""
+Wait = Callable[[asyncio.Event, float], Awaitable[None]]
+"""Returns after so many seconds (may be infinite), or earlier when the event is set."""
+
+
+async def wait_for_change(changed: asyncio.Event, seconds: float) -> None:
+    """Sleep for ``seconds`` or until ``changed`` is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds if math.isfinite(seconds) else None):
+            await changed.wait()
+
+
+class Player:
+    """Plays what ``samples()`` yields from the start each time it is called.
+
+    The controls may be called at any time in the event loop's thread; they take effect in ``run``.
+    """
+
+    def __init__(
+        self,
+        samples: Open,
+        *,
+        speed: float = 1.0,
+        open_at: float | None = None,
+        end: float | None = None,
+        hold_at_end: bool = False,
+        wait: Wait = wait_for_change,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._open = samples
+        self._wait = wait
+        self._clock = PlayClock(elapsed, speed)
+        self._hold_at_end = hold_at_end
+        self._iterator: Iterator[AnySample | Header] = iter(())
+        self._next: AnySample | None = None
+        self._next_begins_run = False
+        self._target: float | None = open_at
+        self._steps = 0
+        self._changed = asyncio.Event()
+        self.start: float | None = None
+        """Time of the first sample, known once ``run`` has begun."""
+        self.end = end
+        """Time of the last sample where it is known."""
+        self.position: float | None = None
+        """Time of the sample that was fed last."""
+        self.ended = False
+        """Whether the last sample was fed."""
+
+    @property
+    def speed(self) -> float:
+        """Recorded seconds per second, 0.25 to 64."""
+        return self._clock.speed
+
+    @property
+    def paused(self) -> bool:
+        """Whether it stands still."""
+        return self._clock.paused
+
+    def pause(self) -> None:
+        """Stand still."""
+        self._clock.pause(True)
+        self._changed.set()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._clock.pause(False)
+        self._changed.set()
+
+    def faster(self) -> None:
+        """Double the speed, up to 64."""
+        self._clock.change_speed(self.speed * 2)
+        self._changed.set()
+
+    def slower(self) -> None:
+        """Halve the speed, down to 0.25."""
+        self._clock.change_speed(self.speed / 2)
+        self._changed.set()
+
+    def step(self) -> None:
+        """Stand still and show the samples of the next second that has any."""
+        self._clock.pause(True)
+        self._steps += 1
+        self._changed.set()
+
+    def seek(self, time: float) -> None:
+        """Go to ``time`` (seconds since the epoch) without waiting; before the start is the start."""
+        self._target = time if self.start is None else max(time, self.start)
+        self._changed.set()
+
+    def seek_by(self, seconds: float) -> None:
+        """Go ``seconds`` forward, or back where negative."""
+        base = self._target if self._target is not None else self.position
+        if base is not None:
+            self.seek(base + seconds)
+
+    async def run(self, monitor: Monitor) -> None:
+        """Feed ``monitor`` until the samples end (or for ever, where it holds at the end)."""
+        self._rewind()
+        self.start = self._next.time if self._next else None
+        self._clock.jump(self.start or 0.0)
+        while True:
+            self._changed.clear()
+            if self._target is not None:
+                await self._jump(monitor, self._target)
+            elif self._next is None and not self._hold_at_end:
+                return
+            elif self._next is None:
+                self._steps = 0
+                await self._changed.wait()
+            elif self._steps:
+                self._feed_second(monitor)
+            else:
+                await self._feed_when_due(monitor, self._next)
+
+    def _rewind(self) -> None:
+        self._iterator = iter(self._open())
+        self.position = None
+        self._advance()
+
+    def _advance(self) -> None:
+        self._next_begins_run = False
+        item = next(self._iterator, None)
+        while isinstance(item, Header):
+            self._next_begins_run = True
+            item = next(self._iterator, None)
+        self._next = item
+        self.ended = item is None
+
+    def _feed(self, monitor: Monitor, sample: AnySample) -> None:
+        if self._next_begins_run and self.position is not None:
+            monitor.reset()
+        self._advance()
+        self.position = sample.time if self.position is None else max(self.position, sample.time)
+        monitor.feed(sample)
+
+    def _feed_second(self, monitor: Monitor) -> None:
+        self._steps -= 1
+        second = math.floor(self._next.time) if self._next else 0
+        while self._next is not None and math.floor(self._next.time) == second:
+            self._feed(monitor, self._next)
+        if self.position is not None:
+            self._clock.jump(self.position)
+
+    async def _feed_when_due(self, monitor: Monitor, sample: AnySample) -> None:
+        if sample.time - self._clock.time > LONGEST_GAP_SECONDS:
+            self._clock.jump(sample.time - LONGEST_GAP_SECONDS)
+        wait = self._clock.until(sample.time)
+        if wait < -LATEST_SECONDS:
+            self._clock.jump(sample.time)
+        if wait > 0:
+            await self._wait(self._changed, wait)
+        else:
+            self._feed(monitor, sample)
+            await asyncio.sleep(0)
+
+    async def _jump(self, monitor: Monitor, target: float) -> None:
+        """Feed up to ``target``, unless another one is sought meanwhile."""
+        if self.position is not None and target < self.position:
+            monitor.reset()
+            self._rewind()
+        fed = 0
+        while self._next is not None and self._next.time <= target and self._target == target:
+            self._feed(monitor, self._next)
+            fed += 1
+            if fed % BREATH_SAMPLES == 0:
+                await asyncio.sleep(0)
+        if self._target == target:
+            self._target = None
+        self._clock.jump(max(target, self.start or target))

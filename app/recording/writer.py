@@ -1,0 +1,133 @@
+"""Writes a recording while the samples come, off the event loop."""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import stat
+import threading
+from pathlib import Path
+
+from gpumon.app.recording.header import MAGIC, Header, RecordingError, encode_header
+from gpumon.app.recording.lines import encode_line
+from gpumon.collectors.samples import AnySample
+
+WAITING_LINES = 5000
+"""Lines that may wait for a disk or a reader that is slow; beyond that the recording ends."""
+CLOSE_SECONDS = 2.0
+"""How long ``close`` waits for the lines that are still to be written."""
+
+
+class Recorder:
+    """Appends samples to ``path``: a new file, a recording that is continued, a FIFO, ``/dev/stdout``.
+
+    Each line is written by one call, so that a process that is killed leaves at most one cut line. A disk
+    that is full or gone ends the recording, not the dashboard: see ``problem``.
+
+    Raises:
+        RecordingError: the file cannot be opened, or is something else than a recording.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        self._problem: RecordingError | None = None
+        self._lines: queue.Queue[bytes | None] = queue.Queue(WAITING_LINES)
+        self._first = encode_header(header)
+        self._descriptor: int | None = None
+        if not _waits_for_a_reader(path):
+            self._descriptor = _open(path)
+            self._first = _joint(path, self._descriptor) + self._first
+        self._thread = threading.Thread(target=self._write_all, name=f"recording {path}", daemon=True)
+        self._thread.start()
+
+    @property
+    def problem(self) -> RecordingError | None:
+        """Why it has ended before it was closed."""
+        return self._problem
+
+    def write(self, sample: AnySample) -> None:
+        """Record ``sample``. Never blocks; after a problem it does nothing."""
+        if self._problem is not None:
+            return
+        try:
+            self._lines.put_nowait(encode_line(sample))
+        except queue.Full:
+            self._problem = RecordingError(f"recording to {self.path} ended: writing is too slow")
+
+    def close(self) -> None:
+        """Write what waits and close the file; does not wait long for one that hangs."""
+        try:
+            self._lines.put(None, timeout=CLOSE_SECONDS)
+        except queue.Full:
+            return
+        self._thread.join(CLOSE_SECONDS)
+
+    def _write_all(self) -> None:
+        try:
+            self._write_lines()
+        except OSError as error:
+            self._problem = RecordingError(f"recording to {self.path} ended: {_words(error)}")
+        except RecordingError as error:
+            self._problem = error
+        finally:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+
+    def _write_lines(self) -> None:
+        if self._descriptor is None:
+            self._descriptor = _open(self.path)
+        _write(self._descriptor, self._first)
+        while (line := self._lines.get()) is not None:
+            _write(self._descriptor, line)
+
+
+def _waits_for_a_reader(path: Path) -> bool:
+    """Whether opening ``path`` would block until another program reads it."""
+    try:
+        return stat.S_ISFIFO(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise RecordingError(f"cannot record to {path}: {_words(error)}") from error
+
+
+def _joint(path: Path, descriptor: int) -> bytes:
+    """Return what must come before a header in the file as it is: an end of line where the last is cut.
+
+    Raises:
+        RecordingError: the file holds something else than a recording.
+    """
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+        return b""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(MAGIC))
+            file.seek(-1, os.SEEK_END)
+            end = file.read(1)
+    except OSError as error:
+        os.close(descriptor)
+        raise RecordingError(f"cannot continue {path}: {_words(error)}") from error
+    if begin != MAGIC:
+        os.close(descriptor)
+        raise RecordingError(f"{path} is not a gpumon recording; it is left as it is")
+    return b"" if end == b"\n" else b"\n"
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    """Write a line, by one call unless the system takes only a part of it."""
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+        raise FileNotFoundError(errno.ENOENT, "the file was deleted")
+    while line:
+        line = line[os.write(descriptor, line) :]
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

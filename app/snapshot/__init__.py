@@ -1,0 +1,1 @@
+"""The snapshot: what is known now as one JSON document, for scripts."""

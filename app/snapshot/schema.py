@@ -1,0 +1,97 @@
+"""The snapshot document, schema version 1. Every key is always there; ``null`` is unknown.
+
+Documented in docs/snapshot.md. Within a version fields may be added; none is renamed, removed or given
+another meaning or unit.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class SourceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A source, and how it is."""
+
+    name: str
+    state: str
+    detail: str | None
+    hint: str | None
+    age_seconds: float | None
+
+
+class ProcessEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that holds memory of a GPU, by the driver."""
+
+    pid: int
+    name: str | None
+    vram_bytes: int | None
+
+
+class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A GPU; ``uuid`` is its identity."""
+
+    uuid: str
+    name: str | None
+    index: int
+    pci_bus_id: str | None
+    state: str
+    unified: bool | None
+    vram_total_bytes: int | None
+    vram_used_bytes: int | None
+    vram_reserved_bytes: int | None
+    vram_free_bytes: int | None
+    utilization_percent: int | None
+    power_watts: float | None
+    power_limit_watts: float | None
+    temperature_celsius: int | None
+    throttle_reasons: tuple[str, ...] | None
+    processes: tuple[ProcessEntry, ...] | None
+
+
+class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """RAM and swap of the machine."""
+
+    total_bytes: int | None
+    available_bytes: int | None
+    swap_used_bytes: int | None
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A loaded model; ``digest`` and ``url`` are its identity."""
+
+    name: str
+    digest: str | None
+    runtime: str
+    url: str
+    claimed_size_bytes: int | None
+    claimed_vram_bytes: int | None
+    spill_fraction: float | None
+    processor: str
+    context_length: int | None
+    expires_at: float | None
+    decode_tokens_per_second: float | None
+
+
+class AlertEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that is active."""
+
+    kind: str
+    subject: str
+    severity: str
+    since: float
+    message: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The document."""
+
+    schema: int = SCHEMA_VERSION
+    time: float
+    host: str | None
+    sources: tuple[SourceEntry, ...]
+    gpus: tuple[GpuEntry, ...]
+    memory: MemoryEntry
+    models: tuple[ModelEntry, ...]
+    alerts: tuple[AlertEntry, ...]

@@ -1,0 +1,160 @@
+"""What holds in every scenario, whatever its story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice, takewhile
+
+import pytest
+
+from gpumon.app.demo.scenarios import list_scenarios
+from gpumon.app.demo.story import PRELUDE_SECONDS, Scenario
+from gpumon.collectors.samples import (
+    AnySample,
+    GpuReading,
+    NvmlSample,
+    OllamaModelFacts,
+    OllamaSample,
+    SystemSample,
+)
+
+START = 1_000_000.0
+
+every_scenario = pytest.mark.parametrize("scenario", list_scenarios(), ids=lambda scenario: scenario.name)
+
+
+@cache
+def samples_of(scenario: Scenario) -> tuple[AnySample, ...]:
+    end = START + PRELUDE_SECONDS + scenario.story_seconds * 1.3
+    return tuple(takewhile(lambda sample: sample.time < end, scenario.samples(START)))
+
+
+def readings_of(scenario: Scenario) -> Iterator[tuple[float, GpuReading]]:
+    for sample in samples_of(scenario):
+        if isinstance(sample, NvmlSample):
+            yield from ((sample.time, gpu) for gpu in sample.gpus)
+
+
+@every_scenario
+def test_it_is_the_same_in_every_run(scenario: Scenario) -> None:
+    again = tuple(islice(scenario.samples(START), len(samples_of(scenario))))
+    assert again == samples_of(scenario)
+
+
+@every_scenario
+def test_time_goes_on_by_seconds_for_ever(scenario: Scenario) -> None:
+    times = sorted({sample.time for sample in samples_of(scenario)})
+    assert times == [START + second for second in range(len(times))]
+    assert len(times) > PRELUDE_SECONDS + scenario.story_seconds
+
+
+@every_scenario
+def test_each_second_gpu_system_and_server_are_read_once(scenario: Scenario) -> None:
+    counts = [
+        sum(isinstance(sample, kind) for sample in samples_of(scenario))
+        for kind in (NvmlSample, SystemSample, OllamaSample)
+    ]
+    assert len(set(counts)) == 1
+
+
+@every_scenario
+def test_memory_of_processes_reserve_and_free_add_up_to_the_whole(scenario: Scenario) -> None:
+    for time, gpu in readings_of(scenario):
+        if gpu.state == "lost":
+            continue
+        assert gpu.memory is not None
+        assert gpu.processes is not None
+        used, free, reserved = gpu.memory.used_bytes, gpu.memory.free_bytes, gpu.memory.reserved_bytes
+        assert used is not None
+        assert free is not None
+        assert reserved is not None
+        assert used == sum(process.vram_bytes or 0 for process in gpu.processes)
+        assert used + free + reserved == gpu.memory.total_bytes
+        assert free >= 0, f"GPU {gpu.index} at {time - START}"
+
+
+@every_scenario
+def test_power_stays_within_the_limit_and_follows_utilization(scenario: Scenario) -> None:
+    for _, gpu in readings_of(scenario):
+        if gpu.state == "lost":
+            continue
+        assert gpu.power_watts is not None
+        assert gpu.power_limit_watts is not None
+        assert gpu.utilization_percent is not None
+        assert 0 <= gpu.utilization_percent <= 100
+        assert gpu.power_watts <= gpu.power_limit_watts
+        if gpu.utilization_percent == 0:
+            assert gpu.power_watts < 0.2 * gpu.power_limit_watts
+
+
+@every_scenario
+def test_temperature_lags_behind_power(scenario: Scenario) -> None:
+    before: dict[str, GpuReading] = {}
+    for _, gpu in readings_of(scenario):
+        last = before.get(gpu.uuid)
+        if last is not None and last.temperature_celsius is not None and gpu.temperature_celsius is not None:
+            assert abs(gpu.temperature_celsius - last.temperature_celsius) <= 3
+        before[gpu.uuid] = gpu
+
+
+@every_scenario
+def test_facts_come_first_and_again_after_a_loss(scenario: Scenario) -> None:
+    before: dict[str, GpuReading] = {}
+    for _, gpu in readings_of(scenario):
+        last = before.get(gpu.uuid)
+        fresh = gpu.state == "ok" and (last is None or last.state == "lost")
+        assert (gpu.facts is not None) == fresh
+        before[gpu.uuid] = gpu
+
+
+@every_scenario
+def test_a_listed_model_has_its_memory_on_the_gpus(scenario: Scenario) -> None:
+    gpus: tuple[GpuReading, ...] = ()
+    for sample in samples_of(scenario):
+        if isinstance(sample, NvmlSample):
+            gpus = sample.gpus
+        if isinstance(sample, OllamaSample) and sample.models:
+            claimed = sum(claim.size_vram_bytes or 0 for claim in sample.models)
+            assert claimed <= sum(
+                process.vram_bytes or 0
+                for gpu in gpus
+                for process in gpu.processes or ()
+                if process.name == "llama-server"
+            )
+
+
+@every_scenario
+def test_claims_make_sense(scenario: Scenario) -> None:
+    for sample in samples_of(scenario):
+        for claim in (isinstance(sample, OllamaSample) and sample.models) or ():
+            assert claim.size_bytes is not None
+            assert claim.size_vram_bytes is not None
+            assert claim.expires_at is not None
+            assert 0 < claim.size_vram_bytes <= claim.size_bytes
+            assert claim.digest is not None
+            assert len(claim.digest) == 64
+
+
+@every_scenario
+def test_each_digest_is_described_once(scenario: Scenario) -> None:
+    described = [sample.digest for sample in samples_of(scenario) if isinstance(sample, OllamaModelFacts)]
+    assert described
+    assert len(described) == len(set(described))
+
+
+@every_scenario
+def test_ram_stays_within_the_machine(scenario: Scenario) -> None:
+    for sample in samples_of(scenario):
+        if isinstance(sample, SystemSample):
+            assert 0 < sample.ram_used_bytes < sample.ram_total_bytes
+            assert sample.ram_used_bytes + sample.ram_available_bytes == sample.ram_total_bytes
+            assert sample.cpu_percent_by_core is not None
+            assert all(0 <= core <= 100 for core in sample.cpu_percent_by_core)
+
+
+@every_scenario
+def test_the_first_rates_of_the_system_are_unknown(scenario: Scenario) -> None:
+    systems = [sample for sample in samples_of(scenario) if isinstance(sample, SystemSample)]
+    assert systems[0].swap_out_bytes_per_second is None
+    assert all(sample.swap_out_bytes_per_second is not None for sample in systems[1:])

@@ -1,0 +1,176 @@
+"""What happens in each scenario, as the dashboard takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gpumon.app.alerts.rules import Limits
+from gpumon.app.demo.scenarios import list_scenarios, scenario_named
+from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.errors import GpumonError
+from gpumon.app.monitor import Monitor
+from gpumon.app.state.store import State
+from gpumon.collectors.samples import OllamaSample
+
+START = 1_000_000.0
+
+
+def seconds_of(name: str, until: int, monitor: Monitor | None = None) -> Iterator[tuple[int, State]]:
+    """Yield each second of the story, counted from its opening, and the state in it."""
+    monitor = monitor or Monitor(Limits())
+    for sample in scenario_named(name).samples(START):
+        second = round(sample.time - START) - PRELUDE_SECONDS
+        if second > until:
+            return
+        monitor.feed(sample)
+        if isinstance(sample, OllamaSample):
+            yield second, monitor.state
+
+
+def alerts_of(name: str, until: int) -> set[str]:
+    monitor = Monitor(Limits())
+    list(seconds_of(name, until, monitor))
+    return {alert.kind for alert in (*monitor.alerts.recent, *monitor.alerts.active)}
+
+
+def spills(state: State) -> dict[str, float]:
+    return {
+        record.claim.name: round(record.split.spill_fraction or 0.0, 2) for record in state.models.values()
+    }
+
+
+def test_every_scenario_has_a_name_and_one_line() -> None:
+    names = [scenario.name for scenario in list_scenarios()]
+    assert names == ["fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart"]
+    assert all(scenario.description and "\n" not in scenario.description for scenario in list_scenarios())
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(GpumonError, match="no scenario 'gpulost': did you mean gpu-lost"):
+        scenario_named("gpulost")
+
+
+def test_a_name_like_none_is_answered_with_all() -> None:
+    with pytest.raises(GpumonError, match="there are fits, spill, evict"):
+        scenario_named("xyzzy")
+
+
+def test_fits_loads_a_second_model_without_a_spill() -> None:
+    states = [spills(state) for second, state in seconds_of("fits", 60) if second >= 0]
+    assert states[0] == {"llama3.2:3b": 0.0}
+    assert states[-1] == {"llama3.2:3b": 0.0, "qwen3:14b": 0.0}
+    assert alerts_of("fits", 240) == set()
+
+
+def test_vram_grows_for_seconds_before_the_server_lists_the_model() -> None:
+    used, listed = {}, {}
+    for second, state in seconds_of("fits", 30):
+        gpu = next(iter(state.gpus.values()))
+        used[second] = gpu.reading.memory.used_bytes if gpu.reading.memory else None
+        listed[second] = "qwen3:14b" in spills(state)
+    first = min(second for second, there in listed.items() if there)
+    rise = [used[second] or 0 for second in range(first - 6, first)]
+    assert rise == sorted(rise)
+    assert rise[-1] - rise[0] > 5 * 1024**3
+
+
+def test_spill_goes_from_none_to_38_percent_with_the_larger_context() -> None:
+    seen = {second: dict(spills(state)) for second, state in seconds_of("spill", 40)}
+    assert seen[0] == {"qwen2.5-coder:14b": 0.0}
+    assert seen[10] == {}, "reloading"
+    assert seen[40] == {"qwen2.5-coder:14b": 0.38}
+
+
+def test_a_spilled_model_leaves_the_gpu_waiting_and_the_processor_busy() -> None:
+    for second, state in seconds_of("spill", 60):
+        if second >= 30:
+            gpu, system = next(iter(state.gpus.values())).reading, state.system
+            assert gpu.utilization_percent is not None
+            assert gpu.utilization_percent < 35
+            assert system is not None
+            assert (system.sample.cpu_percent or 0) > 40
+
+
+def test_spill_is_over_when_the_first_client_comes_back() -> None:
+    *_, (_, state) = seconds_of("spill", 250)
+    assert spills(state) == {"qwen2.5-coder:14b": 0.0}
+
+
+def test_evict_shows_two_models_by_turns() -> None:
+    turns: list[str] = []
+    for second, state in seconds_of("evict", 140):
+        assert len(state.models) <= 1
+        for name in spills(state):
+            if second >= 0 and turns[-1:] != [name]:
+                turns.append(name)
+    assert turns == ["qwen3:32b", "mistral-small:24b"] * 2 + ["qwen3:32b"]
+
+
+def test_70b_runs_half_from_ram_and_the_machine_swaps() -> None:
+    *_, (_, state) = seconds_of("70b", 120)
+    assert 0.4 < spills(state)["llama3.3:70b"] < 0.5
+    assert {"spill", "ram_low", "swapping"} <= alerts_of("70b", 160)
+
+
+def test_fleet_has_eight_gpus_and_twenty_models_when_it_opens() -> None:
+    *_, (_, state) = seconds_of("fleet", 0)
+    assert len(state.gpus) == 8
+    assert len(state.models) == 20
+    assert set(spills(state).values()) == {0.0}
+    assert alerts_of("fleet", 400) == set()
+
+
+def test_fleet_has_a_model_on_two_gpus() -> None:
+    *_, (_, state) = seconds_of("fleet", 0)
+    pids = [{process.pid for process in gpu.reading.processes or ()} for gpu in state.gpus.values()]
+    shared = [
+        pid for index, on_gpu in enumerate(pids) for pid in on_gpu if any(pid in o for o in pids[:index])
+    ]
+    assert len(shared) == 1
+
+
+def test_throttle_heats_up_and_slows_down() -> None:
+    reasons: set[str] = set()
+    for _, state in seconds_of("throttle", 150):
+        reasons.update(next(iter(state.gpus.values())).reading.throttle_reasons or ())
+    assert reasons == {"thermal slowdown (software)"}
+    assert {"too_hot", "throttling"} <= alerts_of("throttle", 150)
+
+
+def test_gpu_lost_takes_its_model_along_and_comes_back() -> None:
+    seen = {
+        second: [gpu.reading.state for gpu in state.gpus.values()]
+        for second, state in seconds_of("gpu-lost", 60)
+    }
+    assert seen[0] == ["ok", "ok"]
+    assert seen[20] == ["ok", "lost"]
+    assert seen[60] == ["ok", "ok"]
+    assert "gpu_lost" in alerts_of("gpu-lost", 60)
+
+
+def test_a_lost_gpu_reads_nothing() -> None:
+    for second, state in seconds_of("gpu-lost", 30):
+        if second == 30:
+            reading = list(state.gpus.values())[1].reading
+            assert reading.memory is None
+            assert reading.processes is None
+            assert reading.power_watts is None
+
+
+def test_restart_loses_the_models_and_says_how_to_start_the_server() -> None:
+    seen = {}
+    for second, state in seconds_of("restart", 90):
+        health = state.sources["http://127.0.0.1:11434"].health
+        seen[second] = (health.state, health.hint, len(state.models))
+    assert seen[0] == ("serving", None, 2)
+    assert seen[20] == ("not_running", "start it with: ollama serve", 0)
+    assert seen[50][0] == "idle"
+    assert seen[90] == ("serving", None, 2)
+    assert "source" in alerts_of("restart", 90)
+
+
+def test_prelude_is_quiet() -> None:
+    for scenario in list_scenarios():
+        assert alerts_of(scenario.name, 0) == set(), scenario.name

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from gpumon.app.alerts.rules import Limits
+from gpumon.app.monitor import Monitor
+from gpumon.app.snapshot.build import build_snapshot
+from gpumon.app.snapshot.schema import Snapshot
+from gpumon.collectors.samples import (
+    AnySample,
+    GpuMemory,
+    GpuProcess,
+    GpuReading,
+    ModelClaim,
+    NvmlSample,
+    OllamaSample,
+    SourceHealth,
+    SourceSilent,
+    SystemSample,
+)
+
+SERVING = SourceHealth(state="serving")
+URL = "http://127.0.0.1:11434"
+
+
+def snapshot_of(*samples: AnySample) -> Snapshot:
+    monitor = Monitor(Limits())
+    for sample in samples:
+        monitor.feed(sample)
+    return build_snapshot(monitor.state, monitor.alerts.active)
+
+
+def gpu(**fields: object) -> NvmlSample:
+    reading = replace(GpuReading(uuid="GPU-1", index=0, name="RTX"), **fields)
+    return NvmlSample(time=10.0, source="nvml", health=SERVING, gpus=(reading,))
+
+
+def model(**fields: object) -> OllamaSample:
+    claim = replace(ModelClaim(name="qwen3:14b", digest="ab"), **fields)
+    return OllamaSample(time=10.0, source=URL, health=SERVING, models=(claim,))
+
+
+def test_with_nothing_known_every_key_is_there_and_null() -> None:
+    document = msgspec.json.decode(msgspec.json.encode(snapshot_of()))
+    assert document == {
+        "schema": 1,
+        "time": 0.0,
+        "host": None,
+        "sources": [],
+        "gpus": [],
+        "memory": {"total_bytes": None, "available_bytes": None, "swap_used_bytes": None},
+        "models": [],
+        "alerts": [],
+    }
+
+
+def test_a_gpu_that_says_little_has_every_key() -> None:
+    entry = msgspec.to_builtins(snapshot_of(gpu()).gpus[0])
+    known = {"uuid": "GPU-1", "index": 0, "name": "RTX", "state": "ok"}
+    assert {key: value for key, value in entry.items() if value is not None} == known
+    assert len(entry) == 16
+
+
+def test_a_gpu_is_given_with_memory_and_processes() -> None:
+    memory = GpuMemory(total_bytes=24, used_bytes=10, reserved_bytes=1, free_bytes=13)
+    processes = (GpuProcess(pid=7, vram_bytes=10, name="llama-server"),)
+    entry = snapshot_of(gpu(memory=memory, processes=processes, throttle_reasons=("power cap",))).gpus[0]
+    assert (entry.vram_total_bytes, entry.vram_used_bytes) == (24, 10)
+    assert (entry.vram_reserved_bytes, entry.vram_free_bytes) == (1, 13)
+    assert entry.processes is not None
+    assert msgspec.to_builtins(entry.processes[0]) == {"pid": 7, "name": "llama-server", "vram_bytes": 10}
+    assert entry.throttle_reasons == ("power cap",)
+    assert entry.unified is False
+
+
+def test_no_process_is_not_the_same_as_unknown_processes() -> None:
+    assert snapshot_of(gpu(processes=())).gpus[0].processes == ()
+    assert snapshot_of(gpu(processes=None)).gpus[0].processes is None
+
+
+def test_a_lost_gpu_has_an_identity_and_no_values() -> None:
+    memory = GpuMemory(total_bytes=24, used_bytes=10)
+    lost = snapshot_of(gpu(state="lost", memory=memory, power_watts=3.0, temperature_celsius=40)).gpus[0]
+    assert (lost.uuid, lost.state) == ("GPU-1", "lost")
+    assert (lost.vram_total_bytes, lost.power_watts, lost.temperature_celsius) == (None, None, None)
+
+
+def test_a_model_has_its_claim_spill_and_the_words_of_ollama_ps() -> None:
+    entry = snapshot_of(
+        model(size_bytes=100, size_vram_bytes=62, context_length=4096, expires_at=310.0)
+    ).models[0]
+    assert (entry.claimed_size_bytes, entry.claimed_vram_bytes) == (100, 62)
+    assert entry.spill_fraction == 0.38
+    assert entry.processor == "38%/62% CPU/GPU"
+    assert (entry.runtime, entry.url, entry.digest) == ("ollama", URL, "ab")
+    assert (entry.context_length, entry.expires_at) == (4096, 310.0)
+
+
+def test_the_decode_rate_is_null_where_nothing_measures_it() -> None:
+    assert snapshot_of(model()).models[0].decode_tokens_per_second is None
+
+
+def test_a_claim_that_makes_no_sense_has_no_spill() -> None:
+    entry = snapshot_of(model(size_bytes=10, size_vram_bytes=20)).models[0]
+    assert (entry.spill_fraction, entry.processor) == (None, "Unknown")
+
+
+def test_values_of_a_source_that_is_silent_stay_with_their_age() -> None:
+    snapshot = snapshot_of(model(), SourceSilent(time=14.0, source=URL, seconds=4.0))
+    source = snapshot.sources[0]
+    assert (source.name, source.state, source.age_seconds) == (URL, "hanging", 4.0)
+    assert source.detail == "no answer for 4 s"
+    assert [entry.name for entry in snapshot.models] == ["qwen3:14b"]
+
+
+def test_a_source_that_never_answered_has_no_age() -> None:
+    health = SourceHealth(
+        state="not_running", detail="connection refused", hint="start it with: ollama serve"
+    )
+    source = snapshot_of(OllamaSample(time=5.0, source=URL, health=health)).sources[0]
+    assert (source.state, source.age_seconds) == ("not_running", None)
+    assert (source.detail, source.hint) == ("connection refused", "start it with: ollama serve")
+
+
+def test_memory_and_host_are_those_of_the_machine() -> None:
+    snapshot = snapshot_of(
+        SystemSample(
+            time=3.0,
+            source="system",
+            host="box",
+            ram_total_bytes=64,
+            ram_used_bytes=20,
+            ram_available_bytes=44,
+        )
+    )
+    assert (snapshot.host, snapshot.time) == ("box", 3.0)
+    assert (snapshot.memory.total_bytes, snapshot.memory.available_bytes) == (64, 44)
+    assert snapshot.memory.swap_used_bytes is None
+
+
+def test_active_alerts_are_given() -> None:
+    alert = snapshot_of(gpu(state="lost", detail="GPU is lost")).alerts[0]
+    assert (alert.kind, alert.severity, alert.since) == ("gpu_lost", "bad", 10.0)
+    assert "lost" in alert.message
+
+
+def test_gpus_and_models_have_a_steady_order() -> None:
+    claims = tuple(ModelClaim(name=name, digest=name) for name in ("b", "a"))
+    readings = (GpuReading(uuid="x", index=1), GpuReading(uuid="y", index=0))
+    snapshot = snapshot_of(
+        NvmlSample(time=1.0, source="nvml", health=SERVING, gpus=readings),
+        OllamaSample(time=1.0, source=URL, health=SERVING, models=claims),
+    )
+    assert [entry.index for entry in snapshot.gpus] == [0, 1]
+    assert [entry.name for entry in snapshot.models] == ["a", "b"]

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gpumon.app.snapshot import schema
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "snapshot.md").read_text(encoding="utf-8")
+SECTIONS = {
+    schema.Snapshot: "## Document",
+    schema.SourceEntry: "## `sources[]`",
+    schema.GpuEntry: "## `gpus[]`",
+    schema.ProcessEntry: "`gpus[].processes[]`",
+    schema.MemoryEntry: "## `memory`",
+    schema.ModelEntry: "## `models[]`",
+    schema.AlertEntry: "## `alerts[]`",
+}
+
+
+@pytest.mark.parametrize("entry", SECTIONS, ids=lambda entry: entry.__name__)
+def test_each_table_names_the_fields_of_the_schema_and_no_others(entry: type[msgspec.Struct]) -> None:
+    section = DOCUMENT.split(f"\n{SECTIONS[entry]}\n", 1)[1]
+    table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert table is not None
+    documented = re.findall(r"^\| `(\w+)` \|", table.group(), re.MULTILINE)
+    assert documented == [field.name for field in msgspec.structs.fields(entry)]
+
+
+def test_every_struct_of_the_schema_is_documented() -> None:
+    structs = {
+        value
+        for value in vars(schema).values()
+        if isinstance(value, type) and issubclass(value, msgspec.Struct)
+    }
+    assert structs == set(SECTIONS)

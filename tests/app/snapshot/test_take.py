@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from tests.fakes.playing import START, system_at
+
+from gpumon.app.alerts.rules import Limits
+from gpumon.app.feeds.demo import DemoFeed
+from gpumon.app.monitor import Monitor
+from gpumon.app.snapshot.take import take_snapshot
+from gpumon.collectors.samples import (
+    AnySample,
+    NvmlSample,
+    OllamaModelFacts,
+    OllamaSample,
+    SourceHealth,
+    SourceSilent,
+    SourceState,
+)
+
+NEVER = 60.0
+"""A deadline that no test reaches."""
+
+
+class ListFeed:
+    """Feeds a list, with a turn of the event loop between; then hangs, ends or fails."""
+
+    def __init__(self, samples: Sequence[AnySample], *, then: str = "hang") -> None:
+        self._samples = samples
+        self._then = then
+        self.cancelled = False
+
+    def marks(self) -> tuple[str, ...]:
+        return ()
+
+    async def run(self, monitor: Monitor) -> None:
+        for sample in self._samples:
+            monitor.feed(sample)
+            await asyncio.sleep(0)
+        if self._then == "fail":
+            raise ValueError("broken")
+        if self._then == "hang":
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+
+    async def close(self) -> None: ...
+
+
+async def no_sleep(_seconds: float) -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def taken(feed: ListFeed, deadline: float = NEVER, expected: tuple[str, ...] = ()) -> tuple[str, ...]:
+    async with asyncio.timeout(10):
+        snapshot = await take_snapshot(feed, Monitor(Limits()), deadline, expected, no_sleep)
+    return tuple(source.name for source in snapshot.sources)
+
+
+def nvml_at(second: float, state: SourceState = "serving") -> NvmlSample:
+    return NvmlSample(time=START + second, source="nvml", health=SourceHealth(state=state))
+
+
+async def test_it_is_taken_when_each_source_has_answered_twice() -> None:
+    feed = ListFeed([system_at(0), nvml_at(0), system_at(1), nvml_at(1)])
+    assert await taken(feed) == ("nvml", "system")
+    assert feed.cancelled
+
+
+async def test_a_source_that_answered_once_is_waited_for() -> None:
+    feed = ListFeed([system_at(0), nvml_at(0), nvml_at(1)])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await take_snapshot(feed, Monitor(Limits()), NEVER, (), no_sleep)
+
+
+@pytest.mark.parametrize("state", ["absent", "failing", "idle"])
+async def test_a_source_that_is_bad_or_idle_needs_one_answer(state: SourceState) -> None:
+    feed = ListFeed([nvml_at(0, state), system_at(0), system_at(1)])
+    assert await taken(feed) == ("nvml", "system")
+
+
+async def test_a_source_that_hangs_does_not_hold_it() -> None:
+    silent = SourceSilent(time=START + 2, source="http://box", seconds=2.0)
+    assert await taken(ListFeed([system_at(0), system_at(1), silent])) == ("http://box", "system")
+
+
+async def test_a_source_that_is_expected_is_waited_for_until_the_deadline() -> None:
+    feed = ListFeed([system_at(0), system_at(1)])
+    assert await taken(feed, deadline=0.02, expected=("system", "http://box")) == ("system",)
+    assert feed.cancelled
+
+
+async def test_without_any_answer_the_deadline_ends_it() -> None:
+    assert await taken(ListFeed([]), deadline=0.02) == ()
+
+
+async def test_a_feed_that_ends_is_enough() -> None:
+    assert await taken(ListFeed([system_at(0)], then="end")) == ("system",)
+
+
+async def test_an_error_of_the_feed_is_raised() -> None:
+    with pytest.raises(ValueError, match="broken"):
+        await taken(ListFeed([system_at(0)], then="fail"))
+
+
+async def test_it_is_not_taken_in_the_middle_of_a_burst() -> None:
+    burst: list[AnySample] = [system_at(second) for second in range(100)]
+    async with asyncio.timeout(10):
+        monitor = Monitor(Limits())
+        snapshot = await take_snapshot(ListFeed(burst), monitor, NEVER, (), no_sleep)
+    assert snapshot.time == START + 99
+
+
+async def test_facts_of_a_model_are_not_an_answer_to_a_poll() -> None:
+    ollama = OllamaSample(time=START, source="http://box", health=SourceHealth(state="serving"), models=())
+    facts = OllamaModelFacts(time=START, source="http://box", name="a", digest="a")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await take_snapshot(ListFeed([ollama, facts]), Monitor(Limits()), NEVER, (), no_sleep)
+
+
+async def test_a_demo_is_taken_at_its_opening() -> None:
+    feed = DemoFeed("spill", START, skip_seconds=40)
+    async with asyncio.timeout(10):
+        snapshot = await take_snapshot(feed, Monitor(Limits()))
+    assert snapshot.time == START
+    assert snapshot.models[0].processor == "38%/62% CPU/GPU"
+    assert [alert.kind for alert in snapshot.alerts] == ["spill"]

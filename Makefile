@@ -1,0 +1,77 @@
+# gpumon needs Python 3.11 or newer with pip, and nothing else: `make run` sets up .venv and starts.
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+
+# The interpreter's own pip fills .venv: Debian's python3 has no ensurepip to put one inside.
+PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
+EDITABLE := install --no-deps --no-build-isolation --editable .
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test check format-check lint types layers fix man screenshots lock clean
+
+help: ## List what make can do
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
+
+run: $(RUN_READY) ## Start the dashboard; make run ARGS="demo" passes arguments
+	@$(BIN)/gpumon $(ARGS)
+
+test: $(DEV_READY) ## Run every test; make test ARGS="-k spill" passes arguments to pytest
+	@$(BIN)/pytest -n auto $(ARGS)
+
+check: format-check lint types layers test ## Everything a change must pass
+
+format-check: $(DEV_READY)
+	@$(BIN)/ruff format --check --quiet .
+
+lint: $(DEV_READY)
+	@$(BIN)/ruff check --quiet .
+
+types: $(DEV_READY)
+	@$(BIN)/mypy
+
+layers: $(DEV_READY)
+	@$(BIN)/lint-imports
+
+fix: $(DEV_READY) ## Format the code and repair what the linter can
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+man: $(DEV_READY) ## Write docs/gpumon.1 from the argument parser
+	@$(BIN)/python docs/manual.py > docs/gpumon.1
+
+screenshots: $(DEV_READY) ## Draw the pictures of the README again
+	@$(BIN)/python screenshots/draw.py
+
+lock: $(DEV_READY) ## Resolve every dependency again
+	@$(PIP) install uv
+	@$(COMPILE) --upgrade --group build --output-file requirements.lock
+	@$(COMPILE) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## Remove what the other targets made
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("gpumon needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo 'gpumon needs pip (Debian: apt install python3-pip)' >&2; exit 1; }
+	@echo 'Setting up $(VENV), once' >&2
+	@$(PYTHON) -m venv --without-pip $(VENV)
+
+$(RUN_READY): requirements.lock pyproject.toml | $(BIN)/python
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) $(EDITABLE)
+	@touch $@
+
+$(DEV_READY): requirements-dev.lock pyproject.toml | $(BIN)/python
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@$(PIP) $(EDITABLE)
+	@touch $@ $(RUN_READY)

@@ -1,0 +1,48 @@
+"""The entry point: exit codes, and no traceback for what the user can put right."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from gpumon.app.cli.parser import build_parser
+from gpumon.app.errors import GpumonError
+from gpumon.text.safe import visible
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+EXIT_BROKEN_PIPE = 141
+"""128 + SIGPIPE."""
+
+_LONGEST_MESSAGE = 2000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``gpumon`` with ``arguments``, or those of the process, and return its exit code."""
+    try:
+        code = _outcome(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return EXIT_BROKEN_PIPE
+    return code
+
+
+def _outcome(arguments: Sequence[str] | None) -> int:
+    try:
+        options = build_parser().parse_args(arguments)
+        return int(options.execute(options))
+    except GpumonError as error:
+        sys.stderr.write(f"gpumon: {visible(str(error), _LONGEST_MESSAGE)}\n")
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except SystemExit as leaving:  # argparse has printed what it had to say
+        return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from failing again when it flushes stdout at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

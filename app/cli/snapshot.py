@@ -1,0 +1,38 @@
+"""``gpumon snapshot``: what is known now, on stdout."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from gpumon.app.cli.commands import Commands, add_command
+from gpumon.app.cli.effective import load_settings
+from gpumon.app.cli.flags import add_source_flags
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(commands, "snapshot", "print what is known now as JSON, for scripts")
+    parser.set_defaults(execute=execute)
+    add_source_flags(parser)
+
+
+def execute(options: Namespace) -> int:
+    """Ask every source, print one JSON document, and return 0, 1 or 2 by how things are."""
+    settings = load_settings(options).settings
+    import asyncio
+
+    import msgspec
+
+    from gpumon.app.insight.health import health
+    from gpumon.app.monitor import Monitor
+    from gpumon.app.session.build import live_feed
+    from gpumon.app.snapshot.take import take_snapshot
+
+    feed = live_feed(settings)
+    limits = settings.alerts.limits()
+    monitor = Monitor(limits)
+    snapshot = asyncio.run(take_snapshot(feed, monitor, expected=feed.names))
+    document = msgspec.json.format(msgspec.json.encode(snapshot), indent=2)
+    sys.stdout.write(f"{document.decode()}\n")
+    return health(monitor.state, monitor.alerts, limits.spill_bad_percent).exit_code

@@ -1,0 +1,47 @@
+"""What the terminal can do, asked before anything is drawn on it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from typing import Literal, TextIO
+
+from gpumon.app.errors import GpumonError
+
+_POOR_FONT_TERMINALS = {"linux"}
+"""Consoles whose fonts have no braille and no eighth blocks."""
+
+
+def require_terminal() -> None:
+    """Make sure that the dashboard can be drawn and its keys read.
+
+    Raises:
+        GpumonError: it cannot; says what to do instead.
+    """
+    if os.environ.get("TERM") == "dumb":
+        raise GpumonError("this terminal cannot draw (TERM=dumb); try: gpumon snapshot")
+    # Textual reads keys from stdin and draws on stderr.
+    for name in ("stdin", "stdout", "stderr"):
+        if not _is_terminal(getattr(sys, name)):
+            raise GpumonError(f"the dashboard needs a terminal, and {name} is none; try: gpumon snapshot")
+
+
+def resolved_glyphs(wanted: Literal["auto", "unicode", "ascii"]) -> Literal["unicode", "ascii"]:
+    """Return the glyphs to draw with: ``auto`` follows the encoding of stderr and the console's font."""
+    if wanted != "auto":
+        return wanted
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    poor_font = os.environ.get("TERM") in _POOR_FONT_TERMINALS
+    return "unicode" if _is_utf8(encoding) and not poor_font else "ascii"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _is_utf8(encoding: str) -> bool:
+    try:
+        return codecs.lookup(encoding).name == "utf-8"
+    except LookupError:
+        return False

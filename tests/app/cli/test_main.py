@@ -1,0 +1,82 @@
+"""Exit codes, and one line for what the user can put right."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+
+import pytest
+
+from gpumon.app.cli import main as entry
+from gpumon.app.cli.main import main
+from gpumon.app.errors import GpumonError
+
+
+def outcome_of(monkeypatch: pytest.MonkeyPatch, result: int | BaseException) -> int:
+    """Return the exit code of a command that ends like this."""
+
+    def execute(_options: Namespace) -> int:
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    parser = ArgumentParser()
+    parser.set_defaults(execute=execute)
+    monkeypatch.setattr(entry, "build_parser", lambda: parser)
+    return main([])
+
+
+def test_the_code_of_the_command_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert outcome_of(monkeypatch, 7) == 7
+
+
+def test_an_error_of_ours_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome_of(monkeypatch, GpumonError("no such thing")) == 2
+    assert capsys.readouterr() == ("", "gpumon: no such thing\n")
+
+
+def test_an_escape_in_an_error_is_shown_and_not_obeyed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome_of(monkeypatch, GpumonError("\x1b[2J"))
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_an_interruption_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome_of(monkeypatch, KeyboardInterrupt()) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        outcome_of(monkeypatch, ZeroDivisionError())
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("gpumon ")
+
+
+def test_an_unknown_flag_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--nonsense"]) == 2
+    assert "--nonsense" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    script = (
+        "import sys; from gpumon.app.cli.main import main\n"
+        "sys.stdin.read(); sys.exit(main(['config', 'path']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, said = process.communicate()
+    assert (process.returncode, said) == (141, b"")

@@ -1,0 +1,81 @@
+"""What can be asked, and how it is written."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+
+import pytest
+
+from gpumon.app.cli import completion, configuration, demo, record, replay, run, snapshot
+from gpumon.app.cli.parser import build_parser
+from gpumon.app.cli.replay import SPEEDS, offset_seconds, speed
+from gpumon.app.demo.scenarios import scenario_named
+from gpumon.app.feeds.pace import SPEED_MAXIMUM, SPEED_MINIMUM
+
+
+@pytest.mark.parametrize(
+    ("line", "execute"),
+    [
+        ("", run.execute),
+        ("snapshot", snapshot.execute),
+        ("record x.jsonl", record.execute),
+        ("replay x.jsonl", replay.execute),
+        ("demo", demo.execute),
+        ("config show", configuration.execute_show),
+        ("config path", configuration.execute_path),
+        ("config init", configuration.execute_init),
+        ("completion zsh", completion.execute),
+    ],
+)
+def test_a_command_line_reaches_its_command(line: str, execute: Callable[..., int]) -> None:
+    assert build_parser().parse_args(line.split()).execute is execute
+
+
+@pytest.mark.parametrize(
+    "line", ["config", "record", "replay", "completion", "completion fish", "--ascii --unicode"]
+)
+def test_an_incomplete_or_contradictory_command_line_is_refused(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        build_parser().parse_args(line.split())
+    assert leaving.value.code == 2
+    assert "usage: gpumon" in capsys.readouterr().err
+
+
+def test_a_flag_may_not_be_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["snapshot", "--inter", "2"])
+    assert "--inter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["--url a snapshot", "snapshot --url a"])
+def test_a_flag_may_stand_before_or_after_the_command(line: str) -> None:
+    assert build_parser().parse_args(line.split()).url == ["a"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1:30", 90), ("1:02:03", 3723), ("0.5", 0.5)])
+def test_a_place_in_a_recording_is_read(text: str, seconds: float) -> None:
+    assert offset_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1:2:3:4", "soon", ":30", "\u0663"])
+def test_a_place_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        offset_seconds(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "65", "nan", "inf", "fast"])
+def test_a_speed_that_cannot_be_played_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"0\.25 to 64"):
+        speed(text)
+
+
+def test_the_speeds_are_those_of_the_player() -> None:
+    assert SPEEDS == (SPEED_MINIMUM, SPEED_MAXIMUM)
+    assert speed("10") == 10.0
+
+
+def test_the_scenario_that_is_shown_unasked_exists() -> None:
+    assert scenario_named(demo.DEFAULT_SCENARIO)

@@ -1,0 +1,63 @@
+"""What the settings file says, and where it is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpumon.app.config.entries import Entry
+from gpumon.app.config.errors import ConfigError
+from gpumon.app.config.file import default_path, read
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "config.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_each_value_comes_with_its_file_and_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "\n[panels]\ngpus = false\n")
+    assert read(path, required=True) == {("panels", "gpus"): Entry(False, f"{path}:3")}
+
+
+def test_lines_that_end_as_on_windows_are_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, "\r\nmouse = false\r\n")
+    assert read(path, required=True)["mouse",].origin == f"{path}:2"
+
+
+def test_no_file_says_nothing(tmp_path: Path) -> None:
+    assert read(tmp_path / "none.toml", required=False) == {}
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: no such file"):
+        read(tmp_path / "none.toml", required=True)
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="directory"):
+        read(tmp_path, required=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a = 1\nb =\n", 2), ("[a\n", 1), ("a = 1\na = 2\n", 2), ("\na = [1,\n", 3), ('a = "\n', 1)],
+)
+def test_text_that_is_not_toml_is_placed(tmp_path: Path, text: str, line: int) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError, match="not TOML") as caught:
+        read(path, required=True)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+    assert "(at " not in str(caught.value), "the line is said once"
+
+
+def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read(written(tmp_path, b"a = '\xff'"), required=True)
+
+
+def test_the_file_is_in_the_platforms_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert default_path() == tmp_path / "gpumon" / "config.toml"

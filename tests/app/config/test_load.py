@@ -1,0 +1,92 @@
+"""Which place wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpumon.app.config.entries import Entries, Entry
+from gpumon.app.config.environment import VARIABLES
+from gpumon.app.config.errors import ConfigError
+from gpumon.app.config.load import Loaded, config_path, load
+
+FLAG: Entries = {("theme",): Entry("from-flag", "--theme")}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text('theme = "from-file"\nurls = ["http://file:1"]\n', encoding="utf-8")
+    return path
+
+
+def loaded(path: Path, flags: Entries | None = None, **environ: str) -> Loaded:
+    return load(flags or {}, environ, path)
+
+
+def test_the_file_wins_over_the_default(file: Path) -> None:
+    assert loaded(file).settings.theme == "from-file"
+
+
+def test_the_environment_wins_over_the_file(file: Path) -> None:
+    assert loaded(file, GPUMON_THEME="from-environment").settings.theme == "from-environment"
+
+
+def test_a_flag_wins_over_the_environment(file: Path) -> None:
+    assert loaded(file, FLAG, GPUMON_THEME="from-environment").settings.theme == "from-flag"
+
+
+def test_an_empty_variable_sets_nothing(file: Path) -> None:
+    assert loaded(file, GPUMON_THEME="").settings.theme == "from-file"
+
+
+def test_the_origin_of_a_setting_is_known(file: Path) -> None:
+    origins = {path: entry.origin for path, entry in loaded(file, GPUMON_MOUSE="0").entries.items()}
+    assert origins == {("theme",): f"{file}:1", ("urls",): f"{file}:2", ("mouse",): "GPUMON_MOUSE"}
+
+
+def test_ollamas_variable_names_the_server_where_nothing_else_does(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").touch()
+    assert loaded(tmp_path / "empty.toml", OLLAMA_HOST=" 'box:1' ").settings.urls == ("box:1",)
+
+
+def test_a_server_in_the_file_wins_over_ollamas_variable(file: Path) -> None:
+    assert loaded(file, OLLAMA_HOST="box").settings.urls == ("http://file:1",)
+
+
+def test_several_servers_fit_into_the_variable(file: Path) -> None:
+    assert loaded(file, GPUMON_URL="http://a:1, http://b:1").settings.urls == ("http://a:1", "http://b:1")
+
+
+def test_headers_in_the_environment_stand_one_a_line(file: Path) -> None:
+    lines = "X-Team: a:b\nhttp://box:1 Authorization: Bearer x"
+    assert loaded(file, GPUMON_HEADER=lines).settings.headers == {
+        "*": {"X-Team": "a:b"},
+        "http://box:1": {"Authorization": "Bearer x"},
+    }
+
+
+def test_a_header_without_a_colon_is_refused_and_not_repeated(file: Path) -> None:
+    with pytest.raises(ConfigError, match="GPUMON_HEADER") as caught:
+        loaded(file, GPUMON_HEADER="s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in VARIABLES if name not in ("GPUMON_THEME", "GPUMON_CA_FILE")]
+)
+def test_a_wrong_variable_is_named(file: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: "):
+        load({}, {name: "nonsense"}, file)
+
+
+def test_the_command_line_names_the_file_before_the_environment_does(tmp_path: Path) -> None:
+    environ = {"GPUMON_CONFIG": str(tmp_path / "a")}
+    assert config_path(environ) == (tmp_path / "a", True)
+    assert config_path(environ, tmp_path / "b") == (tmp_path / "b", True)
+
+
+def test_a_home_directory_in_the_path_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert config_path({"GPUMON_CONFIG": "~/x.toml"})[0] == Path("/home/me/x.toml")

@@ -1,0 +1,45 @@
+"""What the settings mean to the rest of the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpumon.app.alerts.rules import Limits
+from gpumon.app.config.environment import VARIABLES
+from gpumon.app.config.keys import Key, keys
+from gpumon.app.config.settings import AlertSettings, Settings
+
+
+def test_the_defaults_of_the_alerts_are_those_of_the_rules() -> None:
+    assert AlertSettings().limits() == Limits()
+
+
+def test_a_limit_that_is_set_reaches_the_rules() -> None:
+    assert AlertSettings(ram_low_percent=20.0).limits().ram_low_percent == 20.0
+
+
+def test_headers_for_one_server_win_over_those_for_all() -> None:
+    settings = Settings(headers={"*": {"A": "all", "B": "all"}, "http://box:11434": {"A": "box"}})
+    assert settings.headers_for("http://box:11434") == {"A": "box", "B": "all"}
+    assert settings.headers_for("http://other") == {"A": "all", "B": "all"}
+
+
+@pytest.mark.parametrize("spelling", ["box", "http://box:11434", "http://box:11434/", "box:11434"])
+def test_headers_find_their_server_however_it_is_spelled(spelling: str) -> None:
+    assert Settings(headers={spelling: {"A": "b"}}).headers_for("box:11434") == {"A": "b"}
+
+
+@pytest.mark.parametrize("key", list(keys()), ids=lambda key: ".".join(key.path))
+def test_every_key_has_a_description_and_something_to_show(key: Key) -> None:
+    assert key.description.endswith(".")
+    assert key.default is not None or key.example is not None
+
+
+def test_the_guide_names_every_key_and_every_variable() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    named = (
+        {key.path[-1] for key in keys()} | set(VARIABLES) | {"GPUMON_URL", "GPUMON_HEADER", "GPUMON_CONFIG"}
+    )
+    assert {name for name in named if f"`{name}`" not in guide} == set()

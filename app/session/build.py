@@ -1,0 +1,85 @@
+"""Sessions: live, recorded while live, replayed, demonstrated."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from gpumon.app.config.settings import Settings
+from gpumon.app.feeds.live import LiveFeed
+from gpumon.app.monitor import Monitor
+from gpumon.app.session.session import Session
+from gpumon.collectors.clock import SystemClock
+from gpumon.collectors.ollama.endpoint import OllamaEndpoint, parse_endpoint
+from gpumon.collectors.source import Cadence, Source
+
+
+def live_session(settings: Settings, record_to: Path | None = None) -> Session:
+    """Watch this machine and the servers in ``settings``, and record to a file if one is given.
+
+    Raises:
+        RecordingError: the file cannot be written, or is something else than a recording.
+    """
+    feed = live_feed(settings)
+    session = Session(Monitor(settings.alerts.limits()), feed, cadence=feed.cadence)
+    if record_to is not None:
+        _record(session, record_to)
+    return session
+
+
+def live_feed(settings: Settings) -> LiveFeed:
+    """Return the feed of this machine and of every server in ``settings``, each server once."""
+    from gpumon.collectors.nvml.source import NvmlSource
+    from gpumon.collectors.ollama.collector import OllamaSource
+    from gpumon.collectors.system import SystemSource
+
+    clock = SystemClock()
+    sources: list[Source] = [SystemSource(clock), NvmlSource(clock)]
+    sources += [OllamaSource(endpoint, clock) for endpoint in endpoints(settings)]
+    return LiveFeed(sources, Cadence(settings.interval_seconds), clock)
+
+
+def endpoints(settings: Settings) -> list[OllamaEndpoint]:
+    """Return the servers to ask; two spellings of one address are one server."""
+    ca_file = Path(settings.ca_file).expanduser() if settings.ca_file else None
+    parsed = (
+        parse_endpoint(url, settings.headers_for(url), ca_file, settings.insecure) for url in settings.urls
+    )
+    return list({endpoint.url: endpoint for endpoint in parsed}.values())
+
+
+def replay_session(settings: Settings, path: Path, speed: float, at_seconds: float) -> Session:
+    """Show the recording at ``path`` from ``at_seconds`` after its start.
+
+    Raises:
+        RecordingError: the file cannot be read, or is no recording.
+    """
+    from gpumon.app.feeds.replay import ReplayFeed
+    from gpumon.app.recording.reader import read_recording
+
+    recording = read_recording(path)
+    feed = ReplayFeed(recording, speed=speed)
+    first = recording.first_time()
+    if at_seconds and first is not None:
+        feed.player.seek(first + at_seconds)
+    return Session(Monitor(settings.alerts.limits()), feed, player=feed.player)
+
+
+def demo_session(settings: Settings, scenario: str) -> Session:
+    """Show a built-in scenario.
+
+    Raises:
+        GpumonError: there is no scenario of that name.
+    """
+    from gpumon.app.feeds.demo import DemoFeed
+
+    feed = DemoFeed(scenario, time.time())
+    return Session(Monitor(settings.alerts.limits()), feed, player=feed.player)
+
+
+def _record(session: Session, path: Path) -> None:
+    from gpumon.app.recording.header import new_header
+    from gpumon.app.recording.writer import Recorder
+
+    session.recorder = Recorder(path, new_header(time.time()))
+    session.monitor.listen(session.recorder.write)

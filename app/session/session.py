@@ -1,0 +1,65 @@
+"""What the screens share: the monitor, where its samples come from, and what the user has chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gpumon.app.feeds.feed import Feed
+from gpumon.app.feeds.player import Player
+from gpumon.app.monitor import Monitor
+from gpumon.app.views.models import SortKey
+from gpumon.collectors.source import Cadence
+
+if TYPE_CHECKING:
+    from gpumon.app.recording.writer import Recorder
+
+
+@dataclass(slots=True)
+class Choices:
+    """What the keys change."""
+
+    paused: bool = False
+    sort: SortKey = "name"
+    descending: bool = False
+    filter_text: str = ""
+    window: int = 0
+    """Index into the windows of the history charts."""
+    hidden: set[str] = field(default_factory=set)
+    """Panels that are switched off."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One run of the dashboard."""
+
+    monitor: Monitor
+    feed: Feed
+    player: Player | None = None
+    """Set where the feed is a recording or a demonstration: it can be paused, stepped and sought."""
+    cadence: Cadence | None = None
+    """Set where the feed is live: its interval can be changed."""
+    choices: Choices = field(default_factory=Choices)
+    recorder: Recorder | None = None
+    """Set where the samples are recorded."""
+
+    @property
+    def interval_seconds(self) -> float:
+        """Seconds between samples of a busy source."""
+        return self.cadence.interval if self.cadence else 1.0
+
+    def marks(self) -> tuple[str, ...]:
+        """Return the words that the verdict line must show."""
+        paused = ("PAUSED",) if self.choices.paused else ()
+        return (*self.feed.marks(), *self._recording_marks(), *paused)
+
+    def _recording_marks(self) -> tuple[str, ...]:
+        if self.recorder is None:
+            return ()
+        return ("REC",) if self.recorder.problem is None else (str(self.recorder.problem),)
+
+    async def close(self) -> None:
+        """Release the feed, and write what of a recording still waits."""
+        await self.feed.close()
+        if self.recorder is not None:
+            self.recorder.close()

@@ -1,0 +1,1 @@
+"""The Textual app: screens, keys and layout. Wires views to widgets and holds no logic of its own."""

@@ -1,0 +1,178 @@
+"""The Textual application: runs the feed, asks the screen in front to draw, and owns the global keys."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.theme import Theme
+
+from gpumon.app.alerts.sinks import AlertHook
+from gpumon.app.session.session import Session
+from gpumon.app.ui.crash import write_crash_report
+from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
+from gpumon.app.ui.screens.dashboard import DashboardScreen
+from gpumon.app.ui.screens.help import HelpScreen
+from gpumon.app.ui.screens.live_screen import LiveScreen
+from gpumon.app.ui.themes import next_theme, take_theme
+from gpumon.collectors.samples import AnySample
+from gpumon.widgets.glyphs import Glyphs
+
+DRAW_DELAY_SECONDS = 0.05
+"""Samples that come within this time of each other are drawn together."""
+
+INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+class GpumonApp(App[int]):
+    """The dashboard of one session."""
+
+    TITLE = "gpumon"
+    CSS_PATH = "gpumon.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, REPLAY_KEYS)]
+
+    def __init__(
+        self,
+        session: Session,
+        glyphs: Glyphs,
+        *,
+        theme: Theme | None = None,
+        colors: Mapping[str, str] | None = None,
+        bell: bool = False,
+        hook: Sequence[str] = (),
+    ) -> None:
+        # Without colour only the terminal's own palette is legible, and Textual must know before it starts.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.session = session
+        self.glyphs = glyphs
+        self._wanted_theme = theme
+        self._colors = colors or {}
+        self._bell = bell
+        self._hook = AlertHook(hook, self.warn) if hook else None
+        self._draw_due = False
+        self._feed: asyncio.Task[None] | None = None
+
+    def get_default_screen(self) -> DashboardScreen:
+        """Open with the dashboard."""
+        return DashboardScreen(self.session, self.glyphs)
+
+    def on_mount(self) -> None:
+        """Start the feed once the frame is on the screen: its first poll imports what takes a moment."""
+        take_theme(self, self._wanted_theme, self._colors)
+        self._catch_signals()
+        self.session.monitor.listen(self._on_sample)
+        self.call_after_refresh(self._start_feed)
+
+    def _start_feed(self) -> None:
+        self._feed = asyncio.create_task(self._run_feed(), name="feed")
+
+    async def on_unmount(self) -> None:
+        """Stop the feed and release what it holds."""
+        if self._feed is not None:
+            self._feed.cancel()
+            await asyncio.gather(self._feed, return_exceptions=True)
+        if self._hook is not None:
+            await self._hook.close()
+        await self.session.close()
+
+    async def _run_feed(self) -> None:
+        try:
+            await self.session.feed.run(self.session.monitor)
+        except Exception as error:
+            self.exit(1, message=f"gpumon: {error}")
+
+    def _on_sample(self, _sample: AnySample) -> None:
+        for event in self.session.monitor.alerts.fresh():
+            if self._hook is not None:
+                self._hook.tell(event)
+            if self._bell and event.change != "ended" and event.alert.severity == "bad":
+                self.bell()
+        if not self._draw_due:
+            self._draw_due = True
+            self.set_timer(DRAW_DELAY_SECONDS, self._draw)
+
+    def _draw(self) -> None:
+        self._draw_due = False
+        if isinstance(self.screen, LiveScreen):
+            self.screen.draw()
+
+    def _catch_signals(self) -> None:
+        """Restore the terminal when told to end; Textual's driver leaves these signals alone."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.exit, 128 + number)
+
+    def warn(self, words: str) -> None:
+        """Show one line for a moment; what it names from outside is drawn as it is."""
+        self.notify(words, severity="warning", markup=False)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Leave with one line in place of Textual's traceback, which goes into a file."""
+        if self.is_headless:
+            super()._handle_exception(error)
+        else:
+            self.exit(1, return_code=1, message=f"gpumon: {write_crash_report(error)}")
+
+    # Keys
+
+    def action_pause(self) -> None:
+        """Freeze the screen, or the player of a recording."""
+        player = self.session.player
+        if player is None:
+            self.session.choices.paused = not self.session.choices.paused
+        elif player.paused:
+            player.resume()
+        else:
+            player.pause()
+        self._draw()
+
+    def action_interval(self, step: int) -> None:
+        """Take the next longer or shorter interval."""
+        cadence = self.session.cadence
+        if cadence is None:
+            return
+        longer = [value for value in INTERVALS_SECONDS if value > cadence.interval]
+        shorter = [value for value in INTERVALS_SECONDS if value < cadence.interval]
+        if step > 0 and longer:
+            cadence.change(longer[0])
+        elif step < 0 and shorter:
+            cadence.change(shorter[-1])
+        self._draw()
+
+    def action_step(self) -> None:
+        """Pause the player and go one second on."""
+        if self.session.player:
+            self.session.player.step()
+
+    def action_seek(self, seconds: float) -> None:
+        """Move the player in time."""
+        if self.session.player:
+            self.session.player.seek_by(seconds)
+
+    def action_speed(self, step: int) -> None:
+        """Double or halve the player's speed."""
+        if self.session.player is None:
+            return
+        if step > 0:
+            self.session.player.faster()
+        else:
+            self.session.player.slower()
+        self._draw()
+
+    def action_next_theme(self) -> None:
+        """Take the next colour theme."""
+        self.theme = next_theme(self)
+
+    def action_repaint(self) -> None:
+        """Draw every cell anew."""
+        self.refresh(repaint=True, layout=True)
+
+    def action_help(self) -> None:
+        """Explain the keys."""
+        self.push_screen(HelpScreen(self.glyphs))

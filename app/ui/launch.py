@@ -1,0 +1,49 @@
+"""Starts the dashboard of a session in this terminal."""
+
+from __future__ import annotations
+
+import os
+
+from msgspec.structs import asdict
+
+from gpumon.app.config.settings import Colors, Panels, Settings
+from gpumon.app.session.session import Session
+from gpumon.app.ui.app import GpumonApp
+from gpumon.app.ui.themes import theme_named
+from gpumon.widgets.glyphs import ASCII, UNICODE
+
+
+def run_dashboard(settings: Settings, session: Session) -> int:
+    """Show the dashboard until the user leaves it, and return the exit code.
+
+    Raises:
+        GpumonError: the theme that was asked for does not exist.
+    """
+    session.choices.hidden |= hidden_panels(settings.panels)
+    glyphs = ASCII if settings.glyphs == "ascii" else UNICODE
+    forget_exported_size()
+    app = GpumonApp(
+        session,
+        glyphs,
+        theme=theme_named(settings.theme),
+        colors=chosen_colors(settings.colors),
+        bell=settings.bell,
+        hook=settings.alerts.hook,
+    )
+    return app.run(mouse=settings.mouse) or 0
+
+
+def forget_exported_size() -> None:
+    """Ask the terminal for its size: exported by a shell, it would outlast the first resize."""
+    for variable in ("COLUMNS", "LINES"):
+        os.environ.pop(variable, None)
+
+
+def hidden_panels(panels: Panels) -> set[str]:
+    """Return the names of the panels that are switched off."""
+    return {name for name in panels.__struct_fields__ if not getattr(panels, name)}
+
+
+def chosen_colors(colors: Colors) -> dict[str, str]:
+    """Return the colours that the user has set, by the name that Textual's themes give them."""
+    return {name: color for name, color in asdict(colors).items() if color is not None}

@@ -1,0 +1,1 @@
+"""The screens: the dashboard, a page per GPU and per model, help."""

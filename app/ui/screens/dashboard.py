@@ -1,0 +1,245 @@
+"""The dashboard: verdict, problems, GPUs, models, memory, alerts and, where there is room, a chart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Input
+
+from gpumon.app.session.session import Session
+from gpumon.app.ui.cursor import Cursor, Row
+from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
+from gpumon.app.ui.layout import Content, Layout, plan
+from gpumon.app.ui.screens.live_screen import LiveScreen
+from gpumon.app.ui.screens.page import Page
+from gpumon.app.views.charts import WINDOWS_SECONDS, vram_chart
+from gpumon.app.views.dashboard import DashboardView, ModelOrder, dashboard_view
+from gpumon.app.views.models import SORT_KEYS
+from gpumon.widgets.alert_feed import AlertFeed
+from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.gpu_panel import GpuPanel
+from gpumon.widgets.hint_bar import HintBar
+from gpumon.widgets.history_chart import HistoryChart
+from gpumon.widgets.memory_panel import MemoryPanel
+from gpumon.widgets.model_panel import ModelPanel
+from gpumon.widgets.rows import RowPanel
+from gpumon.widgets.source_panel import SourcePanel, source_lines
+from gpumon.widgets.verdict import VerdictLine, verdict_lines
+from gpumon.widgets.views import VerdictView
+
+HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
+"""Help and quit first: what stays where there is room for two."""
+
+CHART_SECONDS = 5.0
+"""The chart shows minutes: it is drawn anew at most this often, as it is the dearest part of the screen."""
+
+
+class DashboardScreen(LiveScreen):
+    """The main screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(DASHBOARD_KEYS)]
+
+    def __init__(self, session: Session, glyphs: Glyphs) -> None:
+        super().__init__(session, glyphs)
+        self._view: DashboardView | None = None
+        self._plan: Layout | None = None
+        self._charted = 0.0
+        self._cursor = Cursor(prefer="models")
+
+    def compose(self) -> ComposeResult:
+        """Create every panel once; a layout only changes their heights."""
+        yield VerdictLine(glyphs=self.glyphs, id="verdict")
+        yield SourcePanel(glyphs=self.glyphs, id="sources")
+        yield GpuPanel(glyphs=self.glyphs, id="gpus")
+        yield ModelPanel(glyphs=self.glyphs, id="models")
+        yield MemoryPanel(glyphs=self.glyphs, id="memory")
+        yield HistoryChart(glyphs=self.glyphs, id="chart")
+        yield AlertFeed(glyphs=self.glyphs, id="alerts")
+        yield Input(placeholder="model name contains …", id="filter", compact=True)
+        yield HintBar(glyphs=self.glyphs, id="hints")
+
+    def on_mount(self) -> None:
+        """Show the frame at once; figures come with the first samples."""
+        self.query_one("#filter").display = False
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Fold or unfold panels for the new size."""
+        self._charted = 0.0
+        self.lay_out()
+
+    def draw(self) -> None:
+        """Build the views of what is known now and hand them to the widgets."""
+        if self._view is None or not self.session.choices.paused:
+            self.redraw()
+        else:
+            self.lay_out()
+
+    def redraw(self) -> None:
+        """Draw what is known now, also while paused: a key was pressed that changes the picture."""
+        choices, monitor = self.session.choices, self.session.monitor
+        order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
+        self._view = dashboard_view(monitor, order, self.session.interval_seconds)
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        """Give each panel its lines and its view."""
+        if self._view is None or not self.is_mounted:
+            return
+        with self.app.batch_update():
+            layout = plan(self.size.height, self._content(self._view))
+            if layout != self._plan:
+                self._plan = layout
+                self._apply(layout)
+            self._show(self._view, layout)
+
+    def _content(self, view: DashboardView) -> Content:
+        hidden = self.session.choices.hidden
+        verdict = verdict_lines(self._verdict(view), self.size.width, self.glyphs, limit=2)
+        problems = len(source_lines(view.sources, self.size.width, self.glyphs))
+        return Content(
+            gpus=0 if "gpus" in hidden else len(view.gpus),
+            models=0 if "models" in hidden else len(view.models),
+            models_shown="models" not in hidden,
+            verdict=len(verdict),
+            sources=0 if "sources" in hidden or not problems else problems + (problems > 1),
+            alerts=len(view.alerts),
+            memory="memory" not in hidden,
+            feed="alerts" not in hidden,
+            chart="chart" not in hidden and bool(view.gpus),
+        )
+
+    def _apply(self, layout: Layout) -> None:
+        heights = {
+            "#verdict": layout.verdict,
+            "#sources": layout.sources,
+            "#gpus": layout.gpus,
+            "#models": layout.models,
+            "#memory": layout.memory,
+            "#chart": layout.chart,
+            "#alerts": layout.alerts,
+            "#hints": layout.hints,
+        }
+        for selector, lines in heights.items():
+            widget = self.query_one(selector)
+            widget.display = lines > 0
+            widget.styles.height = lines
+        self.query_one("#gpus", GpuPanel).lines_per_row = layout.lines_per_gpu
+        self.query_one("#models", ModelPanel).lines_per_row = layout.lines_per_model
+
+    def _show(self, view: DashboardView, layout: Layout) -> None:
+        self.query_one(VerdictLine).show(self._verdict(view))
+        self.query_one(SourcePanel).show(view.sources)
+        self.query_one(GpuPanel).show(view.gpus)
+        self.query_one(ModelPanel).show(view.models, self._no_models_words())
+        self.query_one(MemoryPanel).show(view.memory)
+        self.query_one(AlertFeed).show(view.alerts)
+        self.query_one(HintBar).show(self._hints())
+        self._place_cursor(view, layout)
+        if layout.chart:
+            self._chart()
+
+    def _verdict(self, view: DashboardView) -> VerdictView:
+        return replace(view.verdict, marks=self.session.marks())
+
+    def _chart(self) -> None:
+        state = self.session.monitor.state
+        if 0 <= state.now - self._charted < CHART_SECONDS or self.session.choices.paused:
+            return
+        self._charted = state.now
+        seconds = WINDOWS_SECONDS[self.session.choices.window]
+        self.query_one(HistoryChart).show(vram_chart(state, seconds))
+
+    def _no_models_words(self) -> str:
+        return "no model matches the filter" if self.session.choices.filter_text else "no model is loaded"
+
+    def _hints(self) -> tuple[tuple[str, str], ...]:
+        choices = self.session.choices
+        filtering = (("Esc", f"filter: {choices.filter_text}"),) if choices.filter_text else ()
+        order = f"by {choices.sort}{' reversed' if choices.descending else ''}"
+        replaying = hints(REPLAY_KEYS) if self.session.player else ()
+        return (*filtering, *HINTS, ("s", order), *replaying)
+
+    def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
+        gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []
+        models = [Row("models", row.key) for row in view.models] if layout.models else []
+        self._cursor.place([*gpus, *models])
+        self._show_cursor()
+
+    def _show_cursor(self) -> None:
+        for panel in self.query(RowPanel):
+            panel.cursor_key = self._cursor.key_in(panel.id or "")
+
+    # Keys
+
+    def action_move(self, step: int) -> None:
+        """Move the cursor."""
+        self._cursor.move(step)
+        self._show_cursor()
+
+    def action_switch_panel(self) -> None:
+        """Move the cursor to the other panel."""
+        self._cursor.switch()
+        self._show_cursor()
+
+    @on(RowPanel.RowSelected)
+    def select_row(self, message: RowPanel.RowSelected) -> None:
+        """Move the cursor to the clicked row; a click on the selected row opens it."""
+        row = Row(message.panel.id or "", message.key)
+        if row == self._cursor.row:
+            self.action_open()
+        self._cursor.select(row)
+        self._show_cursor()
+
+    def action_open(self) -> None:
+        """Open the page of the row under the cursor."""
+        if self._cursor.row is not None:
+            self.app.push_screen(Page(self._cursor.row, self.session, self.glyphs))
+
+    def action_sort(self, step: int) -> None:
+        """Sort by the next key."""
+        choices = self.session.choices
+        choices.sort = SORT_KEYS[(SORT_KEYS.index(choices.sort) + step) % len(SORT_KEYS)]
+        self.redraw()
+
+    def action_reverse(self) -> None:
+        """Reverse the order."""
+        self.session.choices.descending = not self.session.choices.descending
+        self.redraw()
+
+    def action_toggle_panel(self, panel: str) -> None:
+        """Show or hide a panel."""
+        self.session.choices.hidden ^= {panel}
+        self.lay_out()
+
+    def action_acknowledge(self) -> None:
+        """Acknowledge every alert."""
+        self.session.monitor.alerts.acknowledge_all()
+        self.redraw()
+
+    def action_filter(self) -> None:
+        """Ask for the text that the names of shown models contain."""
+        box = self.query_one("#filter", Input)
+        box.display = True
+        box.focus()
+
+    def action_clear(self) -> None:
+        """Drop the filter."""
+        box = self.query_one("#filter", Input)
+        box.value = ""
+        self._leave_filter()
+
+    @on(Input.Changed, "#filter")
+    def narrow(self, message: Input.Changed) -> None:
+        """Narrow the models while the text is typed."""
+        self.session.choices.filter_text = message.value.strip()
+        self.redraw()
+
+    @on(Input.Submitted, "#filter")
+    def _leave_filter(self) -> None:
+        self.query_one("#filter").display = False
+        self.set_focus(None)

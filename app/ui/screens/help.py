@@ -1,0 +1,71 @@
+"""The help page: every key, what the marks mean, and where the figures come from."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+
+from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, PAGE_KEYS, REPLAY_KEYS, Key
+from gpumon.widgets.fact_table import FactTable
+from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.views import Fact
+
+SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
+    ("Everywhere", APP_KEYS),
+    ("Dashboard", DASHBOARD_KEYS),
+    ("Page of a GPU or model", PAGE_KEYS),
+    ("Replay and demo", REPLAY_KEYS),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Every key and mark; any of the closing keys leaves it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,f1,h,enter,space", "dismiss", "close"),
+        Binding("down,j", "scroll(1)", "scroll down", show=False),
+        Binding("up,k", "scroll(-1)", "scroll up", show=False),
+        Binding("pagedown,ctrl+d", "scroll(10)", "page down", show=False),
+        Binding("pageup,ctrl+u", "scroll(-10)", "page up", show=False),
+    ]
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__()
+        self._glyphs = glyphs
+
+    def compose(self) -> ComposeResult:
+        """List the marks first, then the keys."""
+        with VerticalScroll(can_focus=False):
+            yield FactTable("Marks", glyphs=self._glyphs, id="marks")
+            for number, (title, _) in enumerate(SECTIONS):
+                yield FactTable(title, glyphs=self._glyphs, id=f"keys{number}")
+
+    def on_mount(self) -> None:
+        """Fill the tables."""
+        self.query_one("#marks", FactTable).show(mark_facts(self._glyphs))
+        for number, (_, keys) in enumerate(SECTIONS):
+            facts = [Fact(key.shown, key.help) for key in keys]
+            self.query_one(f"#keys{number}", FactTable).show(facts)
+
+    def action_scroll(self, step: int) -> None:
+        """Scroll by lines."""
+        self.query_one(VerticalScroll).scroll_relative(y=step, animate=False)
+
+
+def mark_facts(glyphs: Glyphs) -> list[Fact]:
+    """Explain the marks and the fills of the bars."""
+    return [
+        Fact(glyphs.mark("ok"), "all is well", level="ok"),
+        Fact(glyphs.mark("watch"), "worth a look", level="watch"),
+        Fact(glyphs.mark("bad"), "costs speed now", level="bad"),
+        Fact(glyphs.mark("unknown"), "not known", level="unknown"),
+        Fact(glyphs.solid * 3, "memory of models, or a model's part on the GPU"),
+        Fact(glyphs.ram * 3, "a model's part in system RAM: the spill"),
+        Fact(glyphs.process * 3, "memory of other processes"),
+        Fact(glyphs.reserved * 3, "kept by the driver"),
+        Fact(glyphs.free * 3, "free"),
+    ]

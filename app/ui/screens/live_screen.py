@@ -1,0 +1,28 @@
+"""What a screen that shows live figures has in common."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+
+from gpumon.app.session.session import Session
+from gpumon.widgets.glyphs import Glyphs
+
+
+class LiveScreen(Screen[None]):
+    """A screen that the app asks to draw when there is something new."""
+
+    AUTO_FOCUS = ""
+    """Nothing has the focus, so that every key reaches the screen's bindings."""
+
+    def __init__(self, session: Session, glyphs: Glyphs) -> None:
+        super().__init__()
+        self.session = session
+        self.glyphs = glyphs
+
+    def draw(self) -> None:
+        """Build the views of what is known now and hand them to the widgets."""
+        raise NotImplementedError
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another screen was in front."""
+        self.draw()

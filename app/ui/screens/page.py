@@ -1,0 +1,96 @@
+"""The page of one GPU or one model: its verdict, its history and every figure with its origin."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+
+from gpumon.app.session.session import Session
+from gpumon.app.ui.cursor import Row
+from gpumon.app.ui.keys import APP_KEYS, PAGE_KEYS, bindings, hints
+from gpumon.app.ui.screens.live_screen import LiveScreen
+from gpumon.app.views.charts import WINDOWS_SECONDS
+from gpumon.app.views.pages import PageView, gpu_page, model_page
+from gpumon.widgets.fact_table import FactTable
+from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.hint_bar import HintBar
+from gpumon.widgets.history_chart import HistoryChart
+from gpumon.widgets.verdict import VerdictLine
+
+CHARTS = 4
+CHART_HEIGHT = 9
+LEAST_HEIGHT_FOR_CHARTS = 16
+
+
+class Page(LiveScreen):
+    """A page that follows one subject, and says so when it has gone."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(PAGE_KEYS)]
+
+    def __init__(self, row: Row, session: Session, glyphs: Glyphs) -> None:
+        super().__init__(session, glyphs)
+        self._row = row
+
+    def compose(self) -> ComposeResult:
+        """Create the panels once."""
+        yield VerdictLine(glyphs=self.glyphs)
+        with VerticalScroll(can_focus=False):
+            for number in range(CHARTS):
+                yield HistoryChart(glyphs=self.glyphs, id=f"chart{number}")
+            yield FactTable(glyphs=self.glyphs)
+        yield HintBar(glyphs=self.glyphs, id="hints")
+
+    def draw(self) -> None:
+        """Build the page of what is known now."""
+        if not self.is_mounted:
+            return
+        view = self._view()
+        with self.app.batch_update():
+            self.query_one(VerdictLine).show(view.verdict)
+            self._show_charts(view)
+            self.query_one(FactTable).show(view.facts)
+            self.query_one(HintBar).show(hints(APP_KEYS[-1:], PAGE_KEYS, APP_KEYS[:1]))
+
+    def on_resize(self) -> None:
+        """Leave the charts out where the facts alone fill the pane."""
+        self.draw()
+
+    def _view(self) -> PageView:
+        build = gpu_page if self._row.panel == "gpus" else model_page
+        seconds = WINDOWS_SECONDS[self.session.choices.window]
+        return build(self._row.key, self.session.monitor.state, self.session.monitor.alerts, seconds)
+
+    def _show_charts(self, view: PageView) -> None:
+        room = self.size.height >= LEAST_HEIGHT_FOR_CHARTS
+        for number in range(CHARTS):
+            chart = self.query_one(f"#chart{number}", HistoryChart)
+            chart.display = room and number < len(view.charts)
+            chart.styles.height = CHART_HEIGHT
+            if chart.display:
+                chart.show(view.charts[number])
+
+    def action_leave(self) -> None:
+        """Go back to the dashboard."""
+        self.dismiss()
+
+    def action_scroll(self, step: int) -> None:
+        """Scroll by lines."""
+        self.query_one(VerticalScroll).scroll_relative(y=step * 2, animate=False)
+
+    def action_neighbour(self, step: int) -> None:
+        """Show the next subject of the same kind."""
+        state = self.session.monitor.state
+        keys = list(state.gpus) if self._row.panel == "gpus" else [" ".join(key) for key in state.models]
+        if keys:
+            index = keys.index(self._row.key) if self._row.key in keys else -step
+            self._row = Row(self._row.panel, keys[(index + step) % len(keys)])
+            self.draw()
+
+    def action_window(self) -> None:
+        """Show the next longer history."""
+        choices = self.session.choices
+        choices.window = (choices.window + 1) % len(WINDOWS_SECONDS)
+        self.draw()

@@ -1,0 +1,33 @@
+"""Lines of the alert feed."""
+
+from __future__ import annotations
+
+import time
+
+from gpumon.app.alerts.alert import Alert
+from gpumon.app.alerts.book import AlertBook
+from gpumon.widgets.views import AlertRow
+
+
+def alert_rows(book: AlertBook, now: float) -> tuple[AlertRow, ...]:
+    """Return the active alerts, worst and newest first, then those that have ended."""
+    return tuple(alert_row(alert, now) for alert in (*book.active, *book.recent))
+
+
+def alert_row(alert: Alert, now: float) -> AlertRow:
+    """Return the line of one alert."""
+    return AlertRow(
+        key=f"{alert.kind} {alert.subject_id} {alert.since}",
+        level=alert.severity,
+        subject="" if alert.subject in alert.message or alert.subject_id == "system" else alert.subject,
+        message=alert.message,
+        started=clock_words(alert.since),
+        duration_seconds=alert.duration_seconds(now),
+        ongoing=alert.until is None,
+        acknowledged=alert.acknowledged,
+    )
+
+
+def clock_words(at: float) -> str:
+    """Write a Unix time as local clock time."""
+    return time.strftime("%H:%M:%S", time.localtime(at))

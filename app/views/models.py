@@ -1,0 +1,98 @@
+"""Model rows from the state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from gpumon.app.insight.wording import model_id
+from gpumon.app.state.records import ModelRecord
+from gpumon.app.state.store import State
+from gpumon.app.views.gpus import trend
+from gpumon.app.views.levels import Levels
+from gpumon.text import units
+from gpumon.widgets.views import ModelRow
+
+SortKey = Literal["name", "vram", "spill", "loaded"]
+SORT_KEYS: tuple[SortKey, ...] = ("name", "vram", "spill", "loaded")
+
+FOREVER_SECONDS = 20 * 365 * 86400.0
+"""Ollama prints "Forever" beyond this (format/time.go)."""
+
+
+def model_rows(
+    state: State,
+    levels: Levels,
+    sort: SortKey = "name",
+    descending: bool = False,
+    filter_text: str = "",
+) -> tuple[ModelRow, ...]:
+    """Return one row per loaded model whose name contains ``filter_text``, in the asked order."""
+    wanted = filter_text.casefold()
+    records = [record for record in state.models.values() if wanted in record.claim.name.casefold()]
+    records.sort(key=lambda record: record.claim.name)
+    records.sort(key=_SORTS[sort], reverse=descending)
+    return tuple(model_row(record, state, levels) for record in records)
+
+
+_SORTS: dict[SortKey, Callable[[ModelRecord], float | str]] = {
+    "name": lambda record: record.claim.name.casefold(),
+    "vram": lambda record: -(record.split.gpu_bytes or 0),
+    "spill": lambda record: -(record.split.spill_fraction or 0.0),
+    "loaded": lambda record: -record.first_seen,
+}
+
+
+def model_row(record: ModelRecord, state: State, levels: Levels) -> ModelRow:
+    """Return the row of one model."""
+    claim, split = record.claim, record.split
+    source = state.sources.get(record.key.source)
+    remaining = seconds_left(record, state)
+    return ModelRow(
+        key=model_id(record.key),
+        name=claim.name,
+        level=levels.of(model_id(record.key), known=split.spill_fraction is not None),
+        runtime="Ollama",
+        quantization=claim.quantization,
+        parameter_size=claim.parameter_size,
+        gpu_bytes=split.gpu_bytes,
+        ram_bytes=split.ram_bytes,
+        processor=record.processor,
+        spill_fraction=split.spill_fraction,
+        context_length=claim.context_length,
+        decode_tokens_per_second=record.decode.last,
+        rate_trend=trend(record.decode, state.now),
+        spill_trend=trend(record.spill, state.now),
+        state=state_words(remaining),
+        expires=expiry_words(remaining),
+        age_seconds=source.age(state.now) if source else None,
+    )
+
+
+def seconds_left(record: ModelRecord, state: State) -> float | None:
+    """Return the seconds until the model expires; negative once that time has passed."""
+    expires_at = record.claim.expires_at
+    source = state.sources.get(record.key.source)
+    offset = source.clock_offset_seconds if source else 0.0
+    return None if expires_at is None else expires_at - (state.now + offset)
+
+
+def state_words(remaining: float | None) -> str:
+    """Name the state as far as ``/api/ps`` tells it.
+
+    An expiry in the past is what Ollama shows for a request that outlasts the keep-alive as well as for a
+    model that is being stopped.
+    """
+    if remaining is None:
+        return ""
+    return "busy or stopping" if remaining < 0 else "loaded"
+
+
+def expiry_words(remaining: float | None) -> str:
+    """Write the time until unloading."""
+    if remaining is None or math.isnan(remaining):
+        return units.UNKNOWN
+    if remaining > FOREVER_SECONDS:
+        return "never"
+    return units.duration(remaining) if remaining >= 0 else "now"

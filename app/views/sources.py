@@ -1,0 +1,63 @@
+"""Lines for sources that do not deliver."""
+
+from __future__ import annotations
+
+from gpumon.app.insight.wording import source_label
+from gpumon.app.state.records import SourceRecord
+from gpumon.app.state.store import State
+from gpumon.collectors.samples import SourceState
+from gpumon.text import units
+from gpumon.text.safe import visible
+from gpumon.widgets.lines import Level
+from gpumon.widgets.views import SourceRow
+
+MILD_STATES: frozenset[SourceState] = frozenset({"absent", "not_running", "asleep"})
+"""Not there is a fact; not answering is a fault."""
+
+STATE_WORDS: dict[SourceState, str] = {
+    "serving": "serving",
+    "idle": "idle",
+    "absent": "not found",
+    "not_running": "not running",
+    "refused": "connection refused",
+    "unreachable": "unreachable",
+    "hanging": "not answering",
+    "foreign": "another program answers",
+    "nonsense": "answers nonsense",
+    "forbidden": "access denied",
+    "failing": "reports an error",
+    "asleep": "asleep",
+}
+
+
+def source_rows(state: State) -> tuple[SourceRow, ...]:
+    """Return a row for each source that is silent, unhealthy or asleep, the faults first."""
+    rows = [
+        source_row(source, state.now)
+        for source in state.sources.values()
+        if not source.healthy or source.health.state == "asleep"
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.level != "bad", row.name)))
+
+
+def source_row(source: SourceRecord, now: float) -> SourceRow:
+    """Return what is wrong with a source, for how long, and what to do."""
+    level: Level = "watch" if source.health.state in MILD_STATES else "bad"
+    return SourceRow(level, source_label(source.name), source_words(source, now), source.health.hint or "")
+
+
+def source_words(source: SourceRecord, now: float) -> str:
+    """Say in words how a source is doing; a wait names its seconds."""
+    waiting = waiting_seconds(source, now)
+    if waiting is not None:
+        return f"not answering for {units.duration(waiting)}"
+    words = STATE_WORDS[source.health.state]
+    detail = source.health.detail
+    return f"{words}: {visible(detail)}" if detail else words
+
+
+def waiting_seconds(source: SourceRecord, now: float) -> float | None:
+    """Return for how long a source has not answered, if that is what is wrong with it."""
+    if source.health.state == "hanging":
+        return now - (source.since if source.answered is None else source.answered)
+    return source.silent_seconds

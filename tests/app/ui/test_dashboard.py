@@ -1,0 +1,152 @@
+"""The dashboard's keys, and what it shows."""
+
+from __future__ import annotations
+
+import pytest
+from tests.app.ui.screen import dashboard, scenario, text
+
+from gpumon.app.demo.story import PRELUDE_SECONDS
+
+SPILLED = scenario("spill", PRELUDE_SECONDS + 70)
+FLEET = scenario("fleet", PRELUDE_SECONDS + 5)
+
+
+async def test_the_frame_is_there_before_the_first_sample() -> None:
+    async with dashboard().run_test(size=(80, 24)) as pilot:
+        assert "Models" in await text(pilot)
+
+
+async def test_a_spill_is_in_the_verdict_the_row_and_the_feed() -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
+        screen = await text(pilot)
+    verdict = screen.splitlines()[0]
+    assert "spill" in verdict
+    assert "SPILL" in screen
+    assert "ongoing" in screen
+
+
+async def test_enter_opens_the_page_of_the_selected_model_and_escape_leaves_it() -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter")
+        assert "quantisation" in await text(pilot)
+        await pilot.press("escape")
+        assert "Models" in await text(pilot)
+
+
+async def test_enter_on_a_gpu_opens_its_page() -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 60)) as pilot:
+        await pilot.press("g", "enter")
+        screen = await text(pilot)
+    assert "UUID" in screen
+    assert "PCIe generation" in screen
+
+
+async def test_tab_moves_the_cursor_between_models_and_gpus() -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
+        before = await text(pilot)
+        await pilot.press("tab")
+        after = await text(pilot)
+    marked = [[line for line in screen.splitlines() if line.startswith("▌")] for screen in (before, after)]
+    assert "qwen" in marked[0][0]
+    assert "RTX" in marked[1][0]
+
+
+async def test_the_cursor_follows_its_model_through_a_change_of_order() -> None:
+    async with dashboard(FLEET).run_test(size=(120, 60)) as pilot:
+        await pilot.press("end")
+        before = next(line for line in (await text(pilot)).splitlines() if line.startswith("▌"))
+        await pilot.press("S")
+        after = next(line for line in (await text(pilot)).splitlines() if line.startswith("▌"))
+    assert before.split()[1] == after.split()[1]
+
+
+async def test_slash_filters_the_models_and_escape_shows_all_again() -> None:
+    async with dashboard(FLEET).run_test(size=(120, 60)) as pilot:
+        await pilot.press("slash", *"coder", "enter")
+        narrowed = await text(pilot)
+        assert "qwen2.5-coder:7b" in narrowed
+        assert "codestral" not in narrowed
+        await pilot.press("escape")
+        assert "codestral" in await text(pilot)
+
+
+async def test_keys_typed_into_the_filter_are_text_and_no_commands() -> None:
+    async with dashboard(FLEET).run_test(size=(120, 60)) as pilot:
+        await pilot.press("slash", *"qa", "space", "enter")
+        assert "no model matches" in await text(pilot)
+        assert pilot.app.return_code is None, "q in the filter must not quit"
+
+
+@pytest.mark.parametrize(("key", "title"), [("1", "GPUs"), ("2", "Models"), ("3", "Memory"), ("4", "Alerts")])
+async def test_a_digit_hides_a_panel_and_shows_it_again(key: str, title: str) -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
+        assert f"─ {title}" in await text(pilot)
+        await pilot.press(key)
+        assert f"─ {title}" not in await text(pilot)
+        await pilot.press(key)
+        assert f"─ {title}" in await text(pilot)
+
+
+async def test_space_freezes_the_picture_while_samples_go_on() -> None:
+    app = dashboard(SPILLED[:-200])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("space")
+        frozen = await text(pilot)
+        assert "PAUSED" in frozen
+        for sample in SPILLED[-200:]:
+            app.session.monitor.feed(sample)
+        await pilot.pause(0.1)
+        assert await text(pilot) == frozen
+        await pilot.press("space")
+        assert await text(pilot) != frozen
+
+
+async def test_plus_and_minus_change_the_interval() -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
+        assert "every 1 s" in await text(pilot)
+        await pilot.press("plus")
+        assert "every 2 s" in await text(pilot)
+        await pilot.press("minus", "minus")
+        assert "every 0.5 s" in await text(pilot)
+
+
+async def test_a_acknowledges_the_alerts() -> None:
+    app = dashboard(SPILLED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("a")
+        await text(pilot)
+        assert all(alert.acknowledged for alert in app.session.monitor.alerts.active)
+
+
+async def test_question_mark_lists_every_key() -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 100)) as pilot:
+        await pilot.press("question_mark")
+        screen = await text(pilot)
+        assert "acknowledge the alerts" in screen
+        await pilot.press("escape")
+        assert "acknowledge the alerts" not in await text(pilot)
+
+
+async def test_s_names_the_order_in_the_hints() -> None:
+    async with dashboard(FLEET).run_test(size=(200, 50)) as pilot:
+        assert "by name" in await text(pilot)
+        await pilot.press("s")
+        assert "by vram" in await text(pilot)
+
+
+async def test_a_smaller_pane_folds_and_a_larger_one_unfolds() -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
+        assert "VRAM in use" in await text(pilot)
+        await pilot.resize_terminal(40, 12)
+        small = await text(pilot)
+        assert "VRAM in use" not in small
+        assert "SPILL 38%" in small
+        await pilot.resize_terminal(120, 40)
+        assert "VRAM in use" in await text(pilot)
+
+
+@pytest.mark.parametrize("size", [(200, 50), (120, 40), (80, 24), (60, 12), (40, 12), (20, 6), (1, 1)])
+async def test_no_size_breaks_it(size: tuple[int, int]) -> None:
+    async with dashboard(FLEET).run_test(size=size) as pilot:
+        lines = (await text(pilot)).splitlines()
+        assert len(lines) <= size[1]

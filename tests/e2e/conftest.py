@@ -1,0 +1,60 @@
+"""The whole program in a tmux pane, against the fake driver and a fake Ollama."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from tests.e2e.tmux import Pane
+from tests.fakes.nvml.driver import FakeDriver
+from tests.fakes.ollama.server import FakeOllama
+
+ROOT = Path(__file__).parents[2]
+
+StartPane = Callable[..., Pane]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of this folder in one process, as each pane takes a core for a moment."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("tmux"))
+            if shutil.which("tmux") is None:
+                item.add_marker(pytest.mark.skip(reason="tmux is not installed"))
+
+
+@pytest.fixture
+async def ollama() -> AsyncIterator[FakeOllama]:
+    async with FakeOllama() as server:
+        yield server
+
+
+@pytest.fixture
+def bare_environment(tmp_path: Path) -> dict[str, str]:
+    """Neither a driver nor an Ollama, and nobody's settings."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "PYTHONPATH": str(ROOT / ".dev"),
+        "LANG": "C.UTF-8",
+        "COLORTERM": "truecolor",
+        "OLLAMA_HOST": "127.0.0.1:9",
+    }
+
+
+@pytest.fixture
+def environment(
+    bare_environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama
+) -> dict[str, str]:
+    """The fake driver and the fake Ollama."""
+    return bare_environment | fake_driver.environment() | {"OLLAMA_HOST": ollama.url}
+
+
+def gpumon(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "gpumon.app", *arguments]

@@ -1,0 +1,83 @@
+"""The main job, as its users see it: a model loads, spills, and the alert is on the screen."""
+
+from __future__ import annotations
+
+import pytest
+from tests.e2e.conftest import gpumon
+from tests.e2e.tmux import Pane
+from tests.fakes.nvml.driver import FakeDriver
+from tests.fakes.ollama.catalog import GIB
+from tests.fakes.ollama.server import FakeOllama
+
+SIZES = [(200, 50), (120, 40), (80, 24), (60, 12), (40, 12)]
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+async def test_a_loaded_model_its_gpu_and_its_spill_are_on_the_screen_at_every_size(
+    columns: int, rows: int, environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama
+) -> None:
+    fake_driver.run(0, pid=4_000_000, vram_bytes=5 * GIB)
+    ollama.catalog.load("qwen3:8b", size_bytes=5 * GIB)
+    with Pane(gpumon(), environment, columns, rows) as pane:
+        await pane.wait_for("qwen3:8b", "GPU")
+        ollama.catalog.load("qwen3:8b", size_bytes=10 * GIB, size_vram_bytes=6 * GIB)
+        screen = await pane.wait_for("40%", "spill")
+        assert "6.0" in screen or columns < 60, "the part on the GPU, in GiB"
+        assert "4.0" in screen, "the part in RAM, in GiB"
+
+
+async def test_the_vram_that_the_driver_reports_is_followed_live(
+    environment: dict[str, str], fake_driver: FakeDriver
+) -> None:
+    with Pane(gpumon(), environment) as pane:
+        await pane.wait_for("RTX 4090", "0.0/24.0")
+        fake_driver.run(0, pid=4_000_000, vram_bytes=12 * GIB)
+        await pane.wait_for("12.0/24.0")
+
+
+async def test_an_unloaded_model_leaves_the_screen_and_its_alert_is_over(
+    environment: dict[str, str], ollama: FakeOllama, fake_driver: FakeDriver
+) -> None:
+    ollama.catalog.load("llama3:70b", size_bytes=40 * GIB, size_vram_bytes=22 * GIB)
+    with Pane(gpumon(), environment) as pane:
+        await pane.wait_for("llama3:70b", "ongoing")
+        ollama.catalog.clear()
+        await pane.wait_for("no model is loaded", "lasted")
+
+
+async def test_a_server_that_stops_and_returns_is_told_and_found_again(
+    environment: dict[str, str], ollama: FakeOllama
+) -> None:
+    ollama.catalog.load("qwen3:8b")
+    with Pane(gpumon(), environment) as pane:
+        await pane.wait_for("qwen3:8b")
+        await ollama.refuse()
+        await pane.wait_for("not running", "ollama serve")
+        await ollama.listen()
+        await pane.wait_gone("ollama serve")
+        await pane.wait_for("qwen3:8b")
+
+
+async def test_a_server_that_hangs_keeps_its_models_on_the_screen_with_their_age(
+    environment: dict[str, str], ollama: FakeOllama
+) -> None:
+    ollama.catalog.load("qwen3:8b")
+    with Pane(gpumon(), environment) as pane:
+        await pane.wait_for("qwen3:8b")
+        ollama.misbehave("*", "hang")
+        screen = await pane.wait_for("not answering for")
+        assert "qwen3:8b" in screen
+        assert "RTX 4090" in screen, "the other panels go on"
+
+
+async def test_without_a_gpu_and_without_ollama_it_says_what_is_missing_and_shows_the_ram(
+    bare_environment: dict[str, str],
+) -> None:
+    with Pane(gpumon(), bare_environment, 80, 24) as pane:
+        screen = await pane.wait_for("not running", "ollama serve", "RAM")
+        assert "GPU driver" in screen
+
+
+async def test_the_pane_s_own_size_wins_over_an_exported_one(bare_environment: dict[str, str]) -> None:
+    with Pane(gpumon(), bare_environment | {"COLUMNS": "200", "LINES": "50"}, 60, 20) as pane:
+        await pane.wait_for("RAM", "? help")

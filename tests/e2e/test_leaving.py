@@ -1,0 +1,42 @@
+"""However the program ends, it ends quietly and leaves the terminal as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from tests.e2e.conftest import gpumon
+from tests.e2e.tmux import Pane
+
+
+@pytest.mark.parametrize("key", ["q", "C-c", "F10"])
+async def test_a_quit_key_ends_it_and_restores_the_terminal(key: str, environment: dict[str, str]) -> None:
+    with Pane(gpumon(), environment) as pane:
+        await pane.wait_for("RTX 4090")
+        pane.press(key)
+        screen = await pane.wait_for("exit code 0")
+        assert "Traceback" not in screen
+        assert pane.pane_format("alternate_on") == "0"
+        assert pane.pane_format("cursor_flag") == "1"
+        assert pane.pane_format("mouse_any_flag") == "0"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_to_end_restores_the_terminal(
+    number: signal.Signals, environment: dict[str, str]
+) -> None:
+    with Pane(gpumon(), environment) as pane:
+        await pane.wait_for("RTX 4090")
+        os.kill(pane.program_pid(), number)
+        screen = await pane.wait_for(f"exit code {128 + number}")
+        assert "Traceback" not in screen
+        assert pane.pane_format("alternate_on") == "0"
+
+
+async def test_a_dumb_terminal_is_refused_in_one_line(bare_environment: dict[str, str]) -> None:
+    command = ["env", "TERM=dumb", *gpumon()]
+    with Pane(command, bare_environment) as pane:
+        screen = await pane.wait_for("exit code 2")
+        assert "gpumon snapshot" in screen
+        assert "Traceback" not in screen

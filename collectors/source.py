@@ -15,6 +15,12 @@ Emit = Callable[[AnySample], None]
 SILENT_AFTER_SECONDS = 2.0
 """A poll that takes longer than this is reported, once a second, until it ends."""
 
+WAKING_SECONDS = 0.25
+"""A start that is later than this is not made up for."""
+
+CANCEL_SECONDS = 1.0
+"""How long a cancelled poll may take to end before its source is closed under it."""
+
 
 class Source(Protocol):
     """Something that can be asked. Failure is data: ``poll`` returns a sample that says what is wrong."""
@@ -29,11 +35,14 @@ class Source(Protocol):
         ...
 
     def delay(self, interval: float) -> float:
-        """Return seconds from this poll's start to the next one, for the user's ``interval``."""
+        """Return seconds from this poll's start to the next one, for the user's ``interval``.
+
+        Asked more than once per poll, when the interval changes meanwhile.
+        """
         ...
 
     async def close(self) -> None:
-        """Release what is held; called once, also in the middle of a poll."""
+        """Release what is held; called once, after the last poll has ended or been cancelled."""
         ...
 
 
@@ -53,7 +62,7 @@ class Cadence:
         return self._interval
 
     def change(self, interval: float) -> None:
-        """Set the interval and wake the sources that are waiting for the old one."""
+        """Set the interval; sources that wait for the old one look again at when they are due."""
         self._interval = self._clamped(interval)
         self._changed.set()
         self._changed = asyncio.Event()
@@ -75,23 +84,47 @@ async def run_source(source: Source, emit: Emit, cadence: Cadence, clock: Clock)
     """Poll ``source`` until cancelled, handing each sample to ``emit``.
 
     Polls start ``source.delay`` apart (start to start, so the cadence does not drift with the time that a
-    poll takes); the next one never starts before the last one ended.
+    poll takes); the next one never starts before the last one ended. A poll that raises is a defect of that
+    source alone: it is reported as a ``SourceSilent`` and polled again.
     """
-    loop = asyncio.get_running_loop()
+    heard = clock.now()
+    started = asyncio.get_running_loop().time()
     try:
         while True:
-            started = loop.time()
-            for sample in await _watched_poll(source, emit, clock):
+            try:
+                samples = await _watched_poll(source, emit, clock)
+                heard = clock.now()
+            except Exception as error:
+                samples = [_broken(source, error, heard, clock.now())]
+            for sample in samples:
                 emit(sample)
-            await cadence.wait(max(0.0, started + source.delay(cadence.interval) - loop.time()))
+            started = await _next_start(source, cadence, started)
     finally:
         await source.close()
+
+
+async def _next_start(source: Source, cadence: Cadence, started: float) -> float:
+    """Sleep until the next poll is due and return when it was due, so that late wakings do not add up.
+
+    A changed interval moves the due time; it does not poll at once, or a key held down would flood a server.
+    """
+    loop = asyncio.get_running_loop()
+    while (due := started + source.delay(cadence.interval)) > loop.time():
+        await cadence.wait(due - loop.time())
+    return due if loop.time() - due < WAKING_SECONDS else loop.time()
+
+
+def _broken(source: Source, error: Exception, heard: float, now: float) -> SourceSilent:
+    """Name the exception by its type alone: its text may hold what must not be shown."""
+    detail = f"internal error: {type(error).__name__}"
+    return SourceSilent(time=now, source=source.name, seconds=now - heard, detail=detail)
 
 
 async def _watched_poll(source: Source, emit: Emit, clock: Clock) -> Sequence[AnySample]:
     """Poll once; while it is late, emit a ``SourceSilent`` every second."""
     asked = clock.now()
     poll = asyncio.ensure_future(source.poll())
+    poll.add_done_callback(_mark_retrieved)
     try:
         done, _ = await asyncio.wait({poll}, timeout=SILENT_AFTER_SECONDS)
         while not done:
@@ -100,4 +133,12 @@ async def _watched_poll(source: Source, emit: Emit, clock: Clock) -> Sequence[An
             done, _ = await asyncio.wait({poll}, timeout=1.0)
         return poll.result()
     finally:
-        poll.cancel()
+        if not poll.done():
+            poll.cancel()
+            await asyncio.wait({poll}, timeout=CANCEL_SECONDS)
+
+
+def _mark_retrieved(poll: asyncio.Future[Sequence[AnySample]]) -> None:
+    """Keep asyncio from printing, over the screen, the exception of a poll that nobody waits for any more."""
+    if not poll.cancelled():
+        poll.exception()

@@ -23,9 +23,15 @@ class Worker:
         self._name = name
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     async def run(self, function: Callable[[], _T]) -> _T:
-        """Run ``function`` in the thread and return its result or raise its exception."""
+        """Run ``function`` in the thread and return its result or raise its exception.
+
+        Raise ``RuntimeError`` after ``close``.
+        """
+        if self._closed:
+            raise RuntimeError(f"worker {self._name} is closed")
         future: Future[_T] = Future()
         self._start()
         self._jobs.put((future, function))
@@ -33,12 +39,14 @@ class Worker:
 
     def close(self) -> None:
         """Let the thread end after the call it is in; does not wait for it."""
+        self._closed = True
         self._jobs.put(None)
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _loop(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -47,5 +55,5 @@ class Worker:
                 continue
             try:
                 future.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            except BaseException as error:
                 future.set_exception(error)

@@ -8,9 +8,9 @@ _HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def visible(name: str, limit: int = 200) -> str:
-    """Return ``name`` with every control, format (bidi, zero-width) and unassigned character shown.
+    r"""Return ``name`` with every control, format (bidi, zero-width) and unassigned character shown.
 
-    Controls become their Unicode pictures (``\\x1b`` is ``␛``), the others ``\\u{hex}``; a name longer than
+    Controls become their Unicode pictures (``\x1b`` is ``␛``), the others ``\u{hex}``; a name longer than
     ``limit`` characters ends in an ellipsis.
     """
     cut = name if len(name) <= limit else name[: limit - 1] + "…"

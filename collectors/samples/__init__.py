@@ -1,0 +1,105 @@
+"""The sample types: what one source said at one instant, nothing derived.
+
+A sample is immutable, typed and serialisable (a tagged ``msgspec`` struct), so that the live view, a
+recording, a demonstration and a test are the same stream. ``None`` means that the source did not say.
+Sizes are bytes, times are seconds since the Unix epoch, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from gpumon.collectors.samples.base import (
+    HEALTHY_STATES,
+    Fact,
+    Sample,
+    SourceHealth,
+    SourceSilent,
+    SourceState,
+)
+from gpumon.collectors.samples.gpu import (
+    GpuFacts,
+    GpuMemory,
+    GpuProcess,
+    GpuReading,
+    GpuSlow,
+    GpuState,
+    NvmlSample,
+)
+from gpumon.collectors.samples.ollama import (
+    InstalledModel,
+    ModelClaim,
+    OllamaInstalled,
+    OllamaModelFacts,
+    OllamaSample,
+)
+from gpumon.collectors.samples.runner import (
+    BlobNames,
+    HolderGroup,
+    HolderProcess,
+    ProcessSample,
+    RunnerCounters,
+    RunnerFacts,
+    RunnerKind,
+    RunnerProcess,
+    RunnerSample,
+    RunnerSettings,
+    RunnerState,
+    ServerProcess,
+    Slot,
+)
+from gpumon.collectors.samples.server_log import BufferComponent, LogEvent, LogEventKind, LogSample
+from gpumon.collectors.samples.system import MemoryPressure, SystemSample
+
+AnySample = (
+    NvmlSample
+    | SystemSample
+    | OllamaSample
+    | OllamaModelFacts
+    | OllamaInstalled
+    | ProcessSample
+    | BlobNames
+    | RunnerSample
+    | LogSample
+    | SourceSilent
+)
+"""The union that a recording line decodes to."""
+
+__all__ = [
+    "HEALTHY_STATES",
+    "AnySample",
+    "BlobNames",
+    "BufferComponent",
+    "Fact",
+    "GpuFacts",
+    "GpuMemory",
+    "GpuProcess",
+    "GpuReading",
+    "GpuSlow",
+    "GpuState",
+    "HolderGroup",
+    "HolderProcess",
+    "InstalledModel",
+    "LogEvent",
+    "LogEventKind",
+    "LogSample",
+    "MemoryPressure",
+    "ModelClaim",
+    "NvmlSample",
+    "OllamaInstalled",
+    "OllamaModelFacts",
+    "OllamaSample",
+    "ProcessSample",
+    "RunnerCounters",
+    "RunnerFacts",
+    "RunnerKind",
+    "RunnerProcess",
+    "RunnerSample",
+    "RunnerSettings",
+    "RunnerState",
+    "Sample",
+    "ServerProcess",
+    "Slot",
+    "SourceHealth",
+    "SourceSilent",
+    "SourceState",
+    "SystemSample",
+]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.rules import Limits
-from gpumon.app.state.store import State, Store
+from gpumon.app.state.state import State
+from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample
 
 Listener = Callable[[AnySample], None]

@@ -14,7 +14,7 @@ from gpumon.app.alerts.rules import Limits
 from gpumon.app.alerts.source_rules import source
 from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord, SystemRecord
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 
 RECENT_KEPT = 200
 FRESH_KEPT = 200

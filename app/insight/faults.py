@@ -6,7 +6,7 @@ from typing import Literal
 
 from gpumon.app.insight.wording import is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuState
 
 Fault = Literal["watch", "bad"]

@@ -24,7 +24,7 @@ from gpumon.app.insight.wording import (
     source_words,
 )
 from gpumon.app.state.records import ModelRecord
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.text.safe import visible
 
 TOLD_FROM_STATE = frozenset({"spill", "gpu_lost", "source"})

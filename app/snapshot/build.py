@@ -15,7 +15,7 @@ from gpumon.app.snapshot.schema import (
     SourceEntry,
 )
 from gpumon.app.state.records import ModelRecord, SourceRecord, SystemRecord
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading
 
 

@@ -14,6 +14,9 @@ from gpumon.collectors.samples import (
     GpuSlow,
     ModelClaim,
     OllamaModelFacts,
+    RunnerFacts,
+    RunnerProcess,
+    RunnerSample,
     SourceHealth,
     SystemSample,
 )
@@ -27,6 +30,13 @@ class ModelKey(NamedTuple):
 
     source: str
     digest: str
+
+
+class RunnerKey(NamedTuple):
+    """Identity of a process: the PID alone is used again."""
+
+    pid: int
+    started: float
 
 
 @dataclass(slots=True)
@@ -93,6 +103,10 @@ class ModelRecord:
     """When the server no longer listed it."""
     spilled_since: float | None = None
     facts: OllamaModelFacts | None = None
+    runner: RunnerKey | None = None
+    """The process that holds it, where one can be told."""
+    measured_vram: Series = field(default_factory=Series)
+    """What the driver measures for that process, over all GPUs."""
     vram: Series = field(default_factory=Series)
     ram: Series = field(default_factory=Series)
     spill: Series = field(default_factory=Series)
@@ -107,6 +121,24 @@ class ModelRecord:
     def processor(self) -> str:
         """What ``ollama ps`` prints as PROCESSOR."""
         return processor_words(self.claim.size_bytes, self.claim.size_vram_bytes)
+
+
+@dataclass(slots=True)
+class RunnerRecord:
+    """A process that holds, or is loading, one model."""
+
+    key: RunnerKey
+    process: RunnerProcess
+    first_seen: float
+    seen: float
+    vram_by_gpu: dict[str, int] = field(default_factory=dict)
+    """What the driver measures for it, by GPU UUID; a GPU that does not say is left out."""
+    model: ModelKey | None = None
+    """The model that a server claims for it; ``None`` while it is loading."""
+    answer: RunnerSample | None = None
+    """The latest poll of its own port."""
+    facts: RunnerFacts | None = None
+    vram: Series = field(default_factory=Series)
 
 
 @dataclass(slots=True)

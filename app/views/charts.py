@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gpumon.app.state.records import GpuRecord, ModelRecord
 from gpumon.app.state.series import Series
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.text.units import GIB
 from gpumon.widgets.views import ChartSeries, ChartView, Trend
 

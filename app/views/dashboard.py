@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.app.views.alerts import alert_rows, clock_words
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.levels import Levels

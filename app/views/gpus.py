@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from gpumon.app.state.records import GpuRecord
 from gpumon.app.state.series import Series
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.app.views.levels import Levels
 from gpumon.collectors.samples import GpuMemory, GpuProcess
 from gpumon.widgets.views import BarSegment, GpuRow, Trend

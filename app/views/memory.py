@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.app.views.gpus import trend
 from gpumon.app.views.levels import Levels
 from gpumon.widgets.views import MemoryRow

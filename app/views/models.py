@@ -8,7 +8,7 @@ from typing import Literal
 
 from gpumon.app.insight.wording import model_id
 from gpumon.app.state.records import ModelRecord
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.app.views.gpus import trend
 from gpumon.app.views.levels import Levels
 from gpumon.text import units

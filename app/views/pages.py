@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.insight.wording import gpu_label, model_id, source_label
 from gpumon.app.state.records import GpuRecord, ModelRecord
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.app.views.alerts import clock_words
 from gpumon.app.views.charts import gpu_charts, model_charts
 from gpumon.app.views.models import expiry_words, seconds_left, state_words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.insight.wording import source_label
 from gpumon.app.state.records import SourceRecord
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.collectors.samples import SourceState
 from gpumon.text import units
 from gpumon.text.safe import visible

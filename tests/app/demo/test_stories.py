@@ -11,7 +11,7 @@ from gpumon.app.demo.scenarios import list_scenarios, scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.errors import GpumonError
 from gpumon.app.monitor import Monitor
-from gpumon.app.state.store import State
+from gpumon.app.state.state import State
 from gpumon.collectors.samples import OllamaSample
 
 START = 1_000_000.0

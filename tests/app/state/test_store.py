@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, ollama_down, shown, silent, system
 
+from gpumon.app.state.models import FACTS_KEPT
 from gpumon.app.state.records import ModelKey
-from gpumon.app.state.store import DEPARTED_KEPT, FACTS_KEPT, State, Store
+from gpumon.app.state.state import DEPARTED_KEPT, State
+from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample, GpuFacts, GpuSlow, ModelClaim, OllamaInstalled, SourceState
 
 KEY = ModelKey(OLLAMA, "sha-llama3:70b")

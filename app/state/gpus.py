@@ -1,0 +1,46 @@
+"""Takes what the driver says of the GPUs."""
+
+from __future__ import annotations
+
+from gpumon.app.state.records import GpuRecord
+from gpumon.app.state.sources import hear
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import GpuReading, NvmlSample
+
+LISTS_ALL_GPUS = frozenset({"serving", "idle"})
+"""States of the driver in which a GPU that it does not list is no longer there."""
+
+
+def apply_nvml(state: State, sample: NvmlSample) -> None:
+    """Take one poll of the driver."""
+    hear(state, sample.source, sample.health, sample.driver_version)
+    state.driver_version = sample.driver_version or state.driver_version
+    state.gpus_revision += 1
+    for reading in sample.gpus:
+        _apply_reading(state, reading)
+    if sample.health.state in LISTS_ALL_GPUS:
+        _forget(state, keep={reading.uuid for reading in sample.gpus})
+    state.gpu_known = state.gpu_known or state.has_gpu
+
+
+def _forget(state: State, keep: set[str]) -> None:
+    for uuid in [uuid for uuid in state.gpus if uuid not in keep]:
+        del state.gpus[uuid]
+
+
+def _apply_reading(state: State, reading: GpuReading) -> None:
+    now = state.now
+    record = state.gpus.get(reading.uuid)
+    if record is None:
+        record = state.gpus[reading.uuid] = GpuRecord(reading, seen=now)
+    record.reading, record.seen = reading, now
+    record.facts = reading.facts or record.facts
+    record.slow = reading.slow or record.slow
+    if reading.state != "lost":
+        record.lost_since = None
+    elif record.lost_since is None:
+        record.lost_since = now
+    record.vram.add(now, reading.memory.used_bytes if reading.memory else None)
+    record.utilization.add(now, reading.utilization_percent)
+    record.power.add(now, reading.power_watts)
+    record.temperature.add(now, reading.temperature_celsius)

@@ -1,0 +1,71 @@
+"""Takes what the servers say of their models."""
+
+from __future__ import annotations
+
+from gpumon.app.state.records import ModelKey, ModelRecord
+from gpumon.app.state.sources import hear
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import ModelClaim, OllamaInstalled, OllamaModelFacts, OllamaSample
+
+MODELS_END_WITH = frozenset({"not_running", "foreign"})
+"""States of a server in which its models are known to be gone; in the others they are only not confirmed."""
+
+CLOCK_RESOLUTION_SECONDS = 2.0
+"""An HTTP ``Date`` header counts whole seconds; a smaller difference says nothing."""
+
+FACTS_KEPT = 500
+
+
+def apply_ollama(state: State, sample: OllamaSample) -> None:
+    """Take one poll of ``/api/ps``."""
+    source = hear(state, sample.source, sample.health, sample.version)
+    state.models_revision += 1
+    if (offset := sample.clock_offset_seconds) is not None:
+        source.clock_offset_seconds = offset if abs(offset) > CLOCK_RESOLUTION_SECONDS else 0.0
+    if sample.models is not None:
+        keys = {_apply_claim(state, sample.source, claim) for claim in sample.models}
+        _depart(state, sample.source, keep=keys)
+    elif sample.health.state in MODELS_END_WITH:
+        _depart(state, sample.source, keep=set())
+
+
+def apply_facts(state: State, sample: OllamaModelFacts) -> None:
+    """Take ``/api/show`` of one model."""
+    key = ModelKey(sample.source, sample.digest)
+    state.facts[key] = sample
+    if len(state.facts) > FACTS_KEPT:
+        del state.facts[next(iter(state.facts))]
+    if key in state.models:
+        state.models[key].facts = sample
+
+
+def apply_installed(state: State, sample: OllamaInstalled) -> None:
+    """Take ``/api/tags``."""
+    state.installed[sample.source] = sample
+
+
+def _apply_claim(state: State, source: str, claim: ModelClaim) -> ModelKey:
+    now = state.now
+    key = ModelKey(source, claim.digest or claim.name)
+    record = state.models.get(key)
+    if record is None:
+        record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
+        state.models[key] = record
+    record.claim, record.seen = claim, now
+    split = record.split
+    state.gpu_known = state.gpu_known or bool(split.gpu_bytes)
+    if split.spill_fraction == 0:
+        record.spilled_since = None
+    elif split.spill_fraction is not None and record.spilled_since is None:
+        record.spilled_since = now
+    record.vram.add(now, split.gpu_bytes)
+    record.ram.add(now, split.ram_bytes)
+    record.spill.add(now, split.spill_fraction)
+    return key
+
+
+def _depart(state: State, source: str, keep: set[ModelKey]) -> None:
+    for key in [key for key in state.models if key.source == source and key not in keep]:
+        record = state.models.pop(key)
+        record.gone = state.now
+        state.departed.append(record)

@@ -1,0 +1,35 @@
+"""Takes what a sample says of the source it comes from."""
+
+from __future__ import annotations
+
+from gpumon.app.state.records import SourceRecord
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import HEALTHY_STATES, SourceHealth, SourceSilent
+
+
+def hear(state: State, source: str, health: SourceHealth, version: str | None = None) -> SourceRecord:
+    """Take that ``source`` has answered, and how it is; return its record."""
+    record = state.sources.get(source)
+    if record is None:
+        record = state.sources[source] = SourceRecord(source, health, since=state.now)
+    elif record.health.state != health.state:
+        record.since = state.now
+    record.health = health
+    record.silent_seconds = record.silent_since = None
+    record.version = version or record.version
+    if health.state in HEALTHY_STATES:
+        record.answered = state.now
+    return record
+
+
+def apply_silent(state: State, sample: SourceSilent) -> None:
+    """Take that a source does not answer, or that asking it failed."""
+    if sample.detail is not None:
+        hear(state, sample.source, SourceHealth(state="failing", detail=sample.detail))
+        return
+    since = state.now - sample.seconds
+    record = state.sources.get(sample.source)
+    if record is None:
+        record = SourceRecord(sample.source, SourceHealth(state="hanging"), since)
+        state.sources[sample.source] = record
+    record.silent_seconds, record.silent_since = sample.seconds, since

@@ -1,0 +1,59 @@
+"""What is known now: the records of every source, GPU, model and process."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from gpumon.app.state.records import (
+    GpuRecord,
+    ModelKey,
+    ModelRecord,
+    RunnerKey,
+    RunnerRecord,
+    SourceRecord,
+    SystemRecord,
+)
+from gpumon.collectors.samples import (
+    BlobNames,
+    HolderProcess,
+    OllamaInstalled,
+    OllamaModelFacts,
+    ServerProcess,
+)
+
+DEPARTED_KEPT = 50
+
+
+class State:
+    """What is known now. Read it; only the store writes."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        """Time of the newest sample: the only clock there is."""
+        self.sources: dict[str, SourceRecord] = {}
+        self.gpus: dict[str, GpuRecord] = {}
+        self.models: dict[ModelKey, ModelRecord] = {}
+        self.departed: deque[ModelRecord] = deque(maxlen=DEPARTED_KEPT)
+        """Models that were unloaded, oldest first."""
+        self.system: SystemRecord | None = None
+        self.driver_version: str | None = None
+        self.installed: dict[str, OllamaInstalled] = {}
+        self.facts: dict[ModelKey, OllamaModelFacts] = {}
+        self.servers: tuple[ServerProcess, ...] = ()
+        self.runners: dict[RunnerKey, RunnerRecord] = {}
+        """The processes that hold a model each, loading ones included."""
+        self.holders: dict[int, HolderProcess] = {}
+        """Other processes on a GPU, by PID."""
+        self.blob_names: dict[str, BlobNames] = {}
+        """Names from manifests on disk, by models directory."""
+        self.gpu_known = False
+        """Whether the driver has shown a GPU or a server has claimed VRAM, at any time of this run."""
+        self.gpus_revision = 0
+        """Grows with every sample that speaks of GPUs; likewise the next two."""
+        self.models_revision = 0
+        self.system_revision = 0
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether this machine's driver has shown a GPU."""
+        return bool(self.gpus)

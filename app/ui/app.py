@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -19,6 +18,7 @@ from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
 from gpumon.app.ui.screens.dashboard import DashboardScreen
 from gpumon.app.ui.screens.help import HelpScreen
 from gpumon.app.ui.screens.live_screen import LiveScreen
+from gpumon.app.ui.signals import leave_on_signals
 from gpumon.app.ui.themes import next_theme, take_theme
 from gpumon.collectors.samples import AnySample
 from gpumon.widgets.glyphs import Glyphs
@@ -65,7 +65,7 @@ class GpumonApp(App[int]):
     def on_mount(self) -> None:
         """Start the feed once the frame is on the screen: its first poll imports what takes a moment."""
         take_theme(self, self._wanted_theme, self._colors)
-        self._catch_signals()
+        leave_on_signals(self.exit)
         self.session.monitor.listen(self._on_sample)
         self.call_after_refresh(self._start_feed)
 
@@ -101,12 +101,6 @@ class GpumonApp(App[int]):
         self._draw_due = False
         if isinstance(self.screen, LiveScreen):
             self.screen.draw()
-
-    def _catch_signals(self) -> None:
-        """Restore the terminal when told to end; Textual's driver leaves these signals alone."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.exit, 128 + number)
 
     def warn(self, words: str) -> None:
         """Show one line for a moment; what it names from outside is drawn as it is."""

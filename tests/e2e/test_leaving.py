@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
+import psutil
 import pytest
 from tests.e2e.conftest import gpumon
-from tests.e2e.tmux import Pane
+from tests.e2e.tmux import DEADLINE_SECONDS, Pane
 
 
 @pytest.mark.parametrize("key", ["q", "C-c", "F10"])
@@ -40,3 +42,10 @@ async def test_a_dumb_terminal_is_refused_in_one_line(bare_environment: dict[str
         screen = await pane.wait_for("exit code 2")
         assert "gpumon snapshot" in screen
         assert "Traceback" not in screen
+
+
+async def test_it_ends_with_its_terminal(environment: dict[str, str]) -> None:
+    with Pane(gpumon(), environment) as pane:
+        await pane.wait_for("RTX 4090")
+        program = psutil.Process(pane.program_pid())
+    await asyncio.to_thread(program.wait, DEADLINE_SECONDS)

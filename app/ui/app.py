@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.screen import Screen
 from textual.theme import Theme
 
 from gpumon.app.alerts.sinks import AlertHook
@@ -25,6 +27,9 @@ from gpumon.widgets.glyphs import Glyphs
 
 DRAW_DELAY_SECONDS = 0.05
 """Samples that come within this time of each other are drawn together."""
+
+NOT_IN_PALETTE = {"command_palette", "quit"}
+"""The palette does not offer itself, and Textual offers to quit."""
 
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
@@ -67,7 +72,12 @@ class GpumonApp(App[int]):
         take_theme(self, self._wanted_theme, self._colors)
         leave_on_signals(self.exit)
         self.session.monitor.listen(self._on_sample)
+        self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
         self.call_after_refresh(self._start_feed)
+
+    def _repaint_after_suspension(self, _app: App[Any]) -> None:
+        """Draw every cell: the shell had the terminal, and panels draw only what has changed."""
+        self.action_repaint()
 
     def _start_feed(self) -> None:
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
@@ -112,6 +122,16 @@ class GpumonApp(App[int]):
             super()._handle_exception(error)
         else:
             self.exit(1, return_code=1, message=f"gpumon: {write_crash_report(error)}")
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Offer in the palette what the keys of the screen in front do."""
+        yield from super().get_system_commands(screen)
+        commands = {active.binding.action: active for active in screen.active_bindings.values()}
+        for action, active in commands.items():
+            binding = active.binding
+            if binding.key_display and action not in NOT_IN_PALETTE:
+                run = partial(self.run_action, action, active.node)
+                yield SystemCommand(binding.description.capitalize(), f"key {binding.key_display}", run)
 
     # Keys
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-CHART_HEIGHT = 12
+CHART_HEIGHT = 9
 """Fewest lines in which a chart with axes can be read."""
 
 MEMORY_HEIGHT = 4
 """Lines of the memory panel in full: title, RAM, swap, CPU."""
 
-COMFORTABLE_HEIGHT = 16
-SPARED_LINES = 3
-"""From that height on, many GPUs and models leave these lines for memory, hints and the newest alert."""
+SPARED_LINES = ((16, 3), (10, 1), (0, 0))
+"""(from height, lines): what many GPUs and models leave for hints, memory and the newest alert."""
 
 FEED_COMFORT = 6
 """Lines of alerts that a large pane shows before it adds a chart."""
@@ -61,7 +60,7 @@ class Layout:
 def plan(height: int, content: Content) -> Layout:
     """Share ``height`` lines among the panels; the verdict always has the first one."""
     left = max(0, height - 1)
-    spared = SPARED_LINES if height >= COMFORTABLE_HEIGHT else 0
+    spared = next(lines for least, lines in SPARED_LINES if height >= least)
     layout, left = _rows(left - spared, content)
     left += spared
     layout, left = _essentials(layout, left, content)
@@ -84,11 +83,11 @@ def _rows(left: int, content: Content) -> tuple[Layout, int]:
 
 
 def _essentials(layout: Layout, left: int, content: Content) -> tuple[Layout, int]:
-    """Grant one line each to memory, hints and the newest alert, and the verdict its second line."""
-    memory = 1 if content.memory and left else 0
-    left -= memory
+    """Grant one line each to hints, memory and the newest alert, and the verdict its second line."""
     hints = 1 if left else 0
     left -= hints
+    memory = 1 if content.memory and left else 0
+    left -= memory
     alerts = min(content.alerts, 1) if content.feed and left else 0
     left -= alerts
     more = min(content.verdict - 1, left)

@@ -81,3 +81,39 @@ async def test_without_a_gpu_and_without_ollama_it_says_what_is_missing_and_show
 async def test_the_pane_s_own_size_wins_over_an_exported_one(bare_environment: dict[str, str]) -> None:
     with Pane(gpumon(), bare_environment | {"COLUMNS": "200", "LINES": "50"}, 60, 20) as pane:
         await pane.wait_for("RAM", "? help")
+
+
+async def test_a_resize_while_a_model_loads_redraws_for_the_new_size(
+    environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama
+) -> None:
+    with Pane(gpumon(), environment, 120, 40) as pane:
+        await pane.wait_for("RTX 4090", "VRAM in use")
+        fake_driver.run(0, pid=4_000_000, vram_bytes=5 * GIB)
+        pane.resize(40, 12)
+        ollama.catalog.load("qwen3:8b")
+        screen = await pane.wait_until(
+            lambda screen: "qwen3:8b" in screen and "VRAM in use" not in screen,
+            "the model, without the chart",
+        )
+        assert len(screen.splitlines()) <= 12
+        pane.resize(120, 40)
+        await pane.wait_for("qwen3:8b", "VRAM in use")
+
+
+async def test_hostile_names_are_shown_and_never_obeyed(
+    environment: dict[str, str], ollama: FakeOllama
+) -> None:
+    ollama.catalog.load("evil\x1b[2Jname")
+    ollama.catalog.load("[red]markup[/red]")
+    with Pane(gpumon(), environment) as pane:
+        await pane.wait_for("evil\u241b[2Jname", "[red]markup[/red]", "RTX 4090")
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR=1", "TERM=xterm", "LC_ALL=C"])
+async def test_poor_terminals_are_served(
+    variable: str, environment: dict[str, str], ollama: FakeOllama
+) -> None:
+    ollama.catalog.load("qwen3:8b", size_bytes=10 * GIB, size_vram_bytes=6 * GIB)
+    name, _, value = variable.partition("=")
+    with Pane(["env", f"{name}={value}", *gpumon()], environment) as pane:
+        await pane.wait_for("qwen3:8b", "SPILL 40%")

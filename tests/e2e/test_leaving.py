@@ -49,3 +49,16 @@ async def test_it_ends_with_its_terminal(environment: dict[str, str]) -> None:
         await pane.wait_for("RTX 4090")
         program = psutil.Process(pane.program_pid())
     await asyncio.to_thread(program.wait, DEADLINE_SECONDS)
+
+
+async def test_ctrl_z_gives_the_shell_back_and_fg_the_dashboard(environment: dict[str, str]) -> None:
+    with Pane(["bash", "--norc", "-i"], environment | {"PS1": "prompt> "}) as pane:
+        await pane.wait_for("prompt>")
+        pane.press(" ".join(gpumon()), "Enter")
+        await pane.wait_for("RTX 4090", "Models")
+        pane.press("C-z")
+        await pane.wait_for("Stopped")
+        pane.press("fg", "Enter")
+        await pane.wait_for("RTX 4090", "Models")
+        pane.press("q")
+        await pane.wait_gone("Models")

@@ -162,7 +162,15 @@ class DashboardScreen(LiveScreen):
         filtering = (("Esc", f"filter: {choices.filter_text}"),) if choices.filter_text else ()
         order = f"by {choices.sort}{' reversed' if choices.descending else ''}"
         replaying = hints(REPLAY_KEYS) if self.session.player else ()
-        return (*filtering, *HINTS, ("s", order), *replaying)
+        folded = (("+", f"folded: {', '.join(self._folded())}"),) if self._folded() else ()
+        return (*filtering, *HINTS[:2], *folded, *HINTS[2:], ("s", order), *replaying)
+
+    def _folded(self) -> list[str]:
+        """Name the panels that are wanted but have no room."""
+        if self._plan is None:
+            return []
+        wanted = [name for name in ("memory", "alerts") if name not in self.session.choices.hidden]
+        return [name for name in wanted if not getattr(self._plan, name)]
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []

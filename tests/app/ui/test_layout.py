@@ -63,4 +63,4 @@ def test_twelve_lines_keep_a_line_per_gpu_and_per_model() -> None:
 
 def test_a_large_pane_with_room_to_spare_draws_the_chart() -> None:
     assert plan(50, Content(gpus=1, models=1)).chart > 0
-    assert plan(24, Content(gpus=1, models=1)).chart == 0
+    assert plan(16, Content(gpus=1, models=1)).chart == 0

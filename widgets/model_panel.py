@@ -32,6 +32,7 @@ COLUMNS = (
 )
 SPILL_TREND_WIDTH = 16
 UNKNOWN_PROCESSOR = "Unknown"
+LOAD_STEPS = 10_000
 ACTIVE_STATES = {"loading", "busy", "stopping"}
 
 
@@ -73,16 +74,25 @@ def _cells(row: ModelRow, glyphs: Glyphs, selected: bool) -> Row:
 
 def _memory_cells(row: ModelRow, glyphs: Glyphs) -> Row:
     if row.gpu_bytes is None:
-        return {}
+        return _load_cells(row, glyphs)
     on_gpu, in_ram = row.gpu_bytes, row.ram_bytes
     gpu = (Span(units.gib(on_gpu)), Span(" GiB", "dim"))
     cells: Row = {"gpu": (gpu, (*gpu, Span(" GPU", "dim")))}
-    if in_ram is None:
-        return cells
+    if in_ram is None or row.load_fraction is not None:
+        return {**cells, **_load_cells(row, glyphs)}
     parts = [BarPart(on_gpu, "model"), BarPart(in_ram, "ram")]
     cells = {**cells, "bar": lambda width: split_bar(parts, width, glyphs.lowered)}
     ram = Span(f"+{units.gib(in_ram)}")
     return {**cells, "ram": ((ram, Span(" RAM", "dim")), (ram, Span(" GiB RAM", "dim")))} if in_ram else cells
+
+
+def _load_cells(row: ModelRow, glyphs: Glyphs) -> Row:
+    """Draw how far a load has come."""
+    if row.load_fraction is None:
+        return {}
+    done = round(min(max(row.load_fraction, 0.0), 1.0) * LOAD_STEPS)
+    parts = [BarPart(done, "model"), BarPart(LOAD_STEPS - done, "track")]
+    return {"bar": lambda width: split_bar(parts, width, glyphs.lowered)}
 
 
 def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
@@ -109,7 +119,8 @@ def _second_parts(row: ModelRow, fitted: Sequence[Fitted], glyphs: Glyphs) -> li
     beside = {place.column.key for place in fitted}
     processor = () if "processor" in beside else _processor(row, glyphs)
     runtime = text_line("" if "runtime" in beside else glyphs.written(row.runtime), "dim")
-    return [measured, processor, spill, runtime]
+    notes = [text_line(glyphs.written(note), row.level) for note in row.notes]
+    return [*notes, measured, processor, spill, runtime]
 
 
 def _details(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
@@ -164,6 +175,8 @@ def _expires(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
     when = glyphs.written(row.expires)
     if not when or when == units.UNKNOWN:
         return ()
+    if row.load_fraction is not None:
+        return (text_line(when),)
     return ((Span("exp ", "dim"), Span(when, "dim")), (Span("expires ", "dim"), Span(when, "dim")))
 
 

@@ -92,7 +92,11 @@ class ModelRow:
     state: str = ""
     """``loading``, ``busy``, ``idle``, ``stopping``, …"""
     expires: str = ""
-    """``4m 12s``, ``never``, ``-``"""
+    """``4m 12s``, ``never``, ``-``; of a load, the time left: ``8s left``."""
+    load_fraction: float | None = None
+    """Set while the model loads: 0 to 1, drawn in place of the split."""
+    notes: tuple[str, ...] = ()
+    """What is said first on its second line: a disagreement, the rate of a load."""
     age_seconds: float | None = None
 
 

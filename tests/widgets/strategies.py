@@ -84,6 +84,8 @@ models = st.builds(
     spill_trend=trends,
     state=names,
     expires=names,
+    load_fraction=st.none() | st.floats(-1, 2),
+    notes=words,
     age_seconds=ages,
 )
 memories = st.builds(

@@ -60,3 +60,20 @@ def test_figures_of_all_rows_end_in_the_same_column() -> None:
 
 def _text(row: ModelRow, width: int = 160) -> str:
     return plain_text(model_lines([row], width, UNICODE)[0])
+
+
+def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
+    row = replace(
+        views.LOADING_MODEL,
+        state="weights 50%",
+        expires="8s left",
+        gpu_bytes=3 * 2**30,
+        load_fraction=0.5,
+        notes=("1.2 GiB/s",),
+    )
+    first, second = (plain_text(line) for line in model_lines([row], 100, UNICODE, lines_per_row=2))
+    bar = [cell for cell in first if cell in "▆─"]
+    assert abs(bar.count("▆") - bar.count("─")) <= 1
+    assert "weights 50%" in first
+    assert "8s left" in first
+    assert "1.2 GiB/s" in second

@@ -43,6 +43,7 @@ from gpumon.collectors.samples.runner import (
     RunnerSample,
     RunnerSettings,
     RunnerState,
+    ServerKind,
     ServerProcess,
     Slot,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "RunnerSettings",
     "RunnerState",
     "Sample",
+    "ServerKind",
     "ServerProcess",
     "Slot",
     "SourceHealth",

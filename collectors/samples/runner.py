@@ -16,6 +16,9 @@ RunnerKind = Literal[
     "imagegen_runner",  # ollama runner --imagegen-engine --model NAME
 ]
 
+ServerKind = Literal["ollama", "llama_server", "llama_swap", "lemonade"]
+"""What starts runners: ``ollama serve``, a llama-server in router mode, or a program that starts those."""
+
 HolderGroup = Literal["desktop", "browser", "runtime", "container", "other"]
 
 
@@ -56,7 +59,7 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     settings: RunnerSettings
     parent_pid: int | None = None
     server_pid: int | None = None
-    """The ``ollama serve`` it belongs to; ``None`` for a llama-server on its own."""
+    """The server that started it; ``None`` for a llama-server on its own."""
     user: str | None = None
     rss_bytes: int | None = None
     pss_bytes: int | None = None
@@ -74,10 +77,11 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
 
 
 class ServerProcess(Fact, frozen=True, kw_only=True):
-    """An ``ollama serve``, or a llama-server in router mode."""
+    """An ``ollama serve``, a llama-server in router mode, or another server that starts llama-servers."""
 
     pid: int
     started: float
+    kind: ServerKind = "ollama"
     user: str | None = None
     urls: tuple[str, ...] = ()
     """Where it listens, as far as it can be told: ``http://127.0.0.1:11434``."""
@@ -107,6 +111,7 @@ class ProcessSample(Sample, frozen=True, kw_only=True, tag="processes"):
 class BlobNames(Sample, frozen=True, kw_only=True, tag="blob_names"):
     """Names from the manifests on disk, the second way from blob to model; source: the models directory."""
 
+    health: SourceHealth = SourceHealth(state="serving")
     names: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     """``sha256-<hex>`` of the weights to the names that have it."""
     digests: dict[str, str] = msgspec.field(default_factory=dict)

@@ -1,0 +1,110 @@
+"""What a runner costs the machine: memory, CPU, reads from storage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gpumon.collectors.processes.finder import Runner
+from gpumon.collectors.processes.namespaces import is_unreachable
+from gpumon.collectors.processes.proc import Proc, reason
+from gpumon.collectors.processes.users import Users
+from gpumon.collectors.samples import RunnerProcess
+
+PSS_SECONDS = 5.0
+"""Between reads of ``smaps_rollup``."""
+PSS_COST_FACTOR = 100
+"""The kernel walks all pages of the process for it, and holds up its memory calls meanwhile: at most 1 %."""
+
+
+@dataclass
+class _Memory:
+    """What the last look at a runner left for the next one."""
+
+    cpu_ticks: int | None = None
+    looked_at: float = 0.0
+    pss_bytes: int | None = None
+    pss_reason: str | None = None
+    pss_due_at: float = 0.0
+
+
+class RunnerReader:
+    """Reads each runner's details; a rate needs two looks."""
+
+    def __init__(self, proc: Proc, users: Users, elapsed: Callable[[], float] = time.perf_counter) -> None:
+        self._proc = proc
+        self._users = users
+        self._elapsed = elapsed
+        self._memories: dict[tuple[int, int], _Memory] = {}
+
+    def read(self, runners: tuple[Runner, ...], now: float) -> tuple[RunnerProcess, ...]:
+        """Return the details as of ``now`` (seconds); what is gone meanwhile has none."""
+        before = self._memories
+        keys = [(runner.pid, runner.start_ticks) for runner in runners]
+        self._memories = {key: before.get(key) or _Memory() for key in keys}
+        return tuple(
+            self._runner(runner, self._memories[key], now) for key, runner in zip(keys, runners, strict=True)
+        )
+
+    def _runner(self, runner: Runner, memory: _Memory, now: float) -> RunnerProcess:
+        reasons: list[str] = []
+        pid, stat = runner.pid, runner.stat
+        status = self._table(pid, "status", reasons)
+        io = self._table(pid, "io", reasons)
+        self._refresh_pss(pid, memory, now)
+        if memory.pss_reason:
+            reasons.append(memory.pss_reason)
+        return RunnerProcess(
+            pid=pid,
+            started=self._proc.started(runner.start_ticks),
+            kind=runner.kind,
+            settings=runner.settings,
+            parent_pid=stat.parent_pid,
+            server_pid=runner.server_pid,
+            user=self._users.owner(status),
+            rss_bytes=kibibytes(status, "VmRSS"),
+            pss_bytes=memory.pss_bytes,
+            file_bytes=kibibytes(status, "RssFile"),
+            cpu_percent=self._cpu_percent(stat.cpu_ticks, memory, now),
+            thread_count=stat.thread_count,
+            read_bytes=_number(io, "read_bytes"),
+            other_namespace=is_unreachable(self._proc, pid, status),
+            unreadable=tuple(reasons),
+        )
+
+    def _cpu_percent(self, ticks: int, memory: _Memory, now: float) -> float | None:
+        before, seconds = memory.cpu_ticks, now - memory.looked_at
+        memory.cpu_ticks, memory.looked_at = ticks, now
+        if before is None or seconds <= 0 or ticks < before:
+            return None
+        return 100 * (ticks - before) / self._proc.ticks_per_second / seconds
+
+    def _refresh_pss(self, pid: int, memory: _Memory, now: float) -> None:
+        if now < memory.pss_due_at:
+            return
+        reasons: list[str] = []
+        began = self._elapsed()
+        memory.pss_bytes = kibibytes(self._table(pid, "smaps_rollup", reasons), "Pss")
+        memory.pss_reason = next(iter(reasons), None)
+        cost_seconds = self._elapsed() - began
+        memory.pss_due_at = now + max(PSS_SECONDS, PSS_COST_FACTOR * cost_seconds)
+
+    def _table(self, pid: int, name: str, reasons: list[str]) -> Mapping[str, str]:
+        """Return a file of a process; if it cannot be read, nothing, and the reason in ``reasons``."""
+        try:
+            return self._proc.table(pid, name)
+        except OSError as error:
+            reasons.append(f"{name}: {reason(error)}")
+            return {}
+
+
+def kibibytes(table: Mapping[str, str], name: str) -> int | None:
+    """Return bytes of a line such as ``VmRSS: 1024 kB``."""
+    words = table.get(name, "").split()
+    return int(words[0]) * 1024 if len(words) == 2 and words[1] == "kB" and words[0].isdecimal() else None
+
+
+def _number(table: Mapping[str, str], name: str) -> int | None:
+    value = table.get(name, "")
+    return int(value) if value.isdecimal() else None

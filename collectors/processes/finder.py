@@ -1,0 +1,188 @@
+"""Finds servers and runners without looking at all processes each time.
+
+Each look reads the children of known servers and what is new on a GPU; the whole list of processes is walked
+seldom. A process is told by its PID and start; its command line is read until it is known what it is, because
+a child has its parent's until it executes its own program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from gpumon.collectors.processes.command_line import is_router, parse_runner
+from gpumon.collectors.processes.proc import Proc, Stat
+from gpumon.collectors.processes.programs import server_kind
+from gpumon.collectors.samples import RunnerKind, RunnerSettings, ServerKind
+
+_T = TypeVar("_T")
+
+SEARCH_SECONDS = 10.0
+"""Between walks over all processes while no server is known."""
+REFRESH_SECONDS = 30.0
+"""The same while servers are known: for servers that start later."""
+NO_CHILDREN_SECONDS = 5.0
+"""The same where the kernel does not list children, so that a walk alone finds runners."""
+
+_DEPTH_LIMIT = 16
+_DESCENDANT_LIMIT = 256
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that starts runners."""
+
+    pid: int
+    start_ticks: int
+    kind: ServerKind
+    argv: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A process that holds a model; ``stat`` is from this look."""
+
+    pid: int
+    start_ticks: int
+    kind: RunnerKind
+    settings: RunnerSettings
+    server_pid: int | None
+    stat: Stat
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one look found, in order of PID."""
+
+    servers: tuple[Server, ...]
+    runners: tuple[Runner, ...]
+
+
+class Finder:
+    """Keeps what it knows from look to look."""
+
+    def __init__(self, proc: Proc) -> None:
+        self._proc = proc
+        self._servers: dict[int, Server] = {}
+        self._runners: dict[int, Runner] = {}
+        self._on_gpu: set[tuple[int, int]] = set()
+        self._walked_at: float | None = None
+        self._children_listed = True
+
+    def look(self, gpu_pids: frozenset[int], now: float) -> Found:
+        """Return servers and runners as of ``now`` (seconds); raise ``OSError`` where there is no /proc."""
+        self._drop_the_dead()
+        if self._is_walk_due(now):
+            self._walked_at = now
+            self._consider(self._proc.pids())
+        self._consider_new_on_gpu(gpu_pids)
+        for server in list(self._servers.values()):
+            self._consider_descendants(server)
+        self._attach_orphans()
+        return Found(_in_order(self._servers), _in_order(self._runners))
+
+    def _is_walk_due(self, now: float) -> bool:
+        if self._walked_at is None:
+            return True
+        pause = REFRESH_SECONDS if self._servers else SEARCH_SECONDS
+        return now - self._walked_at >= (pause if self._children_listed else NO_CHILDREN_SECONDS)
+
+    def _drop_the_dead(self) -> None:
+        for pid, server in list(self._servers.items()):
+            if not _is_same(self._stat(pid), server.start_ticks):
+                del self._servers[pid]
+        for pid, runner in list(self._runners.items()):
+            stat = self._stat(pid)
+            if stat is None or not _is_same(stat, runner.start_ticks):
+                del self._runners[pid]
+            else:
+                server_pid = runner.server_pid if runner.server_pid in self._servers else None
+                self._runners[pid] = replace(runner, server_pid=server_pid, stat=stat)
+
+    def _consider_new_on_gpu(self, gpu_pids: frozenset[int]) -> None:
+        stats = {pid: stat for pid in gpu_pids if (stat := self._stat(pid))}
+        present = {(pid, stat.start_ticks) for pid, stat in stats.items()}
+        for pid, _ in present - self._on_gpu:
+            self._consider([pid, *self._ancestors(stats[pid])])
+        self._on_gpu = present
+
+    def _consider(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            if pid not in self._servers and pid not in self._runners:
+                self._identify(pid)
+
+    def _identify(self, pid: int) -> None:
+        """Remember ``pid`` if it is a server or a runner."""
+        argv = self._command_line(pid)
+        kind = server_kind(argv) or ("llama_server" if is_router(argv) else None)
+        runner = None if kind else parse_runner(argv)
+        stat = self._stat(pid) if kind or runner else None
+        if stat is None or not stat.is_alive or self._command_line(stat.parent_pid) == argv:
+            return
+        if runner:
+            self._runners[pid] = Runner(pid, stat.start_ticks, *runner, None, stat)
+        elif kind and not (kind == "llama_server" and self._is_below_ollama(stat)):
+            self._servers[pid] = Server(pid, stat.start_ticks, kind, argv)
+
+    def _is_below_ollama(self, stat: Stat) -> bool:
+        """Tell Ollama's look for GPUs from a router, whatever flags it has."""
+        return any(server_kind(self._command_line(pid)) == "ollama" for pid in self._ancestors(stat))
+
+    def _consider_descendants(self, server: Server) -> None:
+        generation, seen = [server.pid], {server.pid}
+        for _ in range(_DEPTH_LIMIT):
+            children = [child for pid in generation for child in self._children(pid) if child not in seen]
+            generation = children[: _DESCENDANT_LIMIT - len(seen)]
+            seen.update(generation)
+            self._consider(generation)
+            generation = [pid for pid in generation if pid not in self._runners]
+            if not generation:
+                return
+
+    def _attach_orphans(self) -> None:
+        """Give each runner without server the nearest one above it."""
+        for pid, runner in self._runners.items():
+            if runner.server_pid is None and runner.stat.parent_pid > 1:
+                above = (parent for parent in self._ancestors(runner.stat) if parent in self._servers)
+                self._runners[pid] = replace(runner, server_pid=next(above, None))
+
+    def _ancestors(self, stat: Stat) -> list[int]:
+        """Return the PIDs above a process, nearest first, without the first process of the machine."""
+        above: list[int] = []
+        at: Stat | None = stat
+        while at and at.parent_pid > 1 and at.parent_pid not in above and len(above) < _DEPTH_LIMIT:
+            above.append(at.parent_pid)
+            at = self._stat(at.parent_pid)
+        return above
+
+    def _children(self, pid: int) -> list[int]:
+        try:
+            children = self._proc.children(pid)
+            self._children_listed = True
+            return children
+        except FileNotFoundError:
+            self._children_listed = self._stat(pid) is None
+            return []
+        except OSError:
+            return []
+
+    def _stat(self, pid: int) -> Stat | None:
+        try:
+            return self._proc.stat(pid)
+        except (OSError, ValueError):
+            return None
+
+    def _command_line(self, pid: int) -> tuple[str, ...]:
+        try:
+            return self._proc.command_line(pid)
+        except OSError:
+            return ()
+
+
+def _is_same(stat: Stat | None, start_ticks: int) -> bool:
+    return stat is not None and stat.is_alive and stat.start_ticks == start_ticks
+
+
+def _in_order(known: Mapping[int, _T]) -> tuple[_T, ...]:
+    return tuple(known[pid] for pid in sorted(known))

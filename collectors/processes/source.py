@@ -1,0 +1,85 @@
+"""The source ``processes``: servers, runners and who else is on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gpumon.collectors.clock import Clock
+from gpumon.collectors.processes.details import RunnerReader
+from gpumon.collectors.processes.finder import Finder
+from gpumon.collectors.processes.holders import HolderReader
+from gpumon.collectors.processes.model_names import ModelNames
+from gpumon.collectors.processes.proc import Proc, reason
+from gpumon.collectors.processes.server_details import ServerReader
+from gpumon.collectors.processes.users import Users
+from gpumon.collectors.samples import BlobNames, ProcessSample, SourceHealth
+from gpumon.collectors.worker import Worker
+
+IDLE_SECONDS = 5.0
+
+
+class ProcessSource:
+    """Looks at processes in a thread of its own.
+
+    ``gpu_pids`` returns the PIDs that the driver reported last; it is called on the event loop and must not
+    block. ``proc`` is where /proc is mounted.
+    """
+
+    name = "processes"
+
+    def __init__(
+        self, clock: Clock, gpu_pids: Callable[[], frozenset[int]], proc: Path = Path("/proc")
+    ) -> None:
+        self._clock = clock
+        self._gpu_pids = gpu_pids
+        reader, users = Proc(proc), Users()
+        self._finder = Finder(reader)
+        self._runners = RunnerReader(reader, users)
+        self._servers = ServerReader(reader, users)
+        self._holders = HolderReader(reader)
+        self._names = ModelNames(clock)
+        self._worker = Worker("processes")
+        self._has_servers = False
+
+    async def poll(self) -> Sequence[ProcessSample | BlobNames]:
+        """Look once; names of blobs come along in the poll after they were read."""
+        gpu_pids = self._gpu_pids()
+        sample = await self._worker.run(lambda: self._look(gpu_pids))
+        self._has_servers = bool(sample.servers or sample.runners)
+        paths = (server.models_path for server in sample.servers)
+        return [sample, *self._names.collect(path for path in paths if path)]
+
+    def delay(self, interval: float) -> float:
+        """Return the interval; longer while there is no server that could start a load and no GPU process."""
+        return interval if self._has_servers or self._gpu_pids() else max(interval, IDLE_SECONDS)
+
+    async def close(self) -> None:
+        """End both threads after what they are in."""
+        self._names.close()
+        self._worker.close()
+
+    def _look(self, gpu_pids: frozenset[int]) -> ProcessSample:
+        now = self._clock.now()
+        try:
+            found = self._finder.look(gpu_pids, now)
+            runners = self._runners.read(found.runners, now)
+            servers = self._servers.read(found.servers, found.runners, now)
+            holders = self._holders.read(gpu_pids - {runner.pid for runner in runners}, now)
+        except (OSError, ValueError) as error:
+            return ProcessSample(time=now, source=self.name, health=_health_of(error))
+        is_idle = not (servers or runners or holders)
+        health = SourceHealth(state="idle" if is_idle else "serving")
+        return ProcessSample(
+            time=now, source=self.name, health=health, servers=servers, runners=runners, holders=holders
+        )
+
+
+def _health_of(error: OSError | ValueError) -> SourceHealth:
+    """Return what is wrong with /proc as a whole; single processes fail on their own."""
+    if isinstance(error, FileNotFoundError):
+        return SourceHealth(state="absent", detail="no /proc here", hint="processes are read on Linux only")
+    if isinstance(error, PermissionError):
+        return SourceHealth(state="forbidden", detail="/proc: permission denied")
+    words = reason(error) if isinstance(error, OSError) else str(error)
+    return SourceHealth(state="failing", detail=f"/proc: {words}")

@@ -1,0 +1,111 @@
+"""Real processes under the real /proc: found, followed, gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.fakes.processes.actor import Actor, build, compiler
+from tests.fakes.processes.tree import BLOB, OLLAMA_SERVE, OTHER_BLOB, llama_server
+
+from gpumon.collectors.clock import SystemClock
+from gpumon.collectors.processes.source import ProcessSource
+from gpumon.collectors.samples import ProcessSample, RunnerProcess
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+    pytest.mark.skipif(compiler() is None, reason="needs a C compiler"),
+]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("actor"))
+
+
+@pytest.fixture
+def ollama(program: Path) -> Iterator[Actor]:
+    with Actor(program, OLLAMA_SERVE) as actor:
+        yield actor
+
+
+@pytest.fixture
+async def source() -> AsyncIterator[ProcessSource]:
+    source = ProcessSource(SystemClock(), frozenset)
+    yield source
+    await source.close()
+
+
+async def poll(source: ProcessSource) -> ProcessSample:
+    sample = (await source.poll())[0]
+    assert isinstance(sample, ProcessSample)
+    return sample
+
+
+async def runners_when(
+    source: ProcessSource, server: int, wanted: Callable[[list[RunnerProcess]], bool]
+) -> list[RunnerProcess]:
+    """Poll until the server's runners are as wanted: a child executes its program when it gets to it."""
+    for _ in range(10_000):
+        sample = await poll(source)
+        runners = [runner for runner in sample.runners if runner.server_pid == server]
+        if wanted(runners):
+            return runners
+    raise AssertionError("never as wanted")
+
+
+async def test_a_runner_is_found_followed_and_gone(ollama: Actor, source: ProcessSource) -> None:
+    assert ollama.pid in [server.pid for server in (await poll(source)).servers]
+    pid = ollama.start(llama_server(BLOB, 36183, "-c", "8192", "-np", "2"))
+    (runner,) = await runners_when(source, ollama.pid, lambda runners: len(runners) == 1)
+    assert (runner.pid, runner.parent_pid, runner.kind) == (pid, ollama.pid, "llama_server")
+    assert (runner.settings.blob, runner.settings.port) == (BLOB, 36183)
+    assert runner.settings.context_length == 4096
+    ollama.stop()
+    assert not any(runner.pid == pid for runner in (await poll(source)).runners)
+
+
+async def test_the_next_model_is_another_runner(ollama: Actor, source: ProcessSource) -> None:
+    ollama.start(llama_server(BLOB))
+    await runners_when(source, ollama.pid, lambda runners: len(runners) == 1)
+    ollama.stop()
+    second = ollama.start(llama_server(OTHER_BLOB))
+    (runner,) = await runners_when(source, ollama.pid, lambda runners: [r.pid for r in runners] == [second])
+    assert runner.settings.blob == OTHER_BLOB
+
+
+async def test_the_details_are_the_systems(ollama: Actor, source: ProcessSource) -> None:
+    await poll(source)
+    pid = ollama.start(llama_server())
+    (runner,) = await runners_when(source, ollama.pid, lambda runners: len(runners) == 1)
+    truth = psutil.Process(pid)
+    assert runner.started == pytest.approx(truth.create_time(), abs=1.0)
+    assert runner.user == truth.username()
+    assert runner.thread_count == 1
+    assert runner.rss_bytes
+    assert runner.pss_bytes
+    assert runner.file_bytes is not None
+    assert runner.read_bytes is not None
+    assert not runner.other_namespace
+    assert runner.unreadable == ()
+
+
+async def test_the_look_for_gpus_of_a_real_child_is_no_runner(ollama: Actor, source: ProcessSource) -> None:
+    await poll(source)
+    looking = ollama.start(["llama-server", "--port", "41000", "--no-webui", "--offline", "--verbose"])
+    ollama.start(llama_server())
+    await runners_when(source, ollama.pid, lambda runners: len(runners) == 1)
+    sample = await poll(source)
+    assert looking not in {server.pid for server in sample.servers}
+
+
+async def test_a_server_says_who_it_is(ollama: Actor, source: ProcessSource) -> None:
+    (server,) = (server for server in (await poll(source)).servers if server.pid == ollama.pid)
+    assert (server.kind, server.user) == ("ollama", psutil.Process().username())
+    assert server.urls == (), "it does not listen"
+    home = os.environ.get("HOME")
+    assert home is None or server.models_path == str(Path(home) / ".ollama/models")

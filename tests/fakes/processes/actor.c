@@ -1,0 +1,47 @@
+/* A process with the command line of another: whatever its arguments are, it obeys its standard input.
+   "start ARG..." starts a child with these arguments, "stop" ends the last one; each is answered by its PID. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static pid_t start(const char *self, char *words) {
+    char *arguments[64] = {0};
+    int count = 0;
+    for (char *word = strtok(words, " "); word && count < 63; word = strtok(NULL, " "))
+        arguments[count++] = word;
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(STDIN_FILENO);
+        close(STDOUT_FILENO);
+        setenv("ACTOR_WAITS", "1", 1);
+        execv(self, arguments);
+        _exit(127);
+    }
+    return child;
+}
+
+int main(void) {
+    char line[4096], self[4096];
+    pid_t child = 0;
+    if (getenv("ACTOR_WAITS"))
+        pause();
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length > 0 ? length : 0] = 0;
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        if (!strncmp(line, "start ", 6))
+            child = start(self, line + 6);
+        else if (child > 0) {
+            kill(child, SIGKILL);
+            waitpid(child, NULL, 0);
+        }
+        printf("%d\n", (int)child);
+        fflush(stdout);
+    }
+    return 0;
+}

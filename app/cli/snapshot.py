@@ -29,9 +29,9 @@ def execute(options: Namespace) -> int:
     from gpumon.app.session.build import live_feed
     from gpumon.app.snapshot.take import take_snapshot
 
-    feed = live_feed(settings)
     limits = settings.alerts.limits()
     monitor = Monitor(limits)
+    feed = live_feed(settings, monitor)
     snapshot = asyncio.run(take_snapshot(feed, monitor, expected=feed.names))
     document = msgspec.json.format(msgspec.json.encode(snapshot), indent=2)
     sys.stdout.write(f"{document.decode()}\n")

@@ -39,8 +39,9 @@ def gpu_label(gpu: GpuRecord) -> str:
 
 def gpu_state_words(gpu: GpuRecord) -> str:
     """Say what a GPU that does not answer as it should is like: ``GPU 0 is lost: …``."""
-    detail = f": {visible(gpu.reading.detail)}" if gpu.reading.detail else ""
-    return f"{gpu_label(gpu)} {GPU_STATE_WORDS[gpu.reading.state]}{detail}"
+    words, detail = GPU_STATE_WORDS[gpu.reading.state], gpu.reading.detail
+    said = "" if detail is None or words in detail else f": {visible(detail)}"
+    return f"{gpu_label(gpu)} {words}{said}"
 
 
 def model_id(key: ModelKey) -> str:

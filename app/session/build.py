@@ -9,6 +9,7 @@ from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Session
+from gpumon.app.state.gpus import gpu_pids
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.ollama.endpoint import OllamaEndpoint, parse_endpoint
 from gpumon.collectors.source import Cadence, Source
@@ -20,21 +21,30 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     Raises:
         RecordingError: the file cannot be written, or is something else than a recording.
     """
-    feed = live_feed(settings)
-    session = Session(Monitor(settings.alerts.limits()), feed, cadence=feed.cadence)
+    monitor = Monitor(settings.alerts.limits())
+    feed = live_feed(settings, monitor)
+    session = Session(monitor, feed, cadence=feed.cadence)
     if record_to is not None:
         _record(session, record_to)
     return session
 
 
-def live_feed(settings: Settings) -> LiveFeed:
-    """Return the feed of this machine and of every server in ``settings``, each server once."""
+def live_feed(settings: Settings, monitor: Monitor) -> LiveFeed:
+    """Return the feed of this machine and of every server in ``settings``, each server once.
+
+    What ``monitor`` knows tells the later sources where to look: the processes that the driver names.
+    """
     from gpumon.collectors.nvml.source import NvmlSource
     from gpumon.collectors.ollama.collector import OllamaSource
+    from gpumon.collectors.processes.source import ProcessSource
     from gpumon.collectors.system import SystemSource
 
     clock = SystemClock()
-    sources: list[Source] = [SystemSource(clock), NvmlSource(clock)]
+    sources: list[Source] = [
+        SystemSource(clock),
+        NvmlSource(clock),
+        ProcessSource(clock, lambda: gpu_pids(monitor.state)),
+    ]
     sources += [OllamaSource(endpoint, clock) for endpoint in endpoints(settings)]
     return LiveFeed(sources, Cadence(settings.interval_seconds), clock)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.measured import measure
 from gpumon.app.state.records import GpuRecord
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
@@ -16,11 +17,13 @@ def apply_nvml(state: State, sample: NvmlSample) -> None:
     hear(state, sample.source, sample.health, sample.driver_version)
     state.driver_version = sample.driver_version or state.driver_version
     state.gpus_revision += 1
+    state.driver_seen = state.now
     for reading in sample.gpus:
         _apply_reading(state, reading)
     if sample.health.state in LISTS_ALL_GPUS:
         _forget(state, keep={reading.uuid for reading in sample.gpus})
-    state.gpu_known = state.gpu_known or state.has_gpu
+    state.gpu_shown = state.gpu_shown or state.has_gpu
+    measure(state)
 
 
 def _forget(state: State, keep: set[str]) -> None:
@@ -44,3 +47,8 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
     record.utilization.add(now, reading.utilization_percent)
     record.power.add(now, reading.power_watts)
     record.temperature.add(now, reading.temperature_celsius)
+
+
+def gpu_pids(state: State) -> frozenset[int]:
+    """Return the PIDs that the driver names on any GPU."""
+    return frozenset(process.pid for gpu in state.gpus.values() for process in gpu.reading.processes or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.joins import join
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
@@ -18,6 +19,7 @@ FACTS_KEPT = 500
 
 def apply_ollama(state: State, sample: OllamaSample) -> None:
     """Take one poll of ``/api/ps``."""
+    before = (sample.source in state.sources, state.models.keys() | set())
     source = hear(state, sample.source, sample.health, sample.version)
     state.models_revision += 1
     if (offset := sample.clock_offset_seconds) is not None:
@@ -27,6 +29,8 @@ def apply_ollama(state: State, sample: OllamaSample) -> None:
         _depart(state, sample.source, keep=keys)
     elif sample.health.state in MODELS_END_WITH:
         _depart(state, sample.source, keep=set())
+    if before != (True, state.models.keys()):
+        join(state)
 
 
 def apply_facts(state: State, sample: OllamaModelFacts) -> None:
@@ -37,6 +41,7 @@ def apply_facts(state: State, sample: OllamaModelFacts) -> None:
         del state.facts[next(iter(state.facts))]
     if key in state.models:
         state.models[key].facts = sample
+        join(state)
 
 
 def apply_installed(state: State, sample: OllamaInstalled) -> None:
@@ -51,9 +56,11 @@ def _apply_claim(state: State, source: str, claim: ModelClaim) -> ModelKey:
     if record is None:
         record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
         state.models[key] = record
+    record.expiry_moves = _expiry_moves(record, claim, now)
     record.claim, record.seen = claim, now
     split = record.split
-    state.gpu_known = state.gpu_known or bool(split.gpu_bytes)
+    if split.gpu_bytes:
+        state.gpu_claimed.add(source)
     if split.spill_fraction == 0:
         record.spilled_since = None
     elif split.spill_fraction is not None and record.spilled_since is None:
@@ -62,6 +69,18 @@ def _apply_claim(state: State, source: str, claim: ModelClaim) -> ModelKey:
     record.ram.add(now, split.ram_bytes)
     record.spill.add(now, split.spill_fraction)
     return key
+
+
+def _expiry_moves(record: ModelRecord, claim: ModelClaim, now: float) -> bool:
+    """Tell whether the expiry was put off since the poll before.
+
+    Until its first request has ended, Ollama counts the time left from the instant of the poll; from then
+    on from the end of the last request (ollama: server/sched.go, server/routes.go).
+    """
+    before, after = record.claim.expires_at, claim.expires_at
+    if before is None or after is None or now <= record.seen:
+        return record.expiry_moves and before == after
+    return after > before
 
 
 def _depart(state: State, source: str, keep: set[ModelKey]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gpumon.app.state.series import Series
 from gpumon.app.state.split import Split, processor_words, split_of
@@ -23,6 +23,14 @@ from gpumon.collectors.samples import (
 
 STALE_AFTER_SECONDS = 10.0
 """Values of a healthy source are drawn as current up to this age."""
+
+
+JoinedBy = Literal[
+    "blob",  # the runner's file is the claim's, by /api/show or by a manifest on disk
+    "name",  # the runner's command line names the model
+    "only one",  # the server has one runner and one claim, and nothing is known of the claim's file
+]
+"""How a runner and a claim were found to be one."""
 
 
 class ModelKey(NamedTuple):
@@ -103,8 +111,11 @@ class ModelRecord:
     """When the server no longer listed it."""
     spilled_since: float | None = None
     facts: OllamaModelFacts | None = None
+    expiry_moves: bool = False
+    """Whether ``expires_at`` has moved with the clock since the poll before: a request ran in between."""
     runner: RunnerKey | None = None
     """The process that holds it, where one can be told."""
+    joined_by: JoinedBy | None = None
     measured_vram: Series = field(default_factory=Series)
     """What the driver measures for that process, over all GPUs."""
     vram: Series = field(default_factory=Series)
@@ -133,12 +144,26 @@ class RunnerRecord:
     seen: float
     vram_by_gpu: dict[str, int] = field(default_factory=dict)
     """What the driver measures for it, by GPU UUID; a GPU that does not say is left out."""
+    vram_complete: bool = False
+    """Whether ``vram_by_gpu`` is all that it holds: every GPU listed its processes and said their sizes."""
+    vram_seen: float | None = None
+    """Time of the driver's latest list."""
+    vram_steady_since: float | None = None
+    """Since when its memory has not changed by more than noise; ``None`` while it is not measured."""
+    vram_steady_bytes: int | None = None
     model: ModelKey | None = None
     """The model that a server claims for it; ``None`` while it is loading."""
+    worked: float | None = None
+    """When it was last seen at work on a request."""
     answer: RunnerSample | None = None
     """The latest poll of its own port."""
     facts: RunnerFacts | None = None
     vram: Series = field(default_factory=Series)
+
+    @property
+    def measured_vram_bytes(self) -> int | None:
+        """What the driver measures for it over all GPUs; ``None`` where some of it may be missing."""
+        return sum(self.vram_by_gpu.values()) if self.vram_complete else None
 
 
 @dataclass(slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.joins import blobs_by_digest, join
+from gpumon.app.state.measured import locate
 from gpumon.app.state.records import RunnerKey, RunnerRecord
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from gpumon.app.state.places import is_local
 from gpumon.app.state.records import (
     GpuRecord,
     ModelKey,
@@ -46,12 +47,28 @@ class State:
         """Other processes on a GPU, by PID."""
         self.blob_names: dict[str, BlobNames] = {}
         """Names from manifests on disk, by models directory."""
-        self.gpu_known = False
-        """Whether the driver has shown a GPU or a server has claimed VRAM, at any time of this run."""
+        self.disk_blobs: dict[str, frozenset[str]] = {}
+        """Blobs of the weights by the manifest's digest, from ``blob_names``."""
+        self.driver_seen: float | None = None
+        """Time of the driver's latest sample."""
+        self.gpu_shown = False
+        """Whether the driver has shown a GPU, at any time of this run."""
+        self.gpu_claimed: set[str] = set()
+        """Servers that have claimed VRAM, at any time of this run."""
         self.gpus_revision = 0
-        """Grows with every sample that speaks of GPUs; likewise the next two."""
+        """Grows with every sample that speaks of GPUs; likewise the next three."""
         self.models_revision = 0
+        self.runners_revision = 0
         self.system_revision = 0
+
+    @property
+    def gpu_known(self) -> bool:
+        """Whether the driver has shown a GPU or a server has claimed VRAM, at any time of this run."""
+        return self.gpu_shown or bool(self.gpu_claimed)
+
+    def gpu_known_at(self, source: str) -> bool:
+        """Tell whether the machine of a server has a GPU; this machine's says nothing of a remote server."""
+        return source in self.gpu_claimed or (self.gpu_shown and is_local(source, self.servers))
 
     @property
     def has_gpu(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.insight.wording import source_label
+from gpumon.app.insight.wording import is_server, source_label
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import SourceState
@@ -13,6 +13,10 @@ from gpumon.widgets.views import SourceRow
 
 MILD_STATES: frozenset[SourceState] = frozenset({"absent", "not_running", "asleep"})
 """Not there is a fact; not answering is a fault."""
+
+QUIET_STATES: frozenset[SourceState] = MILD_STATES | {"forbidden", "unreachable"}
+NEEDED_SOURCES = frozenset({"nvml", "system"})
+"""With the servers, what the main job rests on; others may be missing without a word."""
 
 STATE_WORDS: dict[SourceState, str] = {
     "serving": "serving",
@@ -32,12 +36,16 @@ STATE_WORDS: dict[SourceState, str] = {
 
 def source_rows(state: State) -> tuple[SourceRow, ...]:
     """Return a row for each source that is silent, unhealthy or asleep, the faults first."""
-    rows = [
-        source_row(source, state.now)
-        for source in state.sources.values()
-        if not source.healthy or source.health.state == "asleep"
-    ]
+    rows = [source_row(source, state.now) for source in state.sources.values() if _is_news(source)]
     return tuple(sorted(rows, key=lambda row: (row.level != "bad", row.name)))
+
+
+def _is_news(source: SourceRecord) -> bool:
+    """Tell whether to speak of a source: of those that only add detail, their faults alone."""
+    if source.healthy and source.health.state != "asleep":
+        return False
+    needed = source.name in NEEDED_SOURCES or is_server(source.name)
+    return needed or source.health.state not in QUIET_STATES
 
 
 def source_row(source: SourceRecord, now: float) -> SourceRow:

@@ -1,0 +1,35 @@
+"""Where a server is: whether two URLs lead to one place, and whether that is this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from gpumon.collectors.ollama.host import is_loopback_host, parse_host
+from gpumon.collectors.samples import ServerProcess
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def is_server(source: str) -> bool:
+    """Tell whether a source is a server of models; those are named by their URL."""
+    return "://" in source
+
+
+@lru_cache(maxsize=256)
+def place(url: str) -> str:
+    """Return what two URLs have in common that lead to one server: the usual loopback hosts are one."""
+    address = parse_host(url)
+    host = "loopback" if address.host.lower() in _THIS_MACHINE else address.host.lower()
+    return f"{host}:{address.port}{address.path}"
+
+
+@lru_cache(maxsize=256)
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL leads to this machine by its host alone."""
+    return is_loopback_host(parse_host(url).host)
+
+
+def is_local(url: str, servers: Iterable[ServerProcess]) -> bool:
+    """Tell whether a URL leads to this machine: by its host, or because a server here listens there."""
+    return is_loopback(url) or place(url) in {place(own) for server in servers for own in server.urls}

@@ -26,13 +26,16 @@ class VerdictView:
     """Facts at the right edge, dropped from the front as the width shrinks: versions, interval, time."""
 
 
+SegmentKind = Literal["model", "process", "reserved"]
+
+
 @dataclass(frozen=True, slots=True)
 class BarSegment:
     """One part of a memory bar."""
 
     label: str
     size_bytes: int
-    kind: Literal["model", "process", "reserved"]
+    kind: SegmentKind
 
 
 @dataclass(frozen=True, slots=True)

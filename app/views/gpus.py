@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 from gpumon.app.state.records import GpuRecord
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.app.views.levels import Levels
-from gpumon.collectors.samples import GpuMemory, GpuProcess
-from gpumon.widgets.views import BarSegment, GpuRow, Trend
+from gpumon.app.views.segments import memory_segments
+from gpumon.widgets.views import GpuRow, Trend
 
 TREND_SECONDS = 120.0
 TREND_CELLS = 24
-
-RUNNER_NAMES = frozenset({"llama-server", "ollama", "ollama_llama_server", "ollama_llama_se"})
-"""Executables that hold model weights (the last is the kernel's 15-character cut)."""
 
 
 def gpu_rows(state: State, levels: Levels) -> tuple[GpuRow, ...]:
@@ -35,7 +30,7 @@ def gpu_row(record: GpuRecord, state: State, levels: Levels) -> GpuRow:
         total_bytes=memory.total_bytes if memory else None,
         used_bytes=memory.used_bytes if memory else None,
         free_bytes=memory.free_bytes if memory else None,
-        segments=memory_segments(memory, reading.processes),
+        segments=memory_segments(record, state),
         unified=memory.unified if memory else False,
         utilization_percent=reading.utilization_percent,
         utilization_trend=trend(record.utilization, state.now),
@@ -69,36 +64,6 @@ def notes(record: GpuRecord) -> tuple[str, ...]:
     if slow.mig_mode:
         words.append("MIG on")
     return tuple(words)
-
-
-def memory_segments(
-    memory: GpuMemory | None, processes: tuple[GpuProcess, ...] | None
-) -> tuple[BarSegment, ...]:
-    """Return who holds the memory: runners, other processes, what no process accounts for, the reserve."""
-    if memory is None or memory.used_bytes is None:
-        return ()
-    segments = _process_segments(processes or ())
-    accounted = sum(segment.size_bytes for segment in segments)
-    if memory.unified or accounted > memory.used_bytes:
-        return tuple(segments) if accounted <= memory.total_bytes else ()
-    if rest := memory.used_bytes - accounted:
-        segments.append(BarSegment("other" if accounted else "in use", rest, "process"))
-    if memory.reserved_bytes:
-        segments.append(BarSegment("reserved", memory.reserved_bytes, "reserved"))
-    return tuple(segments)
-
-
-def _process_segments(processes: tuple[GpuProcess, ...]) -> list[BarSegment]:
-    """Add up processes by name, the largest first, runners before all others."""
-    sizes: dict[str, int] = defaultdict(int)
-    for process in processes:
-        sizes[process.name or f"pid {process.pid}"] += process.vram_bytes or 0
-    segments = [
-        BarSegment(name, size, "model" if name in RUNNER_NAMES else "process")
-        for name, size in sizes.items()
-        if size
-    ]
-    return sorted(segments, key=lambda segment: (segment.kind != "model", -segment.size_bytes))
 
 
 def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int = TREND_CELLS) -> Trend:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpumon.app.insight.wording import is_server, source_label
+from gpumon.app.insight.wording import source_label
+from gpumon.app.state.places import is_server
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import SourceState

@@ -13,7 +13,9 @@ from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, PAGE_KEYS, bindings, hints
 from gpumon.app.ui.screens.live_screen import LiveScreen
 from gpumon.app.views.charts import WINDOWS_SECONDS
-from gpumon.app.views.pages import PageView, gpu_page, model_page
+from gpumon.app.views.gpu_page import gpu_page
+from gpumon.app.views.model_page import model_page
+from gpumon.app.views.page import PageView
 from gpumon.widgets.fact_table import FactTable
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.hint_bar import HintBar

@@ -1,0 +1,50 @@
+"""What the pages of GPUs and models have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpumon.app.alerts.book import AlertBook
+from gpumon.text import units
+from gpumon.widgets.views import ChartView, Fact, VerdictView
+
+NVML = "NVML"
+PS = "/api/ps"
+SHOW = "/api/show"
+PROC = "/proc"
+GPUMON = "gpumon"
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """One instant of a page."""
+
+    verdict: VerdictView
+    facts: tuple[Fact, ...] = ()
+    charts: tuple[ChartView, ...] = ()
+
+
+def page_verdict(title: str, subject_id: str, alerts: AlertBook, known: bool) -> VerdictView:
+    """Return the worst alert on the subject, or its title with a healthy mark."""
+    worst = next((alert for alert in alerts.active if alert.subject_id == subject_id), None)
+    if worst is None:
+        return VerdictView("ok" if known else "unknown", title)
+    return VerdictView(
+        worst.severity, f"{title}: {worst.message}" if title not in worst.message else worst.message
+    )
+
+
+def of_maximum(value: int | None, maximum: int | None, unit: str = "") -> str:
+    """Write a figure with the most it can be: ``16 of 16``."""
+    words = text_of(value) if maximum is None else f"{text_of(value)} of {maximum}"
+    return f"{words} {unit}".strip()
+
+
+def prefixed(prefix: str, value: int | None) -> str:
+    """Write a number after a prefix: ``P2``."""
+    return units.UNKNOWN if value is None else f"{prefix}{value}"
+
+
+def text_of(value: int | None) -> str:
+    """Write a whole number."""
+    return units.UNKNOWN if value is None else str(value)

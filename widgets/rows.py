@@ -130,6 +130,8 @@ class RowPanel(LinePanel):
 
     def _empty(self, width: int, height: int | None) -> list[Line]:
         words = self.empty_line(width)
+        if height == 1:
+            return [words] if words else []
         return [title_line(self.title, "", width, self.glyphs), words][:height] if words else []
 
     def on_click(self, event: events.Click) -> None:

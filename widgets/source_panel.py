@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpumon.widgets.fitting import line_width, shorten, text_line, wrap_words
+from gpumon.widgets.fitting import line_width, shorten, shorten_words, text_line, wrap_words
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.lines import Line, Span
 from gpumon.widgets.panel import LinePanel, title_line
@@ -12,14 +12,28 @@ from gpumon.widgets.rows import gutter
 from gpumon.widgets.views import SourceRow
 
 WRAP_LIMIT = 3
+NAME_LIMIT = 26
+"""Cells for ``Ollama at 127.0.0.1:11434``."""
 
 
 def source_lines(rows: Sequence[SourceRow], width: int, glyphs: Glyphs) -> list[Line]:
     """Draw each row's problem, then its hint beside it or, where that does not fit, below it."""
-    name_width = min(16, max((line_width(_name(row, glyphs)) for row in rows), default=0), max(0, width // 3))
+    name_width = min(
+        NAME_LIMIT, max((line_width(_name(row, glyphs)) for row in rows), default=0), max(0, width // 3)
+    )
     lines: list[Line] = []
     for row in rows:
         lines += _row_lines(row, width, name_width, glyphs)
+    return lines
+
+
+def brief_lines(rows: Sequence[SourceRow], width: int, glyphs: Glyphs) -> list[Line]:
+    """Draw each row's problem on one line, cut between words."""
+    lines: list[Line] = []
+    for row in rows:
+        mark = (*gutter(row.level, False, glyphs), Span(" "))
+        said = shorten_words(glyphs.written(f"{row.name}: {row.words}", 1000), width - 3, glyphs.ellipsis)
+        lines.append((*mark, Span(said)) if width > 3 else mark[:width])
     return lines
 
 
@@ -59,10 +73,14 @@ class SourcePanel(LinePanel):
         self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
-        """Return the title, if there is room for it, and the problems."""
+        """Return the title and the problems; where they do not fit, a line for each of them."""
         if not self._rows:
             return []
+        title = title_line("Sources", "", width, self.glyphs)
         lines = source_lines(self._rows, width, self.glyphs)
-        if height is None or height > 1:
-            lines.insert(0, title_line("Sources", "", width, self.glyphs))
-        return lines[:height]
+        if height is None or len(lines) < height:
+            return [title, *lines]
+        if len(lines) == height:
+            return lines
+        brief = brief_lines(self._rows, width, self.glyphs)
+        return [title, *brief] if len(brief) < height else brief[:height]

@@ -62,6 +62,8 @@ def source_words(source: SourceRecord, now: float) -> str:
         return f"not answering for {units.duration(waiting)}"
     words = STATE_WORDS[source.health.state]
     detail = source.health.detail
+    if detail and source.health.state == "absent":
+        return visible(detail)
     return f"{words}: {visible(detail)}" if detail else words
 
 

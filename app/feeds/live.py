@@ -10,6 +10,9 @@ from gpumon.collectors.clock import Clock
 from gpumon.collectors.source import Cadence, Source, run_source
 
 
+SPEAK_WHEN_FOUND = frozenset({"runners", "server log"})
+
+
 class LiveFeed:
     """Runs every source at the shared cadence until it is cancelled."""
 
@@ -20,8 +23,8 @@ class LiveFeed:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of its sources."""
-        return tuple(source.name for source in self._sources)
+        """The names of the sources that always answer something; the others speak of what is found."""
+        return tuple(source.name for source in self._sources if source.name not in SPEAK_WHEN_FOUND)
 
     def marks(self) -> tuple[str, ...]:
         """Return nothing: live is what a dashboard is expected to be."""

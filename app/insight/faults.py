@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.app.insight.wording import is_server
+from gpumon.app.state.places import is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuState

@@ -18,11 +18,11 @@ from gpumon.app.insight.wording import (
     DRIVER_SOURCE,
     amount,
     gpu_state_words,
-    is_server,
     missing_words,
     shares,
     source_words,
 )
+from gpumon.app.state.places import is_server
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.text.safe import visible

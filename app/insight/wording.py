@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.places import is_server
 from gpumon.app.state.records import GpuRecord, ModelKey, SourceRecord
 from gpumon.app.state.split import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
@@ -47,11 +48,6 @@ def gpu_state_words(gpu: GpuRecord) -> str:
 def model_id(key: ModelKey) -> str:
     """Write the identity of a loaded model as one string."""
     return " ".join(key)
-
-
-def is_server(source: str) -> bool:
-    """Tell whether a source is a server of models; those are named by their URL."""
-    return "://" in source
 
 
 def source_label(source: str) -> str:

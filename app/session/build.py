@@ -9,6 +9,7 @@ from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Session
+from gpumon.app.session.targets import runner_targets, seems_busy
 from gpumon.app.state.gpus import gpu_pids
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.ollama.endpoint import OllamaEndpoint, parse_endpoint
@@ -37,6 +38,7 @@ def live_feed(settings: Settings, monitor: Monitor) -> LiveFeed:
     from gpumon.collectors.nvml.source import NvmlSource
     from gpumon.collectors.ollama.collector import OllamaSource
     from gpumon.collectors.processes.source import ProcessSource
+    from gpumon.collectors.runners.source import RunnersSource
     from gpumon.collectors.system import SystemSource
 
     clock = SystemClock()
@@ -44,6 +46,9 @@ def live_feed(settings: Settings, monitor: Monitor) -> LiveFeed:
         SystemSource(clock),
         NvmlSource(clock),
         ProcessSource(clock, lambda: gpu_pids(monitor.state)),
+        RunnersSource(
+            clock, lambda: runner_targets(monitor.state), lambda pid: seems_busy(monitor.state, pid)
+        ),
     ]
     sources += [OllamaSource(endpoint, clock) for endpoint in endpoints(settings)]
     return LiveFeed(sources, Cadence(settings.interval_seconds), clock)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from gpumon.app.alerts.alert import Alert
+from gpumon.app.snapshot.models import model_entry, names_by_pid
 from gpumon.app.snapshot.schema import (
     AlertEntry,
     GpuEntry,
     MemoryEntry,
-    ModelEntry,
     ProcessEntry,
     Snapshot,
     SourceEntry,
 )
-from gpumon.app.state.records import ModelRecord, SourceRecord, SystemRecord
+from gpumon.app.state.records import SourceRecord, SystemRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading
 
@@ -25,14 +25,15 @@ def build_snapshot(state: State, alerts: Iterable[Alert]) -> Snapshot:
     Values of a source that no longer answers are kept, and ``sources`` says how old they are.
     """
     gpus = sorted((record.reading for record in state.gpus.values()), key=lambda gpu: (gpu.index, gpu.uuid))
+    names = names_by_pid(state)
     models = sorted(state.models.values(), key=lambda model: (model.claim.name, model.key))
     return Snapshot(
         time=state.now,
         host=state.system.sample.host if state.system else None,
         sources=tuple(_source(record, state.now) for _, record in sorted(state.sources.items())),
-        gpus=tuple(_lost_gpu(gpu) if gpu.state == "lost" else _gpu(gpu) for gpu in gpus),
+        gpus=tuple(_lost_gpu(gpu) if gpu.state == "lost" else _gpu(gpu, names) for gpu in gpus),
         memory=_memory(state.system),
-        models=tuple(_model(record) for record in models),
+        models=tuple(model_entry(record, state) for record in models),
         alerts=tuple(_alert(alert) for alert in alerts),
     )
 
@@ -48,7 +49,7 @@ def _source(record: SourceRecord, now: float) -> SourceEntry:
     )
 
 
-def _gpu(gpu: GpuReading) -> GpuEntry:
+def _gpu(gpu: GpuReading, names: Mapping[int, str]) -> GpuEntry:
     memory = gpu.memory
     return GpuEntry(
         uuid=gpu.uuid,
@@ -66,19 +67,22 @@ def _gpu(gpu: GpuReading) -> GpuEntry:
         power_limit_watts=gpu.power_limit_watts,
         temperature_celsius=gpu.temperature_celsius,
         throttle_reasons=gpu.throttle_reasons,
-        processes=None if gpu.processes is None else tuple(map(_process, gpu.processes)),
+        processes=None if gpu.processes is None else tuple(_process(one, names) for one in gpu.processes),
     )
 
 
 def _lost_gpu(gpu: GpuReading) -> GpuEntry:
     """Return a GPU of which nothing is known but what it is."""
-    return _gpu(
-        GpuReading(uuid=gpu.uuid, index=gpu.index, name=gpu.name, pci_bus_id=gpu.pci_bus_id, state=gpu.state)
+    bare = GpuReading(
+        uuid=gpu.uuid, index=gpu.index, name=gpu.name, pci_bus_id=gpu.pci_bus_id, state=gpu.state
     )
+    return _gpu(bare, {})
 
 
-def _process(process: GpuProcess) -> ProcessEntry:
-    return ProcessEntry(pid=process.pid, name=process.name, vram_bytes=process.vram_bytes)
+def _process(process: GpuProcess, names: Mapping[int, str]) -> ProcessEntry:
+    return ProcessEntry(
+        pid=process.pid, name=process.name, vram_bytes=process.vram_bytes, model=names.get(process.pid)
+    )
 
 
 def _memory(system: SystemRecord | None) -> MemoryEntry:
@@ -88,23 +92,6 @@ def _memory(system: SystemRecord | None) -> MemoryEntry:
         total_bytes=system.sample.ram_total_bytes,
         available_bytes=system.sample.ram_available_bytes,
         swap_used_bytes=system.sample.swap_used_bytes,
-    )
-
-
-def _model(record: ModelRecord) -> ModelEntry:
-    claim = record.claim
-    return ModelEntry(
-        name=claim.name,
-        digest=claim.digest,
-        runtime="ollama",
-        url=record.key.source,
-        claimed_size_bytes=claim.size_bytes,
-        claimed_vram_bytes=claim.size_vram_bytes,
-        spill_fraction=record.split.spill_fraction,
-        processor=record.processor,
-        context_length=claim.context_length,
-        expires_at=claim.expires_at,
-        decode_tokens_per_second=record.decode.last,
     )
 
 

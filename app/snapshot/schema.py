@@ -27,6 +27,7 @@ class ProcessEntry(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     name: str | None
     vram_bytes: int | None
+    model: str | None
 
 
 class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,25 @@ class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     swap_used_bytes: int | None
 
 
+class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The process that holds a model; settings are those of its command line, per slot."""
+
+    pid: int
+    kind: str
+    joined_by: str | None
+    user: str | None
+    port: int | None
+    context_length: int | None
+    parallel: int | None
+    gpu_layers: int | None
+    batch_size: int | None
+    kv_cache_type: str | None
+    flash_attention: str | None
+    rss_bytes: int | None
+    file_bytes: int | None
+    cpu_percent: float | None
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A loaded model; ``digest`` and ``url`` are its identity."""
 
@@ -71,7 +91,17 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     processor: str
     context_length: int | None
     expires_at: float | None
+    measured_vram_bytes: int | None
+    measured_vram_by_gpu: dict[str, int] | None
+    runner: RunnerEntry | None
     decode_tokens_per_second: float | None
+    prefill_tokens_per_second: float | None
+    context_used_tokens: int | None
+    requests_running: int | None
+    requests_waiting: int | None
+    rate_source: str | None
+    tokens_generated_total: int | None
+    tokens_generated_is_lower_bound: bool | None
 
 
 class AlertEntry(msgspec.Struct, frozen=True, kw_only=True):

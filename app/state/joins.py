@@ -73,19 +73,21 @@ def _servers(state: State) -> Servers:
     loose_pids = {server.pid for server in state.servers if _is_loose(server) and server.pid not in found}
     loose_sources = {source for source in sources if is_loopback(source)} - {source for source, _ in certain}
     if len(loose_pids) == len(loose_sources) == 1:
-        return Servers([*certain, (*loose_sources, loose_pids)], set(), set())
+        return Servers([*certain, (loose_sources.pop(), loose_pids)], set(), set())
     return Servers(certain, loose_sources, loose_pids)
 
 
 def _listening(servers: Iterable[ServerProcess], source: str) -> set[int]:
     where = place(source)
     return {
-        server.pid for server in servers if not _is_loose(server) and where in {place(url) for url in server.urls}
+        server.pid
+        for server in servers
+        if not _is_loose(server) and where in {place(url) for url in server.urls}
     }
 
 
 def _is_loose(server: ServerProcess) -> bool:
-    """Tell whether its URLs do not say where it is reached: in a container a port may be published as another."""
+    """Tell whether its URLs do not say where it is reached: a container may publish another port."""
     return server.other_namespace or not server.urls
 
 
@@ -99,9 +101,7 @@ def _models_of(state: State, sources: Collection[str]) -> list[ModelRecord]:
     return sorted((m for m in state.models.values() if m.key.source in sources), key=lambda m: m.key)
 
 
-def _certain_matches(
-    state: State, runners: list[RunnerRecord], models: list[ModelRecord]
-) -> Iterator[Match]:
+def _certain_matches(state: State, runners: list[RunnerRecord], models: list[ModelRecord]) -> Iterator[Match]:
     free = list(runners)
     for model in models:
         match = next((m for runner in free if (m := _match(state, runner, model))), None)
@@ -112,9 +112,7 @@ def _certain_matches(
             yield Match(runners[0], model, "only one")
 
 
-def _unique_matches(
-    state: State, runners: list[RunnerRecord], models: list[ModelRecord]
-) -> Iterator[Match]:
+def _unique_matches(state: State, runners: list[RunnerRecord], models: list[ModelRecord]) -> Iterator[Match]:
     """Give the matches in which neither side has another choice."""
     matches = [m for runner in runners for model in models if (m := _match(state, runner, model))]
     for match in matches:
@@ -136,7 +134,7 @@ def _nothing_known(state: State, runner: RunnerRecord, model: ModelRecord) -> bo
 
 
 def _blobs(state: State, model: ModelRecord) -> frozenset[str]:
-    """Return the files that hold the weights of a claim: the first ``FROM`` line, and the manifest on disk."""
+    """Return the files of a claim's weights: of the first ``FROM`` line, and of the manifest on disk."""
     shown = model.facts.blobs[:1] if model.facts else ()
     return state.disk_blobs.get(model.key.digest, frozenset()).union(shown)
 

@@ -85,7 +85,9 @@ def _is_same(entry: GpuProcess, runner: RunnerRecord) -> bool:
 
 def _lists(gpu: GpuRecord, state: State, runner: RunnerRecord) -> bool:
     """Tell whether a GPU was listed in the latest poll, and since the runner started."""
-    return gpu.reading.processes is not None and gpu.seen == state.driver_seen and gpu.seen >= runner.key.started
+    return (
+        gpu.reading.processes is not None and gpu.seen == state.driver_seen and gpu.seen >= runner.key.started
+    )
 
 
 def _note_steadiness(runner: RunnerRecord, now: float) -> None:

@@ -19,7 +19,7 @@ FACTS_KEPT = 500
 
 def apply_ollama(state: State, sample: OllamaSample) -> None:
     """Take one poll of ``/api/ps``."""
-    before = (sample.source in state.sources, state.models.keys() | set())
+    is_new, before = sample.source not in state.sources, set(state.models)
     source = hear(state, sample.source, sample.health, sample.version)
     state.models_revision += 1
     if (offset := sample.clock_offset_seconds) is not None:
@@ -29,7 +29,7 @@ def apply_ollama(state: State, sample: OllamaSample) -> None:
         _depart(state, sample.source, keep=keys)
     elif sample.health.state in MODELS_END_WITH:
         _depart(state, sample.source, keep=set())
-    if before != (True, state.models.keys()):
+    if is_new or before != state.models.keys():
         join(state)
 
 
@@ -56,7 +56,7 @@ def _apply_claim(state: State, source: str, claim: ModelClaim) -> ModelKey:
     if record is None:
         record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
         state.models[key] = record
-    record.expiry_moves = _expiry_moves(record, claim, now)
+    record.expiry_moves = _expiry_moves(record, claim)
     record.claim, record.seen = claim, now
     split = record.split
     if split.gpu_bytes:
@@ -71,16 +71,14 @@ def _apply_claim(state: State, source: str, claim: ModelClaim) -> ModelKey:
     return key
 
 
-def _expiry_moves(record: ModelRecord, claim: ModelClaim, now: float) -> bool:
+def _expiry_moves(record: ModelRecord, claim: ModelClaim) -> bool:
     """Tell whether the expiry was put off since the poll before.
 
     Until its first request has ended, Ollama counts the time left from the instant of the poll; from then
     on from the end of the last request (ollama: server/sched.go, server/routes.go).
     """
     before, after = record.claim.expires_at, claim.expires_at
-    if before is None or after is None or now <= record.seen:
-        return record.expiry_moves and before == after
-    return after > before
+    return before is not None and after is not None and after > before
 
 
 def _depart(state: State, source: str, keep: set[ModelKey]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from gpumon.app.state.rate_values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates import RateMeter
 from gpumon.app.state.series import Series
 from gpumon.app.state.split import Split, processor_words, split_of
 from gpumon.collectors.samples import (
@@ -20,6 +23,8 @@ from gpumon.collectors.samples import (
     SourceHealth,
     SystemSample,
 )
+
+REQUESTS_KEPT = 50
 
 STALE_AFTER_SECONDS = 10.0
 """Values of a healthy source are drawn as current up to this age."""
@@ -122,6 +127,9 @@ class ModelRecord:
     ram: Series = field(default_factory=Series)
     spill: Series = field(default_factory=Series)
     decode: Series = field(default_factory=Series)
+    """Tokens generated per second; a gap where no request is in that phase."""
+    prefill: Series = field(default_factory=Series)
+    """Prompt tokens computed per second."""
 
     @property
     def split(self) -> Split:
@@ -158,7 +166,16 @@ class RunnerRecord:
     answer: RunnerSample | None = None
     """The latest poll of its own port."""
     facts: RunnerFacts | None = None
+    meter: RateMeter = field(default_factory=RateMeter)
+    """Token rates from the polls of its own port."""
+    requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+    """Requests that were seen to end, oldest first."""
     vram: Series = field(default_factory=Series)
+
+    @property
+    def rates(self) -> RunnerRates:
+        """What the latest poll of its own port amounts to."""
+        return self.meter.rates
 
     @property
     def measured_vram_bytes(self) -> int | None:

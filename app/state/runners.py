@@ -7,36 +7,77 @@ from gpumon.app.state.measured import locate
 from gpumon.app.state.records import RunnerKey, RunnerRecord
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerSample
+from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess, RunnerSample
+
+WORKING_CPU_PERCENT = 20.0
+"""From here on a runner works on something; one that waits for requests uses next to nothing."""
 
 
 def apply_processes(state: State, sample: ProcessSample) -> None:
     """Take one look at the processes."""
     hear(state, sample.source, sample.health)
+    state.runners_revision += 1
+    before = _identities(state)
     state.servers = sample.servers
     state.holders = {holder.pid: holder for holder in sample.holders}
     for process in sample.runners:
-        key = RunnerKey(process.pid, process.started)
-        record = state.runners.get(key)
-        if record is None:
-            record = state.runners[key] = RunnerRecord(key, process, first_seen=state.now, seen=state.now)
-        record.process, record.seen = process, state.now
+        _apply_process(state, process)
     listed = {RunnerKey(process.pid, process.started) for process in sample.runners}
     for key in [key for key in state.runners if key not in listed]:
         del state.runners[key]
+    if _identities(state) != before:
+        join(state)
+        for record in state.runners.values():
+            locate(state, record)
 
 
 def apply_blob_names(state: State, sample: BlobNames) -> None:
     """Take the names from the manifests of one models directory."""
     state.blob_names[sample.source] = sample
+    state.disk_blobs = blobs_by_digest(state.blob_names.values())
+    join(state)
 
 
 def apply_runner(state: State, sample: RunnerSample) -> None:
     """Take one poll of a runner's own port."""
     record = state.runners.get(RunnerKey(sample.pid, sample.started))
-    if record is not None:
-        record.answer = sample
-        record.facts = sample.facts or record.facts
+    if record is None:
+        return
+    state.runners_revision += 1
+    record.answer = sample
+    record.facts = sample.facts or record.facts
+    record.requests.extend(record.meter.feed(sample))
+    _note_rates(state, record)
+    if is_working(sample):
+        record.worked = state.now
+
+
+def _note_rates(state: State, runner: RunnerRecord) -> None:
+    model = state.models.get(runner.model) if runner.model else None
+    if model is not None:
+        model.decode.add(state.now, runner.rates.decode_rate)
+        model.prefill.add(state.now, runner.rates.prefill_rate)
+
+
+def is_working(sample: RunnerSample) -> bool:
+    """Tell whether a runner says that it works on a request."""
+    return sample.state == "busy" or any(slot.processing for slot in sample.slots or ())
+
+
+def _apply_process(state: State, process: RunnerProcess) -> None:
+    key = RunnerKey(process.pid, process.started)
+    record = state.runners.get(key)
+    if record is None:
+        record = state.runners[key] = RunnerRecord(key, process, first_seen=state.now, seen=state.now)
+    record.process, record.seen = process, state.now
+    if (process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT:
+        record.worked = state.now
+
+
+def _identities(state: State) -> tuple[object, ...]:
+    """Return what joins and measurements rest on."""
+    runners = {key: (r.process.settings, r.process.server_pid) for key, r in state.runners.items()}
+    return runners, state.servers, set(state.holders)
 
 
 def apply_log(state: State, sample: LogSample) -> None:

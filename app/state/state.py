@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from gpumon.app.state.load_records import FailedLoad, FinishedLoad, Lesson, Load, Thrash
+from gpumon.app.state.log_records import ServerLog
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import (
     GpuRecord,
@@ -23,6 +25,7 @@ from gpumon.collectors.samples import (
 )
 
 DEPARTED_KEPT = 50
+FINISHED_LOADS_KEPT = 100
 
 
 class State:
@@ -49,6 +52,18 @@ class State:
         """Names from manifests on disk, by models directory."""
         self.disk_blobs: dict[str, frozenset[str]] = {}
         """Blobs of the weights by the manifest's digest, from ``blob_names``."""
+        self.loads: dict[RunnerKey, Load] = {}
+        """Loads in progress, by runner."""
+        self.finished_loads: deque[FinishedLoad] = deque(maxlen=FINISHED_LOADS_KEPT)
+        """Loads that ended, however they did, oldest first."""
+        self.failed_loads: dict[str, FailedLoad] = {}
+        """Models whose last load failed a short while ago, by ``load_records.identity``."""
+        self.thrash: dict[str, Thrash] = {}
+        """Models that are loaded again and again now, by identity; a pair by both names."""
+        self.lessons: dict[tuple[str, int | None], Lesson] = {}
+        """What earlier loads taught, by identity and context length; the latest last."""
+        self.logs: dict[str, ServerLog] = {}
+        """What the servers' logs have said, by source."""
         self.driver_seen: float | None = None
         """Time of the driver's latest sample."""
         self.gpu_shown = False
@@ -56,9 +71,10 @@ class State:
         self.gpu_claimed: set[str] = set()
         """Servers that have claimed VRAM, at any time of this run."""
         self.gpus_revision = 0
-        """Grows with every sample that speaks of GPUs; likewise the next three."""
+        """Grows with every sample that speaks of GPUs; likewise the next four."""
         self.models_revision = 0
         self.runners_revision = 0
+        self.loads_revision = 0
         self.system_revision = 0
 
     @property

@@ -43,14 +43,18 @@ def gpu_charts(record: GpuRecord, now: float, seconds: float) -> tuple[ChartView
 def model_charts(record: ModelRecord, now: float, seconds: float) -> tuple[ChartView, ...]:
     """Return the charts of a model's page."""
     size = record.claim.size_bytes
-    parts = (
-        _line("on GPU", record.vram, now, seconds, GIB),
-        _line("in RAM", record.ram, now, seconds, GIB),
-    )
-    memory = ChartView("claimed memory", "GiB", seconds, parts, size / GIB if size else None)
-    if record.decode.last_time is None:
-        return (memory,)
-    return (memory, _chart("decode rate", "tok/s", record.decode, now, seconds, None))
+    parts = [
+        _line("claimed on GPU", record.vram, now, seconds, GIB),
+        _line("claimed in RAM", record.ram, now, seconds, GIB),
+    ]
+    if record.measured_vram.last_time is not None:
+        parts.append(_line("measured on GPU", record.measured_vram, now, seconds, GIB))
+    charts = [ChartView("memory", "GiB", seconds, tuple(parts), size / GIB if size else None)]
+    if record.decode.last_time is not None:
+        charts.append(_chart("decode rate", "tok/s", record.decode, now, seconds, None))
+    if record.prefill.last_time is not None:
+        charts.append(_chart("prefill rate", "tok/s", record.prefill, now, seconds, None))
+    return tuple(charts)
 
 
 def _chart(

@@ -29,7 +29,7 @@ def load_row(load: Load, now: float) -> ModelRow:
         key=load_row_key(load),
         name=load.name,
         level="ok",
-        gpu_bytes=load.vram_bytes,
+        gpu_bytes=sum(load.vram_by_gpu.values()) if load.vram_by_gpu else None,
         context_length=load.settings.context_length,
         state=phase_words(load),
         expires=time_left_words(load),

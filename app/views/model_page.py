@@ -10,6 +10,7 @@ from gpumon.app.views.alerts import clock_words
 from gpumon.app.views.charts import model_charts
 from gpumon.app.views.models import expiry_words, seconds_left, state_words
 from gpumon.app.views.page import GPUMON, PS, SHOW, PageView, page_verdict, text_of
+from gpumon.app.views.runner_facts import runner_facts
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact, VerdictView
@@ -28,7 +29,12 @@ def model_page(subject_id: str, state: State, alerts: AlertBook, seconds: float)
 
 def model_facts(record: ModelRecord, state: State) -> tuple[Fact, ...]:
     """Return the figures of a model's page."""
-    return (*_model_claim(record), *_model_times(record, state), *_model_geometry(record))
+    return (
+        *_model_claim(record),
+        *runner_facts(record, state),
+        *_model_times(record, state),
+        *_model_geometry(record),
+    )
 
 
 def _model_claim(record: ModelRecord) -> list[Fact]:

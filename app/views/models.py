@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Literal
 
 from gpumon.app.insight.wording import model_id
+from gpumon.app.state.measured import measured_vram_bytes, runner_of
+from gpumon.app.state.rate_values import RunnerRates
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.gpus import trend
 from gpumon.app.views.levels import Levels
 from gpumon.text import units
 from gpumon.widgets.views import ModelRow
+
+NO_RATES = RunnerRates()
 
 SortKey = Literal["name", "vram", "spill", "loaded"]
 SORT_KEYS: tuple[SortKey, ...] = ("name", "vram", "spill", "loaded")
@@ -49,6 +53,8 @@ def model_row(record: ModelRecord, state: State, levels: Levels) -> ModelRow:
     claim, split = record.claim, record.split
     source = state.sources.get(record.key.source)
     remaining = seconds_left(record, state)
+    runner = runner_of(record, state)
+    rates = runner.rates if runner else NO_RATES
     return ModelRow(
         key=model_id(record.key),
         name=claim.name,
@@ -60,8 +66,10 @@ def model_row(record: ModelRecord, state: State, levels: Levels) -> ModelRow:
         ram_bytes=split.ram_bytes,
         processor=record.processor,
         spill_fraction=split.spill_fraction,
+        measured_vram_bytes=measured_vram_bytes(record, state),
         context_length=claim.context_length,
-        decode_tokens_per_second=record.decode.last,
+        context_used_tokens=rates.context_tokens,
+        decode_tokens_per_second=rates.decode_rate,
         rate_trend=trend(record.decode, state.now),
         spill_trend=trend(record.spill, state.now),
         state=state_words(remaining),

@@ -14,11 +14,18 @@ def runner_name(runner: RunnerRecord, state: State) -> str:
     model = state.models.get(runner.model) if runner.model else None
     if model is not None:
         return model.claim.name
-    load = state.loads.get(runner.key)
-    if load is not None:
-        return load.name
     settings = runner.process.settings
-    return settings.model_name or _file_name(settings.blob, settings.model_path) or f"pid {runner.key.pid}"
+    return (
+        settings.model_name
+        or _name_on_disk(settings.blob, state)
+        or _file_name(settings.blob, settings.model_path)
+        or f"pid {runner.key.pid}"
+    )
+
+
+def _name_on_disk(blob: str | None, state: State) -> str | None:
+    names = (sample.names.get(blob or "") for sample in state.blob_names.values())
+    return next((found[0] for found in names if found), None)
 
 
 def _file_name(blob: str | None, path: str | None) -> str | None:

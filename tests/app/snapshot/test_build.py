@@ -69,7 +69,12 @@ def test_a_gpu_is_given_with_memory_and_processes() -> None:
     assert (entry.vram_total_bytes, entry.vram_used_bytes) == (24, 10)
     assert (entry.vram_reserved_bytes, entry.vram_free_bytes) == (1, 13)
     assert entry.processes is not None
-    assert msgspec.to_builtins(entry.processes[0]) == {"pid": 7, "name": "llama-server", "vram_bytes": 10}
+    assert msgspec.to_builtins(entry.processes[0]) == {
+        "pid": 7,
+        "name": "llama-server",
+        "vram_bytes": 10,
+        "model": None,
+    }
     assert entry.throttle_reasons == ("power cap",)
     assert entry.unified is False
 

@@ -16,6 +16,7 @@ SECTIONS = {
     schema.ProcessEntry: "`gpus[].processes[]`",
     schema.MemoryEntry: "## `memory`",
     schema.ModelEntry: "## `models[]`",
+    schema.RunnerEntry: "`models[].runner`",
     schema.AlertEntry: "## `alerts[]`",
 }
 

@@ -1,0 +1,33 @@
+"""Where what is known sends the collectors next."""
+
+from __future__ import annotations
+
+from gpumon.app.state.records import RunnerRecord
+from gpumon.app.state.runners import WORKING_CPU_PERCENT
+from gpumon.app.state.state import State
+from gpumon.collectors.runners.target import RunnerTarget, target_of
+
+BUSY_GPU_PERCENT = 10
+"""Utilisation from which a GPU works on something."""
+
+
+def runner_targets(state: State) -> list[RunnerTarget]:
+    """Return the runners to ask on their own ports."""
+    return [target_of(runner.process) for runner in state.runners.values()]
+
+
+def seems_busy(state: State, pid: int) -> bool | None:
+    """Tell by its CPU use or by its GPUs whether a runner works; ``None`` where neither is known."""
+    runner = next((runner for key, runner in state.runners.items() if key.pid == pid), None)
+    if runner is None:
+        return None
+    cpu = runner.process.cpu_percent
+    signs = [None if cpu is None else cpu >= WORKING_CPU_PERCENT, _gpus_busy(state, runner)]
+    known = [sign for sign in signs if sign is not None]
+    return any(known) if known else None
+
+
+def _gpus_busy(state: State, runner: RunnerRecord) -> bool | None:
+    readings = [state.gpus[uuid].reading for uuid in runner.vram_by_gpu if uuid in state.gpus]
+    known = [r.utilization_percent for r in readings if r.utilization_percent is not None]
+    return max(known) >= BUSY_GPU_PERCENT if known else None

@@ -1,0 +1,103 @@
+"""The answers of llama-server as sample values. Prompts, answers and templates are left where they are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from gpumon.collectors.ollama import fields
+from gpumon.collectors.ollama.fields import RawObject
+from gpumon.collectors.samples import RunnerFacts, Slot
+
+_BOOLEAN: msgspec.json.Decoder[bool] = msgspec.json.Decoder(bool)
+_INTEGER: msgspec.json.Decoder[int] = msgspec.json.Decoder(int)
+
+MAX_SLOTS = 256
+
+
+class Properties(NamedTuple):
+    """What ``GET /props`` says."""
+
+    facts: RunnerFacts
+    sleeping: bool
+
+
+def parse_slots(body: bytes) -> tuple[Slot, ...] | None:
+    """Return the slots (``GET /slots``, llama.cpp: tools/server/server-context.cpp, slot.to_json).
+
+    ``None`` if the body is no list of slots; what is no slot in the list is left out.
+    """
+    rows = fields.read(body, fields.ROWS)
+    if rows is None:
+        return None
+    objects = [fields.read(row, fields.OBJECT) for row in rows[:MAX_SLOTS]]
+    slots = [slot for values in objects if values is not None and (slot := _slot(values))]
+    return tuple(slots) if slots or not rows else None
+
+
+def _slot(values: RawObject) -> Slot | None:
+    slot_id = fields.amount(values, "id")
+    processing = _processing(values)
+    if slot_id is None or processing is None:
+        return None
+    following = _next_token(values)
+    return Slot(
+        slot_id=slot_id,
+        context_length=fields.amount(values, "n_ctx"),
+        processing=processing,
+        task_id=fields.amount(values, "id_task"),
+        prompt_tokens=fields.amount(values, "n_prompt_tokens"),
+        prompt_tokens_processed=fields.amount(values, "n_prompt_tokens_processed"),
+        prompt_tokens_cached=fields.amount(values, "n_prompt_tokens_cache"),
+        decoded_tokens=fields.amount(following, "n_decoded"),
+        remaining_tokens=fields.amount(following, "n_remain"),  # -1, no limit, is no amount
+    )
+
+
+def _processing(values: RawObject) -> bool | None:
+    """Return whether a slot works; builds of 2024 say so with a number (llama.cpp PR 10162), 0 is idle."""
+    flag = fields.field(values, "is_processing", _BOOLEAN)
+    if flag is not None:
+        return flag
+    state = fields.field(values, "state", _INTEGER)
+    return None if state is None else state != 0
+
+
+def _next_token(values: RawObject) -> RawObject:
+    """Return the progress of decoding: an object, in newer builds inside a list."""
+    rows = fields.field(values, "next_token", fields.ROWS)
+    if rows:
+        return fields.read(rows[0], fields.OBJECT) or {}
+    return fields.nested(values, "next_token")
+
+
+def parse_properties(body: bytes) -> Properties | None:
+    """Return what ``GET /props`` says of the model and the server; ``None`` if the body is no object."""
+    values = fields.read(body, fields.OBJECT)
+    if values is None:
+        return None
+    facts = RunnerFacts(
+        model_path=fields.text(values, "model_path"),
+        build=fields.text(values, "build_info"),
+        slot_count=fields.amount(values, "total_slots"),
+        context_length=fields.amount(fields.nested(values, "default_generation_settings"), "n_ctx"),
+        slots_enabled=fields.field(values, "endpoint_slots", _BOOLEAN),
+        metrics_enabled=fields.field(values, "endpoint_metrics", _BOOLEAN),
+    )
+    return Properties(facts, fields.field(values, "is_sleeping", _BOOLEAN) is True)
+
+
+def with_models(facts: RunnerFacts, body: bytes) -> RunnerFacts:
+    """Add what ``GET /v1/models`` says of the weights (``data[0].meta``)."""
+    values = fields.read(body, fields.OBJECT) or {}
+    rows = fields.field(values, "data", fields.ROWS) or []
+    model = fields.read(rows[0], fields.OBJECT) if rows else None
+    meta = fields.nested(model or {}, "meta")
+    return msgspec.structs.replace(
+        facts,
+        context_length=facts.context_length or fields.amount(meta, "n_ctx"),
+        parameter_count=fields.amount(meta, "n_params"),
+        weights_bytes=fields.amount(meta, "size"),
+        trained_context_length=fields.amount(meta, "n_ctx_train"),
+    )

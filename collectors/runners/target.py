@@ -1,0 +1,71 @@
+"""Whom to ask: a runner's process and the port that its command line names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpumon.collectors.ollama.host import is_loopback_host
+from gpumon.collectors.samples import RunnerKind, RunnerProcess
+
+LLAMA_SERVER_PORT = 8080
+"""Where llama-server listens unless told otherwise (llama.cpp: common/common.h)."""
+WILDCARDS = {None: "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound
+"""The loopback address that reaches what listens everywhere."""
+
+
+@dataclass(frozen=True)
+class RunnerTarget:
+    """One runner. (``pid``, ``started``) is its identity."""
+
+    pid: int
+    started: float
+    kind: RunnerKind
+    host: str | None = None
+    """Where it listens; ``None`` is loopback."""
+    port: int | None = None
+    other_namespace: bool = False
+    """In a container: its loopback port is not ours."""
+    sleep_idle_seconds: float | None = None
+    """``--sleep-idle-seconds``: it may fall asleep and must not be kept awake; -1 is never."""
+
+    @property
+    def address(self) -> str:
+        """Return the host to connect to."""
+        return WILDCARDS.get(self.host) or self.host or "127.0.0.1"
+
+    @property
+    def url(self) -> str:
+        """Return the base URL to ask."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{host}:{self.port}"
+
+    @property
+    def may_sleep(self) -> bool:
+        """Tell whether it was started to fall asleep when idle."""
+        return self.sleep_idle_seconds is not None and self.sleep_idle_seconds > 0
+
+    @property
+    def obstacle(self) -> str | None:
+        """Return why it cannot or must not be asked, in words; ``None`` where it can."""
+        if self.other_namespace:
+            return "in a container: its port cannot be reached from here"
+        if self.port is None:
+            return "its port is not known"
+        if not is_loopback_host(self.address):
+            return "does not listen on the loopback address"
+        return None
+
+
+def target_of(process: RunnerProcess) -> RunnerTarget:
+    """Return the target for a runner that the process collector has found."""
+    settings = process.settings
+    default_port = LLAMA_SERVER_PORT if process.kind == "llama_server" else None
+    return RunnerTarget(
+        pid=process.pid,
+        started=process.started,
+        kind=process.kind,
+        host=settings.host,
+        port=settings.port or default_port,
+        other_namespace=process.other_namespace,
+        sleep_idle_seconds=settings.sleep_idle_seconds,
+    )

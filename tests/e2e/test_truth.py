@@ -1,0 +1,64 @@
+"""Claim, driver and process joined: real processes with the command lines of Ollama and its runners."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import gpumon
+from tests.e2e.tmux import Pane
+from tests.fakes.nvml.driver import GIB, MIB, FakeDriver
+from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.processes.actor import Actor, build, compiler
+
+pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
+
+
+@pytest.fixture
+def serve(tmp_path: Path, ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch) -> Iterator[Actor]:
+    """A process that looks like the ``ollama serve`` behind the fake server."""
+    monkeypatch.setenv("OLLAMA_HOST", ollama.url)
+    with Actor(build(tmp_path), ["ollama", "serve"]) as server:
+        yield server
+
+
+def start_runner(serve: Actor, ollama: FakeOllama, name: str) -> int:
+    """Start what holds the model ``name``, which is installed by then, and return its PID."""
+    blob = f"/usr/share/ollama/.ollama/models/blobs/{ollama.catalog.installed[name].blob}"
+    return serve.start(["llama-server", "--model", blob, "--port", "39999", "-c", "8192", "-np", "2"])
+
+
+async def test_the_gpu_bar_names_the_model_and_its_row_says_what_the_driver_measures(
+    environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama, serve: Actor
+) -> None:
+    ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
+    pid = start_runner(serve, ollama, "qwen3:8b")
+    fake_driver.run(0, pid, vram_bytes=6 * GIB + 150 * MIB)
+    with Pane(gpumon(), environment, 140, 40) as pane:
+        await pane.wait_for("█ qwen3:8b 6.1", "VRAM measured 6.1 GiB, claimed 6.0")
+
+
+async def test_the_snapshot_names_the_runner_and_joins_it_to_its_model(
+    environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama, serve: Actor
+) -> None:
+    ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
+    pid = start_runner(serve, ollama, "qwen3:8b")
+    fake_driver.run(0, pid, vram_bytes=6 * GIB)
+    document = json.loads(await run(gpumon("snapshot"), environment))
+    (model,) = document["models"]
+    assert model["measured_vram_bytes"] == 6 * GIB
+    assert model["runner"]["pid"] == pid
+    assert model["runner"]["context_length"] == 4096
+    assert [process["model"] for process in document["gpus"][0]["processes"]] == ["qwen3:8b"]
+
+
+async def run(command: list[str], environment: dict[str, str]) -> str:
+    """Run a command off the event loop, on which the fake server answers."""
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    return done.stdout

@@ -1,0 +1,131 @@
+"""A fake llama-server over real HTTP on loopback, scripted from a test; it counts what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+from tests.fakes.llama_server.simulation import Simulation
+from tests.fakes.ollama.misbehaviour import Answer
+from tests.fakes.ollama.server import Request, as_json, read_request
+
+LOADING = as_json(
+    {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}, status=503
+)
+OFF = as_json({"error": {"code": 501, "message": "not supported", "type": "not_supported_error"}}, status=501)
+
+
+class FakeLlamaServer:
+    """An asynchronous context manager that listens while it is entered."""
+
+    def __init__(self) -> None:
+        self.simulation = Simulation()
+        self.port = 0
+        self.loading = False
+        self.sleeping = False
+        self.wakes = 0
+        self.metrics = True
+        self.says_what_is_on = True
+        """Whether ``/props`` tells which endpoints are on."""
+        self.header: str | None = "llama.cpp"
+        self.answers: dict[str, Answer] = {}
+        """Answers other than the right ones, by path."""
+        self.hanging: set[str] = set()
+        self.requests: list[Request] = []
+        self.idle_log_lines = 0
+        """Lines that ``/slots`` and ``/metrics`` write at Ollama's verbosity while no slot works."""
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.die()
+
+    async def listen(self) -> None:
+        """Accept connections, on the same port as before."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def die(self) -> None:
+        """Close the port and every connection."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        connections = list(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    def counts(self) -> Counter[str]:
+        """Return the number of requests to each path."""
+        return Counter(request.path for request in self.requests)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while request := await read_request(reader):
+                self.requests.append(request)
+                if request.path in self.hanging:
+                    await asyncio.Event().wait()
+                writer.write(self._with_header(self._answer(request.path)).encoded())
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    def _with_header(self, answer: Answer) -> Answer:
+        headers = {"Server": self.header} if self.header else {}
+        return Answer(answer.status, answer.body, answer.content_type, answer.headers | headers)
+
+    def _answer(self, path: str) -> Answer:
+        if path in self.answers:
+            return self.answers[path]
+        if self.loading:
+            return LOADING
+        if path in {"/slots", "/metrics"}:
+            return self._statistics(path)
+        body = self._bodies().get(path)
+        return as_json({"error": {"code": 404}}, 404) if body is None else as_json(body)
+
+    def _bodies(self) -> dict[str, dict[str, Any]]:
+        return {
+            "/health": {"status": "ok"},
+            "/props": self._properties(),
+            "/v1/models": {"data": [{"owned_by": "llamacpp", "meta": {"n_params": 7, "size": 70}}]},
+        }
+
+    def _properties(self) -> dict[str, Any]:
+        on = {"endpoint_slots": True, "endpoint_metrics": self.metrics} if self.says_what_is_on else {}
+        return on | {
+            "model_path": "/models/a.gguf",
+            "build_info": "b1-fake",
+            "total_slots": len(self.simulation.slots),
+            "default_generation_settings": {"n_ctx": self.simulation.context_length},
+            "chat_template": "{{ secret }}",
+            "is_sleeping": self.sleeping,
+        }
+
+    def _statistics(self, path: str) -> Answer:
+        if path == "/metrics" and not self.metrics:
+            return OFF
+        if self.sleeping:
+            self.sleeping = False
+            self.wakes += 1
+        if not self.simulation.working:
+            self.idle_log_lines += 1
+        if path == "/slots":
+            return Answer(200, json.dumps(self.simulation.slots_body()).encode())
+        return Answer(200, self.simulation.metrics_body().encode(), "text/plain")

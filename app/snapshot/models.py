@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gpumon.app.insight.activity import activity
+from gpumon.app.insight.agreement import agreement_of
 from gpumon.app.snapshot.schema import ModelEntry, RunnerEntry
 from gpumon.app.state.measured import measured_by_gpu, measured_vram_bytes, runner_of
 from gpumon.app.state.rate_values import RunnerRates
@@ -22,7 +24,7 @@ def names_by_pid(state: State) -> dict[int, str]:
 def model_entry(record: ModelRecord, state: State) -> ModelEntry:
     """Return the entry of a loaded model: what is claimed, what is measured, how fast it runs."""
     claim, runner = record.claim, runner_of(record, state)
-    rates = runner.rates if runner else NO_RATES
+    rates, compared = runner.rates if runner else NO_RATES, agreement_of(record, state)
     return ModelEntry(
         name=claim.name,
         digest=claim.digest,
@@ -36,6 +38,9 @@ def model_entry(record: ModelRecord, state: State) -> ModelEntry:
         expires_at=claim.expires_at,
         measured_vram_bytes=measured_vram_bytes(record, state),
         measured_vram_by_gpu=measured_by_gpu(record, state) if runner else None,
+        agreement=compared.kind,
+        agreement_cause=compared.cause,
+        activity=activity(record, state),
         runner=_runner(record, runner) if runner else None,
         decode_tokens_per_second=rates.decode_rate,
         prefill_tokens_per_second=rates.prefill_rate,

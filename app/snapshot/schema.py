@@ -93,6 +93,9 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     measured_vram_bytes: int | None
     measured_vram_by_gpu: dict[str, int] | None
+    agreement: str
+    agreement_cause: str | None
+    activity: str | None
     runner: RunnerEntry | None
     decode_tokens_per_second: float | None
     prefill_tokens_per_second: float | None

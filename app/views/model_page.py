@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from gpumon.app.alerts.book import AlertBook
+from gpumon.app.insight.activity import activity
+from gpumon.app.insight.expiry import seconds_left
 from gpumon.app.insight.wording import model_id, source_label
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.alerts import clock_words
 from gpumon.app.views.charts import model_charts
-from gpumon.app.views.models import expiry_words, seconds_left, state_words
+from gpumon.app.views.models import expiry_words, state_words
 from gpumon.app.views.page import GPUMON, PS, SHOW, PageView, page_verdict, text_of
 from gpumon.app.views.runner_facts import runner_facts
 from gpumon.text import units
@@ -61,7 +63,7 @@ def _model_times(record: ModelRecord, state: State) -> list[Fact]:
     return [
         Fact("seen since", clock_words(record.first_seen), GPUMON),
         Fact("spilled since", since, GPUMON),
-        Fact("state", state_words(remaining) or units.UNKNOWN, PS),
+        Fact("state", activity(record, state) or state_words(remaining) or units.UNKNOWN, GPUMON),
         Fact("unloads in", expiry_words(remaining), PS),
     ]
 

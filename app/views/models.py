@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
+from gpumon.app.insight.activity import activity
+from gpumon.app.insight.agreement import Agreement, agreement_of
+from gpumon.app.insight.expiry import seconds_left
 from gpumon.app.insight.wording import model_id
 from gpumon.app.state.measured import measured_vram_bytes, runner_of
 from gpumon.app.state.rate_values import RunnerRates
@@ -72,18 +75,20 @@ def model_row(record: ModelRecord, state: State, levels: Levels) -> ModelRow:
         decode_tokens_per_second=rates.decode_rate,
         rate_trend=trend(record.decode, state.now),
         spill_trend=trend(record.spill, state.now),
-        state=state_words(remaining),
+        state=activity(record, state) or state_words(remaining),
         expires=expiry_words(remaining),
+        notes=agreement_notes(agreement_of(record, state)),
         age_seconds=source.age(state.now) if source else None,
     )
 
 
-def seconds_left(record: ModelRecord, state: State) -> float | None:
-    """Return the seconds until the model expires; negative once that time has passed."""
-    expires_at = record.claim.expires_at
-    source = state.sources.get(record.key.source)
-    offset = source.clock_offset_seconds if source else 0.0
-    return None if expires_at is None else expires_at - (state.now + offset)
+def agreement_notes(agreement: Agreement) -> tuple[str, ...]:
+    """Say by how much the driver differs from the claim, and why where that is known."""
+    if agreement.difference_bytes is None or agreement.kind in {"agrees", "unknown"}:
+        return ()
+    sees = "more" if agreement.kind == "driver_sees_more" else "less"
+    because = f": {agreement.cause}" if agreement.cause else ""
+    return (f"driver sees {units.size(abs(agreement.difference_bytes))} {sees} than claimed{because}",)
 
 
 def state_words(remaining: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumon.app.insight.agreement import Agreement, agreement_of
 from gpumon.app.state.measured import measured_by_gpu, measured_vram_bytes, runner_of
 from gpumon.app.state.rate_values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -29,7 +30,11 @@ def runner_facts(record: ModelRecord, state: State) -> list[Fact]:
 
 
 def _measured(record: ModelRecord, state: State) -> list[Fact]:
-    facts = [Fact("VRAM measured", units.size(measured_vram_bytes(record, state)), NVML)]
+    compared = agreement_of(record, state)
+    facts = [
+        Fact("VRAM measured", units.size(measured_vram_bytes(record, state)), NVML),
+        Fact("claim and driver", _agreement_words(compared), "NVML, /api/ps"),
+    ]
     by_gpu = measured_by_gpu(record, state)
     if len(by_gpu) > 1:
         facts += [
@@ -38,6 +43,14 @@ def _measured(record: ModelRecord, state: State) -> list[Fact]:
             if uuid in state.gpus
         ]
     return facts
+
+
+def _agreement_words(compared: Agreement) -> str:
+    if compared.difference_bytes is None:
+        return "cannot be compared"
+    words = compared.kind.replace("_", " ")
+    because = f": {compared.cause}" if compared.cause else ""
+    return f"{words} ({units.size(abs(compared.difference_bytes))} apart){because}"
 
 
 def _process(runner: RunnerRecord) -> list[Fact]:

@@ -1,0 +1,98 @@
+"""What a loaded model does: loading, at work, waiting, or on its way out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gpumon.app.insight.expiry import from_now_words, seconds_left
+from gpumon.app.state.measured import runner_of
+from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
+from gpumon.app.state.runners import WORKING_CPU_PERCENT, is_working
+from gpumon.app.state.state import State
+
+Activity = Literal["loading", "busy", "idle", "stopping", "stuck"]
+
+LOADING_STATES = frozenset({"starting", "loading"})
+
+WORKING_GPU_PERCENT = 10
+"""Utilisation from which the only process on a GPU works on something."""
+
+STUCK_SECONDS = 60.0
+"""A model that does not work and should have been unloaded is gone within seconds; some never go (ollama#7779)."""
+
+ACTIVITY_UNTIL: dict[Activity, str] = {"busy": "busy", "stopping": "Stopping...", "stuck": "stuck"}
+
+
+def activity(model: ModelRecord, state: State) -> Activity | None:
+    """Tell what a loaded model does; ``None`` where it cannot be told.
+
+    An expiry in the past is both what a request longer than the keep-alive leaves behind and what a model
+    that is being stopped has (ollama: server/sched.go); only what its process does tells them apart.
+    """
+    runner = runner_of(model, state)
+    if runner is not None and is_loading(runner):
+        return "loading"
+    at_work = _at_work(model, runner, state)
+    if at_work is None:
+        return None
+    if at_work:
+        return "busy"
+    remaining = seconds_left(model, state)
+    if remaining is None or remaining >= 0:
+        return "idle"
+    return "stuck" if _idle_past_expiry(runner, state, -remaining) > STUCK_SECONDS else "stopping"
+
+
+def until_words(model: ModelRecord, state: State) -> str | None:
+    """Write when the model is to be unloaded as ``ollama ps`` does, with what really is where it has passed."""
+    remaining = seconds_left(model, state)
+    if remaining is None:
+        return None
+    if remaining >= 0:
+        return from_now_words(remaining)
+    doing = activity(model, state)
+    return "busy or stopping" if doing is None else ACTIVITY_UNTIL.get(doing, doing)
+
+
+def is_loading(runner: RunnerRecord) -> bool:
+    """Tell whether the runner itself says that it is not ready yet."""
+    return runner.answer is not None and runner.answer.state in LOADING_STATES
+
+
+def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> bool | None:
+    """Tell whether a request is under way, by the best of what is known."""
+    told = _told_by_runner(runner, state)
+    if told is not None:
+        return told
+    if model.expiry_moves:
+        return True
+    if runner is None or runner.process.cpu_percent is None:
+        return None
+    return runner.process.cpu_percent >= WORKING_CPU_PERCENT or _works_gpu(runner, state)
+
+
+def _told_by_runner(runner: RunnerRecord | None, state: State) -> bool | None:
+    answer = runner.answer if runner else None
+    if answer is None or state.now - answer.time > STALE_AFTER_SECONDS:
+        return None
+    if answer.slots is None and answer.state not in {"busy", "asleep"}:
+        return None
+    return is_working(answer)
+
+
+def _works_gpu(runner: RunnerRecord, state: State) -> bool:
+    return any(
+        (gpu.reading.utilization_percent or 0) >= WORKING_GPU_PERCENT and _is_alone(runner, gpu)
+        for uuid, gpu in state.gpus.items()
+        if uuid in runner.vram_by_gpu
+    )
+
+
+def _is_alone(runner: RunnerRecord, gpu: GpuRecord) -> bool:
+    return {process.pid for process in gpu.reading.processes or ()} == {runner.key.pid}
+
+
+def _idle_past_expiry(runner: RunnerRecord | None, state: State, expired_seconds: float) -> float:
+    """Return for how long it has neither worked nor been wanted, in seconds."""
+    worked = runner.worked if runner else None
+    return expired_seconds if worked is None else min(expired_seconds, state.now - worked)

@@ -1,0 +1,130 @@
+"""Whether the driver agrees with what a server claims of a model's VRAM, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from gpumon.app.state.measured import runner_of, unaccounted_bytes
+from gpumon.app.state.records import ModelRecord
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import OllamaModelFacts, RunnerKind, RunnerSettings
+
+TOLERANCE_SHARE = 0.10
+TOLERANCE_BYTES = 700 * 1024**2
+"""A claim leaves out the CUDA context (0.3 to 0.5 GB a process) and the workspaces of cuBLAS."""
+
+CUDA_CONTEXT_BYTES = 500 * 1000**2
+"""What a process takes on each GPU for the context alone, at most."""
+
+ESTIMATING_RUNNERS: frozenset[RunnerKind] = frozenset({"legacy_runner", "ollama_runner", "imagegen_runner"})
+"""Their claim may be an estimate, often gigabytes too high (ollama#10740, #6160); those of llama-server are
+the sizes of its buffers."""
+
+SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
+"""Ollama counts only the last of their two context caches (ollama#16763)."""
+
+AgreementKind = Literal["agrees", "driver_sees_more", "driver_sees_less", "unknown"]
+
+
+class Agreement(NamedTuple):
+    """How claim and measurement compare."""
+
+    kind: AgreementKind
+    difference_bytes: int | None = None
+    """Measured minus claimed; ``None`` where one of them is unknown."""
+    cause: str | None = None
+    """What is known to make such a difference in this case, ready to draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What may explain a difference."""
+
+    facts: OllamaModelFacts | None = None
+    family: str | None = None
+    runner_kind: RunnerKind | None = None
+    settings: RunnerSettings = RunnerSettings()
+    gpu_count: int = 1
+    """GPUs that the process is on."""
+    unaccounted_bytes: int = 0
+    """In use on all GPUs, and held by no process that the driver lists."""
+
+
+def agreement(
+    claimed_bytes: int | None, measured_bytes: int | None, evidence: Evidence = Evidence()
+) -> Agreement:
+    """Compare bytes claimed on GPU with bytes measured for the process.
+
+    A shortfall that memory without an owner could fill is unknown: the list of processes may not be whole.
+    """
+    if claimed_bytes is None or measured_bytes is None:
+        return Agreement("unknown")
+    difference = measured_bytes - claimed_bytes
+    if abs(difference) <= tolerance_bytes(claimed_bytes):
+        return Agreement("agrees", difference)
+    if difference > 0:
+        causes = ", ".join(_causes_of_more(difference, evidence))
+        return Agreement("driver_sees_more", difference, causes or None)
+    if evidence.unaccounted_bytes >= -difference:
+        return Agreement("unknown", difference)
+    return Agreement("driver_sees_less", difference, _cause_of_less(evidence))
+
+
+def agreement_of(model: ModelRecord, state: State) -> Agreement:
+    """Compare what is claimed and measured of a loaded model."""
+    runner = runner_of(model, state)
+    if runner is None:
+        return Agreement("unknown")
+    evidence = Evidence(
+        facts=model.facts,
+        family=model.claim.family,
+        runner_kind=runner.process.kind,
+        settings=runner.process.settings,
+        gpu_count=len(runner.vram_by_gpu),
+        unaccounted_bytes=sum(unaccounted_bytes(gpu) or 0 for gpu in state.gpus.values()),
+    )
+    return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
+
+
+def tolerance_bytes(claimed_bytes: int) -> float:
+    """Return the difference that is nothing to speak of."""
+    return max(TOLERANCE_SHARE * claimed_bytes, TOLERANCE_BYTES)
+
+
+def _causes_of_more(difference: int, evidence: Evidence) -> Iterator[str]:
+    """Give what the claim is known to leave out (ollama: llm/llama_server.go, ``memoryParsingWriter``)."""
+    if _has_sliding_window(evidence):
+        yield "context of a sliding-window model, which Ollama counts in part"
+    if _has_projector(evidence):
+        yield "projector, which Ollama does not count"
+    if _has_draft(evidence):
+        yield "draft model, whose buffers Ollama mistakes for the model's"
+    if difference <= CUDA_CONTEXT_BYTES * evidence.gpu_count:
+        yield f"CUDA context on {evidence.gpu_count} GPUs"
+
+
+def _cause_of_less(evidence: Evidence) -> str | None:
+    estimated = evidence.runner_kind in ESTIMATING_RUNNERS
+    return "this version of Ollama claims an estimate, often too high" if estimated else None
+
+
+def _has_sliding_window(evidence: Evidence) -> bool:
+    facts = evidence.facts
+    if facts is not None and facts.geometry.get(f"{facts.architecture}.attention.sliding_window"):
+        return True
+    family = (facts.architecture if facts else None) or evidence.family or ""
+    return family.startswith(SLIDING_WINDOW_FAMILIES)
+
+
+def _has_projector(evidence: Evidence) -> bool:
+    facts = evidence.facts
+    shown = facts is not None and (len(facts.blobs) > 1 or "vision" in facts.capabilities)
+    return shown or evidence.settings.projector_path is not None
+
+
+def _has_draft(evidence: Evidence) -> bool:
+    facts = evidence.facts
+    built_in = facts is not None and bool(facts.geometry.get(f"{facts.architecture}.nextn_predict_layers"))
+    return built_in or evidence.settings.draft_path is not None

@@ -1,0 +1,50 @@
+"""A loaded model with all that the sources say of it together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gpumon.app.insight.activity import Activity, activity
+from gpumon.app.insight.agreement import Agreement, agreement_of
+from gpumon.app.state.measured import runner_of
+from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord
+from gpumon.app.state.state import State
+
+
+class Loaded(NamedTuple):
+    """A claim, the process that holds it, and how the two compare."""
+
+    model: ModelRecord
+    runner: RunnerRecord | None
+    """``None`` where it is not known."""
+    gpu_known: bool
+    """Whether the machine that it runs on has a GPU."""
+    agreement: Agreement
+    activity: Activity | None
+
+    @property
+    def by_choice(self) -> bool:
+        """Whether the user has asked for the CPU: ``num_gpu 0``."""
+        return self.runner is not None and self.runner.process.settings.gpu_layers == 0
+
+    @property
+    def measured_bytes(self) -> int | None:
+        """What the driver measures over all GPUs; ``None`` where it cannot be told."""
+        return self.runner.measured_vram_bytes if self.runner else None
+
+
+def loaded(model: ModelRecord, state: State) -> Loaded:
+    """Put together what is known of one model."""
+    return Loaded(
+        model=model,
+        runner=runner_of(model, state),
+        gpu_known=state.gpu_known_at(model.key.source),
+        agreement=agreement_of(model, state),
+        activity=activity(model, state),
+    )
+
+
+def loaded_models(state: State) -> Mapping[ModelKey, Loaded]:
+    """Put together what is known of all models."""
+    return {key: loaded(model, state) for key, model in state.models.items()}

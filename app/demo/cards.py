@@ -33,6 +33,11 @@ class Card:
         """Capacity without the driver's reserve."""
         return (self.total_mib - self.reserved_mib) * MIB
 
+    @property
+    def bandwidth_bytes_per_second(self) -> float:
+        """Bandwidth of its memory: two transfers a clock."""
+        return self.bus_width_bits / 8 * self.memory_clock_mhz * 1e6 * 2
+
     def facts(self) -> GpuFacts:
         """Return what does not change while the driver is loaded."""
         return GpuFacts(

@@ -11,6 +11,7 @@ from gpumon.app.demo.host import Host
 from gpumon.app.demo.placement import CUDA_CONTEXT_BYTES
 from gpumon.app.demo.runner import Work
 from gpumon.app.demo.server import Server
+from gpumon.app.demo.watching import process_sample, runner_samples
 from gpumon.collectors.samples import AnySample, GpuProcess, NvmlSample, SourceHealth
 
 DRIVER_VERSION = "580.82.09"
@@ -44,7 +45,9 @@ class Machine:
         self.host = host
         self.programs: list[Program] = []
         self.now = 0.0
-        self.server = Server(self._free_bytes, keep_alive_seconds, read_bytes_per_second)
+        self.server = Server(
+            self._free_bytes, keep_alive_seconds, read_bytes_per_second, cards[0].bandwidth_bytes_per_second
+        )
 
     def lose_gpu(self, index: int, seconds: float) -> None:
         """Let a card fall off the bus for a while; its runners end."""
@@ -76,6 +79,9 @@ class Machine:
             gpus=tuple(gpu.reading(self.now, self._processes_on(gpu.index)) for gpu in self.gpus),
         )
         yield self.host.sample(self.now)
+        runners = self.server.runners
+        yield process_sample(self.now, self.server.up_since(self.now), runners, self.programs)
+        yield from runner_samples(self.now, runners)
         yield from self.server.samples(self.now)
 
     def _works_on(self, gpu: int) -> list[Work]:

@@ -14,6 +14,9 @@ WARM_UP_SECONDS = 1.4
 PREFILL_SECONDS = 2.0
 FOREVER_SECONDS = 9_223_372_036.0
 """``keep_alive: -1`` is the largest Go duration, about 292 years."""
+EFFICIENCY = 0.89
+"""Part of the memory's bandwidth that decoding reaches on cards with GDDR6."""
+SECONDS_PER_LAYER = 45e-6
 CPU_SLOWDOWN = 17.0
 """How much longer a byte takes from RAM than from VRAM on a usual PC."""
 
@@ -42,6 +45,8 @@ class Runner:
     started: float
     read_bytes_per_second: float
     keep_alive_seconds: float
+    bandwidth_bytes_per_second: float
+    """Of the memory of the GPU that it is on."""
     asked: float = 0.0
     """Begin of the request under way."""
     busy_until: float = 0.0
@@ -52,6 +57,17 @@ class Runner:
     def weights_at(self) -> float:
         """When the weights have been read."""
         return self.started + START_SECONDS + self.llm.file_bytes / self.read_bytes_per_second
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Rate of decoding: each token reads the weights once, the part in RAM at the pace of RAM."""
+        seconds = self.llm.file_bytes / (EFFICIENCY * self.bandwidth_bytes_per_second)
+        slowdown = 1 + self.placement.spill_fraction * (CPU_SLOWDOWN - 1)
+        return 1 / (seconds * slowdown + SECONDS_PER_LAYER * self.llm.layers)
+
+    def read_bytes(self, now: float) -> int:
+        """Return what it has read from storage."""
+        return int(self.llm.file_bytes * self._progress(now))
 
     @property
     def ready_at(self) -> float:

@@ -30,11 +30,17 @@ class Server:
     """The models that are loaded, and what the API says about them."""
 
     def __init__(
-        self, free_bytes: FreeBytes, keep_alive_seconds: float, read_bytes_per_second: float
+        self,
+        free_bytes: FreeBytes,
+        keep_alive_seconds: float,
+        read_bytes_per_second: float,
+        bandwidth_bytes_per_second: float,
     ) -> None:
         self._free_bytes = free_bytes
         self._keep_alive = keep_alive_seconds
         self._read_rate = read_bytes_per_second
+        self._bandwidth = bandwidth_bytes_per_second
+        self._up_since = 0.0
         self._next_pid = 48210
         self._described: set[str] = set()
         self._tags_at = 0.0
@@ -71,7 +77,7 @@ class Server:
         """End the server and its runners for a while."""
         for runner in list(self.runners):
             self._unload(runner, now)
-        self._down_until = now + seconds
+        self._down_until = self._up_since = now + seconds
         self._tags_at = 0.0
 
     def tick(self, now: float) -> None:
@@ -80,6 +86,10 @@ class Server:
             if not runner.busy(now) and now >= runner.expires_at(now):
                 self._unload(runner, now)
         self.leaving = [(runner, until) for runner, until in self.leaving if now < until]
+
+    def up_since(self, now: float) -> float | None:
+        """Return when the server was started, ``None`` while it is down."""
+        return None if now < self._down_until else self._up_since
 
     def samples(self, now: float) -> list[AnySample]:
         """Return what a collector would say now."""
@@ -117,7 +127,14 @@ class Server:
         self._next_pid += 17
         wait = VRAM_RECOVERY_SECONDS if evicted or self.leaving else 0.0
         runner = Runner(
-            llm, context, placement, self._next_pid, now + wait, self._read_rate, self._keep_alive
+            llm,
+            context,
+            placement,
+            self._next_pid,
+            now + wait,
+            self._read_rate,
+            self._keep_alive,
+            self._bandwidth,
         )
         self.runners.append(runner)
         return runner

@@ -64,7 +64,6 @@ class DashboardScreen(LiveScreen):
 
     def on_mount(self) -> None:
         """Show the frame at once; figures come with the first samples."""
-        self.query_one("#filter").display = False
         self.draw()
 
     def on_resize(self) -> None:
@@ -88,7 +87,7 @@ class DashboardScreen(LiveScreen):
 
     def lay_out(self) -> None:
         """Give each panel its lines and its view."""
-        if self._view is None or not self.is_mounted:
+        if self._view is None or not self.composed:
             return
         with self.app.batch_update():
             layout = plan(self.size.height, self._content(self._view))

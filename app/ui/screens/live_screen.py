@@ -19,6 +19,11 @@ class LiveScreen(Screen[None]):
         self.session = session
         self.glyphs = glyphs
 
+    @property
+    def composed(self) -> bool:
+        """Whether its widgets are there: not before the start, nor when the program ends during it."""
+        return self.is_mounted and bool(self.children)
+
     def draw(self) -> None:
         """Build the views of what is known now and hand them to the widgets."""
         raise NotImplementedError

@@ -47,7 +47,7 @@ class Page(LiveScreen):
 
     def draw(self) -> None:
         """Build the page of what is known now."""
-        if not self.is_mounted:
+        if not self.composed:
             return
         view = self._view()
         with self.app.batch_update():

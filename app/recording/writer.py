@@ -13,7 +13,7 @@ from gpumon.app.recording.header import MAGIC, Header, RecordingError, encode_he
 from gpumon.app.recording.lines import encode_line
 from gpumon.collectors.samples import AnySample
 
-WAITING_LINES = 5000
+WAITING_LINES = 20_000
 """Lines that may wait for a disk or a reader that is slow; beyond that the recording ends."""
 CLOSE_SECONDS = 2.0
 """How long ``close`` waits for the lines that are still to be written."""

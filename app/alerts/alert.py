@@ -8,6 +8,9 @@ import msgspec
 
 AlertKind = Literal[
     "spill",
+    "silent_fallback",
+    "hidden_spill",
+    "stuck",
     "vram_full",
     "throttling",
     "too_hot",
@@ -17,6 +20,8 @@ AlertKind = Literal[
     "ram_low",
     "swapping",
     "source",
+    "load_failed",
+    "thrash",
 ]
 
 Severity = Literal["watch", "bad"]
@@ -35,7 +40,7 @@ class AlertKey(NamedTuple):
 
     kind: AlertKind
     subject_id: str
-    """GPU UUID, source name, or source and digest of a model."""
+    """GPU UUID, source name, source and digest of a model, or blob of a load."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

@@ -134,6 +134,23 @@ def ecc(gpu: GpuRecord, _limits: Limits, _active: bool) -> Finding:
     )
 
 
+def not_returned(gpu: GpuRecord, limits: Limits, _active: bool) -> Finding:
+    """Find memory that did not come back when its process ended."""
+    if gpu.reading.memory is None or gpu.reading.processes is None:
+        return _not_measured(gpu.reading)
+    if not gpu.leftovers:
+        return CLEAR
+    largest = max(gpu.leftovers, key=lambda left: left.vram_bytes)
+    label, name = gpu_label(gpu), visible(largest.name) if largest.name else f"process {largest.pid}"
+    return Finding(
+        level="watch",
+        subject=label,
+        message=f"{label}: {gib(largest.vram_bytes)} GiB of {name}, which has ended, did not come back",
+        hold_seconds=limits.not_returned_seconds,
+        since=largest.since,
+    )
+
+
 def _has(reason: str, words: tuple[str, ...]) -> bool:
     return any(word in reason.lower() for word in words)
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from gpumon.app.alerts.rules import CLEAR, UNKNOWN, Finding, Limits
 from gpumon.app.insight.faults import spill_fault
+from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.wording import placement_words
-from gpumon.app.state.records import ModelRecord
 from gpumon.text.safe import visible
 
 
-def spill(model: ModelRecord, limits: Limits, _active: bool) -> Finding:
+def spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     """Find model bytes in RAM, by the server's claim. To be asked only where a GPU is present."""
-    split, level = model.split, spill_fault(model, limits.spill_bad_percent)
+    model, split = loaded.model, loaded.model.split
+    level = spill_fault(model, limits.spill_bad_percent, by_choice=loaded.by_choice)
     if split.spill_fraction is None:
         return UNKNOWN
     if level is None:
         return CLEAR
     name = visible(model.claim.name)
-    placement = placement_words(split)
+    placement = f"{placement_words(split)}{_no_gpu_words(loaded)}"
     return Finding(
         level=level,
         subject=name,
@@ -26,3 +27,12 @@ def spill(model: ModelRecord, limits: Limits, _active: bool) -> Finding:
         measure=split.spill_fraction * 100,
         step=limits.spill_further_percent,
     )
+
+
+def _no_gpu_words(loaded: Loaded) -> str:
+    """Say why nothing is on a GPU, where the process tells."""
+    if loaded.model.split.gpu_bytes != 0:
+        return ""
+    if loaded.by_choice:
+        return "; on the CPU by choice (num_gpu 0)"
+    return "; its process is on no GPU" if loaded.measured_bytes == 0 else ""

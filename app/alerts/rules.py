@@ -39,6 +39,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pcie_busy_percent: Percent = 50.0
     """GPU utilisation from which the PCIe link must be at its best; idle links run slower on purpose."""
     pcie_link_seconds: Seconds = 10.0
+    unsure_load_seconds: Seconds = 60.0
+    """How long memory must stay below the claim where a model may still be loading, for all that is told."""
+    not_returned_seconds: Seconds = 60.0
+    """How long the memory of a process that has ended may take to come back."""
     source_seconds: Seconds = 3.0
     hold_seconds: Seconds = 5.0
     """How long full VRAM, low RAM or swapping must last."""

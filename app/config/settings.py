@@ -123,6 +123,13 @@ class Settings(Table, frozen=True):
         ),
     ] = None
     insecure: Annotated[bool, Meta(description="Do not check the certificate of an https server.")] = False
+    log_files: Annotated[
+        tuple[Argument, ...],
+        Meta(
+            description="Server logs to read besides those that are found.",
+            examples=[["~/ollama.log"]],
+        ),
+    ] = ()
     theme: Annotated[
         str, Meta(min_length=1, description="Name of a Textual theme; auto follows the terminal.")
     ] = "auto"

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from gpumon.app.demo.catalog import LIBRARY
 from gpumon.app.demo.placement import place
 from gpumon.app.demo.runner import Runner
+from gpumon.app.demo.watching import MODELS_PATH, SOURCE_URL
 from gpumon.collectors.samples import (
     AnySample,
+    BlobNames,
     InstalledModel,
     OllamaInstalled,
     OllamaModelFacts,
@@ -16,7 +18,7 @@ from gpumon.collectors.samples import (
     SourceHealth,
 )
 
-SOURCE = "http://127.0.0.1:11434"
+SOURCE = SOURCE_URL
 VERSION = "0.32.15"
 VRAM_RECOVERY_SECONDS = 1.2
 """How long the driver takes to show the memory of a runner that has ended as free."""
@@ -156,7 +158,13 @@ class Server:
             InstalledModel(name=llm.name, digest=llm.digest, size_bytes=llm.file_bytes)
             for llm in LIBRARY.values()
         )
-        return [OllamaInstalled(time=now, source=SOURCE, models=models)]
+        manifests = BlobNames(
+            time=now,
+            source=f"models {MODELS_PATH}",
+            names={llm.blob: (llm.name,) for llm in LIBRARY.values()},
+            digests={llm.name: llm.digest for llm in LIBRARY.values()},
+        )
+        return [OllamaInstalled(time=now, source=SOURCE, models=models), manifests]
 
     def _describe(self, runner: Runner, now: float) -> OllamaModelFacts:
         llm = runner.llm

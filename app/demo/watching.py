@@ -18,6 +18,7 @@ from gpumon.collectors.samples import (
 
 SERVER_PID = 48100
 SOURCE_URL = "http://127.0.0.1:11434"
+MODELS_PATH = "/usr/share/ollama/.ollama/models"
 PROMPT_TOKENS = 1400
 SEEN_AFTER_SECONDS = 2.0
 """So long after a request the port is still asked, so that its end is seen."""
@@ -66,7 +67,7 @@ def _process(runner: Runner, now: float) -> RunnerProcess:
         kind="llama_server",
         settings=RunnerSettings(
             blob=runner.llm.blob,
-            model_path=f"/usr/share/ollama/.ollama/models/blobs/{runner.llm.blob}",
+            model_path=f"{MODELS_PATH}/blobs/{runner.llm.blob}",
             host="127.0.0.1",
             port=30_000 + runner.pid % 10_000,
             context_length=runner.context,

@@ -9,7 +9,6 @@ from gpumon.app.monitor import Monitor
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.source import Cadence, Source, run_source
 
-
 SPEAK_WHEN_FOUND = frozenset({"runners", "server log"})
 
 

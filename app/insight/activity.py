@@ -18,7 +18,7 @@ WORKING_GPU_PERCENT = 10
 """Utilisation from which the only process on a GPU works on something."""
 
 STUCK_SECONDS = 60.0
-"""A model that does not work and should have been unloaded is gone within seconds; some never go (ollama#7779)."""
+"""A model without work that is past its expiry is gone within seconds; some never go (ollama#7779)."""
 
 ACTIVITY_UNTIL: dict[Activity, str] = {"busy": "busy", "stopping": "Stopping...", "stuck": "stuck"}
 
@@ -44,7 +44,7 @@ def activity(model: ModelRecord, state: State) -> Activity | None:
 
 
 def until_words(model: ModelRecord, state: State) -> str | None:
-    """Write when the model is to be unloaded as ``ollama ps`` does, with what really is where it has passed."""
+    """Write when the model is to be unloaded as ``ollama ps`` does; past that time, what it does."""
     remaining = seconds_left(model, state)
     if remaining is None:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from gpumon.app.state.measured import runner_of, unaccounted_bytes
+from gpumon.app.state.measured import hidden_bytes, runner_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import OllamaModelFacts, RunnerKind, RunnerSettings
@@ -45,19 +45,23 @@ class Evidence:
     facts: OllamaModelFacts | None = None
     family: str | None = None
     runner_kind: RunnerKind | None = None
-    settings: RunnerSettings = RunnerSettings()
+    settings: RunnerSettings | None = None
     gpu_count: int = 1
     """GPUs that the process is on."""
     unaccounted_bytes: int = 0
     """In use on all GPUs, and held by no process that the driver lists."""
 
 
+NO_EVIDENCE = Evidence()
+
+
 def agreement(
-    claimed_bytes: int | None, measured_bytes: int | None, evidence: Evidence = Evidence()
+    claimed_bytes: int | None, measured_bytes: int | None, evidence: Evidence = NO_EVIDENCE
 ) -> Agreement:
     """Compare bytes claimed on GPU with bytes measured for the process.
 
-    A shortfall that memory without an owner could fill is unknown: the list of processes may not be whole.
+    Where memory without an owner could make up for a shortfall it is unknown: the list of processes may not
+    be whole.
     """
     if claimed_bytes is None or measured_bytes is None:
         return Agreement("unknown")
@@ -67,7 +71,7 @@ def agreement(
     if difference > 0:
         causes = ", ".join(_causes_of_more(difference, evidence))
         return Agreement("driver_sees_more", difference, causes or None)
-    if evidence.unaccounted_bytes >= -difference:
+    if difference + evidence.unaccounted_bytes >= -tolerance_bytes(claimed_bytes):
         return Agreement("unknown", difference)
     return Agreement("driver_sees_less", difference, _cause_of_less(evidence))
 
@@ -83,7 +87,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
         runner_kind=runner.process.kind,
         settings=runner.process.settings,
         gpu_count=len(runner.vram_by_gpu),
-        unaccounted_bytes=sum(unaccounted_bytes(gpu) or 0 for gpu in state.gpus.values()),
+        unaccounted_bytes=hidden_bytes(state),
     )
     return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
 
@@ -121,10 +125,10 @@ def _has_sliding_window(evidence: Evidence) -> bool:
 def _has_projector(evidence: Evidence) -> bool:
     facts = evidence.facts
     shown = facts is not None and (len(facts.blobs) > 1 or "vision" in facts.capabilities)
-    return shown or evidence.settings.projector_path is not None
+    return shown or (evidence.settings is not None and evidence.settings.projector_path is not None)
 
 
 def _has_draft(evidence: Evidence) -> bool:
     facts = evidence.facts
     built_in = facts is not None and bool(facts.geometry.get(f"{facts.architecture}.nextn_predict_layers"))
-    return built_in or evidence.settings.draft_path is not None
+    return built_in or (evidence.settings is not None and evidence.settings.draft_path is not None)

@@ -13,7 +13,7 @@ _HOURS_PER_YEAR = 24 * 365
 
 
 def seconds_left(model: ModelRecord, state: State) -> float | None:
-    """Return the seconds until the model expires by the server's clock; negative once that time has passed."""
+    """Return the seconds until the model expires by the server's clock; negative after that time."""
     expires_at = model.claim.expires_at
     source = state.sources.get(model.key.source)
     offset = source.clock_offset_seconds if source else 0.0
@@ -21,7 +21,7 @@ def seconds_left(model: ModelRecord, state: State) -> float | None:
 
 
 def from_now_words(seconds: float) -> str:
-    """Write a time to come as ``ollama ps`` does in its column UNTIL (ollama: format/time.go, ``HumanTime``)."""
+    """Write a time to come as ``ollama ps`` does under UNTIL (ollama: format/time.go, ``HumanTime``)."""
     if int(seconds / 3600) // _HOURS_PER_YEAR > FOREVER_YEARS:
         return "Forever"
     return f"{_about(seconds)} from now"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gpumon.app.state.measured import runner_of
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
 from gpumon.app.state.state import State
@@ -47,16 +48,39 @@ def gpu_fault(gpu: GpuRecord) -> Fault | None:
     return GPU_FAULTS.get(gpu.reading.state)
 
 
-def spill_fault(model: ModelRecord, bad_percent: float = SPILL_BAD_PERCENT) -> Fault | None:
-    """Grade a spill by the server's claim; ``None`` where there is none or it is unknown."""
+def spill_fault(
+    model: ModelRecord, bad_percent: float = SPILL_BAD_PERCENT, *, by_choice: bool = False
+) -> Fault | None:
+    """Grade a spill by the server's claim; ``None`` where there is none or it is unknown.
+
+    ``by_choice`` tells that the user has asked for the CPU.
+    """
     if not model.split.spill_fraction:
         return None
-    return "bad" if model.split.spill_fraction * 100 >= bad_percent else "watch"
+    return "bad" if not by_choice and model.split.spill_fraction * 100 >= bad_percent else "watch"
 
 
 def spilled_models(state: State) -> list[ModelRecord]:
-    """Return the models that are partly or wholly in RAM though a GPU is present, the worst first."""
-    if not state.gpu_known:
-        return []
-    spilled = [model for model in state.models.values() if model.split.spill_fraction]
-    return sorted(spilled, key=lambda model: (-(model.split.spill_fraction or 0.0), model.claim.name))
+    """Return the models that are partly or wholly in RAM though a GPU is present, the worst first.
+
+    Those on the CPU by the user's choice come last.
+    """
+    spilled = [
+        model
+        for model in state.models.values()
+        if model.split.spill_fraction and state.gpu_known_at(model.key.source)
+    ]
+    return sorted(
+        spilled,
+        key=lambda model: (
+            on_cpu_by_choice(model, state),
+            -(model.split.spill_fraction or 0.0),
+            model.claim.name,
+        ),
+    )
+
+
+def on_cpu_by_choice(model: ModelRecord, state: State) -> bool:
+    """Tell whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
+    runner = runner_of(model, state)
+    return runner is not None and runner.process.settings.gpu_layers == 0

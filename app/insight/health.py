@@ -10,6 +10,7 @@ from gpumon.app.insight.faults import (
     Fault,
     gpu_fault,
     missing,
+    on_cpu_by_choice,
     source_fault,
     spill_fault,
     spilled_models,
@@ -87,7 +88,9 @@ def _troubles(state: State, alerts: Alarms, spill_bad_percent: float) -> Iterato
         if (fault := gpu_fault(gpu)) is not None:
             yield Trouble(fault, gpu_state_words(gpu))
     if spilled := spilled_models(state):
-        yield Trouble(spill_fault(spilled[0], spill_bad_percent) or "watch", _spill_sentence(spilled))
+        chosen = on_cpu_by_choice(spilled[0], state)
+        fault = spill_fault(spilled[0], spill_bad_percent, by_choice=chosen)
+        yield Trouble(fault or "watch", _spill_sentence(spilled, chosen))
     for alarm in alerts.active:
         if alarm.kind not in TOLD_FROM_STATE:
             yield Trouble(alarm.severity, alarm.message)
@@ -96,11 +99,13 @@ def _troubles(state: State, alerts: Alarms, spill_bad_percent: float) -> Iterato
             yield Trouble(fault, source_words(source))
 
 
-def _spill_sentence(spilled: list[ModelRecord]) -> str:
+def _spill_sentence(spilled: list[ModelRecord], chosen: bool) -> str:
     worst = spilled[0]
     name, split, (share, _) = visible(worst.claim.name), worst.split, shares(worst.split)
     if len(spilled) > 1:
         return f"{len(spilled)} models spill to RAM: worst {name} {share}"
+    if chosen:
+        return f"{name} runs on the CPU by choice (num_gpu 0): {amount(split.ram_bytes or 0)} in RAM"
     if split.gpu_bytes == 0:
         return f"{name} runs wholly on the CPU: {amount(split.ram_bytes or 0)} in RAM"
     return f"{name} spills {amount(split.ram_bytes or 0)} ({share}) to RAM"
@@ -113,10 +118,11 @@ def _placement(state: State) -> str:
         return "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
     if unknown := sum(split.spill_fraction is None for split in splits):
         return f"{_count(len(splits), 'model')} loaded, placement of {unknown} unknown"
-    place = "on GPU" if state.gpu_known else "in RAM"
-    return (
-        f"{_count(len(splits), 'model')} {place}" if len(splits) == 1 else f"all {len(splits)} models {place}"
-    )
+    in_ram = sum(split.spill_fraction != 0 for split in splits)
+    if 0 < in_ram < len(splits):
+        return f"{len(splits)} models, {in_ram} in RAM where no GPU is known"
+    count = "1 model" if len(splits) == 1 else f"all {len(splits)} models"
+    return f"{count} {'in RAM' if in_ram else 'on GPU'}"
 
 
 def _no_gpu(state: State) -> list[str]:

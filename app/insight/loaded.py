@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from gpumon.app.insight.activity import Activity, activity
 from gpumon.app.insight.agreement import Agreement, agreement_of
+from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.state.measured import runner_of
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
@@ -20,13 +21,10 @@ class Loaded(NamedTuple):
     """``None`` where it is not known."""
     gpu_known: bool
     """Whether the machine that it runs on has a GPU."""
+    by_choice: bool
+    """Whether the user has asked for the CPU."""
     agreement: Agreement
     activity: Activity | None
-
-    @property
-    def by_choice(self) -> bool:
-        """Whether the user has asked for the CPU: ``num_gpu 0``."""
-        return self.runner is not None and self.runner.process.settings.gpu_layers == 0
 
     @property
     def measured_bytes(self) -> int | None:
@@ -40,6 +38,7 @@ def loaded(model: ModelRecord, state: State) -> Loaded:
         model=model,
         runner=runner_of(model, state),
         gpu_known=state.gpu_known_at(model.key.source),
+        by_choice=on_cpu_by_choice(model, state),
         agreement=agreement_of(model, state),
         activity=activity(model, state),
     )

@@ -39,6 +39,7 @@ def live_feed(settings: Settings, monitor: Monitor) -> LiveFeed:
     from gpumon.collectors.ollama.collector import OllamaSource
     from gpumon.collectors.processes.source import ProcessSource
     from gpumon.collectors.runners.source import RunnersSource
+    from gpumon.collectors.server_log.source import LogSource
     from gpumon.collectors.system import SystemSource
 
     clock = SystemClock()
@@ -49,9 +50,15 @@ def live_feed(settings: Settings, monitor: Monitor) -> LiveFeed:
         RunnersSource(
             clock, lambda: runner_targets(monitor.state), lambda pid: seems_busy(monitor.state, pid)
         ),
+        LogSource(clock, lambda: monitor.state.servers, log_paths(settings)),
     ]
     sources += [OllamaSource(endpoint, clock) for endpoint in endpoints(settings)]
     return LiveFeed(sources, Cadence(settings.interval_seconds), clock)
+
+
+def log_paths(settings: Settings) -> list[Path]:
+    """Return the logs that the user names."""
+    return [Path(name).expanduser() for name in settings.log_files]
 
 
 def endpoints(settings: Settings) -> list[OllamaEndpoint]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.measured import measure
+from gpumon.app.state.holders import note_ended
+from gpumon.app.state.measured import measure, unaccounted_bytes
 from gpumon.app.state.records import GpuRecord
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
@@ -36,7 +37,9 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
     record = state.gpus.get(reading.uuid)
     if record is None:
         record = state.gpus[reading.uuid] = GpuRecord(reading, seen=now)
-    record.reading, record.seen = reading, now
+    before, record.reading, record.seen = record.reading, reading, now
+    record.unaccounted_before = unaccounted_bytes(before)
+    note_ended(state, record, before)
     record.facts = reading.facts or record.facts
     record.slow = reading.slow or record.slow
     if reading.state != "lost":

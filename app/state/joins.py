@@ -37,6 +37,7 @@ class Servers(NamedTuple):
 
 def join(state: State) -> None:
     """Join all runners and claims anew."""
+    before = {key: runner.model for key, runner in state.runners.items()}
     for runner in state.runners.values():
         runner.model = None
     for model in state.models.values():
@@ -44,6 +45,9 @@ def join(state: State) -> None:
     for match in _matches(state):
         match.runner.model = match.model.key
         match.model.runner, match.model.joined_by = match.runner.key, match.by
+    for runner in state.runners.values():
+        if runner.model != before[runner.key]:
+            runner.claimed_since = _claimed_since(state, runner)
 
 
 def blobs_by_digest(samples: Iterable[BlobNames]) -> dict[str, frozenset[str]]:
@@ -54,6 +58,12 @@ def blobs_by_digest(samples: Iterable[BlobNames]) -> dict[str, frozenset[str]]:
             for digest in {sample.digests[name] for name in names if name in sample.digests}:
                 blobs.setdefault(digest, set()).add(blob)
     return {digest: frozenset(found) for digest, found in blobs.items()}
+
+
+def _claimed_since(state: State, runner: RunnerRecord) -> float | None:
+    """Return when its model was last claimed, if that was not said of a process before it."""
+    seen = state.models[runner.model].seen if runner.model else None
+    return seen if seen is not None and seen >= runner.first_seen else None
 
 
 def _matches(state: State) -> Iterator[Match]:

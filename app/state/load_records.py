@@ -112,6 +112,8 @@ class Load:
     room_bytes: int = 0
     """Free device memory when it was first seen."""
     evidence: Evidence = field(default_factory=Evidence)
+    seen_loading: bool = False
+    """Whether it was followed from its start, or its port has said that it loads."""
     ready_at: float | None = None
 
     @property

@@ -28,23 +28,36 @@ class Placement:
     """Where one load has put a model, by the log."""
 
     since: float
+    """When the load began: by the line itself where it has a time, else when it was read."""
     blob: str | None = None
+    port: int | None = None
+    attributed: bool = False
+    """Whether the runner is known."""
     layers_offloaded: int | None = None
     """As printed; a build without any GPU prints "all" too: see ``layers_on_gpu``."""
     layer_count: int | None = None
-    layers_overflowing: int | None = None
+    overflowing_by_device: dict[str, int] = field(default_factory=dict)
     """Layers on a GPU whose experts are in RAM."""
     buffers: dict[BufferKey, int] = field(default_factory=dict)
+    compute_lines: set[tuple[str, int]] = field(default_factory=set)
+    """Device and size of compute buffers so far: the same one is logged each time it is reserved anew."""
+    context_seen: float | None = None
+    """When a buffer for the context was last read of."""
     wanted_bytes: int | None = None
     """Device memory that the fit projected, and what was free."""
     available_bytes: int | None = None
     retries: int = 0
-    """Attempts after an out-of-memory error."""
+    """Attempts before this one that ran out of memory."""
     old_context: int | None = None
     new_context: int | None = None
-    """Set by a retry with less context."""
+    """Set when the server gives up this load to try again with less context."""
+    gave_up: bool = False
+    """Whether the server has given up this load to try again."""
     failure: str | None = None
-    finished_seconds: float | None = None
+    """What went wrong, in the words of the log; one of a fixed list."""
+    finished: bool = False
+    seconds: float | None = None
+    """How long the server says it took."""
 
     @property
     def gpu_bytes(self) -> int | None:
@@ -61,6 +74,11 @@ class Placement:
         """Bytes of the weights over all devices; ``None`` before they are named."""
         sizes = [size for key, size in self.buffers.items() if key.component == "model"]
         return sum(sizes) if sizes else None
+
+    @property
+    def layers_overflowing(self) -> int | None:
+        """Layers on any GPU whose experts are in RAM."""
+        return sum(self.overflowing_by_device.values()) if self.overflowing_by_device else None
 
     @property
     def layers_on_gpu(self) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.state.records import GpuRecord, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import GpuProcess
+from gpumon.collectors.samples import GpuProcess, GpuReading
 
 START_SLACK_SECONDS = 2.0
 """Two readers of /proc place a start apart by the rounding of ticks and of the boot time."""
@@ -18,7 +18,6 @@ def measure(state: State) -> None:
     for runner in state.runners.values():
         locate(state, runner)
         runner.vram.add(state.now, runner.measured_vram_bytes)
-        _note_steadiness(runner, state.now)
     for model in state.models.values():
         model.measured_vram.add(state.now, measured_vram_bytes(model, state))
 
@@ -32,7 +31,7 @@ def locate(state: State, runner: RunnerRecord) -> None:
     listed = bool(state.gpus) and all(_lists(gpu, state, runner) for gpu in state.gpus.values())
     sized = len(runner.vram_by_gpu) == len(found)
     runner.vram_complete = listed and sized and (bool(found) or not has_unidentified(state))
-    runner.vram_seen = state.driver_seen
+    _note_steadiness(runner, state.driver_seen)
 
 
 def measured_vram_bytes(model: ModelRecord, state: State) -> int | None:
@@ -65,12 +64,29 @@ def has_unidentified(state: State) -> bool:
     )
 
 
-def unaccounted_bytes(gpu: GpuRecord) -> int | None:
+def is_steady(before_bytes: int | None, now_bytes: int | None) -> bool:
+    """Tell whether a figure has stayed what it was, but for noise."""
+    if before_bytes is None or now_bytes is None:
+        return False
+    return abs(now_bytes - before_bytes) <= STEADY_BYTES
+
+
+def unaccounted_bytes(reading: GpuReading) -> int | None:
     """Return the memory in use that no listed process is said to hold; ``None`` where it cannot be told."""
-    memory, processes = gpu.reading.memory, gpu.reading.processes
+    memory, processes = reading.memory, reading.processes
     if memory is None or memory.used_bytes is None or processes is None or memory.unified:
         return None
     return max(0, memory.used_bytes - sum(process.vram_bytes or 0 for process in processes))
+
+
+def hidden_bytes(state: State) -> int:
+    """Return the memory on all GPUs that processes which are not listed may hold.
+
+    The larger of the last two readings counts: at the end of a process its memory goes before it does.
+    """
+    return sum(
+        max(unaccounted_bytes(gpu.reading) or 0, gpu.unaccounted_before or 0) for gpu in state.gpus.values()
+    )
 
 
 def _entry(gpu: GpuRecord, runner: RunnerRecord) -> GpuProcess | None:
@@ -90,9 +106,10 @@ def _lists(gpu: GpuRecord, state: State, runner: RunnerRecord) -> bool:
     )
 
 
-def _note_steadiness(runner: RunnerRecord, now: float) -> None:
-    measured, before = runner.measured_vram_bytes, runner.vram_steady_bytes
-    if measured is not None and before is not None and abs(measured - before) <= STEADY_BYTES:
-        return
-    runner.vram_steady_bytes = measured
-    runner.vram_steady_since = None if measured is None else now
+def _note_steadiness(runner: RunnerRecord, measured_at: float | None) -> None:
+    before, runner.vram_seen = runner.vram_seen, measured_at
+    measured = runner.measured_vram_bytes
+    if not is_steady(runner.vram_steady_bytes, measured):
+        runner.vram_steady_bytes, runner.vram_confirmed = measured, None
+    elif before != measured_at:
+        runner.vram_confirmed = before

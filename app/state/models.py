@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpumon.app.state.joins import join
+from gpumon.app.state.measured import is_steady, runner_of
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
@@ -59,6 +60,7 @@ def _apply_claim(state: State, source: str, claim: ModelClaim) -> ModelKey:
     record.expiry_moves = _expiry_moves(record, claim)
     record.claim, record.seen = claim, now
     split = record.split
+    _note_steadiness(state, record)
     if split.gpu_bytes:
         state.gpu_claimed.add(source)
     if split.spill_fraction == 0:
@@ -69,6 +71,15 @@ def _apply_claim(state: State, source: str, claim: ModelClaim) -> ModelKey:
     record.ram.add(now, split.ram_bytes)
     record.spill.add(now, split.spill_fraction)
     return key
+
+
+def _note_steadiness(state: State, record: ModelRecord) -> None:
+    claimed_bytes, runner = record.split.gpu_bytes, runner_of(record, state)
+    steady = is_steady(record.claim_steady_bytes, claimed_bytes)
+    if not steady:
+        record.claim_steady_bytes = claimed_bytes
+    if runner is not None and (not steady or runner.claimed_since is None):
+        runner.claimed_since = state.now
 
 
 def _expiry_moves(record: ModelRecord, claim: ModelClaim) -> bool:

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from gpumon.app.state.log_records import Placement
 from gpumon.app.state.rate_values import FinishedRequest, RunnerRates
 from gpumon.app.state.rates import RateMeter
 from gpumon.app.state.series import Series
@@ -25,6 +26,8 @@ from gpumon.collectors.samples import (
 )
 
 REQUESTS_KEPT = 50
+
+LEFTOVERS_KEPT = 16
 
 STALE_AFTER_SECONDS = 10.0
 """Values of a healthy source are drawn as current up to this age."""
@@ -83,6 +86,27 @@ class SourceRecord:
         return None if self.healthy and age <= STALE_AFTER_SECONDS else age
 
 
+class Returned(NamedTuple):
+    """Memory of a GPU that came back when a process ended."""
+
+    uuid: str
+    name: str | None
+    """Of the process, or of the model that it held."""
+    vram_bytes: int
+    time: float
+
+
+class Leftover(NamedTuple):
+    """Memory of a GPU that has not come back though its process is no longer listed."""
+
+    pid: int
+    name: str | None
+    vram_bytes: int
+    since: float
+    unaccounted_before: int
+    """Bytes in use without an owner while the process was there."""
+
+
 @dataclass(slots=True)
 class GpuRecord:
     """A GPU, by UUID: the latest reading, the facts and slow fields read before, and its series."""
@@ -93,6 +117,9 @@ class GpuRecord:
     lost_since: float | None = None
     facts: GpuFacts = field(default_factory=GpuFacts)
     slow: GpuSlow = field(default_factory=GpuSlow)
+    unaccounted_before: int | None = None
+    """Bytes in use without an owner in the reading before the latest."""
+    leftovers: deque[Leftover] = field(default_factory=lambda: deque(maxlen=LEFTOVERS_KEPT))
     vram: Series = field(default_factory=Series)
     utilization: Series = field(default_factory=Series)
     power: Series = field(default_factory=Series)
@@ -114,6 +141,8 @@ class ModelRecord:
     seen: float
     gone: float | None = None
     """When the server no longer listed it."""
+    claim_steady_bytes: int | None = None
+    """What ``size_vram`` has been for some time, but for noise."""
     spilled_since: float | None = None
     facts: OllamaModelFacts | None = None
     expiry_moves: bool = False
@@ -156,9 +185,14 @@ class RunnerRecord:
     """Whether ``vram_by_gpu`` is all that it holds: every GPU listed its processes and said their sizes."""
     vram_seen: float | None = None
     """Time of the driver's latest list."""
-    vram_steady_since: float | None = None
-    """Since when its memory has not changed by more than noise; ``None`` while it is not measured."""
     vram_steady_bytes: int | None = None
+    """What its memory has been for some time, but for noise; ``None`` while it is not measured."""
+    vram_confirmed: float | None = None
+    """Time of the list before the latest one, where both say the same of it."""
+    ready_since: float | None = None
+    """When it first said that it is ready; ``None`` where it says nothing, or that it loads."""
+    claimed_since: float | None = None
+    """When the server first claimed, of this process, as much VRAM as it still does."""
     model: ModelKey | None = None
     """The model that a server claims for it; ``None`` while it is loading."""
     worked: float | None = None
@@ -166,6 +200,10 @@ class RunnerRecord:
     answer: RunnerSample | None = None
     """The latest poll of its own port."""
     facts: RunnerFacts | None = None
+    placement: Placement | None = None
+    """What the server's log says of its load."""
+    load_over: bool = False
+    """Whether it has finished to load its model."""
     meter: RateMeter = field(default_factory=RateMeter)
     """Token rates from the polls of its own port."""
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from gpumon.app.state.joins import blobs_by_digest, join
+from gpumon.app.state.log_events import take_log
 from gpumon.app.state.measured import locate
 from gpumon.app.state.records import RunnerKey, RunnerRecord
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess, RunnerSample
+
+READY_STATES = frozenset({"ready", "busy"})
+"""States of a runner in which its model is loaded and at hand."""
 
 WORKING_CPU_PERCENT = 20.0
 """From here on a runner works on something; one that waits for requests uses next to nothing."""
@@ -50,6 +54,10 @@ def apply_runner(state: State, sample: RunnerSample) -> None:
     _note_rates(state, record)
     if is_working(sample):
         record.worked = state.now
+    if sample.state not in READY_STATES:
+        record.ready_since = None
+    elif record.ready_since is None:
+        record.ready_since = state.now
 
 
 def _note_rates(state: State, runner: RunnerRecord) -> None:
@@ -83,3 +91,4 @@ def _identities(state: State) -> tuple[object, ...]:
 def apply_log(state: State, sample: LogSample) -> None:
     """Take the events of a server's log."""
     hear(state, sample.source, sample.health)
+    take_log(state, sample)

@@ -11,6 +11,7 @@ from gpumon.app.state.records import (
     GpuRecord,
     ModelKey,
     ModelRecord,
+    Returned,
     RunnerKey,
     RunnerRecord,
     SourceRecord,
@@ -25,6 +26,7 @@ from gpumon.collectors.samples import (
 )
 
 DEPARTED_KEPT = 50
+RETURNED_KEPT = 50
 FINISHED_LOADS_KEPT = 100
 
 
@@ -48,6 +50,8 @@ class State:
         """The processes that hold a model each, loading ones included."""
         self.holders: dict[int, HolderProcess] = {}
         """Other processes on a GPU, by PID."""
+        self.returned: deque[Returned] = deque(maxlen=RETURNED_KEPT)
+        """GPU memory that came back when a process ended, oldest first."""
         self.blob_names: dict[str, BlobNames] = {}
         """Names from manifests on disk, by models directory."""
         self.disk_blobs: dict[str, frozenset[str]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpumon.app.state import gpus, models, runners, sources, system
+from gpumon.app.state import gpus, loads, models, runners, sources, system
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     AnySample,
@@ -45,3 +45,5 @@ class Store:
         """Take one sample. Samples come in time order; an older one counts as said now."""
         self.state.now = max(self.state.now, sample.time)
         _APPLIERS[type(sample)](self.state, sample)
+        if type(sample) in loads.BEAR_ON_LOADS:
+            loads.follow_loads(self.state, sample)

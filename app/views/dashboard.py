@@ -10,6 +10,7 @@ from gpumon.app.state.state import State
 from gpumon.app.views.alerts import alert_rows, clock_words
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.levels import Levels
+from gpumon.app.views.loads import load_rows
 from gpumon.app.views.memory import memory_row
 from gpumon.app.views.models import SortKey, model_rows
 from gpumon.app.views.sources import source_rows
@@ -44,7 +45,10 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, interval: float) -> Dash
     return DashboardView(
         verdict=verdict_view(monitor, interval),
         gpus=gpu_rows(state, levels),
-        models=model_rows(state, levels, order.sort, order.descending, order.filter_text),
+        models=(
+            *load_rows(state),
+            *model_rows(state, levels, order.sort, order.descending, order.filter_text),
+        ),
         memory=memory_row(state, levels),
         sources=source_rows(state),
         alerts=alert_rows(alerts, state.now),

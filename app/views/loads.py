@@ -7,6 +7,9 @@ from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.widgets.views import ModelRow
 
+LOAD_PREFIX = "load "
+"""Begins the keys of loads: no URL, with which the keys of models begin, starts like this."""
+
 PHASE_WORDS: dict[LoadPhase, str] = {
     "starting": "starting",
     "fitting": "fitting",
@@ -40,7 +43,7 @@ def load_row(load: Load, now: float) -> ModelRow:
 
 def load_row_key(load: Load) -> str:
     """Return the key of a load's row: its process."""
-    return f"load {load.key.pid} {load.key.started}"
+    return f"{LOAD_PREFIX}{load.key.pid} {load.key.started}"
 
 
 def phase_words(load: Load) -> str:

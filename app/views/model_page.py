@@ -10,6 +10,7 @@ from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.alerts import clock_words
 from gpumon.app.views.charts import model_charts
+from gpumon.app.views.load_page import finished_load_facts
 from gpumon.app.views.models import expiry_words, state_words
 from gpumon.app.views.page import GPUMON, PS, SHOW, PageView, page_verdict, text_of
 from gpumon.app.views.runner_facts import runner_facts
@@ -34,6 +35,7 @@ def model_facts(record: ModelRecord, state: State) -> tuple[Fact, ...]:
     return (
         *_model_claim(record),
         *runner_facts(record, state),
+        *finished_load_facts(record.runner, state),
         *_model_times(record, state),
         *_model_geometry(record),
     )

@@ -9,22 +9,23 @@ import msgspec
 from gpumon.collectors.samples.base import Fact, Sample, SourceHealth
 
 LogEventKind = Literal[
-    "load_started",  # blob
-    "gpu_selected",  # device
+    "load_started",  # blob, port
+    "gpu_selected",  # device, pci_bus_id, available_bytes
     "layers_offloaded",  # count of total
     "layers_overflowing",  # count, device: MoE experts in RAM
     "buffer",  # component, device, size_bytes
-    "fit_projected",  # size_bytes wanted, available_bytes
+    "fit_projected",  # size_bytes wanted, available_bytes; count of total layers in old versions
+    "load_progress",  # fraction
     "load_finished",  # seconds
     "load_failed",  # text
     "context_reduced",  # old_context, new_context: an out-of-memory retry
     "evicting",  # text
     "out_of_memory",  # text
-    "gpu_found",  # library, device, pci_bus_id, size_bytes, available_bytes
+    "gpu_found",  # library, device, pci_bus_id, gpu_uuid, size_bytes, available_bytes
     "no_gpu_found",
     "server_config",  # settings
     "default_context",  # count
-    "prefill_progress",  # task, slot, count, fraction, tokens_per_second
+    "prefill_progress",  # task, slot, count, fraction, tokens_per_second; MLX: count, total
     "decode_progress",  # task, slot, count, tokens_per_second
     "request_prefill",  # task, slot, count, seconds
     "request_decode",  # task, slot, count, seconds
@@ -57,6 +58,9 @@ class LogEvent(Fact, frozen=True, kw_only=True):
     slot: int | None = None
     library: str | None = None
     pci_bus_id: str | None = None
+    gpu_uuid: str | None = None
+    port: int | None = None
+    """Of the runner: on its command line, or in front of the lines of a router's child."""
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     text: str | None = None
 

@@ -14,6 +14,8 @@ from gpumon.app.ui.keys import APP_KEYS, PAGE_KEYS, bindings, hints
 from gpumon.app.ui.screens.live_screen import LiveScreen
 from gpumon.app.views.charts import WINDOWS_SECONDS
 from gpumon.app.views.gpu_page import gpu_page
+from gpumon.app.views.load_page import load_page
+from gpumon.app.views.loads import LOAD_PREFIX
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.page import PageView
 from gpumon.widgets.fact_table import FactTable
@@ -61,6 +63,8 @@ class Page(LiveScreen):
         self.draw()
 
     def _view(self) -> PageView:
+        if self._row.key.startswith(LOAD_PREFIX):
+            return load_page(self._row.key, self.session.monitor.state)
         build = gpu_page if self._row.panel == "gpus" else model_page
         seconds = WINDOWS_SECONDS[self.session.choices.window]
         return build(self._row.key, self.session.monitor.state, self.session.monitor.alerts, seconds)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from tests.app.alerts.watching import active, changes, feed, raised, watch
+from tests.fakes.process_samples import facts, holding, processes, runner
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, silent
 
 from gpumon.app.alerts.rules import Limits
@@ -144,3 +145,39 @@ def test_a_name_with_escapes_is_shown_and_not_obeyed() -> None:
 def test_a_model_that_spills_in_every_other_poll_is_one_alert() -> None:
     polls = [ollama(at, [claim(ram_gib=2 * (at % 2))]) for at in range(100)]
     assert changes(feed(watch(), polls)) == ["raised"]
+
+
+FAR = "http://far:11434"
+
+
+def test_a_gpu_of_this_machine_says_nothing_of_a_remote_server() -> None:
+    on_cpu = [claim(ram_gib=4, gpu_gib=0)]
+    assert active(watch(nvml(0, gpu()), ollama(1, on_cpu, source=FAR)), "spill") is None
+
+
+def test_vram_that_a_remote_server_claims_proves_its_own_gpu_alone() -> None:
+    on_cpu, on_gpu = claim("a", ram_gib=4, gpu_gib=0), claim("b")
+    monitor = watch(ollama(0, [on_cpu, on_gpu], source=FAR), ollama(1, [on_cpu]))
+    assert raised(monitor, "spill").subject_id.startswith(FAR)
+
+
+ON_CPU = claim("embed", ram_gib=0.6, gpu_gib=0)
+
+
+def test_a_process_on_no_gpu_is_told_so() -> None:
+    joined = (processes(0, runner()), nvml(0, holding(gpu(), {7: 1.0})), ollama(1, [ON_CPU]))
+    alert = raised(watch(*joined), "spill")
+    assert alert.message.endswith("0.0 GiB (0%) on GPU; its process is on no GPU")
+    assert alert.severity == "bad"
+
+
+def test_the_cpu_by_choice_is_only_worth_watching() -> None:
+    chosen = processes(0, runner(gpu_layers=0))
+    alert = raised(watch(chosen, nvml(0, holding(gpu(), {})), ollama(1, [ON_CPU])), "spill")
+    assert alert.message.endswith("0.0 GiB (0%) on GPU; on the CPU by choice (num_gpu 0)")
+    assert alert.severity == "watch"
+
+
+def test_layers_put_on_a_gpu_by_hand_are_no_choice_of_the_cpu() -> None:
+    joined = (processes(0, runner(gpu_layers=20)), facts(0), nvml(0, holding(gpu(), {100: 6.0})))
+    assert raised(watch(*joined, ollama(1, [claim(ram_gib=4, gpu_gib=6)])), "spill").severity == "bad"

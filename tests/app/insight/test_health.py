@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from tests.app.alerts.watching import watch
+from tests.fakes.process_samples import holding, processes, runner
 from tests.fakes.samples import claim, gpu, nvml, ollama, ollama_down, silent, system
 
 from gpumon.app.insight.health import Health, health
@@ -121,3 +122,36 @@ def test_before_the_first_sample_it_waits() -> None:
 
 def test_names_from_outside_are_shown_and_not_obeyed() -> None:
     assert verdict(CARD, ollama(0, [claim("\x1b[2J", ram_gib=2)])).sentence.startswith("␛[2J spills")
+
+
+FAR = "http://far:11434"
+
+
+def test_a_remote_model_on_its_cpu_is_not_a_spill_because_of_a_gpu_here() -> None:
+    remote = ollama(0, [claim(ram_gib=4, gpu_gib=0)], source=FAR)
+    assert verdict(CARD, remote) == Health("ok", "1 model in RAM", 0)
+    sentence = "2 models, 1 in RAM where no GPU is known"
+    assert verdict(CARD, ollama(0, [claim()]), remote) == Health("ok", sentence, 0)
+
+
+def test_a_model_on_the_cpu_by_choice_is_worth_watching_and_comes_after_a_real_spill() -> None:
+    embed = claim("embed", ram_gib=0.6, gpu_gib=0)
+    chosen = processes(0, runner(blob=None, name="embed", gpu_layers=0))
+    sentence = "embed runs on the CPU by choice (num_gpu 0): 0.6 GiB in RAM"
+    assert verdict(CARD, chosen, ollama(0, [embed])) == Health("watch", sentence, 1)
+    both = verdict(CARD, chosen, ollama(0, [embed, SPILLED]))
+    assert both == Health("bad", "2 models spill to RAM: worst llama3:70b 43%", 1)
+
+
+def test_a_silent_fallback_is_told_in_its_own_words() -> None:
+    polls = [
+        sample
+        for at in range(2)
+        for sample in (
+            nvml(at, holding(gpu(used_gib=0.5), {100: 0.3})),
+            processes(at, runner()),
+            ollama(at, [claim()]),
+        )
+    ]
+    found = verdict(*polls)
+    assert (found.level, "is not on the GPU" in found.sentence) == ("bad", True)

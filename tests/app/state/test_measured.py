@@ -93,20 +93,45 @@ def test_each_poll_of_the_driver_adds_to_the_series_of_runner_and_model() -> Non
         assert series.window(START + 2, 2, 2)[0] is not None
 
 
-class TestSteadiness:
-    def test_memory_that_stays_is_steady_since_it_was_first_so(self) -> None:
+class TestConfirmation:
+    def test_a_figure_is_confirmed_by_the_poll_after_it(self) -> None:
         polls = [nvml(at, holding(gpu(), {100: gib})) for at, gib in enumerate((1.0, 4.0, 4.01, 4.02))]
-        assert the_runner(*JOINED, *polls).vram_steady_since == START + 1
+        assert the_runner(*JOINED, *polls[:2]).vram_confirmed is None
+        assert the_runner(*JOINED, *polls[:3]).vram_confirmed == START + 1
+        assert the_runner(*JOINED, *polls).vram_confirmed == START + 2
 
-    def test_slow_growth_is_not_steady(self) -> None:
-        polls = [nvml(at, holding(gpu(), {100: at * 0.04})) for at in range(1, 11)]
-        since = the_runner(*JOINED, *polls).vram_steady_since
-        assert since is not None
-        assert since >= START + 9
+    def test_slow_growth_is_soon_another_figure(self) -> None:
+        polls = [nvml(at, holding(gpu(), {100: at * 0.04})) for at in range(1, 4)]
+        assert the_runner(*JOINED, *polls).vram_confirmed is None
 
-    def test_what_is_not_measured_is_not_steady(self) -> None:
-        polls = (nvml(1, holding(gpu(), {100: 4.0})), nvml(2, gpu()))
-        assert the_runner(*JOINED, *polls).vram_steady_since is None
+    def test_looking_at_the_processes_again_confirms_nothing(self) -> None:
+        poll = nvml(1, holding(gpu(), {100: 4.0}))
+        assert (
+            the_runner(*JOINED, poll, processes(2, runner()), processes(3, runner())).vram_confirmed is None
+        )
+
+    def test_what_is_not_measured_is_not_confirmed(self) -> None:
+        polls = (nvml(1, holding(gpu(), {100: 4.0})), nvml(2, holding(gpu(), {100: 4.0})), nvml(3, gpu()))
+        assert the_runner(*JOINED, *polls).vram_confirmed is None
+
+
+class TestClaimOfTheProcess:
+    def test_it_begins_with_the_poll_that_joins_them(self) -> None:
+        polls = [ollama(at, [claim()]) for at in (1, 2)]
+        assert the_runner(processes(0, runner()), *polls).claimed_since == START + 1
+
+    def test_a_claim_from_before_the_process_counts_from_when_it_is_repeated(self) -> None:
+        early = (ollama(0, [claim()]), processes(1, runner()))
+        assert the_runner(*early).claimed_since is None
+        assert the_runner(*early, ollama(2, [claim()]), ollama(3, [claim()])).claimed_since == START + 2
+
+    def test_another_size_is_another_claim(self) -> None:
+        polls = [ollama(at, [claim(gpu_gib=gib)]) for at, gib in ((1, 5.0), (2, 5.01), (3, 9.0))]
+        assert the_runner(processes(0, runner()), *polls[:2]).claimed_since == START + 1
+        assert the_runner(processes(0, runner()), *polls).claimed_since == START + 3
+
+    def test_it_ends_with_the_join(self) -> None:
+        assert the_runner(*JOINED, ollama(1)).claimed_since is None
 
 
 @pytest.mark.parametrize(
@@ -116,9 +141,9 @@ def test_memory_that_no_process_is_said_to_hold(
     used: float | None, held: dict[int, float | None], left: float | None
 ) -> None:
     state: State = state_of(nvml(0, holding(gpu(used_gib=used), held)))
-    assert unaccounted_bytes(state.gpus["GPU-0"]) == (None if left is None else left * GIB)
+    assert unaccounted_bytes(state.gpus["GPU-0"].reading) == (None if left is None else left * GIB)
 
 
 def test_shared_memory_and_a_missing_list_leave_it_open() -> None:
     state = state_of(nvml(0, holding(gpu(0, unified=True), {}), gpu(1)))
-    assert [unaccounted_bytes(record) for record in state.gpus.values()] == [None, None]
+    assert [unaccounted_bytes(record.reading) for record in state.gpus.values()] == [None, None]

@@ -1,0 +1,78 @@
+"""Rules about what a server claims of a model and what its process really does."""
+
+from __future__ import annotations
+
+from gpumon.app.alerts.rules import CLEAR, UNKNOWN, Finding, Limits
+from gpumon.app.insight.loaded import Loaded
+from gpumon.app.insight.shortfall import is_load_over, shortfall
+from gpumon.app.insight.wording import amount
+from gpumon.text.safe import visible
+
+BUSY_CPU_PERCENT = 100.0
+"""One core at work all the time."""
+
+
+def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
+    """Find a model that is claimed on the GPU of which little or nothing is there."""
+    found = shortfall(loaded)
+    if found != "silent_fallback":
+        return UNKNOWN if found == "unknown" else CLEAR
+    name = visible(loaded.model.claim.name)
+    seen = (
+        f"the driver sees {amount(loaded.measured_bytes)}"
+        if loaded.measured_bytes
+        else "the driver sees nothing"
+    )
+    busy = ", and it is busy on the CPU" if _cpu_percent(loaded) >= BUSY_CPU_PERCENT else ""
+    return Finding(
+        level="bad",
+        subject=name,
+        message=f"{name} is not on the GPU: Ollama claims {_claimed(loaded)} there, {seen}{busy}",
+        hold_seconds=_unsure_seconds(loaded, limits),
+    )
+
+
+def hidden_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
+    """Find a model of which a part is claimed on the GPU and is not there."""
+    found = shortfall(loaded)
+    if found != "hidden_spill":
+        return UNKNOWN if found == "unknown" else CLEAR
+    name = visible(loaded.model.claim.name)
+    seen = f"the driver sees {amount(loaded.measured_bytes or 0)} of the {_claimed(loaded)}"
+    return Finding(
+        level="bad",
+        subject=name,
+        message=f"{name} hidden spill: {seen} that Ollama claims on GPU",
+        hold_seconds=max(limits.hold_seconds, _unsure_seconds(loaded, limits)),
+    )
+
+
+def stuck(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
+    """Find a model that should have been unloaded, does nothing, and does not go (ollama#7779, #13234)."""
+    if loaded.activity is None:
+        return UNKNOWN
+    if loaded.activity != "stuck":
+        return CLEAR
+    name, held = visible(loaded.model.claim.name), loaded.measured_bytes
+    process = f"; process {loaded.runner.key.pid}" if loaded.runner else ""
+    return Finding(
+        level="watch",
+        subject=name,
+        message=f"{name} is stuck: it should have been unloaded and does nothing{process}"
+        + (f" holds {amount(held)} of VRAM" if process and held else ""),
+    )
+
+
+def _claimed(loaded: Loaded) -> str:
+    return amount(loaded.model.split.gpu_bytes or 0)
+
+
+def _cpu_percent(loaded: Loaded) -> float:
+    percent = loaded.runner.process.cpu_percent if loaded.runner else None
+    return percent or 0.0
+
+
+def _unsure_seconds(loaded: Loaded, limits: Limits) -> float:
+    """Return how long to wait where the model may still be loading: older servers claim it from the start."""
+    sure = loaded.runner is not None and is_load_over(loaded.runner)
+    return 0.0 if sure else limits.unsure_load_seconds

@@ -1,0 +1,193 @@
+"""What Ollama itself logs, 0.5 to 0.33 (ollama: server/sched.go, llm/, ml/device.go, discover/types.go)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from gpumon.collectors.samples import BufferComponent, LogEvent
+from gpumon.collectors.server_log.messages import OLLAMA_MESSAGES, known
+from gpumon.collectors.server_log.settings import parse_settings
+from gpumon.collectors.server_log.slog import Slog
+from gpumon.collectors.server_log.units import decimal, size_bytes, sum_of_sizes, whole
+
+_Builder = Callable[[Slog], LogEvent | None]
+
+_BLOB = re.compile(r"sha256-[0-9a-f]{64}", re.ASCII)
+_PORT = re.compile(r"--port (\d{1,5})(?!\d)", re.ASCII)
+_DEVICE = re.compile(r"[A-Za-z]{2,16}\d{0,4}(?:_[A-Za-z]{1,16})?", re.ASCII)
+_PCI_BUS_ID = re.compile(r"[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]", re.ASCII)
+_GPU_UUID = re.compile(r"(?:GPU|MIG)-[0-9a-fA-F-]{8,40}", re.ASCII)
+_LIBRARY = re.compile(r"[A-Za-z]\w{1,15}", re.ASCII)
+_STARTED = re.compile(r"(?:llama-server|llama runner) started in (\d+(?:\.\d+)?) seconds", re.ASCII)
+_OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU", re.ASCII)
+_PROGRESS = re.compile(r"model load progress (\d+(?:\.\d+)?)", re.ASCII)
+
+_COMPONENTS: dict[str, BufferComponent] = {
+    "model weights": "model",
+    "kv cache": "kv_cache",
+    "compute graph": "compute",
+}
+
+
+def parse_ollama(line: Slog) -> LogEvent | None:
+    """Return what a line says; ``None`` if it is none of those that matter."""
+    progress = _PROGRESS.fullmatch(line.message)
+    if progress:
+        return LogEvent(kind="load_progress", at=line.at, fraction=decimal(progress[1]))
+    if line.is_debug:
+        return None
+    builder = _BUILDERS.get(line.message)
+    return builder(line) if builder else _by_wording(line)
+
+
+def blob_of(path: str) -> str | None:
+    """Return ``sha256-<hex>`` if ``path`` names one of Ollama's blobs."""
+    found = _BLOB.search(path)
+    return found[0] if found else None
+
+
+def _by_wording(line: Slog) -> LogEvent | None:
+    """Look at messages that hold a number, or that are known by how they begin."""
+    if started := _STARTED.fullmatch(line.message):
+        return LogEvent(kind="load_finished", at=line.at, seconds=decimal(started[1]))
+    if layers := _OFFLOADED.fullmatch(line.message):
+        count, total = whole(layers[1]), whole(layers[2])
+        return LogEvent(kind="layers_offloaded", at=line.at, count=count, total=total)
+    if line.message == "offload" or line.message.startswith("offload to "):
+        return _estimate(line)
+    return _known_message(line)
+
+
+def _known_message(line: Slog) -> LogEvent | None:
+    found = known(line.message, OLLAMA_MESSAGES)
+    if found is None:
+        return None
+    text, kind = found
+    return LogEvent(
+        kind=kind,
+        at=line.at,
+        text=text,
+        blob=blob_of(line.fields.get("model", "")),
+        size_bytes=_size(line, "predicted"),
+        available_bytes=_size(line, "available"),
+    )
+
+
+def _load_started(line: Slog) -> LogEvent | None:
+    """Read the command of a runner; without ``--model`` it is one that looks for GPUs."""
+    command = line.fields.get("cmd", "")
+    if "--model " not in command:
+        return None
+    port = _PORT.search(command)
+    return LogEvent(
+        kind="load_started",
+        at=line.at,
+        blob=blob_of(command),
+        port=whole(port[1]) if port else None,
+    )
+
+
+def _mlx_load_started(line: Slog) -> LogEvent:
+    return LogEvent(kind="load_started", at=line.at, port=whole(line.fields.get("port")))
+
+
+def _mlx_load_finished(line: Slog) -> LogEvent:
+    return LogEvent(kind="load_finished", at=line.at, port=whole(line.fields.get("port")))
+
+
+def _mlx_prefill(line: Slog) -> LogEvent:
+    count, total = whole(line.fields.get("processed")), whole(line.fields.get("total"))
+    return LogEvent(kind="prefill_progress", at=line.at, count=count, total=total)
+
+
+def _context_reduced(line: Slog) -> LogEvent:
+    """Prefer what the runner was given to what was asked for: it is clipped to the trained context."""
+    fields = line.fields
+    return LogEvent(
+        kind="context_reduced",
+        at=line.at,
+        blob=blob_of(fields.get("model", "")),
+        old_context=whole(fields.get("effective_num_ctx")) or whole(fields.get("old_num_ctx")),
+        new_context=whole(fields.get("new_num_ctx")),
+    )
+
+
+def _buffer(line: Slog) -> LogEvent | None:
+    """Read ``device=CUDA0 size="9.1 GiB"``; ``buffer=`` or ``buffer_type=`` up to 0.11."""
+    fields = line.fields
+    name = fields.get("device") or fields.get("buffer_type") or fields.get("buffer") or ""
+    device, size = _matching(_DEVICE, name), _size(line, "size")
+    if device is None or size is None:
+        return None
+    component = _COMPONENTS[line.message]
+    return LogEvent(kind="buffer", at=line.at, component=component, device=device, size_bytes=size)
+
+
+def _inference_compute(line: Slog) -> LogEvent:
+    fields = line.fields
+    library = _matching(_LIBRARY, fields.get("library", ""))
+    if "cpu" in ((library or "").lower(), fields.get("id")):
+        return LogEvent(kind="no_gpu_found", at=line.at)
+    return LogEvent(
+        kind="gpu_found",
+        at=line.at,
+        library=library,
+        device=_matching(_DEVICE, fields.get("name", "")),
+        pci_bus_id=_matching(_PCI_BUS_ID, fields.get("pci_id", "")),
+        gpu_uuid=_matching(_GPU_UUID, fields.get("id", "")),
+        size_bytes=_size(line, "total"),
+        available_bytes=_size(line, "available"),
+    )
+
+
+def _server_config(line: Slog) -> LogEvent:
+    settings = parse_settings(line.fields.get("env", ""))
+    return LogEvent(kind="server_config", at=line.at, settings=settings)
+
+
+def _default_context(line: Slog) -> LogEvent:
+    count = whole(line.fields.get("default_num_ctx"))
+    return LogEvent(kind="default_context", at=line.at, count=count)
+
+
+def _estimate(line: Slog) -> LogEvent:
+    """Read what versions up to 0.11 planned before the load; sizes are over all GPUs, or the host's."""
+    fields = line.fields
+    library = _matching(_LIBRARY, fields.get("library", line.message.removeprefix("offload to ")))
+    return LogEvent(
+        kind="fit_projected",
+        at=line.at,
+        library=library,
+        device="Host" if library == "cpu" else None,
+        size_bytes=_size(line, "memory.required.full"),
+        available_bytes=sum_of_sizes(fields.get("memory.available", "")),
+        count=whole(fields.get("layers.offload")),
+        total=whole(fields.get("layers.model")),
+    )
+
+
+def _size(line: Slog, field: str) -> int | None:
+    return size_bytes(line.fields.get(field, ""))
+
+
+def _matching(pattern: re.Pattern[str], text: str) -> str | None:
+    """Return ``text`` if it is what it should be: no free text gets into an event."""
+    return text if pattern.fullmatch(text) else None
+
+
+_BUILDERS: dict[str, _Builder] = {
+    "starting llama-server": _load_started,
+    "starting llama server": _load_started,
+    "starting runner": _load_started,
+    "starting mlx runner subprocess": _mlx_load_started,
+    "mlx runner is ready": _mlx_load_finished,
+    "Prompt processing progress": _mlx_prefill,
+    "llama-server load failed; reducing automatic context and retrying once": _context_reduced,
+    "model weights": _buffer,
+    "kv cache": _buffer,
+    "compute graph": _buffer,
+    "inference compute": _inference_compute,
+    "server config": _server_config,
+    "vram-based default context": _default_context,
+}

@@ -20,6 +20,7 @@ from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Session
 from gpumon.app.ui.app import GpumonApp
+from gpumon.app.ui.themes import DARK
 from gpumon.widgets.glyphs import ASCII, UNICODE
 
 FOLDER = Path(__file__).parent
@@ -46,6 +47,7 @@ PICTURES = (
     Picture("model", "spill", 75, keys=("enter",)),
     Picture("gpu", "throttle", 120, keys=("g", "enter")),
     Picture("gpu-lost", "gpu-lost", 45, (100, 24)),
+    Picture("load", "fits", 9, (120, 30)),
     Picture("small", "spill", 75, (40, 12)),
     Picture("ascii", "70b", 60, (80, 24), ascii=True),
 )
@@ -75,7 +77,7 @@ class StillFeed:
 async def draw(picture: Picture) -> str:
     """Return the SVG of one picture."""
     session = Session(Monitor(Limits()), StillFeed(picture))
-    app = GpumonApp(session, ASCII if picture.ascii else UNICODE)
+    app = GpumonApp(session, ASCII if picture.ascii else UNICODE, theme=DARK)
     async with app.run_test(size=picture.size) as pilot:
         await pilot.pause(0.3)
         for key in picture.keys:

@@ -27,7 +27,7 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     return Finding(
         level="bad",
         subject=name,
-        message=f"{name} is not on the GPU: Ollama claims {_claimed(loaded)} there, {seen}{busy}",
+        message=f"{name} silent fallback: Ollama claims {_claimed(loaded)} on GPU, {seen}{busy}",
         hold_seconds=_unsure_seconds(loaded, limits),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.state.measured import runner_of
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
@@ -29,6 +30,11 @@ def hangs(source: SourceRecord) -> bool:
 def missing(source: SourceRecord) -> bool:
     """Tell whether a source is simply not on this machine, and never was in this run."""
     return source.answered is None and not hangs(source) and source.health.state in NOT_THERE
+
+
+def is_needed(source: SourceRecord) -> bool:
+    """Tell whether the main job rests on a source; of others that are missing nothing is said."""
+    return source.name == DRIVER_SOURCE or is_server(source.name)
 
 
 def source_fault(source: SourceRecord) -> Fault | None:

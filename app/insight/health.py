@@ -9,6 +9,7 @@ from gpumon.app.insight.faults import (
     SPILL_BAD_PERCENT,
     Fault,
     gpu_fault,
+    is_needed,
     missing,
     on_cpu_by_choice,
     source_fault,
@@ -71,7 +72,9 @@ def health(state: State, alerts: Alarms, spill_bad_percent: float = SPILL_BAD_PE
     """Return the verdict on what is known now."""
     troubles = [*_troubles(state, alerts, spill_bad_percent)]
     nothing_read = not _gpus_read(state) and not _servers_read(state)
-    parts = [*(missing_words(source) for source in state.sources.values() if missing(source))]
+    parts = [
+        *(missing_words(source) for source in state.sources.values() if missing(source) and is_needed(source))
+    ]
     if troubles:
         worst = min(troubles, key=lambda trouble: trouble.level != "bad")
         sentence = "; ".join([worst.sentence, *parts]) if nothing_read else worst.sentence

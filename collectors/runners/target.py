@@ -59,7 +59,8 @@ class RunnerTarget:
 def target_of(process: RunnerProcess) -> RunnerTarget:
     """Return the target for a runner that the process collector has found."""
     settings = process.settings
-    default_port = LLAMA_SERVER_PORT if process.kind == "llama_server" else None
+    on_its_own = process.kind == "llama_server" and process.server_pid is None
+    default_port = LLAMA_SERVER_PORT if on_its_own else None
     return RunnerTarget(
         pid=process.pid,
         started=process.started,

@@ -26,10 +26,13 @@ def serve(tmp_path: Path, ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch) -
         yield server
 
 
-def start_runner(serve: Actor, ollama: FakeOllama, name: str) -> int:
-    """Start what holds the model ``name``, which is installed by then, and return its PID."""
+def start_runner(serve: Actor, ollama: FakeOllama, name: str, *more: str) -> int:
+    """Start what holds the model ``name``, which is installed by then, and return its PID.
+
+    Without ``--port`` its own word cannot be had, and the driver's is all there is.
+    """
     blob = f"/usr/share/ollama/.ollama/models/blobs/{ollama.catalog.installed[name].blob}"
-    return serve.start(["llama-server", "--model", blob, "--port", "39999", "-c", "8192", "-np", "2"])
+    return serve.start(["llama-server", "--model", blob, "-c", "8192", "-np", "2", *more])
 
 
 async def test_the_gpu_bar_names_the_model_and_its_row_says_what_the_driver_measures(
@@ -62,3 +65,28 @@ async def run(command: list[str], environment: dict[str, str]) -> str:
         subprocess.run, command, env=environment, capture_output=True, text=True, timeout=30, check=False
     )
     return done.stdout
+
+
+async def test_a_load_is_on_the_screen_before_the_server_names_the_model(
+    environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama, serve: Actor
+) -> None:
+    ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
+    ollama.catalog.unload("qwen3:8b")
+    with Pane(gpumon(), environment, 140, 40) as pane:
+        await pane.wait_for("no model loaded", "RTX 4090")
+        pid = start_runner(serve, ollama, "qwen3:8b", "--port", "39999")
+        fake_driver.run(0, pid, vram_bytes=2 * GIB)
+        await pane.wait_for("loading for", "2.0 GiB")
+        ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
+        await pane.wait_for("1 model on GPU", "claimed 6.0")
+
+
+async def test_a_claim_on_gpu_of_which_the_driver_sees_little_is_a_silent_fallback(
+    environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama, serve: Actor
+) -> None:
+    ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
+    pid = start_runner(serve, ollama, "qwen3:8b")
+    fake_driver.run(0, pid, vram_bytes=300 * MIB)
+    with Pane(gpumon(), environment, 140, 40) as pane:
+        screen = await pane.wait_for("silent fallback", "0.3")
+        assert "■" in screen.splitlines()[0], "it is the verdict"

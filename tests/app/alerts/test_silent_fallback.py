@@ -47,7 +47,7 @@ def test_a_model_that_the_driver_hardly_sees_is_raised_within_two_polls() -> Non
     alert = raised(monitor, "silent_fallback")
     assert alert.severity == "bad"
     assert (
-        alert.message == "llama3:70b is not on the GPU: Ollama claims 10.0 GiB there, the driver sees 0.3 GiB"
+        alert.message == "llama3:70b silent fallback: Ollama claims 10.0 GiB on GPU, the driver sees 0.3 GiB"
     )
 
 

@@ -154,4 +154,4 @@ def test_a_silent_fallback_is_told_in_its_own_words() -> None:
         )
     ]
     found = verdict(*polls)
-    assert (found.level, "is not on the GPU" in found.sentence) == ("bad", True)
+    assert (found.level, "silent fallback" in found.sentence) == ("bad", True)

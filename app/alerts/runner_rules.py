@@ -17,6 +17,8 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     found = shortfall(loaded)
     if found != "silent_fallback":
         return UNKNOWN if found == "unknown" else CLEAR
+    if _may_load(loaded, limits):
+        return UNKNOWN
     name = visible(loaded.model.claim.name)
     seen = (
         f"the driver sees {amount(loaded.measured_bytes)}"
@@ -28,7 +30,6 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
         level="bad",
         subject=name,
         message=f"{name} silent fallback: Ollama claims {_claimed(loaded)} on GPU, {seen}{busy}",
-        hold_seconds=_unsure_seconds(loaded, limits),
     )
 
 
@@ -37,13 +38,15 @@ def hidden_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     found = shortfall(loaded)
     if found != "hidden_spill":
         return UNKNOWN if found == "unknown" else CLEAR
+    if _may_load(loaded, limits):
+        return UNKNOWN
     name = visible(loaded.model.claim.name)
     seen = f"the driver sees {amount(loaded.measured_bytes or 0)} of the {_claimed(loaded)}"
     return Finding(
         level="bad",
         subject=name,
         message=f"{name} hidden spill: {seen} that Ollama claims on GPU",
-        hold_seconds=max(limits.hold_seconds, _unsure_seconds(loaded, limits)),
+        hold_seconds=limits.hold_seconds,
     )
 
 
@@ -72,7 +75,9 @@ def _cpu_percent(loaded: Loaded) -> float:
     return percent or 0.0
 
 
-def _unsure_seconds(loaded: Loaded, limits: Limits) -> float:
-    """Return how long to wait where the model may still be loading: older servers claim it from the start."""
-    sure = loaded.runner is not None and is_load_over(loaded.runner)
-    return 0.0 if sure else limits.unsure_load_seconds
+def _may_load(loaded: Loaded, limits: Limits) -> bool:
+    """Tell whether the model may still be loading: older servers claim it from the start of the load."""
+    runner = loaded.runner
+    if runner is None or is_load_over(runner):
+        return False
+    return runner.claimed_since is None or runner.seen - runner.claimed_since < limits.unsure_load_seconds

@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``gpumon`` with ``arguments``, or those of the process, and return its exit code."""
     try:
         code = _outcome(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
         return EXIT_BROKEN_PIPE

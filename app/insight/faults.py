@@ -37,13 +37,20 @@ def is_needed(source: SourceRecord) -> bool:
     return source.name == DRIVER_SOURCE or is_server(source.name)
 
 
+def has_trouble(source: SourceRecord) -> bool:
+    """Tell whether a driver that answers names a GPU that it cannot show: one lost before this run began."""
+    return source.name == DRIVER_SOURCE and source.health.state == "serving" and bool(source.health.detail)
+
+
 def source_fault(source: SourceRecord) -> Fault | None:
     """Grade a source that does not deliver; one that is merely missing has no fault.
 
     A server that stopped may have been stopped on purpose, and one that loads or unloads a model does not
     answer for some seconds: both are only worth watching. A driver that hangs is a sick GPU.
     """
-    if source.healthy or missing(source):
+    if source.healthy:
+        return "bad" if has_trouble(source) else None
+    if missing(source):
         return None
     mild = is_server(source.name) and (hangs(source) or source.health.state == "not_running")
     return "watch" if mild else "bad"

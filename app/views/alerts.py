@@ -20,7 +20,7 @@ def alert_row(alert: Alert, now: float) -> AlertRow:
         key=f"{alert.kind} {alert.subject_id} {alert.since}",
         level=alert.severity,
         subject="" if alert.subject in alert.message or alert.subject_id == "system" else alert.subject,
-        message=alert.message,
+        message=alert.message if alert.ended is None else f"{alert.ended}: {alert.message}",
         started=clock_words(alert.since),
         duration_seconds=alert.duration_seconds(now),
         ongoing=alert.until is None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumon.app.insight.faults import has_trouble
 from gpumon.app.insight.wording import source_label
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import SourceRecord
@@ -44,7 +45,7 @@ def source_rows(state: State) -> tuple[SourceRow, ...]:
 def _is_news(source: SourceRecord) -> bool:
     """Tell whether to speak of a source: of those that only add detail, their faults alone."""
     if source.healthy and source.health.state != "asleep":
-        return False
+        return has_trouble(source)
     needed = source.name in NEEDED_SOURCES or is_server(source.name)
     return needed or source.health.state not in QUIET_STATES
 

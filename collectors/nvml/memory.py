@@ -34,7 +34,7 @@ def _device_memory(memory: Answer, reserved_bytes: int | None) -> GpuMemory:
     return GpuMemory(
         total_bytes=memory.total,
         used_bytes=memory.used,
-        free_bytes=memory.free,
+        free_bytes=memory.free if memory.free <= memory.total else None,
         reserved_bytes=reserved_bytes,
     )
 

@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.widgets import Input
 
 from gpumon.app.session.session import Session
+from gpumon.app.state.places import is_server
 from gpumon.app.ui.cursor import Cursor, Row
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
 from gpumon.app.ui.layout import Content, Layout, plan
@@ -90,7 +91,8 @@ class DashboardScreen(LiveScreen):
         if self._view is None or not self.composed:
             return
         with self.app.batch_update():
-            layout = plan(self.size.height, self._content(self._view))
+            height = self.size.height - (1 if self.query_one("#filter").display else 0)
+            layout = plan(height, self._content(self._view))
             if layout != self._plan:
                 self._plan = layout
                 self._apply(layout)
@@ -154,7 +156,10 @@ class DashboardScreen(LiveScreen):
         self.query_one(HistoryChart).show(vram_chart(state, seconds))
 
     def _no_models_words(self) -> str:
-        return "no model matches the filter" if self.session.choices.filter_text else "no model is loaded"
+        if self.session.choices.filter_text:
+            return "no model matches the filter"
+        known = any(is_server(s.name) and s.healthy for s in self.session.monitor.state.sources.values())
+        return "no model is loaded" if known else "not known: no server answers"
 
     def _hints(self) -> tuple[tuple[str, str], ...]:
         choices = self.session.choices
@@ -162,7 +167,8 @@ class DashboardScreen(LiveScreen):
         order = f"by {choices.sort}{' reversed' if choices.descending else ''}"
         replaying = hints(REPLAY_KEYS) if self.session.player else ()
         folded = (("+", f"folded: {', '.join(self._folded())}"),) if self._folded() else ()
-        return (*filtering, *HINTS[:2], *folded, *HINTS[2:], ("s", order), *replaying)
+        hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
+        return (*filtering, *HINTS[:2], *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""
@@ -233,6 +239,7 @@ class DashboardScreen(LiveScreen):
         box = self.query_one("#filter", Input)
         box.display = True
         box.focus()
+        self.lay_out()
 
     def action_clear(self) -> None:
         """Drop the filter."""
@@ -250,3 +257,4 @@ class DashboardScreen(LiveScreen):
     def _leave_filter(self) -> None:
         self.query_one("#filter").display = False
         self.set_focus(None)
+        self.lay_out()

@@ -155,3 +155,10 @@ def test_a_silent_fallback_is_told_in_its_own_words() -> None:
     ]
     found = verdict(*polls)
     assert (found.level, "silent fallback" in found.sentence) == ("bad", True)
+
+
+def test_a_gpu_that_was_lost_before_the_start_is_no_good_health() -> None:
+    monitor = watch(nvml(0, gpu(), detail="GPU 1 cannot be opened: GPU is lost"), ollama(0))
+    found = health(monitor.state, monitor.alerts)
+    assert (found.level, found.exit_code) == ("bad", 1)
+    assert "GPU is lost" in found.sentence

@@ -155,3 +155,8 @@ async def test_no_size_breaks_it(size: tuple[int, int]) -> None:
     async with dashboard(FLEET).run_test(size=size) as pilot:
         lines = (await text(pilot)).splitlines()
         assert len(lines) <= size[1]
+
+
+async def test_without_a_server_that_answers_nothing_is_said_of_models() -> None:
+    async with dashboard().run_test(size=(80, 24)) as pilot:
+        assert "not known: no server answers" in await text(pilot)

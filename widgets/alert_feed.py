@@ -20,12 +20,14 @@ COLUMNS = (
     Column("duration", (20, 60)),
 )
 MESSAGE_LEAST_WIDTH = 10
+WIDE = 100
+"""Below this width the message goes before everything but the mark: it says what is wrong."""
 
 
 def alert_lines(rows: Sequence[AlertRow], width: int, glyphs: Glyphs) -> list[Line]:
     """Draw one line for each row; the message takes what the other columns leave, its last words dropped."""
     cells = [_cells(row, glyphs) for row in rows]
-    fitted = fit(COLUMNS, cells, max(width * 3 // 5, min(width, 24)))
+    fitted = fit(COLUMNS, cells, width * 3 // 5 if width >= WIDE else min(width, max(14, width // 3)))
     return [_line(row, row_cells, fitted, width, glyphs) for row, row_cells in zip(rows, cells, strict=True)]
 
 

@@ -25,7 +25,7 @@ run: $(RUN_READY) ## Start the dashboard; make run ARGS="demo" passes arguments
 	@$(BIN)/gpumon $(ARGS)
 
 test: $(DEV_READY) ## Run every test; make test ARGS="-k spill" passes arguments to pytest
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 
 check: format-check lint types layers test ## Everything a change must pass
 

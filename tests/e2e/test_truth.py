@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,10 @@ from tests.fakes.nvml.driver import GIB, MIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import Actor, build, compiler
 
-pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
+pytestmark = [
+    pytest.mark.skipif(compiler() is None, reason="no C compiler"),
+    pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="run alone: sees other tests' servers"),
+]
 
 
 SNAPSHOTS = 5

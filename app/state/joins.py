@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from gpumon.app.state.blobs import blobs_of
 from gpumon.app.state.places import is_loopback, is_server, place
 from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
@@ -132,7 +133,7 @@ def _unique_matches(state: State, runners: list[RunnerRecord], models: list[Mode
 
 def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | None:
     settings = runner.process.settings
-    if settings.blob is not None and settings.blob in _blobs(state, model):
+    if settings.blob is not None and settings.blob in blobs_of(state, model):
         return Match(runner, model, "blob")
     if settings.model_name is not None and _full_name(settings.model_name) == _full_name(model.claim.name):
         return Match(runner, model, "name")
@@ -140,13 +141,7 @@ def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | No
 
 
 def _nothing_known(state: State, runner: RunnerRecord, model: ModelRecord) -> bool:
-    return runner.process.settings.model_name is None and not _blobs(state, model)
-
-
-def _blobs(state: State, model: ModelRecord) -> frozenset[str]:
-    """Return the files of a claim's weights: of the first ``FROM`` line, and of the manifest on disk."""
-    shown = model.facts.blobs[:1] if model.facts else ()
-    return state.disk_blobs.get(model.key.digest, frozenset()).union(shown)
+    return runner.process.settings.model_name is None and not blobs_of(state, model)
 
 
 def _full_name(name: str) -> str:

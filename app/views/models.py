@@ -8,7 +8,7 @@ from typing import Literal
 
 from gpumon.app.insight.activity import activity
 from gpumon.app.insight.agreement import Agreement, agreement_of
-from gpumon.app.insight.expiry import seconds_left
+from gpumon.app.insight.expiry import FOREVER_YEARS, seconds_left
 from gpumon.app.insight.wording import model_id
 from gpumon.app.state.measured import measured_vram_bytes, runner_of
 from gpumon.app.state.rate_values import RunnerRates
@@ -24,8 +24,7 @@ NO_RATES = RunnerRates()
 SortKey = Literal["name", "vram", "spill", "loaded"]
 SORT_KEYS: tuple[SortKey, ...] = ("name", "vram", "spill", "loaded")
 
-FOREVER_SECONDS = 20 * 365 * 86400.0
-"""Ollama prints "Forever" beyond this (format/time.go)."""
+FOREVER_SECONDS = FOREVER_YEARS * 365 * 86400.0
 
 
 def model_rows(

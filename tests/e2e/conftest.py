@@ -5,26 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.tmux import Pane
 from tests.fakes.nvml.driver import FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 
 ROOT = Path(__file__).parents[2]
 
-StartPane = Callable[..., Pane]
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of this folder in one process, as each pane takes a core for a moment."""
+    """Skip the tests of this folder where there is no tmux."""
+    if shutil.which("tmux") is not None:
+        return
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("tmux"))
-            if shutil.which("tmux") is None:
-                item.add_marker(pytest.mark.skip(reason="tmux is not installed"))
+            item.add_marker(pytest.mark.skip(reason="tmux is not installed"))
 
 
 @pytest.fixture

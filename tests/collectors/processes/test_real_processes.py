@@ -17,7 +17,6 @@ from gpumon.collectors.processes.source import ProcessSource
 from gpumon.collectors.samples import ProcessSample, RunnerProcess
 
 pytestmark = [
-    pytest.mark.xdist_group("tmux"),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
     pytest.mark.skipif(compiler() is None, reason="needs a C compiler"),
 ]

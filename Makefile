@@ -25,7 +25,6 @@ run: $(RUN_READY) ## Start the dashboard; make run ARGS="demo" passes arguments
 	@$(BIN)/gpumon $(ARGS)
 
 test: $(DEV_READY) ## Run every test; make test ARGS="-k spill" passes arguments to pytest
-	@[ -n "$(ARGS)" ] || $(BIN)/pytest -q tests/e2e/test_truth.py
 	@$(BIN)/pytest -n auto $(ARGS)
 
 check: format-check lint types layers test ## Everything a change must pass

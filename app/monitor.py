@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.rules import Limits
+from gpumon.app.diagnosis.diagnose import Diagnoser
+from gpumon.app.diagnosis.diagnosis import Diagnosis
+from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample
@@ -23,11 +26,24 @@ class Monitor:
         self.alerts = AlertBook(limits)
         self.revision = 0
         """Grows with every sample: what was drawn at this number is still true at this number."""
+        self._diagnoser = Diagnoser()
+        self._diagnosed: tuple[int, Mapping[ModelKey, Diagnosis]] = (-1, {})
 
     @property
     def state(self) -> State:
         """What is known now."""
         return self._store.state
+
+    @property
+    def diagnoses(self) -> Mapping[ModelKey, Diagnosis]:
+        """What is wrong with each loaded model; worked out when it is asked for, once for each revision."""
+        if self._diagnosed[0] != self.revision:
+            self._diagnosed = (self.revision, self._diagnoser.diagnoses(self.state))
+        return self._diagnosed[1]
+
+    def spill(self, model: ModelRecord) -> Diagnosis | None:
+        """Return why a model spills and what would help, at most seconds old; ``None`` if it does not."""
+        return self._diagnoser.spill(model, self.state)
 
     def listen(self, listener: Listener) -> None:
         """Call ``listener`` with every sample, after the state and the alerts have taken it."""
@@ -44,5 +60,6 @@ class Monitor:
     def reset(self) -> None:
         """Forget everything that was fed, as before a seek back in a recording."""
         self._store = Store()
+        self._diagnoser = Diagnoser()
         self.alerts = AlertBook(self.limits)
         self.revision += 1

@@ -54,6 +54,7 @@ class Cadence:
 
     def __init__(self, interval: float = 1.0) -> None:
         self._interval = self._clamped(interval)
+        self._at_least = 0.0
         self._changed = asyncio.Event()
 
     @property
@@ -64,8 +65,18 @@ class Cadence:
     def change(self, interval: float) -> None:
         """Set the interval; sources that wait for the old one look again at when they are due."""
         self._interval = self._clamped(interval)
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._wake()
+
+    @property
+    def shortest_seconds(self) -> float:
+        """No source is polled more often than this: the interval, or longer while nothing happens."""
+        return max(self._interval, self._at_least)
+
+    def slow_down(self, seconds: float) -> None:
+        """Poll no source more often than every ``seconds``; with less than before, waiting sources wake."""
+        before, self._at_least = self._at_least, seconds
+        if seconds < before:
+            self._wake()
 
     async def wait(self, seconds: float) -> None:
         """Sleep for ``seconds`` or until the interval changes."""
@@ -75,6 +86,10 @@ class Cadence:
                 await changed.wait()
         except TimeoutError:
             pass
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _clamped(self, interval: float) -> float:
         return min(max(interval, self.MINIMUM), self.MAXIMUM)
@@ -109,9 +124,13 @@ async def _next_start(source: Source, cadence: Cadence, started: float) -> float
     A changed interval moves the due time; it does not poll at once, or a key held down would flood a server.
     """
     loop = asyncio.get_running_loop()
-    while (due := started + source.delay(cadence.interval)) > loop.time():
+    while (due := started + _delay(source, cadence)) > loop.time():
         await cadence.wait(due - loop.time())
     return due if loop.time() - due < WAKING_SECONDS else loop.time()
+
+
+def _delay(source: Source, cadence: Cadence) -> float:
+    return max(source.delay(cadence.interval), cadence.shortest_seconds)
 
 
 def _broken(source: Source, error: Exception, heard: float, now: float) -> SourceSilent:

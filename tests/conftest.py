@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from tests.fakes.nvml.driver import FakeDriver
+
+_NUMBERS = count()
+
+
+@pytest.fixture(autouse=True)
+def _own_state_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a test learns from other tests, and from the machine."""
+    directory = tmp_path_factory.getbasetemp() / f"state-{next(_NUMBERS)}"
+    monkeypatch.setenv("XDG_STATE_HOME", str(directory))
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from gpumon.text import units
 from gpumon.widgets.columns import Column, Fitted, Row, draw_row, fit
-from gpumon.widgets.fitting import in_role, line_width, shorten_words, text_line
+from gpumon.widgets.fitting import in_role, line_width, shorten, shorten_words, text_line
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.lines import Line, Span
 from gpumon.widgets.panel import LinePanel, title_line
@@ -20,6 +22,7 @@ COLUMNS = (
     Column("duration", (20, 60)),
 )
 MESSAGE_LEAST_WIDTH = 10
+NAME_LEAST_WIDTH = 8
 WIDE = 100
 """Below this width the message goes before everything but the mark: it says what is wrong."""
 
@@ -35,9 +38,19 @@ def _line(row: AlertRow, cells: Row, fitted: Sequence[Fitted], width: int, glyph
     line = draw_row(cells, fitted, glyphs.ellipsis)
     start = sum(place.width for place in fitted) + sum(place.column.gap for place in fitted[1:]) + 2
     if width - start >= MESSAGE_LEAST_WIDTH:
-        words = shorten_words(glyphs.written(row.message, limit=1000), width - start, glyphs.ellipsis)
+        words = _message(row, width - start, glyphs)
         line = (*line, Span(" " * (start - line_width(line))), Span(words))
     return in_role(line, "dim") if row.acknowledged else line
+
+
+def _message(row: AlertRow, width: int, glyphs: Glyphs) -> str:
+    """Shorten the name in the message before words are dropped: what follows it are the figures."""
+    message, name = glyphs.written(row.message, limit=1000), glyphs.written(row.name)
+    excess = cell_len(message) - width
+    if name and excess > 0:
+        short = shorten(name, max(NAME_LEAST_WIDTH, cell_len(name) - excess), glyphs.ellipsis)
+        message = message.replace(name, short, 1)
+    return shorten_words(message, width, glyphs.ellipsis)
 
 
 def _cells(row: AlertRow, glyphs: Glyphs) -> Row:

@@ -27,7 +27,7 @@ COLUMNS = (
     Column("context", (60, 95), align="right"),
     Column("processor", (140,)),
     Column("state", (40,)),
-    Column("expires", (70, 130), align="right"),
+    Column("until", (70, 165), align="right"),
     Column("runtime", (160,)),
 )
 SPILL_TREND_WIDTH = 16
@@ -66,7 +66,7 @@ def _cells(row: ModelRow, glyphs: Glyphs, selected: bool) -> Row:
         "context": _context(row),
         "processor": (_processor(row, glyphs),),
         "state": () if row.decode_tokens_per_second is None else (_state(row, glyphs),),
-        "expires": _expires(row, glyphs),
+        "until": _until(row, glyphs),
         "runtime": (text_line(glyphs.written(row.runtime), "dim"),),
         **_memory_cells(row, glyphs),
     }
@@ -106,11 +106,11 @@ def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Gl
 def _second_parts(row: ModelRow, fitted: Sequence[Fitted], glyphs: Glyphs) -> list[Line]:
     measured: Line = ()
     if row.measured_vram_bytes is not None:
-        claimed = units.gib(row.gpu_bytes)
+        claimed = "" if row.gpu_is_measured else f", claimed {units.gib(row.gpu_bytes)}"
         measured = (
             Span("VRAM measured ", "dim"),
             Span(units.gib(row.measured_vram_bytes)),
-            Span(f" GiB, claimed {claimed}", "dim"),
+            Span(f" GiB{claimed}", "dim"),
         )
     spill: Line = ()
     if any(row.spill_trend):
@@ -171,13 +171,14 @@ def _context(row: ModelRow) -> tuple[Line, ...]:
     )
 
 
-def _expires(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
-    when = glyphs.written(row.expires)
+def _until(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
+    when = glyphs.written(row.until)
     if not when or when == units.UNKNOWN:
         return ()
     if row.load_fraction is not None:
         return (text_line(when),)
-    return ((Span("exp ", "dim"), Span(when, "dim")), (Span("expires ", "dim"), Span(when, "dim")))
+    short = glyphs.written(row.time_left or row.until)
+    return (text_line(f"exp {short}", "dim"), text_line(f"until {when}", "dim"))
 
 
 class ModelPanel(RowPanel):

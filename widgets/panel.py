@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import ClassVar, get_args
 
 from rich.segment import Segment
@@ -10,6 +12,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from gpumon.widgets.changes import changed_cells
 from gpumon.widgets.fitting import line_width, shorten, text_line
 from gpumon.widgets.glyphs import UNICODE, Glyphs
 from gpumon.widgets.lines import Line, Role, Span
@@ -31,6 +34,27 @@ def title_line(title: str, note: str, width: int, glyphs: Glyphs) -> Line:
         right = ()
     fill = width - line_width(left) - line_width(right) - 1
     return (*left, Span(f" {rule * fill}", "track"), *right)
+
+
+def _changed_regions(before: list[Line], after: list[Line]) -> Iterator[Region]:
+    for y, (old, new) in enumerate(zip_longest(before, after, fillvalue=())):
+        start, end = changed_cells(old, new)
+        if end > start:
+            yield Region(start, y, end - start, 1)
+
+
+def _runs(line: Line) -> Iterator[Span]:
+    """Yield the line in as few runs as look the same: the colour of a blank is not seen."""
+    text, role = "", line[0].role if line else "plain"
+    for span in line:
+        if span.role != role and text.strip() and span.text.strip():
+            yield Span(text, role)
+            text, role = "", span.role
+        elif not text.strip():
+            role = span.role
+        text += span.text
+    if text:
+        yield Span(text, role)
 
 
 class LinePanel(Widget):
@@ -97,18 +121,14 @@ class LinePanel(Widget):
     def show_lines(self, lines: list[Line]) -> None:
         """Take ``lines`` as the picture and refresh the regions in which it differs from the last one."""
         previous, self._lines = self._lines, lines
-        changed = [
-            y for y in range(max(len(lines), len(previous))) if lines[y : y + 1] != previous[y : y + 1]
-        ]
-        if not changed:
+        regions = [*_changed_regions(previous, lines)]
+        if not regions:
             return
-        strips = [*self._strips, *[None] * len(lines)][: len(lines)]
-        for y in changed:
-            if y < len(strips):
-                strips[y] = None
-        self._strips = strips
-        width = self.content_size.width
-        self.refresh(*(Region(0, y, width, 1) for y in changed))
+        self._strips = [*self._strips, *[None] * len(lines)][: len(lines)]
+        for region in regions:
+            if region.y < len(lines):
+                self._strips[region.y] = None
+        self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
         """Return line ``y``, built once for each change."""
@@ -135,7 +155,7 @@ class LinePanel(Widget):
         super().notify_style_update()
 
     def _strip(self, line: Line) -> Strip:
-        segments = [Segment(span.text, self._style(span.role)) for span in line if span.text]
+        segments = [Segment(text, self._style(role)) for text, role in _runs(line)]
         return Strip(segments, line_width(line))
 
     def _style(self, role: Role) -> Style:

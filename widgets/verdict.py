@@ -12,7 +12,10 @@ from gpumon.widgets.views import VerdictView
 
 
 def verdict_lines(view: VerdictView, width: int, glyphs: Glyphs, limit: int = 1) -> list[Line]:
-    """Draw the mark, the sentence on at most ``limit`` lines, the marks, and the facts that still fit."""
+    """Draw the mark, the sentence on at most ``limit`` lines, the marks, and the facts that still fit.
+
+    The facts stand at the right of its last line, where there is most room.
+    """
     if limit < 1:
         return []
     marks = join_parts([Part((Span(glyphs.written(mark), "title"),)) for mark in view.marks], width)
@@ -22,16 +25,23 @@ def verdict_lines(view: VerdictView, width: int, glyphs: Glyphs, limit: int = 1)
     sentence = wrap_words(glyphs.written(view.sentence, limit=1000), room, limit, glyphs.ellipsis)
     role: Role = "plain" if view.level == "ok" else view.level
     head = (Span(f" {glyphs.mark(view.level)} ", view.level), Span(sentence[0], role))
-    first = spread(head, _right_side(view, marks, width - line_width(head) - 2, glyphs), width)
-    return [first, *((Span("   "), Span(row, role)) for row in sentence[1:])]
+    rows: list[Line] = [head, *((Span("   "), Span(row, role)) for row in sentence[1:])]
+    if len(rows) > 1:
+        facts = _facts(view, width - line_width(rows[-1]) - 2, glyphs)
+        return [spread(head, marks, width), *rows[1:-1], spread(rows[-1], facts, width)]
+    return [spread(head, _right_side(view, marks, width - line_width(head) - 2, glyphs), width)]
 
 
 def _right_side(view: VerdictView, marks: Line, width: int, glyphs: Glyphs) -> Line:
-    """Join the marks and as many facts as fit, the last ones first to stay."""
-    dot: Line = (Span(f" {glyphs.dot} ", "dim"),)
-    room = width - (line_width(marks) + 2 if marks else 0)
-    facts = join_parts(_ranked(view.right, glyphs), room, dot)
+    """Join the marks and the facts that fit beside them."""
+    facts = _facts(view, width - (line_width(marks) + 2 if marks else 0), glyphs)
     return (*marks, Span("  "), *facts) if marks and facts else marks or facts
+
+
+def _facts(view: VerdictView, room: int, glyphs: Glyphs) -> Line:
+    """Join as many facts as fit, the last ones first to stay."""
+    dot: Line = (Span(f" {glyphs.dot} ", "dim"),)
+    return join_parts(_ranked(view.right, glyphs), room, dot)
 
 
 def _ranked(facts: Sequence[str], glyphs: Glyphs) -> list[Part]:

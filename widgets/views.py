@@ -79,6 +79,8 @@ class ModelRow:
     quantization: str | None = None
     parameter_size: str | None = None
     gpu_bytes: int | None = None
+    gpu_is_measured: bool = False
+    """Whether the runtime claims nothing, so that ``gpu_bytes`` is what the driver sees."""
     ram_bytes: int | None = None
     measured_vram_bytes: int | None = None
     """What the driver sees for the model's process, where a process can be told."""
@@ -94,8 +96,10 @@ class ModelRow:
     """Spill fraction, 0 to 1."""
     state: str = ""
     """``loading``, ``busy``, ``idle``, ``stopping``, …"""
-    expires: str = ""
-    """``4m 12s``, ``never``, ``-``; of a load, the time left: ``8s left``."""
+    until: str = ""
+    """``4 minutes from now``, ``Forever``, ``-``; of a load, the time left: ``8s left``."""
+    time_left: str = ""
+    """The same in short where it is a time: ``4m 12s``."""
     load_fraction: float | None = None
     """Set while the model loads: 0 to 1, drawn in place of the split."""
     notes: tuple[str, ...] = ()
@@ -148,6 +152,8 @@ class AlertRow:
     duration_seconds: float
     ongoing: bool
     acknowledged: bool = False
+    name: str = ""
+    """The name in the message that may be shortened, so that the figures after it are seen."""
 
 
 @dataclass(frozen=True, slots=True)

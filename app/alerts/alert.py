@@ -10,6 +10,7 @@ AlertKind = Literal[
     "spill",
     "silent_fallback",
     "hidden_spill",
+    "likely_spill",
     "stuck",
     "vram_full",
     "throttling",
@@ -21,6 +22,7 @@ AlertKind = Literal[
     "swapping",
     "source",
     "load_failed",
+    "slower",
     "thrash",
 ]
 

@@ -10,11 +10,13 @@ from gpumon.app.alerts import gpu_rules
 from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, AlertKind
 from gpumon.app.alerts.host_rules import SUBJECT, ram_low, swapping
 from gpumon.app.alerts.load_rules import load_failed, thrash
-from gpumon.app.alerts.model_rules import spill
+from gpumon.app.alerts.model_rules import likely_spill, spill
+from gpumon.app.alerts.rate_rules import slower
 from gpumon.app.alerts.rules import Limits
 from gpumon.app.alerts.runner_rules import hidden_spill, silent_fallback, stuck
 from gpumon.app.alerts.source_rules import source
 from gpumon.app.alerts.watcher import Rule, Watcher
+from gpumon.app.insight.falls import Paced, paced_models
 from gpumon.app.insight.loaded import Loaded, loaded_models
 from gpumon.app.state.load_records import FailedLoad, Thrash
 from gpumon.app.state.records import GpuRecord, ModelKey, SourceRecord, SystemRecord
@@ -26,6 +28,7 @@ FRESH_KEPT = 200
 _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
     "silent_fallback": silent_fallback,
     "hidden_spill": hidden_spill,
+    "likely_spill": likely_spill,
     "stuck": stuck,
 }
 
@@ -41,6 +44,9 @@ class AlertBook:
         self._runners: tuple[Watcher[ModelKey, Loaded], ...] = tuple(
             Watcher(kind, rule, limits, clear_seconds=settled, vanished="unloaded")
             for kind, rule in _RUNNER_RULES.items()
+        )
+        self._slower: Watcher[ModelKey, Paced] = Watcher(
+            "slower", slower, limits, clear_seconds=measured, vanished="unloaded"
         )
         self._sources: Watcher[str, SourceRecord] = Watcher("source", source, limits, clear_seconds=settled)
         self._failed_loads: Watcher[str, FailedLoad] = Watcher(
@@ -65,6 +71,7 @@ class AlertBook:
         self._watchers: tuple[Watcher[Any, Any], ...] = (
             self._spills,
             *self._runners,
+            self._slower,
             self._sources,
             self._failed_loads,
             self._thrash,
@@ -102,6 +109,7 @@ class AlertBook:
         self._note(self._spills.observe(at_a_gpu, lambda one: one.model.seen, state.now))
         for watcher in self._runners:
             self._note(watcher.observe(models, _measured, state.now))
+        self._note(self._slower.observe(paced_models(state), lambda paced: paced.pace.time, state.now))
 
     @property
     def active(self) -> tuple[Alert, ...]:

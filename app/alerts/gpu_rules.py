@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from gpumon.app.alerts.rules import CLEAR, UNKNOWN, Finding, Limits, above
 from gpumon.app.insight.faults import gpu_fault
+from gpumon.app.insight.slowdown import costly_reasons, is_severe, link_below_best
 from gpumon.app.insight.wording import gpu_label, gpu_state_words
 from gpumon.app.state.records import GpuRecord
 from gpumon.collectors.samples import GpuReading
 from gpumon.text.safe import visible
 from gpumon.text.units import celsius, gib, percent
-
-HARMLESS_REASONS = ("idle", "application", "display", "sync boost", "reliability")
-"""Parts of reasons that are the user's choice, or that a healthy card at full speed gives."""
-SEVERE_REASONS = ("thermal", "hardware", "brake")
-"""Heat, and what the board does to protect itself. The others, as the power cap, are within design."""
 
 
 def vram_full(gpu: GpuRecord, limits: Limits, active: bool) -> Finding:
@@ -40,14 +36,13 @@ def vram_full(gpu: GpuRecord, limits: Limits, active: bool) -> Finding:
 
 def throttling(gpu: GpuRecord, limits: Limits, _active: bool) -> Finding:
     """Find clocks held down by heat, by the hardware or by the power cap."""
-    reasons = gpu.reading.throttle_reasons
-    if reasons is None:
+    costly = costly_reasons(gpu.reading)
+    if costly is None:
         return _not_measured(gpu.reading)
-    costly = [reason for reason in reasons if not _has(reason, HARMLESS_REASONS)]
     if not costly:
         return CLEAR
     label = gpu_label(gpu)
-    severe = any(_has(reason, SEVERE_REASONS) for reason in costly)
+    severe = is_severe(costly)
     return Finding(
         level="bad" if severe else "watch",
         subject=label,
@@ -97,14 +92,7 @@ def pcie_link(gpu: GpuRecord, limits: Limits, active: bool) -> Finding:
         return UNKNOWN if active else CLEAR
     if slow is None or (slow.pcie_width is None and slow.pcie_generation is None):
         return UNKNOWN
-    below = [
-        f"{word} {now} of {best}"
-        for word, now, best in (
-            ("width", slow.pcie_width, gpu.facts.pcie_width_max),
-            ("generation", slow.pcie_generation, gpu.facts.pcie_generation_max),
-        )
-        if now is not None and best is not None and now < best
-    ]
+    below = link_below_best(gpu)
     if not below:
         return CLEAR
     label = gpu_label(gpu)
@@ -149,10 +137,6 @@ def not_returned(gpu: GpuRecord, limits: Limits, _active: bool) -> Finding:
         hold_seconds=limits.not_returned_seconds,
         since=largest.since,
     )
-
-
-def _has(reason: str, words: tuple[str, ...]) -> bool:
-    return any(word in reason.lower() for word in words)
 
 
 def _not_measured(reading: GpuReading) -> Finding:

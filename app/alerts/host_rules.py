@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpumon.app.alerts.rules import CLEAR, UNKNOWN, Finding, Limits, above, below
+from gpumon.app.insight.slowdown import swap_rate
 from gpumon.app.state.records import SystemRecord
 from gpumon.text.units import byte_rate, percent, size
 
@@ -27,16 +28,18 @@ def ram_low(system: SystemRecord, limits: Limits, active: bool) -> Finding:
 
 def swapping(system: SystemRecord, limits: Limits, active: bool) -> Finding:
     """Find sustained traffic to and from swap."""
-    swap_in, swap_out = system.sample.swap_in_bytes_per_second, system.sample.swap_out_bytes_per_second
-    if swap_in is None or swap_out is None:
+    sample, rate = system.sample, swap_rate(system.sample)
+    if rate is None:
         return UNKNOWN
-    rate = swap_in + swap_out
     if not above(rate, limits.swap_bytes_per_second, limits.swap_clear_bytes_per_second, active):
         return CLEAR
+    both = (
+        f"{byte_rate(sample.swap_in_bytes_per_second)} in, {byte_rate(sample.swap_out_bytes_per_second)} out"
+    )
     return Finding(
         level="watch",
         subject=SUBJECT,
-        message=f"swapping: {byte_rate(swap_in)} in, {byte_rate(swap_out)} out",
+        message=f"swapping: {both}",
         hold_seconds=limits.hold_seconds,
         measure=rate,
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from gpumon.app.alerts.rules import CLEAR, UNKNOWN, Finding, Limits
 from gpumon.app.insight.faults import spill_fault
 from gpumon.app.insight.loaded import Loaded
-from gpumon.app.insight.wording import placement_words
-from gpumon.text.safe import visible
+from gpumon.app.insight.wording import amount, placement_words
 
 
 def spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
@@ -17,7 +16,7 @@ def spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
         return UNKNOWN
     if level is None:
         return CLEAR
-    name = visible(model.claim.name)
+    name = loaded.label
     placement = f"{placement_words(split)}{_no_gpu_words(loaded)}"
     return Finding(
         level=level,
@@ -26,6 +25,25 @@ def spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
         further=f"{name} spilled further: {placement}",
         measure=split.spill_fraction * 100,
         step=limits.spill_further_percent,
+    )
+
+
+def likely_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
+    """Find weights that cannot be on a GPU, of a server that says nothing of it: an estimate."""
+    found = loaded.left_out
+    if found is None:
+        return UNKNOWN
+    if found.bytes == 0 or loaded.by_choice:
+        return CLEAR
+    name = loaded.label
+    weights = f"about {amount(found.bytes)} of {amount(found.weights_bytes)} of weights in RAM"
+    seen = f"estimate: the driver sees {amount(found.measured_bytes)}"
+    return Finding(
+        level="watch",
+        subject=name,
+        message=f"{name} likely spill: {weights} ({seen})",
+        hold_seconds=limits.hold_seconds,
+        measure=found.bytes / found.weights_bytes * 100,
     )
 
 

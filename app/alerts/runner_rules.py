@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from gpumon.app.alerts.rules import CLEAR, UNKNOWN, Finding, Limits
 from gpumon.app.insight.loaded import Loaded
-from gpumon.app.insight.shortfall import is_load_over, shortfall
+from gpumon.app.insight.shortfall import may_load, shortfall
 from gpumon.app.insight.wording import amount
-from gpumon.text.safe import visible
 
 BUSY_CPU_PERCENT = 100.0
 """One core at work all the time."""
@@ -17,9 +16,9 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     found = shortfall(loaded)
     if found != "silent_fallback":
         return UNKNOWN if found == "unknown" else CLEAR
-    if _may_load(loaded, limits):
+    if may_load(loaded, limits.unsure_load_seconds):
         return UNKNOWN
-    name = visible(loaded.model.claim.name)
+    name = loaded.label
     seen = (
         f"the driver sees {amount(loaded.measured_bytes)}"
         if loaded.measured_bytes
@@ -38,9 +37,9 @@ def hidden_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     found = shortfall(loaded)
     if found != "hidden_spill":
         return UNKNOWN if found == "unknown" else CLEAR
-    if _may_load(loaded, limits):
+    if may_load(loaded, limits.unsure_load_seconds):
         return UNKNOWN
-    name = visible(loaded.model.claim.name)
+    name = loaded.label
     seen = f"the driver sees {amount(loaded.measured_bytes or 0)} of the {_claimed(loaded)}"
     return Finding(
         level="bad",
@@ -56,7 +55,7 @@ def stuck(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
         return UNKNOWN
     if loaded.activity != "stuck":
         return CLEAR
-    name, held = visible(loaded.model.claim.name), loaded.measured_bytes
+    name, held = loaded.label, loaded.measured_bytes
     process = f"; process {loaded.runner.key.pid}" if loaded.runner else ""
     return Finding(
         level="watch",
@@ -73,11 +72,3 @@ def _claimed(loaded: Loaded) -> str:
 def _cpu_percent(loaded: Loaded) -> float:
     percent = loaded.runner.process.cpu_percent if loaded.runner else None
     return percent or 0.0
-
-
-def _may_load(loaded: Loaded, limits: Limits) -> bool:
-    """Tell whether the model may still be loading: older servers claim it from the start of the load."""
-    runner = loaded.runner
-    if runner is None or is_load_over(runner):
-        return False
-    return runner.claimed_since is None or runner.seen - runner.claimed_since < limits.unsure_load_seconds

@@ -5,7 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gpumon.app.cli import completion, configuration, demo, flags, record, replay, run, snapshot
+from gpumon.app.cli import (
+    calibrate,
+    completion,
+    configuration,
+    demo,
+    doctor,
+    fit,
+    flags,
+    meter,
+    record,
+    replay,
+    run,
+    snapshot,
+    why,
+)
 
 DESCRIPTION = """\
 A dashboard for people who run language models on their own GPUs: which model
@@ -16,12 +30,16 @@ examples:
   gpumon --url http://box:11434           watch the Ollama of another machine
   gpumon demo                             see it at work without a GPU
   gpumon snapshot                         print what is known now as JSON, for scripts
+  gpumon why                              say what is wrong with a model, and what to change
+  gpumon fit llama3.1:70b                 does it fit, and how fast would it be
+  gpumon doctor                           list what works here, and how to get the rest
   gpumon record evening.jsonl             watch, and keep what is seen
   gpumon replay evening.jsonl --speed 10  see it again, ten times as fast
+  gpumon meter                            count the tokens of requests that go through it
   gpumon config init                      write a settings file to start from
 """
 
-_COMMANDS = (snapshot, record, replay, demo, configuration, completion)
+_COMMANDS = (snapshot, why, doctor, fit, calibrate, record, replay, demo, meter, configuration, completion)
 
 
 class _Version(argparse.Action):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 from gpumon.app.cli.commands import Commands, add_command
 from gpumon.app.cli.effective import load_settings
 from gpumon.app.cli.flags import add_source_flags
-from gpumon.app.errors import GpumonError
+from gpumon.app.cli.output import print_text
 
 
 def add_to(commands: Commands) -> None:
@@ -35,22 +34,5 @@ def execute(options: Namespace) -> int:
     feed = live_feed(settings, monitor)
     snapshot = asyncio.run(take_snapshot(feed, monitor, expected=feed.names))
     document = msgspec.json.format(msgspec.json.encode(snapshot), indent=2)
-    _print(f"{document.decode()}\n")
+    print_text(f"{document.decode()}\n", "snapshot")
     return health(monitor.state, monitor.alerts, limits.spill_bad_percent).exit_code
-
-
-def _print(document: str) -> None:
-    """Write to stdout.
-
-    Raises:
-        GpumonError: it is closed, or full.
-    """
-    if sys.stdout is None:
-        raise GpumonError("there is no standard output to write to")
-    try:
-        sys.stdout.write(document)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise GpumonError(f"cannot write the snapshot: {error.strerror}") from None

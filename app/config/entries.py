@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gpumon.app.config.appearance import color_problem, theme_problem
 from gpumon.app.config.errors import ConfigError, did_you_mean, problem
 from gpumon.app.config.keys import KeyPath, choices, table_keys
 from gpumon.app.config.masking import without_password
@@ -78,6 +79,16 @@ def _check_value(path: KeyPath, entry: Entry) -> None:
         msgspec.convert(_nested({path: entry}), Settings, strict=not entry.is_text)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{entry.origin}: {dotted(path)}: {_wrong(path, entry, str(error))}") from None
+    wrong = _wrong_look(path, entry.value)
+    if wrong is not None:
+        raise ConfigError(f"{entry.origin}: {dotted(path)}: {wrong}")
+
+
+def _wrong_look(path: KeyPath, value: object) -> str | None:
+    """Return what is wrong with a theme or a colour that is written as one."""
+    if path == ("theme",):
+        return theme_problem(str(value))
+    return color_problem(str(value)) if path[0] == "colors" else None
 
 
 def _wrong(path: KeyPath, entry: Entry, said: str) -> str:

@@ -68,6 +68,9 @@ class AlertSettings(Table, frozen=True):
     throttling_seconds: Annotated[
         Seconds, Meta(description="How long a GPU must be slowed down by heat or hardware.")
     ] = 3.0
+    slower_percent: Annotated[
+        Percent, Meta(description="A model is slow this far below its own usual decode rate.")
+    ] = 20.0
     source_seconds: Annotated[Seconds, Meta(description="How long a source must fail.")] = 3.0
     clear_seconds: Annotated[
         Seconds, Meta(description="How long memory, heat and clocks must be well again to end an alert.")
@@ -85,6 +88,14 @@ class AlertSettings(Table, frozen=True):
         chosen = asdict(self)
         del chosen["hook"]
         return Limits(**chosen)
+
+
+class LearnSettings(Table, frozen=True):
+    """What is kept of one run for the next."""
+
+    enabled: Annotated[
+        bool, Meta(description="Keep usual rates of models in the state directory; never prompts or answers.")
+    ] = True
 
 
 class Colors(Table, frozen=True):
@@ -141,6 +152,7 @@ class Settings(Table, frozen=True):
     bell: Annotated[bool, Meta(description="Ring the terminal's bell for a bad alert.")] = False
     panels: Panels = field(default_factory=Panels)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    learn: LearnSettings = field(default_factory=LearnSettings)
     colors: Colors = field(default_factory=Colors)
     headers: Annotated[
         dict[Url, HeaderTable],

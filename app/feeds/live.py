@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
+from gpumon.app.insight.quiet import Quiet
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.source import Cadence, Source, run_source
+from gpumon.collectors.samples import AnySample
+from gpumon.collectors.source import Cadence, Emit, Source, run_source
 
-SPEAK_WHEN_FOUND = frozenset({"runners", "server log"})
+SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter"})
+
+HEAD_START_SECONDS = 0.1
+"""The first sources are on the screen before the others are imported."""
+
+QUIET_INTERVAL_SECONDS = 3.0
+"""While nothing happens no source is polled more often than this."""
 
 
 class LiveFeed:
-    """Runs every source at the shared cadence until it is cancelled."""
+    """Runs every source at the shared cadence until it is cancelled.
 
-    def __init__(self, sources: Sequence[Source], cadence: Cadence, clock: Clock) -> None:
-        self._sources = sources
+    ``first`` are the sources that are read in milliseconds; ``others`` makes the rest, which takes imports.
+    """
+
+    def __init__(
+        self, first: Sequence[Source], others: Callable[[], Sequence[Source]], cadence: Cadence, clock: Clock
+    ) -> None:
+        self._first = first
+        self._make_others = others
         self._clock = clock
         self.cadence = cadence
+
+    @cached_property
+    def _others(self) -> Sequence[Source]:
+        return self._make_others()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the sources that always answer something; the others speak of what is found."""
-        return tuple(source.name for source in self._sources if source.name not in SPEAK_WHEN_FOUND)
+        sources = (*self._first, *self._others)
+        return tuple(source.name for source in sources if source.name not in SPEAK_WHEN_FOUND)
 
     def marks(self) -> tuple[str, ...]:
         """Return nothing: live is what a dashboard is expected to be."""
@@ -31,11 +51,22 @@ class LiveFeed:
 
     async def run(self, monitor: Monitor) -> None:
         """Feed samples into ``monitor`` until cancelled."""
+        quiet = Quiet()
+
+        def take(sample: AnySample) -> None:
+            monitor.feed(sample)
+            self.cadence.slow_down(QUIET_INTERVAL_SECONDS if quiet.lasts(monitor.state) else 0.0)
+
         async with asyncio.TaskGroup() as tasks:
-            for source in self._sources:
-                tasks.create_task(
-                    run_source(source, monitor.feed, self.cadence, self._clock), name=f"source {source.name}"
-                )
+            self._start(tasks, self._first, take)
+            await asyncio.sleep(HEAD_START_SECONDS)
+            self._start(tasks, self._others, take)
+
+    def _start(self, tasks: asyncio.TaskGroup, sources: Iterable[Source], take: Emit) -> None:
+        for source in sources:
+            tasks.create_task(
+                run_source(source, take, self.cadence, self._clock), name=f"source {source.name}"
+            )
 
     async def close(self) -> None:
         """Release nothing: each source is closed when its loop ends."""

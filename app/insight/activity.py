@@ -6,11 +6,14 @@ from typing import Literal
 
 from gpumon.app.insight.expiry import from_now_words, seconds_left
 from gpumon.app.state.measured import runner_of
+from gpumon.app.state.metered import metered_of
+from gpumon.app.state.rates import Answer
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
 from gpumon.app.state.runners import WORKING_CPU_PERCENT, is_working
 from gpumon.app.state.state import State
+from gpumon.app.state.statistics import answer_of
 
-Activity = Literal["loading", "busy", "idle", "stopping", "stuck"]
+Activity = Literal["loading", "busy", "idle", "stopping", "stuck", "gone"]
 
 LOADING_STATES = frozenset({"starting", "loading"})
 
@@ -20,17 +23,23 @@ WORKING_GPU_PERCENT = 10
 STUCK_SECONDS = 60.0
 """A model without work that is past its expiry is gone within seconds; some never go (ollama#7779)."""
 
-ACTIVITY_UNTIL: dict[Activity, str] = {"busy": "busy", "stopping": "Stopping...", "stuck": "stuck"}
+GONE_SECONDS = 3.0
+"""A process that ends as it should is no longer claimed after this time, where the server is asked often."""
+
+ACTIVITY_UNTIL = {"stopping": "Stopping..."}
+"""Where the words of ``ollama ps`` are others than ours."""
 
 
 def activity(model: ModelRecord, state: State) -> Activity | None:
-    """Tell what a loaded model does; ``None`` where it cannot be told.
+    """Tell what a claimed model does; ``None`` where it cannot be told.
 
     An expiry in the past is both what a request longer than the keep-alive leaves behind and what a model
     that is being stopped has (ollama: server/sched.go); only what its process does tells them apart.
     """
     runner = runner_of(model, state)
-    if runner is not None and is_loading(runner):
+    if runner is None and is_gone(model, state):
+        return "gone"
+    if (runner is not None and is_loading(runner)) or _loads_far_away(model):
         return "loading"
     at_work = _at_work(model, runner, state)
     if at_work is None:
@@ -50,8 +59,27 @@ def until_words(model: ModelRecord, state: State) -> str | None:
         return None
     if remaining >= 0:
         return from_now_words(remaining)
-    doing = activity(model, state)
-    return "busy or stopping" if doing is None else ACTIVITY_UNTIL.get(doing, doing)
+    doing = state_words(model, state)
+    return ACTIVITY_UNTIL.get(doing, doing)
+
+
+def state_words(model: ModelRecord, state: State) -> str:
+    """Name what the model does; where that cannot be told, what ``/api/ps`` alone says."""
+    answer = answer_of(model, state)
+    if answer is not None and answer.state == "asleep":
+        return "asleep"
+    remaining = seconds_left(model, state)
+    is_past = remaining is not None and remaining < 0
+    return activity(model, state) or ("busy or stopping" if is_past else "loaded")
+
+
+def is_gone(model: ModelRecord, state: State) -> bool:
+    """Tell whether a model is still claimed though its process has ended: killed, or crashed."""
+    return (
+        model.runner_ended is not None
+        and model.seen > model.runner_ended
+        and state.now - model.runner_ended >= GONE_SECONDS
+    )
 
 
 def is_loading(runner: RunnerRecord) -> bool:
@@ -59,20 +87,29 @@ def is_loading(runner: RunnerRecord) -> bool:
     return runner.answer is not None and runner.answer.state in LOADING_STATES
 
 
+def _loads_far_away(model: ModelRecord) -> bool:
+    return model.served is not None and model.served.state in LOADING_STATES
+
+
 def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> bool | None:
     """Tell whether a request is under way, by the best of what is known."""
-    told = _told_by_runner(runner, state)
+    told = _told(answer_of(model, state), state)
     if told is not None:
         return told
-    if model.expiry_moves:
+    if model.expiry_moves or _has_metered_requests(model, state):
         return True
     if runner is None or runner.process.cpu_percent is None:
         return None
     return runner.process.cpu_percent >= WORKING_CPU_PERCENT or _works_gpu(runner, state)
 
 
-def _told_by_runner(runner: RunnerRecord | None, state: State) -> bool | None:
-    answer = runner.answer if runner else None
+def _has_metered_requests(model: ModelRecord, state: State) -> bool:
+    """Tell whether requests are under way through a meter; others may pass it by."""
+    metered = metered_of(model, state)
+    return metered is not None and metered.requests_running > 0
+
+
+def _told(answer: Answer | None, state: State) -> bool | None:
     if answer is None or state.now - answer.time > STALE_AFTER_SECONDS:
         return None
     if answer.slots is None and answer.state not in {"busy", "asleep"}:

@@ -6,14 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from gpumon.app.state.measured import hidden_bytes, runner_of
+from gpumon.app.state.measured import hidden_bytes, runner_of, tolerance_bytes
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import OllamaModelFacts, RunnerKind, RunnerSettings
-
-TOLERANCE_SHARE = 0.10
-TOLERANCE_BYTES = 700 * 1024**2
-"""A claim leaves out the CUDA context (0.3 to 0.5 GB a process) and the workspaces of cuBLAS."""
 
 CUDA_CONTEXT_BYTES = 500 * 1000**2
 """What a process takes on each GPU for the context alone, at most."""
@@ -92,9 +88,14 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
     return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
 
 
-def tolerance_bytes(claimed_bytes: int) -> float:
-    """Return the difference that is nothing to speak of."""
-    return max(TOLERANCE_SHARE * claimed_bytes, TOLERANCE_BYTES)
+def logged_in_ram(model: ModelRecord, state: State) -> bool:
+    """Tell whether the log of the server places all of a model in RAM that it claims to be on a GPU.
+
+    Ollama counts every backend that it does not know as a GPU (ollama: llm/llama_server.go, ``MemorySize``).
+    """
+    runner = runner_of(model, state)
+    placed = runner.placement if runner else None
+    return placed is not None and placed.gpu_bytes == 0 and bool(model.split.gpu_bytes)
 
 
 def _causes_of_more(difference: int, evidence: Evidence) -> Iterator[str]:

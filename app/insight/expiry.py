@@ -11,6 +11,9 @@ FOREVER_YEARS = 20
 
 _HOURS_PER_YEAR = 24 * 365
 
+FOREVER_SECONDS = (FOREVER_YEARS + 1) * _HOURS_PER_YEAR * 3600.0
+"""The same in seconds: whole years count."""
+
 
 def seconds_left(model: ModelRecord, state: State) -> float | None:
     """Return the seconds until the model expires by the server's clock; negative after that time."""
@@ -22,7 +25,7 @@ def seconds_left(model: ModelRecord, state: State) -> float | None:
 
 def from_now_words(seconds: float) -> str:
     """Write a time to come as ``ollama ps`` does under UNTIL (ollama: format/time.go, ``HumanTime``)."""
-    if int(seconds / 3600) // _HOURS_PER_YEAR > FOREVER_YEARS:
+    if seconds >= FOREVER_SECONDS:
         return "Forever"
     return f"{_about(seconds)} from now"
 

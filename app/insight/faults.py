@@ -19,6 +19,9 @@ R = 17 of the bandwidths of GPU memory and RAM."""
 
 GPU_FAULTS: dict[GpuState, Fault] = {"lost": "bad", "failing": "watch"}
 
+LEARNED_SOURCE = "learned"
+"""What earlier runs have learned: without it gpumon works as on its first day."""
+
 NOT_THERE = frozenset({"absent", "not_running"})
 
 
@@ -50,7 +53,7 @@ def source_fault(source: SourceRecord) -> Fault | None:
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
-    if missing(source):
+    if missing(source) or source.name == LEARNED_SOURCE:
         return None
     mild = is_server(source.name) and (hangs(source) or source.health.state == "not_running")
     return "watch" if mild else "bad"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from gpumon.app.insight.faults import (
@@ -16,18 +16,19 @@ from gpumon.app.insight.faults import (
     spill_fault,
     spilled_models,
 )
+from gpumon.app.insight.left_out import placement_of
 from gpumon.app.insight.wording import (
     DRIVER_SOURCE,
     amount,
     gpu_state_words,
     missing_words,
+    model_label,
     shares,
     source_words,
 )
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
-from gpumon.text.safe import visible
 
 TOLD_FROM_STATE = frozenset({"spill", "gpu_lost", "source"})
 """Kinds of alert that the verdict knows at once, without waiting for the alert."""
@@ -51,6 +52,9 @@ class Alarms(Protocol):
     def active(self) -> Sequence[Alarm]: ...  # noqa: D102
 
 
+Explain = Callable[[ModelRecord], str]
+
+
 class Health(NamedTuple):
     """How things are."""
 
@@ -68,9 +72,14 @@ class Trouble(NamedTuple):
     sentence: str
 
 
-def health(state: State, alerts: Alarms, spill_bad_percent: float = SPILL_BAD_PERCENT) -> Health:
-    """Return the verdict on what is known now."""
-    troubles = [*_troubles(state, alerts, spill_bad_percent)]
+def health(
+    state: State,
+    alerts: Alarms,
+    spill_bad_percent: float = SPILL_BAD_PERCENT,
+    explain: Explain = lambda _model: "",
+) -> Health:
+    """Return the verdict on what is known now; ``explain`` gives what is to follow it on a spilled model."""
+    troubles = [*_troubles(state, alerts, spill_bad_percent, explain)]
     nothing_read = not _gpus_read(state) and not _servers_read(state)
     parts = [
         *(missing_words(source) for source in state.sources.values() if missing(source) and is_needed(source))
@@ -81,19 +90,23 @@ def health(state: State, alerts: Alarms, spill_bad_percent: float = SPILL_BAD_PE
         return Health(worst.level, sentence, 2 if nothing_read else 1)
     if nothing_read:
         return Health("unknown", ", ".join([*_no_gpu(state), *parts]) or "waiting for the first answer", 2)
-    known = all(model.split.spill_fraction is not None for model in state.models.values())
+    known = all(placement_of(model, state).spill_fraction is not None for model in state.models.values())
     return Health("ok" if known else "unknown", "; ".join([_placement(state), *_no_gpu(state), *parts]), 0)
 
 
-def _troubles(state: State, alerts: Alarms, spill_bad_percent: float) -> Iterator[Trouble]:
+def _troubles(state: State, alerts: Alarms, spill_bad_percent: float, explain: Explain) -> Iterator[Trouble]:
     """Give what is wrong; of equal levels the first counts most."""
+    driver = state.sources.get(DRIVER_SOURCE)
+    if driver is not None and not driver.healthy and (fault := source_fault(driver)) is not None:
+        yield Trouble(fault, source_words(driver))  # its GPUs are lost with it
     for gpu in state.gpus.values():
         if (fault := gpu_fault(gpu)) is not None:
             yield Trouble(fault, gpu_state_words(gpu))
     if spilled := spilled_models(state):
         chosen = on_cpu_by_choice(spilled[0], state)
         fault = spill_fault(spilled[0], spill_bad_percent, by_choice=chosen)
-        yield Trouble(fault or "watch", _spill_sentence(spilled, chosen))
+        why = explain(spilled[0]) if len(spilled) == 1 else ""
+        yield Trouble(fault or "watch", f"{_spill_sentence(spilled, state, chosen)}{why}")
     for alarm in alerts.active:
         if alarm.kind not in TOLD_FROM_STATE:
             yield Trouble(alarm.severity, alarm.message)
@@ -102,9 +115,10 @@ def _troubles(state: State, alerts: Alarms, spill_bad_percent: float) -> Iterato
             yield Trouble(fault, source_words(source))
 
 
-def _spill_sentence(spilled: list[ModelRecord], chosen: bool) -> str:
+def _spill_sentence(spilled: list[ModelRecord], state: State, chosen: bool) -> str:
     worst = spilled[0]
-    name, split, (share, _) = visible(worst.claim.name), worst.split, shares(worst.split)
+    name = model_label(worst, state.models.values())
+    split, (share, _) = worst.split, shares(worst.split)
     if len(spilled) > 1:
         return f"{len(spilled)} models spill to RAM: worst {name} {share}"
     if chosen:
@@ -116,7 +130,7 @@ def _spill_sentence(spilled: list[ModelRecord], chosen: bool) -> str:
 
 def _placement(state: State) -> str:
     """Say where the models are when none is spilled."""
-    splits = [model.split for model in state.models.values()]
+    splits = [placement_of(model, state) for model in state.models.values()]
     if not splits:
         return "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
     if unknown := sum(split.spill_fraction is None for split in splits):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from gpumon.app.insight.activity import Activity, activity
 from gpumon.app.insight.agreement import Agreement, agreement_of
 from gpumon.app.insight.faults import on_cpu_by_choice
+from gpumon.app.insight.left_out import LeftOut, left_out
+from gpumon.app.insight.wording import model_label
 from gpumon.app.state.measured import runner_of
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
@@ -25,6 +27,10 @@ class Loaded(NamedTuple):
     """Whether the user has asked for the CPU."""
     agreement: Agreement
     activity: Activity | None
+    left_out: LeftOut | None = None
+    """Weights that seem to be on no GPU, of a runtime that claims nothing."""
+    label: str = ""
+    """What the model is called on the screen, harmless to draw."""
 
     @property
     def measured_bytes(self) -> int | None:
@@ -32,8 +38,8 @@ class Loaded(NamedTuple):
         return self.runner.measured_vram_bytes if self.runner else None
 
 
-def loaded(model: ModelRecord, state: State) -> Loaded:
-    """Put together what is known of one model."""
+def loaded(model: ModelRecord, state: State, namesakes: Collection[ModelRecord] | None = None) -> Loaded:
+    """Put together what is known of one model; ``namesakes`` spares a look for others of its name."""
     return Loaded(
         model=model,
         runner=runner_of(model, state),
@@ -41,9 +47,14 @@ def loaded(model: ModelRecord, state: State) -> Loaded:
         by_choice=on_cpu_by_choice(model, state),
         agreement=agreement_of(model, state),
         activity=activity(model, state),
+        left_out=left_out(model, state),
+        label=model_label(model, state.models.values() if namesakes is None else namesakes),
     )
 
 
 def loaded_models(state: State) -> Mapping[ModelKey, Loaded]:
-    """Put together what is known of all models."""
-    return {key: loaded(model, state) for key, model in state.models.items()}
+    """Put together what is known of all models, in a time that grows with their number alone."""
+    by_name: dict[str, list[ModelRecord]] = {}
+    for model in state.models.values():
+        by_name.setdefault(model.claim.name, []).append(model)
+    return {key: loaded(model, state, by_name[model.claim.name]) for key, model in state.models.items()}

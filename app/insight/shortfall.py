@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.app.insight.agreement import ESTIMATING_RUNNERS, TOLERANCE_BYTES
+from gpumon.app.insight.agreement import ESTIMATING_RUNNERS
 from gpumon.app.insight.loaded import Loaded
+from gpumon.app.state.measured import TOLERANCE_BYTES
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 
 Shortfall = Literal[
@@ -17,6 +18,9 @@ Shortfall = Literal[
 
 LITTLE_SHARE = 0.25
 """Below this share of the claim the driver sees little or nothing of the model."""
+
+UNSURE_LOAD_SECONDS = 60.0
+"""How long memory must stay below the claim where a model may still be loading, for all that is told."""
 
 UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
 """States of a runner in which its memory is not all there, and need not be."""
@@ -40,6 +44,14 @@ def shortfall(loaded: Loaded) -> Shortfall:
 def is_load_over(runner: RunnerRecord) -> bool:
     """Tell whether a claimed runner is certain to be loaded: a llama-server is claimed only then."""
     return runner.ready_since is not None or runner.process.kind == "llama_server"
+
+
+def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> bool:
+    """Tell whether the model may still be loading: older servers claim it from the start of the load."""
+    runner = loaded.runner
+    if runner is None or is_load_over(runner):
+        return False
+    return runner.claimed_since is None or runner.seen - runner.claimed_since < unsure_seconds
 
 
 def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gpumon.app.state.places import is_server
-from gpumon.app.state.records import GpuRecord, ModelKey, SourceRecord
+from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, Runtime, SourceRecord
 from gpumon.app.state.split import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
 from gpumon.text.safe import visible
 from gpumon.text.units import GIB, UNKNOWN, gib
 
 DRIVER_SOURCE = "nvml"
+
+RUNTIME_NAMES: dict[Runtime, str] = {"ollama": "Ollama", "llama_server": "llama-server"}
 
 GPU_STATE_WORDS: dict[GpuState, str] = {
     "ok": "is well",
@@ -25,12 +29,16 @@ STATE_WORDS: dict[SourceState, str] = {
     "refused": "refuses the connection",
     "unreachable": "cannot be reached",
     "hanging": "is not answering",
-    "foreign": "is another program",
+    "foreign": "is answered by another program",
     "nonsense": "answers what cannot be understood",
     "forbidden": "does not let us ask",
     "failing": "is failing",
     "asleep": "is asleep",
 }
+"""What follows the name of a source; "is" falls away where the name stands in a column of its own."""
+
+DETAIL_SAYS_IT: frozenset[SourceState] = frozenset({"absent", "refused", "foreign"})
+"""States of which the detail is a sentence of its own."""
 
 
 def gpu_label(gpu: GpuRecord) -> str:
@@ -50,13 +58,25 @@ def model_id(key: ModelKey) -> str:
     return " ".join(key)
 
 
-def source_label(source: str) -> str:
+def model_label(model: ModelRecord, models: Iterable[ModelRecord]) -> str:
+    """Name a model; with its server where another server has one of the same name among ``models``."""
+    name, source = model.claim.name, model.key.source
+    is_twice = any(other.claim.name == name and other.key.source != source for other in models)
+    return f"{visible(name)} @ {address(source)}" if is_twice else visible(name)
+
+
+def source_label(source: str, runtime: Runtime | None = None) -> str:
     """Name a source: ``GPU driver``, ``Ollama at 127.0.0.1:11434``."""
     if source == DRIVER_SOURCE:
         return "GPU driver"
     if is_server(source):
-        return f"Ollama at {address(source)}"
+        return f"{runtime_name(runtime)} at {address(source)}"
     return visible(source)
+
+
+def runtime_name(runtime: Runtime | None) -> str:
+    """Name what serves models; until a server has answered, it is asked as Ollama."""
+    return RUNTIME_NAMES[runtime or "ollama"]
 
 
 def address(source: str) -> str:
@@ -66,19 +86,36 @@ def address(source: str) -> str:
 
 def source_words(source: SourceRecord) -> str:
     """Say how a source is: ``Ollama stopped: connection refused at 127.0.0.1:11434``."""
-    detail = f": {visible(source.health.detail)}" if source.health.detail else ""
+    label, state = source_label(source.name, source.runtime), source.health.state
     if source.silent_seconds is not None:
-        return f"{source_label(source.name)} is not answering"
-    if source.health.state == "not_running" and source.answered is not None:
-        return f"{'Ollama' if is_server(source.name) else source_label(source.name)} stopped{detail}"
-    if source.health.state == "foreign":
-        return f"another program answers at {address(source.name)}{detail}"
-    return f"{source_label(source.name)} {STATE_WORDS[source.health.state]}{detail}"
+        return f"{label} is not answering"
+    if state == "not_running" and source.answered is not None:
+        what = runtime_name(source.runtime) if is_server(source.name) else label
+        return with_detail(f"{what} stopped", source)
+    if state == "foreign":
+        return with_detail(f"another program answers at {address(source.name)}", source)
+    return with_detail(f"{label} {STATE_WORDS[state]}", source)
+
+
+def short_source_words(source: SourceRecord) -> str:
+    """Say the same beside the name of the source: ``not running: connection refused at …``."""
+    detail = source.health.detail
+    if detail and source.health.state in DETAIL_SAYS_IT:
+        return visible(detail)
+    return with_detail(STATE_WORDS[source.health.state].removeprefix("is "), source)
+
+
+def with_detail(words: str, source: SourceRecord) -> str:
+    """Add what is known beyond ``words``, which a detail may begin with or only repeat."""
+    detail = visible(source.health.detail or "")
+    if not detail or detail in words:
+        return words
+    return detail if detail.startswith(words) else f"{words}: {detail}"
 
 
 def missing_words(source: SourceRecord) -> str:
     """Say that a source is not there: ``no GPU driver here``, ``no Ollama at 127.0.0.1:11434``."""
-    label = source_label(source.name)
+    label = source_label(source.name, source.runtime)
     return f"no {label}" if is_server(source.name) else f"no {label} here"
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.session import Session
-from gpumon.app.session.targets import runner_targets, seems_busy
+from gpumon.app.session.session import Session, Unload
+from gpumon.app.session.targets import runner_targets, seems_busy, served_seems_busy
 from gpumon.app.state.gpus import gpu_pids
-from gpumon.collectors.clock import SystemClock
+from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.ollama.endpoint import OllamaEndpoint, parse_endpoint
 from gpumon.collectors.source import Cadence, Source
+
+if TYPE_CHECKING:
+    from gpumon.app.learned.keeper import Keeper
 
 
 def live_session(settings: Settings, record_to: Path | None = None) -> Session:
@@ -22,38 +28,84 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     Raises:
         RecordingError: the file cannot be written, or is something else than a recording.
     """
+    from gpumon.app.learned.keeper import Keeper
+    from gpumon.app.learned.place import learned_path
+
     monitor = Monitor(settings.alerts.limits())
-    feed = live_feed(settings, monitor)
-    session = Session(monitor, feed, cadence=feed.cadence)
+    keeper = Keeper(lambda: monitor.state, learned_path()) if settings.learn.enabled else None
+    if keeper is not None:
+        monitor.listen(keeper.on_sample)
+    feed = live_feed(settings, monitor, keeper)
+    session = Session(monitor, feed, cadence=feed.cadence, unload=unloads(settings), keeper=keeper)
     if record_to is not None:
         _record(session, record_to)
     return session
 
 
-def live_feed(settings: Settings, monitor: Monitor) -> LiveFeed:
+def live_feed(settings: Settings, monitor: Monitor, keeper: Keeper | None = None) -> LiveFeed:
     """Return the feed of this machine and of every server in ``settings``, each server once.
 
     What ``monitor`` knows tells the later sources where to look: the processes that the driver names.
     """
     from gpumon.collectors.nvml.source import NvmlSource
-    from gpumon.collectors.ollama.collector import OllamaSource
-    from gpumon.collectors.processes.source import ProcessSource
-    from gpumon.collectors.runners.source import RunnersSource
-    from gpumon.collectors.server_log.source import LogSource
     from gpumon.collectors.system import SystemSource
 
     clock = SystemClock()
-    sources: list[Source] = [
-        SystemSource(clock),
-        NvmlSource(clock),
+    first: list[Source] = [SystemSource(clock), NvmlSource(clock)]
+    others = partial(_other_sources, settings, monitor, keeper, clock)
+    return LiveFeed(first, others, Cadence(settings.interval_seconds), clock)
+
+
+def _other_sources(
+    settings: Settings, monitor: Monitor, keeper: Keeper | None, clock: Clock
+) -> Sequence[Source]:
+    """Return what the driver's processes and the configured servers lead to."""
+    from gpumon.collectors.meter.source import MeterSource
+    from gpumon.collectors.model_server import ModelServerSource
+    from gpumon.collectors.processes.source import ProcessSource
+    from gpumon.collectors.runners.source import RunnersSource
+    from gpumon.collectors.server_log.source import LogSource
+
+    learned = [_learned_source(clock, keeper)] if settings.learn.enabled else []
+    return [
+        *learned,
         ProcessSource(clock, lambda: gpu_pids(monitor.state)),
         RunnersSource(
             clock, lambda: runner_targets(monitor.state), lambda pid: seems_busy(monitor.state, pid)
         ),
         LogSource(clock, lambda: monitor.state.servers, log_paths(settings)),
+        MeterSource(clock, endpoints(settings), lambda: monitor.state.metered),
+        *(
+            ModelServerSource(endpoint, clock, partial(_seems_busy, monitor, endpoint.url))
+            for endpoint in endpoints(settings)
+        ),
     ]
-    sources += [OllamaSource(endpoint, clock) for endpoint in endpoints(settings)]
-    return LiveFeed(sources, Cadence(settings.interval_seconds), clock)
+
+
+def _seems_busy(monitor: Monitor, url: str, name: str) -> bool | None:
+    return served_seems_busy(monitor.state, url, name)
+
+
+def _learned_source(clock: Clock, keeper: Keeper | None) -> Source:
+    from gpumon.app.learned.place import learned_path
+    from gpumon.collectors.learned.source import LearnedSource
+
+    return (
+        LearnedSource(clock, learned_path(), keeper.trouble)
+        if keeper
+        else LearnedSource(clock, learned_path())
+    )
+
+
+def unloads(settings: Settings) -> dict[str, Unload]:
+    """Return how to unload a model of each server in ``settings``, by the server's URL."""
+    return {endpoint.url: partial(_unload, endpoint) for endpoint in endpoints(settings)}
+
+
+async def _unload(endpoint: OllamaEndpoint, name: str) -> str | None:
+    from gpumon.collectors.ollama.actions import unload
+
+    return await unload(endpoint, name)
 
 
 def log_paths(settings: Settings) -> list[Path]:

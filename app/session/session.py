@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,11 @@ from gpumon.app.views.models import SortKey
 from gpumon.collectors.source import Cadence
 
 if TYPE_CHECKING:
+    from gpumon.app.learned.keeper import Keeper
     from gpumon.app.recording.writer import Recorder
+
+Unload = Callable[[str], Awaitable[str | None]]
+"""Asks a server to unload a model by its name; returns what went wrong in one line, else ``None``."""
 
 
 @dataclass(slots=True)
@@ -20,7 +25,8 @@ class Choices:
     """What the keys change."""
 
     paused: bool = False
-    sort: SortKey = "name"
+    sort: SortKey = "spill"
+    """What spills stands first; of equals, by name."""
     descending: bool = False
     filter_text: str = ""
     window: int = 0
@@ -42,6 +48,10 @@ class Session:
     choices: Choices = field(default_factory=Choices)
     recorder: Recorder | None = None
     """Set where the samples are recorded."""
+    unload: Mapping[str, Unload] = field(default_factory=dict)
+    """How to unload a model, by server; empty where the feed is not live."""
+    keeper: Keeper | None = None
+    """Set where what is learned is kept for the next run."""
 
     @property
     def interval_seconds(self) -> float:
@@ -59,7 +69,9 @@ class Session:
         return ("REC",) if self.recorder.problem is None else (str(self.recorder.problem),)
 
     async def close(self) -> None:
-        """Release the feed, and write what of a recording still waits."""
+        """Release the feed, and write what of a recording and of what was learned still waits."""
         await self.feed.close()
         if self.recorder is not None:
             self.recorder.close()
+        if self.keeper is not None:
+            self.keeper.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.records import RunnerRecord
+from gpumon.app.state.records import ModelKey, RunnerRecord
 from gpumon.app.state.runners import WORKING_CPU_PERCENT
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import RunnerTarget, target_of
@@ -12,8 +12,14 @@ BUSY_GPU_PERCENT = 10
 
 
 def runner_targets(state: State) -> list[RunnerTarget]:
-    """Return the runners to ask on their own ports."""
-    return [target_of(runner.process) for runner in state.runners.values()]
+    """Return the runners to ask on their own ports: not those of a llama-server that is asked by its URL."""
+    return [target_of(runner.process) for runner in state.runners.values() if not _is_served(state, runner)]
+
+
+def served_seems_busy(state: State, source: str, name: str) -> bool | None:
+    """Tell whether the process of a llama-server's model works; ``None`` where it is not known."""
+    model = state.models.get(ModelKey(source, name))
+    return seems_busy(state, model.runner.pid) if model is not None and model.runner else None
 
 
 def seems_busy(state: State, pid: int) -> bool | None:
@@ -25,6 +31,11 @@ def seems_busy(state: State, pid: int) -> bool | None:
     signs = [None if cpu is None else cpu >= WORKING_CPU_PERCENT, _gpus_busy(state, runner)]
     known = [sign for sign in signs if sign is not None]
     return any(known) if known else None
+
+
+def _is_served(state: State, runner: RunnerRecord) -> bool:
+    model = state.models.get(runner.model) if runner.model else None
+    return model is not None and model.served is not None and state.sources[model.key.source].healthy
 
 
 def _gpus_busy(state: State, runner: RunnerRecord) -> bool | None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gpumon.app.alerts.alert import Alert
+from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.snapshot.models import model_entry, names_by_pid
 from gpumon.app.snapshot.schema import (
     AlertEntry,
     GpuEntry,
+    HolderEntry,
     MemoryEntry,
     ProcessEntry,
+    ReturnedEntry,
     Snapshot,
     SourceEntry,
 )
-from gpumon.app.state.records import SourceRecord, SystemRecord
+from gpumon.app.state.holders import GroupHolding, holders_by_group
+from gpumon.app.state.records import Returned, SourceRecord, SystemRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading
 
@@ -25,16 +29,19 @@ def build_snapshot(state: State, alerts: Iterable[Alert]) -> Snapshot:
     Values of a source that no longer answers are kept, and ``sources`` says how old they are.
     """
     gpus = sorted((record.reading for record in state.gpus.values()), key=lambda gpu: (gpu.index, gpu.uuid))
-    names = names_by_pid(state)
+    names, holders = names_by_pid(state), holders_by_group(state)
     models = sorted(state.models.values(), key=lambda model: (model.claim.name, model.key))
     return Snapshot(
         time=state.now,
         host=state.system.sample.host if state.system else None,
         sources=tuple(_source(record, state.now) for _, record in sorted(state.sources.items())),
-        gpus=tuple(_lost_gpu(gpu) if gpu.state == "lost" else _gpu(gpu, names) for gpu in gpus),
+        gpus=tuple(
+            _lost_gpu(gpu) if gpu.state == "lost" else _gpu(gpu, names, holders.get(gpu.uuid)) for gpu in gpus
+        ),
         memory=_memory(state.system),
-        models=tuple(model_entry(record, state) for record in models),
+        models=tuple(model_entry(record, state, diagnose(record, state)) for record in models),
         alerts=tuple(_alert(alert) for alert in alerts),
+        returned=tuple(_returned(one) for one in state.returned),
     )
 
 
@@ -49,7 +56,7 @@ def _source(record: SourceRecord, now: float) -> SourceEntry:
     )
 
 
-def _gpu(gpu: GpuReading, names: Mapping[int, str]) -> GpuEntry:
+def _gpu(gpu: GpuReading, names: Mapping[int, str], holders: Sequence[GroupHolding] | None) -> GpuEntry:
     memory = gpu.memory
     return GpuEntry(
         uuid=gpu.uuid,
@@ -68,6 +75,7 @@ def _gpu(gpu: GpuReading, names: Mapping[int, str]) -> GpuEntry:
         temperature_celsius=gpu.temperature_celsius,
         throttle_reasons=gpu.throttle_reasons,
         processes=None if gpu.processes is None else tuple(_process(one, names) for one in gpu.processes),
+        holders=None if holders is None else tuple(map(_holder, holders)),
     )
 
 
@@ -76,12 +84,24 @@ def _lost_gpu(gpu: GpuReading) -> GpuEntry:
     bare = GpuReading(
         uuid=gpu.uuid, index=gpu.index, name=gpu.name, pci_bus_id=gpu.pci_bus_id, state=gpu.state
     )
-    return _gpu(bare, {})
+    return _gpu(bare, {}, None)
 
 
 def _process(process: GpuProcess, names: Mapping[int, str]) -> ProcessEntry:
     return ProcessEntry(
         pid=process.pid, name=process.name, vram_bytes=process.vram_bytes, model=names.get(process.pid)
+    )
+
+
+def _holder(holding: GroupHolding) -> HolderEntry:
+    """Name each program of a group once, the largest first."""
+    names = dict.fromkeys(process.name for process in holding.processes if process.name is not None)
+    return HolderEntry(group=holding.group, vram_bytes=holding.vram_bytes, names=tuple(names))
+
+
+def _returned(returned: Returned) -> ReturnedEntry:
+    return ReturnedEntry(
+        uuid=returned.uuid, name=returned.name, vram_bytes=returned.vram_bytes, time=returned.time
     )
 
 

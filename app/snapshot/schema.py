@@ -30,6 +30,14 @@ class ProcessEntry(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
 
 
+class HolderEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What processes that hold no model hold of a GPU, by their kind."""
+
+    group: str
+    vram_bytes: int | None
+    names: tuple[str, ...]
+
+
 class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU; ``uuid`` is its identity."""
 
@@ -49,6 +57,7 @@ class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     temperature_celsius: int | None
     throttle_reasons: tuple[str, ...] | None
     processes: tuple[ProcessEntry, ...] | None
+    holders: tuple[HolderEntry, ...] | None
 
 
 class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +69,7 @@ class MemoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The process that holds a model; settings are those of its command line, per slot."""
+    """The process that holds a model; settings by its command line, layers and buffers by the log."""
 
     pid: int
     kind: str
@@ -73,9 +82,66 @@ class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int | None
     kv_cache_type: str | None
     flash_attention: str | None
+    layers_on_gpu: int | None
+    layer_count: int | None
+    layers_with_experts_in_ram: int | None
+    buffers_by_device: dict[str, dict[str, int]] | None
     rss_bytes: int | None
     file_bytes: int | None
     cpu_percent: float | None
+
+
+class EvidenceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure that a statement rests on, in words."""
+
+    name: str
+    value: str
+    source: str
+
+
+class VerdictEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of a model, in one sentence."""
+
+    kind: str
+    severity: str
+    sentence: str
+    evidence: tuple[EvidenceEntry, ...]
+
+
+class CauseEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a model spills."""
+
+    kind: str
+    sentence: str
+    evidence: tuple[EvidenceEntry, ...]
+
+
+class BandEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An estimate; nine of ten measurements lie between ``low`` and ``high``."""
+
+    low: float
+    expected: float
+    high: float
+
+
+class RemedyEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What would help."""
+
+    action: str
+    sentence: str
+    command: str | None
+    where: str | None
+    arithmetic: str
+    frees_bytes: int | None
+    expected_tokens_per_second: BandEntry | None
+
+
+class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What was reckoned of a load, and what came of it."""
+
+    vram_bytes: int
+    measured_vram_bytes: int | None
+    error_fraction: float | None
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +159,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     measured_vram_bytes: int | None
     measured_vram_by_gpu: dict[str, int] | None
+    weights_in_ram_estimate_bytes: int | None
     agreement: str
     agreement_cause: str | None
     activity: str | None
@@ -103,8 +170,25 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     requests_running: int | None
     requests_waiting: int | None
     rate_source: str | None
+    rate_is_estimate: bool | None
     tokens_generated_total: int | None
     tokens_generated_is_lower_bound: bool | None
+    verdict: VerdictEntry
+    cause: CauseEntry | None
+    remedies: tuple[RemedyEntry, ...]
+    expected_tokens_per_second: BandEntry | None
+    baseline_tokens_per_second: float | None
+    baseline_request_count: int | None
+    prediction: PredictionEntry | None
+
+
+class ReturnedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory of a GPU that came back when a process ended."""
+
+    uuid: str
+    name: str | None
+    vram_bytes: int
+    time: float
 
 
 class AlertEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,3 +212,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryEntry
     models: tuple[ModelEntry, ...]
     alerts: tuple[AlertEntry, ...]
+    returned: tuple[ReturnedEntry, ...]

@@ -10,7 +10,14 @@ from gpumon.app.feeds.feed import Feed
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import Snapshot
-from gpumon.collectors.samples import HEALTHY_STATES, AnySample, OllamaInstalled, OllamaModelFacts
+from gpumon.collectors.samples import (
+    HEALTHY_STATES,
+    AnySample,
+    Learned,
+    OllamaInstalled,
+    OllamaModelFacts,
+    ServedModelSample,
+)
 
 DEADLINE_SECONDS = 3.0
 ANSWERS_NEEDED = 2
@@ -48,8 +55,8 @@ async def take_snapshot(
 
 
 def _count(answers: Counter[str], sample: AnySample) -> None:
-    if not isinstance(sample, OllamaModelFacts | OllamaInstalled):
-        answers[sample.source] += 1
+    if not isinstance(sample, OllamaModelFacts | OllamaInstalled | ServedModelSample):
+        answers[sample.source] += ANSWERS_NEEDED if isinstance(sample, Learned) else 1
 
 
 async def _look(monitor: Monitor, answers: Counter[str], expected: Collection[str], sleep: Sleep) -> None:
@@ -62,7 +69,7 @@ async def _look(monitor: Monitor, answers: Counter[str], expected: Collection[st
 
 def _settled(monitor: Monitor, answers: Counter[str], expected: Collection[str]) -> bool:
     sources = monitor.state.sources
-    if not sources or not sources.keys() >= set(expected):
+    if not sources or not sources.keys() >= set(expected) or None in monitor.state.metered.values():
         return False
     return all(
         record.silent_seconds is not None

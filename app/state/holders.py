@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gpumon.app.state.blobs import name_of
 from gpumon.app.state.measured import unaccounted_bytes
 from gpumon.app.state.records import GpuRecord, Leftover, Returned
 from gpumon.app.state.state import State
@@ -62,7 +63,7 @@ def note_ended(state: State, gpu: GpuRecord, before: GpuReading) -> None:
     for process in ended:
         name, size = _name(process, state), process.vram_bytes or 0
         if is_back:
-            state.returned.append(Returned(gpu.reading.uuid, name, size, state.now))
+            state.returned.append(Returned(gpu.reading.uuid, name, size, state.now, process.pid))
         else:
             gpu.leftovers.append(Leftover(process.pid, name, size, state.now, unaccounted_before))
 
@@ -74,7 +75,7 @@ def _settle_leftovers(state: State, gpu: GpuRecord, unaccounted: int) -> None:
         if is_back or left.pid in listed:
             gpu.leftovers.remove(left)
         if is_back and left.pid not in listed:
-            state.returned.append(Returned(gpu.reading.uuid, left.name, left.vram_bytes, state.now))
+            state.returned.append(Returned(gpu.reading.uuid, left.name, left.vram_bytes, state.now, left.pid))
 
 
 def _ended(before: Iterable[GpuProcess], after: Iterable[GpuProcess]) -> list[GpuProcess]:
@@ -117,5 +118,8 @@ def _name(process: GpuProcess, state: State) -> str | None:
     model = next(departed, None)
     if model is not None:
         return model.claim.name
+    loaded = next((load for load in reversed(state.finished_loads) if load.key.pid == process.pid), None)
+    if loaded is not None:
+        return name_of(state, loaded.settings) or loaded.name
     holder = state.holders.get(process.pid)
     return (holder.name if holder else None) or process.name

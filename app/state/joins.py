@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from gpumon.app.state.addresses import standalone_runner_at
 from gpumon.app.state.blobs import blobs_of
 from gpumon.app.state.places import is_loopback, is_server, place
-from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerRecord
+from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import BlobNames, ServerProcess
 
@@ -39,6 +40,7 @@ class Servers(NamedTuple):
 def join(state: State) -> None:
     """Join all runners and claims anew."""
     before = {key: runner.model for key, runner in state.runners.items()}
+    holders = {key: model.runner for key, model in state.models.items()}
     for runner in state.runners.values():
         runner.model = None
     for model in state.models.values():
@@ -49,6 +51,18 @@ def join(state: State) -> None:
     for runner in state.runners.values():
         if runner.model != before[runner.key]:
             runner.claimed_since = _claimed_since(state, runner)
+    for key, model in state.models.items():
+        _note_end(state, model, holders[key])
+
+
+def may_be_claimed(state: State, runner: RunnerRecord) -> bool:
+    """Tell whether a server that is asked may have started a runner; also before any server was heard."""
+    if not any(map(is_server, state.sources)):
+        return True
+    servers, pid = _servers(state), runner.process.server_pid
+    if any(pid in pids for _, pids in servers.certain):
+        return True
+    return bool(servers.loose_sources) and pid in servers.loose_pids
 
 
 def blobs_by_digest(samples: Iterable[BlobNames]) -> dict[str, frozenset[str]]:
@@ -61,6 +75,14 @@ def blobs_by_digest(samples: Iterable[BlobNames]) -> dict[str, frozenset[str]]:
     return {digest: frozenset(found) for digest, found in blobs.items()}
 
 
+def _note_end(state: State, model: ModelRecord, holder: RunnerKey | None) -> None:
+    """Note that the process that held a model has ended, until another one holds it."""
+    if model.runner is not None:
+        model.runner_ended = None
+    elif holder is not None and holder not in state.runners:
+        model.runner_ended = state.now
+
+
 def _claimed_since(state: State, runner: RunnerRecord) -> float | None:
     """Return when its model was last claimed, if that was not said of a process before it."""
     seen = state.models[runner.model].seen if runner.model else None
@@ -70,6 +92,7 @@ def _claimed_since(state: State, runner: RunnerRecord) -> float | None:
 def _matches(state: State) -> Iterator[Match]:
     if not state.runners or not state.models:
         return
+    yield from _llama_server_matches(state)
     servers = _servers(state)
     for source, pids in servers.certain:
         yield from _certain_matches(state, _runners_of(state, pids), _models_of(state, {source}))
@@ -77,22 +100,35 @@ def _matches(state: State) -> Iterator[Match]:
     yield from _unique_matches(state, loose_runners, _models_of(state, servers.loose_sources))
 
 
+def _llama_server_matches(state: State) -> Iterator[Match]:
+    """Give what a llama-server without router and its process have in common: their address."""
+    for model in state.models.values():
+        own = state.runners.get(model.process) if model.process else None
+        if own is not None:
+            yield Match(own, model, "process")
+        elif model.runtime == "llama_server":
+            runner = standalone_runner_at(state, model.key.source)
+            if runner is not None:
+                yield Match(runner, model, "address")
+
+
 def _servers(state: State) -> Servers:
     sources = sorted(filter(is_server, state.sources))
-    certain = [(source, pids) for source in sources if (pids := _listening(state.servers, source))]
+    certain = [(source, pids) for source in sources if (pids := _listening(state, source))]
     found = {pid for _, pids in certain for pid in pids}
     loose_pids = {server.pid for server in state.servers if _is_loose(server) and server.pid not in found}
     loose_sources = {source for source in sources if is_loopback(source)} - {source for source, _ in certain}
+    loose_sources -= {source for source in sources if state.sources[source].runtime == "llama_server"}
     if len(loose_pids) == len(loose_sources) == 1:
         return Servers([*certain, (loose_sources.pop(), loose_pids)], set(), set())
     return Servers(certain, loose_sources, loose_pids)
 
 
-def _listening(servers: Iterable[ServerProcess], source: str) -> set[int]:
-    where = place(source)
+def _listening(state: State, source: str) -> set[int]:
+    where = place(state.upstreams.get(source, source))
     return {
         server.pid
-        for server in servers
+        for server in state.servers
         if not _is_loose(server) and where in {place(url) for url in server.urls}
     }
 
@@ -135,7 +171,7 @@ def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | No
     settings = runner.process.settings
     if settings.blob is not None and settings.blob in blobs_of(state, model):
         return Match(runner, model, "blob")
-    if settings.model_name is not None and _full_name(settings.model_name) == _full_name(model.claim.name):
+    if settings.model_name is not None and full_name(settings.model_name) == full_name(model.claim.name):
         return Match(runner, model, "name")
     return None
 
@@ -144,7 +180,7 @@ def _nothing_known(state: State, runner: RunnerRecord, model: ModelRecord) -> bo
     return runner.process.settings.model_name is None and not blobs_of(state, model)
 
 
-def _full_name(name: str) -> str:
+def full_name(name: str) -> str:
     """Return a model's name without what Ollama leaves out, and with the tag that it implies."""
     for registry in _OWN_REGISTRIES:
         name = name.removeprefix(registry)

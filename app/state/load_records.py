@@ -23,6 +23,7 @@ PHASES: tuple[LoadPhase, ...] = ("starting", "fitting", "weights", "context", "w
 
 TargetOrigin = Literal[
     "learned",  # the pages that an earlier load of the same blob has mapped
+    "file",  # the size of the file that its command line names
     "installed",  # /api/tags; with a projector in a file of its own a little more than the weights
     "log",  # the model buffers that the server's log names
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpumon.app.state.blobs import installed_bytes, name_of, stand_in
+from gpumon.app.state.joins import may_be_claimed
 from gpumon.app.state.load_endings import close, forget_failures, note_retry, revise_failures
 from gpumon.app.state.load_lessons import recall, recall_copy_rate
 from gpumon.app.state.load_progress import enter, follow_load
@@ -23,6 +24,7 @@ from gpumon.collectors.samples import (
     OllamaSample,
     ProcessSample,
     RunnerSample,
+    ServedModelSample,
 )
 
 WITNESSED_SECONDS = 2.0
@@ -38,10 +40,11 @@ START_SLACK_SECONDS = 1.0
 
 READY_STATES = frozenset({"ready", "busy", "asleep"})
 LOADING_STATES = frozenset({"starting", "loading"})
+MUTE_STATES = frozenset({"unreachable", "foreign"})
 
 
 BEAR_ON_LOADS: frozenset[type[Any]] = frozenset(
-    {NvmlSample, OllamaSample, ProcessSample, RunnerSample, LogSample}
+    {NvmlSample, OllamaSample, ProcessSample, RunnerSample, ServedModelSample, LogSample}
 )
 """Samples after which loads are to be followed."""
 
@@ -66,6 +69,9 @@ def follow_loads(state: State, sample: AnySample) -> None:
 
 
 def _follow(state: State, runner: RunnerRecord) -> None:
+    if not _can_end(state, runner):
+        state.loads.pop(runner.key, None)
+        return
     is_ready, load = _is_ready(state, runner), state.loads.get(runner.key)
     if load is None:
         if not _begins(state, runner):
@@ -81,6 +87,15 @@ def _follow(state: State, runner: RunnerRecord) -> None:
         _claim(state, runner) is not None or state.now - load.ready_at >= READY_SHOWN_SECONDS
     ):
         _end_ready(state, load)
+
+
+def _can_end(state: State, runner: RunnerRecord) -> bool:
+    """Tell whether anything would say that it is ready: its port, or a claim.
+
+    Nothing does of a container's runner whose server is not asked: it would load for ever.
+    """
+    answer = runner.answer
+    return (answer is not None and answer.state not in MUTE_STATES) or may_be_claimed(state, runner)
 
 
 def _is_ready(state: State, runner: RunnerRecord) -> bool:
@@ -145,14 +160,16 @@ def _identify(state: State, load: Load, runner: RunnerRecord) -> None:
     name = claimed.claim.name if claimed else name_of(state, load.settings)
     load.name = name or load.name
     if load.target_origin in {None, "log"}:
-        _find_target(state, load)
+        _find_target(state, load, runner.process.model_file_bytes)
 
 
-def _find_target(state: State, load: Load) -> None:
+def _find_target(state: State, load: Load, file_bytes: int | None) -> None:
     learned = load.lesson.weights_bytes if load.lesson else None
     logged = load.placement.model_bytes if load.placement else None
     if learned:
         load.target_bytes, load.target_origin = learned, "learned"
+    elif file_bytes:
+        load.target_bytes, load.target_origin = file_bytes, "file"
     elif installed := installed_bytes(state, load.settings):
         load.target_bytes, load.target_origin = installed, "installed"
     elif logged:

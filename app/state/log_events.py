@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gpumon.app.state.log_rates import take_rate
 from gpumon.app.state.log_records import BufferKey, Placement, ServerLog
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
@@ -20,13 +21,14 @@ def take_log(state: State, sample: LogSample) -> None:
     """Take the events of one log, in order."""
     log = state.logs.get(sample.source)
     if log is None:
-        log = state.logs[sample.source] = ServerLog(sample.source)
+        log = state.logs[sample.source] = ServerLog(sample.source, since=state.now)
         if len(state.logs) > LOGS_KEPT:
             del state.logs[next(iter(state.logs))]
     log.format_unknown = (log.format_unknown or sample.unknown_format) and not sample.events
     for event in sample.events:
         _take_event(log, event, state.now)
         attribute(state, log)
+        take_rate(state, log, event)
 
 
 def attribute(state: State, log: ServerLog) -> None:

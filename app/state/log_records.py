@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gpumon.collectors.samples import BufferComponent, LogEvent
 
-HOST_BACKENDS = frozenset({"CPU", "BLAS"})
+HOST_BACKENDS = frozenset({"CPU", "BLAS", "AMX"})
 
 
 class BufferKey(NamedTuple):
@@ -96,6 +96,8 @@ class ServerLog:
     """What one server's log has said."""
 
     source: str
+    since: float = 0.0
+    """When it was first read."""
     placement: Placement | None = None
     """Of the latest load."""
     gpus: tuple[LogEvent, ...] = ()

@@ -9,6 +9,10 @@ from gpumon.collectors.samples import GpuProcess, GpuReading
 START_SLACK_SECONDS = 2.0
 """Two readers of /proc place a start apart by the rounding of ticks and of the boot time."""
 
+TOLERANCE_SHARE = 0.10
+TOLERANCE_BYTES = 700 * 1024**2
+"""A claim leaves out the CUDA context (0.3 to 0.5 GB a process) and the workspaces of cuBLAS."""
+
 STEADY_BYTES = 64 * 1024**2
 """A smaller change of memory is no loading."""
 
@@ -62,6 +66,23 @@ def has_unidentified(state: State) -> bool:
         for gpu in state.gpus.values()
         for process in gpu.reading.processes or ()
     )
+
+
+def tolerance_bytes(claimed_bytes: int) -> float:
+    """Return the difference between claim and measurement that is nothing to speak of."""
+    return max(TOLERANCE_SHARE * claimed_bytes, TOLERANCE_BYTES)
+
+
+def hidden_spill_fraction(model: ModelRecord, runner: RunnerRecord) -> float | None:
+    """Return the share of a model that is claimed on the GPU and is not there; 0 where the two agree.
+
+    ``None`` where it cannot be told: only of llama-server the claim is that of its buffers, not an estimate.
+    """
+    claimed, measured, size = model.split.gpu_bytes, runner.measured_vram_bytes, model.claim.size_bytes
+    if runner.process.kind != "llama_server" or claimed is None or measured is None or not size:
+        return None
+    missing = claimed - measured
+    return missing / size if missing > tolerance_bytes(claimed) else 0.0
 
 
 def is_steady(before_bytes: int | None, now_bytes: int | None) -> bool:

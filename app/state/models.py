@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from gpumon.app.state.joins import join
 from gpumon.app.state.measured import is_steady, runner_of
-from gpumon.app.state.records import ModelKey, ModelRecord
+from gpumon.app.state.records import ModelKey, ModelRecord, Runtime
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import ModelClaim, OllamaInstalled, OllamaModelFacts, OllamaSample
 
-MODELS_END_WITH = frozenset({"not_running", "foreign"})
-"""States of a server in which its models are known to be gone; in the others they are only not confirmed."""
+MODELS_END_WITH = frozenset({"not_running"})
+"""States of a server in which its models are known to be gone; in the others they are only not confirmed: a
+page of a proxy in between looks like another program."""
 
 CLOCK_RESOLUTION_SECONDS = 2.0
 """An HTTP ``Date`` header counts whole seconds; a smaller difference says nothing."""
@@ -21,17 +22,27 @@ FACTS_KEPT = 500
 def apply_ollama(state: State, sample: OllamaSample) -> None:
     """Take one poll of ``/api/ps``."""
     is_new, before = sample.source not in state.sources, set(state.models)
-    source = hear(state, sample.source, sample.health, sample.version)
+    runtime: Runtime | None = None if sample.models is None else "ollama"
+    source = hear(state, sample.source, sample.health, sample.version, runtime)
     state.models_revision += 1
     if (offset := sample.clock_offset_seconds) is not None:
         source.clock_offset_seconds = offset if abs(offset) > CLOCK_RESOLUTION_SECONDS else 0.0
     if sample.models is not None:
+        _note_meter(state, sample)
         keys = {_apply_claim(state, sample.source, claim) for claim in sample.models}
         _depart(state, sample.source, keep=keys)
     elif sample.health.state in MODELS_END_WITH:
         _depart(state, sample.source, keep=set())
     if is_new or before != state.models.keys():
         join(state)
+
+
+def _note_meter(state: State, sample: OllamaSample) -> None:
+    """Note whether a meter is on the way to a server."""
+    if sample.metered:
+        state.metered.setdefault(sample.source)
+    else:
+        state.metered.pop(sample.source, None)
 
 
 def apply_facts(state: State, sample: OllamaModelFacts) -> None:
@@ -93,7 +104,13 @@ def _expiry_moves(record: ModelRecord, claim: ModelClaim) -> bool:
 
 
 def _depart(state: State, source: str, keep: set[ModelKey]) -> None:
-    for key in [key for key in state.models if key.source == source and key not in keep]:
-        record = state.models.pop(key)
-        record.gone = state.now
-        state.departed.append(record)
+    own = (key for key, model in state.models.items() if key.source == source and model.process is None)
+    for key in [key for key in own if key not in keep]:
+        depart(state, key)
+
+
+def depart(state: State, key: ModelKey) -> None:
+    """Take that a model is no longer loaded."""
+    record = state.models.pop(key)
+    record.gone = state.now
+    state.departed.append(record)

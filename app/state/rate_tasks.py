@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gpumon.app.state.rate_values import FinishedRequest, Phase, SlotRates
 from gpumon.app.state.rate_window import Window
 from gpumon.collectors.samples import RunnerCounters, Slot
@@ -9,6 +11,8 @@ from gpumon.collectors.samples import RunnerCounters, Slot
 SHORTEST_PREFILL_SECONDS = 2.0
 """Prompt tokens are counted in whole batches and seen a poll late: a rate over less is mostly chance."""
 SHORTEST_DECODE_SECONDS = 0.5
+SAME_COMPANY_SHARE = 0.75
+"""Part of the polls in which as many requests must have been at work to name their number."""
 
 
 class Task:
@@ -27,6 +31,7 @@ class Task:
         self._last: tuple[float, int] | None = None
         self._decode = Window()
         self._prefill = Window(SHORTEST_PREFILL_SECONDS)
+        self._company: Counter[int] = Counter()
         self.see(slot, time)
 
     @property
@@ -59,6 +64,11 @@ class Task:
         self._last = (time, slot.decoded_tokens)
         self._decode.add(time, slot.decoded_tokens)
 
+    def note_company(self, count: int) -> None:
+        """Take how many requests are at work, this one included."""
+        if self.decoding:
+            self._company[count] += 1
+
     def rates(self) -> SlotRates:
         """Return what it does now."""
         phase: Phase = "decode" if self.decoding else "prefill"
@@ -90,7 +100,15 @@ class Task:
             prefill_rate=_prompt_rate(self._before, after, prompt_processed) or self._prefill_rate(),
             decode_rate=_decode_rate(self._before, after, final) or self._decode_rate(),
             first_token_seconds=None if self._first_token_at is None else self._first_token_at - self.started,
+            context_tokens=self.slot.prompt_tokens,
+            parallel=self._parallel(),
         )
+
+    def _parallel(self) -> int | None:
+        if not self._company:
+            return None
+        count, polls = self._company.most_common(1)[0]
+        return count if polls >= SAME_COMPANY_SHARE * self._company.total() else None
 
     def _final_tokens(self, resting: Slot | None) -> int | None:
         """Return how many tokens it generated, from what it left in its slot.

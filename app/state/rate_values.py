@@ -32,6 +32,8 @@ class RunnerRates:
 
     decode_rate: float | None = None
     """Tokens per second, all requests together."""
+    is_estimate: bool = False
+    """Whether ``decode_rate`` rests on pieces of answers that were counted as tokens."""
     prefill_rate: float | None = None
     """Prompt tokens per second, all requests together."""
     slots: tuple[SlotRates, ...] = ()
@@ -48,7 +50,7 @@ class RunnerRates:
     draft_acceptance: float | None = None
     """Drafted tokens that were accepted, 0 to 1, since the runner started."""
     sources: tuple[str, ...] = ()
-    """Where the figures come from: ``/slots``, ``/metrics``."""
+    """Where the figures come from: ``/slots``, ``/metrics``, ``meter``, ``log``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +72,9 @@ class FinishedRequest:
     decode_rate: float | None = None
     first_token_seconds: float | None = None
     """From when it was first seen to its first token, to within a poll; ``None`` where either was missed."""
+    source: str = "/slots"
+    """Where the figures come from: ``/slots``, or ``log``."""
+    context_tokens: int | None = None
+    """Tokens in the slot at the last poll of it."""
+    parallel: int | None = None
+    """Requests at work together while it generated; ``None`` where their number changed much."""

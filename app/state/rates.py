@@ -9,7 +9,10 @@ from gpumon.app.state.rate_ledger import TokenLedger
 from gpumon.app.state.rate_tasks import Task
 from gpumon.app.state.rate_values import FinishedRequest, RunnerRates
 from gpumon.app.state.rate_window import Window
-from gpumon.collectors.samples import RunnerCounters, RunnerSample, Slot
+from gpumon.collectors.samples import RunnerCounters, RunnerSample, ServedModelSample, Slot
+
+Answer = RunnerSample | ServedModelSample
+"""One poll of a llama-server, on its own port or by its URL."""
 
 HOLD_SECONDS = 3.0
 """So long a rate stands while the runner works and gives no statistics."""
@@ -29,6 +32,10 @@ class RateMeter:
         if self._identity != (sample.pid, sample.started):
             self._identity = (sample.pid, sample.started)
             self._start()
+        return self.take(sample)
+
+    def take(self, sample: Answer) -> tuple[FinishedRequest, ...]:
+        """Take one sample of a server whose process is not known; return the requests that have ended."""
         slots = _known_slots(sample)
         if slots is not None:
             return self._measure(sample.time, slots, sample)
@@ -49,9 +56,7 @@ class RateMeter:
         self._slots: tuple[Slot, ...] = ()
         self._measured_at: float | None = None
 
-    def _measure(
-        self, time: float, slots: tuple[Slot, ...], sample: RunnerSample
-    ) -> tuple[FinishedRequest, ...]:
+    def _measure(self, time: float, slots: tuple[Slot, ...], sample: Answer) -> tuple[FinishedRequest, ...]:
         counters = sample.counters
         ended = self._ended(slots)
         finished = tuple(task.finish(_at(slots, task), time, counters) for task in ended)
@@ -75,6 +80,8 @@ class RateMeter:
                 self._tasks[slot.slot_id].see(slot, time)
             elif slot.processing:
                 self._tasks[slot.slot_id] = Task(slot, time, self._counters)
+        for task in self._tasks.values():
+            task.note_company(len(self._tasks))
 
     def _count(
         self,
@@ -101,7 +108,7 @@ class RateMeter:
         if decoding and self._ledger.total is not None:
             self._output.add(time, self._ledger.total)
 
-    def _summary(self, sample: RunnerSample) -> RunnerRates:
+    def _summary(self, sample: Answer) -> RunnerRates:
         tasks = tuple(task.rates() for _, task in sorted(self._tasks.items()))
         counters = sample.counters
         fullest = max(self._slots, key=lambda slot: slot.prompt_tokens or 0, default=None)
@@ -119,7 +126,7 @@ class RateMeter:
             sources=_sources(sample),
         )
 
-    def _without_statistics(self, sample: RunnerSample) -> None:
+    def _without_statistics(self, sample: Answer) -> None:
         """Keep the rates for a moment; they are not measured again as long as a batch is computed."""
         running = sample.counters.requests_processing if sample.counters else None
         if self._measured_at is None or sample.time - self._measured_at > HOLD_SECONDS:
@@ -137,7 +144,7 @@ class RateMeter:
         return finished
 
 
-def _known_slots(sample: RunnerSample) -> tuple[Slot, ...] | None:
+def _known_slots(sample: Answer) -> tuple[Slot, ...] | None:
     """Return the slots; none at work where the counters alone say so, ``None`` where nothing is known."""
     if sample.slots is not None or sample.counters is None:
         return sample.slots
@@ -159,6 +166,6 @@ def _acceptance(counters: RunnerCounters | None) -> float | None:
     return min(counters.draft_accepted_total / counters.draft_tokens_total, 1.0)
 
 
-def _sources(sample: RunnerSample) -> tuple[str, ...]:
+def _sources(sample: Answer) -> tuple[str, ...]:
     said = (("/slots", sample.slots), ("/metrics", sample.counters))
     return tuple(path for path, answer in said if answer is not None)

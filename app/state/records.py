@@ -6,7 +6,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from gpumon.app.state.log_meter import LogMeter
 from gpumon.app.state.log_records import Placement
+from gpumon.app.state.pace import PaceTrack
+from gpumon.app.state.prediction import Prediction
 from gpumon.app.state.rate_values import FinishedRequest, RunnerRates
 from gpumon.app.state.rates import RateMeter
 from gpumon.app.state.series import Series
@@ -16,11 +19,14 @@ from gpumon.collectors.samples import (
     GpuFacts,
     GpuReading,
     GpuSlow,
+    MeteredModel,
     ModelClaim,
     OllamaModelFacts,
     RunnerFacts,
     RunnerProcess,
     RunnerSample,
+    RunnerState,
+    ServedModelSample,
     SourceHealth,
     SystemSample,
 )
@@ -37,14 +43,21 @@ JoinedBy = Literal[
     "blob",  # the runner's file is the claim's, by /api/show or by a manifest on disk
     "name",  # the runner's command line names the model
     "only one",  # the server has one runner and one claim, and nothing is known of the claim's file
+    "address",  # a llama-server: the process listens where the URL leads
+    "process",  # a llama-server that is asked on its own port alone
 ]
 """How a runner and a claim were found to be one."""
+
+
+Runtime = Literal["ollama", "llama_server"]
+"""What serves a model."""
 
 
 class ModelKey(NamedTuple):
     """Identity of a loaded model: the server, and the manifest's digest (the name where there is none)."""
 
     source: str
+    """The server's URL; ``process PID`` of a llama-server in a container, whose URL is not known."""
     digest: str
 
 
@@ -70,6 +83,8 @@ class SourceRecord:
     silent_since: float | None = None
     """When that poll began."""
     version: str | None = None
+    runtime: Runtime | None = None
+    """What kind of server it is, of one that has answered."""
     clock_offset_seconds: float = 0.0
     """The server's clock minus ours; 0 where it is within the resolution of the ``Date`` header."""
 
@@ -94,6 +109,8 @@ class Returned(NamedTuple):
     """Of the process, or of the model that it held."""
     vram_bytes: int
     time: float
+    pid: int | None = None
+    """Of the process that ended."""
 
 
 class Leftover(NamedTuple):
@@ -132,6 +149,18 @@ class GpuRecord:
 
 
 @dataclass(slots=True)
+class Served:
+    """What a llama-server says of a model at its URL, where no process of it is known."""
+
+    state: RunnerState
+    answer: ServedModelSample | None = None
+    """The latest poll of its statistics."""
+    facts: RunnerFacts | None = None
+    meter: RateMeter = field(default_factory=RateMeter)
+    requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+
+
+@dataclass(slots=True)
 class ModelRecord:
     """A loaded model: the latest claim, its facts where asked, and its series."""
 
@@ -139,6 +168,11 @@ class ModelRecord:
     claim: ModelClaim
     first_seen: float
     seen: float
+    runtime: Runtime = "ollama"
+    served: Served | None = None
+    """Set where a llama-server is asked by its URL."""
+    process: RunnerKey | None = None
+    """Set where nothing but this process tells of the model."""
     gone: float | None = None
     """When the server no longer listed it."""
     claim_steady_bytes: int | None = None
@@ -149,6 +183,8 @@ class ModelRecord:
     """Whether ``expires_at`` has moved with the clock since the poll before: a request ran in between."""
     runner: RunnerKey | None = None
     """The process that holds it, where one can be told."""
+    runner_ended: float | None = None
+    """When the process that held it was seen to have ended, where no other has taken its place."""
     joined_by: JoinedBy | None = None
     measured_vram: Series = field(default_factory=Series)
     """What the driver measures for that process, over all GPUs."""
@@ -159,6 +195,10 @@ class ModelRecord:
     """Tokens generated per second; a gap where no request is in that phase."""
     prefill: Series = field(default_factory=Series)
     """Prompt tokens computed per second."""
+    metered: MeteredModel | None = None
+    """What a pass-through meter before its server says of it."""
+    metered_at: float | None = None
+    """When that was said."""
 
     @property
     def split(self) -> Split:
@@ -206,14 +246,22 @@ class RunnerRecord:
     """Whether it has finished to load its model."""
     meter: RateMeter = field(default_factory=RateMeter)
     """Token rates from the polls of its own port."""
+    log_meter: LogMeter | None = None
+    """Token rates from its server's log, where its own port tells nothing."""
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
     """Requests that were seen to end, oldest first."""
+    pace: PaceTrack = field(default_factory=PaceTrack)
+    """How fast one request is, over seconds."""
+    prediction: Prediction | None = None
+    """What was reckoned of its load; ``None`` where that cannot be done."""
+    described: OllamaModelFacts | None = None
+    """What ``prediction`` was made from, or could not be."""
     vram: Series = field(default_factory=Series)
 
     @property
     def rates(self) -> RunnerRates:
-        """What the latest poll of its own port amounts to."""
-        return self.meter.rates
+        """What the latest poll of its own port amounts to, or else what its server's log says."""
+        return self.log_meter.rates if self.log_meter else self.meter.rates
 
     @property
     def measured_vram_bytes(self) -> int | None:

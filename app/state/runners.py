@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.baselines import learn_rates
+from gpumon.app.state.hindrances import is_hindered
 from gpumon.app.state.joins import blobs_by_digest, join
 from gpumon.app.state.log_events import take_log
+from gpumon.app.state.log_rates import refresh_log_rates
 from gpumon.app.state.measured import locate
+from gpumon.app.state.rates import Answer
 from gpumon.app.state.records import RunnerKey, RunnerRecord
+from gpumon.app.state.scales import learn_scales
 from gpumon.app.state.sources import hear
+from gpumon.app.state.standalone import follow_standalone
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess, RunnerSample
 
@@ -29,7 +35,9 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     listed = {RunnerKey(process.pid, process.started) for process in sample.runners}
     for key in [key for key in state.runners if key not in listed]:
         del state.runners[key]
-    if _identities(state) != before:
+    refresh_log_rates(state)
+    changed = follow_standalone(state)
+    if changed or _identities(state) != before:
         join(state)
         for record in state.runners.values():
             locate(state, record)
@@ -50,7 +58,9 @@ def apply_runner(state: State, sample: RunnerSample) -> None:
     state.runners_revision += 1
     record.answer = sample
     record.facts = sample.facts or record.facts
-    record.requests.extend(record.meter.feed(sample))
+    if follow_standalone(state):
+        join(state)
+    _follow_requests(state, record, sample)
     _note_rates(state, record)
     if is_working(sample):
         record.worked = state.now
@@ -60,14 +70,26 @@ def apply_runner(state: State, sample: RunnerSample) -> None:
         record.ready_since = state.now
 
 
+def _follow_requests(state: State, runner: RunnerRecord, sample: RunnerSample) -> None:
+    finished = runner.meter.feed(sample)
+    runner.requests.extend(finished)
+    if (finished or runner.rates.slots) and is_hindered(state, runner):
+        runner.pace.hindered_at = state.now
+    for request in finished:
+        runner.pace.end(request)
+    runner.pace.see(state.now, runner.rates)
+    learn_rates(state, runner, finished)
+    learn_scales(state, runner, finished)
+
+
 def _note_rates(state: State, runner: RunnerRecord) -> None:
     model = state.models.get(runner.model) if runner.model else None
-    if model is not None:
+    if model is not None and (runner.rates.sources or model.metered is None):
         model.decode.add(state.now, runner.rates.decode_rate)
         model.prefill.add(state.now, runner.rates.prefill_rate)
 
 
-def is_working(sample: RunnerSample) -> bool:
+def is_working(sample: Answer) -> bool:
     """Tell whether a runner says that it works on a request."""
     return sample.state == "busy" or any(slot.processing for slot in sample.slots or ())
 

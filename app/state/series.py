@@ -12,6 +12,9 @@ TIERS: tuple[tuple[float, int], ...] = ((1.0, 300), (10.0, 360), (120.0, 720))
 HOLD_SECONDS = 15.0
 """A value stands until the next one if that comes within this time; after a longer silence there is a gap."""
 
+WINDOWS_KEPT = 4
+"""Widths of cell for which a series remembers cells; a screen looks at one or two."""
+
 _ROUNDING = 1e-6
 """Slack in buckets: multiples of a cell width near the present Unix time are exact to about 2.4e-7 s."""
 
@@ -45,6 +48,10 @@ class _Tier:
         if slot >= len(self._means) or math.isnan(self._means[slot]):
             return None
         return Bucket(self._minima[slot], self._means[slot], self._maxima[slot])
+
+    def is_over(self, end: float) -> bool:
+        """Tell whether every bucket that begins before ``end`` seconds has its last value."""
+        return self.newest is not None and math.ceil(end / self.width - _ROUNDING) - 1 < self.newest
 
     def add(self, number: int, value: float, held: float | None) -> None:
         """Put ``value`` into bucket ``number``; buckets skipped since the newest become ``held`` or gaps."""
@@ -83,10 +90,12 @@ class _Tier:
 class Series:
     """One quantity over time, in a fixed amount of memory."""
 
-    __slots__ = ("_tiers", "last", "last_time")
+    __slots__ = ("_tiers", "_windows", "last", "last_time")
 
     def __init__(self) -> None:
         self._tiers = tuple(_Tier(width, capacity) for width, capacity in TIERS)
+        self._windows: dict[tuple[float, float], dict[int, Bucket | None]] = {}
+        """Cells of windows looked at before that will not change, by width of tier and cell."""
         self.last: float | None = None
         """The newest value, ``None`` if the newest sample had none."""
         self.last_time: float | None = None
@@ -111,7 +120,22 @@ class Series:
         width = seconds / cells
         tier = self._tier_for(until, seconds)
         last_cell = math.floor(until / width)
-        return [self._cell(tier, cell * width, width) for cell in range(last_cell - cells + 1, last_cell + 1)]
+        known = self._windows.get((tier.width, width), {})
+        found = {
+            cell: known[cell] if cell in known else self._cell(tier, cell * width, width)
+            for cell in range(last_cell - cells + 1, last_cell + 1)
+        }
+        self._keep(tier, width, found)
+        return list(found.values())
+
+    def _keep(self, tier: _Tier, width: float, found: dict[int, Bucket | None]) -> None:
+        """Keep the cells that no sample can change any more: the next look at them costs nothing."""
+        key = (tier.width, width)
+        if key not in self._windows and len(self._windows) >= WINDOWS_KEPT:
+            self._windows.clear()
+        self._windows[key] = {
+            cell: bucket for cell, bucket in found.items() if tier.is_over((cell + 1) * width)
+        }
 
     def _held(self, time: float) -> float | None:
         recent = self.last_time is not None and time - self.last_time <= HOLD_SECONDS

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.records import SourceRecord
+from gpumon.app.state.records import Runtime, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import HEALTHY_STATES, SourceHealth, SourceSilent
 
 
-def hear(state: State, source: str, health: SourceHealth, version: str | None = None) -> SourceRecord:
+def hear(
+    state: State,
+    source: str,
+    health: SourceHealth,
+    version: str | None = None,
+    runtime: Runtime | None = None,
+) -> SourceRecord:
     """Take that ``source`` has answered, and how it is; return its record."""
     record = state.sources.get(source)
     if record is None:
@@ -16,7 +22,10 @@ def hear(state: State, source: str, health: SourceHealth, version: str | None = 
         record.since = state.now
     record.health = health
     record.silent_seconds = record.silent_since = None
+    if runtime is not None and runtime != record.runtime:
+        record.version = None
     record.version = version or record.version
+    record.runtime = runtime or record.runtime
     if health.state in HEALTHY_STATES:
         record.answered = state.now
     return record

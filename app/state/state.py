@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from gpumon.app.state.learned_records import LearnedRecord
 from gpumon.app.state.load_records import FailedLoad, FinishedLoad, Lesson, Load, Thrash
 from gpumon.app.state.log_records import ServerLog
 from gpumon.app.state.places import is_local
@@ -20,6 +21,7 @@ from gpumon.app.state.records import (
 from gpumon.collectors.samples import (
     BlobNames,
     HolderProcess,
+    MeterSample,
     OllamaInstalled,
     OllamaModelFacts,
     ServerProcess,
@@ -66,8 +68,14 @@ class State:
         """Models that are loaded again and again now, by identity; a pair by both names."""
         self.lessons: dict[tuple[str, int | None], Lesson] = {}
         """What earlier loads taught, by identity and context length; the latest last."""
+        self.learned = LearnedRecord()
+        """What this run and earlier ones have learned of this machine."""
         self.logs: dict[str, ServerLog] = {}
         """What the servers' logs have said, by source."""
+        self.metered: dict[str, MeterSample | None] = {}
+        """Servers whose answers come through a pass-through meter, and what that said last."""
+        self.upstreams: dict[str, str] = {}
+        """URL of the server behind a meter of this machine, by the meter's URL."""
         self.driver_seen: float | None = None
         """Time of the driver's latest sample."""
         self.gpu_shown = False
@@ -76,10 +84,8 @@ class State:
         """Servers that have claimed VRAM, at any time of this run."""
         self.gpus_revision = 0
         """Grows with every sample that speaks of GPUs; likewise the next four."""
-        self.models_revision = 0
-        self.runners_revision = 0
-        self.loads_revision = 0
-        self.system_revision = 0
+        self.models_revision = self.runners_revision = 0
+        self.loads_revision = self.system_revision = 0
 
     @property
     def gpu_known(self) -> bool:

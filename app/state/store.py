@@ -5,18 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpumon.app.state import gpus, loads, models, runners, sources, system
+from gpumon.app.state import (
+    gpus,
+    learned,
+    loads,
+    meters,
+    models,
+    predictions,
+    runners,
+    served,
+    sources,
+    system,
+)
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     AnySample,
     BlobNames,
+    Learned,
+    LlamaServerSample,
     LogSample,
+    MeterSample,
     NvmlSample,
     OllamaInstalled,
     OllamaModelFacts,
     OllamaSample,
     ProcessSample,
     RunnerSample,
+    ServedModelSample,
     SourceSilent,
     SystemSample,
 )
@@ -31,6 +46,10 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     BlobNames: runners.apply_blob_names,
     RunnerSample: runners.apply_runner,
     LogSample: runners.apply_log,
+    MeterSample: meters.apply_meter,
+    LlamaServerSample: served.apply_llama_server,
+    ServedModelSample: served.apply_served_model,
+    Learned: learned.apply_learned,
     SourceSilent: sources.apply_silent,
 }
 
@@ -47,3 +66,4 @@ class Store:
         _APPLIERS[type(sample)](self.state, sample)
         if type(sample) in loads.BEAR_ON_LOADS:
             loads.follow_loads(self.state, sample)
+            predictions.follow_predictions(self.state)

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette, Provider
 from textual.screen import Screen
-from textual.theme import Theme
+from textual.theme import Theme, ThemeProvider
+from textual.timer import Timer
 
 from gpumon.app.alerts.sinks import AlertHook
 from gpumon.app.session.session import Session
 from gpumon.app.ui.crash import write_crash_report
+from gpumon.app.ui.draw_pace import DrawPace
 from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
+from gpumon.app.ui.model_actions import ModelActions
 from gpumon.app.ui.screens.dashboard import DashboardScreen
 from gpumon.app.ui.screens.help import HelpScreen
 from gpumon.app.ui.screens.live_screen import LiveScreen
 from gpumon.app.ui.signals import leave_on_signals
 from gpumon.app.ui.themes import next_theme, take_theme
-from gpumon.collectors.samples import AnySample
+from gpumon.app.ui.trimming import trimmed
+from gpumon.collectors.samples import AnySample, RunnerSample
 from gpumon.widgets.glyphs import Glyphs
 
-DRAW_DELAY_SECONDS = 0.05
-"""Samples that come within this time of each other are drawn together."""
+NOT_IN_PALETTE = frozenset({"command_palette"})
+"""The palette does not offer itself."""
 
-NOT_IN_PALETTE = {"command_palette", "quit"}
-"""The palette does not offer itself, and Textual offers to quit."""
+REPLAY_ACTIONS = frozenset(key.action for key in REPLAY_KEYS)
 
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
@@ -54,13 +60,18 @@ class GpumonApp(App[int]):
     ) -> None:
         # Without colour only the terminal's own palette is legible, and Textual must know before it starts.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.set_class(glyphs.ascii_only, "-ascii")
         self.session = session
         self.glyphs = glyphs
         self._wanted_theme = theme
         self._colors = colors or {}
         self._bell = bell
         self._hook = AlertHook(hook, self.warn) if hook else None
-        self._draw_due = False
+        self._model_actions = ModelActions(self, session, glyphs)
+        self._draw_pace = DrawPace()
+        self._draw_timer: Timer | None = None
+        self._draws_at_once = False
+        self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
 
     def get_default_screen(self) -> DashboardScreen:
@@ -97,20 +108,42 @@ class GpumonApp(App[int]):
         except Exception as error:
             self.exit(1, message=f"gpumon: {error}")
 
-    def _on_sample(self, _sample: AnySample) -> None:
-        for event in self.session.monitor.alerts.fresh():
+    def _on_sample(self, sample: AnySample) -> None:
+        events = self.session.monitor.alerts.fresh()
+        for event in events:
             if self._hook is not None:
                 self._hook.tell(event)
             if self._bell and event.change != "ended" and event.alert.severity == "bad":
                 self.bell()
-        if not self._draw_due:
-            self._draw_due = True
-            self.set_timer(DRAW_DELAY_SECONDS, self._draw)
+        self._model_actions.look()
+        is_first = not isinstance(sample, RunnerSample) and sample.source not in self._heard
+        if is_first:
+            self._heard.add(sample.source)
+        self._draw_soon(urgent=is_first or bool(events))
+
+    def _draw_soon(self, *, urgent: bool) -> None:
+        if self._draw_timer is not None:
+            if self._draws_at_once or not urgent:
+                return
+            self._draw_timer.stop()
+        self._draws_at_once = urgent
+        delay = self._draw_pace.delay(
+            time.monotonic(), self.session.interval_seconds, focused=self.app_focus, urgent=urgent
+        )
+        self._draw_timer = self.set_timer(delay, self._draw)
 
     def _draw(self) -> None:
-        self._draw_due = False
-        if isinstance(self.screen, LiveScreen):
-            self.screen.draw()
+        if self._draw_timer is not None:
+            self._draw_timer.stop()
+            self._draw_timer = None
+        self._draw_pace.drew(time.monotonic())
+        in_front = self.screen_stack[-1:]  # there is none while the program ends
+        if in_front and isinstance(in_front[0], LiveScreen):
+            in_front[0].draw()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Write what has changed of a picture, and no more."""
+        super()._display(screen, trimmed(renderable))
 
     def warn(self, words: str) -> None:
         """Show one line for a moment; what it names from outside is drawn as it is."""
@@ -124,16 +157,31 @@ class GpumonApp(App[int]):
             self.exit(1, return_code=1, message=f"gpumon: {write_crash_report(error)}")
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Offer in the palette what the keys of the screen in front do."""
-        yield from super().get_system_commands(screen)
+        """Offer in the palette what the keys of the screen in front do, and to choose a theme."""
+        yield SystemCommand("Theme", "choose from all colour themes", self._choose_theme)
         commands = {active.binding.action: active for active in screen.active_bindings.values()}
         for action, active in commands.items():
             binding = active.binding
-            if binding.key_display and action not in NOT_IN_PALETTE:
+            if binding.key_display and action not in self._not_in_palette():
                 run = partial(self.run_action, action, active.node)
                 yield SystemCommand(binding.description.capitalize(), f"key {binding.key_display}", run)
 
+    def _not_in_palette(self) -> frozenset[str]:
+        return NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
+
+    def _choose_theme(self) -> None:
+        self._ask_palette("themes", ThemeProvider)
+
+    def _ask_palette(self, what: str, *providers: type[Provider]) -> None:
+        words = f"search for {what}{self.glyphs.ellipsis}"
+        self.push_screen(CommandPalette(providers or None, placeholder=words, id="--command-palette"))
+
     # Keys
+
+    def action_command_palette(self) -> None:
+        """Offer everything by name."""
+        if self.use_command_palette and not isinstance(self.screen, CommandPalette):
+            self._ask_palette("commands")
 
     def action_pause(self) -> None:
         """Freeze the screen, or the player of a recording."""
@@ -186,6 +234,16 @@ class GpumonApp(App[int]):
     def action_repaint(self) -> None:
         """Draw every cell anew."""
         self.refresh(repaint=True, layout=True)
+
+    def action_unload(self) -> None:
+        """Unload the selected model, after a question."""
+        if isinstance(self.screen, LiveScreen):
+            self._model_actions.unload(self.screen.selected)
+
+    def action_copy(self) -> None:
+        """Copy the command that helps the selected model."""
+        if isinstance(self.screen, LiveScreen):
+            self._model_actions.copy(self.screen.selected)
 
     def action_help(self) -> None:
         """Explain the keys."""

@@ -35,15 +35,21 @@ MOVE_KEYS = (
     Key("end,G", "move(10000)", "End G", "", "last row"),
 )
 
+MODEL_KEYS = (
+    Key("u", "app.unload", "u", "unload", "unload the model, after a question"),
+    Key("y", "app.copy", "y", "copy", "copy the command that helps the model"),
+)
+
 DASHBOARD_KEYS = (
     Key("enter,l,right", "open", "Enter", "details", "page of the selected model or GPU"),
     Key("tab,shift+tab", "switch_panel", "Tab", "panel", "move between GPUs and models"),
     *MOVE_KEYS,
     Key("slash,f3,f4", "filter", "/", "filter", "show only models whose name contains a text"),
     Key("escape", "clear", "Esc", "", "drop the filter, go back"),
-    Key("s,f6", "sort(1)", "s", "", "sort models by name, VRAM, spill, time loaded"),
+    Key("s,f6", "sort(1)", "s", "", "sort models by spill, name, VRAM, time loaded"),
     Key("S,R,I", "reverse", "S", "", "reverse the order"),
     Key("a", "acknowledge", "a", "ack", "acknowledge the alerts"),
+    *MODEL_KEYS,
     Key("1", "toggle_panel('gpus')", "1", "", "show or hide the GPUs"),
     Key("2", "toggle_panel('models')", "2", "", "show or hide the models"),
     Key("3", "toggle_panel('memory')", "3", "", "show or hide RAM and swap"),
@@ -51,7 +57,7 @@ DASHBOARD_KEYS = (
     Key("5", "toggle_panel('chart')", "5", "", "show or hide the chart"),
 )
 
-PAGE_KEYS = (
+VIEW_KEYS = (
     Key("escape,backspace,left,h", "leave", "Esc", "back", "back to the dashboard"),
     Key("down,j", "scroll(1)", "↓ j", "", "scroll down"),
     Key("up,k", "scroll(-1)", "↑ k", "", "scroll up"),
@@ -64,6 +70,13 @@ PAGE_KEYS = (
     Key("w", "window", "w", "window", "history of 5 minutes, an hour, a day"),
 )
 
+PAGE_KEYS = (*VIEW_KEYS, *MODEL_KEYS)
+
+CONFIRM_KEYS = (
+    Key("y,enter", "answer(True)", "y Enter", "yes", "yes"),
+    Key("n,escape,q", "answer(False)", "n Esc", "no", "no"),
+)
+
 APP_KEYS = (
     Key("space", "pause", "Space", "pause", "freeze the screen; collecting goes on"),
     Key("plus,equals_sign", "interval(1)", "+", "", "longer interval between samples"),
@@ -72,7 +85,7 @@ APP_KEYS = (
     Key("ctrl+p,colon", "command_palette", "^p :", "", "command palette"),
     Key("ctrl+l", "repaint", "^l", "", "draw the screen anew"),
     Key("ctrl+z", "suspend_process", "^z", "", "suspend; continue with fg"),
-    Key("question_mark,f1", "help", "?", "help", "this page"),
+    Key("question_mark,f1", "help", "?", "help", "every key and mark"),
     Key("q,ctrl+c,f10", "quit", "q", "quit", "quit"),
 )
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 
 from msgspec.structs import asdict
-from textual.color import Color, ColorParseError
 
 from gpumon.app.config.settings import Colors, Panels, Settings
-from gpumon.app.errors import GpumonError
 from gpumon.app.session.session import Session
 from gpumon.app.ui.app import GpumonApp
 from gpumon.app.ui.themes import theme_named
@@ -16,11 +14,7 @@ from gpumon.widgets.glyphs import ASCII, UNICODE
 
 
 def run_dashboard(settings: Settings, session: Session) -> int:
-    """Show the dashboard until the user leaves it, and return the exit code.
-
-    Raises:
-        GpumonError: the theme does not exist, or a colour is none.
-    """
+    """Show the dashboard until the user leaves it, and return the exit code."""
     session.choices.hidden |= hidden_panels(settings.panels)
     glyphs = ASCII if settings.glyphs == "ascii" else UNICODE
     forget_exported_size()
@@ -47,15 +41,5 @@ def hidden_panels(panels: Panels) -> set[str]:
 
 
 def chosen_colors(colors: Colors) -> dict[str, str]:
-    """Return the colours that the user has set, by the name that Textual's themes give them.
-
-    Raises:
-        GpumonError: one of them is no colour.
-    """
-    chosen = {name: color for name, color in asdict(colors).items() if color is not None}
-    for name, color in chosen.items():
-        try:
-            Color.parse(color)
-        except ColorParseError:
-            raise GpumonError(f'colors.{name}: "{color}" is no colour') from None
-    return chosen
+    """Return the colours that the user has set, by the name that Textual's themes give them."""
+    return {name: color for name, color in asdict(colors).items() if color is not None}

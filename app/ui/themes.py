@@ -9,10 +9,10 @@ from typing import Any
 from textual.app import App
 from textual.theme import BUILTIN_THEMES, Theme
 
-from gpumon.app.errors import GpumonError
+from gpumon.app.config.appearance import AUTO, OWN_THEME
 
 DARK = Theme(
-    name="gpumon",
+    name=OWN_THEME,
     primary="#4FA3C7",
     secondary="#8A7FB5",
     accent="#E8E6E3",
@@ -28,23 +28,13 @@ DARK = Theme(
 
 CYCLE = ("gpumon", "textual-light", "nord", "gruvbox", "ansi-dark", "ansi-light")
 
-AUTO = "auto"
 OWN = "gpumon-own"
 """The chosen theme with the user's own colours in it."""
 
 
 def theme_named(name: str) -> Theme | None:
-    """Return the theme called ``name``; ``None`` for ``auto``, which is settled on the terminal.
-
-    Raises:
-        GpumonError: there is no such theme.
-    """
-    known = BUILTIN_THEMES | {DARK.name: DARK}
-    if name == AUTO:
-        return None
-    if name not in known:
-        raise GpumonError(f'no theme is called "{name}"; there are {", ".join(sorted(known))}')
-    return known[name]
+    """Return the theme called ``name``; ``None`` for ``auto``, which is settled on the terminal."""
+    return None if name == AUTO else (BUILTIN_THEMES | {DARK.name: DARK})[name]
 
 
 def with_colors(theme: Theme, colors: Mapping[str, str]) -> Theme:

@@ -16,15 +16,17 @@ def alert_rows(book: AlertBook, now: float) -> tuple[AlertRow, ...]:
 
 def alert_row(alert: Alert, now: float) -> AlertRow:
     """Return the line of one alert."""
+    is_named = alert.subject in alert.message
     return AlertRow(
         key=f"{alert.kind} {alert.subject_id} {alert.since}",
         level=alert.severity,
-        subject="" if alert.subject in alert.message or alert.subject_id == "system" else alert.subject,
+        subject="" if is_named or alert.subject_id == "system" else alert.subject,
         message=alert.message if alert.ended is None else f"{alert.ended}: {alert.message}",
         started=clock_words(alert.since),
         duration_seconds=alert.duration_seconds(now),
         ongoing=alert.until is None,
         acknowledged=alert.acknowledged,
+        name=alert.subject if is_named else "",
     )
 
 

@@ -43,13 +43,17 @@ def gpu_charts(record: GpuRecord, now: float, seconds: float) -> tuple[ChartView
 def model_charts(record: ModelRecord, now: float, seconds: float) -> tuple[ChartView, ...]:
     """Return the charts of a model's page."""
     size = record.claim.size_bytes
-    parts = [
-        _line("claimed on GPU", record.vram, now, seconds, GIB),
-        _line("claimed in RAM", record.ram, now, seconds, GIB),
-    ]
+    parts = []
+    if record.runtime == "ollama":
+        parts += [
+            _line("claimed on GPU", record.vram, now, seconds, GIB),
+            _line("claimed in RAM", record.ram, now, seconds, GIB),
+        ]
     if record.measured_vram.last_time is not None:
         parts.append(_line("measured on GPU", record.measured_vram, now, seconds, GIB))
-    charts = [ChartView("memory", "GiB", seconds, tuple(parts), size / GIB if size else None)]
+    charts = (
+        [ChartView("memory", "GiB", seconds, tuple(parts), size / GIB if size else None)] if parts else []
+    )
     if record.decode.last_time is not None:
         charts.append(_chart("decode rate", "tok/s", record.decode, now, seconds, None))
     if record.prefill.last_time is not None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpumon.app.insight.health import health
+from gpumon.app.insight.wording import runtime_name
 from gpumon.app.monitor import Monitor
-from gpumon.app.state.state import State
+from gpumon.app.state.places import is_server
 from gpumon.app.views.alerts import alert_rows, clock_words
+from gpumon.app.views.diagnosis_facts import explanation
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.levels import Levels
 from gpumon.app.views.loads import load_rows
 from gpumon.app.views.memory import memory_row
 from gpumon.app.views.models import SortKey, model_rows
 from gpumon.app.views.sources import source_rows
+from gpumon.text.safe import visible
 from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 
 
@@ -47,7 +50,7 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, interval: float) -> Dash
         gpus=gpu_rows(state, levels),
         models=(
             *load_rows(state),
-            *model_rows(state, levels, order.sort, order.descending, order.filter_text),
+            *model_rows(state, levels, order.sort, order.descending, order.filter_text, monitor.spill),
         ),
         memory=memory_row(state, levels),
         sources=source_rows(state),
@@ -58,14 +61,17 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, interval: float) -> Dash
 def verdict_view(monitor: Monitor, interval: float) -> VerdictView:
     """Return the health line, with versions, interval and the time of the newest sample at its right."""
     state = monitor.state
-    found = health(state, monitor.alerts, monitor.limits.spill_bad_percent)
+    found = health(
+        state,
+        monitor.alerts,
+        monitor.limits.spill_bad_percent,
+        lambda model: explanation(monitor.spill(model)),
+    )
     versions = [
-        f"Ollama {source.version}" for source in state.sources.values() if _is_ollama(source.name, state)
+        f"{runtime_name(source.runtime)} {visible(source.version)}"
+        for source in state.sources.values()
+        if source.version is not None and is_server(source.name)
     ]
     driver = [f"driver {state.driver_version}"] if state.driver_version else []
     right = (*driver, *versions, f"every {interval:g} s", clock_words(state.now) if state.now else "")
     return VerdictView(found.level, found.sentence, right=right)
-
-
-def _is_ollama(name: str, state: State) -> bool:
-    return "://" in name and state.sources[name].version is not None

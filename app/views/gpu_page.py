@@ -7,6 +7,8 @@ from gpumon.app.insight.wording import gpu_label
 from gpumon.app.state.records import GpuRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.charts import gpu_charts
+from gpumon.app.views.gpus import age
+from gpumon.app.views.holder_facts import holder_facts
 from gpumon.app.views.page import NVML, PageView, of_maximum, page_verdict, prefixed, text_of
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -19,13 +21,20 @@ def gpu_page(uuid: str, state: State, alerts: AlertBook, seconds: float) -> Page
     if record is None:
         return PageView(VerdictView("unknown", "this GPU is no longer listed"))
     title = f"{gpu_label(record)} {visible(record.reading.name or '')}"
-    verdict = page_verdict(title, uuid, alerts, record.reading.state == "ok")
-    return PageView(verdict, gpu_facts(record), gpu_charts(record, state.now, seconds))
+    verdict = page_verdict(title, uuid, alerts, is_known(record, state))
+    return PageView(verdict, gpu_facts(record, state), gpu_charts(record, state.now, seconds))
 
 
-def gpu_facts(record: GpuRecord) -> tuple[Fact, ...]:
+def is_known(record: GpuRecord, state: State) -> bool:
+    """Tell whether the driver says, now, how the GPU is: one that answers nothing is not known to be well."""
+    reading = record.reading
+    says = (reading.memory, reading.utilization_percent, reading.temperature_celsius, reading.power_watts)
+    return reading.state == "ok" and age(state) is None and any(value is not None for value in says)
+
+
+def gpu_facts(record: GpuRecord, state: State) -> tuple[Fact, ...]:
     """Return the figures of a GPU's page."""
-    return (*_gpu_memory(record), *_gpu_load(record), *_gpu_link(record), *_gpu_processes(record))
+    return (*_gpu_memory(record), *holder_facts(record, state), *_gpu_load(record), *_gpu_link(record))
 
 
 def _gpu_memory(record: GpuRecord) -> list[Fact]:
@@ -78,20 +87,6 @@ def _gpu_link(record: GpuRecord) -> list[Fact]:
         Fact("decoder", units.percent(slow.decoder_percent), NVML),
         Fact("ECC errors", ecc if slow.ecc_enabled else "ECC off or not there", NVML),
         Fact("MIG", {None: "not there", True: "on", False: "off"}[slow.mig_mode], NVML),
-    ]
-
-
-def _gpu_processes(record: GpuRecord) -> list[Fact]:
-    processes = record.reading.processes
-    if processes is None:
-        return [Fact("processes", "the driver does not say", NVML)]
-    return [
-        Fact(
-            f"pid {process.pid}",
-            f"{units.size(process.vram_bytes)}  {visible(process.name or 'in another namespace')}",
-            NVML,
-        )
-        for process in sorted(processes, key=lambda process: -(process.vram_bytes or 0))
     ]
 
 

@@ -7,6 +7,8 @@ from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.app.views.levels import Levels
 from gpumon.app.views.segments import memory_segments
+from gpumon.collectors.samples import GpuReading
+from gpumon.text.safe import visible
 from gpumon.widgets.views import GpuRow, Trend
 
 TREND_SECONDS = 120.0
@@ -54,7 +56,7 @@ def age(state: State) -> float | None:
 def notes(record: GpuRecord) -> tuple[str, ...]:
     """Return what the row must say in words, most important first."""
     reading, slow, facts = record.reading, record.slow, record.facts
-    words: list[str] = [] if reading.state == "ok" else [reading.state]
+    words: list[str] = [] if reading.state == "ok" else [_state_words(reading)]
     words += reading.throttle_reasons or ()
     if slow.ecc_uncorrected:
         words.append(f"{slow.ecc_uncorrected} ECC errors")
@@ -64,6 +66,11 @@ def notes(record: GpuRecord) -> tuple[str, ...]:
     if slow.mig_mode:
         words.append("MIG on")
     return tuple(words)
+
+
+def _state_words(reading: GpuReading) -> str:
+    detail = visible(reading.detail or "")
+    return reading.state if not detail or reading.state in detail else f"{reading.state}: {detail}"
 
 
 def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int = TREND_CELLS) -> Trend:

@@ -35,7 +35,7 @@ def load_row(load: Load, now: float) -> ModelRow:
         gpu_bytes=sum(load.vram_by_gpu.values()) if load.vram_by_gpu else None,
         context_length=load.settings.context_length,
         state=phase_words(load),
-        expires=time_left_words(load),
+        until=time_left_words(load),
         load_fraction=load.fraction,
         notes=load_notes(load, now),
     )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from gpumon.app.alerts.book import AlertBook
-from gpumon.app.insight.activity import activity
-from gpumon.app.insight.expiry import seconds_left
+from gpumon.app.diagnosis.diagnose import diagnose
+from gpumon.app.insight.activity import state_words, until_words
 from gpumon.app.insight.wording import model_id, source_label
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.alerts import clock_words
 from gpumon.app.views.charts import model_charts
+from gpumon.app.views.diagnosis_facts import diagnosis_facts, diagnosis_verdict
+from gpumon.app.views.learned_facts import learned_facts
 from gpumon.app.views.load_page import finished_load_facts
-from gpumon.app.views.models import expiry_words, state_words
-from gpumon.app.views.page import GPUMON, PS, SHOW, PageView, page_verdict, text_of
+from gpumon.app.views.meter_facts import meter_facts
+from gpumon.app.views.page import GPUMON, PS, SHOW, PageView, text_of
 from gpumon.app.views.runner_facts import runner_facts
+from gpumon.app.views.served_facts import served_facts
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact, VerdictView
@@ -26,19 +29,27 @@ def model_page(subject_id: str, state: State, alerts: AlertBook, seconds: float)
         return PageView(VerdictView("unknown", "this model is no longer loaded"))
     record = state.models[key]
     title = visible(record.claim.name)
-    verdict = page_verdict(title, subject_id, alerts, record.split.spill_fraction is not None)
-    return PageView(verdict, model_facts(record, state), model_charts(record, state.now, seconds))
+    found = diagnose(record, state)
+    verdict = diagnosis_verdict(title, subject_id, alerts, found)
+    charts = model_charts(record, state.now, seconds)
+    return PageView(verdict, model_facts(record, state), charts, tuple(diagnosis_facts(found)))
 
 
 def model_facts(record: ModelRecord, state: State) -> tuple[Fact, ...]:
     """Return the figures of a model's page."""
     return (
-        *_model_claim(record),
+        *_claim(record, state),
         *runner_facts(record, state),
+        *meter_facts(record, state),
+        *learned_facts(record, state),
         *finished_load_facts(record.runner, state),
         *_model_times(record, state),
-        *_model_geometry(record),
+        *(_model_geometry(record) if record.runtime == "ollama" else ()),
     )
+
+
+def _claim(record: ModelRecord, state: State) -> list[Fact]:
+    return _model_claim(record) if record.runtime == "ollama" else served_facts(record, state)
 
 
 def _model_claim(record: ModelRecord) -> list[Fact]:
@@ -60,13 +71,13 @@ def _model_claim(record: ModelRecord) -> list[Fact]:
 
 
 def _model_times(record: ModelRecord, state: State) -> list[Fact]:
-    remaining = seconds_left(record, state)
+    is_ollama = record.runtime == "ollama"
     since = clock_words(record.spilled_since) if record.spilled_since else "-"
     return [
         Fact("seen since", clock_words(record.first_seen), GPUMON),
-        Fact("spilled since", since, GPUMON),
-        Fact("state", activity(record, state) or state_words(remaining) or units.UNKNOWN, GPUMON),
-        Fact("unloads in", expiry_words(remaining), PS),
+        *([Fact("spilled since", since, GPUMON)] if is_ollama else []),
+        Fact("state", state_words(record, state), GPUMON),
+        *([Fact("until", until_words(record, state) or units.UNKNOWN, PS)] if is_ollama else []),
     ]
 
 

@@ -22,6 +22,8 @@ class PageView:
     verdict: VerdictView
     facts: tuple[Fact, ...] = ()
     charts: tuple[ChartView, ...] = ()
+    first: tuple[Fact, ...] = ()
+    """What is said before the charts: a model's diagnosis."""
 
 
 def page_verdict(title: str, subject_id: str, alerts: AlertBook, known: bool) -> VerdictView:
@@ -48,3 +50,8 @@ def prefixed(prefix: str, value: int | None) -> str:
 def text_of(value: int | None) -> str:
     """Write a whole number."""
     return units.UNKNOWN if value is None else str(value)
+
+
+def about(words: str, *, estimate: bool) -> str:
+    """Mark an estimate: ``~41 tok/s``; what is unknown stays as it is."""
+    return f"~{words}" if estimate and words != units.UNKNOWN else words

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpumon.app.insight.agreement import Agreement, agreement_of
 from gpumon.app.state.measured import measured_by_gpu, measured_vram_bytes, runner_of
+from gpumon.app.state.metered import rates_of
 from gpumon.app.state.rate_values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.app.views.page import NVML, PROC, text_of
+from gpumon.app.state.statistics import requests_of
+from gpumon.app.views.page import NVML, PROC, about, text_of
+from gpumon.app.views.placement_facts import placement_facts
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
@@ -19,22 +24,26 @@ def runner_facts(record: ModelRecord, state: State) -> list[Fact]:
     """Return the figures of the process behind a model; one that says so where none can be told."""
     runner = runner_of(record, state)
     if runner is None:
-        return [Fact("process", "cannot be told from here", PROC)]
+        return [
+            Fact("process", "cannot be told from here", PROC),
+            *_rates(rates_of(record, state)),
+            *_requests(requests_of(record, state)),
+        ]
     return [
         *_measured(record, state),
         *_process(runner),
         *_settings(runner),
-        *_rates(runner),
-        *_requests(runner),
+        *placement_facts(runner.placement),
+        *_rates(runner.rates),
+        *_requests(runner.requests),
     ]
 
 
 def _measured(record: ModelRecord, state: State) -> list[Fact]:
     compared = agreement_of(record, state)
-    facts = [
-        Fact("VRAM measured", units.size(measured_vram_bytes(record, state)), NVML),
-        Fact("claim and driver", _agreement_words(compared), "NVML, /api/ps"),
-    ]
+    facts = [Fact("VRAM measured", units.size(measured_vram_bytes(record, state)), NVML)]
+    if record.runtime == "ollama":
+        facts.append(Fact("claim and driver", _agreement_words(compared), "NVML, /api/ps"))
     by_gpu = measured_by_gpu(record, state)
     if len(by_gpu) > 1:
         facts += [
@@ -78,14 +87,13 @@ def _settings(runner: RunnerRecord) -> list[Fact]:
     ]
 
 
-def _rates(runner: RunnerRecord) -> list[Fact]:
-    rates: RunnerRates = runner.rates
+def _rates(rates: RunnerRates) -> list[Fact]:
     if not rates.sources:
         return []
     origin = ", ".join(rates.sources)
     lower = "at least " if rates.decoded_total_is_lower_bound else ""
     return [
-        Fact("decode rate", units.rate(rates.decode_rate), origin),
+        Fact("decode rate", about(units.rate(rates.decode_rate), estimate=rates.is_estimate), origin),
         Fact("prefill rate", units.rate(rates.prefill_rate), origin),
         Fact("requests running", text_of(rates.running), origin),
         Fact("requests waiting", text_of(rates.waiting), origin),
@@ -100,9 +108,10 @@ def _context(rates: RunnerRates) -> str:
     return f"{rates.context_tokens} of {text_of(rates.context_length)} tokens"
 
 
-def _requests(runner: RunnerRecord) -> list[Fact]:
-    newest = list(runner.requests)[-REQUESTS_SHOWN:]
-    return [Fact(f"request {number}", _request(request), "/slots") for number, request in _numbered(newest)]
+def _requests(requests: Sequence[FinishedRequest]) -> list[Fact]:
+    newest = list(requests)[-REQUESTS_SHOWN:]
+    numbered = _numbered(newest)
+    return [Fact(f"request {number}", _request(request), request.source) for number, request in numbered]
 
 
 def _numbered(requests: list[FinishedRequest]) -> list[tuple[int, FinishedRequest]]:

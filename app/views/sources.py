@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from gpumon.app.insight.faults import has_trouble
-from gpumon.app.insight.wording import source_label
+from gpumon.app.insight.wording import short_source_words, source_label
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import SourceState
 from gpumon.text import units
-from gpumon.text.safe import visible
 from gpumon.widgets.lines import Level
 from gpumon.widgets.views import SourceRow
 
@@ -19,21 +18,6 @@ MILD_STATES: frozenset[SourceState] = frozenset({"absent", "not_running", "aslee
 QUIET_STATES: frozenset[SourceState] = MILD_STATES | {"forbidden", "unreachable"}
 NEEDED_SOURCES = frozenset({"nvml", "system"})
 """With the servers, what the main job rests on; others may be missing without a word."""
-
-STATE_WORDS: dict[SourceState, str] = {
-    "serving": "serving",
-    "idle": "idle",
-    "absent": "not found",
-    "not_running": "not running",
-    "refused": "connection refused",
-    "unreachable": "unreachable",
-    "hanging": "not answering",
-    "foreign": "another program answers",
-    "nonsense": "answers nonsense",
-    "forbidden": "access denied",
-    "failing": "reports an error",
-    "asleep": "asleep",
-}
 
 
 def source_rows(state: State) -> tuple[SourceRow, ...]:
@@ -53,19 +37,16 @@ def _is_news(source: SourceRecord) -> bool:
 def source_row(source: SourceRecord, now: float) -> SourceRow:
     """Return what is wrong with a source, for how long, and what to do."""
     level: Level = "watch" if source.health.state in MILD_STATES else "bad"
-    return SourceRow(level, source_label(source.name), source_words(source, now), source.health.hint or "")
+    label = source_label(source.name, source.runtime)
+    return SourceRow(level, label, _words(source, now), source.health.hint or "")
 
 
-def source_words(source: SourceRecord, now: float) -> str:
+def _words(source: SourceRecord, now: float) -> str:
     """Say in words how a source is doing; a wait names its seconds."""
     waiting = waiting_seconds(source, now)
     if waiting is not None:
         return f"not answering for {units.duration(waiting)}"
-    words = STATE_WORDS[source.health.state]
-    detail = source.health.detail
-    if detail and source.health.state == "absent":
-        return visible(detail)
-    return f"{words}: {visible(detail)}" if detail else words
+    return short_source_words(source)
 
 
 def waiting_seconds(source: SourceRecord, now: float) -> float | None:

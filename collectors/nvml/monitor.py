@@ -34,7 +34,7 @@ class Monitor:
         self._clock = clock
         self._load = load
         self._sleepers = Sleepers(sysfs, procfs)
-        self._names = ProcessNames()
+        self._names = ProcessNames(procfs)
         self._session: Session | None = None
         self._known: dict[str, Identity] = {}
         self._unwell_polls = 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import psutil
 
 from gpumon.collectors.nvml.query import Answer, Query
+from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import GpuProcess
 
 Kind = Literal["compute", "graphics", "mps"]
@@ -25,9 +27,13 @@ _NOT_AVAILABLE = 2**64 - 1
 
 
 class ProcessNames:
-    """Names of processes, each asked once in its life; forgets those that are no longer asked about."""
+    """Names of processes, each asked once in its life; forgets those that are no longer asked about.
 
-    def __init__(self) -> None:
+    ``proc`` is where /proc is mounted, if anywhere.
+    """
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = Proc(proc)
         self._known: dict[tuple[int, float], str | None] = {}
         self._before: dict[tuple[int, float], str | None] = {}
 
@@ -41,19 +47,33 @@ class ProcessNames:
         Both are ``None`` for a PID that is not of this namespace: the driver reports the host's PIDs inside
         a container (nvidia-docker#1483).
         """
-        try:
-            process = psutil.Process(pid)
-            identity = (pid, process.create_time())
-        except (psutil.Error, OSError):
+        started = self._started(pid)
+        if started is None:
             return None, None
+        identity = (pid, started)
         if identity not in self._known:
-            self._known[identity] = self._before[identity] if identity in self._before else _name(process)
-        return self._known[identity], identity[1]
+            self._known[identity] = self._before[identity] if identity in self._before else _name(pid)
+        return self._known[identity], started
+
+    def _started(self, pid: int) -> float | None:
+        """Return the start as the processes' own source tells it: ``psutil`` may see another time of boot."""
+        try:
+            return self._proc.started(self._proc.stat(pid).start_ticks)
+        except (OSError, ValueError):
+            return _started_elsewhere(pid)
 
 
-def _name(process: psutil.Process) -> str | None:
+def _started_elsewhere(pid: int) -> float | None:
+    """Return the start on a system without /proc."""
     try:
-        return process.name()
+        return psutil.Process(pid).create_time()
+    except (psutil.Error, OSError):
+        return None
+
+
+def _name(pid: int) -> str | None:
+    try:
+        return psutil.Process(pid).name()
     except (psutil.Error, OSError):
         return None
 

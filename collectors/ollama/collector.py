@@ -7,6 +7,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from gpumon.collectors.clock import Clock
+from gpumon.collectors.meter.report import is_meter
 from gpumon.collectors.ollama import classify
 from gpumon.collectors.ollama.bodies import BodyError, Listing, parse_ps, parse_version
 from gpumon.collectors.ollama.classify import Peer
@@ -32,6 +33,8 @@ class OllamaSource:
         self._client = OllamaClient(endpoint, limits)
         self._pace = Pace(endpoint.is_loopback)
         self._errands = Errands(self._client, clock)
+        self.server_header: str | None = None
+        """``Server`` in the latest answer: Ollama sends none, llama.cpp and proxies name themselves."""
         self._healthy = False
         self._peer: Peer | None = None
         self._version: str | None = None
@@ -67,10 +70,12 @@ class OllamaSource:
         await self._client.close()
 
     async def _ask(self) -> OllamaSample:
+        self.server_header = None
         try:
             reply = await self._client.get("/api/ps", MAX_LISTING_BYTES)
         except RequestError as failure:
             return self._failed(await self._unanswered(failure.kind))
+        self.server_header = reply.headers.get("server")
         health = classify.health_of_status(reply, self._endpoint)
         if health is not None:
             return self._failed(health)
@@ -113,6 +118,7 @@ class OllamaSource:
             models=listing.models,
             rejected_rows=listing.rejected_rows,
             clock_offset_seconds=clock_offset(reply.headers.get("date"), now),
+            metered=is_meter(reply.headers.get("via")),
         )
 
     async def _refresh_version(self, now: float) -> None:

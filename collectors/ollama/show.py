@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from typing import Annotated
 
+import msgspec
+
+from gpumon.collectors.gguf.tensor_types import MAX_DIMENSIONS
+from gpumon.collectors.gguf.weights import Tensor, summarize
 from gpumon.collectors.ollama import fields
 from gpumon.collectors.ollama.bodies import BodyError
 from gpumon.collectors.ollama.fields import RawObject
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelWeights, OllamaModelFacts
 
 GeometryValue = int | float | str | bool | tuple[int | bool, ...]
 
@@ -20,7 +25,10 @@ MAX_TEXT_LENGTH = 200
 MAX_KEYS = 512
 MAX_CAPABILITIES = 32
 MAX_BLOBS = 16
+MAX_TENSORS = 262_144
 INTEGERS = range(-(2**63), 2**63)
+PARAMETERS = frozenset({"num_ctx", "num_gpu", "num_batch", "num_predict"})
+"""The ``PARAMETER`` lines of a Modelfile that bear on memory."""
 
 BLOB = re.compile(r"(?:^|[/\\])(sha256)[-:]([0-9a-f]{64})\"?\s*$")
 
@@ -48,7 +56,36 @@ def parse_show(body: bytes, name: str, digest: str, time: float, source: str) ->
         embedding_length=fields.amount(info, f"{architecture}.embedding_length"),
         parameter_count=fields.amount(info, "general.parameter_count"),
         geometry=dict(_geometry(info)),
+        weights=_weights(values),
+        parameters=dict(_parameters(fields.field(values, "parameters", fields.LONG_TEXT) or "")),
     )
+
+
+class _ListedTensor(msgspec.Struct):
+    """One of ``tensors`` (ollama: api/types.go, Tensor); the fastest dimension of the shape comes first."""
+
+    name: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)]
+    type: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)]
+    shape: Annotated[list[fields.Amount], msgspec.Meta(max_length=MAX_DIMENSIONS)]
+
+
+_TENSORS: msgspec.json.Decoder[list[_ListedTensor] | None] = msgspec.json.Decoder(
+    Annotated[list[_ListedTensor], msgspec.Meta(max_length=MAX_TENSORS)] | None
+)
+
+
+def _weights(values: RawObject) -> ModelWeights | None:
+    """Return the sums over ``tensors`` (Ollama 0.6.1 and later); ``None`` if the list is not good whole."""
+    listed = fields.field(values, "tensors", _TENSORS) or []
+    return summarize(Tensor(tensor.name, tensor.type, tensor.shape) for tensor in listed)
+
+
+def _parameters(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines ``num_ctx   4096`` that matter; the last one of a name counts."""
+    for line in text.splitlines():
+        name, _, value = line.strip().partition(" ")
+        if name in PARAMETERS and 0 < len(value.strip()) <= MAX_TEXT_LENGTH:
+            yield name, value.strip()
 
 
 def _blobs(modelfile: str) -> tuple[str, ...]:

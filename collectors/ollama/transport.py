@@ -24,7 +24,7 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], FailureKind], ...] = (
 
 def build_client(endpoint: OllamaEndpoint, connect_seconds: float, total_seconds: float) -> httpx.AsyncClient:
     """Build the client; raise ``RequestError`` where the CA file or the environment's proxy is unusable."""
-    verify = _verification(endpoint)
+    verify = verification(endpoint)
     try:
         return httpx.AsyncClient(
             headers={"User-Agent": "gpumon", **endpoint.headers, "Accept-Encoding": "identity"},
@@ -42,8 +42,11 @@ def build_client(endpoint: OllamaEndpoint, connect_seconds: float, total_seconds
         raise RequestError("proxy") from None
 
 
-def _verification(endpoint: OllamaEndpoint) -> ssl.SSLContext | bool:
-    """Return what ``httpx`` wants; reading the certificate store costs 40 ms and is left out for http."""
+def verification(endpoint: OllamaEndpoint) -> ssl.SSLContext | bool:
+    """Return what ``httpx`` wants; reading the certificate store costs 40 ms and is left out for http.
+
+    Raise ``RequestError`` where the CA file is unusable.
+    """
     if endpoint.address.scheme != "https" or endpoint.insecure:
         return False
     if endpoint.ca_file is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from gpumon.collectors.processes.finder import Runner
-from gpumon.collectors.processes.namespaces import is_unreachable
+from gpumon.collectors.processes.model_file import model_file_bytes
+from gpumon.collectors.processes.namespaces import is_contained, is_unreachable
 from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.processes.users import Users
 from gpumon.collectors.samples import RunnerProcess
@@ -27,6 +29,7 @@ class _Memory:
     pss_bytes: int | None = None
     pss_reason: str | None = None
     pss_due_at: float = 0.0
+    model_file_bytes: int | None = None
 
 
 class RunnerReader:
@@ -55,6 +58,8 @@ class RunnerReader:
         self._refresh_pss(pid, memory, now)
         if memory.pss_reason:
             reasons.append(memory.pss_reason)
+        if memory.cpu_ticks is None:  # the first look: the file does not change
+            memory.model_file_bytes = self._model_file_bytes(runner, status)
         return RunnerProcess(
             pid=pid,
             started=self._proc.started(runner.start_ticks),
@@ -69,9 +74,15 @@ class RunnerReader:
             cpu_percent=self._cpu_percent(stat.cpu_ticks, memory, now),
             thread_count=stat.thread_count,
             read_bytes=_number(io, "read_bytes"),
+            model_file_bytes=memory.model_file_bytes,
             other_namespace=is_unreachable(self._proc, pid, status),
             unreadable=tuple(reasons),
         )
+
+    def _model_file_bytes(self, runner: Runner, status: Mapping[str, str]) -> int | None:
+        contained = is_contained(self._proc, runner.pid, status)
+        root = self._proc.root / str(runner.pid) / "root" if contained else Path("/")
+        return model_file_bytes(runner.settings.model_path, root)
 
     def _cpu_percent(self, ticks: int, memory: _Memory, now: float) -> float | None:
         before, seconds = memory.cpu_ticks, now - memory.looked_at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +44,6 @@ class Proc:
     def __init__(self, root: Path = Path("/proc")) -> None:
         self.root = root
         self.ticks_per_second = os.sysconf("SC_CLK_TCK")
-        self._boot_time: float | None = None
 
     def pids(self) -> list[int]:
         """List every process."""
@@ -65,14 +65,12 @@ class Proc:
         )
 
     def started(self, start_ticks: int) -> float:
-        """Return a start as seconds since the epoch, as ``psutil.Process.create_time`` does.
+        """Return a start as seconds since the epoch; raise ``ValueError`` where the time of boot is not told.
 
-        The time of boot is read once: the kernel moves it when the wall clock is set, and a process must keep
-        its identity.
+        That is read once for all who ask: the kernel moves it when the wall clock is set, and a process must
+        keep its identity, and have the same one in every source.
         """
-        if self._boot_time is None:
-            self._boot_time = self._read_boot_time()
-        return start_ticks / self.ticks_per_second + self._boot_time
+        return start_ticks / self.ticks_per_second + _boot_time(self.root)
 
     def command_line(self, pid: int) -> tuple[str, ...]:
         """Return the arguments; empty for a kernel thread or a zombie."""
@@ -119,18 +117,20 @@ class Proc:
         text = self._text(pid, f"task/{thread}/children", _CHILDREN_BYTES)
         return [int(word) for word in text.split() if word.isdecimal()]
 
-    def _read_boot_time(self) -> float:
-        for line in (self.root / "stat").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("btime "):
-                return float(line.split()[1])
-        raise ValueError("no btime in stat")
-
     def _text(self, pid: int, name: str, limit: int) -> str:
         return _decoded(self._bytes(pid, name, limit))
 
     def _bytes(self, pid: int, name: str, limit: int) -> bytes:
         with (self.root / str(pid) / name).open("rb") as file:
             return file.read(limit)
+
+
+@functools.cache
+def _boot_time(root: Path) -> float:
+    for line in (root / "stat").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    raise ValueError("no btime in stat")
 
 
 def reason(error: OSError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -14,6 +15,8 @@ from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import Listener, listeners_of_user, own_listeners
 from gpumon.collectors.processes.users import Users, owner_id
 from gpumon.collectors.samples import ServerProcess
+
+Urls = tuple[str, ...]
 
 REFRESH_SECONDS = 10.0
 """Between looks at what a server tells of itself; its sockets take most of it."""
@@ -30,7 +33,11 @@ class _Known:
 
     due_at: float = 0.0
     status: Mapping[str, str] = field(default_factory=dict)
-    urls: tuple[str, ...] = ()
+    urls: Urls = ()
+    proven: bool = False
+    """Whether ``urls`` are those of its own sockets, and not only where it is likely to listen."""
+    starting: bool = False
+    """Whether its sockets could be seen, and none listens yet."""
     models_path: str | None = None
     other_namespace: bool = False
     contained: bool = False
@@ -51,24 +58,27 @@ class ServerReader:
         before = self._known
         keys = [(server.pid, server.start_ticks) for server in servers]
         self._known = {key: before.get(key) or _Known() for key in keys}
+        ports = {runner.settings.port for runner in runners}
+        for server, known in zip(servers, self._known.values(), strict=True):
+            if now >= known.due_at:
+                self._refresh(server, known, ports)
+                known.due_at = now + (STARTING_SECONDS if known.starting else REFRESH_SECONDS)
+        undisputed = _undisputed(self._known.values())
         return tuple(
-            self._server(server, self._known[key], runners, now)
-            for key, server in zip(keys, servers, strict=True)
+            self._server(server, known, runners, urls)
+            for server, known, urls in zip(servers, self._known.values(), undisputed, strict=True)
         )
 
     def _server(
-        self, server: Server, known: _Known, runners: tuple[Runner, ...], now: float
+        self, server: Server, known: _Known, runners: tuple[Runner, ...], urls: Urls
     ) -> ServerProcess:
         own = [runner for runner in runners if runner.server_pid == server.pid]
-        if now >= known.due_at:
-            self._refresh(server, known, {runner.settings.port for runner in runners})
-            known.due_at = now + (REFRESH_SECONDS if known.urls else STARTING_SECONDS)
         return ServerProcess(
             pid=server.pid,
             started=self._proc.started(server.start_ticks),
             kind=server.kind,
             user=self._users.owner(known.status),
-            urls=known.urls,
+            urls=urls,
             models_path=None if known.contained else _models(known, own),
             other_namespace=known.other_namespace,
         )
@@ -82,7 +92,9 @@ class ServerReader:
         user_id = owner_id(known.status)
         known.other_namespace = is_unreachable(self._proc, server.pid, known.status)
         known.contained = is_contained(self._proc, server.pid, known.status)
-        known.urls = self._urls(server, environment, user_id, runner_ports)
+        own = self._own_urls(server.pid, runner_ports)
+        known.proven, known.starting = bool(own), own == ()
+        known.urls = own or self._likely_urls(server, environment, user_id, runner_ports)
         if server.kind == "ollama":
             known.models_path = self._models_path(environment, user_id)
 
@@ -92,22 +104,24 @@ class ServerReader:
         except OSError:
             return None
 
-    def _urls(
+    def _own_urls(self, pid: int, runner_ports: set[int | None]) -> Urls | None:
+        """Return where it listens by its own sockets; ``None`` where they may not be seen."""
+        try:
+            return _distinct(own_listeners(self._proc, pid), runner_ports)
+        except OSError:
+            return None
+
+    def _likely_urls(
         self,
         server: Server,
         environment: Mapping[str, str] | None,
         user_id: int | None,
         runner_ports: set[int | None],
-    ) -> tuple[str, ...]:
-        """Return where it listens: its own sockets, else what it was told, else its user's only socket."""
-        try:
-            return _distinct(own_listeners(self._proc, server.pid))
-        except OSError:
-            pass
+    ) -> Urls:
+        """Return where it listens, or will: where it was told to, else its user's only socket."""
         if (told := _told(server, environment)) is not None:
             return (told,)
-        others = self._listeners_of_user(server.pid, user_id)
-        candidates = _distinct(listener for listener in others if listener.port not in runner_ports)
+        candidates = _distinct(self._listeners_of_user(server.pid, user_id), runner_ports)
         if len(candidates) == 1:
             return candidates
         return (parse_host("").url,) if server.kind == "ollama" else ()
@@ -152,5 +166,19 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _distinct(listeners: Iterable[Listener]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(listener.url for listener in listeners))
+def _distinct(listeners: Iterable[Listener], runner_ports: set[int | None]) -> Urls:
+    """Return the URLs, less those of runners, which may have the same user or have left a socket behind."""
+    return tuple(dict.fromkeys(one.url for one in listeners if one.port not in runner_ports))
+
+
+def _undisputed(servers: Iterable[_Known]) -> list[Urls]:
+    """Return where each listens, without what was only likely and is another's too.
+
+    Two services of one user that may not be looked into are both told from its sockets, or by the default.
+    """
+    servers = list(servers)
+    holders = Counter(url for server in servers if not server.other_namespace for url in server.urls)
+    return [
+        server.urls if server.proven else tuple(url for url in server.urls if holders[url] <= 1)
+        for server in servers
+    ]

@@ -14,6 +14,7 @@ _BOOLEAN: msgspec.json.Decoder[bool] = msgspec.json.Decoder(bool)
 _INTEGER: msgspec.json.Decoder[int] = msgspec.json.Decoder(int)
 
 MAX_SLOTS = 256
+MAX_MODELS = 1024
 
 
 class Properties(NamedTuple):
@@ -21,6 +22,10 @@ class Properties(NamedTuple):
 
     facts: RunnerFacts
     sleeping: bool
+    alias: str | None = None
+    """What clients may call the model."""
+    is_router: bool = False
+    """Whether the server has no model of its own and starts one child per model."""
 
 
 def parse_slots(body: bytes) -> tuple[Slot, ...] | None:
@@ -82,20 +87,35 @@ def parse_properties(body: bytes) -> Properties | None:
         build=fields.text(values, "build_info"),
         slot_count=fields.amount(values, "total_slots"),
         context_length=fields.amount(fields.nested(values, "default_generation_settings"), "n_ctx"),
+        quantization=fields.text(values, "model_ftype"),
         slots_enabled=fields.field(values, "endpoint_slots", _BOOLEAN),
         metrics_enabled=fields.field(values, "endpoint_metrics", _BOOLEAN),
     )
-    return Properties(facts, fields.field(values, "is_sleeping", _BOOLEAN) is True)
+    return Properties(
+        facts,
+        sleeping=fields.field(values, "is_sleeping", _BOOLEAN) is True,
+        alias=fields.text(values, "model_alias"),
+        is_router=fields.text(values, "role") == "router",
+    )
 
 
-def with_models(facts: RunnerFacts, body: bytes) -> RunnerFacts:
-    """Add what ``GET /v1/models`` says of the weights (``data[0].meta``)."""
+def model_rows(body: bytes) -> list[RawObject] | None:
+    """Return the models that ``GET /v1/models`` lists; ``None`` if the body is no such list."""
     values = fields.read(body, fields.OBJECT) or {}
-    rows = fields.field(values, "data", fields.ROWS) or []
-    model = fields.read(rows[0], fields.OBJECT) if rows else None
-    meta = fields.nested(model or {}, "meta")
+    rows = fields.field(values, "data", fields.ROWS)
+    if rows is None:
+        return None
+    return [row for raw in rows[:MAX_MODELS] if (row := fields.read(raw, fields.OBJECT)) is not None]
+
+
+def with_models(facts: RunnerFacts, body: bytes, name: str | None = None) -> RunnerFacts:
+    """Add what ``GET /v1/models`` says of the weights (``meta``) of a router's model, or of the only one."""
+    rows = model_rows(body) or []
+    model = next((row for row in rows if name is None or fields.text(row, "id") == name), {})
+    meta = fields.nested(model, "meta")
     return msgspec.structs.replace(
         facts,
+        quantization=facts.quantization or fields.text(meta, "ftype"),
         context_length=facts.context_length or fields.amount(meta, "n_ctx"),
         parameter_count=fields.amount(meta, "n_params"),
         weights_bytes=fields.amount(meta, "size"),

@@ -20,11 +20,21 @@ class LlamaServer:
 
     refused_state: RunnerState = "starting"
 
-    def __init__(self, port: Port, clock: Clock, may_sleep: bool) -> None:
+    def __init__(
+        self,
+        port: Port,
+        clock: Clock,
+        may_sleep: bool,
+        *,
+        router_model: str | None = None,
+        idle_pace: IdlePace | None = None,
+    ) -> None:
+        """``router_model`` is the name of the model where ``port`` is that of a router."""
         self._port = port
         self._clock = clock
         self._may_sleep = may_sleep
-        self._idle_pace = IdlePace()
+        self._router_model = router_model
+        self._idle_pace = idle_pace or IdlePace()
         self.forget()
 
     def forget(self) -> None:
@@ -68,7 +78,8 @@ class LlamaServer:
         if properties is None:
             return None
         try:
-            return with_models(properties.facts, await self._port.get_llama("/v1/models"))
+            models = await self._port.get_llama("/v1/models")
+            return with_models(properties.facts, models, self._router_model)
         except NotServedError:
             return properties.facts
 
@@ -142,10 +153,10 @@ class LlamaServer:
         if busy:
             self._busy = True
         else:
-            self._rest(active)
+            self._rest(active, slots is not None)
 
-    def _rest(self, active: bool | None) -> None:
-        self._idle_pace.found_idle(self._clock.now(), active, self._busy)
+    def _rest(self, active: bool | None, slots_read: bool) -> None:
+        self._idle_pace.found_idle(self._clock.now(), active, self._busy, slots_read)
         self._busy = False
 
     async def _unanswered(

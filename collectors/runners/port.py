@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from gpumon.collectors.ollama.client import MIB, OllamaClient, Reply, TimeLimits
-from gpumon.collectors.ollama.endpoint import parse_endpoint
 from gpumon.collectors.ollama.failure import RequestError
 from gpumon.collectors.runners.said import ForeignProgramError
-from gpumon.collectors.runners.target import RunnerTarget
 
 MAX_BYTES = 4 * MIB
 LIMITS = TimeLimits(connect=1.0, total=2.0, probe=2.0)
@@ -31,10 +29,10 @@ class StillLoadingError(Exception):
 
 
 class Port:
-    """Asks one runner."""
+    """Asks one runner; closes ``client`` at its end."""
 
-    def __init__(self, target: RunnerTarget, limits: TimeLimits = LIMITS) -> None:
-        self._client = OllamaClient(parse_endpoint(target.url), limits)
+    def __init__(self, client: OllamaClient) -> None:
+        self._client = client
         self._refused: dict[str, str] = {}
         self.trusted = False
         """Whether the runner is known to own the port; else its answers must say what they come from."""

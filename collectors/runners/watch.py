@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.ollama.client import TimeLimits
+from gpumon.collectors.ollama.client import OllamaClient, TimeLimits
+from gpumon.collectors.ollama.endpoint import parse_endpoint
 from gpumon.collectors.ollama.failure import FailureKind, RequestError
 from gpumon.collectors.runners.llama_server import LlamaServer
 from gpumon.collectors.runners.owner import FindOwner
@@ -55,7 +56,7 @@ class Watch:
         self.target = target
         self._clock = clock
         self._find_owner = find_owner
-        self._port = Port(target, limits)
+        self._port = Port(OllamaClient(parse_endpoint(target.url), limits))
         self._conversation = _conversation(target, self._port, clock)
         self._answered = False
         self._owner_known = False

@@ -24,9 +24,13 @@ from gpumon.collectors.samples.gpu import (
     GpuState,
     NvmlSample,
 )
+from gpumon.collectors.samples.learned import Learned, MemoryCorrection, RateBaseline, RateScale
+from gpumon.collectors.samples.llama_server import LlamaServerSample, ServedModel, ServedModelSample
+from gpumon.collectors.samples.meter import MeteredModel, MeteredRequest, MeterSample
 from gpumon.collectors.samples.ollama import (
     InstalledModel,
     ModelClaim,
+    ModelWeights,
     OllamaInstalled,
     OllamaModelFacts,
     OllamaSample,
@@ -60,6 +64,10 @@ AnySample = (
     | BlobNames
     | RunnerSample
     | LogSample
+    | MeterSample
+    | LlamaServerSample
+    | ServedModelSample
+    | Learned
     | SourceSilent
 )
 """The union that a recording line decodes to."""
@@ -79,16 +87,25 @@ __all__ = [
     "HolderGroup",
     "HolderProcess",
     "InstalledModel",
+    "Learned",
+    "LlamaServerSample",
     "LogEvent",
     "LogEventKind",
     "LogSample",
+    "MemoryCorrection",
     "MemoryPressure",
+    "MeterSample",
+    "MeteredModel",
+    "MeteredRequest",
     "ModelClaim",
+    "ModelWeights",
     "NvmlSample",
     "OllamaInstalled",
     "OllamaModelFacts",
     "OllamaSample",
     "ProcessSample",
+    "RateBaseline",
+    "RateScale",
     "RunnerCounters",
     "RunnerFacts",
     "RunnerKind",
@@ -97,6 +114,8 @@ __all__ = [
     "RunnerSettings",
     "RunnerState",
     "Sample",
+    "ServedModel",
+    "ServedModelSample",
     "ServerKind",
     "ServerProcess",
     "Slot",

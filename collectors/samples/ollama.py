@@ -36,6 +36,29 @@ class OllamaSample(Sample, frozen=True, kw_only=True, tag="ollama"):
     """Rows left out because they could not be understood."""
     clock_offset_seconds: float | None = None
     """Server's clock minus ours, from the HTTP ``Date`` header (one-second resolution)."""
+    metered: bool = False
+    """The answer came through a pass-through meter of gpumon (HTTP ``Via`` header)."""
+
+
+class ModelWeights(Fact, frozen=True, kw_only=True):
+    """Bytes of a model's weights by where they belong, from its tensors."""
+
+    layer_bytes: tuple[int, ...] = ()
+    """Of each block, experts included."""
+    expert_bytes: tuple[int, ...] = ()
+    """Of the routed experts in each block (``ffn_*_exps``)."""
+    token_embedding_bytes: int = 0
+    output_bytes: int | None = None
+    """``None`` where there is no output matrix: the embedding serves as both."""
+    other_bytes: int = 0
+    projector_bytes: int = 0
+    element_count: int = 0
+    host_bytes: int = 0
+    """Tables that are looked up in RAM wherever the layers are: ``per_layer_token_embd``, positions."""
+    draft_bytes: int = 0
+    """Heads for multi-token prediction that stand beside the blocks (``mtp.*``)."""
+    vocabulary_size: int | None = None
+    """Rows of the embedding."""
 
 
 class OllamaModelFacts(Sample, frozen=True, kw_only=True, tag="ollama_show"):
@@ -55,6 +78,11 @@ class OllamaModelFacts(Sample, frozen=True, kw_only=True, tag="ollama_show"):
         default_factory=dict
     )
     """Other scalar and short list values of ``model_info``, keys as GGUF spells them."""
+    weights: ModelWeights | None = None
+    """From the list of tensors, where the server gives one."""
+    parameters: dict[str, str] = msgspec.field(default_factory=dict)
+    """``PARAMETER`` lines of the Modelfile that bear on memory: ``num_ctx``, ``num_gpu``, ``num_batch``,
+    ``num_predict``."""
 
 
 class InstalledModel(Fact, frozen=True, kw_only=True):

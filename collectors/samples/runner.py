@@ -70,6 +70,8 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     thread_count: int | None = None
     read_bytes: int | None = None
     """Read from storage since its start (/proc/PID/io)."""
+    model_file_bytes: int | None = None
+    """Size of the one file that it loads; ``None`` where it is not visible from here."""
     other_namespace: bool = False
     """In a container: its loopback port cannot be reached from here."""
     unreadable: tuple[str, ...] = ()
@@ -171,6 +173,8 @@ class RunnerFacts(Fact, frozen=True, kw_only=True):
     parameter_count: int | None = None
     weights_bytes: int | None = None
     trained_context_length: int | None = None
+    quantization: str | None = None
+    """As llama.cpp calls the file's type: ``Q4_K - Medium``."""
     slots_enabled: bool | None = None
     metrics_enabled: bool | None = None
 

@@ -139,6 +139,23 @@ def test_a_shorter_interval_takes_effect_while_waiting_for_the_longer_one() -> N
     assert run(scenario()) == pytest.approx([0.0, 10.0, 12.0, 14.0])
 
 
+def test_a_quiet_machine_is_polled_more_slowly_until_something_happens() -> None:
+    async def scenario() -> list[float]:
+        source, cadence = ScriptedSource(), Cadence(1.0)
+        cadence.slow_down(3.0)
+        asyncio.get_running_loop().call_later(8.0, cadence.slow_down, 0.0)
+        await polled(source, 9.5, cadence)
+        return source.starts
+
+    assert run(scenario()) == pytest.approx([0.0, 3.0, 6.0, 8.0, 9.0])
+
+
+def test_slowing_down_never_shortens_the_users_interval() -> None:
+    cadence = Cadence(10.0)
+    cadence.slow_down(3.0)
+    assert cadence.shortest_seconds == 10.0
+
+
 def test_a_key_held_down_does_not_flood_the_source() -> None:
     async def scenario() -> list[float]:
         source, cadence = ScriptedSource(), Cadence(1.0)

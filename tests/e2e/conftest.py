@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from tests.fakes.nvml.driver import FakeDriver
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.processes.actor import Actor, build
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +52,14 @@ def environment(
 ) -> dict[str, str]:
     """The fake driver and the fake Ollama."""
     return bare_environment | fake_driver.environment() | {"OLLAMA_HOST": ollama.url}
+
+
+@pytest.fixture
+def serve(tmp_path: Path, ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch) -> Iterator[Actor]:
+    """A process that looks like the ``ollama serve`` behind the fake server."""
+    monkeypatch.setenv("OLLAMA_HOST", ollama.url)
+    with Actor(build(tmp_path), ["ollama", "serve"]) as server:
+        yield server
 
 
 def gpumon(*arguments: str) -> list[str]:

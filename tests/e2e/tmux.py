@@ -9,6 +9,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -40,6 +41,10 @@ class Pane:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._tmux("kill-server")
+
+    def pipe_to(self, file: Path) -> None:
+        """Write what the program sends to its terminal to ``file`` too, from now on."""
+        self._tmux("pipe-pane", "-o", f"exec cat > {shlex.quote(str(file))}")
 
     def press(self, *keys: str) -> None:
         """Send keys by tmux's names: ``Enter``, ``Down``, ``q``."""

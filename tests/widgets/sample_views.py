@@ -90,7 +90,8 @@ FITTING_MODEL = ModelRow(
     decode_tokens_per_second=87.3,
     rate_trend=RAMP,
     state="idle",
-    expires="4m 12s",
+    until="4 minutes from now",
+    time_left="4m 12s",
 )
 SPILLED_MODEL = replace(
     FITTING_MODEL,
@@ -108,9 +109,10 @@ SPILLED_MODEL = replace(
     decode_tokens_per_second=4.8,
     spill_trend=(0.0, 0.1, 0.34, 0.34),
     state="busy",
-    expires="never",
+    until="Forever",
+    time_left="",
 )
-LOADING_MODEL = ModelRow(key="new", name="gemma3:27b", state="loading", expires="-")
+LOADING_MODEL = ModelRow(key="new", name="gemma3:27b", state="loading", until="-")
 OLD_MODEL = replace(FITTING_MODEL, key="old", name="llama3.2:3b", level="unknown", age_seconds=22.0)
 ESTIMATED_MODEL = replace(FITTING_MODEL, key="est", name="模型-千问:7b", rate_is_estimate=True)
 HUB_MODEL = replace(FITTING_MODEL, key="hub", name="hf.co/unsloth/Qwen3-Coder-30B-A3B-GGUF:UD-Q4_K_XL")

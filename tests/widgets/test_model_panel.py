@@ -66,7 +66,7 @@ def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
     row = replace(
         views.LOADING_MODEL,
         state="weights 50%",
-        expires="8s left",
+        until="8s left",
         gpu_bytes=3 * 2**30,
         load_fraction=0.5,
         notes=("1.2 GiB/s",),

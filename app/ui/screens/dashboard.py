@@ -20,6 +20,7 @@ from gpumon.app.ui.screens.page import Page
 from gpumon.app.views.charts import WINDOWS_SECONDS, vram_chart
 from gpumon.app.views.dashboard import DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
+from gpumon.app.views.playing import play_hints
 from gpumon.widgets.alert_feed import AlertFeed
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.gpu_panel import GpuPanel
@@ -60,7 +61,8 @@ class DashboardScreen(LiveScreen):
         yield MemoryPanel(glyphs=self.glyphs, id="memory")
         yield HistoryChart(glyphs=self.glyphs, id="chart")
         yield AlertFeed(glyphs=self.glyphs, id="alerts")
-        yield Input(placeholder="model name contains …", id="filter", compact=True)
+        words = f"model name contains {self.glyphs.ellipsis}"
+        yield Input(placeholder=words, id="filter", compact=True)
         yield HintBar(glyphs=self.glyphs, id="hints")
 
     def on_mount(self) -> None:
@@ -71,6 +73,11 @@ class DashboardScreen(LiveScreen):
         """Fold or unfold panels for the new size."""
         self._charted = 0.0
         self.lay_out()
+
+    @property
+    def selected(self) -> Row | None:
+        """The row under the cursor."""
+        return self._cursor.row
 
     def draw(self) -> None:
         """Build the views of what is known now and hand them to the widgets."""
@@ -168,7 +175,8 @@ class DashboardScreen(LiveScreen):
         replaying = hints(REPLAY_KEYS) if self.session.player else ()
         folded = (("+", f"folded: {', '.join(self._folded())}"),) if self._folded() else ()
         hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
-        return (*filtering, *HINTS[:2], *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
+        playing = play_hints(self.session.player)
+        return (*filtering, *playing, *HINTS[:2], *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""
@@ -238,7 +246,7 @@ class DashboardScreen(LiveScreen):
         """Ask for the text that the names of shown models contain."""
         box = self.query_one("#filter", Input)
         box.display = True
-        box.focus()
+        self.set_focus(box)  # at once: what is typed next belongs to the box
         self.lay_out()
 
     def action_clear(self) -> None:

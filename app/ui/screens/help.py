@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, PAGE_KEYS, REPLAY_KEYS, Key
+from gpumon.app.ui.scroll import Scroll
 from gpumon.widgets.fact_table import FactTable
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.views import Fact
@@ -20,6 +20,9 @@ SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Page of a GPU or model", PAGE_KEYS),
     ("Replay and demo", REPLAY_KEYS),
 )
+
+
+ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up"})
 
 
 class HelpScreen(ModalScreen[None]):
@@ -39,7 +42,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """List the marks first, then the keys."""
-        with VerticalScroll(can_focus=False):
+        with Scroll(self._glyphs):
             yield FactTable("Marks", glyphs=self._glyphs, id="marks")
             for number, (title, _) in enumerate(SECTIONS):
                 yield FactTable(title, glyphs=self._glyphs, id=f"keys{number}")
@@ -48,12 +51,17 @@ class HelpScreen(ModalScreen[None]):
         """Fill the tables."""
         self.query_one("#marks", FactTable).show(mark_facts(self._glyphs))
         for number, (_, keys) in enumerate(SECTIONS):
-            facts = [Fact(key.shown, key.help) for key in keys]
+            facts = [Fact(key_words(key, self._glyphs), key.help) for key in keys]
             self.query_one(f"#keys{number}", FactTable).show(facts)
 
     def action_scroll(self, step: int) -> None:
         """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=step, animate=False)
+        self.query_one(Scroll).scroll_relative(y=step, animate=False)
+
+
+def key_words(key: Key, glyphs: Glyphs) -> str:
+    """Write a key as it is printed on the keyboard; arrows by name where there are no arrows."""
+    return key.shown.translate(ARROW_NAMES) if glyphs.ascii_only else key.shown
 
 
 def mark_facts(glyphs: Glyphs) -> list[Fact]:

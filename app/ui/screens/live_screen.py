@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.screen import Screen
 
 from gpumon.app.session.session import Session
+from gpumon.app.ui.cursor import Row
 from gpumon.widgets.glyphs import Glyphs
 
 
@@ -23,6 +24,11 @@ class LiveScreen(Screen[None]):
     def composed(self) -> bool:
         """Whether its widgets are there: not before the start, nor when the program ends during it."""
         return self.is_mounted and bool(self.children)
+
+    @property
+    def selected(self) -> Row | None:
+        """The row that a key for one model or GPU acts on."""
+        raise NotImplementedError
 
     def draw(self) -> None:
         """Build the views of what is known now and hand them to the widgets."""

@@ -6,18 +6,19 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 
 from gpumon.app.session.session import Session
 from gpumon.app.ui.cursor import Row
-from gpumon.app.ui.keys import APP_KEYS, PAGE_KEYS, bindings, hints
+from gpumon.app.ui.keys import APP_KEYS, MODEL_KEYS, PAGE_KEYS, VIEW_KEYS, Key, bindings, hints
 from gpumon.app.ui.screens.live_screen import LiveScreen
+from gpumon.app.ui.scroll import Scroll
 from gpumon.app.views.charts import WINDOWS_SECONDS
 from gpumon.app.views.gpu_page import gpu_page
 from gpumon.app.views.load_page import load_page
 from gpumon.app.views.loads import LOAD_PREFIX
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.page import PageView
+from gpumon.app.views.playing import play_hints
 from gpumon.widgets.fact_table import FactTable
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.hint_bar import HintBar
@@ -40,12 +41,20 @@ class Page(LiveScreen):
 
     def compose(self) -> ComposeResult:
         """Create the panels once."""
-        yield VerdictLine(glyphs=self.glyphs)
-        with VerticalScroll(can_focus=False):
+        verdict = VerdictLine(glyphs=self.glyphs)
+        verdict.styles.height = "auto"
+        yield verdict
+        with Scroll(self.glyphs):
+            yield FactTable(glyphs=self.glyphs, id="first")
             for number in range(CHARTS):
                 yield HistoryChart(glyphs=self.glyphs, id=f"chart{number}")
-            yield FactTable(glyphs=self.glyphs)
+            yield FactTable(glyphs=self.glyphs, id="facts")
         yield HintBar(glyphs=self.glyphs, id="hints")
+
+    @property
+    def selected(self) -> Row:
+        """Its subject."""
+        return self._row
 
     def draw(self) -> None:
         """Build the page of what is known now."""
@@ -55,8 +64,14 @@ class Page(LiveScreen):
         with self.app.batch_update():
             self.query_one(VerdictLine).show(view.verdict)
             self._show_charts(view)
-            self.query_one(FactTable).show(view.facts)
-            self.query_one(HintBar).show(hints(APP_KEYS[-1:], PAGE_KEYS, APP_KEYS[:1]))
+            self.query_one("#first", FactTable).show(view.first)
+            self.query_one("#facts", FactTable).show(view.facts)
+            playing = play_hints(self.session.player)
+            keys = hints(APP_KEYS[-1:], VIEW_KEYS, self._model_keys(), APP_KEYS[:1])
+            self.query_one(HintBar).show((*playing, *keys))
+
+    def _model_keys(self) -> tuple[Key, ...]:
+        return MODEL_KEYS if self._row.panel == "models" else ()
 
     def on_resize(self) -> None:
         """Leave the charts out where the facts alone fill the pane."""
@@ -84,7 +99,7 @@ class Page(LiveScreen):
 
     def action_scroll(self, step: int) -> None:
         """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=step * 2, animate=False)
+        self.query_one(Scroll).scroll_relative(y=step * 2, animate=False)
 
     def action_neighbour(self, step: int) -> None:
         """Show the next subject of the same kind."""

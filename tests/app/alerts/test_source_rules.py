@@ -16,9 +16,15 @@ def test_a_server_that_answered_and_now_fails_is_bad_after_three_seconds(state: 
     assert alert.subject == "Ollama at 127.0.0.1:11434"
 
 
-@pytest.mark.parametrize("state", ["absent", "not_running", "unreachable", "foreign", "forbidden", "failing"])
+@pytest.mark.parametrize("state", ["absent", "not_running", "refused", "unreachable"])
 def test_a_source_that_never_answered_is_no_alert(state: SourceState) -> None:
     assert active(watch(*(ollama_down(at, state) for at in range(60))), "source") is None
+
+
+@pytest.mark.parametrize("state", ["foreign", "nonsense", "forbidden", "failing"])
+def test_a_wrong_answer_is_an_alert_from_the_start(state: SourceState) -> None:
+    alert = raised(watch(*(ollama_down(at, state) for at in range(4))), "source")
+    assert (alert.severity, alert.since) == ("bad", START)
 
 
 def test_a_server_that_served_and_is_no_longer_running_is_worth_watching() -> None:

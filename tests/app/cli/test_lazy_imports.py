@@ -26,6 +26,7 @@ sys.exit(code)
         (["--interval", "never"], 2),
         (["completion", "bash"], 0),
         (["demo", "--list"], 0),
+        (["fit", "llama3", "--num-ctx", "many"], 2),
         ([], 2),
     ],
     ids=str,

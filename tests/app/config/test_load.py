@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,13 @@ from gpumon.app.config.environment import VARIABLES
 from gpumon.app.config.errors import ConfigError
 from gpumon.app.config.load import Loaded, config_path, load
 
-FLAG: Entries = {("theme",): Entry("from-flag", "--theme")}
+FLAG: Entries = {("theme",): Entry("nord", "--theme")}
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "config.toml"
-    path.write_text('theme = "from-file"\nurls = ["http://file:1"]\n', encoding="utf-8")
+    path.write_text('theme = "gruvbox"\nurls = ["http://file:1"]\n', encoding="utf-8")
     return path
 
 
@@ -26,19 +27,19 @@ def loaded(path: Path, flags: Entries | None = None, **environ: str) -> Loaded:
 
 
 def test_the_file_wins_over_the_default(file: Path) -> None:
-    assert loaded(file).settings.theme == "from-file"
+    assert loaded(file).settings.theme == "gruvbox"
 
 
 def test_the_environment_wins_over_the_file(file: Path) -> None:
-    assert loaded(file, GPUMON_THEME="from-environment").settings.theme == "from-environment"
+    assert loaded(file, GPUMON_THEME="monokai").settings.theme == "monokai"
 
 
 def test_a_flag_wins_over_the_environment(file: Path) -> None:
-    assert loaded(file, FLAG, GPUMON_THEME="from-environment").settings.theme == "from-flag"
+    assert loaded(file, FLAG, GPUMON_THEME="monokai").settings.theme == "nord"
 
 
 def test_an_empty_variable_sets_nothing(file: Path) -> None:
-    assert loaded(file, GPUMON_THEME="").settings.theme == "from-file"
+    assert loaded(file, GPUMON_THEME="").settings.theme == "gruvbox"
 
 
 def test_the_origin_of_a_setting_is_known(file: Path) -> None:
@@ -90,3 +91,15 @@ def test_the_command_line_names_the_file_before_the_environment_does(tmp_path: P
 def test_a_home_directory_in_the_path_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert config_path({"GPUMON_CONFIG": "~/x.toml"})[0] == Path("/home/me/x.toml")
+
+
+def test_a_colour_that_is_none_names_its_file_and_line(file: Path) -> None:
+    file.write_text('[colors]\nprimary = "#112233"\nerror = "redd"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf'^{re.escape(str(file))}:3: colors\.error: "redd" is no colour$'):
+        loaded(file)
+
+
+def test_a_theme_that_is_none_names_its_file_and_line(file: Path) -> None:
+    file.write_text('mouse = true\ntheme = "nord-ish-but-not"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(file))}:2: theme: no theme is called"):
+        loaded(file)

@@ -108,6 +108,21 @@ class TestStuck:
         assert doing(*worked, cpu(61, 0.0), loaded(61, -661)) == "stuck"
 
 
+class TestGone:
+    HELD = (cpu(0, 0.0), loaded(0), processes(1))
+
+    def test_a_model_whose_process_was_killed_is_gone_though_the_server_still_claims_it(self) -> None:
+        assert doing(*self.HELD, loaded(3, 297)) is None, "as at every unload"
+        assert doing(*self.HELD, loaded(4, 296)) == "gone"
+
+    def test_what_the_server_said_before_that_is_no_claim(self) -> None:
+        assert doing(*self.HELD, processes(10)) is None
+
+    def test_another_process_in_its_place_holds_it(self) -> None:
+        again = processes(2, runner(101, cpu_percent=0.0, started=START + 1))
+        assert doing(*self.HELD, again, loaded(5, 295)) == "idle"
+
+
 class TestUntil:
     def test_time_to_come_is_told_as_ollama_ps_does(self) -> None:
         assert until(loaded(0, 4.5 * 60)) == "4 minutes from now"

@@ -8,14 +8,13 @@ from tests.fakes.process_samples import BLOB, OTHER_BLOB, facts, holding, proces
 from tests.fakes.samples import GIB, OLLAMA, claim, gpu, nvml, ollama
 
 from gpumon.app.insight.agreement import (
-    TOLERANCE_BYTES,
     Agreement,
     AgreementKind,
     Evidence,
     agreement,
     agreement_of,
-    tolerance_bytes,
 )
+from gpumon.app.state.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import ModelKey
 from gpumon.collectors.samples import AnySample, RunnerSettings
 

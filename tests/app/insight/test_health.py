@@ -116,6 +116,12 @@ def test_another_program_at_the_address_is_named_as_such() -> None:
     assert found == Health("bad", sentence, 2)
 
 
+def test_a_driver_that_fails_is_named_before_the_gpus_that_are_lost_with_it() -> None:
+    mismatch = "driver and library versions differ"
+    found = verdict(CARD, nvml(1, gpu(state="lost", detail=mismatch), state="failing", detail=mismatch))
+    assert found.sentence == f"GPU driver is failing: {mismatch}"
+
+
 def test_before_the_first_sample_it_waits() -> None:
     assert verdict() == Health("unknown", "waiting for the first answer", 2)
 

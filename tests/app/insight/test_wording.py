@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.app.insight.wording import amount, placement_words, shares, source_label
+from gpumon.app.insight.wording import (
+    amount,
+    placement_words,
+    shares,
+    short_source_words,
+    source_label,
+    source_words,
+)
+from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.split import UNKNOWN_SPLIT, split_of
+from gpumon.collectors.samples import SourceHealth, SourceState
 from gpumon.text.units import GIB
 
 sizes = st.integers(1, 200 * GIB)
@@ -18,6 +28,45 @@ def test_sources_are_called_as_their_owner_calls_them() -> None:
 
 def test_a_source_name_from_outside_is_shown_and_not_obeyed() -> None:
     assert source_label("http://\x1b[2J") == "Ollama at ␛[2J"
+
+
+@pytest.mark.parametrize(
+    ("state", "detail", "sentence", "short"),
+    [
+        ("idle", None, "Ollama at box:1 is idle", "idle"),
+        (
+            "forbidden",
+            "HTTP 403: access denied",
+            "Ollama at box:1 does not let us ask: HTTP 403: access denied",
+            "does not let us ask: HTTP 403: access denied",
+        ),
+        (
+            "foreign",
+            "another program answers at box:1",
+            "another program answers at box:1",
+            "another program answers at box:1",
+        ),
+        (
+            "foreign",
+            "another program answers at box:1: not HTTP",
+            "another program answers at box:1: not HTTP",
+            "another program answers at box:1: not HTTP",
+        ),
+        ("foreign", None, "another program answers at box:1", "answered by another program"),
+        ("hanging", "not answering", "Ollama at box:1 is not answering", "not answering"),
+        (
+            "refused",
+            "connection refused at box:1",
+            "Ollama at box:1 refuses the connection: connection refused at box:1",
+            "connection refused at box:1",
+        ),
+    ],
+)
+def test_a_state_and_its_detail_are_said_once(
+    state: SourceState, detail: str | None, sentence: str, short: str
+) -> None:
+    source = SourceRecord("http://box:1", SourceHealth(state=state, detail=detail), since=0.0)
+    assert (source_words(source), short_source_words(source)) == (sentence, short)
 
 
 def test_no_bytes_and_a_trace_of_bytes_are_told_apart() -> None:

@@ -2,19 +2,24 @@ from __future__ import annotations
 
 import msgspec
 from msgspec.structs import replace
+from tests.fakes.process_samples import BLOB, runner, server
 
 from gpumon.app.alerts.rules import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
-from gpumon.app.snapshot.schema import Snapshot
+from gpumon.app.snapshot.schema import HolderEntry, ReturnedEntry, Snapshot
 from gpumon.collectors.samples import (
     AnySample,
     GpuMemory,
     GpuProcess,
     GpuReading,
+    HolderProcess,
+    LogEvent,
+    LogSample,
     ModelClaim,
     NvmlSample,
     OllamaSample,
+    ProcessSample,
     SourceHealth,
     SourceSilent,
     SystemSample,
@@ -52,6 +57,7 @@ def test_with_nothing_known_every_key_is_there_and_null() -> None:
         "memory": {"total_bytes": None, "available_bytes": None, "swap_used_bytes": None},
         "models": [],
         "alerts": [],
+        "returned": [],
     }
 
 
@@ -59,7 +65,7 @@ def test_a_gpu_that_says_little_has_every_key() -> None:
     entry = msgspec.to_builtins(snapshot_of(gpu()).gpus[0])
     known = {"uuid": "GPU-1", "index": 0, "name": "RTX", "state": "ok"}
     assert {key: value for key, value in entry.items() if value is not None} == known
-    assert len(entry) == 16
+    assert len(entry) == 17
 
 
 def test_a_gpu_is_given_with_memory_and_processes() -> None:
@@ -159,3 +165,36 @@ def test_gpus_and_models_have_a_steady_order() -> None:
     )
     assert [entry.index for entry in snapshot.gpus] == [0, 1]
     assert [entry.name for entry in snapshot.models] == ["a", "b"]
+
+
+def test_who_else_holds_memory_is_grouped() -> None:
+    browser = HolderProcess(pid=7, name="firefox", group="browser")
+    entry = snapshot_of(
+        ProcessSample(time=9.0, source="processes", holders=(browser, replace(browser, pid=8))),
+        gpu(processes=(GpuProcess(pid=7, vram_bytes=10), GpuProcess(pid=8, vram_bytes=5))),
+    ).gpus[0]
+    assert entry.holders == (HolderEntry(group="browser", vram_bytes=15, names=("firefox",)),)
+
+
+def test_memory_that_came_back_is_listed() -> None:
+    size = 1024**3
+    before = gpu(
+        memory=GpuMemory(total_bytes=24 * size, used_bytes=2 * size),
+        processes=(GpuProcess(pid=7, vram_bytes=2 * size, name="blender"),),
+    )
+    after = replace(gpu(memory=GpuMemory(total_bytes=24 * size, used_bytes=0), processes=()), time=12.0)
+    assert snapshot_of(before, after).returned == (
+        ReturnedEntry(uuid="GPU-1", name="blender", vram_bytes=2 * size, time=12.0),
+    )
+
+
+def test_a_runner_has_the_layers_and_buffers_of_the_servers_log() -> None:
+    started = LogEvent(kind="load_started", blob=BLOB, at=10.0)
+    layers = LogEvent(kind="layers_offloaded", count=20, total=25)
+    weights = LogEvent(kind="buffer", component="model", device="CUDA0", size_bytes=5)
+    log = LogSample(time=10.0, source="log /l", health=SERVING, events=(started, layers, weights))
+    held = ProcessSample(time=10.0, source="processes", servers=(server(),), runners=(runner(started=9.0),))
+    entry = snapshot_of(held, model(), log).models[0].runner
+    assert entry is not None
+    assert (entry.layers_on_gpu, entry.layer_count) == (20, 25)
+    assert entry.buffers_by_device == {"CUDA0": {"model": 5}}

@@ -14,10 +14,18 @@ SECTIONS = {
     schema.SourceEntry: "## `sources[]`",
     schema.GpuEntry: "## `gpus[]`",
     schema.ProcessEntry: "`gpus[].processes[]`",
+    schema.HolderEntry: "`gpus[].holders[]`",
     schema.MemoryEntry: "## `memory`",
     schema.ModelEntry: "## `models[]`",
+    schema.PredictionEntry: "`models[].prediction`",
     schema.RunnerEntry: "`models[].runner`",
+    schema.VerdictEntry: "`models[].verdict`",
+    schema.EvidenceEntry: "`models[].verdict.evidence[]`, `models[].cause.evidence[]`",
+    schema.CauseEntry: "`models[].cause`",
+    schema.RemedyEntry: "`models[].remedies[]`",
+    schema.BandEntry: "`models[].expected_tokens_per_second`, and that of each remedy",
     schema.AlertEntry: "## `alerts[]`",
+    schema.ReturnedEntry: "## `returned[]`",
 }
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.app.state.states import state_of
-from tests.fakes.process_samples import facts, holding, processes, runner
+from tests.fakes.process_samples import BLOB, answer, facts, holding, processes, runner
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
 from gpumon.app.state.holders import GroupHolding, Holding, holders_by_group
@@ -99,6 +99,13 @@ class TestReturned:
         joined = (processes(0, runner()), ollama(0, [claim()]), facts(0))
         loaded = nvml(0, holding(gpu(used_gib=11.0), {100: 10.0}))
         assert returned(*joined, loaded, *(gone if goes_first else reversed(gone)))[0][0] == "llama3:70b"
+
+    def test_a_runner_that_another_has_replaced_is_named_by_the_model_that_it_had_loaded(self) -> None:
+        first = (facts(0, "llama3:70b", BLOB), processes(0, runner()), answer(0.1, "loading"), answer(1))
+        held = (ollama(1.1, [claim()]), nvml(1.2, holding(gpu(used_gib=11.0), {100: 10.0})))
+        again = (processes(2, runner(101, started=START + 1.5)), ollama(2.1, [claim()]))
+        after = nvml(3, holding(gpu(used_gib=4.0), {101: 3.0}))
+        assert returned(*first, *held, *again, after) == [("llama3:70b", 10.0, 3.0)]
 
     def test_a_holder_is_named_as_such(self) -> None:
         before, after = holding(gpu(used_gib=3.0), {2: 2.0}), holding(gpu(used_gib=1.0), {})

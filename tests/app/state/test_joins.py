@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from tests.fakes.samples import OLLAMA, claim, gpu, nvml, ollama, ollama_down
 
 from gpumon.app.state.records import JoinedBy, ModelKey
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import AnySample
+from gpumon.collectors.samples import AnySample, RunnerProcess, ServerProcess
 
 KEY = ModelKey(OLLAMA, "sha-llama3:70b")
 SECOND = "http://127.0.0.1:11500"
@@ -239,6 +240,52 @@ def scenes(draw: st.DrawFn) -> list[AnySample]:
         blob_names(0, {draw(blobs): draw(loaded)}),
         *shows,
     ]
+
+
+ANY_BLOB = ("sha256-1", "sha256-2", "sha256-3")
+
+
+class Host(NamedTuple):
+    """Several servers on one machine, each with its models, and who in truth holds what."""
+
+    samples: list[AnySample]
+    truth: dict[int, str]
+    """URL by the PID of the runner."""
+    certain: set[int]
+    """PIDs whose join can be told: of servers that are known by where they listen."""
+
+
+@st.composite
+def hosts(draw: st.DrawFn) -> Host:
+    """Draw any number of servers, in containers or not, asked or not, with the same models or others."""
+    samples: list[AnySample] = []
+    servers: list[ServerProcess] = []
+    runners: list[RunnerProcess] = []
+    truth: dict[int, str] = {}
+    certain: set[int] = set()
+    for number in range(draw(st.integers(1, 4))):
+        url, server_pid = f"http://127.0.0.1:{11434 + number}", 10 + number
+        contained, asked = draw(st.booleans()), draw(st.booleans())
+        servers.append(server(server_pid, url, other_namespace=contained))
+        held = draw(st.lists(st.sampled_from(ANY_BLOB), unique=True, max_size=2))
+        for blob in held:
+            pid = 100 + len(runners)
+            runners.append(runner(pid, blob, server_pid=server_pid))
+            if asked:
+                truth[pid] = url
+                samples.append(facts(0, blob, blob, source=url))
+                certain |= set() if contained else {pid}
+        if asked:
+            samples.append(ollama(0, [claim(blob) for blob in held], source=url))
+    return Host([*samples, processes(0, *runners, servers=servers)], truth, certain)
+
+
+@given(st.data())
+def test_of_any_number_of_servers_each_has_its_own_runners(data: st.DataObject) -> None:
+    host = data.draw(hosts())
+    found = joins(state_of(*data.draw(st.permutations(host.samples))))
+    assert found.keys() >= host.certain
+    assert {pid: source for pid, (source, _, _) in found.items()}.items() <= host.truth.items()
 
 
 def measured(state: State) -> dict[int, tuple[dict[str, int], bool]]:

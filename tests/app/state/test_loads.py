@@ -80,6 +80,24 @@ class TestBeginning:
         state = state_of(facts(-9), ollama(-1, [claim()]), processes(0.5, NEW), loading(0.6))
         assert only_load(state).phase == "fitting"
 
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    def test_of_a_container_whose_server_is_not_asked_nothing_would_say_when_it_is_ready(
+        self, order: tuple[int, int]
+    ) -> None:
+        url = "http://127.0.0.1:11500"
+        contained = server(10, other_namespace=True)
+        samples = (processes(1, NEW, servers=[server(11), contained]), ollama(1))
+        asked = ollama(2, source=url)
+        mute = answer(1.5, "unreachable", started=START)
+        assert not state_of(*(samples[at] for at in order), mute).loads
+        assert only_load(state_of(*samples, mute, asked)).phase == "starting"
+
+    def test_the_port_says_it_of_a_server_that_is_not_asked(self) -> None:
+        elsewhere = processes(0.5, NEW, servers=[server(10, "http://127.0.0.1:11500")])
+        state = state_of(ollama(0), elsewhere)
+        assert not state.loads
+        assert only_load(state_of(ollama(0), elsewhere, loading(1))).phase == "fitting"
+
 
 class TestNames:
     def test_without_any_name_the_blob_stands_in(self) -> None:
@@ -105,6 +123,12 @@ class TestTarget:
     def test_it_is_the_installed_size(self) -> None:
         load = only_load(state_of(*identity_samples(20.0), processes(0.5, NEW)))
         assert (load.target_bytes, load.target_origin) == (20 * GIB, "installed")
+
+    def test_it_is_the_size_of_the_file_where_that_can_be_seen(self) -> None:
+        """Unlike the installed size it counts no projector."""
+        seen = replace(NEW, model_file_bytes=19 * GIB)
+        load = only_load(state_of(*identity_samples(20.0), processes(0.5, seen)))
+        assert (load.target_bytes, load.target_origin) == (19 * GIB, "file")
 
     def test_it_is_what_the_log_names_where_nothing_else_is_known(self) -> None:
         started = LogEvent(kind="load_started", at=START, blob=BLOB)
@@ -260,12 +284,14 @@ class TestMakingRoom:
 
     def test_one_on_another_machine_has_not(self) -> None:
         far = "http://192.0.2.7:11434"
-        state = state_of(ollama(-5, [claim("big")], source=far), ollama(-1, source=far), processes(0.5, NEW))
+        told = (ollama(-5, [claim("big")], source=far), ollama(-1, source=far))
+        state = state_of(*told, processes(0.5, NEW), loading(0.6))
         assert only_load(state).evicted == ()
 
     def test_a_server_of_its_own_asks_nobody_to_leave(self) -> None:
         alone = replace(NEW, server_pid=None)
-        assert only_load(state_of(*self.BEFORE, ollama(-1), processes(0.5, alone))).evicted == ()
+        state = state_of(*self.BEFORE, ollama(-1), processes(0.5, alone), loading(0.6))
+        assert only_load(state).evicted == ()
 
 
 class TestBounds:

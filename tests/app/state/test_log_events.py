@@ -57,6 +57,13 @@ class TestPlacement:
         placement = placed(started(), layers(9, 9), buffer("model", "CPU_Mapped", 90))
         assert (placement.layers_offloaded, placement.layers_on_gpu, placement.gpu_bytes) == (9, 0, 0)
 
+    def test_buffers_of_the_processors_matrix_unit_are_in_ram(self) -> None:
+        """Ollama counts them as GPU: "100% GPU" on a machine without one."""
+        placement = placed(
+            started(), layers(19, 19), buffer("model", "AMX", 213), buffer("model", "CPU", 211)
+        )
+        assert (placement.layers_on_gpu, placement.gpu_bytes) == (0, 0)
+
     def test_before_the_first_buffer_nothing_is_denied(self) -> None:
         placement = placed(started(), layers(9, 9))
         assert (placement.layers_on_gpu, placement.gpu_bytes, placement.host_bytes) == (9, None, None)

@@ -256,6 +256,8 @@ def test_a_finished_request_says_what_it_came_to() -> None:
         decoded_tokens=126,
         decode_rate=40.0,
         first_token_seconds=0.25,
+        context_tokens=220,
+        parallel=1,
     )
 
 

@@ -179,3 +179,14 @@ def test_a_day_is_kept_in_full() -> None:
     series = series_of([(START + 60.0 * minute, float(minute)) for minute in range(24 * 60)])
     cells = series.window(START + 60.0 * (24 * 60 - 1), 86_400.0, 24)
     assert [cell is not None for cell in cells] == [True] * 24
+
+
+@given(streams, windows, st.floats(0, 400))
+def test_a_series_that_is_looked_at_all_the_time_shows_the_same_as_one_that_was_not(
+    points: list[Point], window: tuple[float, int], later: float
+) -> None:
+    watched = Series()
+    for number, (time, value) in enumerate(points):
+        watched.add(time, value)
+        watched.window(time + later, *window)
+        assert watched.window(time, *window) == series_of(points[: number + 1]).window(time, *window)

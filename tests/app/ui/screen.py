@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 
 from textual.pilot import Pilot
@@ -11,7 +11,7 @@ from gpumon.app.alerts.rules import Limits
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.feeds.player import Player
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.session import Session
+from gpumon.app.session.session import Session, Unload
 from gpumon.app.ui.app import GpumonApp
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.source import Cadence
@@ -34,10 +34,20 @@ class HandFeed:
 
 
 def dashboard(
-    samples: Iterable[AnySample] = (), *, glyphs: Glyphs = UNICODE, player: Player | None = None
+    samples: Iterable[AnySample] = (),
+    *,
+    glyphs: Glyphs = UNICODE,
+    player: Player | None = None,
+    unload: Mapping[str, Unload] | None = None,
 ) -> GpumonApp:
     """Return the app of a live session that has seen ``samples``."""
-    session = Session(Monitor(Limits()), HandFeed(), player=player, cadence=None if player else Cadence())
+    session = Session(
+        Monitor(Limits()),
+        HandFeed(),
+        player=player,
+        cadence=None if player else Cadence(),
+        unload=unload or {},
+    )
     for sample in samples:
         session.monitor.feed(sample)
     return GpumonApp(session, glyphs)

@@ -31,7 +31,7 @@ async def test_a_spill_is_in_the_verdict_the_row_and_the_feed() -> None:
 
 
 async def test_enter_opens_the_page_of_the_selected_model_and_escape_leaves_it() -> None:
-    async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
+    async with dashboard(SPILLED).run_test(size=(120, 60)) as pilot:
         await pilot.press("enter")
         assert "quantisation" in await text(pilot)
         await pilot.press("escape")
@@ -134,9 +134,9 @@ async def test_question_mark_lists_every_key() -> None:
 
 async def test_s_names_the_order_in_the_hints() -> None:
     async with dashboard(FLEET).run_test(size=(200, 50)) as pilot:
-        assert "by name" in await text(pilot)
+        assert "by spill" in await text(pilot)
         await pilot.press("s")
-        assert "by vram" in await text(pilot)
+        assert "by name" in await text(pilot)
 
 
 async def test_a_smaller_pane_folds_and_a_larger_one_unfolds() -> None:

@@ -45,10 +45,23 @@ async def test_the_pages_look_as_kept(keys: tuple[str, ...], request: pytest.Fix
         check(request.node.callspec.id, await text(pilot))
 
 
-async def test_ascii_is_ascii_to_the_last_cell() -> None:
+@pytest.mark.parametrize(
+    "keys",
+    [(), ("enter",), ("g", "enter"), ("question_mark",), ("slash",), ("u",), ("colon",)],
+    ids=["dashboard", "model", "gpu", "help", "filter", "notice", "palette"],
+)
+async def test_ascii_is_ascii_to_the_last_cell(keys: tuple[str, ...]) -> None:
     samples = scenario("spill", PRELUDE_SECONDS + 75)
-    async with dashboard(samples, glyphs=ASCII).run_test(size=(120, 40)) as pilot:
-        assert (await text(pilot)).isascii()
+    async with dashboard(samples, glyphs=ASCII).run_test(size=(100, 30), notifications=True) as pilot:
+        await pilot.press(*keys)
+        screen = await text(pilot)
+        assert screen.isascii(), {character for character in screen if not character.isascii()}
+
+
+async def test_help_in_ascii_names_the_arrows() -> None:
+    async with dashboard(glyphs=ASCII).run_test(size=(80, 60)) as pilot:
+        await pilot.press("question_mark")
+        assert "Down j" in await text(pilot)
 
 
 def check(name: str, screen: str) -> None:

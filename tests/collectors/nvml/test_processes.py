@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.collectors.nvml.conftest import ReadOne
 from tests.fakes.nvml.driver import FUNCTION_NOT_FOUND, GIB, NOT_AVAILABLE, NOT_SUPPORTED, UNKNOWN, FakeDriver
+from tests.fakes.processes.tree import FakeProc
 
 from gpumon.collectors.nvml.processes import ProcessNames, read_processes
 from gpumon.collectors.nvml.query import Query
+from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import GpuProcess
 
 FOREIGN_PID = 2**31 - 1
@@ -31,20 +34,25 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
+@pytest.fixture
+def tree(tmp_path: Path) -> FakeProc:
+    return FakeProc(tmp_path / "proc")
+
+
 def test_no_process_is_an_empty_list(read_one: ReadOne) -> None:
     assert read_one().processes == ()
 
 
 def test_a_process_has_memory_kind_name_and_start(fake_driver: FakeDriver, read_one: ReadOne) -> None:
     fake_driver.run(0, os.getpid(), 3 * GIB)
-    own = psutil.Process()
+    own, proc = psutil.Process(), Proc()
     assert read_one().processes == (
         GpuProcess(
             pid=own.pid,
             vram_bytes=3 * GIB,
             kinds=("compute",),
             name=own.name(),
-            started=own.create_time(),
+            started=proc.started(proc.stat(own.pid).start_ticks),
         ),
     )
 
@@ -153,7 +161,19 @@ def test_a_process_that_may_not_be_looked_at_has_a_start_and_no_name(
         raise psutil.AccessDenied(process.pid)
 
     monkeypatch.setattr(psutil.Process, "name", denied)
-    assert ProcessNames().identify(os.getpid()) == (None, psutil.Process().create_time())
+    name, started = ProcessNames().identify(os.getpid())
+    assert name is None
+    assert started == pytest.approx(psutil.Process().create_time(), abs=1.0)
+
+
+def test_a_process_has_the_start_that_the_source_of_processes_gives_it(tree: FakeProc) -> None:
+    own, proc = os.getpid(), Proc(tree.root)
+    tree.add(own, ["ollama"], start_ticks=12345)
+    assert ProcessNames(tree.root).identify(own)[1] == proc.started(proc.stat(own).start_ticks)
+
+
+def test_where_there_is_no_proc_the_start_is_the_systems(tmp_path: Path) -> None:
+    assert ProcessNames(tmp_path).identify(os.getpid())[1] == psutil.Process().create_time()
 
 
 def test_a_process_that_has_ended_has_no_name(child: subprocess.Popen[bytes]) -> None:

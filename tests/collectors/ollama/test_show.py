@@ -126,6 +126,68 @@ def test_bad_capabilities_are_none(capabilities: object) -> None:
     assert shown(capabilities=capabilities).capabilities == ()
 
 
+def listed(name: str, kind: object = "Q4_K", shape: object = (4096, 4096)) -> dict[str, object]:
+    return {"name": name, "type": kind, "shape": shape}
+
+
+def test_tensors_are_summed_by_layer_and_kind() -> None:
+    tensors = [
+        listed("token_embd.weight", "Q4_K", [4096, 128256]),
+        listed("output.weight", "Q6_K", [4096, 128256]),
+        listed("blk.0.attn_q.weight"),
+        listed("blk.0.ffn_gate_exps.weight", "Q4_K", [4096, 1024, 8]),
+        listed("blk.1.attn_q.weight", "Q6_K"),
+        listed("v.blk.0.attn_q.weight", "F16", [16, 16]),
+    ]
+    weights = shown(tensors=tensors).weights
+    assert weights is not None
+    assert weights.token_embedding_bytes == 4096 * 128256 * 144 // 256
+    assert weights.output_bytes == 4096 * 128256 * 210 // 256
+    assert weights.layer_bytes == (4096 * 4096 * 3 * 144 // 256, 4096 * 4096 * 210 // 256)
+    assert weights.expert_bytes == (4096 * 1024 * 8 * 144 // 256, 0)
+    assert (weights.projector_bytes, weights.vocabulary_size) == (512, 128256)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        None,
+        [],
+        {},
+        "many",
+        [5],
+        [listed("a", "Q9")],
+        [listed("a", 5)],
+        [listed("a", "F32", [-1])],
+        [listed("a", "F32", [2**59, 2**59])],
+        [listed("a", "F32", [1] * 5)],
+        [listed("a", "F32", "wide")],
+        [listed("x" * 1000)],
+        [listed("a"), {"name": "b"}],
+    ],
+)
+def test_a_list_of_tensors_that_is_not_good_whole_gives_no_weights(tensors: object) -> None:
+    facts = shown(tensors=tensors)
+    assert facts.weights is None
+    assert facts.layer_count == 32
+
+
+def test_an_endless_list_of_tensors_gives_no_weights() -> None:
+    assert shown(tensors=[listed("a", "F32", [1])] * 262_145).weights is None
+
+
+def test_parameters_that_bear_on_memory_are_kept() -> None:
+    text = 'num_ctx                        8192\nstop      "<|eot_id|>"\ntemperature 0.7\nnum_gpu 20\n'
+    assert shown(parameters=text).parameters == {"num_ctx": "8192", "num_gpu": "20"}
+
+
+@pytest.mark.parametrize(
+    "text", [None, 5, "", "num_ctx", "num_ctx   ", "num_ctx " + "9" * 1000, "xnum_ctx 5"]
+)
+def test_what_is_no_parameter_is_left_out(text: object) -> None:
+    assert shown(parameters=text).parameters == {}
+
+
 @pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"<html>", b"{", b"[" * 100_000])
 def test_what_is_no_object_is_a_body_error(raw: bytes) -> None:
     with pytest.raises(BodyError):

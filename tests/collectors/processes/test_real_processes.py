@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -103,9 +104,15 @@ async def test_the_look_for_gpus_of_a_real_child_is_no_runner(ollama: Actor, sou
     assert looking not in {server.pid for server in sample.servers}
 
 
-async def test_a_server_says_who_it_is(ollama: Actor, source: ProcessSource) -> None:
-    (server,) = (server for server in (await poll(source)).servers if server.pid == ollama.pid)
+async def test_a_server_says_who_and_where_it_is(
+    program: Path, source: ProcessSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("OLLAMA_HOST", "elsewhere:1")
+        with Actor(program, OLLAMA_SERVE, [listener.fileno()]) as ollama:
+            (server,) = (server for server in (await poll(source)).servers if server.pid == ollama.pid)
     assert (server.kind, server.user) == ("ollama", psutil.Process().username())
-    assert server.urls == (), "it does not listen"
+    assert server.urls == (url,), "its socket counts more than what it was told"
     home = os.environ.get("HOME")
     assert home is None or server.models_path == str(Path(home) / ".ollama/models")

@@ -37,21 +37,24 @@ class Reading:
         self._reader = ServerReader(proc, Users(user_named))
 
     def read(self, now: float = 0.0) -> ServerProcess:
-        found = self._finder.look(frozenset(), now)
-        (server,) = self._reader.read(found.servers, found.runners, now)
+        (server,) = self.read_all(now)
         return server
 
+    def read_all(self, now: float = 0.0) -> Sequence[ServerProcess]:
+        found = self._finder.look(frozenset(), now)
+        return self._reader.read(found.servers, found.runners, now)
 
-def listen(tree: FakeProc, *lines: str, family: str = "tcp") -> None:
-    tree.write(100, f"net/{family}", (HEADER + "".join(lines)).encode())
+
+def listen(tree: FakeProc, *lines: str, family: str = "tcp", pid: int = 100) -> None:
+    tree.write(pid, f"net/{family}", (HEADER + "".join(lines)).encode())
 
 
 def open_socket(tree: FakeProc, inode: int) -> None:
     tree.link(100, f"fd/{inode}", f"socket:[{inode}]")
 
 
-def environ(tree: FakeProc, *pairs: str) -> None:
-    tree.write(100, "environ", b"".join(pair.encode() + b"\0" for pair in pairs))
+def environ(tree: FakeProc, *pairs: str, pid: int = 100) -> None:
+    tree.write(pid, "environ", b"".join(pair.encode() + b"\0" for pair in pairs))
 
 
 @pytest.fixture
@@ -81,14 +84,53 @@ def test_its_own_sockets_say_where_it_listens(
     assert server.read().urls == (url,)
 
 
-def test_a_server_that_does_not_listen_yet_has_no_url_and_is_asked_again_soon(
+def test_a_server_that_does_not_listen_yet_is_expected_where_it_was_told_and_looked_at_again_soon(
     tree: FakeProc, server: Reading
 ) -> None:
+    environ(tree, "OLLAMA_HOST=localhost:9000")
     listen(tree)
     open_socket(tree, 7)
-    assert server.read().urls == ()
-    listen(tree, socket_line(LOOPBACK, 11434, 7))
-    assert server.read(STARTING_SECONDS).urls == ("http://127.0.0.1:11434",)
+    assert server.read().urls == ("http://localhost:9000",)
+    listen(tree, socket_line(LOOPBACK, 9000, 7))
+    assert server.read(STARTING_SECONDS).urls == ("http://127.0.0.1:9000",)
+
+
+def test_a_socket_of_its_runner_is_not_where_it_listens(tree: FakeProc, server: Reading) -> None:
+    tree.add(200, llama_server(port=36183), parent=100)
+    for inode in (7, 8):
+        open_socket(tree, inode)
+    listen(tree, socket_line(LOOPBACK, 36183, 7), socket_line(LOOPBACK, 11434, 8))
+    assert server.read().urls == ("http://127.0.0.1:11434",)
+
+
+class TestSeveralServers:
+    """Servers 100 and 101; what may be read of them differs."""
+
+    @pytest.fixture
+    def servers(self, tree: FakeProc) -> Reading:
+        for pid in (100, 101):
+            tree.add(pid, OLLAMA_SERVE)
+        return Reading(tree)
+
+    def test_two_services_of_one_user_are_not_told_apart_by_its_sockets(
+        self, tree: FakeProc, servers: Reading
+    ) -> None:
+        for pid in (100, 101):
+            listen(tree, socket_line(ANY, 11434, 1), socket_line(ANY, 11435, 2), pid=pid)
+        assert [server.urls for server in servers.read_all()] == [(), ()]
+
+    def test_an_address_that_one_of_them_is_seen_to_have_is_not_guessed_for_the_other(
+        self, tree: FakeProc, servers: Reading
+    ) -> None:
+        open_socket(tree, 7)
+        listen(tree, socket_line(ANY, 11434, 7))
+        assert [server.urls for server in servers.read_all()] == [("http://127.0.0.1:11434",), ()]
+
+    def test_what_each_was_told_tells_them_apart(self, tree: FakeProc, servers: Reading) -> None:
+        environ(tree, "OLLAMA_HOST=:9000")
+        environ(tree, "OLLAMA_HOST=:9001", pid=101)
+        urls = [server.urls for server in servers.read_all()]
+        assert urls == [("http://127.0.0.1:9000",), ("http://127.0.0.1:9001",)]
 
 
 def test_where_it_listens_is_looked_at_seldom(tree: FakeProc, server: Reading) -> None:

@@ -88,6 +88,7 @@ def test_properties_and_models_make_the_facts() -> None:
         context_length=2048,
         parameter_count=268_098_176,
         weights_bytes=246_587_904,
+        quantization="Q4_K - Medium",
         trained_context_length=32768,
         slots_enabled=True,
         metrics_enabled=True,

@@ -245,3 +245,20 @@ def test_no_words_of_a_user_get_into_an_event(file: object) -> None:
     assert "tell nobody" not in said
     assert "hunter2" not in said
     assert "127.0.0.1" not in said
+
+
+def test_ollama_0_33_on_a_machine_without_a_gpu_says_so_and_counts_its_layers_as_on_gpu() -> None:
+    blob = "sha256-a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+    events = events_in("ollama-0.33-cpu-with-amx.log")
+    assert [event.kind for event in events[:3]] == ["no_gpu_found", "default_context", "load_started"]
+    assert (events[2].blob, events[2].port) == (blob, 33031)
+    assert [event for event in events if event.kind in {"layers_offloaded", "buffer"}] == [
+        LogEvent(kind="layers_offloaded", count=19, total=19),
+        buffer("AMX", "model", 213.91),
+        buffer("CPU", "model", 211.79),
+        buffer("CPU", "output", 1),
+        buffer("CPU", "kv_cache", 6),
+        buffer("CPU", "kv_cache", 15),
+        buffer("CPU", "compute", 20.77),
+    ]
+    assert (events[-1].kind, events[-1].seconds) == ("load_finished", 1.52)

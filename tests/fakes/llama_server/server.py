@@ -15,6 +15,9 @@ from tests.fakes.ollama.server import Request, as_json, read_request
 LOADING = as_json(
     {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}, status=503
 )
+UNAUTHORIZED = as_json(
+    {"error": {"message": "Invalid API Key", "type": "authentication_error", "code": 401}}, status=401
+)
 OFF = as_json({"error": {"code": 501, "message": "not supported", "type": "not_supported_error"}}, status=501)
 
 
@@ -31,6 +34,8 @@ class FakeLlamaServer:
         self.says_what_is_on = True
         """Whether ``/props`` tells which endpoints are on."""
         self.header: str | None = "llama.cpp"
+        self.alias = "tiny"
+        self.api_key: str | None = None
         self.answers: dict[str, Answer] = {}
         """Answers other than the right ones, by path."""
         self.hanging: set[str] = set()
@@ -64,6 +69,10 @@ class FakeLlamaServer:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def counts(self) -> Counter[str]:
         """Return the number of requests to each path."""
         return Counter(request.path for request in self.requests)
@@ -79,7 +88,7 @@ class FakeLlamaServer:
                 self.requests.append(request)
                 if request.path in self.hanging:
                     await asyncio.Event().wait()
-                writer.write(self._with_header(self._answer(request.path)).encoded())
+                writer.write(self._with_header(self._checked(request)).encoded())
                 await writer.drain()
         except ConnectionError:
             pass
@@ -89,6 +98,12 @@ class FakeLlamaServer:
     def _with_header(self, answer: Answer) -> Answer:
         headers = {"Server": self.header} if self.header else {}
         return Answer(answer.status, answer.body, answer.content_type, answer.headers | headers)
+
+    def _checked(self, request: Request) -> Answer:
+        """Answer a request that has the key; ``/health`` needs none."""
+        authorized = request.headers.get("authorization") == f"Bearer {self.api_key}"
+        public = self.api_key is None or request.path == "/health"
+        return self._answer(request.path) if public or authorized else UNAUTHORIZED
 
     def _answer(self, path: str) -> Answer:
         if path in self.answers:
@@ -104,12 +119,15 @@ class FakeLlamaServer:
         return {
             "/health": {"status": "ok"},
             "/props": self._properties(),
-            "/v1/models": {"data": [{"owned_by": "llamacpp", "meta": {"n_params": 7, "size": 70}}]},
+            "/v1/models": {
+                "data": [{"id": self.alias, "owned_by": "llamacpp", "meta": {"n_params": 7, "size": 70}}]
+            },
         }
 
     def _properties(self) -> dict[str, Any]:
         on = {"endpoint_slots": True, "endpoint_metrics": self.metrics} if self.says_what_is_on else {}
         return on | {
+            "model_alias": self.alias,
             "model_path": "/models/a.gguf",
             "build_info": "b1-fake",
             "total_slots": len(self.simulation.slots),

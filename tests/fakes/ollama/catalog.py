@@ -32,6 +32,8 @@ class FakeModel:
     remote_host: str | None = None
     model_info: dict[str, Any] | None = None
     capabilities: list[str] = field(default_factory=lambda: ["completion", "tools"])
+    tensors: list[dict[str, Any]] = field(default_factory=list)
+    parameters: str = ""
 
     def __post_init__(self) -> None:
         self.digest = self.digest or hashlib.sha256(self.name.encode("utf-8", "replace")).hexdigest()
@@ -84,11 +86,11 @@ class FakeModel:
         return {
             "license": "MIT",
             "modelfile": f'# Modelfile\nFROM {BLOBS}/{self.blob}\nTEMPLATE "x"\n',
-            "parameters": "",
+            "parameters": self.parameters,
             "template": "x",
             "details": self.details(),
             "model_info": self.model_info if self.model_info is not None else llama_geometry(),
-            "tensors": [],
+            "tensors": self.tensors,
             "capabilities": self.capabilities,
             "modified_at": "2026-08-01T10:00:00.123456789+02:00",
         }

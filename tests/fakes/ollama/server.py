@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from types import TracebackType
@@ -98,7 +98,7 @@ class FakeOllama:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while not writer.is_closing() and (request := await read_request(reader)):
-                await self._respond(request, writer)
+                await self._respond(request, reader, writer)
         except ValueError:
             writer.write(text(400, "400 Bad Request").encoded())
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -106,7 +106,9 @@ class FakeOllama:
         finally:
             writer.close()
 
-    async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def _respond(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         path = request.path
         if path == "/control":
             writer.write(self._control(request).encoded())
@@ -116,7 +118,7 @@ class FakeOllama:
         answer = self._dated(self._answer(request))
         wrong = self._wrong.get(path, self._wrong.get(ANY_PATH))
         if callable(wrong):
-            await wrong(writer, answer)
+            await until_left(reader, wrong(writer, answer))
         else:
             writer.write((wrong or answer).encoded())
             await writer.drain()
@@ -133,6 +135,8 @@ class FakeOllama:
             return as_json(self._listing(path))
         if request.method == "POST" and path == "/api/show":
             return self._show(request.body)
+        if request.method == "POST" and path == "/api/generate":
+            return self._generate(request.body)
         return text(404, "404 page not found")
 
     def _listing(self, path: str) -> dict[str, Any]:
@@ -146,6 +150,17 @@ class FakeOllama:
         if model is None:
             return as_json({"error": f"model '{name}' not found"}, 404)
         return as_json(model.show())
+
+    def _generate(self, raw: bytes) -> Answer:
+        """Unload a model, as for a ``keep_alive`` of 0 and no prompt; nothing else is served."""
+        wanted = json.loads(raw)
+        name = wanted["model"]
+        if name not in self.catalog.installed:
+            return as_json({"error": f"model '{name}' not found"}, 404)
+        if wanted.get("keep_alive") != 0 or wanted.get("prompt"):
+            return as_json({"error": "the fake generates nothing"}, 501)
+        self.catalog.unload(name)
+        return as_json({"model": name, "response": "", "done": True, "done_reason": "unload"})
 
     def _control(self, request: Request) -> Answer:
         try:
@@ -182,6 +197,17 @@ class FakeOllama:
         self.behave()
         for path, name in by_path.items():
             self.misbehave(path, name)
+
+
+async def until_left(reader: asyncio.StreamReader, answering: Awaitable[None]) -> None:
+    """Answer, and stop when the client has gone: what hangs for ever would hold the connection."""
+    tasks = [asyncio.ensure_future(answering), asyncio.ensure_future(reader.read(1))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def as_json(value: object, status: int = 200) -> Answer:

@@ -1,5 +1,6 @@
 /* A process with the command line of another: whatever its arguments are, it obeys its standard input.
-   "start ARG..." starts a child with these arguments, "stop" ends the last one; each is answered by its PID. */
+   "start ARG..." starts a child with these arguments, "run PROGRAM ARG..." one that is another program,
+   "stop" ends the last one; each is answered by its PID. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The input of a program that is run: it ends with this process, and nothing ever comes. */
+static int never[2];
+
+static void become(const char *program, char **arguments, int waits) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close(STDOUT_FILENO);
+    if (waits) {
+        close(STDIN_FILENO);
+        setenv("ACTOR_WAITS", "1", 1);
+    } else {
+        dup2(never[0], STDIN_FILENO);
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+    }
+    execv(program, arguments);
+    _exit(127);
+}
+
 static pid_t start(const char *self, char *words) {
     char *arguments[64] = {0};
     int count = 0;
@@ -15,12 +33,9 @@ static pid_t start(const char *self, char *words) {
         arguments[count++] = word;
     pid_t child = fork();
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(STDIN_FILENO);
-        close(STDOUT_FILENO);
-        setenv("ACTOR_WAITS", "1", 1);
-        execv(self, arguments);
-        _exit(127);
+        if (self)
+            become(self, arguments, 1);
+        become(arguments[0], arguments + 1, 0);
     }
     return child;
 }
@@ -30,12 +45,16 @@ int main(void) {
     pid_t child = 0;
     if (getenv("ACTOR_WAITS"))
         pause();
+    if (pipe(never))
+        return 1;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     self[length > 0 ? length : 0] = 0;
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         if (!strncmp(line, "start ", 6))
             child = start(self, line + 6);
+        else if (!strncmp(line, "run ", 4))
+            child = start(NULL, line + 4);
         else if (child > 0) {
             kill(child, SIGKILL);
             waitpid(child, NULL, 0);

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 SOURCE = Path(__file__).with_name("actor.c")
 
@@ -26,9 +27,21 @@ def build(folder: Path) -> Path:
 class Actor:
     """A process with any command line, which starts and stops children with theirs."""
 
-    def __init__(self, program: Path, argv: Sequence[str]) -> None:
+    def __init__(
+        self, program: Path, argv: Sequence[str], sockets: Collection[int] = (), log: IO[bytes] | None = None
+    ) -> None:
+        """``sockets`` are descriptors that its children hold too: they listen there.
+
+        ``log`` is its standard error, and that of its children.
+        """
         self._process = subprocess.Popen(
-            list(argv), executable=program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            list(argv),
+            executable=program,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            pass_fds=sockets,
         )
 
     @property
@@ -39,6 +52,10 @@ class Actor:
     def start(self, argv: Sequence[str]) -> int:
         """Start a child and return its PID; it may not have executed its program yet."""
         return self._order("start " + " ".join(argv))
+
+    def run(self, program: Path | str, argv: Sequence[str]) -> int:
+        """Start ``program`` as a child with these arguments, the first of which is its name."""
+        return self._order(" ".join(["run", str(program), *argv]))
 
     def stop(self) -> int:
         """End the last child, wait until it is gone, and return its PID."""

@@ -1,0 +1,130 @@
+"""The flags of ``gpumon fit``, checked: one clear line for each value that cannot be used."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import get_args
+
+from gpumon.app.errors import GpumonError
+from gpumon.app.physics.cards import UnknownCardError, named_card
+from gpumon.app.physics.hardware import Card
+from gpumon.app.physics.options import CacheType
+
+MOST_TOKENS = 2**28
+MOST_SLOTS = 1024
+MOST_BYTES = 2**50
+
+_UNITS = {
+    "mib": 2**20, "gib": 2**30, "tib": 2**40, "mb": 10**6, "gb": 10**9, "tb": 10**12, "m": 2**20, "g": 2**30,
+}  # fmt: skip
+_QUANTITY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([a-z]+)", re.IGNORECASE | re.ASCII)
+_DIGITS = re.compile(r"\d{1,12}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user wants to know; ``None`` where nothing was said."""
+
+    model: str
+    context_length: int | None = None
+    cache_type: CacheType | None = None
+    parallel: int | None = None
+    cards: tuple[Card, ...] = ()
+    """Hardware that one does not have; empty: that of this machine."""
+    ram_bandwidth_bytes_per_second: float | None = None
+
+
+def asked_of(options: Namespace) -> Asked:
+    """Return the flags as values.
+
+    Raises:
+        GpumonError: one of them cannot be used.
+    """
+    if not options.model.strip():
+        raise GpumonError("MODEL is empty: name an installed model, or a .gguf file")
+    return Asked(
+        model=options.model,
+        context_length=whole(options.num_ctx, "--num-ctx", MOST_TOKENS),
+        cache_type=cache_type(options.kv_cache_type),
+        parallel=whole(options.parallel, "--parallel", MOST_SLOTS),
+        cards=cards(options.gpu or [], options.vram or []),
+        ram_bandwidth_bytes_per_second=bandwidth(options.ram_bandwidth),
+    )
+
+
+def whole(text: str | None, flag: str, most: int) -> int | None:
+    """Return a number from 1 to ``most``."""
+    if text is None:
+        return None
+    if not _DIGITS.fullmatch(text) or not 1 <= int(text) <= most:
+        raise GpumonError(f"{flag}: {text!r} is no whole number from 1 to {most}")
+    return int(text)
+
+
+def cache_type(text: str | None) -> CacheType | None:
+    """Return a type of the KV cache."""
+    if text is None:
+        return None
+    known: tuple[CacheType, ...] = get_args(CacheType)
+    found = next((kind for kind in known if kind == text.lower()), None)
+    if found is None:
+        raise GpumonError(f"--kv-cache-type: {text!r} is none of {', '.join(known)}")
+    return found
+
+
+def cards(names: list[str], sizes: list[str]) -> tuple[Card, ...]:
+    """Return the cards that were described: by name, by memory, or by both, pair by pair."""
+    if names and sizes and len(names) != len(sizes):
+        raise GpumonError("--gpu and --vram: give as many of the one as of the other, or only one kind")
+    memory = [_size(size) for size in sizes]
+    if not names:
+        return tuple(Card(f"a GPU with {size} free", free, free, None, "nvidia_gddr6") for size, free in
+                     zip(sizes, memory, strict=True))  # fmt: skip
+    named = [_named(name) for name in names]
+    if not sizes:
+        return tuple(named)
+    return tuple(_with_free(card, free) for card, free in zip(named, memory, strict=True))
+
+
+def bandwidth(text: str | None) -> float | None:
+    """Return bytes per second of "60GB/s"."""
+    if text is None:
+        return None
+    value = _bytes(text.removesuffix("/s"))
+    if not value:
+        raise GpumonError(f"--ram-bandwidth: {text!r} is no bandwidth; write it as 60GB/s")
+    return value
+
+
+def _named(name: str) -> Card:
+    try:
+        return named_card(name)
+    except UnknownCardError as error:
+        raise GpumonError(f"--gpu: {error}") from None
+
+
+def _with_free(card: Card, free_bytes: int) -> Card:
+    return Card(
+        name=card.name,
+        vram_total_bytes=max(card.vram_total_bytes, free_bytes),
+        vram_free_bytes=free_bytes,
+        bandwidth_bytes_per_second=card.bandwidth_bytes_per_second,
+        card_class=card.card_class,
+    )
+
+
+def _size(text: str) -> int:
+    value = _bytes(text)
+    if not value:
+        raise GpumonError(f"--vram: {text!r} is no size; write it as 12GiB")
+    return round(value)
+
+
+def _bytes(text: str) -> float | None:
+    """Return a quantity of bytes with its unit; ``None`` for anything else, and for nothing or too much."""
+    match = _QUANTITY.fullmatch(text.strip())
+    unit = _UNITS.get(match[2].lower()) if match else None
+    value = float(match[1]) * unit if match and unit else 0.0
+    return value if 0 < value <= MOST_BYTES else None

@@ -1,0 +1,123 @@
+"""What fits: one model's need against the memory of the GPUs, by the arithmetic of ``app.physics``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from gpumon.app.diagnosis.room import Occupant, Room, room_of
+from gpumon.app.insight.loaded import Loaded
+from gpumon.app.physics.geometry import Geometry, NoGeometry
+from gpumon.app.physics.hardware import Hardware
+from gpumon.app.physics.memory import memory_need
+from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES, place
+from gpumon.app.state.baselines import gpus_in_use
+from gpumon.app.state.hardware import hardware_of
+from gpumon.app.state.load_options import load_options
+from gpumon.app.state.predictions import memory_correction
+from gpumon.app.state.state import State
+
+MIB = 1024**2
+FIT_MARGIN_BYTES = 1024 * MIB
+"""What llama-server leaves free of each GPU when it chooses the layers (llama.cpp: ``--fit-target``)."""
+TIGHT_MARGIN_BYTES = 128 * MIB
+"""What must stay free where the user chooses the layers: nine of ten predictions of the need are closer."""
+
+
+class NoArithmetic(NamedTuple):
+    """Why it cannot be reckoned, one line."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """A model as it is loaded, and the room that it has."""
+
+    geometry: Geometry
+    options: LoadOptions
+    room: Room
+    hardware: Hardware
+    margin_bytes: int
+    """What the runtime leaves free of each GPU."""
+    started: float | None
+    """When its process began."""
+    correction_bytes: int = 0
+    """What earlier loads on these GPUs took beyond the prediction."""
+
+    def fits(
+        self,
+        free_bytes: Sequence[int],
+        options: LoadOptions | None = None,
+        geometry: Geometry | None = None,
+        margin_bytes: int | None = None,
+    ) -> bool:
+        """Tell whether all of it would be on the GPUs if the runtime chose the layers."""
+        wanted = replace(options or self.options, gpu_layers=None)
+        margin = self.margin_bytes if margin_bytes is None else margin_bytes
+        return place(geometry or self.geometry, wanted, self.usable(free_bytes), margin).fits
+
+    def usable(self, free_bytes: Sequence[int]) -> list[int]:
+        """Return free memory less what earlier loads took beyond the prediction, on the GPU with the most."""
+        usable = list(free_bytes)
+        largest = max(range(len(usable)), key=usable.__getitem__)
+        usable[largest] = max(0, usable[largest] - self.correction_bytes)
+        return usable
+
+    def need_bytes(self, options: LoadOptions | None = None, geometry: Geometry | None = None) -> int:
+        """Return what it takes when all of it is on the GPUs."""
+        need = memory_need(geometry or self.geometry, options or self.options, len(self.room.uuids))
+        return max(0, need.total_bytes + self.correction_bytes)
+
+    @property
+    def layer_count(self) -> int:
+        """Blocks and the output: what ``num_gpu`` counts up to."""
+        return len(self.geometry.layers) + 1
+
+    @property
+    def earlier(self) -> tuple[Occupant, ...]:
+        """Who held memory before the model was loaded; of one that does not tell its start, it is assumed."""
+        return tuple(one for one in self.room.occupants if not self._is_later(one))
+
+    @property
+    def free_at_load_bytes(self) -> tuple[int, ...]:
+        """Return what was free for it at its load, if nothing has gone since."""
+        return self.room.without([one for one in self.room.occupants if self._is_later(one)])
+
+    def _is_later(self, occupant: Occupant) -> bool:
+        began = occupant.started
+        return began is not None and self.started is not None and began > self.started
+
+
+def arithmetic_of(loaded: Loaded, state: State, geometry: Geometry | NoGeometry) -> Arithmetic | NoArithmetic:
+    """Return the arithmetic of a loaded model, or what is missing for it."""
+    if isinstance(geometry, NoGeometry):
+        return NoArithmetic(geometry.reason)
+    options = load_options(loaded.model, loaded.runner, state)
+    if options is None:
+        return NoArithmetic("its context or the type of its cache is not known")
+    room = room_of(loaded.model, loaded.runner, state)
+    if room is None:
+        return NoArithmetic("the free memory of its GPUs is not known")
+    used = gpus_in_use(state, loaded.model, loaded.runner) if loaded.runner else None
+    hardware = hardware_of(state, used or (), is_moe=geometry.is_moe)
+    cards = {card.uuid: card for card in hardware.cards}
+    if not cards.keys() >= set(room.uuids):
+        return NoArithmetic("the free memory of its GPUs is not known")
+    return Arithmetic(
+        geometry=geometry,
+        options=options,
+        room=room,
+        hardware=replace(hardware, cards=tuple(cards[uuid] for uuid in room.uuids)),
+        margin_bytes=_margin_bytes(loaded),
+        started=loaded.runner.key.started if loaded.runner else None,
+        correction_bytes=memory_correction(state.learned, loaded.model.key.digest, used or ()),
+    )
+
+
+def _margin_bytes(loaded: Loaded) -> int:
+    """Return the runtime's margin: of Ollama before 0.30 its own, else that of llama-server."""
+    kind = loaded.runner.process.kind if loaded.runner else "llama_server"
+    return RUNTIME_MARGIN_BYTES if kind in {"legacy_runner", "ollama_runner"} else FIT_MARGIN_BYTES

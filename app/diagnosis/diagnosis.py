@@ -1,0 +1,125 @@
+"""The values of a diagnosis: verdict, cause, remedies, each with what it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from gpumon.app.physics.band import Band
+
+VerdictKind = Literal[
+    "silent_fallback",  # claimed on the GPU, and not there
+    "hidden_spill",  # a part claimed on the GPU is not there
+    "lost_gpu",  # had a GPU, and has none since a suspend or a reset
+    "no_gpu_found",  # never found the GPU that the driver shows
+    "spilled",
+    "thrashing",
+    "evicted",
+    "swapping",
+    "throttled",
+    "link_degraded",
+    "below_baseline",  # slower than its own usual rate for no visible reason
+    "long_context",
+    "parallel_requests",
+    "on_cpu_by_choice",
+    "loading",
+    "healthy",
+    "unknown",
+]
+Severity = Literal["ok", "watch", "bad", "unknown"]
+
+CauseKind = Literal[
+    "context_default",  # the server's default for this much VRAM
+    "context_request",  # the request or the Modelfile asked for it
+    "slots",  # OLLAMA_NUM_PARALLEL
+    "cache_type",  # a smaller cache type would fit
+    "other_model",
+    "foreign_process",
+    "safety_margin",  # it would fit; the runtime keeps a margin
+    "gpu_layers",  # num_gpu set by the user
+    "larger_than_gpu",  # the weights alone are larger
+    "gpu_not_used",
+    "unknown",
+]
+
+RemedyAction = Literal[
+    "raise_gpu_layers",
+    "shrink_context",
+    "reduce_parallel",
+    "quantize_cache",
+    "unload_model",
+    "free_process",
+    "smaller_quantization",
+    "experts_to_cpu",
+    "restart_server",
+    "cool_or_power",
+    "reload_model",
+]
+
+
+class Evidence(NamedTuple):
+    """A figure that a statement rests on, ready to draw."""
+
+    name: str
+    value: str
+    source: str
+    """``/api/ps``, ``NVML``, ``command line``, ``arithmetic``, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One plain sentence about a model, no trailing full stop."""
+
+    kind: VerdictKind
+    severity: Severity
+    sentence: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a model spills."""
+
+    kind: CauseKind
+    sentence: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What would help, and by how much."""
+
+    action: RemedyAction
+    sentence: str
+    """What to do, in words: "shrink the context to 12288 tokens"."""
+    command: str | None
+    """The exact line to type; ``None`` where there is none."""
+    arithmetic: str
+    """Why it fits then: "needs 11.2 of 11.4 GiB free"."""
+    frees_bytes: int | None = None
+    expected_tokens_per_second: Band | None = None
+    """The decode rate after it; ``None`` where it cannot be estimated."""
+    where: str | None = None
+    """Where the command goes, where it is no shell line: "in ollama run", "in the server's environment"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All that is said of one model."""
+
+    verdicts: tuple[Verdict, ...]
+    """The most severe first; never empty."""
+    cause: Cause | None = None
+    remedies: tuple[Remedy, ...] = ()
+    """In order of gain."""
+    decode_tokens_per_second_now: float | None = None
+    """Measured."""
+    expected_now: Band | None = None
+    """What the hardware gives with the present split; an estimate."""
+    expected_fitting: Band | None = None
+    """What it would give wholly on GPU; an estimate."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The most severe."""
+        return self.verdicts[0]

@@ -1,0 +1,64 @@
+"""A diagnosis as plain text, for a terminal, a script or a bug report; every line harmless to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gpumon.app.diagnosis.diagnosis import Diagnosis, Evidence, Remedy
+from gpumon.app.diagnosis.words import band_words
+from gpumon.text import units
+from gpumon.text.safe import visible
+
+INDENT = " " * 11
+
+
+def report_lines(name: str, found: Diagnosis) -> Iterator[str]:
+    """Give the lines on one model: verdicts, cause, cost, remedies, each with what it rests on."""
+    yield visible(name)
+    for verdict in found.verdicts:
+        yield _line(verdict.severity, verdict.sentence)
+        yield from _evidence_lines(verdict.evidence)
+    if found.cause is not None:
+        yield _line("cause", found.cause.sentence)
+        yield from _evidence_lines(found.cause.evidence)
+    yield from _cost(found)
+    for number, remedy in enumerate(found.remedies, start=1):
+        yield from _remedy(number, remedy)
+
+
+def cost_words(found: Diagnosis) -> str | None:
+    """Write the rate now and the rate if it fitted; ``None`` where it does not spill or nothing is known."""
+    if found.cause is None or found.expected_fitting is None:
+        return None
+    rate = found.decode_tokens_per_second_now
+    now = "rate now unknown" if rate is None else f"{units.rate(rate)} now"
+    return f"{now}, {band_words(found.expected_fitting)} if it fitted"
+
+
+def remedy_words(remedy: Remedy) -> str:
+    """Write a remedy with its arithmetic and the rate after it."""
+    rate = remedy.expected_tokens_per_second
+    expected = f", then {band_words(rate)}" if rate is not None else ""
+    return f"{remedy.sentence}: {remedy.arithmetic}{expected}"
+
+
+def _cost(found: Diagnosis) -> Iterator[str]:
+    words = cost_words(found)
+    if words is not None:
+        yield _line("cost", words)
+
+
+def _remedy(number: int, remedy: Remedy) -> Iterator[str]:
+    yield _line(f"remedy {number}", remedy_words(remedy))
+    if remedy.command is not None:
+        where = f"   ({remedy.where})" if remedy.where else ""
+        yield f"{INDENT}  {remedy.command}{where}"
+
+
+def _evidence_lines(evidence: Iterable[Evidence]) -> Iterator[str]:
+    for one in evidence:
+        yield f"{INDENT}  {one.name}: {one.value} ({one.source})"
+
+
+def _line(label: str, words: str) -> str:
+    return f"  {label:<9}{words}"

@@ -1,0 +1,1 @@
+"""The doctor: every source, whether it works, what it gives, and how to get what is missing."""

@@ -1,0 +1,219 @@
+"""Checks of the sources, from what they have said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gpumon.app.doctor.check import Check, Status
+from gpumon.app.doctor.runners import runner_checks
+from gpumon.app.insight.wording import DRIVER_SOURCE, address, gpu_label, short_source_words, source_label
+from gpumon.app.state.places import is_server, place
+from gpumon.app.state.records import GpuRecord, Runtime, SourceRecord
+from gpumon.app.state.state import State
+from gpumon.text import units
+from gpumon.text.safe import visible
+
+LOG_SOURCE = "server log"
+LOG_PREFIX = "log "
+RUNNER_PREFIX = "runner "
+COVERED = frozenset({DRIVER_SOURCE, "system", "processes", "runners", LOG_SOURCE})
+"""Sources that have a check of their own."""
+
+OTHER_GIVES = {"learned": "usual rates and corrections, from earlier runs"}
+
+CONTAINER_DRIVER_STEP = "start the container with --gpus all (needs the NVIDIA Container Toolkit)"
+SERVER_GIVES: dict[Runtime, str] = {
+    "ollama": "names, quantisation, context, what it claims of GPU and RAM",
+    "llama_server": "names, quantisation, context, token rates; what is on GPUs only the driver tells",
+}
+CONTAINER_SERVER_STEP = "in a container: --network host, or --url http://HOST:11434"
+
+
+def source_checks(state: State, *, in_container: bool) -> Iterator[Check]:
+    """Give a check for each source, GPU and runner, those that the main job rests on first."""
+    yield _driver(state, in_container)
+    yield from map(_gpu, sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index))
+    for name, source in state.sources.items():
+        if is_server(name):
+            yield _server(source, state, in_container)
+    yield from map(_unasked, unasked_urls(state))
+    yield _processes(state)
+    yield from runner_checks(state)
+    yield _logs(state)
+    yield _memory(state)
+    yield _pressure(state)
+    yield from map(_other, _others(state.sources.values()))
+
+
+def _driver(state: State, in_container: bool) -> Check:
+    source = state.sources.get(DRIVER_SOURCE)
+    version = f"driver {state.driver_version}" if state.driver_version else None
+    works = source is not None and source.healthy and bool(state.gpus)
+    step = None if source is None else source.health.hint
+    if in_container and not works:
+        step = CONTAINER_DRIVER_STEP
+    return Check(
+        kind="driver",
+        name=source_label(DRIVER_SOURCE),
+        status="works" if works else "missing",
+        found=visible(_said(source) if not works or version is None else version),
+        gives="memory of each GPU by process, utilisation, power, heat, throttling",
+        step=visible(step) if step else None,
+        needed=True,
+    )
+
+
+def _gpu(gpu: GpuRecord) -> Check:
+    reading = gpu.reading
+    lists = reading.processes is not None
+    status: Status = "works" if lists and reading.state in {"ok", "asleep"} else "partly"
+    found = visible(reading.name or "unnamed GPU")
+    if gpu.total_bytes is not None:
+        found = f"{found}, {units.size(gpu.total_bytes)}"
+    if reading.state != "ok":
+        found = f"{found}, {visible(reading.detail or reading.state)}"
+    elif not lists:
+        found = f"{found}; the driver lists no processes"
+    return Check(
+        kind="gpu",
+        name=gpu_label(gpu),
+        status=status,
+        found=found,
+        gives="VRAM in use, and by whom",
+        step=None if status == "works" else "look for NVRM in: sudo dmesg",
+        needed=True,
+    )
+
+
+def _server(source: SourceRecord, state: State, in_container: bool) -> Check:
+    loaded = sum(key.source == source.name for key in state.models)
+    models = "1 model loaded" if loaded == 1 else f"{loaded} models loaded"
+    step = source.health.hint
+    if source.health.state == "not_running":
+        other = CONTAINER_SERVER_STEP if in_container else "or name another with --url or OLLAMA_HOST"
+        step = "; ".join(filter(None, (step, other)))
+    return Check(
+        kind="server",
+        name=source_label(source.name, source.runtime),
+        status="works" if source.healthy else "missing",
+        found=f"version {visible(source.version or units.UNKNOWN)}, {models}"
+        if source.healthy
+        else visible(_said(source)),
+        gives=SERVER_GIVES[source.runtime or "ollama"],
+        step=None if source.healthy or not step else visible(step),
+        needed=True,
+    )
+
+
+def unasked_urls(state: State) -> tuple[str, ...]:
+    """Return where servers listen that run here and are not asked."""
+    asked = {place(name) for name in state.sources if is_server(name)}
+    found = (url for server in state.servers if not server.other_namespace for url in server.urls[:1])
+    return tuple(dict.fromkeys(url for url in found if place(url) not in asked))
+
+
+def _unasked(url: str) -> Check:
+    return Check(
+        kind="server",
+        name=f"server at {address(url)}",
+        status="nothing",
+        found="runs here and is not asked",
+        gives="its models",
+        step=visible(f"gpumon --url {url}"),
+    )
+
+
+def _processes(state: State) -> Check:
+    source = state.sources.get("processes")
+    unreadable = {words for runner in state.runners.values() for words in runner.process.unreadable}
+    users = {runner.process.user for runner in state.runners.values() if runner.process.unreadable}
+    works = source is not None and source.healthy
+    found = (
+        f"{len(state.servers)} servers, {len(state.runners)} of their processes" if works else _said(source)
+    )
+    if unreadable:
+        found = f"{found}; not readable: {', '.join(sorted(unreadable))}"
+    whose = next((user for user in users if user), "root")
+    return Check(
+        kind="processes",
+        name="processes",
+        status="missing" if not works else "partly" if unreadable else "works",
+        found=visible(found),
+        gives="which process holds which model, its RAM, CPU and settings",
+        step=visible(f"sudo -u {whose} gpumon shows the rest; nothing depends on it") if unreadable else None,
+        needed=not works,
+    )
+
+
+def _logs(state: State) -> Check:
+    logs = [source for source in state.sources.values() if source.name.startswith(LOG_PREFIX)]
+    working = [source.name.removeprefix(LOG_PREFIX) for source in logs if source.healthy]
+    troubled = next((source for source in logs if not source.healthy), state.sources.get(LOG_SOURCE))
+    nothing = not logs and not state.servers
+    status: Status = "works" if working else "nothing" if nothing else "missing"
+    hint = troubled.health.hint if troubled is not None and not working else None
+    return Check(
+        kind="log",
+        name=LOG_SOURCE,
+        status=status,
+        found=visible(", ".join(working) or _said(troubled)),
+        gives="layers and buffers per device, out-of-memory retries; never required",
+        step=visible(hint) if hint else None,
+    )
+
+
+def _memory(state: State) -> Check:
+    sample = state.system.sample if state.system else None
+    swap = units.size(sample.swap_total_bytes) if sample and sample.swap_total_bytes != 0 else "no"
+    return Check(
+        kind="memory",
+        name="RAM and swap",
+        status="works" if sample else "missing",
+        found=f"{units.size(sample.ram_total_bytes)} RAM, {swap} swap"
+        if sample
+        else visible(_said(state.sources.get("system"))),
+        gives="where a spilled model goes, swapping, CPU",
+        needed=True,
+    )
+
+
+def _pressure(state: State) -> Check:
+    known = state.system is not None and state.system.sample.pressure is not None
+    return Check(
+        kind="memory",
+        name="memory pressure",
+        status="works" if known else "missing",
+        found="/proc/pressure/memory" if known else "the kernel keeps none",
+        gives="how long tasks wait for memory",
+        step=None if known else "boot with psi=1 (Linux 4.20 or newer)",
+    )
+
+
+def _others(sources: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
+    prefixes = (LOG_PREFIX, RUNNER_PREFIX)
+    return (
+        source
+        for source in sources
+        if source.name not in COVERED and not is_server(source.name) and not source.name.startswith(prefixes)
+    )
+
+
+def _other(source: SourceRecord) -> Check:
+    hint = None if source.healthy else source.health.hint
+    return Check(
+        kind="source",
+        name=visible(source.name),
+        status="works" if source.healthy else "missing",
+        found=visible(_said(source)),
+        gives=OTHER_GIVES.get(source.name, ""),
+        step=visible(hint) if hint else None,
+    )
+
+
+def _said(source: SourceRecord | None) -> str:
+    """Return the source's own words of how it is."""
+    if source is None:
+        return "has not answered"
+    if source.silent_seconds is not None:
+        return f"no answer for {units.duration(source.silent_seconds)}"
+    return source.health.detail or short_source_words(source)

@@ -1,0 +1,1 @@
+"""What the state has learned, kept across runs in the state directory."""

@@ -1,0 +1,107 @@
+"""Writes the file of what was learned: whole or not at all, and never over what it cannot read."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+from gpumon.app.errors import GpumonError
+from gpumon.app.learned.place import learned_path
+from gpumon.app.state.learned_records import LearnedRecord, record_of
+from gpumon.collectors.learned.document import Document, DocumentError, encode, read
+
+
+class SaveError(GpumonError):
+    """What was learned cannot be kept, in one line."""
+
+
+def save(path: Path, learned: Document) -> str | None:
+    """Add what was learned to the file at ``path``; of two of a kind the one renewed later stays.
+
+    Return the words to tell if the file could not be understood and was moved aside.
+
+    Raises:
+        SaveError: it cannot be read or written: disk full, no permission.
+    """
+    return _update(path, lambda kept: _merged(learned, kept))
+
+
+def remember_ram_bandwidth(bytes_per_second: float, path: Path | None = None) -> None:
+    """Keep what ``gpumon calibrate`` has measured.
+
+    Raises:
+        SaveError: it cannot be written.
+    """
+    measured = Document(ram_bandwidth_bytes_per_second=bytes_per_second)
+    _update(path or learned_path(), lambda kept: _merged(kept, measured))
+
+
+def document_of(record: LearnedRecord) -> Document:
+    """Return all that is learned as one value that no longer changes."""
+    return Document(
+        baselines=tuple(record.baselines.values()),
+        scales=tuple(record.scales.values()),
+        memory=tuple(record.memory.values()),
+        ram_bandwidth_bytes_per_second=record.ram_bandwidth_bytes_per_second,
+    )
+
+
+def _merged(*documents: Document) -> Document:
+    """Merge; of measurements of RAM the last one stays, that of the file: no running instance measures it."""
+    return document_of(record_of(document.as_sample(0.0, "learned") for document in documents))
+
+
+def _update(path: Path, change: Callable[[Document], Document]) -> str | None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone_in(path.parent):
+            kept, words = _read(path)
+            _replace(path, encode(change(kept)))
+    except OSError as error:
+        raise SaveError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+    return words
+
+
+def _read(path: Path) -> tuple[Document, str | None]:
+    try:
+        return read(path), None
+    except DocumentError as error:
+        aside = _move_aside(path)
+        return Document(), f"{path} {error}: moved to {aside.name}"
+
+
+def _move_aside(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.bad{number or ''}") for number in count())
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    return aside
+
+
+def _replace(path: Path, text: bytes) -> None:
+    """Write beside the file and then rename: a reader or a crash sees the old one or the new one."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".learned-", delete=False) as file:
+        written = Path(file.name)
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            written.replace(path)
+        except OSError:
+            written.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep other instances from writing in between; the lock goes with the descriptor."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The optional pass-through meter: forwards requests to a server and counts tokens on the way."""

@@ -1,0 +1,88 @@
+"""The shape of a model: what each layer weighs, and what it keeps per token of context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+LayerKind = Literal[
+    "full",  # attends to every token of the context
+    "sliding_window",  # attends to the last ``window_tokens``
+    "mla",  # multi-head latent attention: one compressed K per token, no V
+    "recurrent",  # a state of fixed size per sequence (Mamba, gated delta net, short convolution)
+    "stateless",  # keeps nothing: embedding models, layers that share the cache of an earlier one
+]
+
+
+class NoGeometry(NamedTuple):
+    """Why nothing can be computed of a model, one line: "architecture rwkv9 is not known to gpumon"."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One block. Bytes of weights; elements are numbers kept in the cache, of whatever type it has."""
+
+    kind: LayerKind
+    weights_bytes: int
+    expert_bytes: int = 0
+    """Part of ``weights_bytes`` that belongs to routed experts."""
+    k_elements_per_token: int = 0
+    v_elements_per_token: int = 0
+    kv_head_count: int = 0
+    head_dimension: int = 0
+    window_tokens: int | None = None
+    state_bytes: int = 0
+    """Of a recurrent layer, per sequence (f32); a layer can keep one beside its cache (Falcon-H1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """A model as its file describes it."""
+
+    architecture: str
+    layers: tuple[Layer, ...]
+    token_embedding_bytes: int
+    output_bytes: int | None
+    """The output matrix; ``None`` where it is tied: the embedding serves as both."""
+    other_bytes: int
+    """Weights outside the blocks, embedding and output: norms, rope tables."""
+    embedding_length: int
+    vocabulary_size: int | None
+    head_count: int
+    trained_context_length: int | None
+    expert_count: int = 0
+    expert_used_count: int = 0
+    projector_bytes: int = 0
+    """A vision or audio projector, a file of its own or tensors ``v.*``, ``mm.*``, ``a.*``."""
+    weight_bits: float | None = None
+    """Mean bits per weight of the file."""
+    weights_measured: bool = True
+    """Whether the bytes come from the tensors; else they are the file's, spread evenly: an estimate."""
+    host_bytes: int = 0
+    """Tables that are looked up in RAM wherever the layers are: per-layer embeddings, positions."""
+    draft_bytes: int = 0
+    """Blocks for multi-token prediction, which are left on disk while nothing drafts with them."""
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the embedding serves as output matrix too."""
+        return self.output_bytes is None
+
+    @property
+    def is_moe(self) -> bool:
+        """Whether a token is computed by a part of the experts only."""
+        return 0 < self.expert_used_count < self.expert_count
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether some layers keep a state of fixed size."""
+        return any(layer.state_bytes > 0 for layer in self.layers)
+
+    @property
+    def file_bytes(self) -> int:
+        """All weights, without a separate projector."""
+        blocks = sum(layer.weights_bytes for layer in self.layers)
+        tables = self.token_embedding_bytes + (self.output_bytes or 0) + self.host_bytes
+        return blocks + tables + self.other_bytes + self.draft_bytes

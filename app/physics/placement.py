@@ -1,0 +1,220 @@
+"""Where a model goes on given free memory, as llama.cpp places it, and how much context fits.
+
+Layers are counted from the back, the output being the last: ``offloaded 8/19 layers`` are the output and the
+last 7 blocks (llama.cpp b10434 and later). The embedding stays in RAM. Of a model with experts the runtime,
+where it may choose, moves nothing but routed experts to RAM, those of the first blocks (llama.cpp:
+``common/fit.cpp``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from gpumon.app.physics import memory
+from gpumon.app.physics.cells import PADDING
+from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.need import Placement
+from gpumon.app.physics.options import CacheType, LoadOptions
+
+RUNTIME_MARGIN_BYTES = 457 * memory.MIB
+"""What Ollama leaves free of each CUDA device (ollama: ml/device.go, MinimumMemory)."""
+SPLIT_OVERHEAD_BYTES = 471 * memory.MIB
+"""What a model that is only partly on a GPU takes beyond the rest, there: 0.70 GiB (0.65 to 1.1) in all."""
+LONGEST_CONTEXT = 2**20
+"""Where a file does not say what its model was trained with."""
+
+
+class _Load(NamedTuple):
+    """What there is to place."""
+
+    units: list[int]
+    """Bytes of each block with its cache and state; the output last."""
+    without_experts: list[int]
+    """The same, without what a block can leave in RAM."""
+    fixed_bytes: int
+    """What every GPU that is used holds besides."""
+    always_in_ram_bytes: int
+    tied_bytes: int
+    """Part of ``always_in_ram_bytes`` of which the output is a second copy."""
+
+
+class _Plan(NamedTuple):
+    """Layers of each GPU, the last ones of the model, in order."""
+
+    counts: list[int]
+    first: int = 0
+    """The GPU that holds what a split costs."""
+    overflowing: int = 0
+    """Blocks before them of which only the experts are in RAM, the rest on the first GPU."""
+
+
+def place(
+    geometry: Geometry,
+    options: LoadOptions,
+    free_bytes_by_gpu: Sequence[int],
+    margin_bytes: int = RUNTIME_MARGIN_BYTES,
+) -> Placement:
+    """Return how many layers, and which bytes, go to each GPU.
+
+    Everything goes to one GPU if one has room, else layers are spread by free memory, else as many as fit.
+    With ``options.gpu_layers`` so many go there whether they fit or not.
+    """
+    load = _load(geometry, options)
+    budgets = [max(0, free - margin_bytes) for free in free_bytes_by_gpu]
+    if not budgets:
+        return _placement(load, _Plan([]))
+    if options.gpu_layers is not None:
+        return _placement(load, _forced(load, budgets, max(0, min(options.gpu_layers, len(load.units)))))
+    plan = _on_one(load, budgets) or _by_share(load, budgets) or _filled(load, budgets)
+    return _placement(load, plan or _partly(load, budgets))
+
+
+def largest_context(
+    geometry: Geometry,
+    options: LoadOptions,
+    free_bytes_by_gpu: Sequence[int],
+    cache_type: CacheType,
+    margin_bytes: int = RUNTIME_MARGIN_BYTES,
+) -> int | None:
+    """Return the most tokens per slot with which all of the model fits; ``None`` if it does not at all.
+
+    A multiple of 256, at most what the model was trained with.
+    """
+    asked = replace(options, cache_type_k=cache_type, cache_type_v=cache_type, gpu_layers=None)
+
+    def fits(steps: int) -> bool:
+        tried = replace(asked, context_length=steps * PADDING)
+        return place(geometry, tried, free_bytes_by_gpu, margin_bytes).fits
+
+    low, high = 0, max(1, (geometry.trained_context_length or LONGEST_CONTEXT) // PADDING)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low * PADDING or None
+
+
+def _load(geometry: Geometry, options: LoadOptions) -> _Load:
+    caches = memory.cache_bytes_by_layer(geometry, options)
+    blocks = [
+        layer.weights_bytes + cache + options.parallel * layer.state_bytes
+        for layer, cache in zip(geometry.layers, caches, strict=True)
+    ]
+    experts = [layer.expert_bytes if geometry.is_moe else 0 for layer in geometry.layers]
+    output = memory.output_weights_bytes(geometry)
+    output += geometry.projector_bytes + memory.projector_compute_bytes(geometry)
+    return _Load(
+        units=[*blocks, output],
+        without_experts=[*(block - part for block, part in zip(blocks, experts, strict=True)), output],
+        fixed_bytes=memory.compute_bytes(geometry, options) + memory.overhead_bytes(options),
+        always_in_ram_bytes=geometry.token_embedding_bytes + geometry.host_bytes,
+        tied_bytes=geometry.token_embedding_bytes if geometry.is_tied else 0,
+    )
+
+
+def _forced(load: _Load, budgets: list[int], wanted: int) -> _Plan:
+    """Return so many layers, whether they fit or not: on one GPU if they do, else by free memory."""
+    best = budgets.index(max(budgets))
+    alone = _Plan([wanted if gpu == best else 0 for gpu in range(len(budgets))], best)
+    if _bytes_by_gpu(load, alone)[best] <= budgets[best]:
+        return alone
+    counts = _shared(wanted, budgets)
+    return _Plan(counts, next((gpu for gpu, count in enumerate(counts) if count), 0))
+
+
+def _on_one(load: _Load, budgets: list[int]) -> _Plan | None:
+    """Return all layers on the GPU with the most room, as Ollama prefers; ``None`` if they do not fit."""
+    best = budgets.index(max(budgets))
+    plan = _Plan([len(load.units) if gpu == best else 0 for gpu in range(len(budgets))], best)
+    return plan if _fits(load, plan, budgets) else None
+
+
+def _by_share(load: _Load, budgets: list[int]) -> _Plan | None:
+    """Return all layers spread by free memory, llama.cpp's own way; ``None`` if they do not fit so."""
+    plan = _Plan(_shared(len(load.units), budgets))
+    return plan if _fits(load, plan, budgets) else None
+
+
+def _shared(count: int, budgets: list[int]) -> list[int]:
+    shares = budgets if any(budgets) else [1] * len(budgets)
+    ends = [count * sum(shares[: gpu + 1]) // sum(shares) for gpu in range(len(budgets))]
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _filled(load: _Load, budgets: list[int]) -> _Plan | None:
+    """Return all layers, the GPUs filled from the last layer back; ``None`` if they do not fit."""
+    counts = _fill([budget - load.fixed_bytes for budget in budgets], load.units)
+    return _Plan(counts) if sum(counts) == len(load.units) else None
+
+
+def _partly(load: _Load, budgets: list[int]) -> _Plan:
+    """Return as many layers as fit with what a split costs, on the first GPU that can hold any."""
+    for first in range(len(budgets)):
+        rooms = [budget - load.fixed_bytes if gpu >= first else -1 for gpu, budget in enumerate(budgets)]
+        rooms[first] -= SPLIT_OVERHEAD_BYTES
+        plan = _overflow(load, rooms, first) or _Plan(_fill(rooms, load.units), first)
+        if plan.counts[first]:
+            return plan
+    return _Plan([0] * len(budgets))
+
+
+def _overflow(load: _Load, rooms: list[int], first: int) -> _Plan | None:
+    """Return blocks of which only experts are in RAM; ``None`` if not even the rest of them fits."""
+    counts = _fill([room if gpu > first else -1 for gpu, room in enumerate(rooms)], load.units)
+    left = len(load.units) - sum(counts)
+    rest = load.without_experts[:left]
+    experts = [whole - part for whole, part in zip(load.units, rest, strict=False)]
+    if not any(experts) or sum(rest) > rooms[first]:
+        return None
+    (counts[first],) = _fill([rooms[first] - sum(rest)], experts)
+    return _Plan(counts, first, left - counts[first])
+
+
+def _fill(rooms: list[int], units: list[int]) -> list[int]:
+    """Return how many units each GPU takes, the last GPU the last units."""
+    counts, left = [0] * len(rooms), list(units)
+    for gpu in reversed(range(len(rooms))):
+        room = rooms[gpu]
+        while left and left[-1] <= room:
+            room -= left.pop()
+            counts[gpu] += 1
+    return counts
+
+
+def _fits(load: _Load, plan: _Plan, budgets: list[int]) -> bool:
+    return all(held <= budget for held, budget in zip(_bytes_by_gpu(load, plan), budgets, strict=True))
+
+
+def _bytes_by_gpu(load: _Load, plan: _Plan) -> list[int]:
+    """Return what each GPU holds."""
+    start = len(load.units) - sum(plan.counts)
+    held = []
+    for count in plan.counts:
+        held.append(sum(load.units[start : start + count]) + (load.fixed_bytes if count else 0))
+        start += count
+    if 0 < sum(plan.counts) < len(load.units):
+        held[plan.first] += SPLIT_OVERHEAD_BYTES + sum(_overflowing(load, plan))
+    return held
+
+
+def _overflowing(load: _Load, plan: _Plan) -> list[int]:
+    """Return what is on the first GPU of the blocks whose experts are in RAM."""
+    end = len(load.units) - sum(plan.counts)
+    return load.without_experts[end - plan.overflowing : end]
+
+
+def _placement(load: _Load, plan: _Plan) -> Placement:
+    on_gpus, held = sum(plan.counts), _bytes_by_gpu(load, plan)
+    in_ram = load.always_in_ram_bytes + sum(load.units[: len(load.units) - on_gpus])
+    if on_gpus == 0:
+        in_ram -= load.tied_bytes  # there is no second copy then
+    return Placement(
+        layers_on_gpu=on_gpus,
+        layer_count=len(load.units),
+        vram_bytes=sum(held),
+        ram_bytes=in_ram - sum(_overflowing(load, plan)),
+        vram_bytes_by_gpu=tuple(held),
+        output_on_gpu=on_gpus > 0,
+        overflowing_layers=plan.overflowing,
+    )

@@ -1,0 +1,146 @@
+"""A model's geometry from the facts of its file, or why it cannot be known."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gpumon.app.physics.architectures import STATELESS, UNPREDICTABLE, canonical, is_known
+from gpumon.app.physics.caches import LayerCache, layer_caches
+from gpumon.app.physics.geometry import Geometry, Layer, NoGeometry
+from gpumon.app.physics.gguf_keys import GgufKeys
+from gpumon.collectors.samples import ModelWeights, OllamaModelFacts
+
+MAX_LAYERS = 2048
+
+
+class _Weights(NamedTuple):
+    """Bytes by place, as ``Geometry`` has them."""
+
+    layers: tuple[int, ...]
+    experts: tuple[int, ...]
+    token_embedding: int
+    output: int | None
+    other: int = 0
+    projector: int = 0
+    host: int = 0
+    draft: int = 0
+    bits: float | None = None
+    is_measured: bool = True
+
+
+def geometry_of(facts: OllamaModelFacts, file_bytes: int | None = None) -> Geometry | NoGeometry:
+    """Return what each layer weighs and keeps, or why that is not known.
+
+    ``facts`` are those of ``/api/show`` or of a file. Where they hold no tensors, ``file_bytes`` are spread
+    evenly over the layers.
+    """
+    architecture = facts.architecture and canonical(facts.architecture)
+    problem = _problem(facts, architecture)
+    if architecture is None or problem is not None:
+        return NoGeometry(problem or "the server does not say which architecture this model has")
+    keys = GgufKeys(facts, _layer_count(facts))
+    caches = layer_caches(keys, architecture)
+    if isinstance(caches, NoGeometry):
+        return caches
+    weights = _weights(facts, keys.layer_count, file_bytes)
+    if isinstance(weights, NoGeometry):
+        return weights
+    return _geometry(keys, architecture, caches, weights)
+
+
+def _problem(facts: OllamaModelFacts, architecture: str | None) -> str | None:
+    """Return why nothing can be computed, in one line."""
+    if not architecture:
+        return "the server does not say which architecture this model has"
+    if architecture in UNPREDICTABLE:
+        return f"{architecture} keeps {UNPREDICTABLE[architecture]} beside its cache, of unknown size"
+    if not is_known(architecture):
+        return f"architecture {architecture} is not known to gpumon"
+    if not 0 < (facts.layer_count or 0) <= MAX_LAYERS:
+        return "the file does not say how many layers it has"
+    return None
+
+
+def _layer_count(facts: OllamaModelFacts) -> int:
+    """Return the blocks that compute every token; those for multi-token prediction come last."""
+    whole = facts.layer_count or 0
+    drafting = GgufKeys(facts, whole).count("nextn_predict_layers") or 0
+    return whole - drafting if drafting < whole else whole
+
+
+def _weights(facts: OllamaModelFacts, layer_count: int, file_bytes: int | None) -> _Weights | NoGeometry:
+    if facts.weights is not None:
+        return _measured(facts.weights, layer_count)
+    if not file_bytes or file_bytes < 0:
+        return NoGeometry("neither its tensors nor the size of its file are known")
+    return _spread(facts, layer_count, file_bytes)
+
+
+def _measured(weights: ModelWeights, layer_count: int) -> _Weights | NoGeometry:
+    if len(weights.layer_bytes) < layer_count:
+        return NoGeometry(f"the file holds {len(weights.layer_bytes)} of {layer_count} layers")
+    whole = sum(weights.layer_bytes) + weights.token_embedding_bytes + (weights.output_bytes or 0)
+    whole += weights.other_bytes + weights.projector_bytes + weights.host_bytes + weights.draft_bytes
+    return _Weights(
+        layers=weights.layer_bytes[:layer_count],
+        experts=weights.expert_bytes[:layer_count],
+        token_embedding=weights.token_embedding_bytes,
+        output=weights.output_bytes,
+        other=weights.other_bytes,
+        projector=weights.projector_bytes,
+        host=weights.host_bytes,
+        draft=weights.draft_bytes + sum(weights.layer_bytes[layer_count:]),
+        bits=8 * whole / weights.element_count if weights.element_count > 0 else None,
+    )
+
+
+def _spread(facts: OllamaModelFacts, layer_count: int, file_bytes: int) -> _Weights:
+    """Return the file's bytes in equal layers: the embedding cannot be told from them."""
+    share, rest = divmod(file_bytes, layer_count)
+    return _Weights(
+        layers=(share + rest,) + (share,) * (layer_count - 1),
+        experts=(0,) * layer_count,
+        token_embedding=0,
+        output=0,
+        bits=8 * file_bytes / facts.parameter_count if facts.parameter_count else None,
+        is_measured=False,
+    )
+
+
+def _geometry(
+    keys: GgufKeys, architecture: str, caches: tuple[LayerCache, ...], weights: _Weights
+) -> Geometry:
+    facts = keys.facts
+    heads = keys.by_layer("attention.head_count") or (0,)
+    return Geometry(
+        architecture=architecture,
+        layers=tuple(map(_layer, caches, weights.layers, weights.experts)),
+        token_embedding_bytes=weights.token_embedding,
+        output_bytes=0 if weights.output is None and architecture in STATELESS else weights.output,
+        other_bytes=weights.other,
+        embedding_length=facts.embedding_length or 0,
+        vocabulary_size=(facts.weights and facts.weights.vocabulary_size) or keys.size("vocab_size"),
+        head_count=max(heads),
+        trained_context_length=facts.trained_context_length,
+        expert_count=keys.count("expert_count") or 0,
+        expert_used_count=keys.count("expert_used_count") or 0,
+        projector_bytes=weights.projector,
+        weight_bits=weights.bits,
+        weights_measured=weights.is_measured,
+        host_bytes=weights.host,
+        draft_bytes=weights.draft,
+    )
+
+
+def _layer(cache: LayerCache, weights_bytes: int, expert_bytes: int) -> Layer:
+    return Layer(
+        kind=cache.kind,
+        weights_bytes=weights_bytes,
+        expert_bytes=expert_bytes,
+        k_elements_per_token=cache.k_elements_per_token,
+        v_elements_per_token=cache.v_elements_per_token,
+        kv_head_count=cache.kv_head_count,
+        head_dimension=cache.head_dimension,
+        window_tokens=cache.window_tokens,
+        state_bytes=cache.state_bytes,
+    )

@@ -1,0 +1,222 @@
+"""How fast a model generates and reads prompts on given hardware: a band, from bandwidths.
+
+    t_token = sum over GPUs of (weights x q + cache) / (efficiency x bandwidth)
+              + weights in RAM / (share x RAM bandwidth) + seconds per block x blocks on GPU
+
+The stages are serial: a GPU waits for the CPU and for the other GPUs. docs/speed.md has sources and errors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpumon.app.physics import efficiency
+from gpumon.app.physics.band import Band
+from gpumon.app.physics.efficiency import EFFICIENCY, Engine
+from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.hardware import Card, Hardware
+from gpumon.app.physics.need import Placement
+from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.traffic import Traffic, traffic_of
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTime:
+    """Seconds for one token, by where they go; uncalibrated."""
+
+    gpu_seconds: float
+    cpu_seconds: float
+
+
+def decode_rate(
+    geometry: Geometry,
+    options: LoadOptions,
+    hardware: Hardware,
+    placement: Placement,
+    context_tokens: int,
+    engine: Engine = "ollama",
+) -> Band | None:
+    """Return tokens per second of one request with ``context_tokens`` in its context.
+
+    ``None`` where a bandwidth that matters is not known.
+    """
+    time = token_time(geometry, options, hardware, placement, context_tokens, engine)
+    if time is None:
+        return None
+    gpu = time.gpu_seconds / hardware.decode_scale
+    cpu = time.cpu_seconds / hardware.cpu_scale
+    return _band(1 / (gpu + cpu), _spread(geometry, hardware.is_calibrated, cpu / (gpu + cpu)))
+
+
+def token_time(
+    geometry: Geometry,
+    options: LoadOptions,
+    hardware: Hardware,
+    placement: Placement,
+    context_tokens: int,
+    engine: Engine = "ollama",
+) -> TokenTime | None:
+    """Return where the time of a token goes, before any calibration; ``None`` without a bandwidth."""
+    on_gpu, on_cpu = traffic_of(geometry, options, placement, context_tokens)
+    gpu = _gpu_seconds(geometry, on_gpu, hardware, placement)
+    cpu = _cpu_seconds(on_cpu, hardware)
+    if gpu is None or cpu is None or gpu + cpu <= 0:
+        return None
+    cost = efficiency.ENGINE_COST[engine]
+    return TokenTime(gpu * cost, cpu * cost)
+
+
+def ram_bandwidth_of_rate(
+    geometry: Geometry,
+    options: LoadOptions,
+    hardware: Hardware,
+    placement: Placement,
+    context_tokens: int,
+    observed_tokens_per_second: float,
+) -> float | None:
+    """Return the nominal RAM bandwidth with which the prediction is what was observed of a split model.
+
+    ``None`` where nothing is in RAM, or the GPU part alone would take longer.
+    """
+    unit = _with_ram_bandwidth(hardware, 1.0)
+    time = token_time(geometry, options, unit, placement, context_tokens)
+    if time is None or observed_tokens_per_second <= 0:
+        return None
+    fixed = efficiency.EXPERT_LAYER_SECONDS * traffic_of(geometry, options, placement, 0)[1].expert_layers
+    left = 1 / observed_tokens_per_second - time.gpu_seconds / hardware.decode_scale - fixed
+    reading = time.cpu_seconds - fixed
+    return reading / left if left > 0 and reading > 0 else None
+
+
+def prefill_rate(
+    geometry: Geometry,
+    options: LoadOptions,
+    hardware: Hardware,
+    placement: Placement,
+    context_tokens: int,
+    engine: Engine = "ollama",
+) -> Band | None:
+    """Return prompt tokens per second, with ``context_tokens`` in the context when they are read.
+
+    Weights in RAM are copied to the GPU for every micro-batch, so that a split model is bound by its PCIe
+    link. ``None`` without a GPU, or where a bandwidth or the bits per weight are not known.
+    """
+    flops = _flops_per_token(geometry, context_tokens)
+    speed = _flops_per_second(hardware.cards, placement)
+    copying = _copy_seconds(geometry, options, hardware.cards, placement)
+    if flops is None or speed is None or copying is None:
+        return None
+    seconds = (flops / speed + copying) * efficiency.ENGINE_COST[engine] / hardware.decode_scale
+    return _band(1 / seconds, efficiency.SPREAD_PREFILL)
+
+
+def _gpu_seconds(
+    geometry: Geometry, traffic: Traffic, hardware: Hardware, placement: Placement
+) -> float | None:
+    """Return the time of reading, and that of launching the kernels of every block there."""
+    if not hardware.cards or placement.layers_on_gpu == 0:
+        return 0.0
+    shares = _shares(hardware.cards, placement)
+    speeds = [_bytes_per_second(card) for card, _ in shares]
+    if not shares or any(speed is None for speed in speeds):
+        return None
+    low_bits = geometry.weight_bits is not None and geometry.weight_bits < efficiency.LOW_BITS
+    cost = efficiency.LOW_BIT_COST if low_bits else 1.0
+    size = traffic.weights_bytes * cost + traffic.cache_bytes
+    reading = sum(size * share / speed for (_, share), speed in zip(shares, speeds, strict=True) if speed)
+    handover = efficiency.GPU_HANDOVER_COST if len(shares) > 1 else 1.0
+    return reading * handover + traffic.blocks * _layer_seconds(geometry, shares)
+
+
+def _cpu_seconds(traffic: Traffic, hardware: Hardware) -> float | None:
+    if traffic.total_bytes <= 0:
+        return 0.0
+    peak = hardware.ram_bandwidth_bytes_per_second
+    if not peak:
+        return None
+    if not hardware.cards:
+        return traffic.total_bytes / (efficiency.CPU_SHARE * peak)
+    dense = traffic.total_bytes - traffic.expert_bytes
+    return (
+        dense / (efficiency.CPU_SHARE_OF_SPLIT * peak)
+        + traffic.expert_bytes / (efficiency.CPU_SHARE_OF_EXPERTS * peak)
+        + traffic.expert_layers * efficiency.EXPERT_LAYER_SECONDS
+    )
+
+
+def _shares(cards: tuple[Card, ...], placement: Placement) -> list[tuple[Card, float]]:
+    """Return the cards that hold a part of the model, each with its share of the part on GPUs."""
+    whole = sum(placement.vram_bytes_by_gpu)
+    pairs = zip(cards, placement.vram_bytes_by_gpu, strict=False)
+    return [(card, held / whole) for card, held in pairs if held > 0]
+
+
+def _bytes_per_second(card: Card) -> float | None:
+    if not card.bandwidth_bytes_per_second:
+        return None
+    return card.bandwidth_bytes_per_second * EFFICIENCY[card.card_class].decode
+
+
+def _layer_seconds(geometry: Geometry, shares: list[tuple[Card, float]]) -> float:
+    irregular = geometry.is_moe or geometry.is_hybrid
+    cost = efficiency.IRREGULAR_LAYER_COST if irregular else 1.0
+    return cost * sum(EFFICIENCY[card.card_class].layer_seconds * share for card, share in shares)
+
+
+def _flops_per_token(geometry: Geometry, context_tokens: int) -> float | None:
+    """Return two operations per weight, and per token of context four per attending dimension."""
+    if not geometry.weight_bits:
+        return None
+    on_gpu, on_cpu = traffic_of(geometry, LoadOptions(context_tokens), _EVERYTHING_IN_RAM, 0)
+    weights = (on_gpu + on_cpu).weights_bytes * 8 / geometry.weight_bits
+    attending = sum(layer.kind in {"full", "mla"} for layer in geometry.layers)
+    return 2 * weights + 4 * geometry.embedding_length * attending * context_tokens
+
+
+_EVERYTHING_IN_RAM = Placement(
+    layers_on_gpu=0, layer_count=1, vram_bytes=0, ram_bytes=1, vram_bytes_by_gpu=()
+)
+
+
+def _flops_per_second(cards: tuple[Card, ...], placement: Placement) -> float | None:
+    """Return the arithmetic of the cards that hold the model, one after another."""
+    shares = _shares(cards, placement)
+    if not shares or any(not card.bandwidth_bytes_per_second for card, _ in shares):
+        return None
+    seconds = sum(
+        share / (EFFICIENCY[card.card_class].prefill_flops_per_byte * (card.bandwidth_bytes_per_second or 0))
+        for card, share in shares
+    )
+    return 1 / seconds
+
+
+def _copy_seconds(
+    geometry: Geometry, options: LoadOptions, cards: tuple[Card, ...], placement: Placement
+) -> float | None:
+    """Return the time per token in which weights are copied to the first GPU, all experts included."""
+    if placement.fits:
+        return 0.0
+    in_ram = geometry.layers[: len(geometry.layers) - placement.blocks_on_gpu]
+    link = cards[0].link_bytes_per_second if cards else None
+    if link is None:
+        return None
+    return sum(layer.weights_bytes for layer in in_ram) / (options.micro_batch_size * link)
+
+
+def _spread(geometry: Geometry, is_calibrated: bool, cpu_share: float) -> float:
+    """Return how far nine of ten rates lie from the prediction: that of GPU and CPU, by their time."""
+    gpu = efficiency.SPREAD_IRREGULAR if geometry.is_moe or geometry.is_hybrid else efficiency.SPREAD_DENSE
+    cpu = efficiency.SPREAD_CPU_EXPERTS if geometry.is_moe else efficiency.SPREAD_CPU
+    if is_calibrated:
+        gpu = efficiency.SPREAD_CALIBRATED
+        experts = efficiency.SPREAD_CPU_EXPERTS_CALIBRATED
+        cpu = experts if geometry.is_moe else efficiency.SPREAD_CPU_CALIBRATED
+    return gpu * (1 - cpu_share) + cpu * cpu_share
+
+
+def _band(expected: float, spread: float) -> Band:
+    return Band(expected / (1 + spread), expected, expected * (1 + spread))
+
+
+def _with_ram_bandwidth(hardware: Hardware, bytes_per_second: float) -> Hardware:
+    return Hardware(hardware.cards, bytes_per_second, hardware.decode_scale, hardware.cpu_scale)

@@ -1,0 +1,54 @@
+"""The rates of a model by the best source: its process, its server's URL, or a pass-through meter."""
+
+from __future__ import annotations
+
+from gpumon.app.state.measured import runner_of
+from gpumon.app.state.rate_values import RunnerRates
+from gpumon.app.state.records import ModelRecord
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import MeteredModel
+
+HOLD_SECONDS = 5.0
+"""So long a meter's word stands: it is asked more often than that."""
+
+METER = "meter"
+NO_RATES = RunnerRates()
+
+
+def rates_of(record: ModelRecord, state: State) -> RunnerRates:
+    """Return how fast a model works now; nothing but unknowns where nobody tells.
+
+    Its process or its server tell best; a meter before them comes next.
+    """
+    own = own_rates(record, state)
+    return own if own.sources else _metered_rates(record, state) or own
+
+
+def own_rates(record: ModelRecord, state: State) -> RunnerRates:
+    """Return how fast a model works by its process or, where that is not known, by its llama-server."""
+    runner = runner_of(record, state)
+    if runner is not None:
+        return runner.rates
+    return record.served.meter.rates if record.served else NO_RATES
+
+
+def metered_of(record: ModelRecord, state: State) -> MeteredModel | None:
+    """Return what a meter says of a model, unless that was long ago."""
+    if record.metered_at is None or state.now - record.metered_at > HOLD_SECONDS:
+        return None
+    return record.metered
+
+
+def _metered_rates(record: ModelRecord, state: State) -> RunnerRates | None:
+    """Return the rates of the requests that went through a meter; ``None`` where there is none."""
+    metered = metered_of(record, state)
+    if metered is None:
+        return None
+    return RunnerRates(
+        decode_rate=metered.decode_tokens_per_second,
+        is_estimate=metered.decode_rate_is_estimate,
+        decoded_total=metered.decoded_tokens_total,
+        decoded_total_is_lower_bound=True,
+        running=metered.requests_running,
+        sources=(METER,),
+    )

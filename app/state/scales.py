@@ -1,0 +1,102 @@
+"""How much faster or slower this machine is than the estimate, learned from finished requests. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from statistics import median
+
+from gpumon.app.physics.hardware import Hardware
+from gpumon.app.physics.need import Placement
+from gpumon.app.physics.speed import TokenTime, token_time
+from gpumon.app.state.baselines import was_hindered
+from gpumon.app.state.hardware import hardware_of
+from gpumon.app.state.learned_records import ScaleKey
+from gpumon.app.state.pace import is_telling
+from gpumon.app.state.prediction import Prediction
+from gpumon.app.state.rate_values import FinishedRequest
+from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import RateScale
+
+OBSERVATIONS_KEPT = 40
+PLAUSIBLE = (0.2, 5.0)
+"""Beyond, something else is the matter than the machine: a wrong shape, tokens that are guessed ahead."""
+
+
+def learn_scales(state: State, runner: RunnerRecord, requests: Iterable[FinishedRequest]) -> None:
+    """Compare the rates of requests that ran alone and unhindered with the estimate for them."""
+    model = state.models.get(runner.model) if runner.model else None
+    prediction = runner.prediction
+    if model is None or prediction is None or _guesses_ahead(runner):
+        return
+    for request in requests:
+        if request.parallel == 1 and is_telling(request) and not was_hindered(runner, request):
+            _learn(state, model, runner, prediction, request)
+
+
+def _guesses_ahead(runner: RunnerRecord) -> bool:
+    """Tell whether a draft model writes tokens that this one only checks."""
+    return runner.process.settings.draft_path is not None or runner.rates.draft_acceptance is not None
+
+
+def _learn(
+    state: State,
+    model: ModelRecord,
+    runner: RunnerRecord,
+    prediction: Prediction,
+    request: FinishedRequest,
+) -> None:
+    spill, rate = model.split.spill_fraction, request.decode_rate
+    if spill is None or not rate:
+        return
+    hardware = _hardware(state, prediction)
+    placed = _placement(runner, prediction, hardware, spill)
+    tokens = request.context_tokens or 0
+    time = token_time(prediction.geometry, prediction.options, hardware, placed, tokens)
+    scale = _scale(time, rate, hardware.decode_scale, is_split=spill > 0) if time else None
+    if scale is None or not PLAUSIBLE[0] <= scale <= PLAUSIBLE[1]:
+        return
+    key = ScaleKey(prediction.gpu_uuids, prediction.geometry.is_moe, spill > 0)
+    learned = state.learned
+    learned.scales[key] = _renewed(learned.scales.get(key), key, scale, state.now)
+    learned.revision += 1
+    learned.bound()
+
+
+def _hardware(state: State, prediction: Prediction) -> Hardware:
+    hardware = hardware_of(state, prediction.gpu_uuids, is_moe=prediction.geometry.is_moe)
+    cards = tuple(card for card in hardware.cards if card.uuid in prediction.gpu_uuids)
+    return replace(hardware, cards=cards)
+
+
+def _placement(
+    runner: RunnerRecord, prediction: Prediction, hardware: Hardware, spill_fraction: float
+) -> Placement:
+    """Return where the model lies: bytes as measured, layers in proportion to the claim."""
+    held = tuple(runner.vram_by_gpu.get(card.uuid or "", 0) or 1 for card in hardware.cards)
+    count = len(prediction.geometry.layers) + 1
+    on_gpu = count if spill_fraction == 0 else min(count - 1, int((1 - spill_fraction) * count))
+    in_ram = round(sum(held) * spill_fraction / (1 - spill_fraction)) if spill_fraction < 1 else sum(held)
+    return Placement(on_gpu, count, sum(held), in_ram, held, output_on_gpu=on_gpu > 0)
+
+
+def _scale(time: TokenTime, rate: float, decode_scale: float, *, is_split: bool) -> float | None:
+    """Return observed over estimated; of a split model that of the part in RAM, the rest being known."""
+    if not is_split:
+        return rate * (time.gpu_seconds + time.cpu_seconds)
+    left = 1 / rate - time.gpu_seconds / decode_scale
+    return time.cpu_seconds / left if left > 0 else None
+
+
+def _renewed(before: RateScale | None, key: ScaleKey, scale: float, now: float) -> RateScale:
+    recent = (*(before.recent if before else ()), round(scale, 4))[-OBSERVATIONS_KEPT:]
+    return RateScale(
+        gpu_uuids=key.gpu_uuids,
+        is_moe=key.is_moe,
+        is_split=key.is_split,
+        scale=median(recent),
+        observation_count=(before.observation_count if before else 0) + 1,
+        updated=max(now, before.updated) if before else now,
+        recent=recent,
+    )

@@ -1,0 +1,109 @@
+"""What the user can do about the selected model: unload it, copy the command that helps."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from textual.app import App
+from textual.notifications import SeverityLevel
+
+from gpumon.app.insight.unloading import Unloading, unload_outcome, unloading_of
+from gpumon.app.insight.wording import model_id
+from gpumon.app.session.session import Session, Unload
+from gpumon.app.state.records import ModelRecord
+from gpumon.app.ui.cursor import Row
+from gpumon.app.ui.screens.confirm import ConfirmScreen
+from gpumon.app.views.copy import command_to_copy, copied_words
+from gpumon.app.views.unload import asked_words, outcome_words, refused_words, unload_facts
+from gpumon.text.safe import visible
+from gpumon.widgets.glyphs import Glyphs
+
+NOTICE_SECONDS = 20.0
+"""How long an answer stays on the screen: it may come while the user looks elsewhere."""
+
+GOOD_ENDS = frozenset({"unloaded", "unmeasured"})
+
+
+class ModelActions:
+    """Asks, does, watches what comes of it, and says so in one line."""
+
+    def __init__(self, app: App[int], session: Session, glyphs: Glyphs) -> None:
+        self._app = app
+        self._session = session
+        self._glyphs = glyphs
+        self._under_way: list[Unloading] = []
+        self._told_waiting: set[Unloading] = set()
+
+    def unload(self, row: Row | None) -> None:
+        """Ask whether to unload the model of ``row``, and do it for a yes."""
+        model, state = self._model(row), self._session.monitor.state
+        if model is None:
+            self._say(self._no_model_words(row), warning=True)
+            return
+        unload = self._session.unload.get(model.key.source) if model.runtime == "ollama" else None
+        if unload is None:
+            self._say(self._no_server_words(), warning=True)
+            return
+        question = ConfirmScreen("Unload this model?", unload_facts(model, state), self._glyphs)
+        self._app.push_screen(question, partial(self._answered, row, unload))
+
+    def copy(self, row: Row | None) -> None:
+        """Copy the best command against what is wrong with the model of ``row``, and show it."""
+        model = self._model(row)
+        if model is None:
+            self._say(self._no_model_words(row), warning=True)
+            return
+        remedy = command_to_copy(self._session.monitor.diagnoses[model.key].remedies)
+        if remedy is None or remedy.command is None:
+            self._say(f"nothing to copy: no command would help {visible(model.claim.name)}")
+            return
+        self._app.copy_to_clipboard(remedy.command)
+        self._say(copied_words(remedy))
+
+    def look(self) -> None:
+        """Say of the unloadings under way which have ended, and how."""
+        for asked in list(self._under_way):
+            outcome = unload_outcome(asked, self._session.monitor.state)
+            if outcome is None or (outcome.kind == "waiting" and asked in self._told_waiting):
+                continue
+            if outcome.kind == "waiting":
+                self._told_waiting.add(asked)
+            else:
+                self._under_way.remove(asked)
+            self._say(outcome_words(asked, outcome), warning=outcome.kind not in GOOD_ENDS)
+
+    def _answered(self, row: Row | None, unload: Unload, yes: bool | None) -> None:
+        model = self._model(row)
+        if not yes:
+            return
+        if model is None:
+            self._say("it is no longer loaded")
+            return
+        asked = unloading_of(model, self._session.monitor.state)
+        self._app.run_worker(self._ask(asked, unload), name=f"unload {asked.name}")
+
+    async def _ask(self, asked: Unloading, unload: Unload) -> None:
+        self._under_way.append(asked)
+        self._say(asked_words(asked))
+        problem = await unload(asked.name)
+        if problem is not None and asked in self._under_way:
+            self._under_way.remove(asked)
+            self._say(refused_words(asked, problem), warning=True)
+
+    def _model(self, row: Row | None) -> ModelRecord | None:
+        models = self._session.monitor.state.models.values()
+        wanted = row.key if row is not None and row.panel == "models" else None
+        return next((model for model in models if model_id(model.key) == wanted), None)
+
+    def _no_model_words(self, row: Row | None) -> str:
+        loading = row is not None and row.panel == "models"
+        return "it is not loaded yet" if loading else "no model is selected"
+
+    def _no_server_words(self) -> str:
+        if self._session.player is not None:
+            return "nothing to unload: this is not live"
+        return "nothing to unload: only an Ollama server unloads a model when asked"
+
+    def _say(self, words: str, *, warning: bool = False) -> None:
+        severity: SeverityLevel = "warning" if warning else "information"
+        self._app.notify(words, severity=severity, timeout=NOTICE_SECONDS, markup=False)

@@ -1,0 +1,1 @@
+"""Facts of a model straight from its file (GGUF: ggml/docs/gguf.md), without a server."""

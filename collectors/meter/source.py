@@ -1,0 +1,80 @@
+"""The source that asks pass-through meters (``gpumon meter``) for their counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from gpumon.collectors.clock import Clock
+from gpumon.collectors.meter.report import REPORT_PATH, MeterReport, parse_report
+from gpumon.collectors.ollama.client import MIB, OllamaClient, TimeLimits
+from gpumon.collectors.ollama.endpoint import OllamaEndpoint
+from gpumon.collectors.ollama.failure import RequestError
+from gpumon.collectors.samples import AnySample, MeterSample
+
+IDLE_SECONDS = 2.0
+"""Between two looks at meters without requests: a look costs them nothing and leaves no line in a log."""
+SLOWEST_SECONDS = 4.0
+"""A rate is of now, however long the user's interval is; the state lets it stand for a little longer."""
+MAX_BYTES = 4 * MIB
+LIMITS = TimeLimits(connect=1.0, total=1.5, probe=1.5)
+
+Targets = Callable[[], Collection[str]]
+"""URLs of the servers whose answers come through a meter now."""
+
+
+class MeterSource:
+    """Asks those of ``endpoints`` that ``targets`` names, side by side."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        endpoints: Iterable[OllamaEndpoint],
+        targets: Targets,
+        limits: TimeLimits = LIMITS,
+    ) -> None:
+        self._clock = clock
+        self._clients = {endpoint.url: OllamaClient(endpoint, limits) for endpoint in endpoints}
+        self._targets = targets
+        self._busy = False
+
+    @property
+    def name(self) -> str:
+        """The source as a whole; a sample names its meter."""
+        return "meter"
+
+    async def poll(self) -> Sequence[AnySample]:
+        """Return what each meter says now."""
+        asked = sorted(self._clients.keys() & set(self._targets()))
+        samples = await asyncio.gather(*(self._ask(url) for url in asked))
+        self._busy = any(model.requests_running for sample in samples for model in sample.models or ())
+        return samples
+
+    def delay(self, interval: float) -> float:
+        """Return seconds to the next poll: slower while no request is under way."""
+        return min(interval if self._busy else max(interval, IDLE_SECONDS), SLOWEST_SECONDS)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            await client.close()
+
+    async def _ask(self, url: str) -> MeterSample:
+        client = self._clients[url]
+        report = await _report(client)
+        return MeterSample(
+            time=self._clock.now(),
+            source=f"{self.name} {client.endpoint.authority}",
+            server=url,
+            upstream=report.upstream if report else None,
+            models=report.models if report else None,
+        )
+
+
+async def _report(client: OllamaClient) -> MeterReport | None:
+    """Ask one meter; ``None`` where no report comes."""
+    try:
+        reply = await client.get(REPORT_PATH, MAX_BYTES)
+    except RequestError:
+        return None
+    return parse_report(reply.body) if reply.status == 200 else None

@@ -1,0 +1,36 @@
+"""What a user may ask a server to do: to unload a model. Nothing else here changes anything anywhere."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gpumon.collectors.ollama.classify import error_message, health_of_failure, health_of_status
+from gpumon.collectors.ollama.client import MAX_PROBE_BYTES, OllamaClient, Reply, TimeLimits
+from gpumon.collectors.ollama.endpoint import OllamaEndpoint
+from gpumon.collectors.ollama.failure import RequestError
+
+UNLOAD_LIMITS = TimeLimits(total=15.0)
+"""The server takes the lock that it also holds while it loads or unloads another model."""
+
+
+async def unload(endpoint: OllamaEndpoint, name: str, limits: TimeLimits = UNLOAD_LIMITS) -> str | None:
+    """Ask the server to unload a model; return what went wrong in one line, ``None`` if it was asked.
+
+    ``POST /api/generate`` with a ``keep_alive`` of 0 and no prompt, as ``ollama stop`` does (ollama:
+    server/routes.go, ``GenerateHandler``). It answers at once: the model goes when its requests have ended.
+    """
+    client = OllamaClient(endpoint, limits)
+    body = msgspec.json.encode({"model": name, "keep_alive": 0})
+    try:
+        return _problem(await client.post("/api/generate", body, MAX_PROBE_BYTES), endpoint)
+    except RequestError as failure:
+        return health_of_failure(failure.kind, endpoint, answers_version=False).detail
+    finally:
+        await client.close()
+
+
+def _problem(reply: Reply, endpoint: OllamaEndpoint) -> str | None:
+    if reply.status == 200:
+        return None
+    known = health_of_status(reply, endpoint)
+    return (known.detail if known else error_message(reply, endpoint)) or f"HTTP {reply.status}"

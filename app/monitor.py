@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gpumon.app.alerts.book import AlertBook
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.diagnosis.diagnose import Diagnoser
 from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.state.records import ModelKey, ModelRecord

@@ -29,6 +29,8 @@ from gpumon.collectors.runners.target import RunnerTarget
 GROUP = (False, True, True, False)
 RESAMPLES = 5000
 IDLE_MINUTES = 10
+LOG_SECONDS = 0.5
+"""The server writes its log from a thread of its own."""
 
 
 class Run(NamedTuple):
@@ -36,7 +38,15 @@ class Run(NamedTuple):
 
     tokens_per_second: float
     cpu_seconds_per_token: float
-    log_lines_per_minute: float
+    log_lines: int
+
+
+class Spread(NamedTuple):
+    """A median, and where it would be in 95 of 100 repetitions."""
+
+    median: float
+    low: float
+    high: float
 
 
 class Skipping:
@@ -93,8 +103,8 @@ async def _run(server: RealServer, tokens: int, source: RunnersSource | None, in
         timings = await completed(server.url, tokens)
     after = process.cpu_times()
     cpu_seconds = after.user + after.system - before.user - before.system
-    minutes = (timings["prompt_ms"] + timings["predicted_ms"]) / 60_000
-    return Run(timings["predicted_per_second"], cpu_seconds / tokens, (server.log_lines() - lines) / minutes)
+    await asyncio.sleep(LOG_SECONDS)
+    return Run(timings["predicted_per_second"], cpu_seconds / tokens, server.log_lines() - lines)
 
 
 @contextlib.asynccontextmanager
@@ -124,39 +134,58 @@ def _source(server: RealServer, clock: Clock) -> RunnersSource:
 def _row(interval: float, groups: Sequence[Sequence[Run]]) -> str:
     rates = [_ratio([run.tokens_per_second for run in group]) for group in groups]
     cpu = [_ratio([run.cpu_seconds_per_token for run in group]) for group in groups]
-    cost = (statistics.median(cpu) - 1) * interval * 100
-    return f"| {interval:g} s | {len(groups)} | {_spread(rates)} | {_spread(cpu)} | {cost:.2f} % |"
+    cells = [_words(_median(rates)), _words(_median(cpu)), _words(_once_a_second(cpu, interval), " %")]
+    return f"| {interval:g} s | {len(groups)} | {' | '.join(cells)} |"
+
+
+def _once_a_second(ratios: Sequence[float], interval: float) -> Spread:
+    """Return the cost of one poll a second in percent, of polls that came every ``interval`` seconds."""
+    found = _median(ratios)
+    return Spread(*((ratio - 1) * interval * 100 for ratio in found))
 
 
 def _ratio(figures: Sequence[float]) -> float:
     """Return polled over unpolled within one group."""
+    unpolled, polled = _means(figures)
+    return polled / unpolled
+
+
+def _means(figures: Sequence[float]) -> tuple[float, float]:
+    """Return the means of the unpolled and of the polled requests of a group."""
     polled = [figure for figure, is_polled in zip(figures, GROUP, strict=True) if is_polled]
     unpolled = [figure for figure, is_polled in zip(figures, GROUP, strict=True) if not is_polled]
-    return statistics.mean(polled) / statistics.mean(unpolled)
+    return statistics.mean(unpolled), statistics.mean(polled)
 
 
-def _spread(ratios: Sequence[float]) -> str:
-    """Return the median and what it would be in 95 of 100 repetitions (bootstrap)."""
+def _median(ratios: Sequence[float]) -> Spread:
+    """Return the median and its spread (bootstrap)."""
     draw = random.Random(1)
     medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
     low, high = medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES)]
-    return f"{statistics.median(ratios):.4f} ({low:.4f} to {high:.4f})"
+    return Spread(statistics.median(ratios), low, high)
+
+
+def _words(spread: Spread, unit: str = "") -> str:
+    digits = 2 if unit else 4
+    return f"{spread.median:.{digits}f}{unit} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"
 
 
 async def _log_table(server: RealServer, tokens: int) -> str:
     source = _source(server, SystemClock())
     await source.poll()
-    unpolled = await _run(server, tokens, None, 1.0)
-    polled = await _run(server, tokens, source, 1.0)
+    await completed(server.url, tokens)
+    # Each request adds lines about its prompt cache: in a group this falls on both alike.
+    runs = [await _run(server, tokens, source if polled else None, 1.0) for polled in GROUP]
     await source.close()
+    unpolled, polled = _means([run.log_lines for run in runs])
     idle = await _idle_lines_per_minute(server)
     return "\n".join(
         [
             "",
-            "| lines in the server's log a minute | unpolled | polled |",
+            "| lines in the server's log | unpolled | polled every second |",
             "|---|---|---|",
-            f"| busy | {unpolled.log_lines_per_minute:.0f} | {polled.log_lines_per_minute:.0f} |",
-            f"| idle | 0 | {idle:.1f} |",
+            f"| of one request of {tokens} tokens | {unpolled:.1f} | {polled:.1f} |",
+            f"| idle, a minute | 0 | {idle:.1f} |",
         ]
     )
 
@@ -172,7 +201,7 @@ async def _idle_lines_per_minute(server: RealServer) -> float:
         clock.seconds += 1.0
         await source.poll()
     await source.close()
-    await asyncio.sleep(1.0)  # the server writes its log from a thread of its own
+    await asyncio.sleep(LOG_SECONDS)
     return (server.log_lines() - before) / IDLE_MINUTES
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpumon.collectors.clock import Clock
+from gpumon.collectors.http.client import HttpClient, TimeLimits
+from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.llama_server.identity import looks_like_llama_server
 from gpumon.collectors.llama_server.source import IsActive, LlamaServerSource
-from gpumon.collectors.ollama.client import OllamaClient, TimeLimits
 from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
 from gpumon.collectors.runners.port import LLAMA_SERVER_HEADER
 from gpumon.collectors.samples import AnySample, LlamaServerSample, OllamaSample
 
@@ -19,7 +19,7 @@ class ModelServerSource:
 
     def __init__(
         self,
-        endpoint: OllamaEndpoint,
+        endpoint: Endpoint,
         clock: Clock,
         active: IsActive | None = None,
         limits: TimeLimits | None = None,
@@ -81,7 +81,7 @@ class ModelServerSource:
         return self._source(trusted=True) if await self._looks_like_llama_server() else None
 
     async def _looks_like_llama_server(self) -> bool:
-        client = OllamaClient(self._endpoint, self._limits)
+        client = HttpClient(self._endpoint, self._limits)
         try:
             return await looks_like_llama_server(client)
         finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import resvg_py
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.monitor import Monitor

@@ -97,6 +97,31 @@ def test_the_manual_page_is_what_the_parser_says() -> None:
     assert page == manual(), "run: make man"
 
 
+def test_the_readme_leads_to_every_guide() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    guides = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in {".md", ".1"}}
+    assert {name for name in guides if f"(docs/{name})" not in readme} == set()
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_what_contributors_are_told_of_is_there(name: str) -> None:
+    words = (ROOT / name).read_text(encoding="utf-8")
+    paths = re.findall(rf"`((?:{'|'.join(FOLDERS)}|tests)/[a-z0-9_/]*(?:\.py)?)`", words)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_package_of_the_app_and_the_collectors_is_explained() -> None:
+    words = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = {
+        path.name
+        for folder in ("app", "app/state", "app/diagnosis", "collectors")
+        for path in (ROOT / folder).iterdir()
+        if (path / "__init__.py").exists()
+    }
+    assert {name for name in packages if not re.search(rf"\b{name}\b", words)} == set()
+
+
 def test_the_program_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     written = re.search(r'^version = "(.+)"$', project, flags=re.MULTILINE)

@@ -93,29 +93,6 @@ UNICODE = Glyphs(
     braille=True,
 )
 
-CONSOLE = Glyphs(
-    partials=("▌", "█"),
-    steps=("_", "▄", "█"),
-    low="█",
-    process="▓",
-    reserved="░",
-    ram="▒",
-    free="─",
-    divider="▌",
-    rule="─",
-    dot="·",
-    ellipsis="~",
-    cursor="▌",
-    degree="°",
-    dash="-",
-    ok="+",
-    watch="!",
-    bad="X",
-    unknown="?",
-    braille=False,
-)
-"""Blocks without eighths: what the fonts of a text console (``TERM=linux``) hold."""
-
 ASCII = Glyphs(
     partials=("#",),
     steps=("_", ".", "-", "=", "+", "*", "%", "#"),

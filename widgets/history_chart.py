@@ -148,7 +148,9 @@ def _brief(seconds: float) -> str:
 
 
 def _number(value: float, top: float) -> str:
-    return f"{value:.0f}" if top >= 10 else f"{value:.1f}"
+    """Write a figure of the scale: whole where that is exact, or where a tenth no longer counts."""
+    is_whole = top >= 10 and float(round(value, 1)).is_integer()
+    return f"{value:.0f}" if is_whole or top >= 100 else f"{value:.1f}"
 
 
 def _lines_of(ansi: str, width: int, height: int, glyphs: Glyphs) -> list[Line]:

@@ -100,6 +100,9 @@ def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Gl
     start = offset_of("name", fitted) or 0
     parts = [Part(line, need) for need, line in enumerate(_second_parts(row, fitted, glyphs)) if line]
     line = join_parts(parts, width - start, (Span(f" {glyphs.dot} ", "dim"),))
+    if not line and row.notes:  # the start of a sentence tells more than an empty line
+        words = shorten_words(glyphs.written(row.notes[0]), width - start, glyphs.ellipsis)
+        line = text_line(words, row.level)
     return (Span(" " * start), *line) if line else ()
 
 
@@ -118,7 +121,8 @@ def _second_parts(row: ModelRow, fitted: Sequence[Fitted], glyphs: Glyphs) -> li
         spill = (Span("spill ", "dim"), *trend_line(row.spill_trend, cells, 1.0, glyphs, "ram"))
     beside = {place.column.key for place in fitted}
     processor = () if "processor" in beside else _processor(row, glyphs)
-    runtime = text_line("" if "runtime" in beside else glyphs.written(row.runtime), "dim")
+    served_by = f"served by {glyphs.written(row.runtime)}" if row.runtime else ""
+    runtime = text_line("" if "runtime" in beside else served_by, "dim")
     notes = [text_line(glyphs.written(note), row.level) for note in row.notes]
     return [*notes, measured, processor, spill, runtime]
 
@@ -186,12 +190,11 @@ class ModelPanel(RowPanel):
 
     title = "Models"
     _rows: tuple[ModelRow, ...] = ()
-    _empty_words = ""
 
     def show(self, rows: Sequence[ModelRow], empty: str = "no model is loaded") -> None:
         """Draw ``rows``, or the words of ``empty`` where there are none."""
         self._rows = tuple(rows)
-        self._empty_words = empty
+        self.empty_words = empty
         self.redraw()
 
     @property
@@ -202,8 +205,3 @@ class ModelPanel(RowPanel):
     def row_lines(self, width: int) -> list[Line]:
         """Return the lines of all models."""
         return model_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key)
-
-    def empty_line(self, width: int) -> Line:
-        """Say that there is nothing to show."""
-        words = f"  {self.glyphs.written(self._empty_words)}"
-        return text_line(shorten_words(words, width, self.glyphs.ellipsis), "dim")

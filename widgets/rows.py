@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual import events
 from textual.message import Message
 
+from gpumon.widgets.fitting import shorten_words, text_line
 from gpumon.widgets.glyphs import UNICODE, Glyphs
 from gpumon.widgets.lines import Level, Line, Span
 from gpumon.widgets.panel import LinePanel, title_line
@@ -51,6 +52,8 @@ class RowPanel(LinePanel):
 
     title: ClassVar[str]
     """Words in the panel's rule."""
+    empty_words = ""
+    """What stands where there are no rows."""
 
     class RowSelected(Message):
         """A row was clicked."""
@@ -87,9 +90,12 @@ class RowPanel(LinePanel):
         """Return the lines of all rows, ``lines_per_row`` for each."""
         raise NotImplementedError
 
-    def empty_line(self, width: int) -> Line:  # noqa: ARG002
-        """Return what is said where there are no rows."""
-        return ()
+    def empty_line(self, width: int) -> Line:
+        """Return what is said where there are no rows; nothing where no words were given."""
+        if not self.empty_words:
+            return ()
+        words = f"  {self.glyphs.written(self.empty_words)}"
+        return text_line(shorten_words(words, width, self.glyphs.ellipsis), "dim")
 
     @property
     def cursor_key(self) -> str | None:

@@ -26,6 +26,18 @@ class VerdictView:
     """Facts at the right edge, dropped from the front as the width shrinks: versions, interval, time."""
 
 
+@dataclass(frozen=True, slots=True)
+class InstalledRow:
+    """A model on a server's disk."""
+
+    key: str
+    name: str
+    size_bytes: int | None = None
+    loaded: bool = False
+    server: str = ""
+    """Where two servers have one of this name."""
+
+
 SegmentKind = Literal["model", "process", "reserved"]
 
 

@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 from msgspec.structs import replace
 
 from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, AlertKind, EndReason
-from gpumon.app.alerts.machine import Track, began
-from gpumon.app.alerts.rules import Finding, Limits
+from gpumon.app.alerts.finding import Finding
+from gpumon.app.alerts.limits import Limits
+from gpumon.app.alerts.track import Track, began
 
 R = TypeVar("R")
 K = TypeVar("K", bound="str | tuple[str, ...]")

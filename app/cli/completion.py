@@ -13,24 +13,21 @@ SHELLS = ("bash", "zsh", "tcsh")
 """The shells that shtab writes for."""
 
 
-def add_to(commands: Commands) -> None:
-    """Add the command."""
+def add_to(commands: Commands, whole: ArgumentParser) -> None:
+    """Add the command, which completes all that ``whole`` parses."""
     parser = add_command(commands, "completion", "print a completion script for a shell")
     parser.add_argument("shell", choices=SHELLS, help="the shell")
-    parser.set_defaults(execute=execute)
+    parser.set_defaults(execute=execute, whole=whole)
 
 
 def execute(options: Namespace) -> int:
     """Print the script."""
     import shtab
 
-    from gpumon.app.cli.parser import build_parser
-
-    parser = build_parser()
-    for action in _actions(parser):
+    for action in _actions(options.whole):
         if action.metavar == "FILE":
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks
-    sys.stdout.write(f"{shtab.complete(parser, options.shell)}\n")
+    sys.stdout.write(f"{shtab.complete(options.whole, options.shell)}\n")
     return 0
 
 

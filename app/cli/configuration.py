@@ -71,4 +71,4 @@ def _write(path: Path, text: str, *, replace: bool) -> None:
     except FileExistsError:
         raise GpumonError(f"{path} is there already; --force replaces it") from None
     except OSError as error:
-        raise GpumonError(f"{path}: {error.strerror}") from None
+        raise GpumonError(f"{path}: {str(error.strerror).lower()}") from None

@@ -11,8 +11,12 @@ _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def until_told_to_end(session: Session) -> None:
-    """Run the feed until it ends or the process is told to, which is the usual way out; then close all."""
+    """Run the feed until it ends or the process is told to, which is the usual way out; then close all.
+
+    A recording that has ended ends it, too: there is nothing else that it runs for.
+    """
     running = asyncio.ensure_future(session.feed.run(session.monitor))
+    session.monitor.listen(lambda _: _end_with_the_recording(session, running))
     loop = asyncio.get_running_loop()
     for ending in _ENDINGS:
         loop.add_signal_handler(ending, running.cancel)
@@ -22,3 +26,8 @@ async def until_told_to_end(session: Session) -> None:
             running.result()
     finally:
         await session.close()
+
+
+def _end_with_the_recording(session: Session, running: asyncio.Future[None]) -> None:
+    if session.recorder is not None and session.recorder.problem is not None:
+        running.cancel()

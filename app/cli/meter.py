@@ -12,7 +12,7 @@ from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:
     from gpumon.app.meter.serve import Address
-    from gpumon.collectors.ollama.endpoint import OllamaEndpoint
+    from gpumon.collectors.http.endpoint import Endpoint
 
 DEFAULT_LISTEN = "127.0.0.1:11435"
 DEFAULT_UPSTREAM = "http://127.0.0.1:11434"
@@ -61,8 +61,8 @@ def _require_server() -> None:
         raise GpumonError("the meter needs uvicorn; install it with: pip install 'gpumon-llm[meter]'")
 
 
-def _upstream(options: Namespace) -> OllamaEndpoint:
-    from gpumon.collectors.ollama.endpoint import parse_endpoint
+def _upstream(options: Namespace) -> Endpoint:
+    from gpumon.collectors.http.endpoint import parse_endpoint
 
     endpoint = parse_endpoint(options.upstream, None, options.ca_file, options.insecure)
     if endpoint.address.scheme not in {"http", "https"} or not endpoint.address.host:
@@ -70,13 +70,13 @@ def _upstream(options: Namespace) -> OllamaEndpoint:
     return endpoint
 
 
-def _refuse_loop(address: Address, upstream: OllamaEndpoint) -> None:
+def _refuse_loop(address: Address, upstream: Endpoint) -> None:
     same_host = upstream.address.host == address.host or (upstream.is_loopback and address.is_loopback)
     if same_host and upstream.address.port == address.port:
         raise GpumonError(f"--upstream: {upstream.url} is where the meter itself is to listen")
 
 
-def _announce(address: Address, upstream: OllamaEndpoint, *, quiet: bool) -> None:
+def _announce(address: Address, upstream: Endpoint, *, quiet: bool) -> None:
     if not address.is_loopback:
         sys.stderr.write(f"gpumon: {address.url} can be reached from other machines, without any password\n")
     if not quiet:

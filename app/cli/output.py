@@ -21,4 +21,4 @@ def print_text(text: str, what: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise GpumonError(f"cannot write the {what}: {error.strerror}") from None
+        raise GpumonError(f"cannot write the {what}: {str(error.strerror).lower()}") from None

@@ -11,15 +11,16 @@ from gpumon.app.cli import (
     configuration,
     demo,
     doctor,
-    fit,
     flags,
     meter,
     record,
+    redact,
     replay,
     run,
     snapshot,
     why,
 )
+from gpumon.app.cli.fit import command as fit
 
 DESCRIPTION = """\
 A dashboard for people who run language models on their own GPUs: which model
@@ -39,7 +40,7 @@ examples:
   gpumon config init                      write a settings file to start from
 """
 
-_COMMANDS = (snapshot, why, doctor, fit, calibrate, record, replay, demo, meter, configuration, completion)
+_COMMANDS = (snapshot, why, doctor, fit, calibrate, record, redact, replay, demo, meter, configuration)
 
 
 class _Version(argparse.Action):
@@ -68,4 +69,5 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in _COMMANDS:
         command.add_to(commands)
+    completion.add_to(commands, parser)
     return parser

@@ -27,6 +27,9 @@ class Entry(NamedTuple):
 
 Entries = dict[KeyPath, Entry]
 
+STANDS_FOR_KEY = ("--", "GPUMON_", "OLLAMA_")
+"""How the origins begin that are not places in a file."""
+
 _FORMS = {
     "urls": 'expected a URL such as "http://box:11434"',
     "colors": 'expected a colour such as "#88c0d0" or "red"',
@@ -78,10 +81,15 @@ def _check_value(path: KeyPath, entry: Entry) -> None:
     try:
         msgspec.convert(_nested({path: entry}), Settings, strict=not entry.is_text)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{entry.origin}: {dotted(path)}: {_wrong(path, entry, str(error))}") from None
+        raise ConfigError(f"{_place(path, entry)}: {_wrong(path, entry, str(error))}") from None
     wrong = _wrong_look(path, entry.value)
     if wrong is not None:
-        raise ConfigError(f"{entry.origin}: {dotted(path)}: {wrong}")
+        raise ConfigError(f"{_place(path, entry)}: {wrong}")
+
+
+def _place(path: KeyPath, entry: Entry) -> str:
+    """Name what cannot be used: a flag or a variable says itself which key it sets."""
+    return entry.origin if entry.origin.startswith(STANDS_FOR_KEY) else f"{entry.origin}: {dotted(path)}"
 
 
 def _wrong_look(path: KeyPath, value: object) -> str | None:

@@ -34,7 +34,7 @@ def read(path: Path, *, required: bool) -> Entries:
             raise ConfigError(f"{path}: no such file") from None
         return {}
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+        raise ConfigError(f"{path}: {str(error.strerror).lower()}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text") from None
     tree = _parsed(text, path)

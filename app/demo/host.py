@@ -24,6 +24,8 @@ class Host:
     cores: int
     base_gib: float
     """Used by everything that is not a model."""
+    ram_bandwidth_bytes_per_second: float = 51.2e9
+    """Nominal: two channels of DDR4-3200."""
     swap_gib: int = 8
     ram_used: float = 0.0
     swap_used: float = SWAP_AT_REST_BYTES
@@ -66,6 +68,7 @@ class Host:
             cpu_percent=round(self.busy_threads / self.cores * 100, 1),
             cpu_percent_by_core=self._by_core(now),
             load_average=(round(self.load, 2), round(self.load * 0.8, 2), round(self.load * 0.6, 2)),
+            ram_bandwidth_bytes_per_second=self.ram_bandwidth_bytes_per_second,
             pressure=MemoryPressure(
                 some_percent=18.4 if squeezed else 0.0, full_percent=9.2 if squeezed else 0.0
             ),

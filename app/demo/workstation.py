@@ -78,7 +78,10 @@ EVICT = Scenario(
 SEVENTY = Scenario(
     name="70b",
     description="a 70B model on a 24 GB card: half of it runs from RAM, and the machine swaps",
-    build=lambda: Machine((RTX_3090,), Host("workbench", ram_gib=32, cores=16, base_gib=11.6)),
+    build=lambda: Machine(
+        (RTX_3090,),
+        Host("workbench", ram_gib=32, cores=16, base_gib=11.6, ram_bandwidth_bytes_per_second=89.6e9),
+    ),
     programs=desktop(420),
     prelude=(
         Happening(15, Request("llama3.1:8b", seconds=40, context=8192)),

@@ -13,10 +13,10 @@ from gpumon.app.physics.hardware import Hardware
 from gpumon.app.physics.memory import memory_need
 from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES, place
-from gpumon.app.state.baselines import gpus_in_use
 from gpumon.app.state.hardware import hardware_of
-from gpumon.app.state.load_options import load_options
-from gpumon.app.state.predictions import memory_correction
+from gpumon.app.state.learned.baselines import gpus_in_use
+from gpumon.app.state.learned.predictions import memory_correction
+from gpumon.app.state.loads.options import load_options
 from gpumon.app.state.state import State
 
 MIB = 1024**2
@@ -60,11 +60,8 @@ class Arithmetic:
         return place(geometry or self.geometry, wanted, self.usable(free_bytes), margin).fits
 
     def usable(self, free_bytes: Sequence[int]) -> list[int]:
-        """Return free memory less what earlier loads took beyond the prediction, on the GPU with the most."""
-        usable = list(free_bytes)
-        largest = max(range(len(usable)), key=usable.__getitem__)
-        usable[largest] = max(0, usable[largest] - self.correction_bytes)
-        return usable
+        """Return free memory less what earlier loads took beyond the prediction."""
+        return usable_bytes(free_bytes, self.correction_bytes)
 
     def need_bytes(self, options: LoadOptions | None = None, geometry: Geometry | None = None) -> int:
         """Return what it takes when all of it is on the GPUs."""
@@ -89,6 +86,14 @@ class Arithmetic:
     def _is_later(self, occupant: Occupant) -> bool:
         began = occupant.started
         return began is not None and self.started is not None and began > self.started
+
+
+def usable_bytes(free_bytes: Sequence[int], correction_bytes: int) -> list[int]:
+    """Return free memory less what loads take beyond the prediction, on the GPU with the most."""
+    usable = list(free_bytes)
+    largest = max(range(len(usable)), key=usable.__getitem__)
+    usable[largest] = max(0, usable[largest] - correction_bytes)
+    return usable
 
 
 def arithmetic_of(loaded: Loaded, state: State, geometry: Geometry | NoGeometry) -> Arithmetic | NoArithmetic:

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gpumon.app.diagnosis import (
-    machine_verdicts,
-    placement_verdicts,
-    rate_verdicts,
-    slow_verdicts,
-    well_verdicts,
-)
-from gpumon.app.diagnosis.cause import cause_of
+from gpumon.app.diagnosis.causes.find import cause_of
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Severity, Verdict, VerdictKind
-from gpumon.app.diagnosis.remedies import remedies_of
+from gpumon.app.diagnosis.remedies.find import remedies_of
 from gpumon.app.diagnosis.subject import Subject, subject_of
+from gpumon.app.diagnosis.verdicts import machine, placement, rate, slow, well
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.shapes import Shapes
 from gpumon.app.state.state import State
@@ -37,20 +31,20 @@ class _Kept(NamedTuple):
 
 
 TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
-    placement_verdicts.silent_fallback,
-    placement_verdicts.lost_gpu,
-    placement_verdicts.no_gpu_found,
-    placement_verdicts.hidden_spill,
-    placement_verdicts.spilled,
-    machine_verdicts.thrashing,
-    machine_verdicts.evicted,
-    machine_verdicts.swapping,
-    machine_verdicts.throttled,
-    machine_verdicts.link_degraded,
-    rate_verdicts.below_baseline,
-    slow_verdicts.long_context,
-    slow_verdicts.parallel_requests,
-    placement_verdicts.on_cpu_by_choice,
+    placement.silent_fallback,
+    placement.lost_gpu,
+    placement.no_gpu_found,
+    placement.hidden_spill,
+    placement.spilled,
+    machine.thrashing,
+    machine.evicted,
+    machine.swapping,
+    machine.throttled,
+    machine.link_degraded,
+    rate.below_baseline,
+    slow.long_context,
+    slow.parallel_requests,
+    placement.on_cpu_by_choice,
 )
 """Of equal severity the first counts most."""
 
@@ -101,12 +95,12 @@ def diagnose(model: ModelRecord, state: State, shapes: Shapes | None = None) -> 
 
 def verdicts_of(subject: Subject) -> tuple[Verdict, ...]:
     """Return what is true of a model, the most severe first."""
-    loading = well_verdicts.loading(subject)
+    loading = well.loading(subject)
     if loading is not None:
         return (loading,)
     found = [verdict for rule in TROUBLES if (verdict := rule(subject)) is not None]
     if WHOLLY_ON_CPU & {verdict.kind for verdict in found}:
         found = [verdict for verdict in found if verdict.kind != "spilled"]
     if not found:
-        return (well_verdicts.healthy(subject) or well_verdicts.unknown(subject),)
+        return (well.healthy(subject) or well.unknown(subject),)
     return tuple(sorted(found, key=lambda verdict: RANKS[verdict.severity]))

@@ -54,6 +54,11 @@ RemedyAction = Literal[
     "restart_server",
     "cool_or_power",
     "reload_model",
+    "combine_settings",  # where no setting alone is enough
+    "fit_both",  # smaller settings with which another model stays loaded too
+    "raise_loaded_models",
+    "same_context",
+    "keep_longer",
 ]
 
 

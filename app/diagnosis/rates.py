@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.insight.loaded import Loaded
 from gpumon.app.physics.band import Band
+from gpumon.app.physics.claimed import placement_of_claim
 from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.hardware import uncalibrated
 from gpumon.app.physics.need import Placement
 from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.speed import decode_rate
@@ -34,6 +36,8 @@ class Rates:
     """In the fullest slot."""
     expected_now: Band | None = None
     """With the present split."""
+    expected_by_card: Band | None = None
+    """The same by the data sheet alone, without what was observed on this machine."""
     expected_fitting: Band | None = None
     """Wholly on GPU."""
     expected_empty: Band | None = None
@@ -65,6 +69,7 @@ def rates_of(loaded: Loaded, state: State, arithmetic: Arithmetic | NoArithmetic
     return replace(
         measured,
         expected_now=expected_now(loaded, arithmetic, tokens),
+        expected_by_card=expected_now(loaded, _by_card(arithmetic), tokens),
         expected_fitting=expected_fitting(arithmetic, tokens),
         expected_empty=expected_fitting(arithmetic, 0),
     )
@@ -96,15 +101,18 @@ def placement_now(loaded: Loaded, arithmetic: Arithmetic) -> Placement | None:
     A model whose experts overflow to RAM has all layers on the GPU by the log, which says nothing of its
     speed; so the bytes count.
     """
-    split, count = loaded.model.split, arithmetic.layer_count
-    if split.gpu_bytes is None or split.ram_bytes is None or split.spill_fraction is None:
+    split = loaded.model.split
+    if split.gpu_bytes is None or split.ram_bytes is None:
         return None
     held = loaded.runner.vram_by_gpu if loaded.runner else {}
     by_gpu = tuple(held.get(uuid, 0) for uuid in arithmetic.room.uuids)
     if not any(by_gpu) and split.gpu_bytes:
         by_gpu = _whole(arithmetic, split.gpu_bytes).vram_bytes_by_gpu
-    on_gpu = count if split.ram_bytes == 0 else min(count - 1, int((1 - split.spill_fraction) * count))
-    return Placement(on_gpu, count, split.gpu_bytes, split.ram_bytes, by_gpu)
+    return placement_of_claim(arithmetic.geometry, arithmetic.options, by_gpu, split.ram_bytes)
+
+
+def _by_card(arithmetic: Arithmetic) -> Arithmetic:
+    return replace(arithmetic, hardware=uncalibrated(arithmetic.hardware))
 
 
 def _whole(arithmetic: Arithmetic, need_bytes: int) -> Placement:

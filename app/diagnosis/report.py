@@ -27,12 +27,20 @@ def report_lines(name: str, found: Diagnosis) -> Iterator[str]:
 
 
 def cost_words(found: Diagnosis) -> str | None:
-    """Write the rate now and the rate if it fitted; ``None`` where it does not spill or nothing is known."""
+    """Write the rate now and the rate if it fitted; ``None`` where it does not spill or nothing is known.
+
+    Where no request has been seen, the rate now is an estimate too.
+    """
     if found.cause is None or found.expected_fitting is None:
         return None
-    rate = found.decode_tokens_per_second_now
-    now = "rate now unknown" if rate is None else f"{units.rate(rate)} now"
-    return f"{now}, {band_words(found.expected_fitting)} if it fitted"
+    return f"{_now_words(found)}, {band_words(found.expected_fitting)} if it fitted"
+
+
+def _now_words(found: Diagnosis) -> str:
+    rate, expected = found.decode_tokens_per_second_now, found.expected_now
+    if rate is not None:
+        return f"{units.rate(rate)} now"
+    return "rate now unknown" if expected is None else f"{band_words(expected)} now"
 
 
 def remedy_words(remedy: Remedy) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from gpumon.app.state.blobs import stand_in
 from gpumon.app.state.hardware import free_bytes
-from gpumon.app.state.holders import Holding, holders_by_group
+from gpumon.app.state.holders.blobs import stand_in
+from gpumon.app.state.holders.others import Holding, holders_by_group
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
@@ -46,7 +46,7 @@ class Room:
     capacity_bytes: tuple[int, ...]
     """Without what driver and firmware keep."""
     free_bytes: tuple[int, ...]
-    """Free now, and what the model itself holds."""
+    """Free now, and what the model itself holds; never more than there is, whatever is claimed."""
     occupants: tuple[Occupant, ...]
     """The largest first."""
 
@@ -81,7 +81,10 @@ def room_of(model: ModelRecord, runner: RunnerRecord | None, state: State) -> Ro
         uuids=uuids,
         labels=tuple(f"GPU {gpu.reading.index}" for gpu in gpus),
         capacity_bytes=tuple(size for size in capacities if size is not None),
-        free_bytes=tuple((size or 0) + own.get(uuid, 0) for uuid, size in zip(uuids, free, strict=True)),
+        free_bytes=tuple(
+            min(most or 0, (size or 0) + own.get(uuid, 0))
+            for uuid, size, most in zip(uuids, free, capacities, strict=True)
+        ),
         occupants=_occupants(runner, state),
     )
 

@@ -17,7 +17,6 @@ CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 EXTRA_GIVES = {
     "meter": "gpumon meter: rates of servers that tell none",
-    "gguf": "gpumon fit for .gguf files",
 }
 
 

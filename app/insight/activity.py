@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from gpumon.app.insight.expiry import from_now_words, seconds_left
-from gpumon.app.state.measured import runner_of
+from gpumon.app.state.apply.runners import WORKING_CPU_PERCENT, is_working
+from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.metered import metered_of
-from gpumon.app.state.rates import Answer
+from gpumon.app.state.rates.meter import Answer
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
-from gpumon.app.state.runners import WORKING_CPU_PERCENT, is_working
 from gpumon.app.state.state import State
 from gpumon.app.state.statistics import answer_of
 

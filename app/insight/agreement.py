@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from gpumon.app.state.measured import hidden_bytes, runner_of, tolerance_bytes
+from gpumon.app.state.holders.measured import hidden_bytes, runner_of, tolerance_bytes
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import OllamaModelFacts, RunnerKind, RunnerSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from gpumon.app.insight.wording import DRIVER_SOURCE
-from gpumon.app.state.measured import runner_of
+from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
 from gpumon.app.state.state import State

@@ -17,6 +17,7 @@ from gpumon.app.insight.faults import (
     spilled_models,
 )
 from gpumon.app.insight.left_out import placement_of
+from gpumon.app.insight.loading import loading_words
 from gpumon.app.insight.wording import (
     DRIVER_SOURCE,
     amount,
@@ -25,6 +26,7 @@ from gpumon.app.insight.wording import (
     model_label,
     shares,
     source_words,
+    spill_words,
 )
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import ModelRecord
@@ -118,23 +120,22 @@ def _troubles(state: State, alerts: Alarms, spill_bad_percent: float, explain: E
 def _spill_sentence(spilled: list[ModelRecord], state: State, chosen: bool) -> str:
     worst = spilled[0]
     name = model_label(worst, state.models.values())
-    split, (share, _) = worst.split, shares(worst.split)
     if len(spilled) > 1:
-        return f"{len(spilled)} models spill to RAM: worst {name} {share}"
+        return f"{len(spilled)} models spill to RAM: worst {name} {shares(worst.split)[0]}"
     if chosen:
-        return f"{name} runs on the CPU by choice (num_gpu 0): {amount(split.ram_bytes or 0)} in RAM"
-    if split.gpu_bytes == 0:
-        return f"{name} runs wholly on the CPU: {amount(split.ram_bytes or 0)} in RAM"
-    return f"{name} spills {amount(split.ram_bytes or 0)} ({share}) to RAM"
+        return f"{name} runs on the CPU by choice (num_gpu 0): {amount(worst.split.ram_bytes or 0)} in RAM"
+    return f"{name} {spill_words(worst.split)}"
 
 
 def _placement(state: State) -> str:
     """Say where the models are when none is spilled."""
     splits = [placement_of(model, state) for model in state.models.values()]
     if not splits:
-        return "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
+        nothing = "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
+        return loading_words(state) or nothing
     if unknown := sum(split.spill_fraction is None for split in splits):
-        return f"{_count(len(splits), 'model')} loaded, placement of {unknown} unknown"
+        which = "" if len(splits) == 1 else f" of {unknown}"
+        return f"{_count(len(splits), 'model')} loaded, placement{which} unknown"
     in_ram = sum(split.spill_fraction != 0 for split in splits)
     if 0 < in_ram < len(splits):
         return f"{len(splits)} models, {in_ram} in RAM where no GPU is known"

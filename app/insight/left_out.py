@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpumon.app.state.measured import hidden_bytes, runner_of
+from gpumon.app.state.holders.measured import hidden_bytes, runner_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.split import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State

@@ -10,7 +10,7 @@ from gpumon.app.insight.agreement import Agreement, agreement_of
 from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.insight.left_out import LeftOut, left_out
 from gpumon.app.insight.wording import model_label
-from gpumon.app.state.measured import runner_of
+from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from gpumon.app.insight.agreement import ESTIMATING_RUNNERS
 from gpumon.app.insight.loaded import Loaded
-from gpumon.app.state.measured import TOLERANCE_BYTES
+from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 
 Shortfall = Literal[

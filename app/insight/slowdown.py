@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gpumon.app.insight.wording import gpu_label
 from gpumon.app.state.hindrances import SEVERE_REASONS
 from gpumon.app.state.records import GpuRecord
 from gpumon.collectors.samples import GpuReading, SystemSample
+from gpumon.text.safe import visible
 
 HARMLESS_REASONS = ("idle", "application", "display", "sync boost", "reliability")
 """Parts of reasons that are the user's choice, or that a healthy card at full speed gives."""
@@ -19,6 +21,11 @@ def costly_reasons(reading: GpuReading) -> tuple[str, ...] | None:
     if reading.throttle_reasons is None:
         return None
     return tuple(reason for reason in reading.throttle_reasons if not _has(reason, HARMLESS_REASONS))
+
+
+def slowdown_words(gpu: GpuRecord, reasons: Iterable[str]) -> str:
+    """Say what holds a GPU's clocks down: ``GPU 0 is slowed down: power cap``."""
+    return f"{gpu_label(gpu)} is slowed down: {', '.join(map(visible, reasons))}"
 
 
 def is_severe(reasons: Iterable[str]) -> bool:

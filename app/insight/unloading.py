@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from gpumon.app.insight.activity import activity
-from gpumon.app.state.holders import WORTH_TELLING_BYTES
-from gpumon.app.state.measured import runner_of
+from gpumon.app.state.holders.measured import runner_of
+from gpumon.app.state.holders.others import WORTH_TELLING_BYTES
 from gpumon.app.state.records import ModelKey, ModelRecord, Returned, RunnerKey
 from gpumon.app.state.state import State
 

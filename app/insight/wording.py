@@ -136,6 +136,14 @@ def shares(split: Split) -> tuple[str, str]:
     return f"{ram}%", f"{100 - ram}%"
 
 
+def spill_words(split: Split) -> str:
+    """Say what a model does that is not on the GPU as a whole: ``spills 18.2 GiB (43%) to RAM``."""
+    in_ram = amount(split.ram_bytes or 0)
+    if split.gpu_bytes == 0:
+        return f"runs wholly on the CPU, {in_ram} in RAM"
+    return f"spills {in_ram} ({shares(split)[0]}) to RAM"
+
+
 def placement_words(split: Split) -> str:
     """Write where a model is: ``18.2 GiB (43%) in RAM, 24.1 GiB (57%) on GPU``."""
     if split.ram_bytes is None or split.gpu_bytes is None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.learned.place import learned_path
-from gpumon.app.state.learned_records import LearnedRecord, record_of
+from gpumon.app.state.records import LearnedRecord
+from gpumon.app.state.records.learned import record_of
 from gpumon.collectors.learned.document import Document, DocumentError, encode, read
 
 
@@ -47,6 +48,7 @@ def document_of(record: LearnedRecord) -> Document:
         baselines=tuple(record.baselines.values()),
         scales=tuple(record.scales.values()),
         memory=tuple(record.memory.values()),
+        ram_observed=tuple(record.ram_observed.values()),
         ram_bandwidth_bytes_per_second=record.ram_bandwidth_bytes_per_second,
     )
 

@@ -15,8 +15,8 @@ from gpumon.app.meter.book import Book
 from gpumon.app.meter.headers import has_body, has_field, is_own_host, request_fields, response_fields
 from gpumon.app.meter.reading import Reading, is_inference
 from gpumon.app.meter.upstream import NO_READ_TIMEOUT, failure_words
+from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.meter.report import REPORT_PATH, VERSION, MeterReport
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
 
 REFUSAL = b'{"error": "gpumon meter: this Host header is not for a server on loopback"}\n'
 
@@ -26,7 +26,7 @@ class Gateway:
 
     def __init__(
         self,
-        upstream: OllamaEndpoint,
+        upstream: Endpoint,
         client: httpx.AsyncClient,
         now: Callable[[], float],
         *,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
+
+from gpumon.collectors.http.host import is_address
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -57,7 +58,7 @@ def is_own_host(fields: Iterable[tuple[bytes, bytes]], host_name: str) -> bool:
     host = next((value.decode("latin-1") for name, value in fields if name.lower() == b"host"), "")
     name = _without_port(host.strip().lower()).rstrip(".")
     named = name in {"", "localhost", host_name.lower()} or name.endswith(_LOCAL_SUFFIXES)
-    return named or _is_address(name)
+    return named or is_address(name)
 
 
 def _end_to_end(fields: Fields, own: set[bytes]) -> Fields:
@@ -70,11 +71,3 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -16,8 +16,8 @@ from gpumon.app.errors import GpumonError
 from gpumon.app.meter.gateway import Gateway
 from gpumon.app.meter.upstream import build_client
 from gpumon.collectors.clock import SystemClock
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
-from gpumon.collectors.ollama.host import is_loopback_host
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.host import is_loopback_host
 
 BACKLOG = 1024
 LINGER_SECONDS = 1
@@ -73,7 +73,7 @@ def bind(address: Address) -> socket.socket:
 def _why(error: OSError | UnicodeError) -> str:
     """Return the system's words, without the address that ``socket`` adds to them."""
     if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:
-        return os.strerror(error.errno)
+        return os.strerror(error.errno).lower()
     return "no such name"
 
 
@@ -86,7 +86,7 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(upstream: OllamaEndpoint, listening: socket.socket, *, check_host: bool) -> None:
+async def serve(upstream: Endpoint, listening: socket.socket, *, check_host: bool) -> None:
     """Forward what comes to ``listening`` until the process is told to end."""
     async with build_client(upstream) as client:
         server = build_server(Gateway(upstream, client, SystemClock().now, check_host=check_host))

@@ -7,9 +7,9 @@ import http.cookiejar
 import httpx
 
 from gpumon.app.errors import GpumonError
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
-from gpumon.collectors.ollama.failure import FailureKind, RequestError
-from gpumon.collectors.ollama.transport import failure_kind, verification
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import FailureKind, RequestError
+from gpumon.collectors.http.transport import failure_kind, verification
 
 CONNECT_SECONDS = 5.0
 KEEP_SECONDS = 2.0
@@ -31,7 +31,7 @@ _WORDS: dict[FailureKind, str] = {
 }
 
 
-def build_client(upstream: OllamaEndpoint) -> httpx.AsyncClient:
+def build_client(upstream: Endpoint) -> httpx.AsyncClient:
     """Return a client that opens as many connections as there are requests.
 
     Raises:
@@ -53,7 +53,7 @@ def build_client(upstream: OllamaEndpoint) -> httpx.AsyncClient:
     )
 
 
-def failure_words(error: Exception, upstream: OllamaEndpoint) -> str:
+def failure_words(error: Exception, upstream: Endpoint) -> str:
     """Say in one line why there is no answer; without the exception's text, which may hold a header."""
     why = _WORDS.get(failure_kind(error, answering=False), "the request cannot be sent")
     return f"gpumon meter: no answer from {upstream.url}: {why}"

@@ -18,10 +18,14 @@ _GDDR7_CLOCK_MHZ = 12000
 """Above every GDDR6X (11501) and at or below every GDDR7 card (12001 to 15001)."""
 _SOC = re.compile(r"\b(?:GB10|Orin|Thor|Tegra|Jetson|Xavier)\b", re.IGNORECASE)
 _PASCAL = re.compile(
-    r"\b(?:GTX (?:9|10)\d\d|Tesla [MP]\d+|[PM]4|P6|P40|M40|M60|Quadro [MP]\d+|TITAN Xp?)\b",
+    r"\b(?:GTX (?:9|10)\d\d|Tesla [MP]\d+|[PM]4|P6|M40|M60|Quadro [MP]\d+|TITAN Xp?)\b",
     re.IGNORECASE,
 )
 """Maxwell and Pascal: no integer tensor cores, so that decode is not bound by memory alone."""
+_P40 = re.compile(r"\bP40\b", re.IGNORECASE)
+"""The Pascal card with the most arithmetic for its bandwidth, which is what bounds them."""
+_HOPPER = re.compile(r"\b(?:GH?200|[HB][1-3]00|GB[23]00|H20|H800)\b", re.IGNORECASE)
+"""And later: HBM3."""
 _P100 = re.compile(r"\b(?:P100|GP100)\b", re.IGNORECASE)
 """Pascal without integer dot products."""
 _GDDR7_NAME = re.compile(r"\bRTX 50\d\d\b|\bBlackwell\b", re.IGNORECASE)
@@ -48,10 +52,12 @@ def card_class(name: str | None, facts: GpuFacts) -> CardClass:
         return "nvidia_soc"
     if _P100.search(words):
         return "nvidia_p100"
+    if _P40.search(words):
+        return "nvidia_p40"
     if _PASCAL.search(words):
         return "nvidia_pascal"
     if (facts.memory_bus_width_bits or 0) >= _HBM_BUS_BITS:
-        return "nvidia_hbm"
+        return "nvidia_hopper" if _HOPPER.search(words) else "nvidia_hbm"
     is_gddr7 = _GDDR7_NAME.search(words) or (facts.max_memory_clock_mhz or 0) >= _GDDR7_CLOCK_MHZ
     return "nvidia_gddr7" if is_gddr7 else "nvidia_gddr6"
 

@@ -126,11 +126,16 @@ def _latent(keys: GgufKeys, architecture: str, heads: tuple[int, ...]) -> tuple[
     rank, rotary = keys.size("attention.kv_lora_rank"), keys.size("rope.dimension_count")
     width = keys.size("attention.key_length")
     if rank and rotary and (width or 0) <= rank:
-        width = rank + rotary  # Ollama's early files name the length of a head that is spelled out
+        # Ollama's early files name the length and the number of heads that are spelled out
+        width, heads = rank + rotary, tuple(min(count, 1) for count in heads)
     if width is None:
         return NoGeometry(f"the file of this {architecture} model does not say how long its keys are")
-    layer = LayerCache("mla", k_elements_per_token=width, kv_head_count=1, head_dimension=width)
-    return tuple(layer if count else STATELESS for count in heads)
+    return tuple(
+        LayerCache("mla", k_elements_per_token=count * width, kv_head_count=count, head_dimension=width)
+        if count
+        else STATELESS
+        for count in heads
+    )
 
 
 def _shared_from(keys: GgufKeys, architecture: str) -> int:

@@ -26,11 +26,13 @@ class Efficiency(NamedTuple):
 
 EFFICIENCY: dict[CardClass, Efficiency] = {
     "nvidia_gddr6": Efficiency(0.89, 45e-6, 90),
-    "nvidia_gddr7": Efficiency(0.91, 45e-6, 110),
-    "nvidia_hbm": Efficiency(0.60, 85e-6, 32),
+    "nvidia_gddr7": Efficiency(0.86, 42e-6, 110),
+    "nvidia_hbm": Efficiency(0.62, 110e-6, 32),
+    "nvidia_hopper": Efficiency(0.70, 90e-6, 32),
     "nvidia_pascal": Efficiency(0.41, 35e-6, 25),
+    "nvidia_p40": Efficiency(0.65, 35e-6, 25),
     "nvidia_p100": Efficiency(0.21, 35e-6, 15),
-    "nvidia_soc": Efficiency(0.85, 35e-6, 130),
+    "nvidia_soc": Efficiency(0.72, 30e-6, 130),
     "apple": Efficiency(0.82, 68e-6, 20),
     "amd": Efficiency(1.0, 82e-6, 42),
     "apu": Efficiency(0.86, 82e-6, 50),
@@ -46,6 +48,9 @@ EXPERT_LAYER_SECONDS = 0.2e-3
 """Handing over to the CPU and back, for each block whose experts are in RAM."""
 IRREGULAR_LAYER_COST = 1.2
 """There are more kernels in a block with experts, or of a hybrid model."""
+SANDWICH_NORM_LAYER_COST = 1.5
+"""The same of a block that normalises before and after both of its parts."""
+SANDWICH_NORM_ARCHITECTURES = frozenset({"gemma2", "gemma3", "gemma3n", "gemma4"})
 
 LOW_BITS = 4.32
 """Files below it are 1 to 3 bit types (Q3_K_L: 4.30; MXFP4 and IQ4_XS lie above)."""

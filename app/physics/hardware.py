@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 CardClass = Literal[
     "nvidia_gddr6",
     "nvidia_gddr7",
     "nvidia_hbm",
+    "nvidia_hopper",
     "nvidia_pascal",
+    "nvidia_p40",
     "nvidia_p100",
     "nvidia_soc",
     "apple",
@@ -47,3 +49,8 @@ class Hardware:
     """The same for the part in RAM."""
     is_calibrated: bool = False
     """Whether the scales come from observations: the bands are narrower then."""
+
+
+def uncalibrated(hardware: Hardware) -> Hardware:
+    """Return the same by its data sheet: what was observed on it left out."""
+    return replace(hardware, decode_scale=1.0, cpu_scale=1.0, is_calibrated=False)

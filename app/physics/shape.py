@@ -32,7 +32,7 @@ def geometry_of(facts: OllamaModelFacts, file_bytes: int | None = None) -> Geome
     """Return what each layer weighs and keeps, or why that is not known.
 
     ``facts`` are those of ``/api/show`` or of a file. Where they hold no tensors, ``file_bytes`` are spread
-    evenly over the layers.
+    evenly over the layers; where they do, what ``file_bytes`` hold besides is a projector's, if there is one.
     """
     architecture = facts.architecture and canonical(facts.architecture)
     problem = _problem(facts, architecture)
@@ -45,7 +45,7 @@ def geometry_of(facts: OllamaModelFacts, file_bytes: int | None = None) -> Geome
     weights = _weights(facts, keys.layer_count, file_bytes)
     if isinstance(weights, NoGeometry):
         return weights
-    return _geometry(keys, architecture, caches, weights)
+    return _geometry(keys, architecture, caches, _with_projector_file(weights, facts, file_bytes))
 
 
 def _problem(facts: OllamaModelFacts, architecture: str | None) -> str | None:
@@ -92,6 +92,15 @@ def _measured(weights: ModelWeights, layer_count: int) -> _Weights | NoGeometry:
         draft=weights.draft_bytes + sum(weights.layer_bytes[layer_count:]),
         bits=8 * whole / weights.element_count if weights.element_count > 0 else None,
     )
+
+
+def _with_projector_file(weights: _Weights, facts: OllamaModelFacts, file_bytes: int | None) -> _Weights:
+    """Add a projector in a file of its own: what ``file_bytes``, all files of the model, hold besides."""
+    if len(facts.blobs) < 2 or not weights.is_measured or weights.projector or not file_bytes:
+        return weights
+    described = sum(weights.layers) + weights.token_embedding + (weights.output or 0)
+    described += weights.other + weights.host + weights.draft
+    return weights._replace(projector=max(0, file_bytes - described))
 
 
 def _spread(facts: OllamaModelFacts, layer_count: int, file_bytes: int) -> _Weights:

@@ -53,15 +53,16 @@ def traffic_of(
 ) -> tuple[Traffic, Traffic]:
     """Return what is read on the GPUs and what in RAM, with ``context_tokens`` in the context.
 
-    The last blocks are on the GPU. Where llama.cpp chooses, only the routed experts of a block go to RAM
-    (llama.cpp: ``common/fit.cpp``). Of the embedding one row is read, which is nothing.
+    The last blocks are on the GPU; of those that overflow before them only the routed experts are in RAM.
+    Of the embedding one row is read, which is nothing.
     """
     blocks = [_layer_traffic(layer, geometry, options, context_tokens) for layer in geometry.layers]
-    in_ram = len(blocks) - placement.blocks_on_gpu
+    first_whole = len(blocks) - placement.blocks_on_gpu
+    first = max(0, first_whole - placement.overflowing_layers)
     output = Traffic(weights_bytes=float(output_bytes(geometry)))
-    on_gpu, on_cpu = _sum(blocks[in_ram:]), _sum(blocks[:in_ram])
-    if geometry.is_moe and options.gpu_layers is None and placement.layers_on_gpu > 0:
-        return on_gpu + output + on_cpu.without_experts(), on_cpu.experts()
+    overflowing = _sum(blocks[first:first_whole])
+    on_gpu = _sum(blocks[first_whole:]) + overflowing.without_experts()
+    on_cpu = _sum(blocks[:first]) + overflowing.experts()
     output_on_gpu = placement.fits or placement.output_on_gpu
     return (on_gpu + output, on_cpu) if output_on_gpu else (on_gpu, on_cpu + output)
 

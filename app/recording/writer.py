@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import queue
 import stat
@@ -23,10 +24,11 @@ class Recorder:
     """Appends samples to ``path``: a new file, a recording that is continued, a FIFO, ``/dev/stdout``.
 
     Each line is written by one call, so that a process that is killed leaves at most one cut line. A disk
-    that is full or gone ends the recording, not the dashboard: see ``problem``.
+    that is full or gone ends the recording, not the dashboard: see ``problem``. A file has one writer, in
+    this process or another.
 
     Raises:
-        RecordingError: the file cannot be opened, or is something else than a recording.
+        RecordingError: the file cannot be opened, another writes to it, or it is no recording.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -92,9 +94,23 @@ def _waits_for_a_reader(path: Path) -> bool:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise RecordingError(f"cannot record to {path}: {_words(error)}") from error
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        _lock(path, descriptor)
+    return descriptor
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    """Keep others from writing in between; the system lets go of it however this process ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RecordingError(f"cannot record to {path}: another gpumon is recording to it") from None
+    except OSError:  # a file system without locks
+        return
 
 
 def _joint(path: Path, descriptor: int) -> bytes:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.session import Session, Unload
+from gpumon.app.session.session import Describe, Session, Unload
 from gpumon.app.session.targets import runner_targets, seems_busy, served_seems_busy
-from gpumon.app.state.gpus import gpu_pids
+from gpumon.app.state.apply.gpus import gpu_pids
 from gpumon.collectors.clock import Clock, SystemClock
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint, parse_endpoint
+from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
+from gpumon.collectors.samples import OllamaModelFacts
 from gpumon.collectors.source import Cadence, Source
 
 if TYPE_CHECKING:
@@ -36,7 +37,14 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     if keeper is not None:
         monitor.listen(keeper.on_sample)
     feed = live_feed(settings, monitor, keeper)
-    session = Session(monitor, feed, cadence=feed.cadence, unload=unloads(settings), keeper=keeper)
+    session = Session(
+        monitor,
+        feed,
+        cadence=feed.cadence,
+        unload=unloads(settings),
+        describe=describes(settings),
+        keeper=keeper,
+    )
     if record_to is not None:
         _record(session, record_to)
     return session
@@ -48,7 +56,7 @@ def live_feed(settings: Settings, monitor: Monitor, keeper: Keeper | None = None
     What ``monitor`` knows tells the later sources where to look: the processes that the driver names.
     """
     from gpumon.collectors.nvml.source import NvmlSource
-    from gpumon.collectors.system import SystemSource
+    from gpumon.collectors.system.source import SystemSource
 
     clock = SystemClock()
     first: list[Source] = [SystemSource(clock), NvmlSource(clock)]
@@ -102,10 +110,21 @@ def unloads(settings: Settings) -> dict[str, Unload]:
     return {endpoint.url: partial(_unload, endpoint) for endpoint in endpoints(settings)}
 
 
-async def _unload(endpoint: OllamaEndpoint, name: str) -> str | None:
+async def _unload(endpoint: Endpoint, name: str) -> str | None:
     from gpumon.collectors.ollama.actions import unload
 
     return await unload(endpoint, name)
+
+
+def describes(settings: Settings) -> dict[str, Describe]:
+    """Return how to learn what an installed model's file holds, by the server's URL."""
+    return {endpoint.url: partial(_describe, endpoint) for endpoint in endpoints(settings)}
+
+
+async def _describe(endpoint: Endpoint, name: str, digest: str) -> OllamaModelFacts | str:
+    from gpumon.collectors.ollama.describe import describe
+
+    return await describe(endpoint, SystemClock(), name, digest)
 
 
 def log_paths(settings: Settings) -> list[Path]:
@@ -113,7 +132,7 @@ def log_paths(settings: Settings) -> list[Path]:
     return [Path(name).expanduser() for name in settings.log_files]
 
 
-def endpoints(settings: Settings) -> list[OllamaEndpoint]:
+def endpoints(settings: Settings) -> list[Endpoint]:
     """Return the servers to ask; two spellings of one address are one server."""
     ca_file = Path(settings.ca_file).expanduser() if settings.ca_file else None
     parsed = (

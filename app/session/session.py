@@ -10,6 +10,7 @@ from gpumon.app.feeds.feed import Feed
 from gpumon.app.feeds.player import Player
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.models import SortKey
+from gpumon.collectors.samples import OllamaModelFacts
 from gpumon.collectors.source import Cadence
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 Unload = Callable[[str], Awaitable[str | None]]
 """Asks a server to unload a model by its name; returns what went wrong in one line, else ``None``."""
+
+Describe = Callable[[str, str], Awaitable[OllamaModelFacts | str]]
+"""Asks a server what the file of a model holds, by name and digest; else what went wrong in one line."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,8 @@ class Session:
     """Set where the samples are recorded."""
     unload: Mapping[str, Unload] = field(default_factory=dict)
     """How to unload a model, by server; empty where the feed is not live."""
+    describe: Mapping[str, Describe] = field(default_factory=dict)
+    """How to learn what an installed model's file holds, by server; empty where the feed is not live."""
     keeper: Keeper | None = None
     """Set where what is learned is kept for the next run."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.apply.runners import WORKING_CPU_PERCENT
 from gpumon.app.state.records import ModelKey, RunnerRecord
-from gpumon.app.state.runners import WORKING_CPU_PERCENT
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import RunnerTarget, target_of
 

@@ -17,7 +17,7 @@ from gpumon.app.snapshot.schema import (
     Snapshot,
     SourceEntry,
 )
-from gpumon.app.state.holders import GroupHolding, holders_by_group
+from gpumon.app.state.holders.others import GroupHolding, holders_by_group
 from gpumon.app.state.records import Returned, SourceRecord, SystemRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading

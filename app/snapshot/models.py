@@ -8,12 +8,10 @@ from gpumon.app.insight.agreement import agreement_of
 from gpumon.app.insight.left_out import left_out
 from gpumon.app.snapshot.diagnosis import band_entry, cause_entry, remedy_entries, verdict_entry
 from gpumon.app.snapshot.schema import ModelEntry, PredictionEntry, RunnerEntry
-from gpumon.app.state.baselines import usual_rate
-from gpumon.app.state.log_records import Placement
-from gpumon.app.state.measured import measured_by_gpu, measured_vram_bytes, runner_of
+from gpumon.app.state.holders.measured import measured_by_gpu, measured_vram_bytes, runner_of
+from gpumon.app.state.learned.baselines import usual_rate
 from gpumon.app.state.metered import rates_of
-from gpumon.app.state.prediction import Prediction
-from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.records import ModelRecord, Placement, Prediction, RunnerRecord
 from gpumon.app.state.state import State
 
 

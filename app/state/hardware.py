@@ -1,17 +1,25 @@
-"""The machine as the arithmetic sees it: the GPUs that answer, in the driver's order."""
+"""The machine as the arithmetic sees it: the GPUs that answer, in the driver's order, and the RAM."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from gpumon.app.physics.bandwidth import card_of, ram_peak_of_measurement
 from gpumon.app.physics.hardware import Card, Hardware
-from gpumon.app.state.records import GpuRecord
+from gpumon.app.state.records.gpu import GpuRecord
+from gpumon.app.state.records.learned import LearnedRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuMemory
+
+
+class RamBandwidth(NamedTuple):
+    """Nominal, and whether it stands for what was observed of split models."""
+
+    bytes_per_second: float
+    is_observed: bool = False
 
 
 def hardware_of(state: State, used_uuids: Collection[str] = (), *, is_moe: bool = False) -> Hardware:
@@ -20,21 +28,53 @@ def hardware_of(state: State, used_uuids: Collection[str] = (), *, is_moe: bool 
     ``used_uuids`` are the GPUs that a model is on: rates observed on just these correct the prediction.
     """
     gpus = sorted(state.gpus.values(), key=lambda gpu: (gpu.reading.index, gpu.reading.uuid))
-    measured = state.learned.ram_bandwidth_bytes_per_second
-    bare = Hardware(
-        cards=tuple(card for gpu in gpus if (card := _card(gpu)) is not None),
-        ram_bandwidth_bytes_per_second=ram_peak_of_measurement(measured) if measured else None,
-    )
-    uuids = tuple(sorted(used_uuids))
-    scales = {
-        key.is_split: scale.scale
-        for key, scale in state.learned.scales.items()
-        if key.gpu_uuids == uuids and key.is_moe == is_moe
-    }
-    if not uuids or not scales:
-        return bare
-    return replace(
-        bare, decode_scale=scales.get(False, 1.0), cpu_scale=scales.get(True, 1.0), is_calibrated=True
+    ram = known_ram(state, is_moe=is_moe)
+    cards = tuple(card for gpu in gpus if (card := _card(gpu)) is not None)
+    return calibrated(cards, ram, state.learned, used_uuids, is_moe=is_moe)
+
+
+def known_ram(state: State, *, is_moe: bool) -> RamBandwidth | None:
+    """Return what the RAM of this machine can give."""
+    return ram_bandwidth(state.learned, firmware_ram(state), is_moe=is_moe)
+
+
+def firmware_ram(state: State) -> float | None:
+    """Return the nominal bandwidth of RAM by the firmware, in bytes per second."""
+    return state.system.sample.ram_bandwidth_bytes_per_second if state.system else None
+
+
+def ram_bandwidth(
+    learned: LearnedRecord, firmware_bytes_per_second: float | None, *, is_moe: bool
+) -> RamBandwidth | None:
+    """Return what RAM can give: as measured, else by the firmware, else as split models were observed."""
+    if learned.ram_bandwidth_bytes_per_second:
+        return RamBandwidth(ram_peak_of_measurement(learned.ram_bandwidth_bytes_per_second))
+    if firmware_bytes_per_second:
+        return RamBandwidth(firmware_bytes_per_second)
+    observed = learned.ram_observed.get(is_moe) or learned.ram_observed.get(not is_moe)
+    return RamBandwidth(observed.bytes_per_second, is_observed=True) if observed else None
+
+
+def calibrated(
+    cards: tuple[Card, ...],
+    ram: RamBandwidth | None,
+    learned: LearnedRecord,
+    used_uuids: Collection[str],
+    *,
+    is_moe: bool,
+) -> Hardware:
+    """Return the hardware with the scales that were observed on just the GPUs in use.
+
+    That of the part in RAM belongs to a bandwidth that is known otherwise: one that was observed says it all.
+    """
+    scales = _scales(learned, used_uuids, is_moe=is_moe)
+    is_observed = ram is not None and ram.is_observed
+    return Hardware(
+        cards=cards,
+        ram_bandwidth_bytes_per_second=ram.bytes_per_second if ram else None,
+        decode_scale=scales.get(False, 1.0),
+        cpu_scale=1.0 if is_observed else scales.get(True, 1.0),
+        is_calibrated=bool(scales),
     )
 
 
@@ -45,6 +85,15 @@ def free_bytes(memory: GpuMemory) -> int | None:
     if memory.used_bytes is None:
         return None
     return max(0, memory.total_bytes - memory.used_bytes - (memory.reserved_bytes or 0))
+
+
+def _scales(learned: LearnedRecord, used_uuids: Collection[str], *, is_moe: bool) -> Mapping[bool, float]:
+    """Return the scales by whether they are those of a split."""
+    uuids = tuple(sorted(used_uuids))
+    if not uuids:
+        return {}
+    alike = {key: one for key, one in learned.scales.items() if key[:2] == (uuids, is_moe)}
+    return {key.is_split: one.scale for key, one in alike.items()}
 
 
 def _card(gpu: GpuRecord) -> Card | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.measured import runner_of
-from gpumon.app.state.rate_values import RunnerRates
+from gpumon.app.state.holders.measured import runner_of
+from gpumon.app.state.rates.values import RunnerRates
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import MeteredModel

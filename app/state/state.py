@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 
-from gpumon.app.state.learned_records import LearnedRecord
-from gpumon.app.state.load_records import FailedLoad, FinishedLoad, Lesson, Load, Thrash
-from gpumon.app.state.log_records import ServerLog
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import (
+    FailedLoad,
+    FinishedLoad,
     GpuRecord,
+    LearnedRecord,
+    Lesson,
+    Load,
     ModelKey,
     ModelRecord,
     Returned,
     RunnerKey,
     RunnerRecord,
+    ServerLog,
     SourceRecord,
     SystemRecord,
+    Thrash,
 )
 from gpumon.collectors.samples import (
     BlobNames,
@@ -32,60 +37,62 @@ RETURNED_KEPT = 50
 FINISHED_LOADS_KEPT = 100
 
 
+@dataclass(slots=True, eq=False)
 class State:
     """What is known now. Read it; only the store writes."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
-        """Time of the newest sample: the only clock there is."""
-        self.sources: dict[str, SourceRecord] = {}
-        self.gpus: dict[str, GpuRecord] = {}
-        self.models: dict[ModelKey, ModelRecord] = {}
-        self.departed: deque[ModelRecord] = deque(maxlen=DEPARTED_KEPT)
-        """Models that were unloaded, oldest first."""
-        self.system: SystemRecord | None = None
-        self.driver_version: str | None = None
-        self.installed: dict[str, OllamaInstalled] = {}
-        self.facts: dict[ModelKey, OllamaModelFacts] = {}
-        self.servers: tuple[ServerProcess, ...] = ()
-        self.runners: dict[RunnerKey, RunnerRecord] = {}
-        """The processes that hold a model each, loading ones included."""
-        self.holders: dict[int, HolderProcess] = {}
-        """Other processes on a GPU, by PID."""
-        self.returned: deque[Returned] = deque(maxlen=RETURNED_KEPT)
-        """GPU memory that came back when a process ended, oldest first."""
-        self.blob_names: dict[str, BlobNames] = {}
-        """Names from manifests on disk, by models directory."""
-        self.disk_blobs: dict[str, frozenset[str]] = {}
-        """Blobs of the weights by the manifest's digest, from ``blob_names``."""
-        self.loads: dict[RunnerKey, Load] = {}
-        """Loads in progress, by runner."""
-        self.finished_loads: deque[FinishedLoad] = deque(maxlen=FINISHED_LOADS_KEPT)
-        """Loads that ended, however they did, oldest first."""
-        self.failed_loads: dict[str, FailedLoad] = {}
-        """Models whose last load failed a short while ago, by ``load_records.identity``."""
-        self.thrash: dict[str, Thrash] = {}
-        """Models that are loaded again and again now, by identity; a pair by both names."""
-        self.lessons: dict[tuple[str, int | None], Lesson] = {}
-        """What earlier loads taught, by identity and context length; the latest last."""
-        self.learned = LearnedRecord()
-        """What this run and earlier ones have learned of this machine."""
-        self.logs: dict[str, ServerLog] = {}
-        """What the servers' logs have said, by source."""
-        self.metered: dict[str, MeterSample | None] = {}
-        """Servers whose answers come through a pass-through meter, and what that said last."""
-        self.upstreams: dict[str, str] = {}
-        """URL of the server behind a meter of this machine, by the meter's URL."""
-        self.driver_seen: float | None = None
-        """Time of the driver's latest sample."""
-        self.gpu_shown = False
-        """Whether the driver has shown a GPU, at any time of this run."""
-        self.gpu_claimed: set[str] = set()
-        """Servers that have claimed VRAM, at any time of this run."""
-        self.gpus_revision = 0
-        """Grows with every sample that speaks of GPUs; likewise the next four."""
-        self.models_revision = self.runners_revision = 0
-        self.loads_revision = self.system_revision = 0
+    now: float = 0.0
+    """Time of the newest sample: the only clock there is."""
+    sources: dict[str, SourceRecord] = field(default_factory=dict)
+    gpus: dict[str, GpuRecord] = field(default_factory=dict)
+    models: dict[ModelKey, ModelRecord] = field(default_factory=dict)
+    departed: deque[ModelRecord] = field(default_factory=lambda: deque(maxlen=DEPARTED_KEPT))
+    """Models that were unloaded, oldest first."""
+    system: SystemRecord | None = None
+    driver_version: str | None = None
+    installed: dict[str, OllamaInstalled] = field(default_factory=dict)
+    facts: dict[ModelKey, OllamaModelFacts] = field(default_factory=dict)
+    servers: tuple[ServerProcess, ...] = ()
+    runners: dict[RunnerKey, RunnerRecord] = field(default_factory=dict)
+    """The processes that hold a model each, loading ones included."""
+    holders: dict[int, HolderProcess] = field(default_factory=dict)
+    """Other processes on a GPU, by PID."""
+    returned: deque[Returned] = field(default_factory=lambda: deque(maxlen=RETURNED_KEPT))
+    """GPU memory that came back when a process ended, oldest first."""
+    blob_names: dict[str, BlobNames] = field(default_factory=dict)
+    """Names from manifests on disk, by models directory."""
+    disk_blobs: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Blobs of the weights by the manifest's digest, from ``blob_names``."""
+    loads: dict[RunnerKey, Load] = field(default_factory=dict)
+    """Loads in progress, by runner."""
+    finished_loads: deque[FinishedLoad] = field(default_factory=lambda: deque(maxlen=FINISHED_LOADS_KEPT))
+    """Loads that ended, however they did, oldest first."""
+    failed_loads: dict[str, FailedLoad] = field(default_factory=dict)
+    """Models whose last load failed a short while ago, by ``identity`` of their settings."""
+    thrash: dict[str, Thrash] = field(default_factory=dict)
+    """Models that are loaded again and again now, by identity; a pair by both names."""
+    lessons: dict[tuple[str, int | None], Lesson] = field(default_factory=dict)
+    """What earlier loads taught, by identity and context length; the latest last."""
+    learned: LearnedRecord = field(default_factory=LearnedRecord)
+    """What this run and earlier ones have learned of this machine."""
+    logs: dict[str, ServerLog] = field(default_factory=dict)
+    """What the servers' logs have said, by source."""
+    metered: dict[str, MeterSample | None] = field(default_factory=dict)
+    """Servers whose answers come through a pass-through meter, and what that said last."""
+    upstreams: dict[str, str] = field(default_factory=dict)
+    """URL of the server behind a meter of this machine, by the meter's URL."""
+    driver_seen: float | None = None
+    """Time of the driver's latest sample."""
+    gpu_shown: bool = False
+    """Whether the driver has shown a GPU, at any time of this run."""
+    gpu_claimed: set[str] = field(default_factory=set)
+    """Servers that have claimed VRAM, at any time of this run."""
+    gpus_revision: int = 0
+    """Grows with every sample that speaks of GPUs; likewise the next four."""
+    models_revision: int = 0
+    runners_revision: int = 0
+    loads_revision: int = 0
+    system_revision: int = 0
 
     @property
     def gpu_known(self) -> bool:

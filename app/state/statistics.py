@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpumon.app.state.measured import runner_of
-from gpumon.app.state.rate_values import FinishedRequest
-from gpumon.app.state.rates import Answer
+from gpumon.app.state.holders.measured import runner_of
+from gpumon.app.state.rates.meter import Answer
+from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import RunnerFacts

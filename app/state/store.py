@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpumon.app.state import (
-    gpus,
-    learned,
-    loads,
-    meters,
-    models,
-    predictions,
-    runners,
-    served,
-    sources,
-    system,
-)
+from gpumon.app.state.apply import gpus, learned, meters, models, runners, served, sources, system
+from gpumon.app.state.learned.predictions import follow_predictions
+from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     AnySample,
@@ -64,6 +55,6 @@ class Store:
         """Take one sample. Samples come in time order; an older one counts as said now."""
         self.state.now = max(self.state.now, sample.time)
         _APPLIERS[type(sample)](self.state, sample)
-        if type(sample) in loads.BEAR_ON_LOADS:
-            loads.follow_loads(self.state, sample)
-            predictions.follow_predictions(self.state)
+        if type(sample) in BEAR_ON_LOADS:
+            follow_loads(self.state, sample)
+            follow_predictions(self.state)

@@ -49,6 +49,7 @@ DASHBOARD_KEYS = (
     Key("s,f6", "sort(1)", "s", "", "sort models by spill, name, VRAM, time loaded"),
     Key("S,R,I", "reverse", "S", "", "reverse the order"),
     Key("a", "acknowledge", "a", "ack", "acknowledge the alerts"),
+    Key("f", "fit", "f", "fit", "whether an installed model fits, before it is loaded"),
     *MODEL_KEYS,
     Key("1", "toggle_panel('gpus')", "1", "", "show or hide the GPUs"),
     Key("2", "toggle_panel('models')", "2", "", "show or hide the models"),
@@ -71,6 +72,27 @@ VIEW_KEYS = (
 )
 
 PAGE_KEYS = (*VIEW_KEYS, *MODEL_KEYS)
+
+FIT_LIST_KEYS = (
+    Key("enter,l,right", "open", "Enter", "does it fit", "whether the selected model fits"),
+    Key("slash,f3,f4", "filter", "/", "filter", "show only models whose name contains a text"),
+    Key("escape,backspace,left,h", "leave", "Esc", "back", "drop the filter, back to the dashboard"),
+    *MOVE_KEYS,
+)
+
+FIT_PAGE_KEYS = (
+    Key("escape,backspace,h", "leave", "Esc", "back", "back to the list"),
+    Key("plus,equals_sign,right", "context(1)", "+", "longer context", "next longer context, or Right"),
+    Key("minus,underscore,left", "context(-1)", "-", "shorter", "next shorter context, or Left"),
+    Key("k", "cache", "k", "cache type", "keep the context as f16, q8_0, q4_0"),
+    Key("r", "reset", "r", "reset", "context and cache type as the server takes them"),
+    Key("down,j", "scroll(1)", "↓ j", "", "scroll down"),
+    Key("up", "scroll(-1)", "↑", "", "scroll up"),
+    Key("pagedown,ctrl+d,ctrl+f", "scroll(10)", "PgDn ^d", "", "a page down"),
+    Key("pageup,ctrl+u,ctrl+b", "scroll(-10)", "PgUp ^u", "", "a page up"),
+    Key("home,g", "scroll(-10000)", "Home g", "", "to the top"),
+    Key("end,G", "scroll(10000)", "End G", "", "to the bottom"),
+)
 
 CONFIRM_KEYS = (
     Key("y,enter", "answer(True)", "y Enter", "yes", "yes"),

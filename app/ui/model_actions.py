@@ -13,7 +13,7 @@ from gpumon.app.session.session import Session, Unload
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.screens.confirm import ConfirmScreen
-from gpumon.app.views.copy import command_to_copy, copied_words
+from gpumon.app.views.copy import command_to_copy, copied_words, nothing_words
 from gpumon.app.views.unload import asked_words, outcome_words, refused_words, unload_facts
 from gpumon.text.safe import visible
 from gpumon.widgets.glyphs import Glyphs
@@ -36,6 +36,7 @@ class ModelActions:
 
     def unload(self, row: Row | None) -> None:
         """Ask whether to unload the model of ``row``, and do it for a yes."""
+        self._app.clear_notifications()  # in a small pane they would lie over the question
         model, state = self._model(row), self._session.monitor.state
         if model is None:
             self._say(self._no_model_words(row), warning=True)
@@ -49,13 +50,15 @@ class ModelActions:
 
     def copy(self, row: Row | None) -> None:
         """Copy the best command against what is wrong with the model of ``row``, and show it."""
+        self._app.clear_notifications()
         model = self._model(row)
         if model is None:
             self._say(self._no_model_words(row), warning=True)
             return
-        remedy = command_to_copy(self._session.monitor.diagnoses[model.key].remedies)
+        found = self._session.monitor.diagnoses[model.key]
+        remedy = command_to_copy(found.remedies)
         if remedy is None or remedy.command is None:
-            self._say(f"nothing to copy: no command would help {visible(model.claim.name)}")
+            self._say(nothing_words(found.verdict, visible(model.claim.name)))
             return
         self._app.copy_to_clipboard(remedy.command)
         self._say(copied_words(remedy))

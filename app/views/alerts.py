@@ -17,10 +17,11 @@ def alert_rows(book: AlertBook, now: float) -> tuple[AlertRow, ...]:
 def alert_row(alert: Alert, now: float) -> AlertRow:
     """Return the line of one alert."""
     is_named = alert.subject in alert.message
+    is_said = is_named or alert.subject_id == "system" or _names_its_address(alert)
     return AlertRow(
         key=f"{alert.kind} {alert.subject_id} {alert.since}",
         level=alert.severity,
-        subject="" if is_named or alert.subject_id == "system" else alert.subject,
+        subject="" if is_said else alert.subject,
         message=alert.message if alert.ended is None else f"{alert.ended}: {alert.message}",
         started=clock_words(alert.since),
         duration_seconds=alert.duration_seconds(now),
@@ -28,6 +29,11 @@ def alert_row(alert: Alert, now: float) -> AlertRow:
         acknowledged=alert.acknowledged,
         name=alert.subject if is_named else "",
     )
+
+
+def _names_its_address(alert: Alert) -> bool:
+    """Tell whether the message on a server has its address: ``Ollama stopped: connection refused at …``."""
+    return alert.kind == "source" and alert.subject.rpartition(" at ")[2] in alert.message
 
 
 def clock_words(at: float) -> str:

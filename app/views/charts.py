@@ -46,11 +46,11 @@ def model_charts(record: ModelRecord, now: float, seconds: float) -> tuple[Chart
     parts = []
     if record.runtime == "ollama":
         parts += [
-            _line("claimed on GPU", record.vram, now, seconds, GIB),
-            _line("claimed in RAM", record.ram, now, seconds, GIB),
+            _line("VRAM claimed", record.vram, now, seconds, GIB),
+            _line("RAM claimed", record.ram, now, seconds, GIB),
         ]
     if record.measured_vram.last_time is not None:
-        parts.append(_line("measured on GPU", record.measured_vram, now, seconds, GIB))
+        parts.append(_line("VRAM measured", record.measured_vram, now, seconds, GIB))
     charts = (
         [ChartView("memory", "GiB", seconds, tuple(parts), size / GIB if size else None)] if parts else []
     )

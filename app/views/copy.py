@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.diagnosis.diagnosis import Remedy
+from gpumon.app.diagnosis.diagnosis import Remedy, Verdict
 from gpumon.text.safe import visible
 
 LONGEST_COMMAND = 1000
@@ -21,6 +21,13 @@ def copied_words(remedy: Remedy) -> str:
     """Say what was copied and where it goes; the command stands on a line of its own, to be selected."""
     where = f", to type {visible(remedy.where)}" if remedy.where else ""
     return f"copied{where}:\n{visible(remedy.command or '', LONGEST_COMMAND)}"
+
+
+def nothing_words(verdict: Verdict, name: str) -> str:
+    """Say why there is nothing to copy for the model called ``name``: it needs no help, or none is known."""
+    if verdict.severity == "ok":
+        return f"nothing to copy: {name} needs no help"
+    return f"nothing to copy: no command is known that would help {name}"
 
 
 def _is_plain(command: str) -> bool:

@@ -9,7 +9,7 @@ from gpumon.app.insight.wording import runtime_name
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.places import is_server
 from gpumon.app.views.alerts import alert_rows, clock_words
-from gpumon.app.views.diagnosis_facts import explanation
+from gpumon.app.views.facts.diagnosis import explanation
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.levels import Levels
 from gpumon.app.views.loads import load_rows
@@ -49,7 +49,7 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, interval: float) -> Dash
         verdict=verdict_view(monitor, interval),
         gpus=gpu_rows(state, levels),
         models=(
-            *load_rows(state),
+            *load_rows(state, order.filter_text),
             *model_rows(state, levels, order.sort, order.descending, order.filter_text, monitor.spill),
         ),
         memory=memory_row(state, levels),

@@ -7,8 +7,8 @@ from gpumon.app.insight.wording import gpu_label
 from gpumon.app.state.records import GpuRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.charts import gpu_charts
+from gpumon.app.views.facts.holders import holder_facts
 from gpumon.app.views.gpus import age
-from gpumon.app.views.holder_facts import holder_facts
 from gpumon.app.views.page import NVML, PageView, of_maximum, page_verdict, prefixed, text_of
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -21,7 +21,7 @@ def gpu_page(uuid: str, state: State, alerts: AlertBook, seconds: float) -> Page
     if record is None:
         return PageView(VerdictView("unknown", "this GPU is no longer listed"))
     title = f"{gpu_label(record)} {visible(record.reading.name or '')}"
-    verdict = page_verdict(title, uuid, alerts, is_known(record, state))
+    verdict = page_verdict(title, uuid, alerts, is_known(record, state), gpu_label(record))
     return PageView(verdict, gpu_facts(record, state), gpu_charts(record, state.now, seconds))
 
 

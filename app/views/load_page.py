@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpumon.app.state.load_records import PHASES, FinishedLoad, Load, LoadPhase
-from gpumon.app.state.records import RunnerKey
+from gpumon.app.state.records import PHASES, FinishedLoad, Load, LoadPhase, RunnerKey
 from gpumon.app.state.state import State
 from gpumon.app.views.loads import PHASE_WORDS, load_row_key, phase_words, time_left_words
 from gpumon.app.views.page import GPUMON, NVML, PROC, PageView

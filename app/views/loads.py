@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.load_records import Load, LoadPhase
+from gpumon.app.insight.loading import unclaimed_loads
+from gpumon.app.state.records import Load, LoadPhase
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.widgets.views import ModelRow
@@ -20,10 +21,11 @@ PHASE_WORDS: dict[LoadPhase, str] = {
 }
 
 
-def load_rows(state: State) -> tuple[ModelRow, ...]:
-    """Return a row for each load that no server claims yet, the oldest first."""
-    unclaimed = (load for load in state.loads.values() if _is_unclaimed(load, state))
-    return tuple(load_row(load, state.now) for load in sorted(unclaimed, key=lambda load: load.started))
+def load_rows(state: State, filter_text: str = "") -> tuple[ModelRow, ...]:
+    """Return a row for each load that no server claims yet and whose name contains ``filter_text``."""
+    wanted = filter_text.casefold()
+    loads = [load for load in unclaimed_loads(state) if wanted in load.name.casefold()]
+    return tuple(load_row(load, state.now) for load in loads)
 
 
 def load_row(load: Load, now: float) -> ModelRow:
@@ -69,8 +71,3 @@ def load_notes(load: Load, now: float) -> tuple[str, ...]:
     if load.evicted:
         notes.append(f"{', '.join(load.evicted)} made room")
     return tuple(notes)
-
-
-def _is_unclaimed(load: Load, state: State) -> bool:
-    runner = state.runners.get(load.key)
-    return runner is None or runner.model is None

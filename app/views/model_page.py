@@ -10,13 +10,13 @@ from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.alerts import clock_words
 from gpumon.app.views.charts import model_charts
-from gpumon.app.views.diagnosis_facts import diagnosis_facts, diagnosis_verdict
-from gpumon.app.views.learned_facts import learned_facts
+from gpumon.app.views.facts.diagnosis import diagnosis_facts, diagnosis_verdict
+from gpumon.app.views.facts.learned import learned_facts
+from gpumon.app.views.facts.meter import meter_facts
+from gpumon.app.views.facts.runner import runner_facts
+from gpumon.app.views.facts.served import served_facts
 from gpumon.app.views.load_page import finished_load_facts
-from gpumon.app.views.meter_facts import meter_facts
 from gpumon.app.views.page import GPUMON, PS, SHOW, PageView, text_of
-from gpumon.app.views.runner_facts import runner_facts
-from gpumon.app.views.served_facts import served_facts
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact, VerdictView
@@ -72,12 +72,12 @@ def _model_claim(record: ModelRecord) -> list[Fact]:
 
 def _model_times(record: ModelRecord, state: State) -> list[Fact]:
     is_ollama = record.runtime == "ollama"
-    since = clock_words(record.spilled_since) if record.spilled_since else "-"
+    since = record.spilled_since
     return [
         Fact("seen since", clock_words(record.first_seen), GPUMON),
-        *([Fact("spilled since", since, GPUMON)] if is_ollama else []),
+        *([Fact("spilled since", clock_words(since), GPUMON)] if since is not None else []),
         Fact("state", state_words(record, state), GPUMON),
-        *([Fact("until", until_words(record, state) or units.UNKNOWN, PS)] if is_ollama else []),
+        *([Fact("kept until", until_words(record, state) or units.UNKNOWN, PS)] if is_ollama else []),
     ]
 
 

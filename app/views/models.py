@@ -11,11 +11,11 @@ from gpumon.app.insight.agreement import Agreement, agreement_of, logged_in_ram
 from gpumon.app.insight.expiry import FOREVER_SECONDS, seconds_left
 from gpumon.app.insight.left_out import LeftOut, left_out, placement_of
 from gpumon.app.insight.wording import model_id, model_label, runtime_name
-from gpumon.app.state.measured import measured_vram_bytes
+from gpumon.app.state.holders.measured import measured_vram_bytes
 from gpumon.app.state.metered import rates_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
-from gpumon.app.views.diagnosis_facts import spill_notes
+from gpumon.app.views.facts.diagnosis import spill_notes
 from gpumon.app.views.gpus import trend
 from gpumon.app.views.levels import Levels
 from gpumon.text import units

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.text import units
@@ -26,14 +28,19 @@ class PageView:
     """What is said before the charts: a model's diagnosis."""
 
 
-def page_verdict(title: str, subject_id: str, alerts: AlertBook, known: bool) -> VerdictView:
-    """Return the worst alert on the subject, or its title with a healthy mark."""
+def page_verdict(title: str, subject_id: str, alerts: AlertBook, known: bool, label: str = "") -> VerdictView:
+    """Return the worst alert on the subject, or its title with a healthy mark.
+
+    Messages begin with ``label``, the short name of the subject: the title takes its place.
+    """
     worst = next((alert for alert in alerts.active if alert.subject_id == subject_id), None)
     if worst is None:
         return VerdictView("ok" if known else "unknown", title)
-    return VerdictView(
-        worst.severity, f"{title}: {worst.message}" if title not in worst.message else worst.message
-    )
+    if title in worst.message:
+        return VerdictView(worst.severity, worst.message)
+    if label and worst.message.startswith(f"{label} "):
+        return VerdictView(worst.severity, f"{title}{worst.message.removeprefix(label)}")
+    return VerdictView(worst.severity, f"{title}: {worst.message}")
 
 
 def of_maximum(value: int | None, maximum: int | None, unit: str = "") -> str:
@@ -50,6 +57,11 @@ def prefixed(prefix: str, value: int | None) -> str:
 def text_of(value: int | None) -> str:
     """Write a whole number."""
     return units.UNKNOWN if value is None else str(value)
+
+
+def request_labels(newest: str) -> Iterator[str]:
+    """Give the labels of requests, the newest first, without end."""
+    return chain((newest,), repeat("  the one before"))
 
 
 def about(words: str, *, estimate: bool) -> str:

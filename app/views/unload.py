@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpumon.app.insight.activity import activity
 from gpumon.app.insight.unloading import Unloading, UnloadKind, UnloadOutcome
 from gpumon.app.insight.wording import address
-from gpumon.app.state.measured import measured_vram_bytes
+from gpumon.app.state.holders.measured import measured_vram_bytes
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.page import GPUMON, NVML, PROC, PS

@@ -99,7 +99,8 @@ def _named(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise GgufError(f"{path.name} does not exist") from None
     except (OSError, ValueError) as problem:
-        raise GgufError(f"{path.name} cannot be read: {getattr(problem, 'strerror', problem)}") from None
+        words = str(getattr(problem, "strerror", problem)).lower()
+        raise GgufError(f"{path.name} cannot be read: {words}") from None
 
 
 def _read_part(path: Path) -> _Part:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from gpumon.collectors.samples import Learned, MemoryCorrection, RateBaseline, RateScale
+from gpumon.collectors.samples import Learned, MemoryCorrection, RamObservation, RateBaseline, RateScale
 
 VERSION = 1
 LARGEST_BYTES = 16 * 1024**2
@@ -26,6 +26,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baselines: tuple[RateBaseline, ...] = ()
     scales: tuple[RateScale, ...] = ()
     memory: tuple[MemoryCorrection, ...] = ()
+    ram_observed: tuple[RamObservation, ...] = ()
     ram_bandwidth_bytes_per_second: float | None = None
 
     def as_sample(self, time: float, source: str) -> Learned:
@@ -36,6 +37,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             baselines=self.baselines,
             scales=self.scales,
             memory=self.memory,
+            ram_observed=self.ram_observed,
             ram_bandwidth_bytes_per_second=self.ram_bandwidth_bytes_per_second,
         )
 
@@ -94,6 +96,8 @@ def _rates(document: Document) -> Iterable[float]:
     yield from (rate for baseline in document.baselines for rate in baseline.recent_tokens_per_second)
     yield from (scale.scale for scale in document.scales)
     yield from (one for scale in document.scales for one in scale.recent)
+    for observed in document.ram_observed:
+        yield from (observed.bytes_per_second, *observed.recent)
     if document.ram_bandwidth_bytes_per_second is not None:
         yield document.ram_bandwidth_bytes_per_second
 

@@ -86,6 +86,7 @@ def news_of(before: Document, after: Document) -> Document:
         baselines=_new(before.baselines, after.baselines),
         scales=_new(before.scales, after.scales),
         memory=_new(before.memory, after.memory),
+        ram_observed=_new(before.ram_observed, after.ram_observed),
         ram_bandwidth_bytes_per_second=after.ram_bandwidth_bytes_per_second,
     )
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.ollama import classify
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
-from gpumon.collectors.ollama.failure import FailureKind
 from gpumon.collectors.samples import SourceHealth
 
 LOADING = SourceHealth(state="serving", detail="loading its model")
 FOREIGN_HINT = "check --url; llama-server's own port is 8080"
 
 
-def health_of_failure(kind: FailureKind, endpoint: OllamaEndpoint) -> SourceHealth:
+def health_of_failure(kind: FailureKind, endpoint: Endpoint) -> SourceHealth:
     """Return the health after a request without an answer."""
     found = classify.health_of_failure(kind, endpoint, answers_version=False)
     return SourceHealth(state=found.state, detail=found.detail, hint=_hint(kind, endpoint) or found.hint)
 
 
-def _hint(kind: FailureKind, endpoint: OllamaEndpoint) -> str | None:
+def _hint(kind: FailureKind, endpoint: Endpoint) -> str | None:
     """Return the next step where it is another than for Ollama."""
     if kind == "refused":
         address = "" if endpoint.is_loopback else " --host 0.0.0.0"
@@ -48,7 +48,7 @@ def health_of_status(status: int) -> SourceHealth:
     )
 
 
-def foreign(endpoint: OllamaEndpoint) -> SourceHealth:
+def foreign(endpoint: Endpoint) -> SourceHealth:
     """Return the health where what answers is no llama-server any more."""
     return SourceHealth(
         state="foreign", detail=f"another program answers at {endpoint.authority}", hint=FOREIGN_HINT

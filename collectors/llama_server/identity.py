@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.client import HttpClient, Reply
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.llama_server.health import foreign, health_of_refusal, health_of_status
 from gpumon.collectors.llama_server.listing import name_of_only_model
-from gpumon.collectors.ollama import fields
-from gpumon.collectors.ollama.client import OllamaClient, Reply
-from gpumon.collectors.ollama.failure import RequestError
 from gpumon.collectors.runners.bodies import Properties, model_rows, parse_properties
 from gpumon.collectors.runners.port import LLAMA_SERVER_HEADER, Port, StillLoadingError
 from gpumon.collectors.samples import SourceHealth
@@ -35,7 +35,7 @@ class UnusableError(Exception):
         self.health = health
 
 
-async def looks_like_llama_server(client: OllamaClient) -> bool:
+async def looks_like_llama_server(client: HttpClient) -> bool:
     """Tell by its answers a llama-server behind a proxy that hides its name."""
     try:
         reply = await client.probe("/props")
@@ -49,7 +49,7 @@ def _has_marks(reply: Reply) -> bool:
     return reply.status == 200 and any(mark in values for mark in MARKS)
 
 
-async def identify(port: Port, client: OllamaClient) -> Identity:
+async def identify(port: Port, client: HttpClient) -> Identity:
     """Return what kind of llama-server answers.
 
     Raises:
@@ -67,18 +67,18 @@ async def identify(port: Port, client: OllamaClient) -> Identity:
     return Identity(is_router=False, version=version, model=name_of_only_model(properties, models))
 
 
-async def _properties(port: Port, client: OllamaClient) -> Properties | None:
+async def _properties(port: Port, client: HttpClient) -> Properties | None:
     """Return what it is; ``None`` of a server that does not tell (llama.cpp up to 2024, ``--no-props``)."""
     reply = await port.get("/props")
     return None if reply.status in {404, 501} else parse_properties(_checked(reply, port, client))
 
 
-async def body_of(port: Port, client: OllamaClient, path: str) -> bytes:
+async def body_of(port: Port, client: HttpClient, path: str) -> bytes:
     """GET ``path`` and return the body of its 200; raise as ``identify`` does."""
     return _checked(await port.get(path), port, client)
 
 
-def _checked(reply: Reply, port: Port, client: OllamaClient) -> bytes:
+def _checked(reply: Reply, port: Port, client: HttpClient) -> bytes:
     if not port.trusted and reply.headers.get("server") != LLAMA_SERVER_HEADER:
         raise UnusableError(foreign(client.endpoint))
     if reply.status in {401, 403}:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gpumon.collectors.ollama import fields
-from gpumon.collectors.ollama.fields import RawObject
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.processes.command_line import parse_runner
 from gpumon.collectors.runners.bodies import Properties, model_rows
 from gpumon.collectors.samples import RunnerSettings, RunnerState, ServedModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from gpumon.collectors.ollama.client import OllamaClient, Reply
+from gpumon.collectors.http.client import HttpClient, Reply
 from gpumon.collectors.runners.port import Port
 
 PATHS = frozenset({"/props", "/slots", "/metrics"})
@@ -14,7 +14,7 @@ PATHS = frozenset({"/props", "/slots", "/metrics"})
 class ModelPort(Port):
     """Asks a router about one model, and never makes it load one that is not loaded."""
 
-    def __init__(self, client: OllamaClient, name: str) -> None:
+    def __init__(self, client: HttpClient, name: str) -> None:
         super().__init__(client)
         self._query = f"?model={quote(name, safe='')}&autoload=false"
 

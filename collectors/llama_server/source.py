@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gpumon.collectors.clock import Clock
+from gpumon.collectors.http.client import HttpClient, TimeLimits
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.llama_server.health import LOADING, foreign, health_of_failure
 from gpumon.collectors.llama_server.identity import Identity, UnusableError, body_of, identify
 from gpumon.collectors.llama_server.listing import parse_router_models
 from gpumon.collectors.llama_server.model_port import ModelPort
 from gpumon.collectors.llama_server.talks import Talks
-from gpumon.collectors.ollama.client import OllamaClient, TimeLimits
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
-from gpumon.collectors.ollama.failure import RequestError
 from gpumon.collectors.runners.llama_server import LlamaServer
 from gpumon.collectors.runners.pace import IdlePace
 from gpumon.collectors.runners.port import Port, StillLoadingError
@@ -36,7 +36,7 @@ class LlamaServerSource:
 
     def __init__(
         self,
-        endpoint: OllamaEndpoint,
+        endpoint: Endpoint,
         clock: Clock,
         active: IsActive | None = None,
         limits: TimeLimits | None = None,
@@ -46,7 +46,7 @@ class LlamaServerSource:
         """``trusted``: a proxy stands before it, so its answers need not say where they come from."""
         self._endpoint = endpoint
         self._clock = clock
-        self._client = OllamaClient(endpoint, limits)
+        self._client = HttpClient(endpoint, limits)
         self._port = Port(self._client)
         self._port.trusted = trusted
         self._talks = Talks(clock, self._begin, active)

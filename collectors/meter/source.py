@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gpumon.collectors.clock import Clock
+from gpumon.collectors.http.client import MIB, HttpClient, TimeLimits
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.meter.report import REPORT_PATH, MeterReport, parse_report
-from gpumon.collectors.ollama.client import MIB, OllamaClient, TimeLimits
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
-from gpumon.collectors.ollama.failure import RequestError
 from gpumon.collectors.samples import AnySample, MeterSample
 
 IDLE_SECONDS = 2.0
@@ -29,12 +29,12 @@ class MeterSource:
     def __init__(
         self,
         clock: Clock,
-        endpoints: Iterable[OllamaEndpoint],
+        endpoints: Iterable[Endpoint],
         targets: Targets,
         limits: TimeLimits = LIMITS,
     ) -> None:
         self._clock = clock
-        self._clients = {endpoint.url: OllamaClient(endpoint, limits) for endpoint in endpoints}
+        self._clients = {endpoint.url: HttpClient(endpoint, limits) for endpoint in endpoints}
         self._targets = targets
         self._busy = False
 
@@ -71,7 +71,7 @@ class MeterSource:
         )
 
 
-async def _report(client: OllamaClient) -> MeterReport | None:
+async def _report(client: HttpClient) -> MeterReport | None:
     """Ask one meter; ``None`` where no report comes."""
     try:
         reply = await client.get(REPORT_PATH, MAX_BYTES)

@@ -26,7 +26,7 @@ _BY_CODE = {
     LIBRARY_NOT_FOUND: SourceHealth(
         state="absent",
         detail="no NVIDIA driver: libnvidia-ml.so.1 not found",
-        hint="install the NVIDIA driver to see GPUs",
+        hint="install the NVIDIA driver; in a container: --gpus all",
     ),
     DRIVER_NOT_LOADED: SourceHealth(
         state="failing", detail="the nvidia kernel module is not loaded", hint="load it: sudo modprobe nvidia"

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
+from gpumon.collectors.http.client import MAX_PROBE_BYTES, HttpClient, Reply, TimeLimits
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.ollama.classify import error_message, health_of_failure, health_of_status
-from gpumon.collectors.ollama.client import MAX_PROBE_BYTES, OllamaClient, Reply, TimeLimits
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
-from gpumon.collectors.ollama.failure import RequestError
 
 UNLOAD_LIMITS = TimeLimits(total=15.0)
 """The server takes the lock that it also holds while it loads or unloads another model."""
 
 
-async def unload(endpoint: OllamaEndpoint, name: str, limits: TimeLimits = UNLOAD_LIMITS) -> str | None:
+async def unload(endpoint: Endpoint, name: str, limits: TimeLimits = UNLOAD_LIMITS) -> str | None:
     """Ask the server to unload a model; return what went wrong in one line, ``None`` if it was asked.
 
     ``POST /api/generate`` with a ``keep_alive`` of 0 and no prompt, as ``ollama stop`` does (ollama:
     server/routes.go, ``GenerateHandler``). It answers at once: the model goes when its requests have ended.
     """
-    client = OllamaClient(endpoint, limits)
+    client = HttpClient(endpoint, limits)
     body = msgspec.json.encode({"model": name, "keep_alive": 0})
     try:
         return _problem(await client.post("/api/generate", body, MAX_PROBE_BYTES), endpoint)
@@ -29,7 +29,7 @@ async def unload(endpoint: OllamaEndpoint, name: str, limits: TimeLimits = UNLOA
         await client.close()
 
 
-def _problem(reply: Reply, endpoint: OllamaEndpoint) -> str | None:
+def _problem(reply: Reply, endpoint: Endpoint) -> str | None:
     if reply.status == 200:
         return None
     known = health_of_status(reply, endpoint)

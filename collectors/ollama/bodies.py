@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from gpumon.collectors.ollama import fields
-from gpumon.collectors.ollama.fields import RawObject
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import InstalledModel, ModelClaim
 
 _Row = TypeVar("_Row", ModelClaim, InstalledModel)

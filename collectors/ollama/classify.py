@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from gpumon.collectors.ollama import fields
-from gpumon.collectors.ollama.client import Reply
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
-from gpumon.collectors.ollama.failure import FailureKind
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.client import Reply
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.samples import SourceHealth, SourceState
 
 CHECK_ADDRESS = "check --url or OLLAMA_HOST; Ollama's own port is 11434"
@@ -31,7 +31,8 @@ _FAILURES: dict[FailureKind, tuple[SourceState, str, str]] = {
     "too_large": ("nonsense", "the answer is far too large", CHECK_ADDRESS),
     "bad_encoding": ("nonsense", "the answer's compression is broken", "check the proxy before Ollama"),
     "certificate": ("unreachable", "certificate of {host} is not trusted", "name its CA with --ca-file"),
-    "tls": ("unreachable", "no TLS connection to {authority}", "check https:// in the URL, and --ca-file"),
+    "tls": ("unreachable", "no TLS connection to {authority}", "check https:// in the URL"),
+    "ca_file": ("unreachable", "the certificates to trust cannot be read", "check the file of --ca-file"),
     "proxy": ("unreachable", "the environment's proxy does not work", "check HTTP_PROXY, or add to NO_PROXY"),
     "unusable": ("unreachable", "address or header cannot be used", "check --url, OLLAMA_HOST and --header"),
 }
@@ -45,7 +46,7 @@ class Peer:
     version: str | None = None
 
 
-def health_of_failure(kind: FailureKind, endpoint: OllamaEndpoint, answers_version: bool) -> SourceHealth:
+def health_of_failure(kind: FailureKind, endpoint: Endpoint, answers_version: bool) -> SourceHealth:
     """Return the health after a request without an answer.
 
     ``answers_version``: after a time-out, ``/api/version``, which takes no lock, was answered all the same.
@@ -59,7 +60,7 @@ def health_of_failure(kind: FailureKind, endpoint: OllamaEndpoint, answers_versi
     return SourceHealth(state=state, detail=words, hint=hint)
 
 
-def _refused(endpoint: OllamaEndpoint) -> SourceHealth:
+def _refused(endpoint: Endpoint) -> SourceHealth:
     detail = f"connection refused at {endpoint.authority}"
     if endpoint.is_loopback:
         return SourceHealth(state="not_running", detail=detail, hint="start it with: ollama serve")
@@ -67,7 +68,7 @@ def _refused(endpoint: OllamaEndpoint) -> SourceHealth:
     return SourceHealth(state="refused", detail=detail, hint=hint)
 
 
-def _timed_out(kind: FailureKind, endpoint: OllamaEndpoint, answers_version: bool) -> SourceHealth:
+def _timed_out(kind: FailureKind, endpoint: Endpoint, answers_version: bool) -> SourceHealth:
     if answers_version:
         hint = "wait; Ollama answers again when that is done"
         return SourceHealth(state="hanging", detail="busy: loading or unloading a model", hint=hint)
@@ -77,7 +78,7 @@ def _timed_out(kind: FailureKind, endpoint: OllamaEndpoint, answers_version: boo
     return SourceHealth(state="hanging", detail="not answering", hint="if it stays so, restart Ollama")
 
 
-def health_of_status(reply: Reply, endpoint: OllamaEndpoint) -> SourceHealth | None:
+def health_of_status(reply: Reply, endpoint: Endpoint) -> SourceHealth | None:
     """Return the health where the HTTP status alone settles it, ``None`` where the body must be looked at."""
     status = reply.status
     if status == 401:
@@ -101,7 +102,7 @@ def _forbidden(reply: Reply) -> SourceHealth:
     return SourceHealth(state="forbidden", detail=detail, hint=hint)
 
 
-def _failing(reply: Reply, endpoint: OllamaEndpoint) -> SourceHealth:
+def _failing(reply: Reply, endpoint: Endpoint) -> SourceHealth:
     message = error_message(reply, endpoint)
     if message:
         return SourceHealth(
@@ -114,7 +115,7 @@ def _failing(reply: Reply, endpoint: OllamaEndpoint) -> SourceHealth:
     return SourceHealth(state="failing", detail=detail, hint="see Ollama's own log")
 
 
-def _redirecting(reply: Reply, endpoint: OllamaEndpoint) -> SourceHealth:
+def _redirecting(reply: Reply, endpoint: Endpoint) -> SourceHealth:
     """Say where to, without path and query: they may hold a token."""
     origin = _origin(reply.headers.get("location", ""))
     to = f" to {endpoint.without_secrets(origin)}" if origin else ""
@@ -131,7 +132,7 @@ def _origin(location: str) -> str | None:
     return _one_line(f"{parts.scheme}://{host}") if parts.scheme and host else None
 
 
-def health_of_doubt(problem: str, status: int, peer: Peer, endpoint: OllamaEndpoint) -> SourceHealth:
+def health_of_doubt(problem: str, status: int, peer: Peer, endpoint: Endpoint) -> SourceHealth:
     """Return the health where the answer is not a list of models; ``peer`` says who gave it."""
     if not peer.is_ollama:
         detail = f"another program answers at {endpoint.authority}"
@@ -153,7 +154,7 @@ def _lacks_ps(version: str | None) -> bool:
     return (0, 0, 0) < numbers < FIRST_WITH_PS
 
 
-def error_message(reply: Reply, endpoint: OllamaEndpoint) -> str | None:
+def error_message(reply: Reply, endpoint: Endpoint) -> str | None:
     """Return Ollama's own words, ``{"error": …}``, on one line and without our secrets."""
     values = fields.read(reply.body, fields.OBJECT)
     message = fields.field(values, "error", fields.LONG_TEXT) if values else None

@@ -7,14 +7,14 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from gpumon.collectors.clock import Clock
+from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, TimeLimits
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import FailureKind, RequestError
 from gpumon.collectors.meter.report import is_meter
 from gpumon.collectors.ollama import classify
 from gpumon.collectors.ollama.bodies import BodyError, Listing, parse_ps, parse_version
 from gpumon.collectors.ollama.classify import Peer
-from gpumon.collectors.ollama.client import MAX_LISTING_BYTES, OllamaClient, Reply, TimeLimits
-from gpumon.collectors.ollama.endpoint import OllamaEndpoint
 from gpumon.collectors.ollama.errands import Errands
-from gpumon.collectors.ollama.failure import FailureKind, RequestError
 from gpumon.collectors.ollama.pace import Pace
 from gpumon.collectors.samples import AnySample, ModelClaim, OllamaSample, SourceHealth
 
@@ -27,10 +27,10 @@ GREETING = b"Ollama is running"
 class OllamaSource:
     """Polls ``/api/ps``; asks for the version after each recovery, for the rest in the background."""
 
-    def __init__(self, endpoint: OllamaEndpoint, clock: Clock, limits: TimeLimits | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, clock: Clock, limits: TimeLimits | None = None) -> None:
         self._endpoint = endpoint
         self._clock = clock
-        self._client = OllamaClient(endpoint, limits)
+        self._client = HttpClient(endpoint, limits)
         self._pace = Pace(endpoint.is_loopback)
         self._errands = Errands(self._client, clock)
         self.server_header: str | None = None

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from gpumon.collectors.clock import Clock
+from gpumon.collectors.http.client import MAX_DETAIL_BYTES, HttpClient, Reply
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.ollama.bodies import BodyError, parse_tags
-from gpumon.collectors.ollama.client import MAX_DETAIL_BYTES, OllamaClient, Reply
-from gpumon.collectors.ollama.failure import RequestError
 from gpumon.collectors.ollama.show import parse_show
 from gpumon.collectors.samples import ModelClaim, OllamaInstalled, OllamaModelFacts
 
@@ -30,7 +30,7 @@ MAX_DIGESTS = 1024
 class Errands:
     """At most one request in flight; results are collected by the next poll."""
 
-    def __init__(self, client: OllamaClient, clock: Clock) -> None:
+    def __init__(self, client: HttpClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
         self._done: list[ErrandSample] = []

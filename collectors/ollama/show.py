@@ -11,9 +11,9 @@ import msgspec
 
 from gpumon.collectors.gguf.tensor_types import MAX_DIMENSIONS
 from gpumon.collectors.gguf.weights import Tensor, summarize
-from gpumon.collectors.ollama import fields
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.ollama.bodies import BodyError
-from gpumon.collectors.ollama.fields import RawObject
 from gpumon.collectors.samples import ModelWeights, OllamaModelFacts
 
 GeometryValue = int | float | str | bool | tuple[int | bool, ...]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from gpumon.collectors.ollama.host import parse_host
+from gpumon.collectors.http.host import parse_host
 from gpumon.collectors.processes.command_line import router_address
 from gpumon.collectors.processes.finder import Runner, Server
 from gpumon.collectors.processes.namespaces import is_contained, is_unreachable

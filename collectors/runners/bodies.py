@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gpumon.collectors.ollama import fields
-from gpumon.collectors.ollama.fields import RawObject
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import RunnerFacts, Slot
 
 _BOOLEAN: msgspec.json.Decoder[bool] = msgspec.json.Decoder(bool)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from gpumon.collectors.ollama import fields
+from gpumon.collectors.http import fields
 from gpumon.collectors.samples import RunnerCounters
 
 PREFIX = "llamacpp:"

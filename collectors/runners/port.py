@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpumon.collectors.ollama.client import MIB, OllamaClient, Reply, TimeLimits
-from gpumon.collectors.ollama.failure import RequestError
+from gpumon.collectors.http.client import MIB, HttpClient, Reply, TimeLimits
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.runners.said import ForeignProgramError
 
 MAX_BYTES = 4 * MIB
@@ -31,7 +31,7 @@ class StillLoadingError(Exception):
 class Port:
     """Asks one runner; closes ``client`` at its end."""
 
-    def __init__(self, client: OllamaClient) -> None:
+    def __init__(self, client: HttpClient) -> None:
         self._client = client
         self._refused: dict[str, str] = {}
         self.trusted = False

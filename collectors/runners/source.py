@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.ollama.client import TimeLimits
+from gpumon.collectors.http.client import TimeLimits
 from gpumon.collectors.runners.owner import FindOwner, PortOwner
 from gpumon.collectors.runners.port import LIMITS
 from gpumon.collectors.runners.target import RunnerTarget

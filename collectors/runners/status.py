@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import msgspec
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.ollama import fields
-from gpumon.collectors.ollama.client import Reply
-from gpumon.collectors.ollama.fields import RawObject
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.client import Reply
+from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.runners.port import Port
 from gpumon.collectors.runners.said import ForeignProgramError, Said
 from gpumon.collectors.samples import RunnerFacts, RunnerKind, RunnerState

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.ollama.client import OllamaClient, TimeLimits
-from gpumon.collectors.ollama.endpoint import parse_endpoint
-from gpumon.collectors.ollama.failure import FailureKind, RequestError
+from gpumon.collectors.http.client import HttpClient, TimeLimits
+from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.http.failure import FailureKind, RequestError
 from gpumon.collectors.runners.llama_server import LlamaServer
 from gpumon.collectors.runners.owner import FindOwner
 from gpumon.collectors.runners.port import LIMITS, Port
@@ -56,7 +56,7 @@ class Watch:
         self.target = target
         self._clock = clock
         self._find_owner = find_owner
-        self._port = Port(OllamaClient(parse_endpoint(target.url), limits))
+        self._port = Port(HttpClient(parse_endpoint(target.url), limits))
         self._conversation = _conversation(target, self._port, clock)
         self._answered = False
         self._owner_known = False

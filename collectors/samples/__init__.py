@@ -24,7 +24,13 @@ from gpumon.collectors.samples.gpu import (
     GpuState,
     NvmlSample,
 )
-from gpumon.collectors.samples.learned import Learned, MemoryCorrection, RateBaseline, RateScale
+from gpumon.collectors.samples.learned import (
+    Learned,
+    MemoryCorrection,
+    RamObservation,
+    RateBaseline,
+    RateScale,
+)
 from gpumon.collectors.samples.llama_server import LlamaServerSample, ServedModel, ServedModelSample
 from gpumon.collectors.samples.meter import MeteredModel, MeteredRequest, MeterSample
 from gpumon.collectors.samples.ollama import (
@@ -104,6 +110,7 @@ __all__ = [
     "OllamaModelFacts",
     "OllamaSample",
     "ProcessSample",
+    "RamObservation",
     "RateBaseline",
     "RateScale",
     "RunnerCounters",

@@ -59,6 +59,19 @@ class MemoryCorrection(Fact, frozen=True, kw_only=True):
     """The differences that the median is over, oldest first."""
 
 
+class RamObservation(Fact, frozen=True, kw_only=True):
+    """The nominal RAM bandwidth that the rates of split models stand for."""
+
+    is_moe: bool
+    """Whether of models with experts, which lie scattered over RAM."""
+    bytes_per_second: float
+    """Median of the last ones."""
+    observation_count: int
+    updated: float = 0.0
+    recent: tuple[float, ...] = ()
+    """What the median is over, oldest first."""
+
+
 class Learned(Sample, frozen=True, kw_only=True, tag="learned"):
     """One reading of what was learned; source ``learned``."""
 
@@ -66,5 +79,6 @@ class Learned(Sample, frozen=True, kw_only=True, tag="learned"):
     baselines: tuple[RateBaseline, ...] = ()
     scales: tuple[RateScale, ...] = ()
     memory: tuple[MemoryCorrection, ...] = ()
+    ram_observed: tuple[RamObservation, ...] = ()
     ram_bandwidth_bytes_per_second: float | None = None
     """Measured by ``gpumon calibrate``."""

@@ -29,3 +29,5 @@ class SystemSample(Sample, frozen=True, kw_only=True, tag="system"):
     cpu_percent_by_core: tuple[float, ...] | None = None
     load_average: tuple[float, float, float] | None = None
     pressure: MemoryPressure | None = None
+    ram_bandwidth_bytes_per_second: float | None = None
+    """Nominal, of all channels together (SMBIOS type 17, which only root may read on most systems)."""

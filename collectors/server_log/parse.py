@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gpumon.collectors.samples import LogEvent
-from gpumon.collectors.server_log.lines import Line, split
+from gpumon.collectors.server_log.lines import Line
 from gpumon.collectors.server_log.llama_lines import parse_llama
 from gpumon.collectors.server_log.ollama_lines import parse_ollama
 
@@ -13,13 +13,8 @@ LONGEST_LINE_BYTES = 64 * 1024
 """A longer line is skipped."""
 
 
-def parse_line(text: str) -> LogEvent | None:
-    """Return what a line says by itself, ``None`` if it says nothing that matters. Never raises."""
-    return event_of(split(text)) if len(text) <= LONGEST_LINE_BYTES else None
-
-
 def event_of(line: Line) -> LogEvent | None:
-    """Return what a line says that is taken apart already."""
+    """Return what a line says by itself, ``None`` if it says nothing that matters. Never raises."""
     if line.slog:
         return parse_ollama(line.slog)
     event = parse_llama(line.body)

@@ -56,9 +56,6 @@ class Pane:
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p").stdout
 
-    def screen_with_colours(self) -> str:
-        return self._tmux("capture-pane", "-p", "-e").stdout
-
     def pane_format(self, name: str) -> str:
         """Return a tmux variable of the pane: ``alternate_on``, ``cursor_flag``, ``mouse_any_flag``."""
         return self._tmux("display-message", "-p", f"#{{{name}}}").stdout.strip()

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.fakes.process_samples import STARTED, facts, holding, processes, runner
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, system
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.records import ModelRecord
 from gpumon.collectors.samples import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.feeds.player import Player
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.samples import AnySample, SystemSample

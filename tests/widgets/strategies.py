@@ -14,6 +14,7 @@ from gpumon.widgets.views import (
     ChartView,
     Fact,
     GpuRow,
+    InstalledRow,
     MemoryRow,
     ModelRow,
     SourceRow,
@@ -111,6 +112,7 @@ sources = st.builds(SourceRow, levels, names, names, names)
 alerts = st.builds(
     AlertRow, names, levels, names, names, names, st.floats(0, 1e8), st.booleans(), st.booleans()
 )
+installed = st.builds(InstalledRow, names, names, st.none() | st.integers(0, 2**60), st.booleans(), names)
 facts = st.builds(Fact, names, names, names, st.none() | levels)
 verdicts = st.builds(VerdictView, levels, names, words, words)
 hints = st.lists(st.tuples(names, names), max_size=8)

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from gpumon.widgets.bars import BarPart, allot, bar, split_bar
 from gpumon.widgets.fitting import line_width, plain_text
-from gpumon.widgets.glyphs import ASCII, CONSOLE, UNICODE, Glyphs
+from gpumon.widgets.glyphs import ASCII, UNICODE, Glyphs
 from gpumon.widgets.lines import Line
 
 widths = st.integers(-3, 250)
 any_float = st.floats() | st.none()
-glyph_sets = st.sampled_from([UNICODE, CONSOLE, ASCII])
+glyph_sets = st.sampled_from([UNICODE, ASCII])
 roles = st.sampled_from(["model", "process", "reserved", "ram", "track"])
 
 

@@ -14,10 +14,11 @@ from tests.widgets import strategies as any_
 from gpumon.widgets.alert_feed import alert_lines
 from gpumon.widgets.fact_table import fact_lines
 from gpumon.widgets.fitting import line_width, plain_text
-from gpumon.widgets.glyphs import ASCII, CONSOLE, UNICODE, Glyphs
+from gpumon.widgets.glyphs import ASCII, UNICODE, Glyphs
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.hint_bar import hint_line
 from gpumon.widgets.history_chart import chart_lines
+from gpumon.widgets.installed_panel import installed_lines
 from gpumon.widgets.lines import Line
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
@@ -36,6 +37,7 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
     "model": (rows(any_.models, max_size=3), lambda view, width, glyphs: model_lines(view, width, glyphs, 2)),
     "memory": (any_.memories, memory_lines),
     "memory in one line": (any_.memories, lambda view, width, glyphs: memory_lines(view, width, glyphs, 1)),
+    "installed": (rows(any_.installed, max_size=3), installed_lines),
     "source": (rows(any_.sources, max_size=3), source_lines),
     "alert": (rows(any_.alerts, max_size=3), alert_lines),
     "fact": (rows(any_.facts, max_size=3), fact_lines),
@@ -46,7 +48,7 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
 
 
 @pytest.mark.parametrize("panel", PANELS)
-@given(data=st.data(), width=st.integers(1, 250), glyphs=st.sampled_from([UNICODE, CONSOLE, ASCII]))
+@given(data=st.data(), width=st.integers(1, 250), glyphs=st.sampled_from([UNICODE, ASCII]))
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_line_fits_its_width_and_holds_no_control_characters(
     panel: str, data: st.DataObject, width: int, glyphs: Glyphs

@@ -51,6 +51,21 @@ def test_an_open_scale_ends_at_a_round_number(value: float, top: float) -> None:
     assert round_up(value) == top
 
 
+@pytest.mark.parametrize(
+    ("top", "scale"),
+    [
+        (24.0, ["24", "12", "0"]),
+        (14.6, ["14.6", "7.3", "0"]),
+        (95.0, ["95", "47.5", "0"]),
+        (5.0, ["5.0", "2.5", "0.0"]),
+    ],
+)
+def test_the_figures_of_the_scale_are_those_of_the_chart(top: float, scale: list[str]) -> None:
+    view = ChartView("x", "", 60.0, (ChartSeries("a", (1.0, 2.0)),), top)
+    lines = [plain_text(line) for line in chart_lines(view, 60, 12, UNICODE)]
+    assert [line.split("┤")[0].strip() for line in lines if "┤" in line] == scale
+
+
 def test_a_ceiling_is_the_top_of_the_scale() -> None:
     assert top_of(views.CHART) == 24.0
 

@@ -50,6 +50,17 @@ def test_the_second_line_sets_the_measured_bytes_beside_the_claim() -> None:
     assert "VRAM measured 14.4 GiB, claimed 14.2" in second
 
 
+def test_a_note_too_long_for_the_second_line_loses_its_last_words() -> None:
+    row = replace(views.SPILLED_MODEL, notes=("its context is too large: a request asked for 32768 tokens",))
+    second = plain_text(model_lines([row], 40, UNICODE, 2)[1])
+    assert second.strip() == "its context is too large: a request…"
+
+
+def test_the_second_line_says_what_the_runtime_does() -> None:
+    row = replace(views.FITTING_MODEL, measured_vram_bytes=None, processor="Unknown", runtime="Ollama")
+    assert plain_text(model_lines([row], 120, UNICODE, 2)[1]).strip() == "served by Ollama"
+
+
 def test_figures_of_all_rows_end_in_the_same_column() -> None:
     lines = [
         plain_text(line) for line in model_lines([views.SPILLED_MODEL, views.FITTING_MODEL], 120, UNICODE)

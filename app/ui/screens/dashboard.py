@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Input
 
 from gpumon.app.session.session import Session
 from gpumon.app.state.places import is_server
-from gpumon.app.ui.cursor import Cursor, Row
+from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
 from gpumon.app.ui.layout import Content, Layout, plan
-from gpumon.app.ui.screens.live_screen import LiveScreen
+from gpumon.app.ui.screens.list_screen import ListScreen
 from gpumon.app.ui.screens.page import Page
 from gpumon.app.views.charts import WINDOWS_SECONDS, vram_chart
 from gpumon.app.views.dashboard import DashboardView, ModelOrder, dashboard_view
@@ -28,7 +26,6 @@ from gpumon.widgets.hint_bar import HintBar
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.rows import RowPanel
 from gpumon.widgets.source_panel import SourcePanel, source_lines
 from gpumon.widgets.verdict import VerdictLine, verdict_lines
 from gpumon.widgets.views import VerdictView
@@ -36,21 +33,20 @@ from gpumon.widgets.views import VerdictView
 HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
 """Help and quit first: what stays where there is room for two."""
 
-CHART_SECONDS = 5.0
+CHART_SECONDS = 10.0
 """The chart shows minutes: it is drawn anew at most this often, as it is the dearest part of the screen."""
 
 
-class DashboardScreen(LiveScreen):
+class DashboardScreen(ListScreen):
     """The main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(DASHBOARD_KEYS)]
 
     def __init__(self, session: Session, glyphs: Glyphs) -> None:
-        super().__init__(session, glyphs)
+        super().__init__(session, glyphs, prefer="models")
         self._view: DashboardView | None = None
         self._plan: Layout | None = None
         self._charted = 0.0
-        self._cursor = Cursor(prefer="models")
 
     def compose(self) -> ComposeResult:
         """Create every panel once; a layout only changes their heights."""
@@ -61,8 +57,7 @@ class DashboardScreen(LiveScreen):
         yield MemoryPanel(glyphs=self.glyphs, id="memory")
         yield HistoryChart(glyphs=self.glyphs, id="chart")
         yield AlertFeed(glyphs=self.glyphs, id="alerts")
-        words = f"model name contains {self.glyphs.ellipsis}"
-        yield Input(placeholder=words, id="filter", compact=True)
+        yield self.filter_box()
         yield HintBar(glyphs=self.glyphs, id="hints")
 
     def on_mount(self) -> None:
@@ -73,11 +68,6 @@ class DashboardScreen(LiveScreen):
         """Fold or unfold panels for the new size."""
         self._charted = 0.0
         self.lay_out()
-
-    @property
-    def selected(self) -> Row | None:
-        """The row under the cursor."""
-        return self._cursor.row
 
     def draw(self) -> None:
         """Build the views of what is known now and hand them to the widgets."""
@@ -173,7 +163,7 @@ class DashboardScreen(LiveScreen):
         filtering = (("Esc", f"filter: {choices.filter_text}"),) if choices.filter_text else ()
         order = f"by {choices.sort}{' reversed' if choices.descending else ''}"
         replaying = hints(REPLAY_KEYS) if self.session.player else ()
-        folded = (("+", f"folded: {', '.join(self._folded())}"),) if self._folded() else ()
+        folded = (("folded:", ", ".join(self._folded())),) if self._folded() else ()
         hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
         playing = play_hints(self.session.player)
         return (*filtering, *playing, *HINTS[:2], *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
@@ -188,38 +178,25 @@ class DashboardScreen(LiveScreen):
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []
         models = [Row("models", row.key) for row in view.models] if layout.models else []
-        self._cursor.place([*gpus, *models])
-        self._show_cursor()
-
-    def _show_cursor(self) -> None:
-        for panel in self.query(RowPanel):
-            panel.cursor_key = self._cursor.key_in(panel.id or "")
+        self.cursor.place([*gpus, *models])
+        self.show_cursor()
 
     # Keys
 
-    def action_move(self, step: int) -> None:
-        """Move the cursor."""
-        self._cursor.move(step)
-        self._show_cursor()
-
     def action_switch_panel(self) -> None:
         """Move the cursor to the other panel."""
-        self._cursor.switch()
-        self._show_cursor()
+        self.cursor.switch()
+        self.show_cursor()
 
-    @on(RowPanel.RowSelected)
-    def select_row(self, message: RowPanel.RowSelected) -> None:
-        """Move the cursor to the clicked row; a click on the selected row opens it."""
-        row = Row(message.panel.id or "", message.key)
-        if row == self._cursor.row:
-            self.action_open()
-        self._cursor.select(row)
-        self._show_cursor()
+    def open_row(self, row: Row) -> None:
+        """Open the page of a model or GPU."""
+        self.app.push_screen(Page(row, self.session, self.glyphs))
 
-    def action_open(self) -> None:
-        """Open the page of the row under the cursor."""
-        if self._cursor.row is not None:
-            self.app.push_screen(Page(self._cursor.row, self.session, self.glyphs))
+    def action_fit(self) -> None:
+        """List the installed models, to see which would fit."""
+        from gpumon.app.ui.screens.fit_list import FitList  # noqa: PLC0415 - keeps the start quick
+
+        self.app.push_screen(FitList(self.session, self.glyphs))
 
     def action_sort(self, step: int) -> None:
         """Sort by the next key."""
@@ -242,27 +219,15 @@ class DashboardScreen(LiveScreen):
         self.session.monitor.alerts.acknowledge_all()
         self.redraw()
 
-    def action_filter(self) -> None:
-        """Ask for the text that the names of shown models contain."""
-        box = self.query_one("#filter", Input)
-        box.display = True
-        self.set_focus(box)  # at once: what is typed next belongs to the box
-        self.lay_out()
-
     def action_clear(self) -> None:
         """Drop the filter."""
-        box = self.query_one("#filter", Input)
-        box.value = ""
-        self._leave_filter()
+        self.drop_filter()
 
-    @on(Input.Changed, "#filter")
-    def narrow(self, message: Input.Changed) -> None:
-        """Narrow the models while the text is typed."""
-        self.session.choices.filter_text = message.value.strip()
+    def narrow(self, text: str) -> None:
+        """Narrow the models."""
+        self.session.choices.filter_text = text
         self.redraw()
 
-    @on(Input.Submitted, "#filter")
-    def _leave_filter(self) -> None:
-        self.query_one("#filter").display = False
-        self.set_focus(None)
+    def make_room(self) -> None:
+        """Lay out anew: the filter's box takes a line."""
         self.lay_out()

@@ -8,7 +8,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, PAGE_KEYS, REPLAY_KEYS, Key
+from gpumon.app.ui.keys import (
+    APP_KEYS,
+    DASHBOARD_KEYS,
+    FIT_LIST_KEYS,
+    FIT_PAGE_KEYS,
+    PAGE_KEYS,
+    REPLAY_KEYS,
+    Key,
+)
 from gpumon.app.ui.scroll import Scroll
 from gpumon.widgets.fact_table import FactTable
 from gpumon.widgets.glyphs import Glyphs
@@ -18,6 +26,8 @@ SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Everywhere", APP_KEYS),
     ("Dashboard", DASHBOARD_KEYS),
     ("Page of a GPU or model", PAGE_KEYS),
+    ("Installed models", FIT_LIST_KEYS),
+    ("Would it fit", FIT_PAGE_KEYS),
     ("Replay and demo", REPLAY_KEYS),
 )
 
@@ -34,6 +44,8 @@ class HelpScreen(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", "scroll up", show=False),
         Binding("pagedown,ctrl+d", "scroll(10)", "page down", show=False),
         Binding("pageup,ctrl+u", "scroll(-10)", "page up", show=False),
+        Binding("home,g", "scroll(-10000)", "to the top", show=False),
+        Binding("end,G", "scroll(10000)", "to the bottom", show=False),
     ]
 
     def __init__(self, glyphs: Glyphs) -> None:

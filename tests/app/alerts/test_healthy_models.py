@@ -12,7 +12,7 @@ from tests.app.alerts.watching import feed, watch
 from tests.fakes.process_samples import answer, blob_names, facts, holding, processes, runner
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
-from gpumon.app.state.measured import tolerance_bytes
+from gpumon.app.state.holders.measured import tolerance_bytes
 from gpumon.collectors.samples import AnySample, GpuProcess, RunnerKind
 
 CLAIMED_AT_START: frozenset[RunnerKind] = frozenset({"legacy_runner", "ollama_runner", "mlx_runner"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKind
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.samples import AnySample
 

@@ -9,9 +9,9 @@ import pytest
 from gpumon.app.cli.main import main
 from gpumon.app.learned.place import learned_path
 from gpumon.collectors.learned.document import read
-from gpumon.collectors.ram_bandwidth import CannotMeasureError
+from gpumon.collectors.system.ram_bandwidth import CannotMeasureError
 
-MEASURE = "gpumon.collectors.ram_bandwidth.measure_ram_bandwidth"
+MEASURE = "gpumon.collectors.system.ram_bandwidth.measure_ram_bandwidth"
 
 
 @pytest.fixture(autouse=True)

@@ -50,8 +50,8 @@ def test_headers_add_up() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--interval", "0"), "^--interval: interval_seconds: must be at least 0.25"),
-        (("--url", "ftp://x"), "^--url: urls: expected a URL"),
+        (("--interval", "0"), "^--interval: must be at least 0.25"),
+        (("--url", "ftp://x"), "^--url: expected a URL"),
         (("--header", "nonsense"), "^--header: a header is written"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,15 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         process.stdout = None
         _, said = process.communicate()
     assert (process.returncode, said) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["--version"], ["config", "show"], ["demo", "--list"]])
+def test_a_full_disk_behind_the_output_is_one_line(arguments: list[str]) -> None:
+    script = f"import sys; from gpumon.app.cli.main import main; sys.exit(main({arguments!r}))"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr == "gpumon: cannot write to standard output: no space left on device\n"
+    assert done.returncode == 2

@@ -27,6 +27,11 @@ def test_lines_that_end_as_on_windows_are_counted(tmp_path: Path) -> None:
     assert read(path, required=True)["mouse",].origin == f"{path}:2"
 
 
+def test_a_folder_in_its_place_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r": is a directory$"):
+        read(tmp_path, required=True)
+
+
 def test_no_file_says_nothing(tmp_path: Path) -> None:
     assert read(tmp_path / "none.toml", required=False) == {}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.config.environment import VARIABLES
 from gpumon.app.config.keys import Key, keys
 from gpumon.app.config.settings import AlertSettings, Settings

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.demo.scenarios import list_scenarios, scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.errors import GpumonError

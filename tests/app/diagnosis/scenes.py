@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 from tests.app.state.states import state_of
 from tests.fakes.samples import GIB, OLLAMA, START
 
@@ -70,6 +71,8 @@ class Scene:
 
     name: str = NAME
     total_gib: float = 12.0
+    second_gib: float = 0.0
+    """Of a second GPU, on which nothing is; there is none unless told otherwise."""
     layer_mib: int = 135
     context: int = 8192
     parallel: int = 1
@@ -198,7 +201,18 @@ class Scene:
             ),
         }
         gpu = GpuReading(**{**reading, **self.reading})  # type: ignore[arg-type]
-        return NvmlSample(time=START + at, source="nvml", health=SERVING, gpus=(gpu,))
+        gpus = (gpu, self._second(gpu)) if self.second_gib else (gpu,)
+        return NvmlSample(time=START + at, source="nvml", health=SERVING, gpus=gpus)
+
+    def _second(self, first: GpuReading) -> GpuReading:
+        total = int(self.second_gib * GIB)
+        memory = GpuMemory(
+            total_bytes=total,
+            used_bytes=0,
+            reserved_bytes=RESERVED_BYTES,
+            free_bytes=total - RESERVED_BYTES,
+        )
+        return msgspec.structs.replace(first, uuid="GPU-1", index=1, memory=memory, processes=())
 
     def _ps(self, at: float) -> OllamaSample:
         on_gpu, in_ram = int(self.on_gpu_gib * GIB), int(self.in_ram_gib * GIB)

@@ -14,7 +14,7 @@ from gpumon.app.insight.agreement import (
     agreement,
     agreement_of,
 )
-from gpumon.app.state.measured import TOLERANCE_BYTES, tolerance_bytes
+from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import ModelKey
 from gpumon.collectors.samples import AnySample, RunnerSettings
 

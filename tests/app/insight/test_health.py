@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.app.alerts.watching import watch
 from tests.fakes.process_samples import holding, processes, runner
-from tests.fakes.samples import claim, gpu, nvml, ollama, ollama_down, silent, system
+from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, silent, system
 
 from gpumon.app.insight.health import Health, health
 from gpumon.collectors.samples import AnySample
@@ -49,6 +49,22 @@ def test_a_model_of_unknown_placement_is_not_called_well() -> None:
     assert verdict(CARD, ollama(0, [claim("a"), claim("b", ram_gib=None)])) == Health("unknown", sentence, 0)
 
 
+def test_of_one_model_the_placement_is_unknown() -> None:
+    assert (
+        verdict(CARD, ollama(0, [claim("a", ram_gib=None)])).sentence == "1 model loaded, placement unknown"
+    )
+
+
+def test_a_first_model_that_loads_is_named() -> None:
+    load = processes(0.5, runner(100, None, name="qwen3:14b", started=START))
+    assert verdict(CARD, ollama(0), load) == Health("ok", "qwen3:14b is loading", 0)
+
+
+def test_several_first_loads_are_counted() -> None:
+    starting = [runner(pid, None, name=f"model-{pid}", started=START) for pid in (100, 101)]
+    assert verdict(CARD, ollama(0), processes(0.5, *starting)).sentence == "2 models are loading"
+
+
 def test_one_spill_is_told_with_its_size() -> None:
     assert verdict(CARD, ollama(0, [SPILLED])) == Health("bad", "llama3:70b spills 18.2 GiB (43%) to RAM", 1)
 
@@ -60,7 +76,7 @@ def test_several_spills_name_the_worst() -> None:
 
 def test_a_model_wholly_on_the_cpu_is_told_so() -> None:
     found = verdict(CARD, ollama(0, [claim("embed", ram_gib=0.6, gpu_gib=0)]))
-    assert found == Health("bad", "embed runs wholly on the CPU: 0.6 GiB in RAM", 1)
+    assert found == Health("bad", "embed runs wholly on the CPU, 0.6 GiB in RAM", 1)
 
 
 def test_a_small_spill_is_worth_watching() -> None:

@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.app.state.test_baselines import baseline
+from tests.app.state.learned.test_baselines import baseline
 
 from gpumon.app.learned.file import SaveError, remember_ram_bandwidth, save
 from gpumon.app.learned.place import learned_path
 from gpumon.collectors.learned.document import Document, DocumentError, decode, encode, read
-from gpumon.collectors.samples import MemoryCorrection, RateScale
+from gpumon.collectors.samples import MemoryCorrection, RamObservation, RateScale
 
 FULL = Document(
     baselines=(baseline(), baseline(digest="b", spill=None, gpus=())),
     scales=(RateScale(gpu_uuids=("GPU-0",), is_moe=False, is_split=True, scale=0.9, observation_count=3),),
     memory=(MemoryCorrection(digest="a", gpu_uuids=(), difference_bytes=-5, observation_count=1),),
+    ram_observed=(RamObservation(is_moe=False, bytes_per_second=4e10, observation_count=2, recent=(4e10,)),),
     ram_bandwidth_bytes_per_second=5e10,
 )
 

@@ -14,8 +14,8 @@ from gpumon.app.meter.gateway import Gateway
 from gpumon.app.meter.serve import Address, bind, build_server
 from gpumon.app.meter.upstream import build_client
 from gpumon.collectors.clock import SystemClock
+from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.meter.report import REPORT_PATH, MeterReport
-from gpumon.collectors.ollama.endpoint import parse_endpoint
 from gpumon.collectors.samples import MeteredModel
 
 NDJSON = "application/x-ndjson"
@@ -113,11 +113,6 @@ def chat(tokens: int) -> list[bytes]:
         "eval_duration": 2_000_000_000,
     }
     return lines(*pieces, final)
-
-
-async def until_read(reader: asyncio.StreamReader, wanted: bytes) -> bytes:
-    """Read until ``wanted`` has come."""
-    return await reader.readuntil(wanted)
 
 
 def request(method: str, target: str, body: bytes = b"", *fields: str) -> bytes:

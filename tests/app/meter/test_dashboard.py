@@ -8,13 +8,13 @@ from tests.app.meter.support import NDJSON, chat, metering
 from tests.collectors.ollama.support import PATIENT
 from tests.fakes.upstream import FakeUpstream, Heard, chunk, head
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors.clock import SystemClock
+from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.meter.source import MeterSource
 from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.ollama.endpoint import parse_endpoint
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.source import Cadence, Source, run_source
 

@@ -13,7 +13,7 @@ from gpumon.app.cli.main import EXIT_USAGE, main
 from gpumon.app.cli.meter import _announce
 from gpumon.app.errors import GpumonError
 from gpumon.app.meter.serve import Address, bind, parse_address
-from gpumon.collectors.ollama.endpoint import parse_endpoint
+from gpumon.collectors.http.endpoint import parse_endpoint
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(capsys: pytest.CaptureFixture[
     with bind(Address("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["meter", "--listen", f"127.0.0.1:{port}"]) == EXIT_USAGE
-    expected = f"gpumon: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    expected = f"gpumon: cannot listen on 127.0.0.1:{port}: address already in use\n"
     assert capsys.readouterr().err == expected
 
 

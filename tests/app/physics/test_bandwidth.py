@@ -16,7 +16,7 @@ from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuReading
 
 CARDS: tuple[tuple[str, int, int, float, CardClass], ...] = (
     ("NVIDIA GeForce GTX 1080 Ti", 352, 5505, 484, "nvidia_pascal"),
-    ("Tesla P40", 384, 3615, 347, "nvidia_pascal"),
+    ("Tesla P40", 384, 3615, 347, "nvidia_p40"),
     ("Tesla P100-PCIE-16GB", 4096, 715, 732, "nvidia_p100"),
     ("NVIDIA GeForce RTX 2080 Ti", 352, 7000, 616, "nvidia_gddr6"),
     ("Tesla T4", 256, 5001, 320, "nvidia_gddr6"),
@@ -31,7 +31,7 @@ CARDS: tuple[tuple[str, int, int, float, CardClass], ...] = (
     ("Tesla V100-SXM2-16GB", 4096, 877, 898, "nvidia_hbm"),
     ("NVIDIA A100-SXM4-40GB", 5120, 1215, 1555, "nvidia_hbm"),
     ("NVIDIA A100-SXM4-80GB", 5120, 1593, 2039, "nvidia_hbm"),
-    ("NVIDIA H100 80GB HBM3", 5120, 2619, 3352, "nvidia_hbm"),
+    ("NVIDIA H100 80GB HBM3", 5120, 2619, 3352, "nvidia_hopper"),
 )
 
 

@@ -20,6 +20,8 @@ from gpumon.app.physics.cards import KNOWN_CARDS, KnownCard, UnknownCardError, n
         ("rtx pro 6000", "RTX PRO 6000 Blackwell", 96),
         ("RTX 6000 Ada Generation", "RTX 6000 Ada", 48),
         ("7900xtx", "RX 7900 XTX", 24),
+        ("NVIDIA GeForce RTX 4070 Laptop GPU", "RTX 4070 Laptop", 8),
+        ("4070", "RTX 4070", 12),
     ],
 )
 def test_a_card_is_known_however_it_is_written(written: str, meant: str, gib: int) -> None:

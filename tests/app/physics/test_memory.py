@@ -6,12 +6,13 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.app.physics import model_facts as models
 from tests.app.physics.geometries import CACHE_TYPES, geometries, loads
-from tests.app.physics.model_facts import GIB, MIB, shape
+from tests.app.physics.model_facts import GIB, MIB, shape, weights
 
 from gpumon.app.physics import memory
 from gpumon.app.physics.geometry import Geometry
@@ -28,6 +29,22 @@ class Measured(NamedTuple):
     gib: float
 
 
+DEEPSEEK_LITE = msgspec.structs.replace(
+    models.DEEPSEEK_V2_LITE_OLD,
+    weights=weights(10.364e9, 27, 102_400 * 2048 * 0.5625, 102_400 * 2048 * 0.8203),
+)
+
+
+def qwen38_27b(file_bytes: float) -> OllamaModelFacts:
+    table = 248_320 * 5120
+    blocks = weights(file_bytes, 65, table * 0.5625, table * 0.8203)
+    return msgspec.structs.replace(models.QWEN35_27B_WITH_MTP, weights=blocks)
+
+
+def q4_0(context: int) -> LoadOptions:
+    return LoadOptions(context, cache_type_k="q4_0", cache_type_v="q4_0")
+
+
 MEASURED = {
     # driver, Q4_K_M, flash attention: 4.45 GiB at 2k, 6.1 at 32k, +1710 MiB from one to the other
     "qwen2.5-7b-2k": Measured(models.QWEN25_7B, LoadOptions(2048), 4.45),
@@ -39,6 +56,21 @@ MEASURED = {
     # github.com/ollama/ollama/issues/16763: 5.2 GiB of buffers, to which the CUDA context comes
     "gemma3-4b-128k": Measured(
         models.GEMMA_3_4B, LoadOptions(131_072), 5.2 + memory.CUDA_CONTEXT_BYTES / GIB
+    ),
+    # nvidia-smi, "alone": DeepSeek-Coder-V2-Lite Q4_K_M, full heads, without flash attention
+    "deepseek-lite-8k": Measured(DEEPSEEK_LITE, LoadOptions(8192, flash_attention=False), 12_496 / 1024),
+    "deepseek-lite-16k": Measured(DEEPSEEK_LITE, LoadOptions(16_384, flash_attention=False), 14_928 / 1024),
+    "deepseek-lite-32k": Measured(DEEPSEEK_LITE, LoadOptions(32_768, flash_attention=False), 19_792 / 1024),
+    # github.com/sudoingX/qwen38-mtp, sweeps/cmp-170hx.md: Q4_K_M of 15.93 GiB, "spec off", 18,864 MiB
+    "qwen3.8-27b-131k": Measured(qwen38_27b(15.93 * GIB), q4_0(131_072), 18_864 / 1024),
+    # the same, sweeps/rtx-5060-ti.md: 14.03 GiB at 32K, and rtx-5090.md: 16.68 GiB at 131K
+    "qwen3.8-27b-32k": Measured(qwen38_27b(14.03 * GIB), q4_0(32_768), 14_514 / 1024),
+    "qwen3.8-27b-xl-131k": Measured(qwen38_27b(16.68 * GIB), q4_0(131_072), 19_926 / 1024),
+    # "model 6390 MiB (+540 MiB kept on host) + KV 833 + compute 135 + ~153 CUDA context. Measured 7512"
+    "gemma4-12b-4-slots": Measured(
+        msgspec.structs.replace(models.GEMMA_4_12B, weights=weights(6390 * MIB, 48, 540 * MIB, None)),
+        LoadOptions(8192, 4, "q8_0", "q8_0", unified_cache=True),
+        7512 / 1024,
     ),
 }
 
@@ -54,6 +86,11 @@ def test_a_total_is_near_what_was_measured(case: Measured) -> None:
 
 def test_totals_are_near_at_the_median() -> None:
     assert median(error(case) for case in MEASURED.values()) < 0.03
+
+
+def test_nine_of_ten_totals_are_within_8_percent() -> None:
+    errors = sorted(error(case) for case in MEASURED.values())
+    assert errors[int(0.9 * (len(errors) - 1))] < 0.08
 
 
 @pytest.mark.parametrize("case", MEASURED.values(), ids=MEASURED)

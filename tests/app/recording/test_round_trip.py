@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.playing import FakeTime
 from tests.fakes.recordings import CREATED, HEADER
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.demo.scenarios import list_scenarios, scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS, Scenario
 from gpumon.app.feeds.player import Player

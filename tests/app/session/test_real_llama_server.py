@@ -17,7 +17,7 @@ from tests.fakes.llama_server.running import (
     real_server,
 )
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.config.settings import Settings
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import live_feed

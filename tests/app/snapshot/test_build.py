@@ -4,7 +4,7 @@ import msgspec
 from msgspec.structs import replace
 from tests.fakes.process_samples import BLOB, runner, server
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import HolderEntry, ReturnedEntry, Snapshot

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from tests.fakes.playing import START, system_at
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.feeds.demo import DemoFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.take import take_snapshot

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, ollama_down, shown, silent, system
 
-from gpumon.app.state.models import FACTS_KEPT
+from gpumon.app.state.apply.models import FACTS_KEPT
 from gpumon.app.state.records import ModelKey
 from gpumon.app.state.state import DEPARTED_KEPT, State
 from gpumon.app.state.store import Store

@@ -7,11 +7,11 @@ from itertools import takewhile
 
 from textual.pilot import Pilot
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.feeds.player import Player
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.session import Session, Unload
+from gpumon.app.session.session import Describe, Session, Unload
 from gpumon.app.ui.app import GpumonApp
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.source import Cadence
@@ -39,6 +39,7 @@ def dashboard(
     glyphs: Glyphs = UNICODE,
     player: Player | None = None,
     unload: Mapping[str, Unload] | None = None,
+    describe: Mapping[str, Describe] | None = None,
 ) -> GpumonApp:
     """Return the app of a live session that has seen ``samples``."""
     session = Session(
@@ -47,6 +48,7 @@ def dashboard(
         player=player,
         cadence=None if player else Cadence(),
         unload=unload or {},
+        describe=describe or {},
     )
     for sample in samples:
         session.monitor.feed(sample)

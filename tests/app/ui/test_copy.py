@@ -11,6 +11,7 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.state.records import ModelKey
 
 LOADED = (nvml(0, gpu()), ollama(0.1, [claim("qwen3:14b", ram_gib=5.0)]))
+FITTING = (nvml(0, gpu()), ollama(0.1, [claim("qwen3:14b", gpu_gib=5.0)]))
 COMMAND = "/set parameter num_ctx 12288"
 
 
@@ -44,8 +45,20 @@ async def test_where_nothing_helps_it_says_so(remedies: list[Remedy]) -> None:
     app = dashboard(LOADED)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await pilot.press("y")
-        assert "nothing to copy: no command would help qwen3:14b" in await text(pilot)
+        assert "nothing to copy: no command is known that would help qwen3:14b" in await text(pilot)
     assert app.clipboard == ""
+
+
+async def test_a_model_that_is_well_needs_no_command() -> None:
+    async with dashboard(FITTING).run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("y")
+        assert "nothing to copy: qwen3:14b needs no help" in await text(pilot)
+
+
+async def test_a_notice_gives_way_to_the_next() -> None:
+    async with dashboard(LOADED).run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("g", "y", "y", "y")
+        assert (await text(pilot)).count("no model is selected") == 1
 
 
 async def test_a_gpu_has_no_command() -> None:

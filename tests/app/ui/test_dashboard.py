@@ -123,6 +123,14 @@ async def test_a_acknowledges_the_alerts() -> None:
         assert all(alert.acknowledged for alert in app.session.monitor.alerts.active)
 
 
+async def test_the_help_goes_to_its_end_and_back() -> None:
+    async with dashboard(SPILLED).run_test(size=(40, 12)) as pilot:
+        await pilot.press("question_mark", "end")
+        assert "twice the speed" in await text(pilot)
+        await pilot.press("g")
+        assert "all is well" in await text(pilot)
+
+
 async def test_question_mark_lists_every_key() -> None:
     async with dashboard(SPILLED).run_test(size=(120, 100)) as pilot:
         await pilot.press("question_mark")

@@ -55,6 +55,14 @@ async def test_the_question_says_what_goes_where_and_what_comes_back() -> None:
         assert words in screen
 
 
+async def test_no_notice_lies_over_the_question() -> None:
+    async with app_with(Server()).run_test(size=(40, 12), notifications=True) as pilot:
+        await pilot.press("tab", "y", "tab", "u")
+        screen = await text(pilot)
+    assert "y Enter yes" in screen
+    assert "no model is selected" not in screen
+
+
 async def test_a_request_that_runs_is_told_of_before() -> None:
     async with app_with(Server(), *LOADED, answer(1, processing=True)).run_test(
         size=(80, 24), notifications=True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
+from tests.app.alerts.watching import watch
 from tests.app.state.states import state_of
 from tests.fakes.samples import gpu, nvml, silent
 
 from gpumon.app.state.state import State
-from gpumon.app.views.gpu_page import is_known
+from gpumon.app.views.gpu_page import gpu_page, is_known
 from gpumon.app.views.gpus import notes
 from gpumon.collectors.samples import AnySample, GpuReading
 
@@ -42,3 +44,10 @@ def test_the_row_of_a_lost_gpu_says_why_where_that_is_more_than_the_word() -> No
     )
     assert notes(lost.gpus["GPU-0"]) == (f"lost: {MISMATCH}",)
     assert notes(lost.gpus["GPU-1"]) == ("lost",)
+
+
+def test_the_page_of_a_gpu_names_it_once() -> None:
+    lost = replace(gpu(state="lost", detail="fell off the bus"), name="RTX 4090")
+    monitor = watch(nvml(0, gpu()), nvml(1, lost))
+    page = gpu_page("GPU-0", monitor.state, monitor.alerts, 300.0)
+    assert page.verdict.sentence == "GPU 0 RTX 4090 is lost: fell off the bus"

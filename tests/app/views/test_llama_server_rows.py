@@ -9,7 +9,7 @@ from tests.fakes.samples import GIB, gpu, nvml
 from tests.fakes.served_samples import FACTS, LLAMA, alone, served, statistics
 
 from gpumon.app.alerts.book import AlertBook
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.targets import runner_targets, served_seems_busy

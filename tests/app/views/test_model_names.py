@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from tests.app.state.states import state_of
 from tests.fakes.samples import GIB, claim, gpu, nvml, ollama
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
 from gpumon.app.views.levels import Levels

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.fakes.samples import START, system
 
-from gpumon.app.alerts.rules import Limits
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.feeds.player import Player
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.playing import play_hints, play_time

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.llama_server.server import FakeLlamaServer
 
+from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.model_server import ModelServerSource
-from gpumon.collectors.ollama.endpoint import parse_endpoint
 from gpumon.collectors.samples import AnySample, LlamaServerSample, ServedModelSample
 
 

@@ -80,7 +80,7 @@ async def test_while_it_loads_it_serves_no_model(fake: FakeLlamaServer, url: Url
 
 async def test_a_server_that_is_gone_is_not_running(fake: FakeLlamaServer, url: Url) -> None:
     await url.poll()
-    await fake.die()
+    await fake.refuse()
     listed = await url.listed()
     assert (listed.health.state, listed.models) == ("not_running", None)
     assert "llama-server" in (listed.health.hint or ""), "the next step is not Ollama's"
@@ -88,7 +88,7 @@ async def test_a_server_that_is_gone_is_not_running(fake: FakeLlamaServer, url: 
 
 async def test_another_model_after_a_restart_is_told(fake: FakeLlamaServer, url: Url) -> None:
     await url.poll()
-    await fake.die()
+    await fake.refuse()
     await url.poll()
     fake.alias = "other"
     await fake.listen()

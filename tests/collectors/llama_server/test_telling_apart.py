@@ -54,7 +54,7 @@ async def test_a_server_that_becomes_ollama_is_asked_as_ollama(fake: FakeLlamaSe
     url = url_of(fake)
     await url.poll()
     port = fake.port
-    await fake.die()
+    await fake.refuse()
     async with FakeOllama(port):
         url.clock.seconds += 60
         [sample, *_] = await url.poll()

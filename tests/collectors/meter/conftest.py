@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock, MakeSource
 
+from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.ollama.endpoint import parse_endpoint
 
 
 @pytest.fixture

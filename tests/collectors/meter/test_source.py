@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.collectors.ollama.support import PATIENT, FakeClock, MakeSource, free_port
-from tests.fakes.ollama.misbehaviour import Answer
+from tests.fakes.http import Answer
 from tests.fakes.ollama.server import FakeOllama
 
+from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.meter.report import MeterReport, is_meter, parse_report
 from gpumon.collectors.meter.source import IDLE_SECONDS, SLOWEST_SECONDS, MeterSource
-from gpumon.collectors.ollama.endpoint import parse_endpoint
 from gpumon.collectors.samples import MeteredModel, MeterSample
 
 PATH = "/.gpumon/meter"

@@ -36,7 +36,7 @@ def test_no_driver_library_is_absent_with_what_to_do(
 ) -> None:
     health = Monitor(clock, lambda: pynvml, tmp_path, tmp_path).read().health
     assert (health.state, health.detail) == ("absent", "no NVIDIA driver: libnvidia-ml.so.1 not found")
-    assert health.hint == "install the NVIDIA driver to see GPUs"
+    assert health.hint == "install the NVIDIA driver; in a container: --gpus all"
 
 
 def test_the_current_binding_is_accepted() -> None:

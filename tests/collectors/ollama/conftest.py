@@ -8,9 +8,9 @@ import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock, MakeSource
 from tests.fakes.ollama.server import FakeOllama
 
-from gpumon.collectors.ollama.client import TimeLimits
+from gpumon.collectors.http.client import TimeLimits
+from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.ollama.endpoint import parse_endpoint
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from hypothesis import strategies as st
 
-from gpumon.collectors.ollama.client import TimeLimits
+from gpumon.collectors.http.client import TimeLimits
 from gpumon.collectors.ollama.collector import OllamaSource
 
 BRIEF = TimeLimits(connect=0.2, total=0.25, probe=0.25)

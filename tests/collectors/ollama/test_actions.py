@@ -6,11 +6,11 @@ import json
 
 import pytest
 from tests.collectors.ollama.support import BRIEF, PATIENT, free_port
-from tests.fakes.ollama.misbehaviour import Answer
+from tests.fakes.http import Answer
 from tests.fakes.ollama.server import FakeOllama
 
+from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.ollama.actions import unload
-from gpumon.collectors.ollama.endpoint import parse_endpoint
 
 
 async def test_the_model_is_unloaded_as_ollama_stop_does_it(fake: FakeOllama) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from tests.collectors.ollama.support import BRIEF, FakeClock, MakeSource, free_port, full_backlog
-from tests.fakes.ollama.misbehaviour import ANSWERS, MISBEHAVIOURS, Answer
+from tests.fakes.http import Answer
+from tests.fakes.ollama.misbehaviour import ANSWERS, MISBEHAVIOURS
 from tests.fakes.ollama.server import ANY_PATH, FakeOllama
 
+from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.ollama.classify import health_of_failure
 from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.ollama.endpoint import parse_endpoint
-from gpumon.collectors.ollama.failure import FailureKind
 from gpumon.collectors.samples import OllamaSample, SourceState
 
 ENDLESS = {"hang", "hang_headers", "hang_body", "drip"}
@@ -176,6 +177,7 @@ async def test_a_server_that_still_answers_version_is_busy(fake: FakeOllama, mak
         ("no_such_host", "unreachable", "no such host: gpu.example"),
         ("no_route", "unreachable", "no route to gpu.example"),
         ("certificate", "unreachable", "certificate of gpu.example is not trusted"),
+        ("ca_file", "unreachable", "the certificates to trust cannot be read"),
         ("timeout", "hanging", "not answering"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.collectors.ollama.support import BRIEF, PATIENT, FakeClock
 from tests.fakes.llama_server.server import FakeLlamaServer
 
-from gpumon.collectors.ollama.client import TimeLimits
+from gpumon.collectors.http.client import TimeLimits
 from gpumon.collectors.runners.owner import Ownership
 from gpumon.collectors.runners.target import RunnerTarget
 from gpumon.collectors.runners.watch import Watch

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from tests.collectors.runners.support import Setting
+from tests.fakes.http import as_json
 from tests.fakes.llama_server.server import OFF, FakeLlamaServer
-from tests.fakes.ollama.server import as_json
 
 
 async def test_a_port_that_refuses_is_starting(setting: Setting, fake: FakeLlamaServer) -> None:
-    await fake.die()
+    await fake.refuse()
     assert (await setting.said()).state == "starting"
     assert (await setting.said()).state == "starting", "asked again at the next turn"
 
@@ -51,7 +51,7 @@ async def test_a_server_that_loads_again_is_loading_again(setting: Setting, fake
 
 async def test_a_ready_server_whose_port_closes_is_failing(setting: Setting, fake: FakeLlamaServer) -> None:
     await setting.made_ready()
-    await fake.die()
+    await fake.refuse()
     [sample] = await setting.run(10)
     assert (sample.state, sample.detail) == ("failing", "connection refused")
 

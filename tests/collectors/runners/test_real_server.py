@@ -14,8 +14,8 @@ import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.llama_server.running import MISSING, RealServer, assembled_model, completed, real_server
 
-from gpumon.app.state.rate_values import FinishedRequest
-from gpumon.app.state.rates import RateMeter
+from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.runners.source import RunnersSource
 from gpumon.collectors.runners.target import RunnerTarget

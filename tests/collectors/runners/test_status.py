@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from tests.collectors.runners.support import Setting
+from tests.fakes.http import as_json
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.ollama.misbehaviour import html
-from tests.fakes.ollama.server import as_json
 
 from gpumon.collectors.samples import RunnerKind, RunnerState
 
@@ -51,7 +51,7 @@ async def test_an_mlx_runner_says_its_context(fake: FakeLlamaServer) -> None:
 
 async def test_an_mlx_runner_that_refuses_is_loading(fake: FakeLlamaServer) -> None:
     setting = Setting(fake, kind="mlx_runner")
-    await fake.die()
+    await fake.refuse()
     assert (await setting.said()).state == "loading"
     await setting.close()
 

@@ -9,11 +9,17 @@ from tests.collectors.server_log.support import GIB, LOGS, MIB
 
 from gpumon.collectors.samples import LogEvent
 from gpumon.collectors.server_log.assembler import Assembler
+from gpumon.collectors.server_log.lines import split
 from gpumon.collectors.server_log.messages import LLAMA_MESSAGES, OLLAMA_MESSAGES
-from gpumon.collectors.server_log.parse import LONGEST_LINE_BYTES, parse_line
+from gpumon.collectors.server_log.parse import LONGEST_LINE_BYTES, event_of
 from gpumon.collectors.server_log.settings import parse_settings
 from gpumon.collectors.server_log.slog import parse_slog
 from gpumon.collectors.server_log.units import size_bytes, sum_of_sizes, unix_seconds
+
+
+def parse_line(text: str) -> LogEvent | None:
+    return event_of(split(text))
+
 
 REAL_LINES = [
     line
@@ -58,8 +64,8 @@ def test_text_is_one_of_the_known_messages_and_nothing_else(message: str, more: 
 
 def test_a_line_that_is_too_long_is_skipped() -> None:
     line = 'time=2026-08-29T09:00:00Z level=INFO msg="Load failed" error="'
-    assert parse_line(line + "x" * 100 + '"')
-    assert parse_line(line + "x" * LONGEST_LINE_BYTES + '"') is None
+    assert Assembler().feed(line + "x" * 100 + '"')
+    assert Assembler().feed(line + "x" * LONGEST_LINE_BYTES + '"') is None
 
 
 @pytest.mark.parametrize(

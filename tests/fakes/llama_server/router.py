@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.fakes.http import Answer, as_json
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.llama_server.simulation import Simulation
-from tests.fakes.ollama.misbehaviour import Answer
-from tests.fakes.ollama.server import as_json
 
 ROUTER = {"role": "router", "max_instances": 4, "models_autoload": True, "model_path": "none"}
 

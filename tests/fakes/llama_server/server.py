@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from tests.fakes.http import Answer, Listening, Request, as_json, read_request
 from tests.fakes.llama_server.simulation import Simulation
-from tests.fakes.ollama.misbehaviour import Answer
-from tests.fakes.ollama.server import Request, as_json, read_request
 
 LOADING = as_json(
     {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}, status=503
@@ -21,12 +19,12 @@ UNAUTHORIZED = as_json(
 OFF = as_json({"error": {"code": 501, "message": "not supported", "type": "not_supported_error"}}, status=501)
 
 
-class FakeLlamaServer:
+class FakeLlamaServer(Listening):
     """An asynchronous context manager that listens while it is entered."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.simulation = Simulation()
-        self.port = 0
         self.loading = False
         self.sleeping = False
         self.wakes = 0
@@ -42,45 +40,10 @@ class FakeLlamaServer:
         self.requests: list[Request] = []
         self.idle_log_lines = 0
         """Lines that ``/slots`` and ``/metrics`` write at Ollama's verbosity while no slot works."""
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        await self.listen()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.die()
-
-    async def listen(self) -> None:
-        """Accept connections, on the same port as before."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def die(self) -> None:
-        """Close the port and every connection."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        connections = list(self._connections)
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def counts(self) -> Counter[str]:
         """Return the number of requests to each path."""
         return Counter(request.path for request in self.requests)
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -22,6 +22,8 @@ class FakeModel:
     name: str
     size_bytes: int = 5 * GIB
     size_vram_bytes: int | None = None
+    file_bytes: int | None = None
+    """Size on disk; that of the loaded model unless told otherwise."""
     context_length: int = 4096
     keep_alive_seconds: float = 300.0
     forever: bool = False
@@ -75,7 +77,7 @@ class FakeModel:
             "name": self.name,
             "model": self.name,
             "modified_at": "2026-08-01T10:00:00.123456789+02:00",
-            "size": self.size_bytes,
+            "size": self.size_bytes if self.file_bytes is None else self.file_bytes,
             "digest": self.digest,
             "details": self.details(),
         }

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
-JSON_TYPE = "application/json; charset=utf-8"
-HTML_TYPE = "text/html; charset=utf-8"
-TEXT_TYPE = "text/plain; charset=utf-8"
+from tests.fakes.http import HTML_TYPE, JSON_TYPE, Answer, text
 
 PAGE = b"<html><head><title>%s</title></head><body><h1>%s</h1><hr>nginx/1.24.0</body></html>"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A complete HTTP answer."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str | None = JSON_TYPE
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def encoded(self, length: int | None = None) -> bytes:
-        """Return the bytes on the wire; ``length`` overrides the true Content-Length."""
-        lines = [f"HTTP/1.1 {self.status} Status"]
-        if self.content_type:
-            lines.append(f"Content-Type: {self.content_type}")
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        lines.append(f"Content-Length: {len(self.body) if length is None else length}")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
-
-
-def text(status: int, words: str) -> Answer:
-    return Answer(status, words.encode(), TEXT_TYPE)
 
 
 def error(status: int, message: str) -> Answer:
@@ -186,9 +161,13 @@ async def huge_header(writer: Writer, _answer: Answer) -> None:
 
 async def gzip_bomb(writer: Writer, _answer: Answer) -> None:
     """Send a few kilobytes that become 24 MiB."""
-    packed = gzip.compress(b" " * (24 * 1024 * 1024))
-    writer.write(Answer(200, packed, JSON_TYPE, {"Content-Encoding": "gzip"}).encoded())
+    writer.write(Answer(200, _bomb(), JSON_TYPE, {"Content-Encoding": "gzip"}).encoded())
     await writer.drain()
+
+
+@functools.cache
+def _bomb() -> bytes:
+    return gzip.compress(b" " * (24 * 1024 * 1024))
 
 
 async def gzipped(writer: Writer, answer: Answer) -> None:

@@ -7,73 +7,36 @@ import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from email.utils import formatdate
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from tests.fakes.http import Answer, Listening, Request, as_json, read_request, text
 from tests.fakes.ollama.catalog import Catalog
-from tests.fakes.ollama.misbehaviour import Answer, Misbehaviour, named, text
+from tests.fakes.ollama.misbehaviour import Misbehaviour, named
 
 ANY_PATH = "*"
 
 
-@dataclass(frozen=True)
-class Request:
-    """One request that the server has read; header names are lower case."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-class FakeOllama:
+class FakeOllama(Listening):
     """An asynchronous context manager that listens while it is entered.
 
     ``misbehave("/api/ps", "hang")`` makes a path answer wrongly until ``behave()``.
     """
 
     def __init__(self, port: int = 0, prefix: str = "") -> None:
+        super().__init__(port)
         self.catalog = Catalog()
         self.version = "0.33.0"
         self.wall_time: Callable[[], float] = time.time
         """The server's clock, shown in the ``Date`` header."""
         self.requests: list[Request] = []
         self.received = asyncio.Event()
-        self.port = port
         self.prefix = prefix
         self._wrong: dict[str, Answer | Misbehaviour] = {}
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{self.prefix}"
-
-    async def __aenter__(self) -> Self:
-        await self.listen()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.refuse()
-
-    async def listen(self) -> None:
-        """Accept connections, on the same port as before."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def refuse(self) -> None:
-        """Close the port and every connection: what a stopped server looks like."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        connections = list(self._connections)
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        return super().url + self.prefix
 
     def misbehave(self, path: str, wrong: str | Answer) -> None:
         """Answer ``path`` (or ``ANY_PATH``) with a misbehaviour, by name, or with a given answer."""
@@ -89,11 +52,6 @@ class FakeOllama:
     def counts(self) -> Counter[str]:
         """Return the number of requests to each path."""
         return Counter(request.path for request in self.requests)
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -208,24 +166,3 @@ async def until_left(reader: asyncio.StreamReader, answering: Awaitable[None]) -
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def as_json(value: object, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(value).encode())
-
-
-async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """Read one request; ``None`` at the end of the connection, ``ValueError`` for what is no HTTP."""
-    letter = await reader.read(1)
-    if not letter:
-        return None
-    if not letter.isalpha():
-        raise ValueError("not HTTP")
-    first = letter + await reader.readline()
-    method, path, _ = first.decode("latin-1").split(" ", 2)
-    headers: dict[str, str] = {}
-    while line := (await reader.readline()).decode("latin-1").strip():
-        name, _, value = line.partition(":")
-        headers[name.lower()] = value.strip()
-    length = int(headers.get("content-length", "0"))
-    return Request(method, path, headers, await reader.readexactly(length))

@@ -1,0 +1,174 @@
+"""The model that ``gpumon fit`` is asked about: from a file, or from the servers in the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from gpumon.app.diagnosis.fit.report import Resident
+from gpumon.app.errors import GpumonError
+from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
+from gpumon.collectors.http.client import (
+    MAX_DETAIL_BYTES,
+    MAX_LISTING_BYTES,
+    HttpClient,
+    Reply,
+    TimeLimits,
+)
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.ollama import classify
+from gpumon.collectors.ollama.bodies import BodyError, Listing, parse_ps, parse_tags
+from gpumon.collectors.ollama.show import parse_show
+from gpumon.collectors.samples import InstalledModel, ModelClaim, OllamaModelFacts
+
+_Row = TypeVar("_Row", ModelClaim, InstalledModel)
+_DEFAULT_TAG = "latest"
+_SOON = TimeLimits(connect=0.3, total=0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model's facts, and what its server has loaded."""
+
+    facts: OllamaModelFacts
+    file_bytes: int | None = None
+    is_local: bool = True
+    """Whether it would be loaded on this machine."""
+    own_vram_bytes: int = 0
+    """What it holds already: that is free for it."""
+    others: tuple[Resident, ...] = ()
+
+
+def is_file(name: str) -> bool:
+    """Tell whether the user means a file: no model's name begins like a path."""
+    is_path = name.startswith(("/", "./", "../"))
+    return is_path or name.lower().endswith(".gguf") or Path(name).is_file()
+
+
+def model_of_file(path: Path) -> Model:
+    """Return the model in a GGUF file.
+
+    Raises:
+        GpumonError: it cannot be read, or is none.
+    """
+    try:
+        return Model(read_gguf(path), gguf_file_bytes(path))
+    except GgufError as error:
+        raise GpumonError(str(error)) from None
+
+
+async def loaded_here(endpoints: Sequence[Endpoint]) -> tuple[Resident, ...]:
+    """Return what the servers of this machine have loaded; one that does not answer soon has nothing."""
+    clients = [HttpClient(endpoint, _SOON) for endpoint in endpoints if endpoint.is_loopback]
+    found = await asyncio.gather(*map(_loaded_or_nothing, clients))
+    return tuple(resident for residents in found for resident in residents)
+
+
+async def _loaded_or_nothing(client: HttpClient) -> list[Resident]:
+    try:
+        listing = await _listing(client, "/api/ps", MAX_LISTING_BYTES, parse_ps)
+    except GpumonError:
+        return []
+    finally:
+        await client.close()
+    return _residents(listing.models)
+
+
+def _residents(models: Sequence[ModelClaim]) -> list[Resident]:
+    return [Resident(model.name, model.size_vram_bytes) for model in models if model.size_vram_bytes]
+
+
+async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
+    """Return the model from the first server that has it.
+
+    Raises:
+        GpumonError: none has it, or none answers.
+    """
+    problems: list[str] = []
+    for endpoint in endpoints:
+        client = HttpClient(endpoint)
+        try:
+            return await _ask(name, client)
+        except GpumonError as error:
+            problems.append(str(error))
+        finally:
+            await client.close()
+    raise GpumonError("; ".join(problems) or "no server is in the settings: give --url, or a .gguf file")
+
+
+async def _ask(name: str, client: HttpClient) -> Model:
+    tags, loaded = await asyncio.gather(
+        _listing(client, "/api/tags", MAX_DETAIL_BYTES, parse_tags),
+        _listing(client, "/api/ps", MAX_LISTING_BYTES, parse_ps),
+    )
+    installed = _installed(name, tags.models, client.endpoint)
+    facts = await _facts(installed, client)
+    own = [model for model in loaded.models if _same(model, installed)]
+    return Model(
+        facts=facts,
+        file_bytes=installed.size_bytes,
+        is_local=client.endpoint.is_loopback,
+        own_vram_bytes=sum(model.size_vram_bytes or 0 for model in own),
+        others=tuple(_residents([model for model in loaded.models if model not in own])),
+    )
+
+
+def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) -> InstalledModel:
+    wanted = _with_tag(name).lower()
+    found = next((model for model in models if _with_tag(model.name).lower() == wanted), None)
+    if found is None:
+        raise GpumonError(f"no model {name} is installed at {endpoint.authority}; try: ollama pull {name}")
+    if found.remote:
+        raise GpumonError(f"{name} is served by a cloud host: it is never loaded here")
+    return found
+
+
+def _with_tag(name: str) -> str:
+    """Return the name as Ollama completes it."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:{_DEFAULT_TAG}"
+
+
+def _same(claim: ModelClaim, installed: InstalledModel) -> bool:
+    if claim.digest and installed.digest:
+        return claim.digest == installed.digest
+    return claim.name == installed.name
+
+
+async def _facts(model: InstalledModel, client: HttpClient) -> OllamaModelFacts:
+    question = msgspec.json.encode({"model": model.name})
+    try:
+        reply = await client.post("/api/show", question, MAX_DETAIL_BYTES)
+        body = _good_body(reply, client.endpoint)
+        return parse_show(body, model.name, model.digest or "", 0.0, client.endpoint.url)
+    except (RequestError, BodyError) as error:
+        raise _as_error(error, client.endpoint) from None
+
+
+async def _listing(
+    client: HttpClient, path: str, max_bytes: int, parse: Callable[[bytes], Listing[_Row]]
+) -> Listing[_Row]:
+    try:
+        return parse(_good_body(await client.get(path, max_bytes), client.endpoint))
+    except (RequestError, BodyError) as error:
+        raise _as_error(error, client.endpoint) from None
+
+
+def _good_body(reply: Reply, endpoint: Endpoint) -> bytes:
+    """Return the body of a good answer; raise ``BodyError`` with what the status says."""
+    if reply.status == 200:
+        return reply.body
+    health = classify.health_of_status(reply, endpoint)
+    raise BodyError(health.detail if health and health.detail else f"HTTP {reply.status}")
+
+
+def _as_error(error: RequestError | BodyError, endpoint: Endpoint) -> GpumonError:
+    if isinstance(error, RequestError):
+        health = classify.health_of_failure(error.kind, endpoint, answers_version=False)
+        return GpumonError(f"{health.detail}; {health.hint}")
+    return GpumonError(f"{endpoint.authority}: {error}")

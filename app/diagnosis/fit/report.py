@@ -1,0 +1,199 @@
+"""Whether a model fits on given GPUs, before it is loaded: the arithmetic of ``gpumon fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, usable_bytes
+from gpumon.app.physics.band import Band
+from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.hardware import Card, Hardware
+from gpumon.app.physics.memory import memory_need
+from gpumon.app.physics.micro_batch import LEAST_MICRO_BATCH
+from gpumon.app.physics.need import MemoryNeed, Placement
+from gpumon.app.physics.options import CacheType, LoadOptions
+from gpumon.app.physics.placement import largest_context, place
+from gpumon.app.physics.speed import decode_rate
+
+COMPARED_CACHE_TYPES: tuple[CacheType, ...] = ("f16", "q8_0", "q4_0")
+"""Those that Ollama documents for ``OLLAMA_KV_CACHE_TYPE``."""
+SHORT_CONTEXT_TOKENS = 512
+"""A conversation that has just begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A model that is loaded now."""
+
+    name: str
+    vram_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What a load would take, where it would go, and how fast it would be. Rates are estimates."""
+
+    name: str
+    options: LoadOptions
+    geometry: Geometry
+    need: MemoryNeed
+    hardware: Hardware
+    """The cards that the runtime would use; none where nothing is known of any."""
+    placement: Placement | None = None
+    """``None`` without a card."""
+    max_context: Mapping[CacheType, int | None] | None = None
+    """By cache type: the most tokens per slot with which everything fits; ``None`` where nothing does."""
+    decode: Band | None = None
+    """Tokens per second as it would be placed, at the start of a conversation."""
+    decode_full_context: Band | None = None
+    """The same with the context full."""
+    decode_fitting: Band | None = None
+    """The same if everything fitted on these cards."""
+    unload: tuple[Resident, ...] = ()
+    """What makes room when it is unloaded; empty where nothing has to be, or all would not be enough."""
+    correction_bytes: int = 0
+    """What earlier loads on these cards took beyond the prediction; below 0 where they took less."""
+
+    @property
+    def required_vram_bytes(self) -> int:
+        """What it takes when all of it is on these cards, with what earlier loads have taught."""
+        return max(0, self.need.total_bytes + self.correction_bytes)
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether everything is on GPUs; ``None`` where nothing is known of any."""
+        return None if self.placement is None else self.placement.fits
+
+    @property
+    def may_be_split(self) -> bool:
+        """Whether it fits by less than the runtime leaves free where it chooses the layers itself."""
+        if not self.fits or self.options.gpu_layers is not None:
+            return False
+        free = usable_bytes(_free(self.hardware.cards), self.correction_bytes)
+        return not place(self.geometry, self.options, free, FIT_MARGIN_BYTES).fits
+
+    @property
+    def available_vram_bytes(self) -> int | None:
+        """Free memory of the cards, the runtime's own margin included."""
+        cards = self.hardware.cards
+        return sum(card.vram_free_bytes for card in cards) if cards else None
+
+
+def fit_of_geometry(
+    name: str,
+    geometry: Geometry,
+    options: LoadOptions,
+    hardware: Hardware,
+    loaded: Sequence[Resident] = (),
+    correction_bytes: int = 0,
+) -> FitReport:
+    """Return how a model would be loaded on ``hardware`` as it is now.
+
+    ``loaded`` are the other models that hold memory of these cards; ``correction_bytes`` were learned from
+    earlier loads.
+    """
+    if not hardware.cards:
+        return FitReport(name, options, geometry, memory_need(geometry, options), hardware)
+    free = usable_bytes(_free(hardware.cards), correction_bytes)
+    placed = _placed(geometry, options, free)
+    cards, placement = _used(hardware.cards, placed)
+    report = FitReport(
+        name=name,
+        options=options,
+        geometry=geometry,
+        need=memory_need(geometry, options, len(cards)),
+        hardware=replace(hardware, cards=cards),
+        placement=placement,
+        max_context={
+            kind: largest_context(geometry, _least_batch(options), free, kind)
+            for kind in COMPARED_CACHE_TYPES
+        },
+        correction_bytes=correction_bytes,
+    )
+    if not placement.fits:
+        report = replace(report, unload=_to_unload(report, hardware.cards, loaded))
+    return with_rates(report)
+
+
+def _placed(geometry: Geometry, options: LoadOptions, free_bytes_by_gpu: Sequence[int]) -> Placement:
+    """Return the placement that memory allows; that of ``gpu_layers`` where it asks for less."""
+    chosen = place(geometry, replace(options, gpu_layers=None), free_bytes_by_gpu)
+    if options.gpu_layers is None or options.gpu_layers >= chosen.layers_on_gpu:
+        return chosen
+    return place(geometry, options, free_bytes_by_gpu)
+
+
+def _least_batch(options: LoadOptions) -> LoadOptions:
+    """Return the options with the micro-batch that Ollama falls back to where memory is short."""
+    return replace(options, micro_batch_size=min(options.micro_batch_size, LEAST_MICRO_BATCH))
+
+
+def _used(cards: tuple[Card, ...], placement: Placement) -> tuple[tuple[Card, ...], Placement]:
+    """Return the cards that hold something where everything fits, else all; and what each holds."""
+    if not placement.fits:
+        return cards, placement
+    holding = [pair for pair in zip(cards, placement.vram_bytes_by_gpu, strict=True) if pair[1] > 0]
+    held = tuple(size for _, size in holding)
+    return tuple(card for card, _ in holding), replace(placement, vram_bytes_by_gpu=held)
+
+
+def with_rates(report: FitReport) -> FitReport:
+    """Return the report with the rates that its hardware gives."""
+    geometry, options, hardware = report.geometry, report.options, report.hardware
+    placement = report.placement
+    if placement is None:
+        return report
+    short = min(SHORT_CONTEXT_TOKENS, options.context_length)
+
+    def rate(where: Placement, tokens: int) -> Band | None:
+        return decode_rate(geometry, options, hardware, where, tokens)
+
+    return replace(
+        report,
+        decode=rate(placement, short),
+        decode_full_context=rate(placement, options.context_length),
+        decode_fitting=rate(_everything_on(hardware.cards, placement), short),
+    )
+
+
+def _everything_on(cards: Sequence[Card], placement: Placement) -> Placement:
+    """Return the placement as if memory were no matter, in proportion to what the cards have."""
+    whole = placement.vram_bytes + placement.ram_bytes
+    room = sum(card.vram_total_bytes for card in cards)
+    shares = tuple(whole * card.vram_total_bytes // room for card in cards)
+    count = placement.layer_count
+    return Placement(count, count, whole, 0, shares, output_on_gpu=True)
+
+
+def _to_unload(
+    report: FitReport, cards: tuple[Card, ...], loaded: Sequence[Resident]
+) -> tuple[Resident, ...]:
+    """Return the smallest model whose memory is enough, else the largest ones together, else none."""
+
+    def would_fit(gone: Iterable[Resident]) -> bool:
+        freed = _free(with_freed(cards, sum(model.vram_bytes for model in gone)))
+        return _placed(report.geometry, report.options, usable_bytes(freed, report.correction_bytes)).fits
+
+    by_size = sorted(loaded, key=lambda model: model.vram_bytes)
+    single = next((model for model in by_size if would_fit([model])), None)
+    if single is not None:
+        return (single,)
+    largest = by_size[::-1]
+    together = (tuple(largest[:count]) for count in range(2, len(largest) + 1))
+    return next((models for models in together if would_fit(models)), ())
+
+
+def with_freed(cards: tuple[Card, ...], freed_bytes: int) -> tuple[Card, ...]:
+    """Return the cards after memory was given back: the fullest first, as no one says whose it was."""
+    held = [card.vram_total_bytes - card.vram_free_bytes for card in cards]
+    back, left = [0] * len(cards), freed_bytes
+    for index in sorted(range(len(cards)), key=lambda index: held[index], reverse=True):
+        back[index] = min(left, held[index])
+        left -= back[index]
+    freed = (card.vram_free_bytes + more for card, more in zip(cards, back, strict=True))
+    return tuple(replace(card, vram_free_bytes=free) for card, free in zip(cards, freed, strict=True))
+
+
+def _free(cards: Sequence[Card]) -> list[int]:
+    return [card.vram_free_bytes for card in cards]

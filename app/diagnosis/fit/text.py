@@ -1,0 +1,134 @@
+"""A fit report in words: lines of at most 80 columns, for the terminal and for a page of the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpumon.app.diagnosis.fit.report import FitReport
+from gpumon.app.diagnosis.words import band_words
+from gpumon.app.physics.band import Band
+from gpumon.app.physics.need import Placement
+from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES
+from gpumon.text.safe import visible
+from gpumon.text.units import GIB
+
+_LABEL_WIDTH = 18
+_NAME_WIDTH = 40
+
+
+def fit_lines(report: FitReport) -> list[str]:
+    """Return the report as lines; sizes are GiB, rates are estimates and say so."""
+    return [
+        f"{visible(report.name, _NAME_WIDTH)}  ({_asked(report)})",
+        answer_words(report),
+        "",
+        *(_row(label, text) for label, text in fit_rows(report)),
+    ]
+
+
+def fit_rows(report: FitReport) -> Iterator[tuple[str, str]]:
+    """Give what the answer rests on, label and words: where the bytes go, what fits, how fast it is."""
+    yield from _parts(report)
+    yield from _place(report)
+    yield from _rates(report)
+
+
+def _asked(report: FitReport) -> str:
+    options = report.options
+    types = dict.fromkeys((options.cache_type_k, options.cache_type_v))
+    slots = "1 slot" if options.parallel == 1 else f"{options.parallel} slots"
+    return f"context {options.context_length}, {slots}, cache {'/'.join(types)}"
+
+
+def answer_words(report: FitReport) -> str:
+    """Say whether it fits, what it needs and what there is."""
+    needed = f"needs {_gib(report.required_vram_bytes)} GiB"
+    if report.available_vram_bytes is None:
+        return f"cannot tell: {needed}; of which GPU, say with --gpu NAME or --vram SIZE"
+    margin = RUNTIME_MARGIN_BYTES * len(report.hardware.cards)
+    usable = _gib(max(0, report.available_vram_bytes - margin))
+    verdict = "fits" if report.fits else "does not fit"
+    return f"{verdict}: {needed}, can use {usable} GiB of {_cards(report)}"
+
+
+def _cards(report: FitReport) -> str:
+    cards = report.hardware.cards
+    name = visible(cards[0].name, 32)
+    return name if len(cards) == 1 else f"{len(cards)} GPUs"
+
+
+def _parts(report: FitReport) -> Iterator[tuple[str, str]]:
+    need = report.need
+    spread_evenly = "" if report.geometry.weights_measured else "   (by the file's size: an estimate)"
+    yield "weights", _size(need.weights_bytes) + spread_evenly
+    yield from _if_any("projector", need.projector_bytes)
+    yield "KV cache", _size(need.kv_cache_bytes)
+    yield from _if_any("recurrent state", need.recurrent_state_bytes)
+    yield "compute buffers", _size(need.compute_bytes)
+    yield "CUDA itself", _size(need.overhead_bytes)
+    if report.correction_bytes:
+        yield "learned", f"{report.correction_bytes / GIB:+7.2f} GiB   (what earlier loads took besides)"
+    low, high = (_gib(max(0, end + report.correction_bytes)) for end in (need.total.low, need.total.high))
+    exactly = "" if low == high else f"   ({low} to {high})"
+    yield "together", _size(report.required_vram_bytes) + exactly
+
+
+def _if_any(label: str, size_bytes: int) -> Iterator[tuple[str, str]]:
+    if size_bytes:
+        yield label, _size(size_bytes)
+
+
+def _place(report: FitReport) -> Iterator[tuple[str, str]]:
+    if report.placement is not None:
+        yield "on GPU", _placed(report.placement)
+        if report.options.gpu_layers == report.placement.layers_on_gpu and not report.fits:
+            yield "", f"because of PARAMETER num_gpu {report.options.gpu_layers}"
+    if report.may_be_split and report.placement is not None:
+        yield "", "so close to full, Ollama may split it all the same, unless"
+        yield "", f"PARAMETER num_gpu {report.placement.layer_count} is in its Modelfile"
+    if report.max_context is not None:
+        contexts = (f"{kind} {tokens or 'none'}" for kind, tokens in report.max_context.items())
+        yield "largest context", ", ".join(contexts)
+    for index, model in enumerate(report.unload):
+        words = f"{visible(model.name, _NAME_WIDTH - 8)}, {_gib(model.vram_bytes)} GiB"
+        yield ("" if index else "to make room"), f"unload {words}"
+
+
+def _placed(placement: Placement) -> str:
+    layers = f"{placement.layers_on_gpu} of {placement.layer_count} layers"
+    if placement.fits:
+        return layers
+    return f"{layers}; {_gib(placement.ram_bytes)} GiB ({placement.spill_fraction:.0%}) in RAM"
+
+
+def _rates(report: FitReport) -> Iterator[tuple[str, str]]:
+    if report.placement is None:
+        return
+    yield "decode, estimated", _band(report.decode) or _why_no_rate(report)
+    if report.decode_full_context is not None:
+        yield "  context full", _band(report.decode_full_context) or ""
+    if not report.fits and report.decode_fitting is not None:
+        yield "  if it fitted", _band(report.decode_fitting) or ""
+
+
+def _why_no_rate(report: FitReport) -> str:
+    uses_gpu = report.placement is not None and report.placement.layers_on_gpu > 0
+    if uses_gpu and any(card.bandwidth_bytes_per_second is None for card in report.hardware.cards):
+        return "not known: the GPU's memory bandwidth is not (--gpu NAME)"
+    return "not known: RAM bandwidth is not (run gpumon calibrate)"
+
+
+def _band(band: Band | None) -> str | None:
+    return None if band is None else band_words(band)
+
+
+def _row(label: str, text: str) -> str:
+    return f"  {label:<{_LABEL_WIDTH}}{text}"
+
+
+def _size(size_bytes: float) -> str:
+    return f"{_gib(size_bytes):>7} GiB"
+
+
+def _gib(size_bytes: float) -> str:
+    return f"{size_bytes / GIB:.2f}"

@@ -1,0 +1,195 @@
+"""What helps a model that is loaded again and again, or that others make leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
+from gpumon.app.diagnosis.causes.settings import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
+from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
+from gpumon.app.diagnosis.rates import USUAL_CONTEXT_TOKENS, expected_fitting
+from gpumon.app.diagnosis.remedies import commands
+from gpumon.app.diagnosis.remedies.commands import Command
+from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.verdicts.machine import rivals_for_memory, thrash_of
+from gpumon.app.diagnosis.words import needs_words
+from gpumon.app.physics.geometry import Geometry, NoGeometry
+from gpumon.app.physics.options import BYTES_PER_ELEMENT, LoadOptions
+from gpumon.app.physics.placement import place
+from gpumon.app.physics.shape import geometry_of
+from gpumon.app.state.loads.options import log_of, options_of_settings
+from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.records import Thrash
+from gpumon.text.safe import visible
+
+CONTEXT_STEPS = (131072, 65536, 32768, 16384, 8192, 4096, LEAST_CONTEXT_TOKENS)
+LONGER_KEEP_ALIVE = "1h"
+
+
+class Other(NamedTuple):
+    """A model that takes turns with the one that is loaded."""
+
+    name: str
+    geometry: Geometry
+    options: LoadOptions
+
+
+class Pair(NamedTuple):
+    """Two models that would be loaded together, and what is free for both."""
+
+    arithmetic: Arithmetic
+    other: Other
+    free_bytes: tuple[int, ...]
+
+    def fits(self, own: LoadOptions, theirs: LoadOptions) -> bool:
+        """Tell whether the second one fits beside the first."""
+        margin, usable = self.arithmetic.margin_bytes, self.arithmetic.usable(self.free_bytes)
+        first = place(self.arithmetic.geometry, replace(own, gpu_layers=None), usable, margin)
+        left = [free - held for free, held in zip(usable, first.vram_bytes_by_gpu, strict=True)]
+        return first.fits and place(self.other.geometry, theirs, left, margin).fits
+
+
+def reload_remedies(subject: Subject) -> Iterator[Remedy]:
+    """Give what would end the loads."""
+    if not commands.is_ollama(subject):
+        return
+    thrash = thrash_of(subject)
+    if thrash is not None and thrash.cause == "expired":
+        yield _keep_longer(thrash)
+    if isinstance(subject.arithmetic, NoArithmetic):
+        return
+    if thrash is not None and thrash.cause == "settings":
+        yield from _same_context(subject, subject.arithmetic, thrash)
+    for name in rivals_for_memory(subject)[:1]:
+        other = _other(name, subject)
+        if other is not None:
+            yield from _together(subject, subject.arithmetic, other)
+
+
+def _keep_longer(thrash: Thrash) -> Remedy:
+    loads = f"{thrash.count} loads in {WINDOW_SECONDS / 60:.0f} min"
+    return Remedy(
+        "keep_longer",
+        "keep models loaded for longer after a request",
+        f"OLLAMA_KEEP_ALIVE={LONGER_KEEP_ALIVE}",
+        f"{loads}, each because the time to keep it had run out",
+        where=commands.IN_ENVIRONMENT,
+    )
+
+
+def _same_context(subject: Subject, arithmetic: Arithmetic, thrash: Thrash) -> Iterator[Remedy]:
+    """Advise one context for all clients: the largest of those asked for that fits."""
+    asked = {
+        tokens
+        for change in thrash.changes
+        if change.setting == "context"
+        for tokens in (change.before, change.after)
+        if isinstance(tokens, int)
+    }
+    options = (replace(arithmetic.options, context_length=tokens) for tokens in sorted(asked, reverse=True))
+    found = next((one for one in options if arithmetic.fits(arithmetic.room.free_bytes, one)), None)
+    if found is None:
+        return
+    tokens = found.context_length
+    words = f"have every client ask for the same context, {tokens} tokens, or for none"
+    command = Command(f"PARAMETER num_ctx {tokens}", commands.IN_MODELFILE)
+    yield _remedy("same_context", words, command, subject, arithmetic, found)
+
+
+def _together(subject: Subject, arithmetic: Arithmetic, other: Other) -> Iterator[Remedy]:
+    """Advise what lets both models stay."""
+    evicted = [one for one in arithmetic.room.occupants if one.kind == "model" and one.name == other.name]
+    pair = Pair(arithmetic, other, arithmetic.room.without(evicted))
+    if pair.fits(arithmetic.options, other.options):
+        yield from _more_models(subject, arithmetic, other)
+        return
+    for variables, own, theirs in _smaller(arithmetic.options, other.options):
+        if pair.fits(own, theirs):
+            words = f"make room for {visible(other.name)} beside it"
+            command = Command(" ".join(variables), commands.IN_ENVIRONMENT)
+            yield _remedy("fit_both", words, command, subject, arithmetic, own)
+            return
+
+
+def _more_models(subject: Subject, arithmetic: Arithmetic, other: Other) -> Iterator[Remedy]:
+    """Advise a higher limit, where the log says that it is set as low as what is loaded."""
+    log = log_of(subject.model, subject.state)
+    said = log.settings.get("OLLAMA_MAX_LOADED_MODELS", "") if log else ""
+    limit = int(said) if said.isascii() and said.isdecimal() and len(said) < 10 else 0
+    if not 0 < limit <= max(1, len(subject.state.models)):
+        return
+    words = f"let the server keep {limit + 1} models loaded: {visible(other.name)} fits beside it"
+    command = Command(f"OLLAMA_MAX_LOADED_MODELS={limit + 1}", commands.IN_ENVIRONMENT)
+    yield _remedy("raise_loaded_models", words, command, subject, arithmetic, arithmetic.options)
+
+
+def _smaller(
+    own: LoadOptions, theirs: LoadOptions
+) -> Iterator[tuple[tuple[str, ...], LoadOptions, LoadOptions]]:
+    """Give ever smaller ways to load both, each with the variables for it: they hold for all models."""
+    longest = max(own.context_length, theirs.context_length)
+    for quantized in (False, True):
+        first, second = (_quantized(one) if quantized else one for one in (own, theirs))
+        variables = (f"OLLAMA_KV_CACHE_TYPE={SMALLER_CACHE_TYPE}",) if quantized else ()
+        if quantized:
+            yield variables, first, second
+        for tokens in CONTEXT_STEPS:
+            if tokens < longest:
+                context = f"OLLAMA_CONTEXT_LENGTH={tokens}"
+                yield (*variables, context), _at_most(first, tokens), _at_most(second, tokens)
+
+
+def _at_most(options: LoadOptions, tokens: int) -> LoadOptions:
+    return replace(options, context_length=min(options.context_length, tokens))
+
+
+def _quantized(options: LoadOptions) -> LoadOptions:
+    if BYTES_PER_ELEMENT[options.cache_type_k] <= BYTES_PER_ELEMENT[SMALLER_CACHE_TYPE]:
+        return options
+    return replace(
+        options,
+        cache_type_k=SMALLER_CACHE_TYPE,
+        cache_type_v=SMALLER_CACHE_TYPE,
+        flash_attention=True,
+    )
+
+
+def _other(name: str, subject: Subject) -> Other | None:
+    """Return another model of the server as it was loaded last; ``None`` where its shape is not known."""
+    state, source = subject.state, subject.model.key.source
+    facts = next((one for key, one in state.facts.items() if (key.source, one.name) == (source, name)), None)
+    loads = (one for one in reversed(state.finished_loads) if one.name == name and one.outcome == "loaded")
+    load = next(loads, None)
+    if facts is None or load is None:
+        return None
+    installed = state.installed.get(source)
+    rows = installed.models if installed else ()
+    size = next((row.size_bytes for row in rows if row.digest == facts.digest), None)
+    geometry, options = geometry_of(facts, size), options_of_settings(load.settings)
+    if isinstance(geometry, NoGeometry) or options is None:
+        return None
+    return Other(name, geometry, options)
+
+
+def _remedy(
+    action: RemedyAction,
+    words: str,
+    command: Command,
+    subject: Subject,
+    arithmetic: Arithmetic,
+    options: LoadOptions,
+) -> Remedy:
+    used = subject.rates.context_tokens
+    tokens = min(USUAL_CONTEXT_TOKENS if used is None else used, options.context_length)
+    need = arithmetic.need_bytes(options)
+    return Remedy(
+        action,
+        words,
+        command.line,
+        needs_words(need, arithmetic.room.free_total_bytes),
+        frees_bytes=max(0, arithmetic.need_bytes() - need) or None,
+        expected_tokens_per_second=expected_fitting(arithmetic, tokens, options),
+        where=command.where,
+    )

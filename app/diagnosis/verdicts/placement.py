@@ -1,0 +1,176 @@
+"""Verdicts on where a model is: not where it is claimed, not on the GPU at all, or in part."""
+
+from __future__ import annotations
+
+from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
+from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.words import COMMAND_LINE, LOG, NVML, about, clock, size_evidence
+from gpumon.app.insight.faults import spill_fault
+from gpumon.app.insight.shortfall import Shortfall, may_load, shortfall
+from gpumon.app.insight.wording import amount, gpu_label, spill_words
+from gpumon.app.state.holders.measured import TOLERANCE_BYTES
+from gpumon.app.state.loads.options import log_of
+from gpumon.app.state.records import FinishedLoad
+from gpumon.app.state.records.load import identity
+from gpumon.text import units
+
+HISTORY_SECONDS = 86400.0
+HISTORY_CELLS = 720
+
+
+def silent_fallback(subject: Subject) -> Verdict | None:
+    """Find a model that is claimed on the GPU, and of which little or nothing is there."""
+    if _missing(subject) != "silent_fallback" or _held_before(subject):
+        return None
+    sentence = f"{subject.name} is not on the GPU though {_claim_words(subject)}"
+    return Verdict("silent_fallback", "bad", sentence, _claim_evidence(subject))
+
+
+def hidden_spill(subject: Subject) -> Verdict | None:
+    """Find a model of which a part is claimed on the GPU and is not there."""
+    if _missing(subject) != "hidden_spill":
+        return None
+    sentence = f"{subject.name} is only in part on the GPU though {_claim_words(subject)}"
+    return Verdict("hidden_spill", "bad", sentence, _claim_evidence(subject))
+
+
+def lost_gpu(subject: Subject) -> Verdict | None:
+    """Find a model that was on a GPU earlier, and is on none now: after a suspend, a reset, a lost card."""
+    if _missing(subject) == "silent_fallback" and (held := _held_before(subject)):
+        evidence = (size_evidence("on GPU earlier", held, NVML), *_claim_evidence(subject))
+        return Verdict(
+            "lost_gpu", "bad", f"{subject.name} has lost the GPU: it held {amount(held)}", evidence
+        )
+    before = _load_on_gpu(subject)
+    if before is None or subject.split.gpu_bytes != 0 or not _is_unwanted(subject):
+        return None
+    peak = before.peak_vram_bytes or 0
+    return Verdict(
+        "lost_gpu",
+        "bad",
+        f"{subject.name} runs wholly on the CPU; at {clock(before.started)} it was loaded onto the GPU",
+        (
+            size_evidence("on GPU then", peak, NVML),
+            *_lost_evidence(subject),
+            size_evidence("on GPU", 0, subject.split_source),
+        ),
+    )
+
+
+def no_gpu_found(subject: Subject) -> Verdict | None:
+    """Find a model wholly on the CPU because its server never found the GPU that the driver shows."""
+    log = log_of(subject.model, subject.state)
+    if log is None or not log.found_no_gpu or subject.split.gpu_bytes != 0:
+        return None
+    if not subject.state.has_gpu or not _is_unwanted(subject) or _load_on_gpu(subject):
+        return None
+    count = len(subject.state.gpus)
+    return Verdict(
+        "no_gpu_found",
+        "bad",
+        f"{subject.name} runs wholly on the CPU: its server found no GPU, the driver shows {count}",
+        (
+            Evidence("GPUs found by the server", "none", LOG),
+            Evidence("GPUs", str(count), NVML),
+            size_evidence("in RAM", subject.split.ram_bytes or 0, subject.split_source),
+        ),
+    )
+
+
+def spilled(subject: Subject) -> Verdict | None:
+    """Find a model that is in RAM in part or as a whole, by the claim, and say what it costs."""
+    model, split = subject.model, subject.split
+    if not subject.is_spilled or subject.loaded.by_choice:
+        return None
+    fault = spill_fault(model) or "watch"
+    estimated = "probably " if model.split.spill_fraction is None and split.gpu_bytes else ""
+    since = f" since {clock(model.spilled_since)}" if model.spilled_since else ""
+    sentence = f"{subject.name} {estimated}{spill_words(split)}{since}{_cost_words(subject)}"
+    return Verdict("spilled", fault, sentence, (*_split_evidence(subject), *_rate_evidence(subject)))
+
+
+def on_cpu_by_choice(subject: Subject) -> Verdict | None:
+    """Find a model whose user has asked for the CPU."""
+    if not subject.loaded.by_choice or not subject.is_spilled:
+        return None
+    return Verdict(
+        "on_cpu_by_choice",
+        "watch",
+        f"{subject.name} runs on the CPU by choice (num_gpu 0)",
+        (Evidence("GPU layers asked for", "0", COMMAND_LINE), *_split_evidence(subject)),
+    )
+
+
+def _missing(subject: Subject) -> Shortfall:
+    return "unknown" if may_load(subject.loaded) else shortfall(subject.loaded)
+
+
+def _claim_words(subject: Subject) -> str:
+    claimed, measured = subject.split.gpu_bytes or 0, subject.loaded.measured_bytes
+    seen = f"only {amount(measured)}" if measured else "nothing"
+    return f"{amount(claimed)} are claimed there: the driver sees {seen}"
+
+
+def _claim_evidence(subject: Subject) -> tuple[Evidence, ...]:
+    return (
+        size_evidence("VRAM claimed", subject.split.gpu_bytes or 0, subject.split_source),
+        size_evidence("VRAM measured", subject.loaded.measured_bytes or 0, NVML),
+    )
+
+
+def _split_evidence(subject: Subject) -> tuple[Evidence, ...]:
+    split = subject.split
+    return (
+        size_evidence("in RAM", split.ram_bytes or 0, subject.split_source),
+        size_evidence("on GPU", split.gpu_bytes or 0, subject.split_source),
+    )
+
+
+def _rate_evidence(subject: Subject) -> tuple[Evidence, ...]:
+    rates, found = subject.rates, []
+    if rates.measured is not None:
+        found.append(Evidence("decode rate", units.rate(rates.measured), "/slots"))
+    if rates.expected_fitting is not None:
+        found.append(
+            Evidence("decode rate if it fitted", f"{about(rates.expected_fitting)} tok/s", "estimate")
+        )
+    return tuple(found)
+
+
+def _cost_words(subject: Subject) -> str:
+    """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``."""
+    measured, fitting = subject.rates.measured, subject.rates.expected_fitting
+    if measured is None:
+        return ""
+    return f": {units.rate(measured)}" + (f", {about(fitting)} if it fitted" if fitting else "")
+
+
+def _held_before(subject: Subject) -> int:
+    """Return the most that its process held on GPUs earlier, where it now holds nothing to speak of."""
+    runner, measured = subject.runner, subject.loaded.measured_bytes
+    if runner is None or measured is None or measured >= TOLERANCE_BYTES:
+        return 0
+    cells = runner.vram.window(subject.state.now, HISTORY_SECONDS, HISTORY_CELLS)
+    most = max((cell.maximum for cell in cells if cell is not None), default=0.0)
+    return int(most) if most >= TOLERANCE_BYTES else 0
+
+
+def _load_on_gpu(subject: Subject) -> FinishedLoad | None:
+    """Return the latest load before this one of the same model that took memory of a GPU."""
+    runner = subject.runner
+    model = identity(runner.process.settings) if runner else None
+    if model is None or runner is None:
+        return None
+    loads = (load for load in reversed(subject.state.finished_loads) if load.key != runner.key)
+    same = (load for load in loads if load.outcome == "loaded" and identity(load.settings) == model)
+    return next((load for load in same if (load.peak_vram_bytes or 0) >= TOLERANCE_BYTES), None)
+
+
+def _is_unwanted(subject: Subject) -> bool:
+    """Tell whether nobody asked for the CPU, and nothing but the GPU's absence explains it."""
+    return subject.is_spilled and not subject.loaded.by_choice
+
+
+def _lost_evidence(subject: Subject) -> tuple[Evidence, ...]:
+    lost = [gpu for gpu in subject.state.gpus.values() if gpu.reading.state == "lost"]
+    return tuple(Evidence(gpu_label(gpu), "lost", NVML) for gpu in lost)

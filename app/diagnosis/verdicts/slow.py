@@ -1,0 +1,87 @@
+"""Verdicts on a model that is slow though all of it is where it should be."""
+
+from __future__ import annotations
+
+from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
+from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.words import ESTIMATE, SLOTS, band_words
+from gpumon.app.insight.changes import Change, ChangeKind, changes_since
+from gpumon.app.insight.falls import Comparison, compare, paced_of
+from gpumon.text import units
+
+LONG_CONTEXT_SHARE = 0.8
+"""Of the rate at the begin of a context, below which a context is long."""
+PARALLEL_SHARE = 0.7
+"""Of the rate of a request alone, below which the others cost it something."""
+
+
+def long_context(subject: Subject) -> Verdict | None:
+    """Find that reading the context costs a good part of the rate: against the usual one, or the estimate."""
+    tokens, rate = subject.rates.context_tokens, subject.rates.per_request
+    evidence = _fall_because(subject, "context") or _long_by_estimate(subject)
+    if not evidence or tokens is None or rate is None:
+        return None
+    words = f"is slow because of a long context: {units.rate(rate)} at {units.tokens(tokens)} tokens"
+    said = Evidence("tokens in the context", str(tokens), SLOTS)
+    return Verdict("long_context", "watch", f"{subject.name} {words}", (said, *evidence))
+
+
+def parallel_requests(subject: Subject) -> Verdict | None:
+    """Find that a request is slow because it shares the model with others."""
+    rates = subject.rates
+    evidence = _fall_because(subject, "parallel") or _parallel_by_estimate(subject)
+    if not evidence or rates.streams < 2 or rates.per_request is None or rates.now is None:
+        return None
+    each, together = units.rate(rates.per_request), units.rate(rates.now)
+    words = f"works on {rates.streams} requests at once: {each} each, {together} together"
+    said = Evidence("requests", str(rates.streams), SLOTS)
+    return Verdict("parallel_requests", "watch", f"{subject.name} {words}", (said, *evidence))
+
+
+def _fall(subject: Subject) -> tuple[Comparison, tuple[Change, ...]] | None:
+    """Return by how much it is slower than usual, and what has changed; ``None`` if it is not."""
+    paced = paced_of(subject.model, subject.state)
+    compared = compare(paced) if paced is not None else None
+    if paced is None or compared is None or not compared.is_below:
+        return None
+    return compared, changes_since(paced, compared)
+
+
+def _fall_because(subject: Subject, kind: ChangeKind) -> tuple[Evidence, ...]:
+    """Return the evidence of a fall that has one reason among its reasons."""
+    fall = _fall(subject)
+    if fall is None or not any(change.kind == kind for change in fall[1]):
+        return ()
+    return _fall_evidence(*fall)
+
+
+def _long_by_estimate(subject: Subject) -> tuple[Evidence, ...]:
+    rates, now, empty = subject.rates, subject.rates.expected_fitting, subject.rates.expected_empty
+    if now is None or empty is None or rates.per_request is None or subject.is_spilled or rates.streams > 1:
+        return ()
+    if max(now.expected, rates.per_request) > LONG_CONTEXT_SHARE * empty.expected:
+        return ()
+    return (
+        Evidence("decode rate", units.rate(rates.per_request), SLOTS),
+        Evidence("with this context", band_words(now), ESTIMATE),
+        Evidence("with an empty one", band_words(empty), ESTIMATE),
+    )
+
+
+def _parallel_by_estimate(subject: Subject) -> tuple[Evidence, ...]:
+    rates, alone = subject.rates, subject.rates.expected_now
+    if alone is None or rates.per_request is None or rates.per_request > PARALLEL_SHARE * alone.low:
+        return ()
+    return (
+        Evidence("decode rate of each", units.rate(rates.per_request), SLOTS),
+        Evidence("of one alone", band_words(alone), ESTIMATE),
+    )
+
+
+def _fall_evidence(compared: Comparison, changes: tuple[Change, ...]) -> tuple[Evidence, ...]:
+    usual = compared.usual
+    return (
+        Evidence("decode rate", units.rate(compared.pace.tokens_per_second), SLOTS),
+        Evidence("usual rate", units.rate(usual.decode_tokens_per_second), f"{usual.request_count} requests"),
+        *(Evidence("changed", change.words, "gpumon") for change in changes),
+    )

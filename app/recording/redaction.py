@@ -1,0 +1,221 @@
+"""Which texts of a sample name something, and what stands in their place. Figures stay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import msgspec
+
+from gpumon.app.recording.header import Header
+from gpumon.app.recording.pseudonyms import Pseudonyms
+from gpumon.collectors.samples import AnySample
+
+SHORTEST_KNOWN = 3
+"""Shorter names are not looked for inside sentences."""
+
+_URL_OR_PATH = re.compile(r"[^\s'\"(]*[/\\@][^\s'\")]*")
+_ADDRESS = re.compile(r"(?<![\w.])(?!127\.)\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
+_SAID_BY_A_SERVER = re.compile(r"^(HTTP \d{3}): .*", re.DOTALL)
+_FIGURE = re.compile(r"-?\d[\d.]*(?:[a-zA-Z]{0,2})|true|false|")
+_OWN_SOURCES = re.compile(
+    r"nvml|system|processes|runners|learned|server log|log journal [\w.-]+|(?:runner|process) \d+|"
+)
+
+Rule = Callable[["Redaction", str], str]
+
+
+class Redaction:
+    """Replaces the names in one recording. In sentences it finds those that it has met before."""
+
+    def __init__(self) -> None:
+        self.names = Pseudonyms()
+
+    def header(self, header: Header) -> Header:
+        """Return the header without the host's name."""
+        return msgspec.structs.replace(header, host=self.names.of_host(header.host))
+
+    def sample(self, sample: AnySample) -> AnySample:
+        """Return the sample with stand-ins for names."""
+        return cast("AnySample", self._struct(sample))
+
+    def _struct(self, value: msgspec.Struct) -> msgspec.Struct:
+        changes = {}
+        for name in value.__struct_fields__:
+            old = getattr(value, name)
+            new = self._value(old, _rule(type(value).__name__, name))
+            if new is not old:
+                changes[name] = new
+        return msgspec.structs.replace(value, **changes) if changes else value
+
+    def _value(self, value: object, rule: Rule) -> object:
+        match value:
+            case str():
+                return rule(self, value)
+            case msgspec.Struct():
+                return self._struct(value)
+            case tuple():
+                return tuple(self._value(one, rule) for one in value)
+            case dict():
+                return self._mapping(value, rule)
+        return value
+
+    def _mapping(self, values: Mapping[object, object], rule: Rule) -> dict[object, object]:
+        if isinstance(rule, _Keyed):
+            return {self._value(key, rule.key): self._value(one, rule) for key, one in values.items()}
+        return {key: self._value(one, rule) for key, one in values.items()}
+
+
+class _Keyed:
+    """The rule of a mapping of which the keys name something, too."""
+
+    def __init__(self, key: Rule, value: Rule) -> None:
+        self.key = key
+        self._rule = value
+
+    def __call__(self, redaction: Redaction, text: str) -> str:
+        return self._rule(redaction, text)
+
+
+def _keep(_redaction: Redaction, text: str) -> str:
+    return text
+
+
+def _model(redaction: Redaction, text: str) -> str:
+    return redaction.names.of_model(text)
+
+
+def _digest(redaction: Redaction, text: str) -> str:
+    return redaction.names.of_digest(text)
+
+
+def _gpu(redaction: Redaction, text: str) -> str:
+    return redaction.names.of_gpu(text)
+
+
+def _path(redaction: Redaction, text: str) -> str:
+    return redaction.names.of_path(text)
+
+
+def _host(redaction: Redaction, text: str) -> str:
+    return redaction.names.of_host(text)
+
+
+def _url(redaction: Redaction, text: str) -> str:
+    return redaction.names.of_url(text)
+
+
+def _program(redaction: Redaction, text: str) -> str:
+    return redaction.names.of("program", text)
+
+
+def _user(redaction: Redaction, text: str) -> str:
+    return redaction.names.of("user", text)
+
+
+def _setting(redaction: Redaction, text: str) -> str:
+    return text if _FIGURE.fullmatch(text) else redaction.names.of("value", text)
+
+
+def _source(redaction: Redaction, text: str) -> str:
+    if _OWN_SOURCES.fullmatch(text):
+        return text
+    kind, space, rest = text.partition(" ")
+    if space and "://" in rest:
+        return f"{kind} {redaction.names.of_url(rest)}"
+    if space and rest.startswith("/"):
+        return f"{kind} {redaction.names.of_path(rest)}"
+    return redaction.names.of_url(text) if "://" in text else redaction.names.of_path(text)
+
+
+def _sentence(redaction: Redaction, text: str) -> str:
+    """Cut what a server has said, and replace every name that is known and all that looks like an address."""
+    text = _SAID_BY_A_SERVER.sub(r"\1", text)
+    known = redaction.names.known
+    for name in sorted((name for name in known if len(name) >= SHORTEST_KNOWN), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", known[name].replace("\\", ""), text)
+    text = _URL_OR_PATH.sub(lambda found: _unless_known(redaction, found[0]), text)
+    return _ADDRESS.sub(lambda found: redaction.names.of_host(found[0]), text)
+
+
+def _unless_known(redaction: Redaction, word: str) -> str:
+    stand_ins = redaction.names.known.values()
+    if word in API_PATHS or any(stand_in in word for stand_in in stand_ins):
+        return word
+    return redaction.names.of("p", word)
+
+
+API_PATHS = {"/health", "/slots", "/metrics", "/props", "/api/ps", "/api/show", "/api/tags", "/v1/models"}
+"""What our own sentences name."""
+
+_KEPT: dict[str, tuple[str, ...]] = {
+    "NvmlSample": ("driver_version",),
+    "GpuReading": ("name", "pci_bus_id", "throttle_reasons"),
+    "GpuFacts": ("brand",),
+    "OllamaSample": ("version",),
+    "ModelClaim": ("format", "family", "parameter_size", "quantization"),
+    "OllamaModelFacts": ("architecture", "capabilities"),
+    "RunnerSettings": ("cache_type_k", "cache_type_v", "flash_attention"),
+    "RunnerFacts": ("build", "quantization"),
+    "LogEvent": ("device", "library", "pci_bus_id"),
+    "LlamaServerSample": ("version",),
+}
+"""What names neither a person nor a thing of theirs."""
+
+RULES: dict[str, Rule] = {
+    **{f"{kind}.{field}": _keep for kind, fields in _KEPT.items() for field in fields},
+    "GpuReading.uuid": _gpu,
+    "LogEvent.gpu_uuid": _gpu,
+    "RateBaseline.gpu_uuids": _gpu,
+    "RateScale.gpu_uuids": _gpu,
+    "MemoryCorrection.gpu_uuids": _gpu,
+    "GpuProcess.name": _program,
+    "HolderProcess.name": _program,
+    "SystemSample.host": _host,
+    "RunnerSettings.host": _host,
+    "ModelClaim.name": _model,
+    "OllamaModelFacts.name": _model,
+    "InstalledModel.name": _model,
+    "RunnerSettings.model_name": _model,
+    "MeteredModel.name": _model,
+    "ServedModel.name": _model,
+    "ServedModelSample.name": _model,
+    "ModelClaim.digest": _digest,
+    "OllamaModelFacts.digest": _digest,
+    "OllamaModelFacts.blobs": _digest,
+    "InstalledModel.digest": _digest,
+    "RunnerSettings.blob": _digest,
+    "LogEvent.blob": _digest,
+    "RateBaseline.digest": _digest,
+    "MemoryCorrection.digest": _digest,
+    "BlobNames.names": _Keyed(_digest, _model),
+    "BlobNames.digests": _Keyed(_model, _digest),
+    "RunnerSettings.model_path": _path,
+    "RunnerSettings.projector_path": _path,
+    "RunnerSettings.draft_path": _path,
+    "RunnerFacts.model_path": _path,
+    "ServerProcess.models_path": _path,
+    "ServerProcess.user": _user,
+    "RunnerProcess.user": _user,
+    "ServerProcess.urls": _url,
+    "MeterSample.server": _url,
+    "MeterSample.upstream": _url,
+    "OllamaModelFacts.geometry": _setting,
+    "OllamaModelFacts.parameters": _setting,
+    "LogEvent.settings": _setting,
+    "SourceHealth.detail": _sentence,
+    "SourceHealth.hint": _sentence,
+    "GpuReading.detail": _sentence,
+    "RunnerProcess.unreadable": _sentence,
+    "RunnerSample.detail": _sentence,
+    "ServedModelSample.detail": _sentence,
+    "SourceSilent.detail": _sentence,
+    "LogEvent.text": _sentence,
+}
+"""By type and field; the ``source`` of every sample has its own. A test holds this list complete."""
+
+
+def _rule(type_name: str, field: str) -> Rule:
+    """Return the rule of a field; one of few words (a state, a kind) has none and stays."""
+    return _source if field == "source" else RULES.get(f"{type_name}.{field}", _keep)

@@ -1,0 +1,188 @@
+"""Joins the processes that hold models with the models that servers claim.
+
+A pure function of what is known: the samples may arrive in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from gpumon.app.state.holders.addresses import standalone_runner_at
+from gpumon.app.state.holders.blobs import blobs_of
+from gpumon.app.state.places import is_loopback, is_server, place
+from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerKey, RunnerRecord
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import BlobNames, ServerProcess
+
+_OWN_REGISTRIES = ("registry.ollama.ai/", "ollama.com/")
+_OWN_NAMESPACE = "library/"
+
+
+class Match(NamedTuple):
+    """A runner and a claim that are one."""
+
+    runner: RunnerRecord
+    model: ModelRecord
+    by: JoinedBy
+
+
+class Servers(NamedTuple):
+    """Which processes may be behind which source."""
+
+    certain: list[tuple[str, set[int]]]
+    """Source and the PIDs of its server."""
+    loose_sources: set[str]
+    loose_pids: set[int]
+    """Servers in containers, whose port may lead anywhere; one of them may be behind a loose source."""
+
+
+def join(state: State) -> None:
+    """Join all runners and claims anew."""
+    before = {key: runner.model for key, runner in state.runners.items()}
+    holders = {key: model.runner for key, model in state.models.items()}
+    for runner in state.runners.values():
+        runner.model = None
+    for model in state.models.values():
+        model.runner = model.joined_by = None
+    for match in _matches(state):
+        match.runner.model = match.model.key
+        match.model.runner, match.model.joined_by = match.runner.key, match.by
+    for runner in state.runners.values():
+        if runner.model != before[runner.key]:
+            runner.claimed_since = _claimed_since(state, runner)
+    for key, model in state.models.items():
+        _note_end(state, model, holders[key])
+
+
+def may_be_claimed(state: State, runner: RunnerRecord) -> bool:
+    """Tell whether a server that is asked may have started a runner; also before any server was heard."""
+    if not any(map(is_server, state.sources)):
+        return True
+    servers, pid = _servers(state), runner.process.server_pid
+    if any(pid in pids for _, pids in servers.certain):
+        return True
+    return bool(servers.loose_sources) and pid in servers.loose_pids
+
+
+def blobs_by_digest(samples: Iterable[BlobNames]) -> dict[str, frozenset[str]]:
+    """Return the blobs of the weights by the digest of the manifest, from what is on disk."""
+    blobs: dict[str, set[str]] = {}
+    for sample in samples:
+        for blob, names in sample.names.items():
+            for digest in {sample.digests[name] for name in names if name in sample.digests}:
+                blobs.setdefault(digest, set()).add(blob)
+    return {digest: frozenset(found) for digest, found in blobs.items()}
+
+
+def _note_end(state: State, model: ModelRecord, holder: RunnerKey | None) -> None:
+    """Note that the process that held a model has ended, until another one holds it."""
+    if model.runner is not None:
+        model.runner_ended = None
+    elif holder is not None and holder not in state.runners:
+        model.runner_ended = state.now
+
+
+def _claimed_since(state: State, runner: RunnerRecord) -> float | None:
+    """Return when its model was last claimed, if that was not said of a process before it."""
+    seen = state.models[runner.model].seen if runner.model else None
+    return seen if seen is not None and seen >= runner.first_seen else None
+
+
+def _matches(state: State) -> Iterator[Match]:
+    if not state.runners or not state.models:
+        return
+    yield from _llama_server_matches(state)
+    servers = _servers(state)
+    for source, pids in servers.certain:
+        yield from _certain_matches(state, _runners_of(state, pids), _models_of(state, {source}))
+    loose_runners = _runners_of(state, servers.loose_pids)
+    yield from _unique_matches(state, loose_runners, _models_of(state, servers.loose_sources))
+
+
+def _llama_server_matches(state: State) -> Iterator[Match]:
+    """Give what a llama-server without router and its process have in common: their address."""
+    for model in state.models.values():
+        own = state.runners.get(model.process) if model.process else None
+        if own is not None:
+            yield Match(own, model, "process")
+        elif model.runtime == "llama_server":
+            runner = standalone_runner_at(state, model.key.source)
+            if runner is not None:
+                yield Match(runner, model, "address")
+
+
+def _servers(state: State) -> Servers:
+    sources = sorted(filter(is_server, state.sources))
+    certain = [(source, pids) for source in sources if (pids := _listening(state, source))]
+    found = {pid for _, pids in certain for pid in pids}
+    loose_pids = {server.pid for server in state.servers if _is_loose(server) and server.pid not in found}
+    loose_sources = {source for source in sources if is_loopback(source)} - {source for source, _ in certain}
+    loose_sources -= {source for source in sources if state.sources[source].runtime == "llama_server"}
+    if len(loose_pids) == len(loose_sources) == 1:
+        return Servers([*certain, (loose_sources.pop(), loose_pids)], set(), set())
+    return Servers(certain, loose_sources, loose_pids)
+
+
+def _listening(state: State, source: str) -> set[int]:
+    where = place(state.upstreams.get(source, source))
+    return {
+        server.pid
+        for server in state.servers
+        if not _is_loose(server) and where in {place(url) for url in server.urls}
+    }
+
+
+def _is_loose(server: ServerProcess) -> bool:
+    """Tell whether its URLs do not say where it is reached: a container may publish another port."""
+    return server.other_namespace or not server.urls
+
+
+def _runners_of(state: State, pids: Collection[int]) -> list[RunnerRecord]:
+    """Return the runners of servers, the newest first: an older one is about to end."""
+    own = (runner for runner in state.runners.values() if runner.process.server_pid in pids)
+    return sorted(own, key=lambda runner: (runner.key.started, runner.key.pid), reverse=True)
+
+
+def _models_of(state: State, sources: Collection[str]) -> list[ModelRecord]:
+    return sorted((m for m in state.models.values() if m.key.source in sources), key=lambda m: m.key)
+
+
+def _certain_matches(state: State, runners: list[RunnerRecord], models: list[ModelRecord]) -> Iterator[Match]:
+    free = list(runners)
+    for model in models:
+        match = next((m for runner in free if (m := _match(state, runner, model))), None)
+        if match is not None:
+            free.remove(match.runner)
+            yield match
+        elif len(runners) == len(models) == 1 and _nothing_known(state, runners[0], model):
+            yield Match(runners[0], model, "only one")
+
+
+def _unique_matches(state: State, runners: list[RunnerRecord], models: list[ModelRecord]) -> Iterator[Match]:
+    """Give the matches in which neither side has another choice."""
+    matches = [m for runner in runners for model in models if (m := _match(state, runner, model))]
+    for match in matches:
+        if sum(other.runner is match.runner or other.model is match.model for other in matches) == 1:
+            yield match
+
+
+def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | None:
+    settings = runner.process.settings
+    if settings.blob is not None and settings.blob in blobs_of(state, model):
+        return Match(runner, model, "blob")
+    if settings.model_name is not None and full_name(settings.model_name) == full_name(model.claim.name):
+        return Match(runner, model, "name")
+    return None
+
+
+def _nothing_known(state: State, runner: RunnerRecord, model: ModelRecord) -> bool:
+    return runner.process.settings.model_name is None and not blobs_of(state, model)
+
+
+def full_name(name: str) -> str:
+    """Return a model's name without what Ollama leaves out, and with the tag that it implies."""
+    for registry in _OWN_REGISTRIES:
+        name = name.removeprefix(registry)
+    name = name.removeprefix(_OWN_NAMESPACE)
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -1,0 +1,1 @@
+"""What finished loads and requests teach about this machine."""

@@ -1,0 +1,195 @@
+"""Loads from their start to their end: a runner that no server claims, and that is not ready, is loading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpumon.app.state.holders.blobs import installed_bytes, name_of, stand_in
+from gpumon.app.state.holders.joins import may_be_claimed
+from gpumon.app.state.loads.endings import close, forget_failures, note_retry, revise_failures
+from gpumon.app.state.loads.lessons import recall, recall_copy_rate
+from gpumon.app.state.loads.progress import enter, follow_load
+from gpumon.app.state.loads.reloads import evicted_for
+from gpumon.app.state.loads.thrash import forget_thrash
+from gpumon.app.state.logs.events import attribute
+from gpumon.app.state.records import Load, ModelRecord, RunnerKey, RunnerRecord
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import (
+    HEALTHY_STATES,
+    AnySample,
+    GpuMemory,
+    LogSample,
+    NvmlSample,
+    OllamaSample,
+    ProcessSample,
+    RunnerSample,
+    ServedModelSample,
+)
+
+WITNESSED_SECONDS = 2.0
+"""A runner seen so soon after its start was seen from its start."""
+FRESH_SECONDS = 10.0
+"""A runner older than this is loading only if its port says so."""
+UNREADY_SECONDS = 3.0
+"""One that has not been ready for so long is loading, though its start was missed."""
+READY_SHOWN_SECONDS = 3.0
+"""How long a load that is ready waits for the claim of its model."""
+ANSWER_HOLDS_SECONDS = 10.0
+START_SLACK_SECONDS = 1.0
+
+READY_STATES = frozenset({"ready", "busy", "asleep"})
+LOADING_STATES = frozenset({"starting", "loading"})
+MUTE_STATES = frozenset({"unreachable", "foreign"})
+
+
+BEAR_ON_LOADS: frozenset[type[Any]] = frozenset(
+    {NvmlSample, OllamaSample, ProcessSample, RunnerSample, ServedModelSample, LogSample}
+)
+"""Samples after which loads are to be followed."""
+
+
+def follow_loads(state: State, sample: AnySample) -> None:
+    """Follow all loads after a sample that may speak of them; nothing to do where none is in progress."""
+    for runner in state.runners.values():
+        if not runner.load_over:
+            _follow(state, runner)
+    if isinstance(sample, ProcessSample) and sample.health.state in HEALTHY_STATES:
+        for key in [key for key in state.loads if key not in state.runners]:
+            _end_gone(state, key)
+    if isinstance(sample, OllamaSample):
+        for load in state.loads.values():
+            load.evicted = evicted_for(state, load)
+    if isinstance(sample, LogSample):
+        revise_failures(state)
+    if state.failed_loads or state.thrash:
+        state.loads_revision += 1
+        forget_failures(state)
+        forget_thrash(state)
+
+
+def _follow(state: State, runner: RunnerRecord) -> None:
+    if not _can_end(state, runner):
+        state.loads.pop(runner.key, None)
+        return
+    is_ready, load = _is_ready(state, runner), state.loads.get(runner.key)
+    if load is None:
+        if not _begins(state, runner):
+            runner.load_over = is_ready
+            return
+        load = _begin(state, runner)
+    _identify(state, load, runner)
+    follow_load(load, runner, state.now)
+    load.seen_loading = load.seen_loading or _is_witnessed(load, runner, state.now, is_ready=is_ready)
+    if is_ready:
+        enter(load, "ready", state.now)
+    if load.ready_at is not None and (
+        _claim(state, runner) is not None or state.now - load.ready_at >= READY_SHOWN_SECONDS
+    ):
+        _end_ready(state, load)
+
+
+def _can_end(state: State, runner: RunnerRecord) -> bool:
+    """Tell whether anything would say that it is ready: its port, or a claim.
+
+    Nothing does of a container's runner whose server is not asked: it would load for ever.
+    """
+    answer = runner.answer
+    return (answer is not None and answer.state not in MUTE_STATES) or may_be_claimed(state, runner)
+
+
+def _is_ready(state: State, runner: RunnerRecord) -> bool:
+    """Tell whether a model is loaded: by its port first, then by a claim."""
+    answer = runner.answer
+    if answer is not None and state.now - answer.time <= ANSWER_HOLDS_SECONDS:
+        if answer.state in READY_STATES:
+            return True
+        if answer.state in LOADING_STATES:
+            return False
+    return _claim(state, runner) is not None
+
+
+def _claim(state: State, runner: RunnerRecord) -> ModelRecord | None:
+    """Return the claim for what a runner holds, if it was made after the process had started."""
+    model = state.models.get(runner.model) if runner.model else None
+    return model if model is not None and model.seen > runner.key.started + START_SLACK_SECONDS else None
+
+
+def _begins(state: State, runner: RunnerRecord) -> bool:
+    """Tell whether a runner that was not followed so far is loading, or was a moment ago."""
+    if runner.answer is not None and runner.answer.state in LOADING_STATES:
+        return state.now - runner.answer.time <= ANSWER_HOLDS_SECONDS
+    return runner.first_seen - runner.key.started <= FRESH_SECONDS
+
+
+def _begin(state: State, runner: RunnerRecord) -> Load:
+    now, settings = state.now, runner.process.settings
+    load = state.loads[runner.key] = Load(
+        key=runner.key,
+        settings=settings,
+        name=stand_in(settings),
+        started=min(runner.key.started, now),
+        watched=now,
+        server_pid=runner.process.server_pid,
+        phase_since=min(runner.key.started, now),
+        lesson=recall(state, settings),
+        copy_bytes_per_second=recall_copy_rate(state),
+        room_bytes=0 if settings.gpu_layers == 0 else _free_vram_bytes(state),
+    )
+    load.evicted = evicted_for(state, load)
+    note_retry(state, load)
+    for log in state.logs.values():
+        attribute(state, log)
+    return load
+
+
+def _free_vram_bytes(state: State) -> int:
+    return sum(_free_bytes(gpu.reading.memory) for gpu in state.gpus.values() if gpu.reading.memory)
+
+
+def _free_bytes(memory: GpuMemory) -> int:
+    if memory.free_bytes is not None:
+        return memory.free_bytes
+    return max(0, memory.total_bytes - (memory.used_bytes or 0) - (memory.reserved_bytes or 0))
+
+
+def _identify(state: State, load: Load, runner: RunnerRecord) -> None:
+    """Find out the name and the size, which may become known only during the load."""
+    load.placement = runner.placement
+    claimed = _claim(state, runner)
+    name = claimed.claim.name if claimed else name_of(state, load.settings)
+    load.name = name or load.name
+    if load.target_origin in {None, "log"}:
+        _find_target(state, load, runner.process.model_file_bytes)
+
+
+def _find_target(state: State, load: Load, file_bytes: int | None) -> None:
+    learned = load.lesson.weights_bytes if load.lesson else None
+    logged = load.placement.model_bytes if load.placement else None
+    if learned:
+        load.target_bytes, load.target_origin = learned, "learned"
+    elif file_bytes:
+        load.target_bytes, load.target_origin = file_bytes, "file"
+    elif installed := installed_bytes(state, load.settings):
+        load.target_bytes, load.target_origin = installed, "installed"
+    elif logged:
+        load.target_bytes, load.target_origin = logged, "log"
+
+
+def _is_witnessed(load: Load, runner: RunnerRecord, now: float, *, is_ready: bool) -> bool:
+    from_start = runner.first_seen - load.started <= WITNESSED_SECONDS
+    says_so = runner.answer is not None and runner.answer.state in LOADING_STATES
+    return from_start or says_so or (not is_ready and now - load.watched >= UNREADY_SECONDS)
+
+
+def _end_ready(state: State, load: Load) -> None:
+    """End a load as loaded, unless it was over before it was first seen: how long it took is not known."""
+    state.runners[load.key].load_over = True
+    del state.loads[load.key]
+    if load.seen_loading:
+        close(state, load)
+
+
+def _end_gone(state: State, key: RunnerKey) -> None:
+    load = state.loads.pop(key)
+    if load.seen_loading:
+        close(state, load)

@@ -1,0 +1,64 @@
+"""How a model was loaded: by its command line, its claim and the server's settings."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from gpumon.app.physics.options import CacheType, LoadOptions
+from gpumon.app.state.places import is_local
+from gpumon.app.state.records import ModelRecord, RunnerRecord, ServerLog
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import RunnerSettings
+
+DEFAULT_CACHE_TYPE: CacheType = "f16"
+DEFAULT_MICRO_BATCH = 512
+_NO_FLASH_ATTENTION = frozenset({"off", "0", "false", "disabled"})
+
+
+def load_options(model: ModelRecord, runner: RunnerRecord | None, state: State) -> LoadOptions | None:
+    """Return how the model was loaded; ``None`` where its context or its type of cache is not known.
+
+    What the command line leaves out has the runtime's default (ollama: envconfig/config.go).
+    """
+    settings = runner.process.settings if runner else RunnerSettings()
+    return options_of_settings(settings, model.claim.context_length, log_of(model, state))
+
+
+def options_of_settings(
+    settings: RunnerSettings, claimed_context: int | None = None, log: ServerLog | None = None
+) -> LoadOptions | None:
+    """Return the options on a command line; ``None`` where context or type of cache is not known."""
+    context = settings.context_length or claimed_context
+    k_type, v_type = (cache_type_named(said) for said in cache_types(settings, log))
+    if not context or k_type is None or v_type is None:
+        return None
+    return LoadOptions(
+        context_length=context,
+        parallel=settings.parallel or 1,
+        cache_type_k=k_type,
+        cache_type_v=v_type,
+        micro_batch_size=settings.micro_batch_size or settings.batch_size or DEFAULT_MICRO_BATCH,
+        flash_attention=settings.flash_attention not in _NO_FLASH_ATTENTION,
+        gpu_layers=settings.gpu_layers,
+    )
+
+
+def cache_types(settings: RunnerSettings, log: ServerLog | None) -> tuple[str, str]:
+    """Return the types of K and V: of a process that is seen its own, else those of the server."""
+    server = log.settings.get("OLLAMA_KV_CACHE_TYPE") if log else None
+    is_seen = settings.model_path is not None or settings.blob is not None
+    default = DEFAULT_CACHE_TYPE if is_seen else server or DEFAULT_CACHE_TYPE
+    return settings.cache_type_k or default, settings.cache_type_v or default
+
+
+def cache_type_named(said: str) -> CacheType | None:
+    """Return the type that a word names; ``None`` for one whose size is not known."""
+    word = said.strip().lower()
+    return next((kind for kind in get_args(CacheType) if kind == word), None)
+
+
+def log_of(model: ModelRecord, state: State) -> ServerLog | None:
+    """Return the log of a model's server: the only one there is, of a server on this machine."""
+    if len(state.logs) != 1 or not is_local(model.key.source, state.servers):
+        return None
+    return next(iter(state.logs.values()))

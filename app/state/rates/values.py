@@ -1,0 +1,77 @@
+"""What the rate meter tells of a runner: live rates, totals, finished requests. ``None`` is unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["prefill", "decode"]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRates:
+    """A slot that works on a request now."""
+
+    slot_id: int
+    task_id: int | None
+    phase: Phase
+    decode_rate: float | None = None
+    """Tokens per second over the last 2 s."""
+    prefill_rate: float | None = None
+    """Prompt tokens per second, between batches; ``None`` before the second one."""
+    decoded_tokens: int | None = None
+    context_tokens: int | None = None
+    context_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerRates:
+    """A runner at its latest sample. Rates are ``None`` where no request is in that phase."""
+
+    decode_rate: float | None = None
+    """Tokens per second, all requests together."""
+    is_estimate: bool = False
+    """Whether ``decode_rate`` rests on pieces of answers that were counted as tokens."""
+    prefill_rate: float | None = None
+    """Prompt tokens per second, all requests together."""
+    slots: tuple[SlotRates, ...] = ()
+    decoded_total: int | None = None
+    """Tokens generated: since the runner started where it counts them, else since it is watched."""
+    decoded_total_is_lower_bound: bool = False
+    """Without counters, what a request generates after its last poll may be missed."""
+    running: int | None = None
+    waiting: int | None = None
+    """Requests that wait for a slot; only ``/metrics`` tells."""
+    context_tokens: int | None = None
+    """Tokens in the fullest slot; slots that share one cache each show the whole length."""
+    context_length: int | None = None
+    draft_acceptance: float | None = None
+    """Drafted tokens that were accepted, 0 to 1, since the runner started."""
+    sources: tuple[str, ...] = ()
+    """Where the figures come from: ``/slots``, ``/metrics``, ``meter``, ``log``."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRequest:
+    """A request that was seen at work and has ended."""
+
+    slot_id: int
+    task_id: int | None
+    started: float
+    """When it was first seen at work."""
+    ended: float
+    """When it was first seen to have ended."""
+    prompt_tokens: int | None = None
+    decoded_tokens: int | None = None
+    decoded_is_lower_bound: bool = False
+    """Its end was not seen: ``decoded_tokens`` is what the last poll found."""
+    prefill_rate: float | None = None
+    decode_rate: float | None = None
+    first_token_seconds: float | None = None
+    """From when it was first seen to its first token, to within a poll; ``None`` where either was missed."""
+    source: str = "/slots"
+    """Where the figures come from: ``/slots``, or ``log``."""
+    context_tokens: int | None = None
+    """Tokens in the slot at the last poll of it."""
+    parallel: int | None = None
+    """Requests at work together while it generated; ``None`` where their number changed much."""

@@ -1,0 +1,61 @@
+"""What the state remembers: of each source, GPU, model, process, load and log, and of the machine."""
+
+from __future__ import annotations
+
+from gpumon.app.state.records.gpu import GpuRecord, Leftover, Returned
+from gpumon.app.state.records.keys import ModelKey, RunnerKey
+from gpumon.app.state.records.learned import BaselineKey, LearnedRecord, MemoryKey, ScaleKey
+from gpumon.app.state.records.load import (
+    PHASES,
+    FailedLoad,
+    FinishedLoad,
+    Lesson,
+    Load,
+    LoadOutcome,
+    LoadPhase,
+    ReloadCause,
+    SettingChange,
+    TargetOrigin,
+    Thrash,
+)
+from gpumon.app.state.records.log import BufferKey, Placement, ServerLog
+from gpumon.app.state.records.model import JoinedBy, ModelRecord, Served
+from gpumon.app.state.records.prediction import Prediction
+from gpumon.app.state.records.runner import RunnerRecord
+from gpumon.app.state.records.source import STALE_AFTER_SECONDS, Runtime, SourceRecord
+from gpumon.app.state.records.system import SystemRecord
+
+__all__ = [
+    "PHASES",
+    "STALE_AFTER_SECONDS",
+    "BaselineKey",
+    "BufferKey",
+    "FailedLoad",
+    "FinishedLoad",
+    "GpuRecord",
+    "JoinedBy",
+    "LearnedRecord",
+    "Leftover",
+    "Lesson",
+    "Load",
+    "LoadOutcome",
+    "LoadPhase",
+    "MemoryKey",
+    "ModelKey",
+    "ModelRecord",
+    "Placement",
+    "Prediction",
+    "ReloadCause",
+    "Returned",
+    "RunnerKey",
+    "RunnerRecord",
+    "Runtime",
+    "ScaleKey",
+    "Served",
+    "ServerLog",
+    "SettingChange",
+    "SourceRecord",
+    "SystemRecord",
+    "TargetOrigin",
+    "Thrash",
+]

@@ -1,0 +1,63 @@
+"""A GPU, and memory of it that came back or has not."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gpumon.app.state.series import Series
+from gpumon.collectors.samples import (
+    GpuFacts,
+    GpuReading,
+    GpuSlow,
+)
+
+LEFTOVERS_KEPT = 16
+
+
+class Returned(NamedTuple):
+    """Memory of a GPU that came back when a process ended."""
+
+    uuid: str
+    name: str | None
+    """Of the process, or of the model that it held."""
+    vram_bytes: int
+    time: float
+    pid: int | None = None
+    """Of the process that ended."""
+
+
+class Leftover(NamedTuple):
+    """Memory of a GPU that has not come back though its process is no longer listed."""
+
+    pid: int
+    name: str | None
+    vram_bytes: int
+    since: float
+    unaccounted_before: int
+    """Bytes in use without an owner while the process was there."""
+
+
+@dataclass(slots=True)
+class GpuRecord:
+    """A GPU, by UUID: the latest reading, the facts and slow fields read before, and its series."""
+
+    reading: GpuReading
+    seen: float
+    """Time of the latest reading."""
+    lost_since: float | None = None
+    facts: GpuFacts = field(default_factory=GpuFacts)
+    slow: GpuSlow = field(default_factory=GpuSlow)
+    unaccounted_before: int | None = None
+    """Bytes in use without an owner in the reading before the latest."""
+    leftovers: deque[Leftover] = field(default_factory=lambda: deque(maxlen=LEFTOVERS_KEPT))
+    vram: Series = field(default_factory=Series)
+    utilization: Series = field(default_factory=Series)
+    power: Series = field(default_factory=Series)
+    temperature: Series = field(default_factory=Series)
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Capacity as the driver states it."""
+        return self.reading.memory.total_bytes if self.reading.memory else None

@@ -1,0 +1,82 @@
+"""A process that holds a model."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from gpumon.app.state.rates.log_meter import LogMeter
+from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.rates.pace import PaceTrack
+from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.records.keys import ModelKey, RunnerKey
+from gpumon.app.state.records.log import Placement
+from gpumon.app.state.records.prediction import Prediction
+from gpumon.app.state.series import Series
+from gpumon.collectors.samples import (
+    OllamaModelFacts,
+    RunnerFacts,
+    RunnerProcess,
+    RunnerSample,
+)
+
+REQUESTS_KEPT = 50
+"""Finished requests, of each process or model."""
+
+
+@dataclass(slots=True)
+class RunnerRecord:
+    """A process that holds, or is loading, one model."""
+
+    key: RunnerKey
+    process: RunnerProcess
+    first_seen: float
+    seen: float
+    vram_by_gpu: dict[str, int] = field(default_factory=dict)
+    """What the driver measures for it, by GPU UUID; a GPU that does not say is left out."""
+    vram_complete: bool = False
+    """Whether ``vram_by_gpu`` is all that it holds: every GPU listed its processes and said their sizes."""
+    vram_seen: float | None = None
+    """Time of the driver's latest list."""
+    vram_steady_bytes: int | None = None
+    """What its memory has been for some time, but for noise; ``None`` while it is not measured."""
+    vram_confirmed: float | None = None
+    """Time of the list before the latest one, where both say the same of it."""
+    ready_since: float | None = None
+    """When it first said that it is ready; ``None`` where it says nothing, or that it loads."""
+    claimed_since: float | None = None
+    """When the server first claimed, of this process, as much VRAM as it still does."""
+    model: ModelKey | None = None
+    """The model that a server claims for it; ``None`` while it is loading."""
+    worked: float | None = None
+    """When it was last seen at work on a request."""
+    answer: RunnerSample | None = None
+    """The latest poll of its own port."""
+    facts: RunnerFacts | None = None
+    placement: Placement | None = None
+    """What the server's log says of its load."""
+    load_over: bool = False
+    """Whether it has finished to load its model."""
+    meter: RateMeter = field(default_factory=RateMeter)
+    """Token rates from the polls of its own port."""
+    log_meter: LogMeter | None = None
+    """Token rates from its server's log, where its own port tells nothing."""
+    requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+    """Requests that were seen to end, oldest first."""
+    pace: PaceTrack = field(default_factory=PaceTrack)
+    """How fast one request is, over seconds."""
+    prediction: Prediction | None = None
+    """What was reckoned of its load; ``None`` where that cannot be done."""
+    described: OllamaModelFacts | None = None
+    """What ``prediction`` was made from, or could not be."""
+    vram: Series = field(default_factory=Series)
+
+    @property
+    def rates(self) -> RunnerRates:
+        """What the latest poll of its own port amounts to, or else what its server's log says."""
+        return self.log_meter.rates if self.log_meter else self.meter.rates
+
+    @property
+    def measured_vram_bytes(self) -> int | None:
+        """What the driver measures for it over all GPUs; ``None`` where some of it may be missing."""
+        return sum(self.vram_by_gpu.values()) if self.vram_complete else None

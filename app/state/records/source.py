@@ -1,0 +1,50 @@
+"""A source: how it is, and when it last gave values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpumon.collectors.samples import (
+    HEALTHY_STATES,
+    SourceHealth,
+)
+
+STALE_AFTER_SECONDS = 10.0
+"""Values of a healthy source are drawn as current up to this age."""
+
+Runtime = Literal["ollama", "llama_server"]
+"""What serves a model."""
+
+
+@dataclass(slots=True)
+class SourceRecord:
+    """A source: how it is, since when, and when it last gave values."""
+
+    name: str
+    health: SourceHealth
+    since: float
+    """When ``health.state`` became what it is."""
+    answered: float | None = None
+    """Time of the last sample with a healthy state."""
+    silent_seconds: float | None = None
+    """How long the poll under way has been waiting, if it is late."""
+    silent_since: float | None = None
+    """When that poll began."""
+    version: str | None = None
+    runtime: Runtime | None = None
+    """What kind of server it is, of one that has answered."""
+    clock_offset_seconds: float = 0.0
+    """The server's clock minus ours; 0 where it is within the resolution of the ``Date`` header."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answers and says what was asked."""
+        return self.health.state in HEALTHY_STATES and self.silent_seconds is None
+
+    def age(self, now: float) -> float | None:
+        """Return the age in seconds of its last values where they are no longer current, else ``None``."""
+        if self.answered is None:
+            return None
+        age = now - self.answered
+        return None if self.healthy and age <= STALE_AFTER_SECONDS else age

@@ -1,0 +1,147 @@
+"""The installed models, and the page on whether one of them fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gpumon.app.diagnosis.fit.installed import Installed, installed_models, machine_of, options_of
+from gpumon.app.diagnosis.fit.machine import Machine, fit_on
+from gpumon.app.diagnosis.fit.report import COMPARED_CACHE_TYPES, FitReport
+from gpumon.app.diagnosis.fit.text import answer_words, fit_rows
+from gpumon.app.insight.wording import address, model_id
+from gpumon.app.physics.geometry import NoGeometry
+from gpumon.app.physics.options import CacheType, LoadOptions
+from gpumon.app.state.records import ModelKey
+from gpumon.app.state.state import State
+from gpumon.text import units
+from gpumon.text.safe import visible
+from gpumon.widgets.lines import Level
+from gpumon.widgets.views import Fact, InstalledRow, VerdictView
+
+LEAST_CONTEXT_TOKENS = 2048
+MOST_CONTEXT_TOKENS = 2**20
+"""Where a file does not say what its model was trained with."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitChoice:
+    """What the user has changed; ``None`` leaves it as the server would take it."""
+
+    context_length: int | None = None
+    cache_type: CacheType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FitView:
+    """One instant of the page, and where its keys lead from there."""
+
+    verdict: VerdictView
+    facts: tuple[Fact, ...] = ()
+    more: FitChoice = FitChoice()
+    """With the next larger context."""
+    less: FitChoice = FitChoice()
+    other_cache: FitChoice = FitChoice()
+    """With the next type of cache."""
+
+
+def installed_rows(state: State, filter_text: str = "") -> tuple[InstalledRow, ...]:
+    """Return what can be loaded, of which the name contains ``filter_text``."""
+    wanted, models = filter_text.casefold(), installed_models(state)
+    names = [model.name for model in models]
+    return tuple(
+        InstalledRow(
+            key=model_id(model.key),
+            name=visible(model.name),
+            size_bytes=model.size_bytes,
+            loaded=model.key in state.models,
+            server=address(model.key.source) if names.count(model.name) > 1 else "",
+        )
+        for model in models
+        if wanted in model.name.casefold()
+    )
+
+
+def installed_of(state: State, row_key: str) -> Installed | None:
+    """Return the installed model of a row."""
+    return next((one for one in installed_models(state) if model_id(one.key) == row_key), None)
+
+
+def fit_view(state: State, model: Installed, choice: FitChoice, missing: str) -> FitView:
+    """Build the page; ``missing`` says what is done about facts that are not known yet."""
+    facts, name = state.facts.get(model.key), visible(model.name)
+    if facts is None:
+        return FitView(VerdictView("unknown", f"{name}: {missing}"))
+    machine = machine_of(state, model.key)
+    options = _chosen(options_of(state, model.key, facts, machine), choice)
+    report = fit_on(machine, facts, options, model.size_bytes)
+    if isinstance(report, NoGeometry):
+        return FitView(VerdictView("unknown", f"{name}: cannot tell: {visible(report.reason)}"))
+    return _view(name, replace(report, name=model.name), choice, machine, model.key)
+
+
+def _chosen(options: LoadOptions, choice: FitChoice) -> LoadOptions:
+    """Return the options as changed; a number of layers asked for belongs to the load as it is."""
+    kind = choice.cache_type
+    return replace(
+        options,
+        context_length=choice.context_length or options.context_length,
+        cache_type_k=kind or options.cache_type_k,
+        cache_type_v=kind or options.cache_type_v,
+        flash_attention=options.flash_attention or kind not in {None, "f16"},
+        gpu_layers=options.gpu_layers if choice == FitChoice() else None,
+    )
+
+
+def _view(name: str, report: FitReport, choice: FitChoice, machine: Machine, key: ModelKey) -> FitView:
+    context, kind = report.options.context_length, report.options.cache_type_k
+    steps = context_steps(report)
+    larger = next((step for step in steps if step > context), context)
+    smaller = next((step for step in reversed(steps) if step < context), context)
+    return FitView(
+        VerdictView(_level(report), f"{name} {_answer(report, machine, key)}"),
+        (*_asked(report), *_facts(report)),
+        replace(choice, context_length=larger),
+        replace(choice, context_length=smaller),
+        replace(choice, cache_type=_next_cache(kind)),
+    )
+
+
+def context_steps(report: FitReport) -> list[int]:
+    """Return the contexts worth a look: powers of two, the largest that fit, the trained one."""
+    most = report.geometry.trained_context_length or MOST_CONTEXT_TOKENS
+    doubled = (1 << power for power in range(LEAST_CONTEXT_TOKENS.bit_length() - 1, most.bit_length()))
+    largest = (tokens for tokens in (report.max_context or {}).values() if tokens)
+    return sorted({*doubled, *largest, most})
+
+
+def _next_cache(kind: CacheType) -> CacheType:
+    known = COMPARED_CACHE_TYPES
+    return known[(known.index(kind) + 1) % len(known)] if kind in known else known[0]
+
+
+def _level(report: FitReport) -> Level:
+    if report.fits is None:
+        return "unknown"
+    return "ok" if report.fits and not report.may_be_split else "watch"
+
+
+def _answer(report: FitReport, machine: Machine, key: ModelKey) -> str:
+    if machine.cards:
+        return answer_words(report)
+    needed = f"needs {units.size(report.required_vram_bytes)}"
+    return f"{needed}; the GPUs that {address(key.source)} has are not known"
+
+
+def _asked(report: FitReport) -> Iterator[Fact]:
+    options = report.options
+    kinds = "/".join(dict.fromkeys((options.cache_type_k, options.cache_type_v)))
+    yield Fact("context", f"{options.context_length} tokens", "+ -")
+    yield Fact("cache type", kinds, "k")
+    if options.parallel > 1:
+        yield Fact("slots", str(options.parallel))
+
+
+def _facts(report: FitReport) -> Iterator[Fact]:
+    for label, words in fit_rows(report):
+        yield Fact(label.strip(), " ".join(words.split()))

@@ -1,0 +1,1 @@
+"""What all that ask over HTTP share: where a server is, bounded requests, fields of JSON answers."""

@@ -1,0 +1,120 @@
+"""Bounded requests: capped in bytes and seconds, no redirects, no proxy between us and loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
+
+if TYPE_CHECKING:
+    import httpx
+
+MIB = 1024**2
+MAX_LISTING_BYTES = 8 * MIB
+"""Cap of an answer of ``/api/ps``: 1,000 loaded models are 0.5 MiB."""
+MAX_DETAIL_BYTES = 16 * MIB
+"""Cap of an answer of ``/api/show`` and ``/api/tags``."""
+MAX_PROBE_BYTES = 64 * 1024
+GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A complete answer; ``headers`` ignore case, the body is decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """How long a request may take, in seconds."""
+
+    connect: float = 2.0
+    total: float = 3.0
+    probe: float = 1.0
+    """For the requests that only tell what is at the other end."""
+
+
+class HttpClient:
+    """Asks one endpoint. ``httpx`` is imported and its client built at the first request."""
+
+    def __init__(self, endpoint: Endpoint, limits: TimeLimits | None = None) -> None:
+        self.endpoint = endpoint
+        self.limits = limits or TimeLimits()
+        self._http: httpx.AsyncClient | None = None
+
+    async def get(self, path: str, max_bytes: int) -> Reply:
+        """GET ``path``; raise ``RequestError``."""
+        return await self._request("GET", path, None, max_bytes, self.limits.total)
+
+    async def probe(self, path: str) -> Reply:
+        """GET a small answer soon or not at all; raise ``RequestError``."""
+        return await self._request("GET", path, None, MAX_PROBE_BYTES, self.limits.probe)
+
+    async def post(self, path: str, body: bytes, max_bytes: int) -> Reply:
+        """POST JSON to ``path``; raise ``RequestError``."""
+        return await self._request("POST", path, body, max_bytes, self.limits.total)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            http, self._http = self._http, None
+            await http.aclose()
+
+    async def _request(
+        self, method: str, path: str, body: bytes | None, max_bytes: int, seconds: float
+    ) -> Reply:
+        # Here, because the first frame need not wait for httpx to be imported.
+        from gpumon.collectors.http import transport  # noqa: PLC0415
+
+        exchange = _Exchange(max_bytes)
+        try:
+            if self._http is None:
+                self._http = transport.build_client(self.endpoint, self.limits.connect, self.limits.total)
+            async with asyncio.timeout(seconds):
+                async with self._http.stream(method, self.endpoint.url + path, content=body) as response:
+                    return await exchange.read(response)
+        except RequestError:
+            raise
+        except Exception as error:
+            # Whatever a transport raises is a failed request; its text may hold a header and is not kept.
+            raise RequestError(transport.failure_kind(error, exchange.answering)) from None
+
+
+class _Exchange:
+    """One answer being read, never more than ``max_bytes`` of it."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.answering = False
+        self._max_bytes = max_bytes
+
+    async def read(self, response: httpx.Response) -> Reply:
+        self.answering = True
+        raw = bytearray()
+        async for chunk in response.aiter_raw():
+            raw += chunk
+            self._check(len(raw))
+        encoding = response.headers.get("content-encoding", "identity").lower()
+        return Reply(response.status_code, response.headers, self._decoded(bytes(raw), encoding))
+
+    def _decoded(self, raw: bytes, encoding: str) -> bytes:
+        """Undo compression that was not asked for, up to the cap, which ``httpx`` has not."""
+        if encoding in {"", "identity"}:
+            return raw
+        try:
+            body = zlib.decompressobj(GZIP_OR_ZLIB).decompress(raw, self._max_bytes + 1)
+        except zlib.error:
+            raise RequestError("bad_encoding") from None
+        self._check(len(body))
+        return body
+
+    def _check(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise RequestError("too_large")

@@ -1,0 +1,1 @@
+"""What the operating system and the firmware say: RAM, swap, CPU, memory bandwidth."""

@@ -1,0 +1,179 @@
+"""The key that tells whether an installed model fits, before it is loaded."""
+
+from __future__ import annotations
+
+import pytest
+from tests.app.ui.screen import dashboard, scenario, text
+from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
+from textual.pilot import Pilot
+
+from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.ui.app import GpumonApp
+from gpumon.collectors.samples import (
+    AnySample,
+    InstalledModel,
+    ModelWeights,
+    OllamaInstalled,
+    OllamaModelFacts,
+)
+
+MIB = 1024**2
+LOADED = claim("qwen3:14b", gpu_gib=9.0)
+TAGS = OllamaInstalled(
+    time=START,
+    source=OLLAMA,
+    models=(
+        InstalledModel(name="qwen3:14b", digest=LOADED.digest, size_bytes=9 * GIB),
+        InstalledModel(name="llama3.1:8b", digest="sha-8b", size_bytes=5 * GIB),
+        InstalledModel(name="llama3.3:70b", digest="sha-70b", size_bytes=40 * GIB),
+        InstalledModel(name="gpt-oss:120b-cloud", digest="sha-cloud", size_bytes=400, remote=True),
+    ),
+)
+MACHINE: tuple[AnySample, ...] = (ollama(0.1, [LOADED]), TAGS, nvml(0.2, gpu(used_gib=9.5)))
+
+
+def llama(name: str, digest: str, layers: int = 32, layer_mib: int = 135) -> OllamaModelFacts:
+    return OllamaModelFacts(
+        time=START + 1,
+        source=OLLAMA,
+        name=name,
+        digest=digest,
+        architecture="llama",
+        trained_context_length=131072,
+        layer_count=layers,
+        embedding_length=4096,
+        geometry={
+            "llama.attention.head_count": 32,
+            "llama.attention.head_count_kv": 8,
+            "llama.attention.key_length": 128,
+            "llama.attention.value_length": 128,
+        },
+        weights=ModelWeights(
+            layer_bytes=(layer_mib * MIB,) * layers,
+            expert_bytes=(0,) * layers,
+            token_embedding_bytes=280 * MIB,
+            output_bytes=410 * MIB,
+        ),
+    )
+
+
+class Server:
+    """Notes what it is asked to describe, and answers with ``said``."""
+
+    def __init__(self, said: OllamaModelFacts | str) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self._said = said
+
+    async def describe(self, name: str, digest: str) -> OllamaModelFacts | str:
+        self.asked.append((name, digest))
+        return self._said
+
+
+def app_with(server: Server, *more: AnySample) -> GpumonApp:
+    return dashboard([*MACHINE, *more], describe={OLLAMA: server.describe})
+
+
+SMALL = llama("llama3.1:8b", "sha-8b")
+
+
+async def test_the_key_lists_what_is_installed_and_marks_what_is_loaded() -> None:
+    async with app_with(Server(SMALL)).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f")
+        lines = (await text(pilot)).splitlines()
+    assert [line for line in lines if "loaded" in line and "qwen3:14b" in line]
+    assert [line for line in lines if "llama3.1:8b" in line and "5.0 GiB" in line]
+
+
+async def test_what_a_cloud_host_serves_is_not_listed() -> None:
+    async with app_with(Server(SMALL)).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f")
+        assert "cloud" not in await text(pilot)
+
+
+async def test_the_list_is_narrowed_by_a_text_and_escape_shows_all_again() -> None:
+    async with app_with(Server(SMALL)).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f", "slash", *"70b", "enter")
+        narrowed = await text(pilot)
+        await pilot.press("escape")
+        whole = await text(pilot)
+    assert "llama3.3:70b" in narrowed
+    assert "qwen3:14b" not in narrowed
+    assert "qwen3:14b" in whole
+
+
+async def test_the_server_is_asked_once_what_the_file_holds() -> None:
+    server = Server(SMALL)
+    async with app_with(server).run_test(size=(80, 24)) as pilot:
+        for _ in range(2):
+            await pilot.press("f", "enter")
+            assert "llama3.1:8b fits: needs" in await text(pilot)
+            await pilot.press("escape", "escape")
+        assert "Models" in await text(pilot)
+    assert server.asked == [("llama3.1:8b", "sha-8b")]
+
+
+async def test_what_the_server_says_instead_is_shown() -> None:
+    async with app_with(Server("not found")).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f", "enter")
+        assert "what its file holds is not known: not found" in await text(pilot)
+
+
+async def test_a_longer_context_takes_more_and_a_shorter_less() -> None:
+    async with app_with(Server(SMALL)).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f", "enter")
+        first = await needed(pilot)
+        await pilot.press("+", "+")
+        assert await needed(pilot) > first
+        await pilot.press("right", "left", "-", "-", "-")
+        assert await needed(pilot) < first
+        await pilot.press("r")
+        assert await needed(pilot) == first
+
+
+async def test_the_type_of_the_cache_is_changed_by_a_key() -> None:
+    async with app_with(Server(SMALL)).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f", "enter")
+        kinds = []
+        for _ in range(4):
+            kinds.append(next(line for line in (await text(pilot)).splitlines() if "cache type " in line))
+            await pilot.press("k")
+    assert [kind.split()[2] for kind in kinds] == ["f16", "q8_0", "q4_0", "f16"]
+
+
+async def test_a_model_that_does_not_fit_says_what_to_unload() -> None:
+    large = llama("llama3.1:8b", "sha-8b", layer_mib=500)
+    async with app_with(Server(large)).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f", "enter")
+        screen = await text(pilot)
+    assert "does not fit" in screen
+    assert "unload qwen3:14b, 9.00 GiB" in screen
+
+
+async def test_what_a_loaded_model_holds_is_free_for_itself() -> None:
+    known = llama("qwen3:14b", LOADED.digest or "", layer_mib=500)
+    async with app_with(Server(SMALL), known).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f", "end", "enter")
+        assert "qwen3:14b fits" in await text(pilot)
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 12)])
+async def test_the_answer_is_there_at_every_size(size: tuple[int, int]) -> None:
+    async with app_with(Server(SMALL)).run_test(size=size) as pilot:
+        await pilot.press("f", "enter")
+        assert "llama3.1:8b fits" in await text(pilot)
+
+
+async def test_where_it_is_not_live_nobody_is_asked() -> None:
+    samples = scenario("spill", PRELUDE_SECONDS + 70)
+    async with dashboard(samples).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f", "enter")
+        assert "what its file holds is not known" in await text(pilot)
+        await pilot.press("escape", "slash", *"coder:14b", "enter", "enter")
+        assert "qwen2.5-coder:14b" in (screen := await text(pilot))
+    assert "largest context" in screen
+
+
+async def needed(pilot: Pilot[int]) -> float:
+    """Return the GiB that the first line says."""
+    words = " ".join((await text(pilot)).split())
+    return float(words.partition("needs ")[2].partition(" GiB")[0])

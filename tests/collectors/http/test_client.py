@@ -1,0 +1,204 @@
+"""Requests are bounded in bytes and seconds, and carry what was asked for and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.collectors.ollama.support import BRIEF, PATIENT, free_port, full_backlog
+from tests.fakes.http import Answer
+from tests.fakes.ollama.server import ANY_PATH, FakeOllama
+
+from gpumon.collectors.http.client import MIB, HttpClient, TimeLimits
+from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
+from gpumon.collectors.http.failure import RequestError
+
+CAP = 8 * MIB
+
+
+@pytest.fixture
+async def client(fake: FakeOllama) -> AsyncIterator[HttpClient]:
+    one = HttpClient(parse_endpoint(fake.url), PATIENT)
+    yield one
+    await one.close()
+
+
+async def kind_of_failure(endpoint: Endpoint, limits: TimeLimits = PATIENT) -> str:
+    client = HttpClient(endpoint, limits)
+    with pytest.raises(RequestError) as caught:
+        await client.get("/api/ps", CAP)
+    await client.close()
+    return caught.value.kind
+
+
+async def test_an_answer_comes_with_status_headers_and_body(client: HttpClient) -> None:
+    reply = await client.get("/api/version", CAP)
+    assert (reply.status, reply.body) == (200, b'{"version": "0.33.0"}')
+    assert reply.headers["content-type"].startswith("application/json")
+
+
+async def test_given_headers_are_sent(fake: FakeOllama) -> None:
+    client = HttpClient(parse_endpoint(fake.url, {"Host": "localhost:11434", "X-Key": "k"}), PATIENT)
+    await client.get("/api/ps", CAP)
+    await client.close()
+    sent = fake.requests[0].headers
+    assert (sent["host"], sent["x-key"], sent["accept-encoding"]) == ("localhost:11434", "k", "identity")
+
+
+async def test_the_path_prefix_is_kept() -> None:
+    async with FakeOllama(prefix="/ollama") as fake:
+        client = HttpClient(parse_endpoint(fake.url), PATIENT)
+        assert (await client.get("/api/ps", CAP)).status == 200
+        await client.close()
+
+
+async def test_redirects_are_not_followed(fake: FakeOllama, client: HttpClient) -> None:
+    fake.misbehave("/api/ps", "redirect_loop")
+    assert (await client.get("/api/ps", CAP)).status == 302
+    assert fake.counts()["/api/ps"] == 1
+
+
+async def test_the_connection_is_used_again(fake: FakeOllama, client: HttpClient) -> None:
+    for _ in range(5):
+        await client.get("/api/ps", CAP)
+    assert len(fake._connections) == 1
+
+
+async def test_a_compressed_answer_is_read_though_none_was_asked_for(
+    fake: FakeOllama, client: HttpClient
+) -> None:
+    fake.misbehave("/api/version", "gzipped")
+    assert (await client.get("/api/version", CAP)).body == b'{"version": "0.33.0"}'
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        ("huge_body", "too_large"),
+        ("gzip_bomb", "too_large"),
+        ("not_gzip", "bad_encoding"),
+        ("reset", "reset"),
+        ("reset_at_once", "reset"),
+        ("short_body", "reset"),
+        ("banner", "reset"),
+        ("not_http", "not_http"),
+        ("huge_header", "not_http"),
+    ],
+)
+async def test_what_breaks_an_answer_is_told_apart(fake: FakeOllama, wrong: str, kind: str) -> None:
+    fake.misbehave(ANY_PATH, wrong)
+    assert await kind_of_failure(parse_endpoint(fake.url)) == kind
+
+
+@pytest.mark.parametrize("wrong", ["hang", "hang_headers", "hang_body", "drip"])
+async def test_an_answer_that_never_ends_is_cut_off(fake: FakeOllama, wrong: str) -> None:
+    fake.misbehave(ANY_PATH, wrong)
+    assert await kind_of_failure(parse_endpoint(fake.url), BRIEF) == "timeout"
+
+
+async def test_a_server_that_does_not_take_connections_is_cut_off() -> None:
+    with full_backlog() as port:
+        limits = TimeLimits(connect=0.1, total=20.0)
+        assert await kind_of_failure(parse_endpoint(f"127.0.0.1:{port}"), limits) == "connect_timeout"
+
+
+async def test_a_closed_port_refuses() -> None:
+    assert await kind_of_failure(parse_endpoint(f"127.0.0.1:{free_port()}")) == "refused"
+
+
+async def test_a_name_that_does_not_resolve_is_no_such_host() -> None:
+    assert await kind_of_failure(parse_endpoint("http://nowhere.invalid")) in {
+        "no_such_host",
+        "connect_timeout",
+    }
+
+
+@pytest.mark.parametrize("text", ["ftp://127.0.0.1", "http://a\0b", "http://\x1b[31m", "http://\ud800"])
+async def test_an_address_that_cannot_be_used_is_a_failure_like_others(text: str) -> None:
+    assert await kind_of_failure(parse_endpoint(text)) in {"unusable", "no_such_host"}
+
+
+@pytest.mark.parametrize("header", [{"X": "line\nbreak"}, {"X": "schlüssel\u2028"}, {"": ""}, {"X Y": "z"}])
+async def test_a_header_that_cannot_be_sent_is_a_failure_like_others(
+    fake: FakeOllama, header: dict[str, str]
+) -> None:
+    assert await kind_of_failure(parse_endpoint(fake.url, header)) == "unusable"
+
+
+async def test_a_plain_server_behind_an_https_url_has_no_tls(fake: FakeOllama) -> None:
+    endpoint = parse_endpoint(f"https://127.0.0.1:{fake.port}", insecure=True)
+    assert await kind_of_failure(endpoint) == "tls"
+
+
+async def test_a_ca_file_that_cannot_be_read_is_told_from_a_server_without_tls(tmp_path: Path) -> None:
+    endpoint = parse_endpoint("https://127.0.0.1:1", ca_file=tmp_path / "missing.pem")
+    assert await kind_of_failure(endpoint) == "ca_file"
+
+
+async def test_loopback_is_reached_in_spite_of_a_proxy_in_the_environment(
+    fake: FakeOllama, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    assert (await client.get("/api/ps", CAP)).status == 200
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense://x"])
+async def test_a_proxy_that_cannot_be_used_is_said_for_another_machine(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    assert await kind_of_failure(parse_endpoint("http://gpu.example")) == "proxy"
+
+
+async def test_no_certificates_are_read_for_plain_http(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("an SSL context costs 40 ms")
+
+    monkeypatch.setattr("ssl.create_default_context", refuse)
+    assert (await client.get("/api/ps", CAP)).status == 200
+
+
+async def test_a_cancelled_request_leaves_the_client_usable(fake: FakeOllama, client: HttpClient) -> None:
+    fake.misbehave("/api/ps", "hang")
+    request = asyncio.ensure_future(client.get("/api/ps", CAP))
+    await fake.received.wait()
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    fake.behave()
+    assert (await client.get("/api/ps", CAP)).status == 200
+
+
+async def test_the_text_of_a_failure_holds_no_secret(fake: FakeOllama) -> None:
+    client = HttpClient(parse_endpoint(fake.url, {"X": "secret\nvalue"}), PATIENT)
+    with pytest.raises(RequestError) as caught:
+        await client.get("/api/ps", CAP)
+    await client.close()
+    assert str(caught.value) == "unusable"
+    assert caught.value.__cause__ is None
+
+
+def test_httpx_is_not_imported_before_the_first_request() -> None:
+    code = "import sys; import gpumon.collectors.ollama.collector; sys.exit('httpx' in sys.modules)"
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3] / ".dev")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_a_failure_of_an_unknown_kind_is_still_a_failure() -> None:
+    from gpumon.collectors.http.transport import failure_kind  # noqa: PLC0415
+
+    assert failure_kind(httpx.ConnectError("?"), answering=False) == "no_route"
+    assert failure_kind(LookupError(), answering=False) == "unusable"
+
+
+async def test_a_number_of_answers_at_the_cap_is_not_too_large(fake: FakeOllama, client: HttpClient) -> None:
+    fake.misbehave("/api/ps", Answer(200, b" " * 100))
+    assert len((await client.get("/api/ps", 100)).body) == 100

@@ -16,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format-check lint types layers fix man screenshots real lock clean
+.PHONY: help run test check format-check lint types layers audit fix man screenshots real lock clean
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -41,6 +41,10 @@ types: $(DEV_READY)
 
 layers: $(DEV_READY)
 	@$(BIN)/lint-imports
+
+# Known vulnerabilities are asked for over the network, which a machine may not have: that fails nothing.
+audit: $(DEV_READY) ## Look up the locked packages among known vulnerabilities, where the network allows it
+	@$(BIN)/python docs/audit.py $(ARGS)
 
 fix: $(DEV_READY) ## Format the code and repair what the linter can
 	@$(BIN)/ruff check --fix --quiet .

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpumon.text import units
+from gpumon.text.names import short_gpu_name
 from gpumon.widgets.bars import split_bar
 from gpumon.widgets.columns import Column, Fitted, Row, draw_row, fit, offset_of
 from gpumon.widgets.fitting import in_role, joined, line_width, padded, plain_text, shorten_words, text_line
@@ -116,7 +117,7 @@ def _cells(row: GpuRow, glyphs: Glyphs, selected: bool, lines_per_row: int) -> R
     frame: Row = {
         "mark": (gutter(row.level, selected, glyphs),),
         "index": (text_line(str(row.index), "dim"),),
-        "name": (text_line(_short_name(glyphs.written(row.name)), "title" if selected else "plain"),),
+        "name": (text_line(short_gpu_name(glyphs.written(row.name)), "title" if selected else "plain"),),
     }
     if not _measured(row):
         return frame
@@ -178,11 +179,6 @@ def _power(row: GpuRow) -> tuple[Line, ...]:
     if row.power_limit_watts is None:
         return (short,)
     return (short, (drawn, Span(f"/{row.power_limit_watts:.0f} W", "dim")))
-
-
-def _short_name(name: str) -> str:
-    """Leave out the words that every card of the maker bears."""
-    return name.removeprefix("NVIDIA ").removeprefix("GeForce ")
 
 
 class GpuPanel(RowPanel):

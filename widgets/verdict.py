@@ -22,7 +22,7 @@ def verdict_lines(view: VerdictView, width: int, glyphs: Glyphs, limit: int = 1)
     room = width - 3 - (line_width(marks) + 2 if marks else 0)
     if room < 1:
         return [marks or text_line(glyphs.mark(view.level)[:width], view.level)]
-    sentence = wrap_words(glyphs.written(view.sentence, limit=1000), room, limit, glyphs.ellipsis)
+    sentence = _whole_clauses(glyphs.written(view.sentence, limit=1000), room, limit, glyphs.ellipsis)
     role: Role = "plain" if view.level == "ok" else view.level
     head = (Span(f" {glyphs.mark(view.level)} ", view.level), Span(sentence[0], role))
     rows: list[Line] = [head, *((Span("   "), Span(row, role)) for row in sentence[1:])]
@@ -30,6 +30,16 @@ def verdict_lines(view: VerdictView, width: int, glyphs: Glyphs, limit: int = 1)
         facts = _facts(view, width - line_width(rows[-1]) - 2, glyphs)
         return [spread(head, marks, width), *rows[1:-1], spread(rows[-1], facts, width)]
     return [spread(head, _right_side(view, marks, width - line_width(head) - 2, glyphs), width)]
+
+
+def _whole_clauses(sentence: str, room: int, limit: int, ellipsis: str) -> list[str]:
+    """Wrap a sentence; clauses that do not fit are left out whole: half a command is of no use."""
+    clauses = sentence.split("; ")
+    rows = wrap_words(sentence, room, limit, ellipsis)
+    while len(clauses) > 1 and rows[-1].endswith(ellipsis):
+        clauses.pop()
+        rows = wrap_words("; ".join(clauses), room, limit, ellipsis)
+    return rows
 
 
 def _right_side(view: VerdictView, marks: Line, width: int, glyphs: Glyphs) -> Line:

@@ -12,7 +12,7 @@ from tests.fakes.gguf.writer import tiny_llama
 from tests.fakes.llama_server.simulation import Simulation
 from tests.fakes.ollama.catalog import FakeModel
 
-from gpumon.app.config.entries import settings_from
+from gpumon.app.config.entries import checked, settings_from
 from gpumon.app.config.errors import ConfigError
 from gpumon.app.config.file import read as read_settings
 from gpumon.app.meter.documents import Documents
@@ -122,11 +122,11 @@ PARSERS: dict[str, Parser] = {
         (RecordingError,),
     ),
     "settings": Parser(
-        _of_file(lambda path: settings_from(read_settings(path, required=True))),
+        _of_file(lambda path: settings_from(checked(read_settings(path, required=True)))),
         b'interval_seconds = 2.0\n[alerts]\nhold_seconds = 5\n[headers."*"]\nX-A = "b"\n',
         (ConfigError,),
     ),
-    "learned": Parser(decode, b'{"version":1}', (DocumentError,)),
+    "learned": Parser(decode, b'{"gpumon_learned":1}', (DocumentError,)),
     "GGUF": Parser(_of_file(read_gguf), _gguf(), (GgufError,)),
     "SMBIOS": Parser(
         bandwidth_of_table, bytes([17, 40, 0, 0, *[0] * 36]) + b"DIMM\0\0" + bytes([127, 4, 0, 0, 0, 0])

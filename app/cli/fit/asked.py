@@ -59,7 +59,7 @@ def whole(text: str | None, flag: str, most: int) -> int | None:
     if text is None:
         return None
     if not _DIGITS.fullmatch(text) or not 1 <= int(text) <= most:
-        raise GpumonError(f"{flag}: {text!r} is no whole number from 1 to {most}")
+        raise GpumonError(f'{flag}: "{text}" is no whole number from 1 to {most}')
     return int(text)
 
 
@@ -70,7 +70,7 @@ def cache_type(text: str | None) -> CacheType | None:
     known: tuple[CacheType, ...] = get_args(CacheType)
     found = next((kind for kind in known if kind == text.lower()), None)
     if found is None:
-        raise GpumonError(f"--kv-cache-type: {text!r} is none of {', '.join(known)}")
+        raise GpumonError(f'--kv-cache-type: "{text}" is none of {", ".join(known)}')
     return found
 
 
@@ -94,7 +94,7 @@ def bandwidth(text: str | None) -> float | None:
         return None
     value = _bytes(text.removesuffix("/s"))
     if not value:
-        raise GpumonError(f"--ram-bandwidth: {text!r} is no bandwidth; write it as 60GB/s")
+        raise GpumonError(f'--ram-bandwidth: "{text}" is no bandwidth; write it as 60GB/s')
     return value
 
 
@@ -118,7 +118,7 @@ def _with_free(card: Card, free_bytes: int) -> Card:
 def _size(text: str) -> int:
     value = _bytes(text)
     if not value:
-        raise GpumonError(f"--vram: {text!r} is no size; write it as 12GiB")
+        raise GpumonError(f'--vram: "{text}" is no size; write it as 12GiB')
     return round(value)
 
 

@@ -9,11 +9,14 @@ from gpumon.app.diagnosis.words import band_words
 from gpumon.app.physics.band import Band
 from gpumon.app.physics.need import Placement
 from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES
+from gpumon.text.names import short_gpu_name
 from gpumon.text.safe import visible
 from gpumon.text.units import GIB
 
 _LABEL_WIDTH = 18
 _NAME_WIDTH = 40
+_SHOWN_FROM_BYTES = 5 * 1024**2
+"""Less is 0.00 GiB."""
 
 
 def fit_lines(report: FitReport) -> list[str]:
@@ -53,7 +56,7 @@ def answer_words(report: FitReport) -> str:
 
 def _cards(report: FitReport) -> str:
     cards = report.hardware.cards
-    name = visible(cards[0].name, 32)
+    name = visible(short_gpu_name(cards[0].name), 32)
     return name if len(cards) == 1 else f"{len(cards)} GPUs"
 
 
@@ -64,7 +67,7 @@ def _parts(report: FitReport) -> Iterator[tuple[str, str]]:
     yield from _if_any("projector", need.projector_bytes)
     yield "KV cache", _size(need.kv_cache_bytes)
     yield from _if_any("recurrent state", need.recurrent_state_bytes)
-    yield "compute buffers", _size(need.compute_bytes)
+    yield from _if_any("compute buffers", need.compute_bytes)
     yield "CUDA itself", _size(need.overhead_bytes)
     if report.correction_bytes:
         yield "learned", f"{report.correction_bytes / GIB:+7.2f} GiB   (what earlier loads took besides)"
@@ -74,7 +77,7 @@ def _parts(report: FitReport) -> Iterator[tuple[str, str]]:
 
 
 def _if_any(label: str, size_bytes: int) -> Iterator[tuple[str, str]]:
-    if size_bytes:
+    if size_bytes >= _SHOWN_FROM_BYTES:
         yield label, _size(size_bytes)
 
 

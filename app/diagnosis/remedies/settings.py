@@ -78,7 +78,8 @@ def shrink_context(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     if not arithmetic.fits(arithmetic.room.free_bytes, shrunk):
         return None
     command = commands.set_context(subject, tokens, options.parallel)
-    words = f"shrink the context to {tokens} tokens"
+    of_clients = " (a client of the API sets options.num_ctx)" if commands.is_ollama(subject) else ""
+    words = f"shrink the context to {tokens} tokens{of_clients}"
     return _remedy("shrink_context", words, command, subject, arithmetic, shrunk)
 
 

@@ -48,8 +48,12 @@ def explanation(found: Diagnosis | None) -> str:
 
 def _remedy(number: int, remedy: Remedy) -> Iterator[Fact]:
     yield Fact(f"remedy {number}", remedy_words(remedy), ARITHMETIC)
-    if remedy.command is not None:
-        yield Fact("  type", remedy.command, remedy.where or "in a shell")
+    if remedy.command is None:
+        return
+    where, _, besides = (remedy.where or "in a shell").partition(", and ")
+    yield Fact("  type", remedy.command, where)
+    if besides:
+        yield Fact("  and", besides, "")
 
 
 def _short(remedy: Remedy) -> str:

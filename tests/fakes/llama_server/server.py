@@ -50,7 +50,7 @@ class FakeLlamaServer(Listening):
             while request := await read_request(reader):
                 self.requests.append(request)
                 if request.path in self.hanging:
-                    await asyncio.Event().wait()
+                    await reader.read()  # until the client has gone
                 writer.write(self._with_header(self._checked(request)).encoded())
                 await writer.drain()
         except ConnectionError:

@@ -232,17 +232,17 @@ async def test_a_server_that_answers_nonsense_is_one_line(
 @pytest.mark.parametrize(
     ("flag", "value", "words"),
     [
-        ("--num-ctx", "many", "'many' is no whole number from 1"),
-        ("--num-ctx", "0", "'0' is no whole number from 1"),
-        ("--num-ctx", "-5", "'-5' is no whole number from 1"),
-        ("--parallel", "1.5", "'1.5' is no whole number from 1"),
-        ("--kv-cache-type", "q3", "'q3' is none of f32, f16"),
+        ("--num-ctx", "many", '"many" is no whole number from 1'),
+        ("--num-ctx", "0", '"0" is no whole number from 1'),
+        ("--num-ctx", "-5", '"-5" is no whole number from 1'),
+        ("--parallel", "1.5", '"1.5" is no whole number from 1'),
+        ("--kv-cache-type", "q3", '"q3" is none of f32, f16'),
         ("--gpu", "RTX 409", "did you mean RTX 4090 24GB"),
-        ("--vram", "12", "'12' is no size; write it as 12GiB"),
-        ("--vram", "0GiB", "'0GiB' is no size"),
-        ("--vram", "nanGiB", "'nanGiB' is no size"),
-        ("--vram", "99999999TB", "'99999999TB' is no size"),
-        ("--ram-bandwidth", "60", "'60' is no bandwidth; write it as 60GB/s"),
+        ("--vram", "12", '"12" is no size; write it as 12GiB'),
+        ("--vram", "0GiB", '"0GiB" is no size'),
+        ("--vram", "nanGiB", '"nanGiB" is no size'),
+        ("--vram", "99999999TB", '"99999999TB" is no size'),
+        ("--ram-bandwidth", "60", '"60" is no bandwidth; write it as 60GB/s'),
     ],
 )
 def test_a_wrong_value_is_one_clear_line(

@@ -200,6 +200,10 @@ def test_a_control_character_in_a_name_is_shown() -> None:
     assert "\x1b" not in text(replace(report(LLAMA3_8B, card(23)), name="\x1b[31mred"))
 
 
-@pytest.mark.parametrize("line", ["weights", "KV cache", "compute buffers", "CUDA itself", "together"])
+@pytest.mark.parametrize("line", ["weights", "KV cache", "CUDA itself", "together"])
 def test_each_part_of_the_memory_has_its_line(line: str) -> None:
     assert any(row.strip().startswith(line) for row in fit_lines(report(LLAMA3_8B, card(23))))
+
+
+def test_a_part_of_next_to_nothing_has_no_line() -> None:
+    assert "compute buffers" not in text(report(LLAMA3_8B, card(23)))

@@ -3,9 +3,11 @@ from __future__ import annotations
 from tests.app.alerts.watching import watch
 from tests.app.diagnosis.scenes import NAME, Other, Scene, decoding
 
+from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy, Verdict
 from gpumon.app.insight.wording import model_id
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
+from gpumon.app.views.facts.diagnosis import diagnosis_facts
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.page import PageView
 
@@ -95,3 +97,13 @@ def test_a_model_that_does_not_spill_costs_nothing() -> None:
 def test_all_diagnoses_are_worked_out_once_for_each_revision() -> None:
     monitor = watched(SPILLED)
     assert monitor.diagnoses is monitor.diagnoses
+
+
+def test_a_remedy_in_two_places_has_a_line_for_each() -> None:
+    where = "in the server's environment, and /set parameter num_ctx 12032 in ollama run"
+    remedy = Remedy("combine_settings", "do both", "OLLAMA_KV_CACHE_TYPE=q8_0", "fits", where=where)
+    found = Diagnosis((Verdict("spilled", "bad", "it spills"),), remedies=(remedy,))
+    assert [(fact.label, fact.value, fact.origin) for fact in diagnosis_facts(found)][1:] == [
+        ("  type", "OLLAMA_KV_CACHE_TYPE=q8_0", "in the server's environment"),
+        ("  and", "/set parameter num_ctx 12032 in ollama run", ""),
+    ]

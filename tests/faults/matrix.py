@@ -1,0 +1,64 @@
+"""Runs rows of the matrix, each in a process of its own, and collects what came of their cells."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.faults.drivers import DRIVER_FAULTS
+from tests.faults.runners import RUNNER_FAULTS
+from tests.faults.servers import SERVER_FAULTS
+
+ROOT = Path(__file__).parents[2]
+ROW_SECONDS = 300.0
+ROWS_AT_ONCE = 3
+COLUMNS = {"servers": tuple(SERVER_FAULTS), "runners": tuple(RUNNER_FAULTS)}
+RUNNER_ROWS = ("well", "hang of one call", "GPU lost and back", "driver unloaded and reloaded", "WDDM")
+"""The driver's faults with which those of a runner are made: that of each kind."""
+
+
+class Result(NamedTuple):
+    """What came of one cell."""
+
+    driver: str
+    server: str
+    problem: str | None
+
+
+def run_row(driver: str, what: str = "servers") -> list[Result]:
+    """Run one row with the faults of servers or of runners; a cell of which nothing is heard has failed."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / ".dev"), str(ROOT)])}
+    command = [sys.executable, "-m", "tests.faults.row", driver, what]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        end = threading.Timer(ROW_SECONDS, process.kill)
+        end.start()
+        output, errors = process.communicate()
+        end.cancel()
+    told = {result.server: result for result in map(_result, output.splitlines())}
+    silent = errors.strip().splitlines()[-1:] or ["nothing was heard of it"]
+    return [told.get(server) or Result(driver, server, silent[0]) for server in COLUMNS[what]]
+
+
+def _result(line: str) -> Result:
+    values = json.loads(line)
+    return Result(values["driver"], values["server"], values["problem"])
+
+
+def rows_of(what: str) -> tuple[str, ...]:
+    """Return the faults of the driver with which those of servers, or of runners, are made."""
+    return RUNNER_ROWS if what == "runners" else tuple(DRIVER_FAULTS)
+
+
+def run_rows(drivers: Sequence[str], what: str) -> list[Result]:
+    """Run rows side by side, three for each processor: most of the time they wait."""
+    with ThreadPoolExecutor(ROWS_AT_ONCE * (os.cpu_count() or 1)) as pool:
+        return [result for row in pool.map(lambda driver: run_row(driver, what), drivers) for result in row]

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-ITEM = b"[]"
-"""Stands for any element of a list in a path: ``choices[].text``."""
+ITEM = b'"'
+"""Stands for any element of a list, ``choices[].text``: no name in a document is a bare quotation mark."""
 LONGEST_VALUE = 512
 """A longer value counts as not there."""
 PRESENT = b"1"
@@ -47,7 +47,7 @@ def wanted_fields(paths: Iterable[str], private_paths: Iterable[str] = ()) -> Fi
 def _grow(root: Field, path: str) -> Field:
     place = root
     for step in path.replace("[]", ".[]").split("."):
-        place = place.inside.setdefault(step.encode(), Field())
+        place = place.inside.setdefault(ITEM if step == "[]" else step.encode(), Field())
     return place
 
 

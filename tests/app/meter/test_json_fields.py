@@ -70,6 +70,10 @@ def test_it_finds_what_a_parser_finds_wherever_the_bytes_are_cut(
     assert scan(data, tuple(places)) == expected(document)
 
 
+def test_a_field_that_is_named_like_a_list_is_no_element_of_one() -> None:
+    assert scan(b'{"choices":{"[]":{"end":null}}}') == {}
+
+
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_json_do_no_harm(data: bytes) -> None:
     scan(data)

@@ -187,7 +187,8 @@ async def test_a_long_prompt_is_counted_and_measured_as_the_server_does(server: 
     [finished] = listener.finished
     assert timings["prompt_n"] > 1000, "too short to be seen on its way"
     assert finished.prompt_tokens == timings["prompt_n"]
-    assert finished.prefill_rate == pytest.approx(timings["prompt_per_second"], rel=0.03)
+    # Its first and last batch begin and end between two polls.
+    assert finished.prefill_rate == pytest.approx(timings["prompt_per_second"], rel=0.10)
     assert finished.decoded_tokens == 8
 
 

@@ -62,6 +62,10 @@ RemedyAction = Literal[
 ]
 
 
+AND = ", and "
+"""Joins the place of a remedy's command with a second line to type, and its place."""
+
+
 class Evidence(NamedTuple):
     """A figure that a statement rests on, ready to draw."""
 

@@ -44,6 +44,11 @@ class Rates:
     """Wholly on GPU, at the begin of a context."""
 
     @property
+    def usual_context_tokens(self) -> int:
+        """Tokens in the context to reckon with: those of now, else a usual number."""
+        return USUAL_CONTEXT_TOKENS if self.context_tokens is None else self.context_tokens
+
+    @property
     def per_request(self) -> float | None:
         """What one request has of it now."""
         return self.now / self.streams if self.now is not None and self.streams else self.now
@@ -65,7 +70,7 @@ def rates_of(loaded: Loaded, state: State, arithmetic: Arithmetic | NoArithmetic
     )
     if isinstance(arithmetic, NoArithmetic):
         return measured
-    tokens = USUAL_CONTEXT_TOKENS if rates.context_tokens is None else rates.context_tokens
+    tokens = measured.usual_context_tokens
     return replace(
         measured,
         expected_now=expected_now(loaded, arithmetic, tokens),

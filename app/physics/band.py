@@ -11,7 +11,3 @@ class Band(NamedTuple):
     low: float
     expected: float
     high: float
-
-    def scaled(self, factor: float) -> Band:
-        """Return the band with every value multiplied."""
-        return Band(self.low * factor, self.expected * factor, self.high * factor)

@@ -7,10 +7,9 @@ from dataclasses import replace
 from gpumon.app.diagnosis.arithmetic import Arithmetic
 from gpumon.app.diagnosis.causes.settings import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
 from gpumon.app.diagnosis.diagnosis import Remedy
-from gpumon.app.diagnosis.rates import USUAL_CONTEXT_TOKENS, expected_fitting
 from gpumon.app.diagnosis.remedies import commands
+from gpumon.app.diagnosis.remedies.reckoned import reckoned
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.words import needs_words
 from gpumon.app.physics.options import BYTES_PER_ELEMENT, LoadOptions
 from gpumon.app.physics.placement import largest_context
 
@@ -63,18 +62,9 @@ def _longest(arithmetic: Arithmetic, options: LoadOptions) -> int | None:
 
 
 def _remedy(wanted: LoadOptions, subject: Subject, arithmetic: Arithmetic) -> Remedy:
-    need, used = arithmetic.need_bytes(wanted), subject.rates.context_tokens
-    tokens = min(USUAL_CONTEXT_TOKENS if used is None else used, wanted.context_length)
     command = commands.set_together(subject, wanted, arithmetic.options)
-    return Remedy(
-        "combine_settings",
-        _words(wanted, arithmetic.options),
-        command.line,
-        needs_words(need, arithmetic.room.free_total_bytes),
-        frees_bytes=arithmetic.need_bytes() - need,
-        expected_tokens_per_second=expected_fitting(arithmetic, tokens, wanted),
-        where=command.where,
-    )
+    words = _words(wanted, arithmetic.options)
+    return reckoned("combine_settings", words, command, subject, arithmetic, wanted)
 
 
 def _words(wanted: LoadOptions, present: LoadOptions) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import NamedTuple
 
+from gpumon.app.diagnosis.diagnosis import AND
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.physics.options import CacheType, LoadOptions
 from gpumon.app.state.places import place
@@ -62,7 +63,7 @@ def set_together(subject: Subject, wanted: LoadOptions, present: LoadOptions) ->
     where, context = lines[0].where, set_context(subject, wanted.context_length, wanted.parallel)
     if wanted.context_length != present.context_length:
         if is_ollama(subject):
-            where = f"{where}, and {context.line} {context.where}"
+            where = f"{where}{AND}{context.line} {context.where}"
         else:
             lines.append(context)
     return Command(" ".join(line.line for line in lines if line.line), where)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic
 from gpumon.app.diagnosis.diagnosis import Remedy
-from gpumon.app.diagnosis.rates import USUAL_CONTEXT_TOKENS, expected_fitting
+from gpumon.app.diagnosis.rates import expected_fitting
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.remedies.quantizations import smaller_files
 from gpumon.app.diagnosis.room import Occupant
@@ -54,7 +54,9 @@ def smaller_quantization(subject: Subject, arithmetic: Arithmetic) -> Remedy | N
         None,
         needs_words(need, arithmetic.room.free_total_bytes),
         frees_bytes=arithmetic.need_bytes() - need,
-        expected_tokens_per_second=expected_fitting(arithmetic, _tokens(subject), geometry=found.geometry),
+        expected_tokens_per_second=expected_fitting(
+            arithmetic, subject.rates.usual_context_tokens, geometry=found.geometry
+        ),
     )
 
 
@@ -106,13 +108,8 @@ def _freed(
         line,
         needs_words(arithmetic.need_bytes(), sum(arithmetic.room.without(occupants))),
         frees_bytes=sum(one.vram_bytes for one in occupants),
-        expected_tokens_per_second=expected_fitting(arithmetic, _tokens(subject)),
+        expected_tokens_per_second=expected_fitting(arithmetic, subject.rates.usual_context_tokens),
     )
-
-
-def _tokens(subject: Subject) -> int:
-    used = subject.rates.context_tokens
-    return USUAL_CONTEXT_TOKENS if used is None else used
 
 
 def _has_whole_layers_in_ram(subject: Subject) -> bool:

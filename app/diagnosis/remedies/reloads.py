@@ -9,12 +9,11 @@ from typing import NamedTuple
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.causes.settings import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
 from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
-from gpumon.app.diagnosis.rates import USUAL_CONTEXT_TOKENS, expected_fitting
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.remedies.commands import Command
+from gpumon.app.diagnosis.remedies.reckoned import reckoned
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.verdicts.machine import rivals_for_memory, thrash_of
-from gpumon.app.diagnosis.words import needs_words
 from gpumon.app.physics.geometry import Geometry, NoGeometry
 from gpumon.app.physics.options import BYTES_PER_ELEMENT, LoadOptions
 from gpumon.app.physics.placement import place
@@ -181,15 +180,6 @@ def _remedy(
     arithmetic: Arithmetic,
     options: LoadOptions,
 ) -> Remedy:
-    used = subject.rates.context_tokens
-    tokens = min(USUAL_CONTEXT_TOKENS if used is None else used, options.context_length)
-    need = arithmetic.need_bytes(options)
-    return Remedy(
-        action,
-        words,
-        command.line,
-        needs_words(need, arithmetic.room.free_total_bytes),
-        frees_bytes=max(0, arithmetic.need_bytes() - need) or None,
-        expected_tokens_per_second=expected_fitting(arithmetic, tokens, options),
-        where=command.where,
-    )
+    """Return the remedy; other options than at the last load may need more, which frees nothing."""
+    made = reckoned(action, words, command, subject, arithmetic, options)
+    return replace(made, frees_bytes=max(0, made.frees_bytes or 0) or None)

@@ -6,13 +6,11 @@ from dataclasses import replace
 
 from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic
 from gpumon.app.diagnosis.causes.settings import LEAST_CONTEXT_TOKENS
-from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
-from gpumon.app.diagnosis.rates import USUAL_CONTEXT_TOKENS, expected_fitting
+from gpumon.app.diagnosis.diagnosis import Remedy
 from gpumon.app.diagnosis.remedies import commands
-from gpumon.app.diagnosis.remedies.commands import Command
+from gpumon.app.diagnosis.remedies.reckoned import reckoned
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.words import needs_words
-from gpumon.app.physics.options import BYTES_PER_ELEMENT, CacheType, LoadOptions
+from gpumon.app.physics.options import BYTES_PER_ELEMENT, CacheType
 from gpumon.app.physics.placement import largest_context
 
 SMALLER_CACHE_TYPES: tuple[CacheType, ...] = ("q8_0", "q4_0")
@@ -24,7 +22,7 @@ def reload_model(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     if arithmetic.options.gpu_layers is not None or not arithmetic.fits(arithmetic.room.free_bytes):
         return None
     words = "unload it; the next request loads it anew, and it fits now"
-    return _remedy("reload_model", words, commands.stop(subject.model), subject, arithmetic)
+    return reckoned("reload_model", words, commands.stop(subject.model), subject, arithmetic)
 
 
 def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
@@ -35,7 +33,7 @@ def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     if (asked is None and arithmetic.fits(free)) or (asked or 0) >= arithmetic.layer_count:
         return None
     words = f"put all {arithmetic.layer_count} layers on the GPU"
-    return _remedy(
+    return reckoned(
         "raise_gpu_layers", words, commands.set_layers(subject, arithmetic.layer_count), subject, arithmetic
     )
 
@@ -49,7 +47,7 @@ def reduce_parallel(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
         return None
     words = f"work on {fitting.parallel} request{'s' if fitting.parallel > 1 else ''} at once"
     command = commands.set_slots(subject, fitting.parallel)
-    return _remedy("reduce_parallel", words, command, subject, arithmetic, fitting)
+    return reckoned("reduce_parallel", words, command, subject, arithmetic, fitting)
 
 
 def quantize_cache(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
@@ -61,7 +59,7 @@ def quantize_cache(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
         if is_smaller and arithmetic.fits(arithmetic.room.free_bytes, smaller):
             command = commands.set_cache_type(subject, kind)
             words = f"keep the context as {kind}"
-            return _remedy("quantize_cache", words, command, subject, arithmetic, smaller)
+            return reckoned("quantize_cache", words, command, subject, arithmetic, smaller)
     return None
 
 
@@ -80,28 +78,4 @@ def shrink_context(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     command = commands.set_context(subject, tokens, options.parallel)
     of_clients = " (a client of the API sets options.num_ctx)" if commands.is_ollama(subject) else ""
     words = f"shrink the context to {tokens} tokens{of_clients}"
-    return _remedy("shrink_context", words, command, subject, arithmetic, shrunk)
-
-
-def _remedy(
-    action: RemedyAction,
-    words: str,
-    command: Command,
-    subject: Subject,
-    arithmetic: Arithmetic,
-    options: LoadOptions | None = None,
-) -> Remedy:
-    need = arithmetic.need_bytes(options)
-    used = subject.rates.context_tokens
-    tokens = min(
-        USUAL_CONTEXT_TOKENS if used is None else used, (options or arithmetic.options).context_length
-    )
-    return Remedy(
-        action,
-        words,
-        command.line,
-        needs_words(need, arithmetic.room.free_total_bytes),
-        frees_bytes=arithmetic.need_bytes() - need if options else None,
-        expected_tokens_per_second=expected_fitting(arithmetic, tokens, options),
-        where=command.where,
-    )
+    return reckoned("shrink_context", words, command, subject, arithmetic, shrunk)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.diagnosis.diagnose import RANKS
-from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy
+from gpumon.app.diagnosis.diagnosis import AND, Diagnosis, Remedy
 from gpumon.app.diagnosis.report import cost_words, remedy_words
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE
 from gpumon.app.views.page import page_verdict
@@ -50,7 +50,7 @@ def _remedy(number: int, remedy: Remedy) -> Iterator[Fact]:
     yield Fact(f"remedy {number}", remedy_words(remedy), ARITHMETIC)
     if remedy.command is None:
         return
-    where, _, besides = (remedy.where or "in a shell").partition(", and ")
+    where, _, besides = (remedy.where or "in a shell").partition(AND)
     yield Fact("  type", remedy.command, where)
     if besides:
         yield Fact("  and", besides, "")

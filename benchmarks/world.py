@@ -22,8 +22,20 @@ TICK_SECONDS = 0.1
 TOKENS_PER_TICK = 4
 
 
+class BoundOllama(FakeOllama):
+    """An Ollama whose port is open before it runs, so that the process of that name holds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+
+    async def listen(self) -> None:
+        self._server = await asyncio.start_server(self._connected, sock=self.socket)
+
+
 class BoundServer(FakeLlamaServer):
-    """A llama-server whose port is open before it runs, so that another process holds it too."""
+    """The same for a llama-server."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +52,7 @@ class World:
     def __init__(self, folder: Path, gpus: int, models: int, *, busy: bool) -> None:
         self.busy = busy
         self.driver = FakeDriver(folder / "gpus", gpus)
-        self.ollama = FakeOllama()
+        self.ollama = BoundOllama()
         self.runners = [BoundServer() for _ in range(models)]
         self._program = build(folder)
 
@@ -65,7 +77,7 @@ class World:
     @contextlib.contextmanager
     def _processes(self) -> Iterator[None]:
         os.environ["OLLAMA_HOST"] = self.ollama.url
-        sockets = [runner.socket.fileno() for runner in self.runners]
+        sockets = [server.socket.fileno() for server in (self.ollama, *self.runners)]
         with Actor(self._program, ["ollama", "serve"], sockets) as serve:
             for number, runner in enumerate(self.runners):
                 self._load(serve, number, runner)

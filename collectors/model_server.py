@@ -10,6 +10,7 @@ from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.llama_server.identity import looks_like_llama_server
 from gpumon.collectors.llama_server.source import IsActive, LlamaServerSource
 from gpumon.collectors.ollama.collector import OllamaSource
+from gpumon.collectors.ollama.pace import RunnersHint
 from gpumon.collectors.runners.port import LLAMA_SERVER_HEADER
 from gpumon.collectors.samples import AnySample, LlamaServerSample, OllamaSample
 
@@ -23,12 +24,13 @@ class ModelServerSource:
         clock: Clock,
         active: IsActive | None = None,
         limits: TimeLimits | None = None,
+        runners: RunnersHint | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._active = active
         self._limits = limits
-        self._ollama = OllamaSource(endpoint, clock, limits)
+        self._ollama = OllamaSource(endpoint, clock, limits, runners)
         self._llama_server: LlamaServerSource | None = None
         self._doubted = False
         """Whether this spell of foreign answers has been looked into."""

@@ -37,7 +37,7 @@ class Source(Protocol):
     def delay(self, interval: float) -> float:
         """Return seconds from this poll's start to the next one, for the user's ``interval``.
 
-        Asked more than once per poll, when the interval changes meanwhile.
+        Asked more than once per poll, when the interval changes or something new is known meanwhile.
         """
         ...
 
@@ -78,8 +78,12 @@ class Cadence:
         if seconds < before:
             self._wake()
 
+    def look_again(self) -> None:
+        """Let waiting sources ask anew when they are due: what was learnt may make one of them due now."""
+        self._wake()
+
     async def wait(self, seconds: float) -> None:
-        """Sleep for ``seconds`` or until the interval changes."""
+        """Sleep for ``seconds`` or until there is reason to look again at when to poll."""
         changed = self._changed
         try:
             async with asyncio.timeout(seconds):

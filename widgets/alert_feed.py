@@ -78,8 +78,9 @@ class AlertFeed(LinePanel):
 
     def show(self, rows: Sequence[AlertRow]) -> None:
         """Draw ``rows``, the most important first."""
-        self._rows = tuple(rows)
-        self.redraw()
+        if (shown := tuple(rows)) != self._rows:
+            self._rows = shown
+            self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the title and the first alerts."""

@@ -8,9 +8,35 @@ from functools import lru_cache
 from rich.cells import get_character_cell_size
 
 from gpumon.widgets.fitting import line_width
-from gpumon.widgets.lines import Line, Span
+from gpumon.widgets.lines import Line, Role, Span
 
 TEXTS_KEPT = 4096
+GAP_CELLS = 8
+"""Moving the cursor takes about as many bytes as this many cells that are the same."""
+
+
+def changed_runs(before: Line, after: Line) -> list[tuple[int, int]]:
+    """Return where the lines differ: runs of cells, each as its first cell and the one after its last.
+
+    Runs with fewer than ``GAP_CELLS`` between them are one.
+    """
+    start, end = changed_cells(before, after)
+    cells_match = _length(before) == _length(after) and _is_even_line(before) and _is_even_line(after)
+    if end - start <= GAP_CELLS or not cells_match:
+        return [(start, end)] if end > start else []
+    old, new = _cells(before), _cells(after)
+    runs: list[tuple[int, int]] = []
+    for cell in (at for at in range(start, end) if old[at] != new[at]):
+        if runs and cell - runs[-1][1] < GAP_CELLS:
+            runs[-1] = (runs[-1][0], cell + 1)
+        else:
+            runs.append((cell, cell + 1))
+    return runs
+
+
+def _cells(line: Line) -> list[tuple[str, Role | None]]:
+    """Return each cell's character and role; the role of a blank is not seen."""
+    return [(text, None if text == " " else role) for span, role in line for text in span]
 
 
 def changed_cells(before: Line, after: Line) -> tuple[int, int]:
@@ -20,9 +46,9 @@ def changed_cells(before: Line, after: Line) -> tuple[int, int]:
     """
     if before == after:
         return (0, 0)
-    width_before, width_after = line_width(before), line_width(after)
-    if not all(_is_even(span.text) for line in (before, after) for span in line):
-        return (0, max(width_before, width_after))
+    if not (_is_even_line(before) and _is_even_line(after)):
+        return (0, max(line_width(before), line_width(after)))
+    width_before, width_after = _length(before), _length(after)
     start = _common(zip(before, after, strict=False), 1)
     if width_before != width_after:
         return (start, max(width_before, width_after))
@@ -30,10 +56,18 @@ def changed_cells(before: Line, after: Line) -> tuple[int, int]:
     return (start, max(start, width_after - tail))
 
 
+def _is_even_line(line: Line) -> bool:
+    return all(text.isascii() or _is_even(text) for text, _ in line)
+
+
+def _length(line: Line) -> int:
+    return sum(len(text) for text, _ in line)
+
+
 @lru_cache(TEXTS_KEPT)
 def _is_even(text: str) -> bool:
     """Tell whether every character takes one cell."""
-    return text.isascii() or all(get_character_cell_size(character) == 1 for character in text)
+    return all(get_character_cell_size(character) == 1 for character in text)
 
 
 def _common(pairs: Iterable[tuple[Span, Span]], step: int) -> int:

@@ -70,8 +70,9 @@ class FactTable(LinePanel):
 
     def show(self, facts: Sequence[Fact]) -> None:
         """Draw ``facts``."""
-        self._facts = tuple(facts)
-        self.redraw()
+        if (shown := tuple(facts)) != self._facts:
+            self._facts = shown
+            self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the title, if there is one, and the facts."""

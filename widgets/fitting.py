@@ -27,7 +27,10 @@ def text_line(text: str, role: Role = "plain") -> Line:
 
 def line_width(line: Line) -> int:
     """Return the width of ``line`` in terminal cells."""
-    return sum(cell_len(span.text) for span in line)
+    width = 0
+    for text, _ in line:
+        width += len(text) if text.isascii() else cell_len(text)
+    return width
 
 
 def plain_text(line: Line) -> str:

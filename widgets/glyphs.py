@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpumon.text.safe import visible
 from gpumon.widgets.lines import Level, Role
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(Struct, frozen=True):
     """A set of one-cell characters. Each bar segment kind has its own fill, so a bar reads without colour."""
 
     partials: tuple[str, ...]

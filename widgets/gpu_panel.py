@@ -12,7 +12,7 @@ from gpumon.widgets.fitting import in_role, joined, line_width, padded, plain_te
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.gpu_memory import bar_parts, legend
 from gpumon.widgets.lines import Line, Role, Span
-from gpumon.widgets.rows import RowPanel, gutter
+from gpumon.widgets.rows import ALL, RowPanel, gutter
 from gpumon.widgets.trends import trend_line
 from gpumon.widgets.views import GpuRow
 
@@ -34,25 +34,32 @@ LEGEND_ROOM = 80
 
 
 def gpu_lines(
-    rows: Sequence[GpuRow], width: int, glyphs: Glyphs, lines_per_row: int = 1, cursor_key: str | None = None
+    rows: Sequence[GpuRow],
+    width: int,
+    glyphs: Glyphs,
+    lines_per_row: int = 1,
+    cursor_key: str | None = None,
+    shown: slice = ALL,
 ) -> list[Line]:
-    """Draw ``rows`` in aligned columns, each on exactly ``lines_per_row`` (1 to 3) lines."""
+    """Draw those ``shown`` of ``rows`` in columns that suit all, each on ``lines_per_row`` (1 to 3) lines."""
     cells = [_cells(row, glyphs, row.key == cursor_key, lines_per_row) for row in rows]
     fitted = fit(COLUMNS, cells, width)
     lines: list[Line] = []
-    for row, row_cells in zip(rows, cells, strict=True):
-        lines += _block(row, row_cells, fitted, width, glyphs)[:lines_per_row]
+    for row, row_cells in zip(rows[shown], cells[shown], strict=True):
+        lines += _block(row, row_cells, fitted, width, glyphs, lines_per_row)
         lines += [()] * (-len(lines) % lines_per_row)
     return lines
 
 
-def _block(row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> list[Line]:
+def _block(
+    row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, glyphs: Glyphs, lines_per_row: int
+) -> list[Line]:
     if not _measured(row):
         return [_words_line(row, cells, fitted, width, glyphs)]
+    more = (_second_line, _third_line)[: lines_per_row - 1]
     lines = [
         draw_row(cells, fitted, glyphs.ellipsis),
-        _second_line(row, fitted, width, glyphs),
-        _third_line(row, fitted, width, glyphs),
+        *(line(row, fitted, width, glyphs) for line in more),
     ]
     return [in_role(line, "dim") for line in lines] if row.age_seconds is not None else lines
 
@@ -189,14 +196,15 @@ class GpuPanel(RowPanel):
 
     def show(self, rows: Sequence[GpuRow]) -> None:
         """Draw ``rows``."""
-        self._rows = tuple(rows)
-        self.redraw()
+        if (shown := tuple(rows)) != self._rows:
+            self._rows = shown
+            self.redraw()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of the GPUs shown."""
         return tuple(row.key for row in self._rows)
 
-    def row_lines(self, width: int) -> list[Line]:
-        """Return the lines of all GPUs."""
-        return gpu_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key)
+    def row_lines(self, width: int, shown: slice) -> list[Line]:
+        """Return the lines of the GPUs ``shown``."""
+        return gpu_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key, shown)

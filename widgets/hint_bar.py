@@ -30,8 +30,9 @@ class HintBar(LinePanel):
 
     def show(self, hints: Sequence[Hint]) -> None:
         """Draw ``hints``, the most needed first."""
-        self._hints = tuple(hints)
-        self.redraw()
+        if (shown := tuple(hints)) != self._hints:
+            self._hints = shown
+            self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the one line of hints."""

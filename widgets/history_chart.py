@@ -192,8 +192,9 @@ class HistoryChart(LinePanel):
 
     def show(self, view: ChartView) -> None:
         """Draw ``view``."""
-        self._view = view
-        self.redraw()
+        if view != self._view:
+            self._view = view
+            self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the chart's lines; ten high where the height is open."""

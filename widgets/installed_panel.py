@@ -9,7 +9,7 @@ from gpumon.widgets.columns import Column, Row, draw_row, fit
 from gpumon.widgets.fitting import text_line
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.lines import Line
-from gpumon.widgets.rows import RowPanel
+from gpumon.widgets.rows import ALL, RowPanel
 from gpumon.widgets.views import InstalledRow
 
 COLUMNS = (
@@ -22,12 +22,16 @@ COLUMNS = (
 
 
 def installed_lines(
-    rows: Sequence[InstalledRow], width: int, glyphs: Glyphs, cursor: str | None = None
+    rows: Sequence[InstalledRow],
+    width: int,
+    glyphs: Glyphs,
+    cursor: str | None = None,
+    shown: slice = ALL,
 ) -> list[Line]:
-    """Draw one line for each model."""
+    """Draw one line for each of the models ``shown``, in columns that suit all."""
     cells = [_cells(row, glyphs, selected=row.key == cursor) for row in rows]
     fitted = fit(COLUMNS, cells, width)
-    return [draw_row(row, fitted, glyphs.ellipsis) for row in cells]
+    return [draw_row(row, fitted, glyphs.ellipsis) for row in cells[shown]]
 
 
 def _cells(row: InstalledRow, glyphs: Glyphs, *, selected: bool) -> Row:
@@ -48,15 +52,16 @@ class InstalledPanel(RowPanel):
 
     def show(self, rows: Sequence[InstalledRow], empty: str) -> None:
         """Draw ``rows``, or the words of ``empty`` where there are none."""
-        self._rows = tuple(rows)
-        self.empty_words = empty
-        self.redraw()
+        shown = (tuple(rows), empty)
+        if shown != (self._rows, self.empty_words):
+            self._rows, self.empty_words = shown
+            self.redraw()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of the models shown."""
         return tuple(row.key for row in self._rows)
 
-    def row_lines(self, width: int) -> list[Line]:
-        """Return the lines of all models."""
-        return installed_lines(self._rows, width, self.glyphs, self.cursor_key)
+    def row_lines(self, width: int, shown: slice) -> list[Line]:
+        """Return the lines of the models ``shown``."""
+        return installed_lines(self._rows, width, self.glyphs, self.cursor_key, shown)

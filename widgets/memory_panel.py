@@ -169,8 +169,9 @@ class MemoryPanel(LinePanel):
 
     def show(self, view: MemoryRow | None) -> None:
         """Draw ``view``; nothing for ``None``."""
-        self._view = view
-        self.redraw()
+        if view != self._view:
+            self._view = view
+            self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the title and three lines, three, or one, as the height allows."""

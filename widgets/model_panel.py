@@ -10,7 +10,7 @@ from gpumon.widgets.columns import Column, Fitted, Row, draw_row, fit, offset_of
 from gpumon.widgets.fitting import Part, in_role, join_parts, shorten_words, text_line
 from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.lines import Line, Role, Span
-from gpumon.widgets.rows import RowPanel, gutter
+from gpumon.widgets.rows import ALL, RowPanel, gutter
 from gpumon.widgets.trends import trend_line
 from gpumon.widgets.views import ModelRow
 
@@ -42,12 +42,13 @@ def model_lines(
     glyphs: Glyphs,
     lines_per_row: int = 1,
     cursor_key: str | None = None,
+    shown: slice = ALL,
 ) -> list[Line]:
-    """Draw ``rows`` in aligned columns, each on exactly ``lines_per_row`` (1 or 2) lines."""
+    """Draw those ``shown`` of ``rows`` in columns that suit all, each on ``lines_per_row`` (1 or 2) lines."""
     cells = [_cells(row, glyphs, row.key == cursor_key) for row in rows]
     fitted = fit(COLUMNS, cells, width)
     lines: list[Line] = []
-    for row, row_cells in zip(rows, cells, strict=True):
+    for row, row_cells in zip(rows[shown], cells[shown], strict=True):
         block = [draw_row(row_cells, fitted, glyphs.ellipsis)]
         if lines_per_row > 1:
             block.append(_second_line(row, fitted, width, glyphs))
@@ -193,15 +194,16 @@ class ModelPanel(RowPanel):
 
     def show(self, rows: Sequence[ModelRow], empty: str = "no model is loaded") -> None:
         """Draw ``rows``, or the words of ``empty`` where there are none."""
-        self._rows = tuple(rows)
-        self.empty_words = empty
-        self.redraw()
+        shown = (tuple(rows), empty)
+        if shown != (self._rows, self.empty_words):
+            self._rows, self.empty_words = shown
+            self.redraw()
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of the models shown."""
         return tuple(row.key for row in self._rows)
 
-    def row_lines(self, width: int) -> list[Line]:
-        """Return the lines of all models."""
-        return model_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key)
+    def row_lines(self, width: int, shown: slice) -> list[Line]:
+        """Return the lines of the models ``shown``."""
+        return model_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key, shown)

@@ -12,7 +12,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gpumon.widgets.changes import changed_cells
+from gpumon.widgets.changes import changed_runs
 from gpumon.widgets.fitting import line_width, shorten, text_line
 from gpumon.widgets.glyphs import UNICODE, Glyphs
 from gpumon.widgets.lines import Line, Role, Span
@@ -38,8 +38,7 @@ def title_line(title: str, note: str, width: int, glyphs: Glyphs) -> Line:
 
 def _changed_regions(before: list[Line], after: list[Line]) -> Iterator[Region]:
     for y, (old, new) in enumerate(zip_longest(before, after, fillvalue=())):
-        start, end = changed_cells(old, new)
-        if end > start:
+        for start, end in changed_runs(old, new):
             yield Region(start, y, end - start, 1)
 
 

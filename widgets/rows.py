@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
 from textual import events
 from textual.message import Message
 
@@ -14,9 +14,11 @@ from gpumon.widgets.glyphs import UNICODE, Glyphs
 from gpumon.widgets.lines import Level, Line, Span
 from gpumon.widgets.panel import LinePanel, title_line
 
+ALL = slice(None)
+"""Every row."""
 
-@dataclass(frozen=True, slots=True)
-class Window:
+
+class Window(Struct, frozen=True):
     """The rows in view: ``count`` of them from row ``first``, and how many are not."""
 
     first: int
@@ -86,8 +88,8 @@ class RowPanel(LinePanel):
         """The keys of all rows, in their order."""
         raise NotImplementedError
 
-    def row_lines(self, width: int) -> Sequence[Line]:
-        """Return the lines of all rows, ``lines_per_row`` for each."""
+    def row_lines(self, width: int, shown: slice) -> Sequence[Line]:
+        """Return the lines of the rows ``shown``, ``lines_per_row`` for each, in columns that suit all."""
         raise NotImplementedError
 
     def empty_line(self, width: int) -> Line:
@@ -130,8 +132,7 @@ class RowPanel(LinePanel):
             self._window = window
         note = f"+{window.hidden} more" if window.hidden else ""
         lines = [title_line(self.title, note, width, self.glyphs)] if window.titled else []
-        start = window.first * self._lines_per_row
-        lines += self.row_lines(width)[start : start + window.count * self._lines_per_row]
+        lines += self.row_lines(width, slice(window.first, window.first + window.count))
         return lines[:height]
 
     def _empty(self, width: int, height: int | None) -> list[Line]:

@@ -69,8 +69,9 @@ class SourcePanel(LinePanel):
 
     def show(self, rows: Sequence[SourceRow]) -> None:
         """Draw ``rows``."""
-        self._rows = tuple(rows)
-        self.redraw()
+        if (shown := tuple(rows)) != self._rows:
+            self._rows = shown
+            self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the title and the problems; where they do not fit, a line for each of them."""

@@ -68,8 +68,9 @@ class VerdictLine(LinePanel):
 
     def show(self, view: VerdictView) -> None:
         """Draw ``view``."""
-        self._view = view
-        self.redraw()
+        if view != self._view:
+            self._view = view
+            self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the verdict's lines."""

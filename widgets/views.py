@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gpumon.widgets.lines import Level
 
@@ -14,8 +15,7 @@ Trend = tuple[float | None, ...]
 """One value per cell, oldest first; ``None`` is a gap."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictView:
+class VerdictView(Struct, frozen=True):
     """The first line: the worst thing that is true now, in one sentence."""
 
     level: Level
@@ -26,8 +26,7 @@ class VerdictView:
     """Facts at the right edge, dropped from the front as the width shrinks: versions, interval, time."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstalledRow:
+class InstalledRow(Struct, frozen=True):
     """A model on a server's disk."""
 
     key: str
@@ -41,8 +40,7 @@ class InstalledRow:
 SegmentKind = Literal["model", "process", "reserved"]
 
 
-@dataclass(frozen=True, slots=True)
-class BarSegment:
+class BarSegment(Struct, frozen=True):
     """One part of a memory bar."""
 
     label: str
@@ -50,8 +48,7 @@ class BarSegment:
     kind: SegmentKind
 
 
-@dataclass(frozen=True, slots=True)
-class GpuRow:
+class GpuRow(Struct, frozen=True):
     """One GPU. Bytes of all ``segments`` and ``free_bytes`` add up to at most ``total_bytes``."""
 
     key: str
@@ -80,8 +77,7 @@ class GpuRow:
     """Set when the values are old: they are then dimmed and the age is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRow:
+class ModelRow(Struct, frozen=True):
     """One loaded model. ``gpu_bytes`` and ``ram_bytes`` are the runtime's claim."""
 
     key: str
@@ -119,8 +115,7 @@ class ModelRow:
     age_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRow:
+class MemoryRow(Struct, frozen=True):
     """RAM, swap and CPU of the machine."""
 
     level: Level = "unknown"
@@ -141,8 +136,7 @@ class MemoryRow:
     age_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(Struct, frozen=True):
     """A source that does not deliver, and what to do about it."""
 
     level: Level
@@ -151,8 +145,7 @@ class SourceRow:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRow:
+class AlertRow(Struct, frozen=True):
     """One line of the alert feed."""
 
     key: str
@@ -168,8 +161,7 @@ class AlertRow:
     """The name in the message that may be shortened, so that the figures after it are seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChartSeries:
+class ChartSeries(Struct, frozen=True):
     """One line of a history chart; ``values`` are evenly spaced, oldest first, ``None`` is a gap."""
 
     label: str
@@ -177,8 +169,7 @@ class ChartSeries:
     maxima: Trend = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ChartView:
+class ChartView(Struct, frozen=True):
     """A history chart with axes."""
 
     title: str
@@ -190,8 +181,7 @@ class ChartView:
     """Top of the scale; ``None`` scales to the data. The bottom is always 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """A labelled figure on a detail page, with where it comes from."""
 
     label: str

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, EndReason
 from gpumon.app.alerts.finding import Finding
 
 
-@dataclass(slots=True)
-class Track:
+class Track(Struct):
     """One subject of one rule, from the first sign of trouble until it is over."""
 
     key: AlertKey

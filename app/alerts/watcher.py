@@ -43,12 +43,21 @@ class Watcher(Generic[K, R]):
     ) -> Iterator[AlertEvent]:
         """Apply the rule to every subject as of when it was ``seen``; end the alerts of those not there."""
         for key, record in subjects.items():
-            track = self._tracks.get(key)
-            finding = self._rule(record, self._limits, track is not None and track.alert is not None)
-            if track is not None or finding.level in {"watch", "bad"}:
-                yield from self._step(key, track, finding, seen(record))
+            yield from self.look(key, record, seen)
         for key in [key for key in self._tracks if key not in subjects]:
             yield from _heard(self._tracks.pop(key).end(now, self._vanished))
+
+    def look(self, key: K, record: R, seen: Callable[[R], float]) -> Iterator[AlertEvent]:
+        """Apply the rule to one subject, whatever the others are like."""
+        track = self._tracks.get(key)
+        finding = self._rule(record, self._limits, track is not None and track.alert is not None)
+        if track is not None or finding.level in {"watch", "bad"}:
+            yield from self._step(key, track, finding, seen(record))
+
+    @property
+    def follows(self) -> bool:
+        """Whether it follows a subject that is or was not well: time alone may raise or end its alert."""
+        return bool(self._tracks)
 
     def active(self) -> Iterator[Alert]:
         """Give the alerts that are active now."""

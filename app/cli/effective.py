@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.flags import flag_entries
+from gpumon.app.cli.given import flag_entries
 from gpumon.app.cli.terminal import resolved_glyphs
 
 if TYPE_CHECKING:
+    from gpumon.app.cli.given import Options
     from gpumon.app.config.load import Loaded
     from gpumon.app.config.settings import Settings
 
 
-def load_settings(options: Namespace) -> Loaded:
+def load_settings(options: Options) -> Loaded:
     """Return the settings in effect, with their origins.
 
     Raises:
@@ -25,7 +25,7 @@ def load_settings(options: Namespace) -> Loaded:
     return load(flag_entries(options), os.environ, getattr(options, "config", None))
 
 
-def screen_settings(options: Namespace) -> Settings:
+def screen_settings(options: Options) -> Settings:
     """Return the settings in effect, with glyphs that this terminal can show.
 
     Raises:

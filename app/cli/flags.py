@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction, Namespace
+from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gpumon.app.config.entries import Entries
-    from gpumon.app.config.keys import KeyPath
-
-_KEYS: dict[str, KeyPath] = {
-    "interval": ("interval_seconds",),
-    "ca_file": ("ca_file",),
-    "insecure": ("insecure",),
-    "theme": ("theme",),
-    "glyphs": ("glyphs",),
-    "mouse": ("mouse",),
-    "bell": ("bell",),
-}
-_SPELLINGS = {"glyphs": "--ascii or --unicode"}
 
 
 def add_source_flags(parser: ArgumentParser) -> None:
@@ -84,28 +68,3 @@ def add_config_flag(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--config", type=Path, default=SUPPRESS, metavar="FILE", help="the settings file to read"
     )
-
-
-def flag_entries(options: Namespace) -> Entries:
-    """Return the settings that were given as flags.
-
-    Raises:
-        ConfigError: a header is not written as one.
-    """
-    from gpumon.app.config.entries import Entry
-    from gpumon.app.config.headers import header_entries
-
-    given = vars(options)
-    entries: Entries = {
-        key: Entry(given[name], flag_name(name), is_text=isinstance(given[name], str))
-        for name, key in _KEYS.items()
-        if name in given
-    }
-    if "url" in given:
-        entries["urls",] = Entry(given["url"], "--url")
-    return entries | header_entries(given.get("header", ()), "--header")
-
-
-def flag_name(name: str) -> str:
-    """Return how the flag behind an attribute is spelled."""
-    return _SPELLINGS.get(name, f"--{name.replace('_', '-')}")

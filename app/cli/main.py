@@ -6,8 +6,9 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 
-from gpumon.app.cli.parser import build_parser
+from gpumon.app.cli import run
 from gpumon.app.errors import GpumonError
 from gpumon.text.safe import visible
 
@@ -39,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _outcome(arguments: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        options = build_parser().parse_args(arguments)
-        return int(options.execute(options))
+        return _parsed_and_run(given) if given else run.execute(SimpleNamespace())
     except GpumonError as error:
         sys.stderr.write(f"gpumon: {visible(str(error), _LONGEST_MESSAGE)}\n")
         return EXIT_USAGE
@@ -49,6 +50,14 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         return EXIT_INTERRUPTED
     except SystemExit as leaving:  # argparse has printed what it had to say
         return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def _parsed_and_run(arguments: Sequence[str]) -> int:
+    # Here, because the dashboard without a flag, as it is mostly started, need not wait for the parser.
+    from gpumon.app.cli.parser import build_parser
+
+    options = build_parser().parse_args(arguments)
+    return int(options.execute(options))
 
 
 def _discard_output() -> None:

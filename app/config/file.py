@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,8 @@ def read(path: Path, *, required: bool) -> Entries:
 
 
 def _parsed(text: str, path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - most have no file
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -6,7 +6,6 @@ Works on text that tomllib has accepted, so it only needs to tell keys from valu
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
 from gpumon.app.config.keys import KeyPath
@@ -74,6 +73,8 @@ def _after_value(text: str, at: int) -> int:
 
 def _parts(dotted: str) -> KeyPath:
     """Return a dotted key's parts; tomllib itself undoes the quoting."""
+    import tomllib  # noqa: PLC0415 - most have no file
+
     parts: list[str] = []
     tree: Any = tomllib.loads(f"{dotted} = 0")
     while isinstance(tree, dict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from gpumon.app.demo.cards import MIB, Card
 from gpumon.app.demo.noise import hexadecimal, wobble
@@ -19,8 +19,7 @@ THROTTLED_POWER = 0.62
 THROTTLE_RELEASE_CELSIUS = 4.0
 
 
-@dataclass(slots=True)
-class Gpu:
+class Gpu(Struct):
     """One card at one slot; ``step`` once a second, then ``reading``."""
 
     card: Card

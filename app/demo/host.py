@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.demo.noise import wobble
 from gpumon.collectors.samples import MemoryPressure, SystemSample
@@ -15,8 +15,7 @@ CHURN_BYTES_PER_SECOND = 26 * 1024**2
 SWAP_AT_REST_BYTES = 0.1 * GIB
 
 
-@dataclass(slots=True)
-class Host:
+class Host(Struct):
     """RAM, swap and CPU; ``step`` once a second, then ``sample``."""
 
     name: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gpumon.app.demo.cards import Card
 from gpumon.app.demo.gpu import Gpu
@@ -17,8 +18,7 @@ from gpumon.collectors.samples import AnySample, GpuProcess, NvmlSample, SourceH
 DRIVER_VERSION = "580.82.09"
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """Something else that holds VRAM: a desktop, a game, an image generator."""
 
     name: str

@@ -8,7 +8,7 @@ with them only if every layer fits; the token embedding stays in RAM. Ollama rep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.demo.catalog import Llm
 
@@ -20,8 +20,7 @@ FIT_MARGIN_BYTES = 1024 * MIB
 HOST_BUFFER_BYTES = 24 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """How a model lies in memory: buffer bytes by GPU, and the part in RAM."""
 
     gpu_bytes: dict[int, int]

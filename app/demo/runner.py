@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.demo.catalog import Llm
 from gpumon.app.demo.placement import CUDA_CONTEXT_BYTES, Placement, compute_bytes
@@ -21,8 +21,7 @@ CPU_SLOWDOWN = 17.0
 """How much longer a byte takes from RAM than from VRAM on a usual PC."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """What a runner does to the machine at one moment."""
 
     gpu_share: float = 0.0
@@ -34,8 +33,7 @@ class Work:
     """To the GPU, over PCIe."""
 
 
-@dataclass(slots=True)
-class Runner:
+class Runner(Struct):
     """A ``llama-server`` child with one model; times are seconds since the Unix epoch."""
 
     llm: Llm

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gpumon.app.demo.machine import Machine, Program
 from gpumon.collectors.samples import AnySample
@@ -21,8 +22,7 @@ class Event(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A client asks ``model`` for work of so many seconds."""
 
     model: str
@@ -35,8 +35,7 @@ class Request:
         machine.server.request(self.model, self.context, self.seconds, machine.now, self.gpus)
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """The user unloads ``model``."""
 
     model: str
@@ -46,8 +45,7 @@ class Stop:
         machine.server.stop(self.model, machine.now)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerDown:
+class ServerDown(Struct, frozen=True):
     """Ollama ends and is started again after so many seconds."""
 
     seconds: float
@@ -57,8 +55,7 @@ class ServerDown:
         machine.server.go_down(machine.now, self.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class GpuLost:
+class GpuLost(Struct, frozen=True):
     """A card falls off the bus and comes back after so many seconds."""
 
     gpu: int
@@ -69,8 +66,7 @@ class GpuLost:
         machine.lose_gpu(self.gpu, self.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class AirflowBlocked:
+class AirflowBlocked(Struct, frozen=True):
     """Something covers the fans of a card for so many seconds."""
 
     gpu: int
@@ -82,16 +78,14 @@ class AirflowBlocked:
         machine.block_airflow(self.gpu, self.factor, self.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(Struct, frozen=True):
     """An event, so many seconds after the begin of its part."""
 
     at: int
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     """A demonstration: a machine and what happens to it."""
 
     name: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.insight.loaded import Loaded
@@ -32,8 +34,7 @@ class NoArithmetic(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
+class Arithmetic(Struct, frozen=True):
     """A model as it is loaded, and the room that it has."""
 
     geometry: Geometry

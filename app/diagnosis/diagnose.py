@@ -69,9 +69,15 @@ class Diagnoser:
         kept = self._spills.get(model.key)
         if kept is None or kept.circumstances != circumstances or state.now - kept.at >= KEPT_SECONDS:
             kept = _Kept(state.now, circumstances, diagnose(model, state, self._shapes))
-            self._spills = {key: one for key, one in self._spills.items() if key in state.models}
             self._spills[model.key] = kept
+            self._forget(state)
         return kept.diagnosis
+
+    def _forget(self, state: State) -> None:
+        """Forget the models that are no longer loaded, once they are as many as those that are."""
+        if len(self._spills) > 2 * len(state.models):
+            self._spills = {key: one for key, one in self._spills.items() if key in state.models}
+            self._shapes.forget(state)
 
 
 def diagnoses(state: State) -> Mapping[ModelKey, Diagnosis]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from gpumon.app.physics.band import Band
 
@@ -75,8 +76,7 @@ class Evidence(NamedTuple):
     """``/api/ps``, ``NVML``, ``command line``, ``arithmetic``, …"""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """One plain sentence about a model, no trailing full stop."""
 
     kind: VerdictKind
@@ -85,8 +85,7 @@ class Verdict:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why a model spills."""
 
     kind: CauseKind
@@ -94,8 +93,7 @@ class Cause:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     """What would help, and by how much."""
 
     action: RemedyAction
@@ -112,8 +110,7 @@ class Remedy:
     """Where the command goes, where it is no shell line: "in ollama run", "in the server's environment"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """All that is said of one model."""
 
     verdicts: tuple[Verdict, ...]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.insight.loaded import Loaded
@@ -22,8 +23,7 @@ USUAL_CONTEXT_TOKENS = 1024
 """In the context of a request of which nothing is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """Decode rates in tokens per second; bands are estimates for one request."""
 
     now: float | None = None

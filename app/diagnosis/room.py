@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from gpumon.app.state.hardware import free_bytes
 from gpumon.app.state.holders.blobs import stand_in
@@ -36,8 +37,7 @@ class Occupant(NamedTuple):
         return sum(self.vram_by_gpu.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """The GPUs that a model may use, in the driver's order; bytes of each."""
 
     uuids: tuple[str, ...]

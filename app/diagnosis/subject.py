@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
 from gpumon.app.diagnosis.rates import Rates, rates_of
@@ -16,8 +16,7 @@ from gpumon.app.state.state import State
 from gpumon.text.safe import visible
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """A loaded model with what its diagnosis rests on."""
 
     loaded: Loaded

@@ -45,7 +45,7 @@ def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
         return "missing", visible(answer.detail or "out of reach"), NAMESPACE_STEP
     if answer.state in {"foreign", "failing"}:
         return "missing", visible(answer.detail or "another program answers"), None
-    return _rates(runner, has_metrics=answer.counters is not None)
+    return _rates(runner, has_metrics="/metrics" in runner.meter.rates.sources)
 
 
 def _rates(runner: RunnerRecord, *, has_metrics: bool) -> tuple[Status, str, str | None]:

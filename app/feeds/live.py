@@ -9,7 +9,7 @@ from functools import cached_property
 from gpumon.app.insight.quiet import Quiet
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.samples import AnySample
+from gpumon.collectors.samples import AnySample, ProcessSample
 from gpumon.collectors.source import Cadence, Emit, Source, run_source
 
 SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter"})
@@ -51,11 +51,13 @@ class LiveFeed:
 
     async def run(self, monitor: Monitor) -> None:
         """Feed samples into ``monitor`` until cancelled."""
-        quiet = Quiet()
+        quiet, population = Quiet(), Population()
 
         def take(sample: AnySample) -> None:
             monitor.feed(sample)
             self.cadence.slow_down(QUIET_INTERVAL_SECONDS if quiet.lasts(monitor.state) else 0.0)
+            if isinstance(sample, ProcessSample) and population.changes(sample):
+                self.cadence.look_again()
 
         async with asyncio.TaskGroup() as tasks:
             self._start(tasks, self._first, take)
@@ -70,3 +72,17 @@ class LiveFeed:
 
     async def close(self) -> None:
         """Release nothing: each source is closed when its loop ends."""
+
+
+class Population:
+    """The servers and runners of this machine; when they change, a server may have other models."""
+
+    def __init__(self) -> None:
+        self._members: frozenset[tuple[int, float]] = frozenset()
+
+    def changes(self, sample: ProcessSample) -> bool:
+        """Take a look at the processes; tell whether it found others than the one before."""
+        found = frozenset((server.pid, server.started) for server in sample.servers)
+        found |= {(runner.pid, runner.started) for runner in sample.runners}
+        before, self._members = self._members, found
+        return found != before

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from gpumon.app.state.holders.measured import hidden_bytes, runner_of, tolerance_bytes
+from msgspec import Struct
+
+from gpumon.app.state.holders.measured import runner_of, tolerance_bytes
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import OllamaModelFacts, RunnerKind, RunnerSettings
@@ -34,8 +35,7 @@ class Agreement(NamedTuple):
     """What is known to make such a difference in this case, ready to draw."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What may explain a difference."""
 
     facts: OllamaModelFacts | None = None
@@ -83,7 +83,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
         runner_kind=runner.process.kind,
         settings=runner.process.settings,
         gpu_count=len(runner.vram_by_gpu),
-        unaccounted_bytes=hidden_bytes(state),
+        unaccounted_bytes=state.hidden_vram_bytes,
     )
     return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
 

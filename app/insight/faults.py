@@ -48,15 +48,21 @@ def has_trouble(source: SourceRecord) -> bool:
 def source_fault(source: SourceRecord) -> Fault | None:
     """Grade a source that does not deliver; one that is merely missing has no fault.
 
+    Nor has the log of a server that is not there any more.
     A server that stopped may have been stopped on purpose, and one that loads or unloads a model does not
     answer for some seconds: both are only worth watching. A driver that hangs is a sick GPU.
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
-    if missing(source) or source.name == LEARNED_SOURCE:
+    if missing(source) or _went_with_server(source) or source.name == LEARNED_SOURCE:
         return None
     mild = is_server(source.name) and (hangs(source) or source.health.state == "not_running")
     return "watch" if mild else "bad"
+
+
+def _went_with_server(source: SourceRecord) -> bool:
+    """Tell whether a log is not there any more, and neither is any server that would write it."""
+    return source.is_pointless and source.health.state in NOT_THERE and not hangs(source)
 
 
 def gpu_fault(gpu: GpuRecord) -> Fault | None:

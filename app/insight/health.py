@@ -24,6 +24,7 @@ from gpumon.app.insight.wording import (
     gpu_state_words,
     missing_words,
     model_label,
+    shared_names,
     shares,
     source_words,
     spill_words,
@@ -119,7 +120,7 @@ def _troubles(state: State, alerts: Alarms, spill_bad_percent: float, explain: E
 
 def _spill_sentence(spilled: list[ModelRecord], state: State, chosen: bool) -> str:
     worst = spilled[0]
-    name = model_label(worst, state.models.values())
+    name = model_label(worst, shared_names(state.models.values()))
     if len(spilled) > 1:
         return f"{len(spilled)} models spill to RAM: worst {name} {shares(worst.split)[0]}"
     if chosen:
@@ -139,7 +140,7 @@ def _placement(state: State) -> str:
     in_ram = sum(split.spill_fraction != 0 for split in splits)
     if 0 < in_ram < len(splits):
         return f"{len(splits)} models, {in_ram} in RAM where no GPU is known"
-    count = "1 model" if len(splits) == 1 else f"all {len(splits)} models"
+    count = {1: "1 model", 2: "both models"}.get(len(splits), f"all {len(splits)} models")
     return f"{count} {'in RAM' if in_ram else 'on GPU'}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpumon.app.state.holders.measured import hidden_bytes, runner_of
+from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.split import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
@@ -41,7 +41,7 @@ def left_out(model: ModelRecord, state: State) -> LeftOut | None:
     if not weights or measured is None or not is_settled:
         return None
     missing, least = weights - measured, LEAST_SHARE * weights
-    if missing >= least > missing - hidden_bytes(state):
+    if missing >= least > missing - state.hidden_vram_bytes:
         return None
     return LeftOut(missing if missing >= least else 0, weights, measured)
 

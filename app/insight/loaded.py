@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Container
 from typing import NamedTuple
 
 from gpumon.app.insight.activity import Activity, activity
@@ -11,7 +11,7 @@ from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.insight.left_out import LeftOut, left_out
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord
+from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 
 
@@ -29,8 +29,13 @@ class Loaded(NamedTuple):
     activity: Activity | None
     left_out: LeftOut | None = None
     """Weights that seem to be on no GPU, of a runtime that claims nothing."""
-    label: str = ""
-    """What the model is called on the screen, harmless to draw."""
+    shared: Container[str] = frozenset()
+    """Names that models of several servers have."""
+
+    @property
+    def label(self) -> str:
+        """What the model is called on the screen, harmless to draw."""
+        return model_label(self.model, self.shared)
 
     @property
     def measured_bytes(self) -> int | None:
@@ -38,8 +43,8 @@ class Loaded(NamedTuple):
         return self.runner.measured_vram_bytes if self.runner else None
 
 
-def loaded(model: ModelRecord, state: State, namesakes: Collection[ModelRecord] | None = None) -> Loaded:
-    """Put together what is known of one model; ``namesakes`` spares a look for others of its name."""
+def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset()) -> Loaded:
+    """Put together what is known of one model; one whose name is ``shared`` is called by its server too."""
     return Loaded(
         model=model,
         runner=runner_of(model, state),
@@ -48,13 +53,5 @@ def loaded(model: ModelRecord, state: State, namesakes: Collection[ModelRecord] 
         agreement=agreement_of(model, state),
         activity=activity(model, state),
         left_out=left_out(model, state),
-        label=model_label(model, state.models.values() if namesakes is None else namesakes),
+        shared=shared,
     )
-
-
-def loaded_models(state: State) -> Mapping[ModelKey, Loaded]:
-    """Put together what is known of all models, in a time that grows with their number alone."""
-    by_name: dict[str, list[ModelRecord]] = {}
-    for model in state.models.values():
-        by_name.setdefault(model.claim.name, []).append(model)
-    return {key: loaded(model, state, by_name[model.claim.name]) for key, model in state.models.items()}

@@ -9,6 +9,7 @@ from gpumon.collectors.samples import GpuReading
 
 QUIET_SECONDS = 30.0
 """So long nothing must have happened; also after the start."""
+LOOK_SECONDS = 1.0
 
 
 class Quiet:
@@ -17,14 +18,25 @@ class Quiet:
     def __init__(self) -> None:
         self._loaded: frozenset[object] = frozenset()
         self._stirred: float | None = None
+        self._looked = 0.0
 
     def lasts(self, state: State) -> bool:
-        """Tell whether nothing has been loaded, unloaded or at work for some time, and all sources answer."""
+        """Tell whether nothing has been loaded, unloaded or at work for some time, and all sources answer.
+
+        While something happens it looks once a second; before it says that nothing does, each time.
+        """
+        if self._is_long(state.now) or state.now - self._looked >= LOOK_SECONDS:
+            self._look(state)
+        return self._is_long(state.now)
+
+    def _is_long(self, now: float) -> bool:
+        return self._stirred is not None and now - self._stirred >= QUIET_SECONDS
+
+    def _look(self, state: State) -> None:
         loaded = frozenset((*state.models, *state.runners))
         if self._stirred is None or loaded != self._loaded or _stirs(state):
             self._stirred = state.now
-        self._loaded = loaded
-        return state.now - self._stirred >= QUIET_SECONDS
+        self._loaded, self._looked = loaded, state.now
 
 
 def _stirs(state: State) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, Runtime, SourceRecord
@@ -58,11 +58,20 @@ def model_id(key: ModelKey) -> str:
     return " ".join(key)
 
 
-def model_label(model: ModelRecord, models: Iterable[ModelRecord]) -> str:
-    """Name a model; with its server where another server has one of the same name among ``models``."""
-    name, source = model.claim.name, model.key.source
-    is_twice = any(other.claim.name == name and other.key.source != source for other in models)
-    return f"{visible(name)} @ {address(source)}" if is_twice else visible(name)
+def shared_names(models: Iterable[ModelRecord]) -> frozenset[str]:
+    """Return the names that models of more than one server have."""
+    servers: dict[str, str] = {}
+    return frozenset(
+        model.claim.name
+        for model in models
+        if servers.setdefault(model.claim.name, model.key.source) != model.key.source
+    )
+
+
+def model_label(model: ModelRecord, shared: Container[str]) -> str:
+    """Name a model; with its server where its name is ``shared`` by several."""
+    name = model.claim.name
+    return f"{visible(name)} @ {address(model.key.source)}" if name in shared else visible(name)
 
 
 def source_label(source: str, runtime: Runtime | None = None) -> str:

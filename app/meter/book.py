@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gpumon.app.meter.exchange import Exchange
 from gpumon.collectors.samples import MeteredModel, MeteredRequest
@@ -13,8 +14,7 @@ MODELS_KEPT = 64
 REQUESTS_KEPT = 10
 
 
-@dataclass(slots=True)
-class Ended:
+class Ended(Struct):
     """A request that has ended."""
 
     exchange: Exchange
@@ -26,8 +26,7 @@ class Ended:
         return self.exchange.summary(self.outcome, self.time, now)
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """What the requests to one model have come to."""
 
     ended: int = 0

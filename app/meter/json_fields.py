@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 ITEM = b'"'
 """Stands for any element of a list, ``choices[].text``: no name in a document is a bare quotation mark."""
@@ -22,8 +23,7 @@ _SYMBOL_THAT_NESTS = re.compile(rb'["{}\[\]]')
 _BACKSLASH = ord("\\")
 
 
-@dataclass(slots=True)
-class Field:
+class Field(Struct):
     """A place in a document, and what is wanted below it."""
 
     path: str | None = None

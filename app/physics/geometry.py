@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 LayerKind = Literal[
     "full",  # attends to every token of the context
@@ -20,8 +21,7 @@ class NoGeometry(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One block. Bytes of weights; elements are numbers kept in the cache, of whatever type it has."""
 
     kind: LayerKind
@@ -37,8 +37,7 @@ class Layer:
     """Of a recurrent layer, per sequence (f32); a layer can keep one beside its cache (Falcon-H1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(Struct, frozen=True):
     """A model as its file describes it."""
 
     architecture: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeGuard
+
+from msgspec import Struct
 
 from gpumon.collectors.samples import OllamaModelFacts
 
@@ -11,8 +12,7 @@ LARGEST = 2**32 - 1
 """What a key of GGUF holds: no model comes near."""
 
 
-@dataclass(frozen=True, slots=True)
-class GgufKeys:
+class GgufKeys(Struct, frozen=True):
     """The keys of one model, without the prefix that its architecture gives them."""
 
     facts: OllamaModelFacts

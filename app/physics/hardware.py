@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 CardClass = Literal[
     "nvidia_gddr6",
@@ -20,8 +22,7 @@ CardClass = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """A GPU as the arithmetic sees it."""
 
     name: str
@@ -36,8 +37,7 @@ class Card:
     """What its PCIe link really carries, one way; bounds the prefill of a split model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
+class Hardware(Struct, frozen=True):
     """The GPUs that a model may use, and the RAM behind them."""
 
     cards: tuple[Card, ...]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.physics.band import Band
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryNeed:
+class MemoryNeed(Struct, frozen=True):
     """Bytes on the GPU when everything is there."""
 
     weights_bytes: int
@@ -29,8 +28,7 @@ class MemoryNeed:
         return round(self.total.expected)
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """Where the bytes go on given free memory, as llama.cpp places them: the last layers on the GPU."""
 
     layers_on_gpu: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
@@ -21,8 +22,7 @@ BYTES_PER_ELEMENT: dict[CacheType, float] = {
 """Block size over elements in a block (ggml-common.h)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
+class LoadOptions(Struct, frozen=True):
     """What the runtime is asked for. The defaults are those of Ollama 0.30 and later."""
 
     context_length: int

@@ -9,8 +9,9 @@ where it may choose, moves nothing but routed experts to RAM, those of the first
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from gpumon.app.physics import memory
 from gpumon.app.physics.cells import PADDING

@@ -8,7 +8,7 @@ The stages are serial: a GPU waits for the CPU and for the other GPUs. docs/spee
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.physics import efficiency
 from gpumon.app.physics.band import Band
@@ -20,8 +20,7 @@ from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.traffic import Traffic, traffic_of
 
 
-@dataclass(frozen=True, slots=True)
-class TokenTime:
+class TokenTime(Struct, frozen=True):
     """Seconds for one token, by where they go; uncalibrated."""
 
     gpu_seconds: float

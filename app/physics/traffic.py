@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.physics.efficiency import KV_COST, KV_COST_WITHOUT_FLASH_ATTENTION, KV_TYPE_COST
 from gpumon.app.physics.geometry import Geometry, Layer
@@ -10,8 +10,7 @@ from gpumon.app.physics.need import Placement
 from gpumon.app.physics.options import BYTES_PER_ELEMENT, CacheType, LoadOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(Struct, frozen=True):
     """Bytes per generated token in one place; cache bytes are weighted by what they cost to read."""
 
     weights_bytes: float = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata
 
 import msgspec
 
@@ -34,6 +33,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 def new_header(created: float, *, demo: bool = False) -> Header:
     """Return the header of a recording that begins at ``created`` (seconds since the epoch) here."""
+    from importlib import metadata  # noqa: PLC0415 - takes 7 ms, and only who records asks
+
     try:
         version = metadata.version("gpumon-llm")
     except metadata.PackageNotFoundError:

@@ -12,7 +12,7 @@ from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Describe, Session, Unload
-from gpumon.app.session.targets import runner_targets, seems_busy, served_seems_busy
+from gpumon.app.session.targets import known_runners, runner_targets, seems_busy, served_seems_busy
 from gpumon.app.state.apply.gpus import gpu_pids
 from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
@@ -21,6 +21,7 @@ from gpumon.collectors.source import Cadence, Source
 
 if TYPE_CHECKING:
     from gpumon.app.learned.keeper import Keeper
+    from gpumon.collectors.ollama.pace import KnownRunners
 
 
 def live_session(settings: Settings, record_to: Path | None = None) -> Session:
@@ -84,7 +85,12 @@ def _other_sources(
         LogSource(clock, lambda: monitor.state.servers, log_paths(settings)),
         MeterSource(clock, endpoints(settings), lambda: monitor.state.metered),
         *(
-            ModelServerSource(endpoint, clock, partial(_seems_busy, monitor, endpoint.url))
+            ModelServerSource(
+                endpoint,
+                clock,
+                partial(_seems_busy, monitor, endpoint.url),
+                runners=partial(_known_runners, monitor, endpoint.url),
+            )
             for endpoint in endpoints(settings)
         ),
     ]
@@ -92,6 +98,10 @@ def _other_sources(
 
 def _seems_busy(monitor: Monitor, url: str, name: str) -> bool | None:
     return served_seems_busy(monitor.state, url, name)
+
+
+def _known_runners(monitor: Monitor, url: str) -> KnownRunners | None:
+    return known_runners(monitor.state, url)
 
 
 def _learned_source(clock: Clock, keeper: Keeper | None) -> Source:

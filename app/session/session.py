@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpumon.app.feeds.feed import Feed
-from gpumon.app.feeds.player import Player
-from gpumon.app.monitor import Monitor
-from gpumon.app.views.models import SortKey
+from msgspec import Struct, field
+
 from gpumon.collectors.samples import OllamaModelFacts
-from gpumon.collectors.source import Cadence
 
 if TYPE_CHECKING:
+    from gpumon.app.feeds.feed import Feed
+    from gpumon.app.feeds.player import Player
     from gpumon.app.learned.keeper import Keeper
+    from gpumon.app.monitor import Monitor
     from gpumon.app.recording.writer import Recorder
+    from gpumon.app.views.models import SortKey
+    from gpumon.collectors.source import Cadence
 
 Unload = Callable[[str], Awaitable[str | None]]
 """Asks a server to unload a model by its name; returns what went wrong in one line, else ``None``."""
@@ -24,8 +25,7 @@ Describe = Callable[[str, str], Awaitable[OllamaModelFacts | str]]
 """Asks a server what the file of a model holds, by name and digest; else what went wrong in one line."""
 
 
-@dataclass(slots=True)
-class Choices:
+class Choices(Struct):
     """What the keys change."""
 
     paused: bool = False
@@ -39,8 +39,7 @@ class Choices:
     """Panels that are switched off."""
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """One run of the dashboard."""
 
     monitor: Monitor

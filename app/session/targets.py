@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gpumon.app.state.apply.runners import WORKING_CPU_PERCENT
+from gpumon.app.state.places import place
 from gpumon.app.state.records import ModelKey, RunnerRecord
 from gpumon.app.state.state import State
+from gpumon.collectors.ollama.pace import KnownRunners
 from gpumon.collectors.runners.target import RunnerTarget, target_of
 
 BUSY_GPU_PERCENT = 10
@@ -20,6 +22,26 @@ def served_seems_busy(state: State, source: str, name: str) -> bool | None:
     """Tell whether the process of a llama-server's model works; ``None`` where it is not known."""
     model = state.models.get(ModelKey(source, name))
     return seems_busy(state, model.runner.pid) if model is not None and model.runner else None
+
+
+def known_runners(state: State, url: str) -> KnownRunners | None:
+    """Return the processes that hold the models of the Ollama at ``url``; ``None`` where they are not seen.
+
+    Those in a container are not: its port may be published elsewhere.
+    """
+    looks = state.sources.get("processes")
+    servers = {
+        server.pid
+        for server in state.servers
+        if server.kind == "ollama" and not server.other_namespace and place(url) in map(place, server.urls)
+    }
+    if not servers or looks is None or not looks.healthy:
+        return None
+    own = [runner for runner in state.runners.values() if runner.process.server_pid in servers]
+    return KnownRunners(
+        frozenset((runner.key.pid, runner.key.started) for runner in own),
+        loading=not all(runner.load_over for runner in own),
+    )
 
 
 def seems_busy(state: State, pid: int) -> bool | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnose import diagnose
+from gpumon.app.insight.faults import SPILL_BAD_PERCENT
+from gpumon.app.insight.health import health
 from gpumon.app.snapshot.models import model_entry, names_by_pid
 from gpumon.app.snapshot.schema import (
     AlertEntry,
@@ -23,24 +26,34 @@ from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading
 
 
-def build_snapshot(state: State, alerts: Iterable[Alert]) -> Snapshot:
-    """Return what is known at ``state.now``; ``alerts`` are the active ones.
+class _Alarms(NamedTuple):
+    active: tuple[Alert, ...]
+
+
+def build_snapshot(
+    state: State, alerts: Iterable[Alert], spill_bad_percent: float = SPILL_BAD_PERCENT
+) -> Snapshot:
+    """Return what is known at ``state.now``; ``alerts`` are the active ones, the worst first.
 
     Values of a source that no longer answers are kept, and ``sources`` says how old they are.
     """
     gpus = sorted((record.reading for record in state.gpus.values()), key=lambda gpu: (gpu.index, gpu.uuid))
     names, holders = names_by_pid(state), holders_by_group(state)
+    alarms = _Alarms(tuple(alerts))
+    whole = health(state, alarms, spill_bad_percent)
     models = sorted(state.models.values(), key=lambda model: (model.claim.name, model.key))
     return Snapshot(
         time=state.now,
         host=state.system.sample.host if state.system else None,
+        level=whole.level,
+        sentence=whole.sentence,
         sources=tuple(_source(record, state.now) for _, record in sorted(state.sources.items())),
         gpus=tuple(
             _lost_gpu(gpu) if gpu.state == "lost" else _gpu(gpu, names, holders.get(gpu.uuid)) for gpu in gpus
         ),
         memory=_memory(state.system),
         models=tuple(model_entry(record, state, diagnose(record, state)) for record in models),
-        alerts=tuple(_alert(alert) for alert in alerts),
+        alerts=tuple(_alert(alert) for alert in alarms.active),
         returned=tuple(_returned(one) for one in state.returned),
     )
 

@@ -207,6 +207,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA_VERSION
     time: float
     host: str | None
+    level: str
+    sentence: str
     sources: tuple[SourceEntry, ...]
     gpus: tuple[GpuEntry, ...]
     memory: MemoryEntry

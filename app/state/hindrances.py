@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
 
@@ -13,19 +15,20 @@ AT_WORK_SECONDS = 3.0
 
 def is_hindered(state: State, runner: RunnerRecord) -> bool:
     """Tell whether heat, swapping or another model at work on the same GPU slows a runner now."""
-    return _is_throttled(state, runner) or _swaps(state) or bool(rivals(state, runner))
+    return _is_throttled(state, runner) or _swaps(state) or any(_rivals(state, runner))
 
 
 def rivals(state: State, runner: RunnerRecord) -> list[RunnerRecord]:
     """Return the other runners at work on a GPU that this one uses."""
-    return [
-        other
-        for other in state.runners.values()
-        if other is not runner
-        and other.vram_by_gpu.keys() & runner.vram_by_gpu.keys()
-        and other.worked is not None
-        and state.now - other.worked <= AT_WORK_SECONDS
-    ]
+    return [*_rivals(state, runner)]
+
+
+def _rivals(state: State, runner: RunnerRecord) -> Iterator[RunnerRecord]:
+    since, own = state.now - AT_WORK_SECONDS, runner.vram_by_gpu.keys()
+    for other in state.runners.values():
+        at_work = other.worked is not None and other.worked >= since
+        if at_work and other is not runner and not own.isdisjoint(other.vram_by_gpu):
+            yield other
 
 
 def _is_throttled(state: State, runner: RunnerRecord) -> bool:

@@ -12,7 +12,7 @@ TIERS: tuple[tuple[float, int], ...] = ((1.0, 300), (10.0, 360), (120.0, 720))
 HOLD_SECONDS = 15.0
 """A value stands until the next one if that comes within this time; after a longer silence there is a gap."""
 
-WINDOWS_KEPT = 4
+RUNS_KEPT = 4
 """Widths of cell for which a series remembers cells; a screen looks at one or two."""
 
 _ROUNDING = 1e-6
@@ -72,13 +72,16 @@ class _Tier:
         slot = self.newest % self.capacity
         self._sum += value
         self._count += 1
-        self._minima[slot] = min(self._minima[slot], value)
-        self._maxima[slot] = max(self._maxima[slot], value)
+        if value < self._minima[slot]:
+            self._minima[slot] = value
+        elif value > self._maxima[slot]:
+            self._maxima[slot] = value
         self._means[slot] = _within(self._sum / self._count, self._minima[slot], self._maxima[slot])
 
     def _fill(self, number: int, value: float) -> None:
         slot = number % self.capacity
-        self._grow(slot + 1)
+        if slot >= len(self._means):
+            self._grow(slot + 1)
         self._minima[slot] = self._means[slot] = self._maxima[slot] = value
 
     def _grow(self, length: int) -> None:
@@ -87,15 +90,36 @@ class _Tier:
             values.extend([math.nan] * max(0, missing))
 
 
+class _Run:
+    """Cells of one width in a row, none of which can change any more."""
+
+    __slots__ = ("buckets", "first")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.buckets: list[Bucket | None] = []
+
+    @property
+    def end(self) -> int:
+        """Number of the cell after the last."""
+        return self.first + len(self.buckets)
+
+    def trim(self, first: int) -> None:
+        """Drop the cells before ``first`` once they are as many as the others."""
+        if first - self.first > self.end - first:
+            del self.buckets[: first - self.first]
+            self.first = first
+
+
 class Series:
     """One quantity over time, in a fixed amount of memory."""
 
-    __slots__ = ("_tiers", "_windows", "last", "last_time")
+    __slots__ = ("_runs", "_tiers", "last", "last_time")
 
     def __init__(self) -> None:
         self._tiers = tuple(_Tier(width, capacity) for width, capacity in TIERS)
-        self._windows: dict[tuple[float, float], dict[int, Bucket | None]] = {}
-        """Cells of windows looked at before that will not change, by width of tier and cell."""
+        self._runs: dict[tuple[float, float], _Run] = {}
+        """Cells looked at before that will not change, by width of tier and cell."""
         self.last: float | None = None
         """The newest value, ``None`` if the newest sample had none."""
         self.last_time: float | None = None
@@ -120,22 +144,27 @@ class Series:
         width = seconds / cells
         tier = self._tier_for(until, seconds)
         last_cell = math.floor(until / width)
-        known = self._windows.get((tier.width, width), {})
-        found = {
-            cell: known[cell] if cell in known else self._cell(tier, cell * width, width)
-            for cell in range(last_cell - cells + 1, last_cell + 1)
-        }
-        self._keep(tier, width, found)
-        return list(found.values())
+        first_cell = last_cell - cells + 1
+        over = self._over(tier, width, first_cell, last_cell)
+        seen_cell = -math.inf if tier.newest is None else math.floor(tier.newest * tier.width / width) + 1
+        rest = [
+            self._cell(tier, cell * width, width) if cell <= seen_cell else None
+            for cell in range(first_cell + len(over), last_cell + 1)
+        ]
+        return over + rest
 
-    def _keep(self, tier: _Tier, width: float, found: dict[int, Bucket | None]) -> None:
-        """Keep the cells that no sample can change any more: the next look at them costs nothing."""
+    def _over(self, tier: _Tier, width: float, first_cell: int, last_cell: int) -> list[Bucket | None]:
+        """Return the cells from ``first_cell`` that no sample can change any more."""
         key = (tier.width, width)
-        if key not in self._windows and len(self._windows) >= WINDOWS_KEPT:
-            self._windows.clear()
-        self._windows[key] = {
-            cell: bucket for cell, bucket in found.items() if tier.is_over((cell + 1) * width)
-        }
+        run = self._runs.get(key)
+        if run is None or not run.first <= first_cell <= run.end:
+            if run is None and len(self._runs) >= RUNS_KEPT:
+                self._runs.clear()
+            run = self._runs[key] = _Run(first_cell)
+        while run.end <= last_cell and tier.is_over((run.end + 1) * width):
+            run.buckets.append(self._cell(tier, run.end * width, width))
+        run.trim(first_cell)
+        return run.buckets[first_cell - run.first : last_cell + 1 - run.first]
 
     def _held(self, time: float) -> float | None:
         recent = self.last_time is not None and time - self.last_time <= HOLD_SECONDS
@@ -148,6 +177,8 @@ class Series:
     @staticmethod
     def _cell(tier: _Tier, start: float, width: float) -> Bucket | None:
         first = math.floor(start / tier.width + _ROUNDING)
+        if tier.newest is None or first > tier.newest:
+            return None
         last = max(first, math.ceil((start + width) / tier.width - _ROUNDING) - 1)
         seen = [bucket for number in range(first, last + 1) if (bucket := tier.bucket(number)) is not None]
         return _merged(seen) if seen else None
@@ -164,4 +195,6 @@ def _merged(buckets: list[Bucket]) -> Bucket:
 
 def _within(mean: float, minimum: float, maximum: float) -> float:
     """Keep a mean between its extremes, which rounding may put it an ulp outside of."""
-    return min(max(mean, minimum), maximum)
+    if mean < minimum:
+        return minimum
+    return min(mean, maximum)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -18,6 +19,7 @@ class Split(NamedTuple):
 UNKNOWN_SPLIT = Split(None, None, None)
 
 
+@lru_cache(maxsize=256)
 def split_of(size_bytes: int | None, size_vram_bytes: int | None) -> Split:
     """Split a claim into its GPU and RAM parts."""
     if size_bytes is None or size_vram_bytes is None or size_bytes <= 0:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import (
@@ -37,8 +38,7 @@ RETURNED_KEPT = 50
 FINISHED_LOADS_KEPT = 100
 
 
-@dataclass(slots=True, eq=False)
-class State:
+class State(Struct, eq=False):
     """What is known now. Read it; only the store writes."""
 
     now: float = 0.0
@@ -83,6 +83,8 @@ class State:
     """URL of the server behind a meter of this machine, by the meter's URL."""
     driver_seen: float | None = None
     """Time of the driver's latest sample."""
+    hidden_vram_bytes: int = 0
+    """Memory in use on all GPUs that processes which the driver does not list may hold."""
     gpu_shown: bool = False
     """Whether the driver has shown a GPU, at any time of this run."""
     gpu_claimed: set[str] = field(default_factory=set)
@@ -93,6 +95,21 @@ class State:
     runners_revision: int = 0
     loads_revision: int = 0
     system_revision: int = 0
+    sources_revision: int = 0
+    """Grows when a source is no longer what it was, not when it answers as before."""
+    joins_revision: int = 0
+    """Grows when processes and claims are joined anew."""
+    answers_revision: int = 0
+    """Grows with every sample that speaks of one loaded model alone, which is then ``answered``."""
+    answered: ModelKey | None = None
+    answered_anew: bool = False
+    """Whether that sample tells otherwise than the one before how the model is, not only how fast."""
+
+    def note_answer(self, model: ModelKey | None, *, anew: bool) -> None:
+        """Take that a sample speaks of ``model`` alone; ``None`` of a process that no server claims."""
+        if model is not None:
+            self.answered, self.answered_anew = model, anew
+            self.answers_revision += 1
 
     @property
     def gpu_known(self) -> bool:

@@ -57,4 +57,4 @@ class Store:
         _APPLIERS[type(sample)](self.state, sample)
         if type(sample) in BEAR_ON_LOADS:
             follow_loads(self.state, sample)
-            follow_predictions(self.state)
+            follow_predictions(self.state, sample)

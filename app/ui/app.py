@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from textual.app import App, SystemCommand
@@ -17,20 +17,22 @@ from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
 from textual.timer import Timer
 
-from gpumon.app.alerts.sinks import AlertHook
 from gpumon.app.session.session import Session
 from gpumon.app.ui.crash import write_crash_report
 from gpumon.app.ui.draw_pace import DrawPace
+from gpumon.app.ui.garbage import SETTLED_SECONDS, spare_what_lasts
 from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
-from gpumon.app.ui.model_actions import ModelActions
 from gpumon.app.ui.screens.dashboard import DashboardScreen
-from gpumon.app.ui.screens.help import HelpScreen
 from gpumon.app.ui.screens.live_screen import LiveScreen
 from gpumon.app.ui.signals import leave_on_signals
 from gpumon.app.ui.themes import next_theme, take_theme
 from gpumon.app.ui.trimming import trimmed
-from gpumon.collectors.samples import AnySample, RunnerSample
+from gpumon.collectors.samples import AnySample, NvmlSample, RunnerSample
 from gpumon.widgets.glyphs import Glyphs
+
+if TYPE_CHECKING:
+    from gpumon.app.alerts.sinks import AlertHook
+    from gpumon.app.ui.model_actions import ModelActions
 
 NOT_IN_PALETTE = frozenset({"command_palette"})
 """The palette does not offer itself."""
@@ -66,32 +68,44 @@ class GpumonApp(App[int]):
         self._wanted_theme = theme
         self._colors = colors or {}
         self._bell = bell
-        self._hook = AlertHook(hook, self.warn) if hook else None
-        self._model_actions = ModelActions(self, session, glyphs)
+        self._hook = self._alert_hook(hook) if hook else None
+        self._model_actions: ModelActions | None = None
         self._draw_pace = DrawPace()
         self._draw_timer: Timer | None = None
         self._draws_at_once = False
         self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
 
+    def _alert_hook(self, command: Sequence[str]) -> AlertHook:
+        from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
+
+        return AlertHook(command, self.warn)
+
+    def _actions(self) -> ModelActions:
+        """Return what acts on models, made for the first wish."""
+        if self._model_actions is None:
+            from gpumon.app.ui.model_actions import ModelActions  # noqa: PLC0415 - keeps the start quick
+
+            self._model_actions = ModelActions(self, self.session, self.glyphs)
+        return self._model_actions
+
     def get_default_screen(self) -> DashboardScreen:
         """Open with the dashboard."""
         return DashboardScreen(self.session, self.glyphs)
 
     def on_mount(self) -> None:
-        """Start the feed once the frame is on the screen: its first poll imports what takes a moment."""
+        """Start the feed at once: the driver is asked in a thread of its own while the frame is made."""
         take_theme(self, self._wanted_theme, self._colors)
         leave_on_signals(self.exit)
         self.session.monitor.listen(self._on_sample)
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
-        self.call_after_refresh(self._start_feed)
+        self._feed = asyncio.create_task(self._run_feed(), name="feed")
+        if not self.is_headless:
+            self.set_timer(SETTLED_SECONDS, spare_what_lasts)
 
     def _repaint_after_suspension(self, _app: App[Any]) -> None:
         """Draw every cell: the shell had the terminal, and panels draw only what has changed."""
         self.action_repaint()
-
-    def _start_feed(self) -> None:
-        self._feed = asyncio.create_task(self._run_feed(), name="feed")
 
     async def on_unmount(self) -> None:
         """Stop the feed and release what it holds."""
@@ -115,11 +129,15 @@ class GpumonApp(App[int]):
                 self._hook.tell(event)
             if self._bell and event.change != "ended" and event.alert.severity == "bad":
                 self.bell()
-        self._model_actions.look()
+        if self._model_actions is not None:
+            self._model_actions.look()
         is_first = not isinstance(sample, RunnerSample) and sample.source not in self._heard
         if is_first:
             self._heard.add(sample.source)
-        self._draw_soon(urgent=is_first or bool(events))
+        if is_first and isinstance(sample, NvmlSample):
+            self.call_later(self._draw)  # what the user waits for, and no other source is worth a wait
+        else:
+            self._draw_soon(urgent=is_first or bool(events))
 
     def _draw_soon(self, *, urgent: bool) -> None:
         if self._draw_timer is not None:
@@ -238,13 +256,15 @@ class GpumonApp(App[int]):
     def action_unload(self) -> None:
         """Unload the selected model, after a question."""
         if isinstance(self.screen, LiveScreen):
-            self._model_actions.unload(self.screen.selected)
+            self._actions().unload(self.screen.selected)
 
     def action_copy(self) -> None:
         """Copy the command that helps the selected model."""
         if isinstance(self.screen, LiveScreen):
-            self._model_actions.copy(self.screen.selected)
+            self._actions().copy(self.screen.selected)
 
     def action_help(self) -> None:
         """Explain the keys."""
+        from gpumon.app.ui.screens.help import HelpScreen  # noqa: PLC0415 - keeps the start quick
+
         self.push_screen(HelpScreen(self.glyphs))

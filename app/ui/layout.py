@@ -6,7 +6,8 @@ model, and a large one adds titles, second lines, the feed and a chart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 CHART_HEIGHT = 9
 """Fewest lines in which a chart with axes can be read."""
@@ -21,8 +22,7 @@ FEED_COMFORT = 6
 """Lines of alerts that a large pane shows before it adds a chart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """What there is to show; 0 where the panel is empty or switched off."""
 
     gpus: int
@@ -40,8 +40,7 @@ class Content:
     chart: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Lines per panel, titles included; 0 hides the panel."""
 
     verdict: int = 1

@@ -1,7 +1,8 @@
-"""Sends the terminal the cells that changed, and not what stands to the left of them in the same widget.
+"""Sends the terminal the cells that changed, and of their colours only what differs from the cell before.
 
-Textual draws the changed part of a line from the left edge of its widget on; a panel as wide as the screen
-then costs a line for one digit. Written over ssh, and to a recorder of the terminal, that adds up.
+Textual draws the changed part of a line from the left edge of its widget on, and names both colours of every
+piece; a panel as wide as the screen then costs a line for one digit. Written over ssh, and to a recorder of
+the terminal, that adds up.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ from rich.control import Control
 from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
+from gpumon.app.ui.colours import Pen
+
 
 class TrimmedUpdate(ChopsUpdate):
     """The same picture in fewer bytes."""
 
     def render_segments(self, console: Console) -> str:
         """Return what to write to the terminal."""
-        return "".join(text for piece in self._pieces() for text in _written(*piece, console))
+        pen = Pen(console.color_system)
+        texts = [text for x, y, strip in self._pieces() for text in _written(x, y, strip, pen)]
+        return "".join((*texts, pen.lift()))
 
     def _pieces(self) -> Iterator[tuple[int, int, Strip]]:
         """Yield column, line and content of every changed run of cells."""
@@ -30,8 +35,10 @@ class TrimmedUpdate(ChopsUpdate):
                     yield first, y, strip.crop(first - x, last - x)
 
 
-def _written(x: int, y: int, strip: Strip, console: Console) -> tuple[str, str]:
-    return Control.move_to(x, y).segment.text, strip.render(console)
+def _written(x: int, y: int, strip: Strip, pen: Pen) -> Iterator[str]:
+    yield Control.move_to(x, y).segment.text
+    for text, style, control in strip:
+        yield text if control or not text else pen.write(text, style)
 
 
 def trimmed(update: RenderableType | None) -> RenderableType | None:

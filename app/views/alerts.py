@@ -6,6 +6,7 @@ import time
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.alerts.book import AlertBook
+from gpumon.app.views.ended import ended_words
 from gpumon.widgets.views import AlertRow
 
 
@@ -16,13 +17,14 @@ def alert_rows(book: AlertBook, now: float) -> tuple[AlertRow, ...]:
 
 def alert_row(alert: Alert, now: float) -> AlertRow:
     """Return the line of one alert."""
-    is_named = alert.subject in alert.message
-    is_said = is_named or alert.subject_id == "system" or _names_its_address(alert)
+    message = alert.message if alert.ended is None else ended_words(alert)
+    is_named = alert.subject in message
+    is_said = is_named or alert.subject_id == "system" or _names_its_address(alert, message)
     return AlertRow(
         key=f"{alert.kind} {alert.subject_id} {alert.since}",
         level=alert.severity,
         subject="" if is_said else alert.subject,
-        message=alert.message if alert.ended is None else f"{alert.ended}: {alert.message}",
+        message=message,
         started=clock_words(alert.since),
         duration_seconds=alert.duration_seconds(now),
         ongoing=alert.until is None,
@@ -31,9 +33,9 @@ def alert_row(alert: Alert, now: float) -> AlertRow:
     )
 
 
-def _names_its_address(alert: Alert) -> bool:
+def _names_its_address(alert: Alert, message: str) -> bool:
     """Tell whether the message on a server has its address: ``Ollama stopped: connection refused at …``."""
-    return alert.kind == "source" and alert.subject.rpartition(" at ")[2] in alert.message
+    return alert.kind == "source" and alert.subject.rpartition(" at ")[2] in message
 
 
 def clock_words(at: float) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.insight.health import health
 from gpumon.app.insight.wording import runtime_name
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.places import is_server
 from gpumon.app.views.alerts import alert_rows, clock_words
-from gpumon.app.views.facts.diagnosis import explanation
+from gpumon.app.views.facts.spill import explanation
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.levels import Levels
 from gpumon.app.views.loads import load_rows
@@ -20,8 +20,7 @@ from gpumon.text.safe import visible
 from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 
 
-@dataclass(frozen=True, slots=True)
-class ModelOrder:
+class ModelOrder(Struct, frozen=True):
     """Which models are shown, and in which order."""
 
     sort: SortKey = "name"
@@ -29,8 +28,7 @@ class ModelOrder:
     filter_text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DashboardView:
+class DashboardView(Struct, frozen=True):
     """One instant of the dashboard; the chart is built apart, as it is drawn less often."""
 
     verdict: VerdictView

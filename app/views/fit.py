@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.fit.installed import Installed, installed_models, machine_of, options_of
 from gpumon.app.diagnosis.fit.machine import Machine, fit_on
@@ -24,16 +26,14 @@ MOST_CONTEXT_TOKENS = 2**20
 """Where a file does not say what its model was trained with."""
 
 
-@dataclass(frozen=True, slots=True)
-class FitChoice:
+class FitChoice(Struct, frozen=True):
     """What the user has changed; ``None`` leaves it as the server would take it."""
 
     context_length: int | None = None
     cache_type: CacheType | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FitView:
+class FitView(Struct, frozen=True):
     """One instant of the page, and where its keys lead from there."""
 
     verdict: VerdictView

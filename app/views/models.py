@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Container, Iterator
+from typing import TYPE_CHECKING, Literal
 
-from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.insight.activity import state_words, until_words
 from gpumon.app.insight.agreement import Agreement, agreement_of, logged_in_ram
 from gpumon.app.insight.expiry import FOREVER_SECONDS, seconds_left
 from gpumon.app.insight.left_out import LeftOut, left_out, placement_of
-from gpumon.app.insight.wording import model_id, model_label, runtime_name
+from gpumon.app.insight.wording import model_id, model_label, runtime_name, shared_names
 from gpumon.app.state.holders.measured import measured_vram_bytes
 from gpumon.app.state.metered import rates_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
-from gpumon.app.views.facts.diagnosis import spill_notes
+from gpumon.app.views.facts.spill import spill_notes
 from gpumon.app.views.gpus import trend
 from gpumon.app.views.levels import Levels
 from gpumon.text import units
 from gpumon.widgets.views import ModelRow
 
-Diagnose = Callable[[ModelRecord], Diagnosis | None]
-"""Gives the diagnosis of a model that spills."""
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.diagnosis import Diagnosis
+
+    Diagnose = Callable[[ModelRecord], Diagnosis | None]
+    """Gives the diagnosis of a model that spills."""
 
 SortKey = Literal["spill", "name", "vram", "loaded"]
 SORT_KEYS: tuple[SortKey, ...] = ("spill", "name", "vram", "loaded")
@@ -41,7 +43,8 @@ def model_rows(
     records = [record for record in state.models.values() if wanted in record.claim.name.casefold()]
     records.sort(key=lambda record: record.claim.name)
     records.sort(key=lambda record: _SORTS[sort](record, state), reverse=descending)
-    return tuple(model_row(record, state, levels, diagnosis(record)) for record in records)
+    shared = shared_names(state.models.values())
+    return tuple(model_row(record, state, levels, shared, diagnosis(record)) for record in records)
 
 
 _SORTS: dict[SortKey, Callable[[ModelRecord, State], float | str]] = {
@@ -53,16 +56,20 @@ _SORTS: dict[SortKey, Callable[[ModelRecord, State], float | str]] = {
 
 
 def model_row(
-    record: ModelRecord, state: State, levels: Levels, diagnosis: Diagnosis | None = None
+    record: ModelRecord,
+    state: State,
+    levels: Levels,
+    shared: Container[str],
+    diagnosis: Diagnosis | None = None,
 ) -> ModelRow:
-    """Return the row of one model."""
+    """Return the row of one model; ``shared`` names stand with the server."""
     claim, split = record.claim, record.split
     source = state.sources.get(record.key.source)
     doing = state_words(record, state)
     rates = rates_of(record, state)
     return ModelRow(
         key=model_id(record.key),
-        name=model_label(record, state.models.values()),
+        name=model_label(record, shared),
         level=levels.of(model_id(record.key), known=placement_of(record, state).spill_fraction is not None),
         runtime=runtime_name(record.runtime),
         quantization=claim.quantization,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, repeat
+
+from msgspec import Struct
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.text import units
@@ -17,8 +18,7 @@ PROC = "/proc"
 GPUMON = "gpumon"
 
 
-@dataclass(frozen=True, slots=True)
-class PageView:
+class PageView(Struct, frozen=True):
     """One instant of a page."""
 
     verdict: VerdictView

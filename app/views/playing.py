@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gpumon.app.feeds.player import Player
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpumon.app.feeds.player import Player
 
 Hint = tuple[str, str]
 

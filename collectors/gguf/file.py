@@ -10,9 +10,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpumon.collectors.gguf.errors import GgufError
 from gpumon.collectors.gguf.header import HeaderReader
@@ -34,8 +36,7 @@ _LEFT_OUT = {"general.name", "tokenizer.chat_template"}
 """As ``/api/show`` does."""
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(Struct, frozen=True):
     values: dict[str, GgufValue]
     vocabulary_size: int | None
     tensors: list[Tensor]

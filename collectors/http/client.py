@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.http.failure import RequestError
 
 if TYPE_CHECKING:
     import httpx
+
+    from gpumon.collectors.http.transport import Channel
 
 MIB = 1024**2
 MAX_LISTING_BYTES = 8 * MIB
@@ -23,8 +26,7 @@ MAX_PROBE_BYTES = 64 * 1024
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A complete answer; ``headers`` ignore case, the body is decompressed."""
 
     status: int
@@ -32,8 +34,7 @@ class Reply:
     body: bytes
 
 
-@dataclass(frozen=True)
-class TimeLimits:
+class TimeLimits(Struct, frozen=True):
     """How long a request may take, in seconds."""
 
     connect: float = 2.0
@@ -43,49 +44,52 @@ class TimeLimits:
 
 
 class HttpClient:
-    """Asks one endpoint. ``httpx`` is imported and its client built at the first request."""
+    """Asks one endpoint. ``httpx`` is imported and the way there opened at the first request."""
 
     def __init__(self, endpoint: Endpoint, limits: TimeLimits | None = None) -> None:
         self.endpoint = endpoint
         self.limits = limits or TimeLimits()
-        self._http: httpx.AsyncClient | None = None
+        self._channel: Channel | None = None
 
     async def get(self, path: str, max_bytes: int) -> Reply:
         """GET ``path``; raise ``RequestError``."""
-        return await self._request("GET", path, None, max_bytes, self.limits.total)
+        return await self._request(path, None, max_bytes, self.limits.total)
 
     async def probe(self, path: str) -> Reply:
         """GET a small answer soon or not at all; raise ``RequestError``."""
-        return await self._request("GET", path, None, MAX_PROBE_BYTES, self.limits.probe)
+        return await self._request(path, None, MAX_PROBE_BYTES, self.limits.probe)
 
     async def post(self, path: str, body: bytes, max_bytes: int) -> Reply:
         """POST JSON to ``path``; raise ``RequestError``."""
-        return await self._request("POST", path, body, max_bytes, self.limits.total)
+        return await self._request(path, body, max_bytes, self.limits.total)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._http is not None:
-            http, self._http = self._http, None
-            await http.aclose()
+        if self._channel is not None:
+            channel, self._channel = self._channel, None
+            await channel.close()
 
-    async def _request(
-        self, method: str, path: str, body: bytes | None, max_bytes: int, seconds: float
-    ) -> Reply:
-        # Here, because the first frame need not wait for httpx to be imported.
-        from gpumon.collectors.http import transport  # noqa: PLC0415
-
+    async def _request(self, path: str, body: bytes | None, max_bytes: int, seconds: float) -> Reply:
         exchange = _Exchange(max_bytes)
         try:
-            if self._http is None:
-                self._http = transport.build_client(self.endpoint, self.limits.connect, self.limits.total)
+            channel = self._channel or self._open()
+            request = channel.get(path) if body is None else channel.post(path, body)
             async with asyncio.timeout(seconds):
-                async with self._http.stream(method, self.endpoint.url + path, content=body) as response:
-                    return await exchange.read(response)
+                return await exchange.run(channel, request)
         except RequestError:
             raise
         except Exception as error:
+            from gpumon.collectors.http.transport import failure_kind  # noqa: PLC0415
+
             # Whatever a transport raises is a failed request; its text may hold a header and is not kept.
-            raise RequestError(transport.failure_kind(error, exchange.answering)) from None
+            raise RequestError(failure_kind(error, exchange.answering)) from None
+
+    def _open(self) -> Channel:
+        # Here, because the first frame need not wait for httpx to be imported.
+        from gpumon.collectors.http.transport import Channel  # noqa: PLC0415
+
+        self._channel = Channel(self.endpoint, self.limits.connect)
+        return self._channel
 
 
 class _Exchange:
@@ -95,8 +99,15 @@ class _Exchange:
         self.answering = False
         self._max_bytes = max_bytes
 
-    async def read(self, response: httpx.Response) -> Reply:
+    async def run(self, channel: Channel, request: httpx.Request) -> Reply:
+        response = await channel.send(request)
         self.answering = True
+        try:
+            return await self._read(response)
+        finally:
+            await response.aclose()
+
+    async def _read(self, response: httpx.Response) -> Reply:
         raw = bytearray()
         async for chunk in response.aiter_raw():
             raw += chunk

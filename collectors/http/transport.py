@@ -1,11 +1,12 @@
-"""What touches ``httpx``: its client and its exceptions. Imported at the first request, it takes 30 ms."""
+"""What touches ``httpx``: requests and exceptions. Imported at the first request, it takes 30 ms."""
 
 from __future__ import annotations
 
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import httpx
 
@@ -13,6 +14,14 @@ from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.http.failure import FailureKind, RequestError
 
 NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+
+PATHS_KEPT = 64
+"""A router's paths name its models, of which there may be any number."""
+LIMITS = httpx.Limits(max_connections=2, max_keepalive_connections=2, keepalive_expiry=30.0)
+"""One poll, and one errand beside it."""
+
+Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
+Close = Callable[[], Awaitable[None]]
 
 _KINDS: tuple[tuple[tuple[type[Exception], ...], FailureKind], ...] = (
     ((httpx.ConnectTimeout,), "connect_timeout"),
@@ -22,24 +31,59 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], FailureKind], ...] = (
 )
 
 
-def build_client(endpoint: Endpoint, connect_seconds: float, total_seconds: float) -> httpx.AsyncClient:
-    """Build the client; raise ``RequestError`` where the CA file or the environment's proxy is unusable."""
-    verify = verification(endpoint)
-    try:
-        return httpx.AsyncClient(
-            headers={"User-Agent": "gpumon", **endpoint.headers, "Accept-Encoding": "identity"},
-            verify=verify,
-            # An environment's proxy is for the world outside; it could not reach this machine's loopback.
-            trust_env=not endpoint.is_loopback,
-            follow_redirects=False,
-            timeout=httpx.Timeout(total_seconds, connect=connect_seconds),
-            # One poll, and one errand beside it.
-            limits=httpx.Limits(max_connections=2, max_keepalive_connections=2, keepalive_expiry=30.0),
+class Channel:
+    """The way to one endpoint, and its requests, each built once."""
+
+    def __init__(self, endpoint: Endpoint, connect_seconds: float) -> None:
+        """Raise ``RequestError`` where the CA file or the environment's proxy is unusable."""
+        self._url = endpoint.url
+        self._headers = _headers(endpoint)
+        self._extensions = {"timeout": {"connect": connect_seconds}}
+        self._gets: dict[str, httpx.Request] = {}
+        self.send, self.close = _open(endpoint)
+
+    def get(self, path: str) -> httpx.Request:
+        """Return the request for ``path``; raise what ``httpx`` raises of an address that is none."""
+        request = self._gets.get(path)
+        if request is None:
+            if len(self._gets) == PATHS_KEPT:
+                self._gets.clear()
+            request = self._gets[path] = self._request("GET", path, None)
+        return request
+
+    def post(self, path: str, body: bytes) -> httpx.Request:
+        """Return a request that sends ``body``."""
+        return self._request("POST", path, body)
+
+    def _request(self, method: str, path: str, body: bytes | None) -> httpx.Request:
+        return httpx.Request(
+            method, self._url + path, headers=self._headers, content=body, extensions=self._extensions
         )
+
+
+def _headers(endpoint: Endpoint) -> httpx.Headers:
+    try:
+        headers = httpx.Headers({"Accept": "*/*", "Connection": "keep-alive", "User-Agent": "gpumon"})
+        headers.update(endpoint.headers)
     except UnicodeError:
         raise RequestError("unusable") from None
+    headers["Accept-Encoding"] = "identity"
+    return headers
+
+
+def _open(endpoint: Endpoint) -> tuple[Send, Close]:
+    """Return what sends a request and gives its answer unread, and what closes the connections."""
+    verify = verification(endpoint)
+    if endpoint.is_loopback:
+        # An environment's proxy is for the world outside. Without the client, which would look for one, for
+        # cookies and for redirects, a request costs two thirds.
+        direct = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=LIMITS)
+        return direct.handle_async_request, direct.aclose
+    try:
+        client = httpx.AsyncClient(verify=verify, follow_redirects=False, limits=LIMITS)
     except (ImportError, ValueError, httpx.InvalidURL):
         raise RequestError("proxy") from None
+    return partial(client.send, stream=True), client.aclose
 
 
 def verification(endpoint: Endpoint) -> ssl.SSLContext | bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import HttpClient, Reply
@@ -17,8 +17,7 @@ MARKS = ("build_info", "default_generation_settings")
 """Keys of ``GET /props``; a proxy puts its own name into the header ``Server``."""
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What kind of server it is."""
 
     is_router: bool

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 
 import msgspec
+from msgspec import Struct
 
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.nvml.facts import percent, read_facts, read_slow, watts
 from gpumon.collectors.nvml.memory import read_memory
 from gpumon.collectors.nvml.pcie import Counters, rates, read_counters
-from gpumon.collectors.nvml.processes import Kind, ProcessNames, read_processes
-from gpumon.collectors.nvml.query import Query
+from gpumon.collectors.nvml.processes import KINDS, Kind, ProcessNames, read_processes
+from gpumon.collectors.nvml.query import Answer, Query
 from gpumon.collectors.nvml.throttle import throttle_words
 from gpumon.collectors.samples import GpuMemory, GpuProcess, GpuReading, GpuState
 
-SLOW_SECONDS = 4.5
-"""Least time between two readings of the slow fields: every fifth at one reading a second."""
+SELDOM_SECONDS = 4.5
+"""Least time between two looks at what moves in seconds: every fifth at one reading a second."""
+SLOW_SECONDS = 9.5
+"""The same for the slow fields."""
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2  # nvml.h: nvmlClockType_t
 _TEMPERATURE_GPU = 0  # nvml.h: nvmlTemperatureSensors_t
@@ -25,8 +28,7 @@ _THROTTLE = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentCloc
 _STATE_UNKNOWN = 32  # nvml.h: NVML_PSTATE_UNKNOWN
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """``uuid`` is the identity; the others are labels."""
 
     uuid: str
@@ -43,10 +45,12 @@ class Device:
         self._query = query
         self._clock = clock
         self._facts_due = True
-        self._slow_at: float | None = None
+        self._seldom_at = float("-inf")
+        self._slow_at = float("-inf")
         self._counters: Counters | None = None
-        self._power_limit_watts: float | None = None
-        self._uses_mps = False
+        self._seldom: dict[tuple[object, ...], Answer] = {}
+        """What was answered last to the questions that are asked seldom."""
+        self._kinds_found: frozenset[Kind] = frozenset()
 
     def read(self, names: ProcessNames) -> GpuReading:
         """Ask for everything that is due.
@@ -54,15 +58,17 @@ class Device:
         Raises ``GpuLostError`` and ``DriverGoneError``.
         """
         now = self._clock.now()
-        slow_due = self._slow_at is None or now - self._slow_at >= SLOW_SECONDS
-        self._query.begin(ask_again=slow_due)
-        reading = self._fast(names, slow_due=slow_due)
+        seldom_due = now - self._seldom_at >= SELDOM_SECONDS
+        slow_due = now - self._slow_at >= SLOW_SECONDS
+        self._query.begin(ask_again=seldom_due)
+        reading = self._fast(names, seldom_due=seldom_due)
         if slow_due:
             reading = msgspec.structs.replace(reading, slow=read_slow(self._query))
         if self._facts_due:
             reading = msgspec.structs.replace(reading, facts=read_facts(self._query, reading.memory))
         if self._query.trouble is not None and self._query.answers == 0:
             return self.unwell("failing", self._query.trouble)
+        self._seldom_at = now if seldom_due else self._seldom_at
         self._slow_at = now if slow_due else self._slow_at
         self._facts_due = False
         return reading
@@ -72,8 +78,8 @@ class Device:
         self._counters = None
         return unwell(self.identity, state, detail)
 
-    def _fast(self, names: ProcessNames, *, slow_due: bool) -> GpuReading:
-        ask = self._query.ask
+    def _fast(self, names: ProcessNames, *, seldom_due: bool) -> GpuReading:
+        ask, seldom = self._query.ask, partial(self._ask_seldom, seldom_due)
         memory = read_memory(self._query)
         utilization = ask("nvmlDeviceGetUtilizationRates")
         transmit, receive = self._pcie_rates()
@@ -86,37 +92,35 @@ class Device:
             utilization_percent=percent(utilization and utilization.gpu),
             memory_utilization_percent=percent(utilization and utilization.memory),
             temperature_celsius=ask("nvmlDeviceGetTemperature", _TEMPERATURE_GPU),
-            fan_percent=ask("nvmlDeviceGetFanSpeed"),
+            fan_percent=seldom("nvmlDeviceGetFanSpeed"),
             power_watts=watts(ask("nvmlDeviceGetPowerUsage")),
-            power_limit_watts=self._power_limit(slow_due=slow_due),
+            power_limit_watts=watts(seldom("nvmlDeviceGetEnforcedPowerLimit")),
             sm_clock_mhz=ask("nvmlDeviceGetClockInfo", _CLOCK_SM),
-            memory_clock_mhz=ask("nvmlDeviceGetClockInfo", _CLOCK_MEMORY),
-            performance_state=_known_state(ask("nvmlDeviceGetPerformanceState")),
+            memory_clock_mhz=seldom("nvmlDeviceGetClockInfo", _CLOCK_MEMORY),
+            performance_state=_known_state(seldom("nvmlDeviceGetPerformanceState")),
             throttle_reasons=throttle_words(self._query.ask_newest(*_THROTTLE)),
             pcie_transmit_bytes_per_second=transmit,
             pcie_receive_bytes_per_second=receive,
-            processes=self._processes(memory, names, slow_due=slow_due),
+            processes=self._processes(memory, names, seldom_due=seldom_due),
         )
 
-    def _power_limit(self, *, slow_due: bool) -> float | None:
-        if slow_due:
-            self._power_limit_watts = watts(self._query.ask("nvmlDeviceGetEnforcedPowerLimit"))
-        return self._power_limit_watts
+    def _ask_seldom(self, due: bool, function: str, *arguments: object) -> Answer:
+        if due:
+            self._seldom[function, *arguments] = self._query.ask(function, *arguments)
+        return self._seldom.get((function, *arguments))
 
     def _pcie_rates(self) -> tuple[float | None, float | None]:
         before, self._counters = self._counters, read_counters(self._query, self._clock.now())
         return rates(before, self._counters)
 
     def _processes(
-        self, memory: GpuMemory | None, names: ProcessNames, *, slow_due: bool
+        self, memory: GpuMemory | None, names: ProcessNames, *, seldom_due: bool
     ) -> tuple[GpuProcess, ...] | None:
-        """List processes; clients of MPS are looked for every round only once there are some."""
-        kinds: tuple[Kind, ...] = ("compute", "graphics")
-        if slow_due or self._uses_mps:
-            kinds = (*kinds, "mps")
+        """List processes; a desktop and clients of MPS are looked for every time only once there are some."""
+        kinds = [kind for kind in KINDS if kind == "compute" or seldom_due or kind in self._kinds_found]
         total_bytes = None if memory is None else memory.total_bytes
         found = read_processes(self._query, kinds, total_bytes, names)
-        self._uses_mps = any("mps" in process.kinds for process in found or ())
+        self._kinds_found = frozenset(kind for process in found or () for kind in process.kinds)
         return found
 
 

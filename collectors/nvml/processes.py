@@ -19,6 +19,7 @@ _LISTS: dict[Kind, str] = {
     "graphics": "nvmlDeviceGetGraphicsRunningProcesses",
     "mps": "nvmlDeviceGetMPSComputeRunningProcesses",
 }
+KINDS = tuple(_LISTS)
 _VERSIONS = ("_v3", "_v2")
 """Older drivers, and R535 before 535.104.05, lack the third version; the rows are the same."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import Reply
@@ -38,8 +39,7 @@ _FAILURES: dict[FailureKind, tuple[SourceState, str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """Who is at the other end, asked when an answer leaves doubt."""
 
     is_ollama: bool

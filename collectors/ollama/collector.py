@@ -15,7 +15,7 @@ from gpumon.collectors.ollama import classify
 from gpumon.collectors.ollama.bodies import BodyError, Listing, parse_ps, parse_version
 from gpumon.collectors.ollama.classify import Peer
 from gpumon.collectors.ollama.errands import Errands
-from gpumon.collectors.ollama.pace import Pace
+from gpumon.collectors.ollama.pace import KnownRunners, Pace, RunnersHint
 from gpumon.collectors.samples import AnySample, ModelClaim, OllamaSample, SourceHealth
 
 VERSION_SECONDS = 60.0
@@ -27,12 +27,20 @@ GREETING = b"Ollama is running"
 class OllamaSource:
     """Polls ``/api/ps``; asks for the version after each recovery, for the rest in the background."""
 
-    def __init__(self, endpoint: Endpoint, clock: Clock, limits: TimeLimits | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        clock: Clock,
+        limits: TimeLimits | None = None,
+        runners: RunnersHint | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._client = HttpClient(endpoint, limits)
         self._pace = Pace(endpoint.is_loopback)
         self._errands = Errands(self._client, clock)
+        self._runners = runners
+        self._metered = False
         self.server_header: str | None = None
         """``Server`` in the latest answer: Ollama sends none, llama.cpp and proxies name themselves."""
         self._healthy = False
@@ -59,10 +67,10 @@ class OllamaSource:
         return self._errands.collect()
 
     def delay(self, interval: float) -> float:
-        """Return seconds to the next poll: slower when idle, doubling up to a cap on failure."""
+        """Return seconds to the next poll: slower when nothing changes, doubling up to a cap on failure."""
         if self._healthy and self._errands.pending:
             return interval
-        return self._pace.delay(interval, self._clock.now())
+        return self._pace.delay(interval, self._clock.now(), self._known_runners())
 
     async def close(self) -> None:
         """Cancel errands and close the connections."""
@@ -106,7 +114,8 @@ class OllamaSource:
 
     async def _listed(self, listing: Listing[ModelClaim], reply: Reply) -> OllamaSample:
         now = self._clock.now()
-        self._pace.listed(listing.models, now)
+        self._metered = is_meter(reply.headers.get("via"))
+        self._pace.listed(listing.models, now, self._known_runners())
         await self._refresh_version(now)
         self._healthy = True
         self._peer = None
@@ -118,8 +127,12 @@ class OllamaSource:
             models=listing.models,
             rejected_rows=listing.rejected_rows,
             clock_offset_seconds=clock_offset(reply.headers.get("date"), now),
-            metered=is_meter(reply.headers.get("via")),
+            metered=self._metered,
         )
+
+    def _known_runners(self) -> KnownRunners | None:
+        """Return what is known of the runners; what a meter counts is asked for at the user's interval."""
+        return None if self._runners is None or self._metered else self._runners()
 
     async def _refresh_version(self, now: float) -> None:
         """Ask after a recovery, when the server may have been updated, and once a minute."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gpumon.collectors.processes.finder import Runner
 from gpumon.collectors.processes.model_file import model_file_bytes
@@ -20,8 +21,7 @@ PSS_COST_FACTOR = 100
 """The kernel walks all pages of the process for it, and holds up its memory calls meanwhile: at most 1 %."""
 
 
-@dataclass
-class _Memory:
+class _Memory(Struct):
     """What the last look at a runner left for the next one."""
 
     cpu_ticks: int | None = None
@@ -30,6 +30,7 @@ class _Memory:
     pss_reason: str | None = None
     pss_due_at: float = 0.0
     model_file_bytes: int | None = None
+    other_namespace: bool = False
 
 
 class RunnerReader:
@@ -58,8 +59,9 @@ class RunnerReader:
         self._refresh_pss(pid, memory, now)
         if memory.pss_reason:
             reasons.append(memory.pss_reason)
-        if memory.cpu_ticks is None:  # the first look: the file does not change
+        if memory.cpu_ticks is None:  # the first look: neither the file nor the namespace changes
             memory.model_file_bytes = self._model_file_bytes(runner, status)
+            memory.other_namespace = is_unreachable(self._proc, pid, status)
         return RunnerProcess(
             pid=pid,
             started=self._proc.started(runner.start_ticks),
@@ -75,7 +77,7 @@ class RunnerReader:
             thread_count=stat.thread_count,
             read_bytes=_number(io, "read_bytes"),
             model_file_bytes=memory.model_file_bytes,
-            other_namespace=is_unreachable(self._proc, pid, status),
+            other_namespace=memory.other_namespace,
             unreadable=tuple(reasons),
         )
 

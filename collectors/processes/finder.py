@@ -69,9 +69,12 @@ class Finder:
         self._on_gpu: set[tuple[int, int]] = set()
         self._walked_at: float | None = None
         self._children_listed = True
+        self._stats: dict[int, Stat | None] = {}
+        """Those read in this look."""
 
     def look(self, gpu_pids: frozenset[int], now: float) -> Found:
         """Return servers and runners as of ``now`` (seconds); raise ``OSError`` where there is no /proc."""
+        self._stats.clear()
         self._drop_the_dead()
         if self._is_walk_due(now):
             self._walked_at = now
@@ -162,12 +165,17 @@ class Finder:
             self._children_listed = True
             return children
         except FileNotFoundError:
-            self._children_listed = self._stat(pid) is None
+            self._children_listed = self._read_stat(pid) is None  # anew: it may have ended since
             return []
         except OSError:
             return []
 
     def _stat(self, pid: int) -> Stat | None:
+        if pid not in self._stats:
+            self._stats[pid] = self._read_stat(pid)
+        return self._stats[pid]
+
+    def _read_stat(self, pid: int) -> Stat | None:
         try:
             return self._proc.stat(pid)
         except (OSError, ValueError):

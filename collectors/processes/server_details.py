@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+
+from msgspec import Struct, field
 
 from gpumon.collectors.http.host import parse_host
 from gpumon.collectors.processes.command_line import router_address
@@ -21,16 +22,20 @@ Urls = tuple[str, ...]
 REFRESH_SECONDS = 10.0
 """Between looks at what a server tells of itself; its sockets take most of it."""
 STARTING_SECONDS = 1.0
-"""The same while it does not listen yet."""
+"""The same while it has just started and does not listen yet."""
+START_UP_SECONDS = 10.0
+"""What has not listened so long after it was first seen is not about to."""
+PROVEN_SECONDS = 60.0
+"""The same once its own sockets were seen to listen: the kernel walks all sockets of the machine for it."""
 _ROUTER_PORT = 8080
 _FIRST_PERSON_ID = 1000
 """Users below are services (man 5 login.defs: ``UID_MIN``)."""
 
 
-@dataclass
-class _Known:
+class _Known(Struct):
     """What was last read of a server."""
 
+    first_seen: float
     due_at: float = 0.0
     status: Mapping[str, str] = field(default_factory=dict)
     urls: Urls = ()
@@ -57,12 +62,12 @@ class ServerReader:
         """Return the details as of ``now`` (seconds)."""
         before = self._known
         keys = [(server.pid, server.start_ticks) for server in servers]
-        self._known = {key: before.get(key) or _Known() for key in keys}
+        self._known = {key: before.get(key) or _Known(first_seen=now) for key in keys}
         ports = {runner.settings.port for runner in runners}
         for server, known in zip(servers, self._known.values(), strict=True):
             if now >= known.due_at:
                 self._refresh(server, known, ports)
-                known.due_at = now + (STARTING_SECONDS if known.starting else REFRESH_SECONDS)
+                known.due_at = now + _pause_seconds(known, now)
         undisputed = _undisputed(self._known.values())
         return tuple(
             self._server(server, known, runners, urls)
@@ -142,6 +147,12 @@ class ServerReader:
             return models
         home = told.get("HOME") or (self._users.home(user_id) if user_id is not None else None)
         return str(Path(home) / ".ollama" / "models") if home else None
+
+
+def _pause_seconds(known: _Known, now: float) -> float:
+    if known.starting and now - known.first_seen < START_UP_SECONDS:
+        return STARTING_SECONDS
+    return PROVEN_SECONDS if known.proven else REFRESH_SECONDS
 
 
 def _models(known: _Known, runners: Iterable[Runner]) -> str | None:

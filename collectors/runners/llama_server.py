@@ -9,10 +9,14 @@ from gpumon.collectors.runners.metrics import parse_counters
 from gpumon.collectors.runners.pace import IdlePace
 from gpumon.collectors.runners.port import NotServedError, Port, StillLoadingError
 from gpumon.collectors.runners.said import Said
+from gpumon.collectors.runners.work import Work
 from gpumon.collectors.samples import RunnerCounters, RunnerFacts, RunnerState, Slot
 
 PROPS_SECONDS = 2.0
 """Between two looks whether a server that may fall asleep has: ``/props`` writes no log and wakes nothing."""
+
+COUNTERS_SECONDS = 5.0
+"""So old counters may be while the same requests are at work: what waits for a slot shows only there."""
 
 
 class LlamaServer:
@@ -35,6 +39,7 @@ class LlamaServer:
         self._may_sleep = may_sleep
         self._router_model = router_model
         self._idle_pace = idle_pace or IdlePace()
+        self._work = Work()
         self.forget()
 
     def forget(self) -> None:
@@ -43,6 +48,9 @@ class LlamaServer:
         self._busy = False
         self._asleep = False
         self._asked_at = float("-inf")
+        self._counted_at = float("-inf")
+        self._steady = False
+        self._work.forget()
 
     async def ask(self, active: bool | None, /) -> Said | None:
         """Return what it says now, ``None`` where it is better not asked; raise ``RequestError``."""
@@ -127,21 +135,36 @@ class LlamaServer:
         return await self._measure(active, facts, slots_wanted=wanted)
 
     async def _measure(self, active: bool | None, facts: RunnerFacts | None, slots_wanted: bool) -> Said:
-        """Read the counters, then the slots.
+        """Read the counters, then the slots; the slots alone while the same requests are at work.
 
         In this order a request that ends in between is missing from both for one turn; in the other it would
-        be counted twice.
+        be counted twice. So where slots that were read alone show a change, they are read again.
         """
         counters: RunnerCounters | None = None
         slots: tuple[Slot, ...] | None = None
         try:
-            counters = await self._counters()
-            if self._busy or (slots_wanted and not _rests(counters)):
-                slots = await self._slots()
+            slots = await self._slots_alone()
+            if slots is None:
+                counters = await self._counters()
+                if self._busy or (slots_wanted and not _rests(counters)):
+                    slots = await self._slots()
         except RequestError as failure:
             return await self._unanswered(failure, counters, facts)
+        self._note_work(slots)
         self._settle(active, slots, counters)
         return Said("ready", self._port.refusal("/slots"), facts=facts, slots=slots, counters=counters)
+
+    async def _slots_alone(self) -> tuple[Slot, ...] | None:
+        """Return the slots where they show that the last counters still hold; ``None`` where not."""
+        counted_lately = self._clock.now() - self._counted_at < COUNTERS_SECONDS
+        if not (self._busy and self._steady and counted_lately):
+            return None
+        slots = await self._slots()
+        return slots if self._work.goes_on(slots) else None
+
+    def _note_work(self, slots: tuple[Slot, ...] | None) -> None:
+        self._steady = self._work.goes_on(slots)
+        self._work.see(slots)
 
     def _settle(
         self, active: bool | None, slots: tuple[Slot, ...] | None, counters: RunnerCounters | None
@@ -163,6 +186,7 @@ class LlamaServer:
         self, failure: RequestError, counters: RunnerCounters | None, facts: RunnerFacts | None
     ) -> Said:
         """Tell a server whose statistics wait behind a batch from one that does not answer at all."""
+        self._note_work(None)
         if failure.kind != "timeout":
             raise failure
         await self._port.get_llama("/health")
@@ -170,10 +194,13 @@ class LlamaServer:
         return Said("busy", "statistics wait behind a batch", facts=facts, counters=counters)
 
     async def _counters(self) -> RunnerCounters | None:
+        asked_at = self._clock.now()
         try:
-            return parse_counters(await self._port.get_llama("/metrics"))
+            counters = parse_counters(await self._port.get_llama("/metrics"))
         except NotServedError:
             return None
+        self._counted_at = asked_at
+        return counters
 
     async def _slots(self) -> tuple[Slot, ...] | None:
         try:

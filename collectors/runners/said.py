@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.collectors.samples import RunnerCounters, RunnerFacts, RunnerState, Slot
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(Struct, frozen=True):
     """The fields of a ``RunnerSample`` that come from the runner."""
 
     state: RunnerState

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.http import fields
@@ -35,8 +34,7 @@ STATES: dict[int | str, RunnerState] = {
 """``status`` of ``GET /health`` (ollama v0.24: llm/server.go, ServerStatus; up to v0.4 in words)."""
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """How one kind of runner says it."""
 
     path: str = "/health"

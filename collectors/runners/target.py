@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.collectors.http.host import is_loopback_host
 from gpumon.collectors.samples import RunnerKind, RunnerProcess
@@ -13,8 +13,7 @@ WILDCARDS = {None: "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "
 """The loopback address that reaches what listens everywhere."""
 
 
-@dataclass(frozen=True)
-class RunnerTarget:
+class RunnerTarget(Struct, frozen=True):
     """One runner. (``pid``, ``started``) is its identity."""
 
     pid: int

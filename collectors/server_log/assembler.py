@@ -8,9 +8,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 
 from gpumon.collectors.samples import LogEvent
 from gpumon.collectors.server_log.lines import Line, split
@@ -21,8 +20,7 @@ _WRITER_LIMIT = 64
 _OWN_ENGINES = ("--ollama-engine", "--mlx-engine", "--imagegen-engine")
 
 
-@dataclass
-class _Load:
+class _Load(Struct):
     """The last load of one writer: a server, or a child of a router."""
 
     announced: bool = False

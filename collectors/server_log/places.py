@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from gpumon.collectors.samples import ServerProcess, SourceHealth
 from gpumon.collectors.server_log.journal import UNIT
@@ -23,8 +24,7 @@ _CLOCK_SECONDS = 2.0
 """How far the start of a process, counted from boot, may be off the wall clock."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """A file, or the journal of Ollama's service."""
 
     path: Path | None = None

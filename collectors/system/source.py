@@ -8,10 +8,10 @@ from __future__ import annotations
 import socket
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import psutil
+from msgspec import Struct
 
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import AnySample, SourceSilent, SystemSample
@@ -21,8 +21,7 @@ from gpumon.collectors.system.pressure import read_memory_pressure
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Swap:
+class Swap(Struct, frozen=True):
     """Swap space in bytes, and the bytes moved since boot; ``None`` where the kernel hides them."""
 
     total_bytes: int | None = None

@@ -150,6 +150,27 @@ def test_a_quiet_machine_is_polled_more_slowly_until_something_happens() -> None
     assert run(scenario()) == pytest.approx([0.0, 3.0, 6.0, 8.0, 9.0])
 
 
+def test_what_is_learnt_makes_a_waiting_source_due_though_never_within_the_interval() -> None:
+    class Impatient(ScriptedSource):
+        seconds = 10.0
+
+        def delay(self, interval: float) -> float:
+            return self.seconds
+
+    async def scenario() -> list[float]:
+        source, cadence = Impatient(), Cadence(1.0)
+
+        def learn() -> None:
+            source.seconds = 0.0
+            cadence.look_again()
+
+        asyncio.get_running_loop().call_later(4.5, learn)
+        await polled(source, 6, cadence)
+        return source.starts
+
+    assert run(scenario()) == pytest.approx([0.0, 4.5, 5.5])
+
+
 def test_slowing_down_never_shortens_the_users_interval() -> None:
     cadence = Cadence(10.0)
     cadence.slow_down(3.0)

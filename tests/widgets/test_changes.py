@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gpumon.widgets.changes import changed_cells
+from gpumon.widgets.changes import GAP_CELLS, changed_cells, changed_runs
 from gpumon.widgets.lines import Line, Span
 
 TEXTS = st.text("ab 0█▇日é\u0301", max_size=6)
@@ -48,6 +50,40 @@ def test_cells_outside_the_range_are_the_same(before: Line, after: Line) -> None
 def test_a_range_lies_within_the_longer_line(before: Line, after: Line) -> None:
     start, end = changed_cells(before, after)
     assert 0 <= start <= end <= max(len(cells(before)), len(cells(after)))
+
+
+def test_two_figures_far_apart_are_two_runs() -> None:
+    between = Span(" of 450 W, fan ")
+    assert changed_runs((Span("41"), between, Span("30")), (Span("42"), between, Span("35"))) == [
+        (1, 2),
+        (18, 19),
+    ]
+
+
+def test_figures_that_stand_close_are_one_run() -> None:
+    assert changed_runs((Span("41"), Span("/450 "), Span("30")), (Span("42"), Span("/450 "), Span("31"))) == [
+        (1, 9)
+    ]
+
+
+@given(LINES, LINES)
+def test_cells_outside_the_runs_look_the_same(before: Line, after: Line) -> None:
+    changed = {cell for start, end in changed_runs(before, after) for cell in range(start, end)}
+    old, new = cells(before), cells(after)
+    rest = set(range(max(len(old), len(new)))) - changed
+    assert [looks(old, cell) for cell in rest] == [looks(new, cell) for cell in rest]
+
+
+@given(LINES, LINES)
+def test_runs_are_in_order_and_apart(before: Line, after: Line) -> None:
+    runs = changed_runs(before, after)
+    assert all(later[0] - earlier[1] >= GAP_CELLS for earlier, later in pairwise(runs))
+
+
+def looks(line: list[tuple[str, str]], cell: int) -> tuple[str, str]:
+    """Return what is seen of a cell: of a blank no colour."""
+    text, role = line[cell] if cell < len(line) else (" ", "")
+    return (text, "" if text == " " else role)
 
 
 def cells(line: Line) -> list[tuple[str, str]]:

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.widgets import sample_views as views
 
 from gpumon.widgets.fitting import plain_text

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.widgets import sample_views as views
 from textual.app import App, ComposeResult
 from textual.geometry import Region

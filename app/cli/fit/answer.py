@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpumon.app.cli.fit.asked import Asked
 from gpumon.app.cli.fit.cards import cards_of_this_machine

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from dataclasses import dataclass
 from typing import get_args
+
+from msgspec import Struct
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.physics.cards import UnknownCardError, named_card
@@ -23,8 +24,7 @@ _QUANTITY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([a-z]+)", re.IGNORECASE | re
 _DIGITS = re.compile(r"\d{1,12}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the user wants to know; ``None`` where nothing was said."""
 
     model: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from gpumon.app.diagnosis.fit.report import Resident
 from gpumon.app.errors import GpumonError
@@ -32,8 +32,7 @@ _DEFAULT_TAG = "latest"
 _SOON = TimeLimits(connect=0.3, total=0.5)
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """A model's facts, and what its server has loaded."""
 
     facts: OllamaModelFacts

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.asked import SMALLEST_DEFAULT_TOKENS, who_asked

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.fit.machine import Machine
 from gpumon.app.diagnosis.fit.options import default_options

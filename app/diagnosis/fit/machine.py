@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.fit.options import with_automatic_batch
 from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_rates
@@ -17,8 +19,7 @@ from gpumon.app.state.records.learned import LearnedRecord
 from gpumon.collectors.samples import OllamaModelFacts
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """What a model would be loaded on."""
 
     cards: tuple[Card, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.asked import default_context
 from gpumon.app.physics.geometry import Geometry

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, usable_bytes
 from gpumon.app.physics.band import Band
@@ -22,16 +24,14 @@ SHORT_CONTEXT_TOKENS = 512
 """A conversation that has just begun."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resident:
+class Resident(Struct, frozen=True):
     """A model that is loaded now."""
 
     name: str
     vram_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class FitReport:
+class FitReport(Struct, frozen=True):
     """What a load would take, where it would go, and how fast it would be. Rates are estimates."""
 
     name: str

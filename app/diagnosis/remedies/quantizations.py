@@ -6,8 +6,9 @@ Measured over Llama-3.1-8B; other models differ by some percent, so sizes are "a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from gpumon.app.physics.geometry import Geometry, Layer
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from gpumon.app.state.apply.sources import hear
 from gpumon.app.state.apply.standalone import follow_standalone
 from gpumon.app.state.hindrances import is_hindered
+from gpumon.app.state.holders.addresses import stands_alone
 from gpumon.app.state.holders.joins import blobs_by_digest, join
-from gpumon.app.state.holders.measured import locate
+from gpumon.app.state.holders.measured import locate_all
 from gpumon.app.state.learned.baselines import learn_rates
 from gpumon.app.state.learned.scales import learn_scales
 from gpumon.app.state.logs.events import take_log
 from gpumon.app.state.logs.rates import refresh_log_rates
+from gpumon.app.state.places import is_loopback, is_server
 from gpumon.app.state.rates.meter import Answer
 from gpumon.app.state.records import RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
@@ -39,8 +41,7 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     changed = follow_standalone(state)
     if changed or _identities(state) != before:
         join(state)
-        for record in state.runners.values():
-            locate(state, record)
+        locate_all(state)
 
 
 def apply_blob_names(state: State, sample: BlobNames) -> None:
@@ -55,11 +56,12 @@ def apply_runner(state: State, sample: RunnerSample) -> None:
     record = state.runners.get(RunnerKey(sample.pid, sample.started))
     if record is None:
         return
-    state.runners_revision += 1
+    anew = _tells_otherwise(record.answer, sample)
     record.answer = sample
     record.facts = sample.facts or record.facts
-    if follow_standalone(state):
+    if stands_alone(state, record) and follow_standalone(state):
         join(state)
+    state.note_answer(record.model, anew=anew)
     _follow_requests(state, record, sample)
     _note_rates(state, record)
     if is_working(sample):
@@ -68,6 +70,15 @@ def apply_runner(state: State, sample: RunnerSample) -> None:
         record.ready_since = None
     elif record.ready_since is None:
         record.ready_since = state.now
+
+
+def _tells_otherwise(before: RunnerSample | None, sample: RunnerSample) -> bool:
+    return (
+        before is None
+        or before.state != sample.state
+        or is_working(before) != is_working(sample)
+        or sample.facts is not None
+    )
 
 
 def _follow_requests(state: State, runner: RunnerRecord, sample: RunnerSample) -> None:
@@ -112,5 +123,15 @@ def _identities(state: State) -> tuple[object, ...]:
 
 def apply_log(state: State, sample: LogSample) -> None:
     """Take the events of a server's log."""
-    hear(state, sample.source, sample.health)
+    source, is_pointless = hear(state, sample.source, sample.health), not _has_server(state)
+    if source.is_pointless != is_pointless:
+        source.is_pointless = is_pointless
+        state.sources_revision += 1
     take_log(state, sample)
+
+
+def _has_server(state: State) -> bool:
+    """Tell whether a server is seen on this machine, as a process or by its answers."""
+    return bool(state.servers) or any(
+        source.healthy and is_server(name) and is_loopback(name) for name, source in state.sources.items()
+    )

@@ -35,7 +35,6 @@ def apply_served_model(state: State, sample: ServedModelSample) -> None:
     record = state.models.get(ModelKey(sample.source, sample.name))
     if record is None or record.served is None:
         return
-    state.models_revision += 1
     served = record.served
     served.answer, served.state = sample, sample.state
     if sample.facts is not None:
@@ -45,6 +44,7 @@ def apply_served_model(state: State, sample: ServedModelSample) -> None:
     if runner is not None:
         apply_runner(state, _of_process(sample, runner))
         return
+    state.note_answer(record.key, anew=True)
     served.requests.extend(served.meter.take(sample))
     record.decode.add(state.now, served.meter.rates.decode_rate)
     record.prefill.add(state.now, served.meter.rates.prefill_rate)

@@ -16,6 +16,8 @@ def hear(
 ) -> SourceRecord:
     """Take that ``source`` has answered, and how it is; return its record."""
     record = state.sources.get(source)
+    if record is None or _differs(record, health, runtime):
+        state.sources_revision += 1
     if record is None:
         record = state.sources[source] = SourceRecord(source, health, since=state.now)
     elif record.health.state != health.state:
@@ -31,11 +33,21 @@ def hear(
     return record
 
 
+def _differs(record: SourceRecord, health: SourceHealth, runtime: Runtime | None) -> bool:
+    """Tell whether a source answers otherwise than before."""
+    return (
+        record.silent_seconds is not None
+        or record.health != health
+        or (runtime is not None and record.runtime != runtime)
+    )
+
+
 def apply_silent(state: State, sample: SourceSilent) -> None:
     """Take that a source does not answer, or that asking it failed."""
     if sample.detail is not None:
         hear(state, sample.source, SourceHealth(state="failing", detail=sample.detail))
         return
+    state.sources_revision += 1
     since = state.now - sample.seconds
     record = state.sources.get(sample.source)
     if record is None:

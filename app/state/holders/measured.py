@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gpumon.app.state.records import GpuRecord, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading
@@ -17,25 +19,57 @@ STEADY_BYTES = 64 * 1024**2
 """A smaller change of memory is no loading."""
 
 
+class _Listings(NamedTuple):
+    """What the GPUs say of processes in their latest readings."""
+
+    entries: dict[int, list[tuple[str, GpuProcess]]]
+    """GPU UUID and what it lists, by PID."""
+    is_whole: bool
+    """Whether every GPU has listed its processes in the latest poll."""
+    has_unidentified: bool
+
+
 def measure(state: State) -> None:
     """Measure all runners after a poll of the driver, and add to their series and their models'."""
+    state.hidden_vram_bytes = sum(map(_hidden_bytes, state.gpus.values()))
+    locate_all(state)
     for runner in state.runners.values():
-        locate(state, runner)
         runner.vram.add(state.now, runner.measured_vram_bytes)
     for model in state.models.values():
         model.measured_vram.add(state.now, measured_vram_bytes(model, state))
 
 
-def locate(state: State, runner: RunnerRecord) -> None:
-    """Look a runner up in the latest lists of the GPUs."""
-    found = {uuid: entry for uuid, gpu in state.gpus.items() if (entry := _entry(gpu, runner))}
+def locate_all(state: State) -> None:
+    """Look all runners up in the latest lists of the GPUs."""
+    listings = _listings(state)
+    for runner in state.runners.values():
+        _locate(runner, listings, state.driver_seen)
+
+
+def _listings(state: State) -> _Listings:
+    entries: dict[int, list[tuple[str, GpuProcess]]] = {}
+    for uuid, gpu in state.gpus.items():
+        for entry in gpu.reading.processes or ():
+            entries.setdefault(entry.pid, []).append((uuid, entry))
+    return _Listings(
+        entries,
+        is_whole=bool(state.gpus) and all(_lists(gpu, state) for gpu in state.gpus.values()),
+        has_unidentified=_has_unidentified(state),
+    )
+
+
+def _locate(runner: RunnerRecord, listings: _Listings, listed_at: float | None) -> None:
+    found: dict[str, GpuProcess] = {}
+    for uuid, entry in listings.entries.get(runner.key.pid, ()):
+        if _is_same(entry, runner):
+            found.setdefault(uuid, entry)
     runner.vram_by_gpu = {
         uuid: entry.vram_bytes for uuid, entry in found.items() if entry.vram_bytes is not None
     }
-    listed = bool(state.gpus) and all(_lists(gpu, state, runner) for gpu in state.gpus.values())
+    listed = listings.is_whole and listed_at is not None and listed_at >= runner.key.started
     sized = len(runner.vram_by_gpu) == len(found)
-    runner.vram_complete = listed and sized and (bool(found) or not has_unidentified(state))
-    _note_steadiness(runner, state.driver_seen)
+    runner.vram_complete = listed and sized and (bool(found) or not listings.has_unidentified)
+    _note_steadiness(runner, listed_at)
 
 
 def measured_vram_bytes(model: ModelRecord, state: State) -> int | None:
@@ -55,7 +89,7 @@ def runner_of(model: ModelRecord, state: State) -> RunnerRecord | None:
     return state.runners.get(model.runner) if model.runner else None
 
 
-def has_unidentified(state: State) -> bool:
+def _has_unidentified(state: State) -> bool:
     """Tell whether a GPU lists a PID that this machine does not have: that of another namespace.
 
     Inside a container the driver gives the host's PIDs; any of them may be a runner that is seen here.
@@ -100,31 +134,21 @@ def unaccounted_bytes(reading: GpuReading) -> int | None:
     return max(0, memory.used_bytes - sum(process.vram_bytes or 0 for process in processes))
 
 
-def hidden_bytes(state: State) -> int:
-    """Return the memory on all GPUs that processes which are not listed may hold.
+def _hidden_bytes(gpu: GpuRecord) -> int:
+    """Return the memory of a GPU that processes which are not listed may hold.
 
     The larger of the last two readings counts: at the end of a process its memory goes before it does.
     """
-    return sum(
-        max(unaccounted_bytes(gpu.reading) or 0, gpu.unaccounted_before or 0) for gpu in state.gpus.values()
-    )
-
-
-def _entry(gpu: GpuRecord, runner: RunnerRecord) -> GpuProcess | None:
-    return next((entry for entry in gpu.reading.processes or () if _is_same(entry, runner)), None)
+    return max(unaccounted_bytes(gpu.reading) or 0, gpu.unaccounted_before or 0)
 
 
 def _is_same(entry: GpuProcess, runner: RunnerRecord) -> bool:
-    if entry.pid != runner.key.pid:
-        return False
     return entry.started is None or abs(entry.started - runner.key.started) <= START_SLACK_SECONDS
 
 
-def _lists(gpu: GpuRecord, state: State, runner: RunnerRecord) -> bool:
-    """Tell whether a GPU was listed in the latest poll, and since the runner started."""
-    return (
-        gpu.reading.processes is not None and gpu.seen == state.driver_seen and gpu.seen >= runner.key.started
-    )
+def _lists(gpu: GpuRecord, state: State) -> bool:
+    """Tell whether a GPU has listed its processes in the latest poll."""
+    return gpu.reading.processes is not None and gpu.seen == state.driver_seen
 
 
 def _note_steadiness(runner: RunnerRecord, measured_at: float | None) -> None:

@@ -7,6 +7,7 @@ has described the file, which it does once; what is measured of the same load ne
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from statistics import median
 
 from gpumon.app.physics.band import Band
@@ -15,10 +16,17 @@ from gpumon.app.physics.memory import memory_need
 from gpumon.app.state.holders.measured import hidden_spill_fraction
 from gpumon.app.state.learned.baselines import gpus_in_use
 from gpumon.app.state.loads.options import load_options
-from gpumon.app.state.records import LearnedRecord, MemoryKey, ModelRecord, Prediction, RunnerRecord
+from gpumon.app.state.records import (
+    LearnedRecord,
+    MemoryKey,
+    ModelRecord,
+    Prediction,
+    RunnerKey,
+    RunnerRecord,
+)
 from gpumon.app.state.shapes import shape_of
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import MemoryCorrection
+from gpumon.collectors.samples import AnySample, MemoryCorrection, RunnerSample
 
 OBSERVATIONS_KEPT = 20
 """A correction is the median of so many of the last loads."""
@@ -27,11 +35,11 @@ PLAUSIBLE_SHARE = 0.5
 UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
 
 
-def follow_predictions(state: State) -> None:
-    """Reckon the loads of which enough is known by now, and compare those that are over."""
-    for runner in state.runners.values():
+def follow_predictions(state: State, sample: AnySample) -> None:
+    """Reckon the loads of which enough is known after a sample, and compare those that are over."""
+    for runner in _told_of(state, sample):
         model = state.models.get(runner.model) if runner.model else None
-        if model is None or model.facts is None or not _is_loaded(runner):
+        if model is None or model.facts is None or _is_done(runner, model) or not _is_loaded(runner):
             continue
         if runner.described is not model.facts:
             runner.described = model.facts
@@ -40,10 +48,25 @@ def follow_predictions(state: State) -> None:
             _compare(state, model, runner, runner.prediction)
 
 
+def _told_of(state: State, sample: AnySample) -> Collection[RunnerRecord]:
+    """Return the runners on which a sample bears: its own, or all."""
+    if not isinstance(sample, RunnerSample):
+        return state.runners.values()
+    own = state.runners.get(RunnerKey(sample.pid, sample.started))
+    return () if own is None else (own,)
+
+
 def memory_correction(learned: LearnedRecord, digest: str, gpu_uuids: tuple[str, ...]) -> int:
     """Return the bytes by which predictions for a model on these GPUs were too small; 0 before any load."""
     correction = learned.memory.get(MemoryKey(digest, gpu_uuids))
     return correction.difference_bytes if correction else 0
+
+
+def _is_done(runner: RunnerRecord, model: ModelRecord) -> bool:
+    """Tell whether all has been reckoned of a load, and compared, that can be."""
+    prediction = runner.prediction
+    compared = prediction is None or prediction.measured_vram_bytes is not None
+    return compared and runner.described is model.facts
 
 
 def _is_loaded(runner: RunnerRecord) -> bool:

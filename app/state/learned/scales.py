@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from statistics import median
+
+from msgspec.structs import replace
 
 from gpumon.app.physics.claimed import placement_of_claim
 from gpumon.app.physics.hardware import Hardware

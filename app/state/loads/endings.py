@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gpumon.app.state.loads.lessons import learn
 from gpumon.app.state.loads.reloads import reload_of

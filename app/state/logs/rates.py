@@ -27,7 +27,6 @@ def take_rate(state: State, log: ServerLog, event: LogEvent) -> None:
     finished = runner.log_meter.feed(event, state.now)
     if finished is not None:
         runner.requests.append(finished)
-    state.runners_revision += 1
     _note(state, runner)
 
 

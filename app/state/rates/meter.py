@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gpumon.app.state.rates.ledger import TokenLedger
 from gpumon.app.state.rates.tasks import Task
@@ -16,6 +17,8 @@ Answer = RunnerSample | ServedModelSample
 
 HOLD_SECONDS = 3.0
 """So long a rate stands while the runner works and gives no statistics."""
+COUNTERS_HOLD_SECONDS = 6.0
+"""So long counters stand: while the same requests are at work they are read every 5 s."""
 
 
 class RateMeter:
@@ -53,6 +56,7 @@ class RateMeter:
         self._ledger = TokenLedger()
         self._output = Window()
         self._counters: RunnerCounters | None = None
+        self._counted_at = float("-inf")
         self._slots: tuple[Slot, ...] = ()
         self._measured_at: float | None = None
 
@@ -62,7 +66,8 @@ class RateMeter:
         finished = tuple(task.finish(_at(slots, task), time, counters) for task in ended)
         self._follow(slots, time)
         self._count(time, ended, finished, counters)
-        self._counters = counters or self._counters
+        if counters is not None:
+            self._counters, self._counted_at = counters, time
         self._slots = slots or self._slots
         self._measured_at = time
         self.rates = self._summary(sample)
@@ -110,7 +115,8 @@ class RateMeter:
 
     def _summary(self, sample: Answer) -> RunnerRates:
         tasks = tuple(task.rates() for _, task in sorted(self._tasks.items()))
-        counters = sample.counters
+        held = sample.time - self._counted_at <= COUNTERS_HOLD_SECONDS
+        counters = self._counters if held else None
         fullest = max(self._slots, key=lambda slot: slot.prompt_tokens or 0, default=None)
         return RunnerRates(
             decode_rate=self._output.rate,
@@ -122,8 +128,8 @@ class RateMeter:
             waiting=counters.requests_deferred if counters else None,
             context_tokens=fullest.prompt_tokens if fullest else None,
             context_length=fullest.context_length if fullest else None,
-            draft_acceptance=_acceptance(self._counters),
-            sources=_sources(sample),
+            draft_acceptance=_acceptance(counters),
+            sources=_sources(sample.slots, counters),
         )
 
     def _without_statistics(self, sample: Answer) -> None:
@@ -166,6 +172,6 @@ def _acceptance(counters: RunnerCounters | None) -> float | None:
     return min(counters.draft_accepted_total / counters.draft_tokens_total, 1.0)
 
 
-def _sources(sample: Answer) -> tuple[str, ...]:
-    said = (("/slots", sample.slots), ("/metrics", sample.counters))
+def _sources(slots: tuple[Slot, ...] | None, counters: RunnerCounters | None) -> tuple[str, ...]:
+    said = (("/slots", slots), ("/metrics", counters))
     return tuple(path for path, answer in said if answer is not None)

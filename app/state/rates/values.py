@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Phase = Literal["prefill", "decode"]
 
 
-@dataclass(frozen=True, slots=True)
-class SlotRates:
+class SlotRates(Struct, frozen=True):
     """A slot that works on a request now."""
 
     slot_id: int
@@ -24,8 +24,7 @@ class SlotRates:
     context_length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerRates:
+class RunnerRates(Struct, frozen=True):
     """A runner at its latest sample. Rates are ``None`` where no request is in that phase."""
 
     decode_rate: float | None = None
@@ -51,8 +50,7 @@ class RunnerRates:
     """Where the figures come from: ``/slots``, ``/metrics``, ``meter``, ``log``."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedRequest:
+class FinishedRequest(Struct, frozen=True):
     """A request that was seen at work and has ended."""
 
     slot_id: int

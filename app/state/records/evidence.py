@@ -10,8 +10,9 @@ memory. Device memory that grows step by step is followed as well.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from gpumon.collectors.samples import RunnerProcess
 
@@ -38,8 +39,7 @@ class Point(NamedTuple):
     amount: float
 
 
-@dataclass(slots=True)
-class Stream:
+class Stream(Struct):
     """One way to see something arrive: the most seen so far, and the last seconds of it."""
 
     floor: float = NOISE_BYTES
@@ -85,8 +85,7 @@ class Stream:
         return min(last.time, max(before.time, before.time + (amount - before.amount) / rate))
 
 
-@dataclass(slots=True)
-class Evidence:
+class Evidence(Struct):
     """All ways to see the bytes of one load."""
 
     pages: Stream = field(default_factory=Stream)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import (
@@ -39,8 +40,7 @@ class Leftover(NamedTuple):
     """Bytes in use without an owner while the process was there."""
 
 
-@dataclass(slots=True)
-class GpuRecord:
+class GpuRecord(Struct):
     """A GPU, by UUID: the latest reading, the facts and slow fields read before, and its series."""
 
     reading: GpuReading

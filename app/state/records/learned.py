@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
+
+from msgspec import Struct, field
 
 from gpumon.collectors.samples import Learned, MemoryCorrection, RamObservation, RateBaseline, RateScale
 
@@ -37,8 +38,7 @@ class MemoryKey(NamedTuple):
     gpu_uuids: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class LearnedRecord:
+class LearnedRecord(Struct):
     """All that is learned: by earlier runs and other instances, and by this one."""
 
     baselines: dict[BaselineKey, RateBaseline] = field(default_factory=dict)

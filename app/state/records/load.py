@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from gpumon.app.state.records.evidence import Evidence
 from gpumon.app.state.records.keys import RunnerKey
@@ -50,8 +51,7 @@ class SettingChange(NamedTuple):
     after: int | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(Struct, frozen=True):
     """What a load has taught about the next one of the same model."""
 
     total_seconds: float
@@ -67,8 +67,7 @@ class Lesson:
     """RAM to GPU, where that came after the arrival in RAM."""
 
 
-@dataclass(slots=True)
-class Load:
+class Load(Struct):
     """A runner that is loading its model."""
 
     key: RunnerKey
@@ -127,8 +126,7 @@ class Load:
         return max(0.0, (now if self.ready_at is None else self.ready_at) - self.started)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedLoad:
+class FinishedLoad(Struct, frozen=True, kw_only=True):
     """A load that is over."""
 
     key: RunnerKey
@@ -163,8 +161,7 @@ class FinishedLoad:
         return self.placement.failure if self.placement else None
 
 
-@dataclass(slots=True)
-class FailedLoad:
+class FailedLoad(Struct):
     """The last load of a model has failed, a short while ago."""
 
     load: FinishedLoad
@@ -172,8 +169,7 @@ class FailedLoad:
     """Whether the same model is loading again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thrash:
+class Thrash(Struct, frozen=True):
     """A model that is loaded again and again, or two that make each other leave."""
 
     names: tuple[str, ...]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from gpumon.collectors.samples import BufferComponent, LogEvent
 
@@ -23,8 +24,7 @@ class BufferKey(NamedTuple):
         return not (device in HOST_BACKENDS or device.startswith("CPU_") or device.endswith("_Host"))
 
 
-@dataclass(slots=True)
-class Placement:
+class Placement(Struct):
     """Where one load has put a model, by the log."""
 
     since: float
@@ -88,8 +88,7 @@ class Placement:
         return sum(size for key, size in self.buffers.items() if key.on_gpu is on_gpu)
 
 
-@dataclass(slots=True)
-class ServerLog:
+class ServerLog(Struct):
     """What one server's log has said."""
 
     source: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.values import FinishedRequest
@@ -32,8 +33,7 @@ JoinedBy = Literal[
 """How a runner and a claim were found to be one."""
 
 
-@dataclass(slots=True)
-class Served:
+class Served(Struct):
     """What a llama-server says of a model at its URL, where no process of it is known."""
 
     state: RunnerState
@@ -44,8 +44,7 @@ class Served:
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
 
 
-@dataclass(slots=True)
-class ModelRecord:
+class ModelRecord(Struct):
     """A loaded model: the latest claim, its facts where asked, and its series."""
 
     key: ModelKey

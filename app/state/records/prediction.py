@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gpumon.app.physics.band import Band
 from gpumon.app.physics.geometry import Geometry
 from gpumon.app.physics.options import LoadOptions
 
 
-@dataclass(slots=True)
-class Prediction:
+class Prediction(Struct):
     """The memory of a model when all of it is on the GPUs that it uses."""
 
     geometry: Geometry

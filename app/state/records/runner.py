@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.rates.meter import RateMeter
@@ -24,8 +25,7 @@ REQUESTS_KEPT = 50
 """Finished requests, of each process or model."""
 
 
-@dataclass(slots=True)
-class RunnerRecord:
+class RunnerRecord(Struct):
     """A process that holds, or is loading, one model."""
 
     key: RunnerKey

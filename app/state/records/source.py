@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
@@ -17,8 +18,7 @@ Runtime = Literal["ollama", "llama_server"]
 """What serves a model."""
 
 
-@dataclass(slots=True)
-class SourceRecord:
+class SourceRecord(Struct):
     """A source: how it is, since when, and when it last gave values."""
 
     name: str
@@ -34,6 +34,8 @@ class SourceRecord:
     version: str | None = None
     runtime: Runtime | None = None
     """What kind of server it is, of one that has answered."""
+    is_pointless: bool = False
+    """Whether there is nothing to tell: the log of servers that have stopped."""
     clock_offset_seconds: float = 0.0
     """The server's clock minus ours; 0 where it is within the resolution of the ``Date`` header."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import (
@@ -10,8 +10,7 @@ from gpumon.collectors.samples import (
 )
 
 
-@dataclass(slots=True)
-class SystemRecord:
+class SystemRecord(Struct):
     """RAM, swap and CPU: the latest sample and the series."""
 
     sample: SystemSample

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
@@ -14,7 +14,6 @@ from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.list_screen import ListScreen
-from gpumon.app.ui.screens.page import Page
 from gpumon.app.views.charts import WINDOWS_SECONDS, vram_chart
 from gpumon.app.views.dashboard import DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
@@ -190,6 +189,8 @@ class DashboardScreen(ListScreen):
 
     def open_row(self, row: Row) -> None:
         """Open the page of a model or GPU."""
+        from gpumon.app.ui.screens.page import Page  # noqa: PLC0415 - keeps the start quick
+
         self.app.push_screen(Page(row, self.session, self.glyphs))
 
     def action_fit(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from textual import on
 from textual.widgets import Input
 
@@ -41,8 +43,13 @@ class ListScreen(LiveScreen):
 
     def show_cursor(self) -> None:
         """Mark the row under the cursor in its panel."""
-        for panel in self.query(RowPanel):
+        for panel in self._row_panels:
             panel.cursor_key = self.cursor.key_in(panel.id or "")
+
+    @cached_property
+    def _row_panels(self) -> tuple[RowPanel, ...]:
+        """Looked up once: they live as long as the screen, and a query walks all of it."""
+        return tuple(self.query(RowPanel))
 
     @on(RowPanel.RowSelected)
     def select_row(self, message: RowPanel.RowSelected) -> None:

@@ -1,4 +1,4 @@
-"""A diagnosis as lines: on a model's page, on its row, and behind the verdict on the whole."""
+"""A diagnosis as lines on a model's page."""
 
 from __future__ import annotations
 
@@ -34,18 +34,6 @@ def diagnosis_facts(found: Diagnosis) -> Iterator[Fact]:
         yield from _remedy(number, remedy)
 
 
-def spill_notes(found: Diagnosis | None) -> tuple[str, ...]:
-    """Say why a model spills and what would help most, each in a few words."""
-    if found is None or found.cause is None or found.cause.kind == "unknown":
-        return ()
-    return (found.cause.sentence, *map(_short, found.remedies[:1]))
-
-
-def explanation(found: Diagnosis | None) -> str:
-    """Write the same to follow a sentence on the spill: ``; its context is too large: …``."""
-    return "".join(f"; {words}" for words in spill_notes(found))
-
-
 def _remedy(number: int, remedy: Remedy) -> Iterator[Fact]:
     yield Fact(f"remedy {number}", remedy_words(remedy), ARITHMETIC)
     if remedy.command is None:
@@ -54,9 +42,3 @@ def _remedy(number: int, remedy: Remedy) -> Iterator[Fact]:
     yield Fact("  type", remedy.command, where)
     if besides:
         yield Fact("  and", besides, "")
-
-
-def _short(remedy: Remedy) -> str:
-    if remedy.command is None:
-        return remedy.sentence
-    return f"try {remedy.command}{f' {remedy.where}' if remedy.where else ''}"

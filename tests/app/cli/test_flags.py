@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpumon.app.cli.flags import flag_entries
+from gpumon.app.cli.given import flag_entries
 from gpumon.app.cli.parser import build_parser
 from gpumon.app.config.entries import checked, settings_from
 from gpumon.app.config.errors import ConfigError

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.cli import main as entry
+from gpumon.app.cli import parser as parsing
+from gpumon.app.cli import run
 from gpumon.app.cli.main import main
 from gpumon.app.errors import GpumonError
 
@@ -23,13 +24,19 @@ def outcome_of(monkeypatch: pytest.MonkeyPatch, result: int | BaseException) -> 
         return result
 
     parser = ArgumentParser()
+    parser.add_argument("--anything", action="store_true")
     parser.set_defaults(execute=execute)
-    monkeypatch.setattr(entry, "build_parser", lambda: parser)
-    return main([])
+    monkeypatch.setattr(parsing, "build_parser", lambda: parser)
+    return main(["--anything"])
 
 
 def test_the_code_of_the_command_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome_of(monkeypatch, 7) == 7
+
+
+def test_without_a_word_the_dashboard_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "execute", lambda options: 7 if vars(options) == {} else 1)
+    assert main([]) == 7
 
 
 def test_an_error_of_ours_is_one_line(

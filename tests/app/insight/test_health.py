@@ -33,7 +33,7 @@ SPILLED = claim("llama3:70b", ram_gib=18.2, gpu_gib=24.1)
             [NO_DRIVER, ollama(0, [claim(ram_gib=4, gpu_gib=0)])],
             "1 model in RAM; no GPU driver here",
         ),
-        ([NO_DRIVER, ollama(0, [claim("a"), claim("b")])], "all 2 models on GPU; no GPU driver here"),
+        ([NO_DRIVER, ollama(0, [claim("a"), claim("b")])], "both models on GPU; no GPU driver here"),
         ([CARD, NO_OLLAMA], "1 GPU well; no Ollama at 127.0.0.1:11434"),
         ([nvml(0, gpu(state="asleep"), state="asleep"), ollama(0)], "no model loaded"),
     ],

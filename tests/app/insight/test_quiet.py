@@ -51,3 +51,13 @@ def test_a_loaded_model_without_requests_is_quiet() -> None:
 def test_a_source_that_hangs_is_not_quiet() -> None:
     idle = samples.gpu(utilization=0)
     assert not lasts(samples.nvml(0, idle), samples.silent(LATER, "nvml"))
+
+
+def test_while_something_happens_it_looks_once_a_second() -> None:
+    store, quiet = Store(), Quiet()
+    looked: set[float] = set()
+    for tenth in range(100):
+        store.apply(samples.system(tenth / 10))
+        quiet.lasts(store.state)
+        looked.add(quiet._looked)
+    assert len(looked) <= 11

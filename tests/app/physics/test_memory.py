@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.app.physics import model_facts as models
 from tests.app.physics.geometries import CACHE_TYPES, geometries, loads
 from tests.app.physics.model_facts import GIB, MIB, shape, weights

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.app.physics.published import GIB, LLAMA3_8B
 
 from gpumon.app.physics.micro_batch import automatic_micro_batch, predicted_bytes

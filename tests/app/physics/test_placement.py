@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.app.physics import model_facts as models
 from tests.app.physics.geometries import FREE, geometries, loads
 from tests.app.physics.model_facts import GIB, MIB, shape, weights

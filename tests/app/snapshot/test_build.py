@@ -52,6 +52,8 @@ def test_with_nothing_known_every_key_is_there_and_null() -> None:
         "schema": 1,
         "time": 0.0,
         "host": None,
+        "level": "unknown",
+        "sentence": "waiting for the first answer",
         "sources": [],
         "gpus": [],
         "memory": {"total_bytes": None, "available_bytes": None, "swap_used_bytes": None},
@@ -198,3 +200,21 @@ def test_a_runner_has_the_layers_and_buffers_of_the_servers_log() -> None:
     assert entry is not None
     assert (entry.layers_on_gpu, entry.layer_count) == (20, 25)
     assert entry.buffers_by_device == {"CUDA0": {"model": 5}}
+
+
+def test_the_worst_that_is_true_is_said_with_its_level() -> None:
+    split = model(size_bytes=4 * 1024**3, size_vram_bytes=3 * 1024**3)
+    spilled = snapshot_of(gpu(), split)
+    assert (spilled.level, spilled.sentence) == ("bad", "qwen3:14b spills 1.0 GiB (25%) to RAM")
+
+
+def test_when_all_is_well_the_sentence_says_so() -> None:
+    well = snapshot_of(gpu(), model(size_bytes=4 * 1024**3, size_vram_bytes=4 * 1024**3))
+    assert (well.level, well.sentence) == ("ok", "1 model on GPU")
+
+
+def test_the_level_follows_the_users_limit() -> None:
+    monitor = Monitor(Limits())
+    for sample in (gpu(), model(size_bytes=4 * 1024**3, size_vram_bytes=3 * 1024**3)):
+        monitor.feed(sample)
+    assert build_snapshot(monitor.state, (), spill_bad_percent=30.0).level == "watch"

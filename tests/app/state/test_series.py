@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.samples import START
 
-from gpumon.app.state.series import HOLD_SECONDS, TIERS, Bucket, Series
+from gpumon.app.state.series import HOLD_SECONDS, TIERS, Bucket, Series, _Tier
 
 Point = tuple[float, float | None]
 
@@ -190,3 +191,17 @@ def test_a_series_that_is_looked_at_all_the_time_shows_the_same_as_one_that_was_
         watched.add(time, value)
         watched.window(time + later, *window)
         assert watched.window(time, *window) == series_of(points[: number + 1]).window(time, *window)
+
+
+def test_cells_that_are_over_are_reckoned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    series, reckoned, cell = Series(), Counter[float](), Series._cell
+
+    def counted(tier: _Tier, start: float, width: float) -> Bucket | None:
+        reckoned[start] += 1
+        return cell(tier, start, width)
+
+    monkeypatch.setattr(Series, "_cell", staticmethod(counted))
+    for second in range(120):
+        series.add(START + second, 1.0)
+        series.window(START + second, 120.0, 24)
+    assert max(reckoned.values()) <= 5 + 1, "each second while it is the newest, and once when it is over"

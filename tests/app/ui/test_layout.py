@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from gpumon.app.ui.layout import Content, Layout, plan
 

@@ -50,6 +50,57 @@ async def test_given_headers_are_sent(fake: FakeOllama) -> None:
     assert (sent["host"], sent["x-key"], sent["accept-encoding"]) == ("localhost:11434", "k", "identity")
 
 
+async def test_nothing_else_is_sent(fake: FakeOllama, client: HttpClient) -> None:
+    await client.get("/api/ps", CAP)
+    assert fake.requests[0].headers == {
+        "host": f"127.0.0.1:{fake.port}",
+        "accept": "*/*",
+        "connection": "keep-alive",
+        "user-agent": "gpumon",
+        "accept-encoding": "identity",
+    }
+
+
+async def test_a_given_header_replaces_ours_however_it_is_spelled(fake: FakeOllama) -> None:
+    client = HttpClient(parse_endpoint(fake.url, {"USER-AGENT": "mine", "accept-encoding": "gzip"}), PATIENT)
+    await client.get("/api/ps", CAP)
+    await client.close()
+    sent = fake.requests[0].headers
+    assert (sent["user-agent"], sent["accept-encoding"]) == ("mine", "identity")
+
+
+async def test_a_cookie_is_not_sent_back(fake: FakeOllama, client: HttpClient) -> None:
+    fake.misbehave("/api/ps", Answer(200, b"{}", headers={"Set-Cookie": "a=b"}))
+    await client.get("/api/ps", CAP)
+    await client.get("/api/ps", CAP)
+    assert "cookie" not in fake.requests[1].headers
+
+
+@pytest.mark.parametrize("way", ["direct", "client"])
+async def test_both_ways_to_a_server_answer_and_fail_alike(
+    fake: FakeOllama, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of another machine is asked through ``httpx.AsyncClient``, for an environment's proxy."""
+    monkeypatch.setattr(Endpoint, "is_loopback", way == "direct")
+    client = HttpClient(parse_endpoint(fake.url, {"X-Key": "k"}), BRIEF)
+    assert (await client.get("/api/version", CAP)).body == b'{"version": "0.33.0"}'
+    assert (await client.post("/api/show", b'{"model": "none"}', CAP)).status == 404
+    assert {request.headers["x-key"] for request in fake.requests} == {"k"}
+    assert fake.requests[1].body == b'{"model": "none"}'
+    for wrong, kind in (("reset", "reset"), ("not_http", "not_http"), ("hang_body", "timeout")):
+        fake.misbehave(ANY_PATH, wrong)
+        with pytest.raises(RequestError, match=kind):
+            await client.get("/api/ps", CAP)
+    await client.close()
+
+
+async def test_any_number_of_paths_takes_bounded_memory(fake: FakeOllama, client: HttpClient) -> None:
+    for number in range(100):
+        await client.get(f"/slots?model={number}", CAP)
+    assert client._channel is not None
+    assert len(client._channel._gets) <= 64
+
+
 async def test_the_path_prefix_is_kept() -> None:
     async with FakeOllama(prefix="/ollama") as fake:
         client = HttpClient(parse_endpoint(fake.url), PATIENT)

@@ -1,4 +1,4 @@
-"""How often the driver is asked; nvitop, the yardstick, makes about 17 calls a second for each GPU."""
+"""How often the driver is asked; nvitop, the yardstick, makes about 14 calls a second for each GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.fakes.nvml.driver import GIB, FakeDriver
 
 from gpumon.collectors.nvml.monitor import Monitor
 
-NVITOP_CALLS_PER_GPU_SECOND = 17
+NVITOP_CALLS_PER_GPU_SECOND = 14.4
 
 
 def calls_in_a_minute(driver: FakeDriver, monitor: Monitor, clock: ManualClock) -> int:

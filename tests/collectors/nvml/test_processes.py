@@ -117,11 +117,21 @@ def test_a_driver_without_the_third_version_of_a_list_is_asked_for_the_second(
     assert [process.vram_bytes for process in read_one().processes or ()] == [GIB]
 
 
-def test_clients_of_mps_are_looked_for_each_time_once_there_are_some(
-    fake_driver: FakeDriver, read_one: ReadOne
+@pytest.mark.parametrize("kind", ["graphics", "mps"])
+def test_a_desktop_and_clients_of_mps_are_listed_each_time_once_there_are_some(
+    fake_driver: FakeDriver, read_one: ReadOne, kind: str
 ) -> None:
-    fake_driver.run(0, FOREIGN_PID, GIB, ["mps"])
+    fake_driver.run(0, FOREIGN_PID, GIB, [kind])
     assert all(len(read_one().processes or ()) == 1 for _ in range(4))
+
+
+@pytest.mark.parametrize("kind", ["graphics", "mps"])
+def test_the_first_of_a_desktop_or_of_mps_is_seen_within_five_seconds(
+    fake_driver: FakeDriver, read_one: ReadOne, kind: str
+) -> None:
+    read_one()
+    fake_driver.run(0, FOREIGN_PID, GIB, [kind])
+    assert [len(read_one().processes or ()) for _ in range(5)][-1] == 1
 
 
 def test_a_process_that_ends_is_gone(fake_driver: FakeDriver, read_one: ReadOne) -> None:

@@ -69,9 +69,19 @@ def test_facts_come_with_the_first_reading_only(read_one: ReadOne) -> None:
     assert read_one().facts is None
 
 
-def test_slow_fields_come_every_fifth_second(fake_driver: FakeDriver, read_one: ReadOne) -> None:
-    readings = [read_one() for _ in range(11)]
-    assert [index for index, reading in enumerate(readings) if reading.slow] == [0, 5, 10]
+def test_slow_fields_come_every_tenth_second(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    readings = [read_one() for _ in range(21)]
+    assert [index for index, reading in enumerate(readings) if reading.slow] == [0, 10, 20]
+
+
+def test_a_fan_is_asked_every_fifth_second_and_its_speed_stands_in_between(
+    fake_driver: FakeDriver, read_one: ReadOne
+) -> None:
+    speeds = []
+    for second in range(11):
+        fake_driver[0].fan_percent = second
+        speeds.append(read_one().fan_percent)
+    assert speeds == [*[0] * 5, *[5] * 5, 10]
 
 
 def test_slow_fields_are_the_drivers(fake_driver: FakeDriver, read_one: ReadOne) -> None:

@@ -11,6 +11,7 @@ from tests.fakes.ollama.server import FakeOllama
 from gpumon.collectors.http.client import TimeLimits
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.ollama.collector import OllamaSource
+from gpumon.collectors.ollama.pace import RunnersHint
 
 
 @pytest.fixture
@@ -29,8 +30,13 @@ async def make_source(clock: FakeClock) -> AsyncIterator[MakeSource]:
     """Make sources that are closed at the end of the test."""
     made: list[OllamaSource] = []
 
-    def make(url: str, limits: TimeLimits = PATIENT, headers: dict[str, str] | None = None) -> OllamaSource:
-        made.append(OllamaSource(parse_endpoint(url, headers), clock, limits))
+    def make(
+        url: str,
+        limits: TimeLimits = PATIENT,
+        headers: dict[str, str] | None = None,
+        runners: RunnersHint | None = None,
+    ) -> OllamaSource:
+        made.append(OllamaSource(parse_endpoint(url, headers), clock, limits, runners))
         return made[-1]
 
     yield make

@@ -10,7 +10,13 @@ from tests.fakes.processes.tree import BLOB, MODELS, OLLAMA_SERVE, OLLAMA_USER_I
 
 from gpumon.collectors.processes.finder import Finder
 from gpumon.collectors.processes.proc import Proc
-from gpumon.collectors.processes.server_details import REFRESH_SECONDS, STARTING_SECONDS, ServerReader
+from gpumon.collectors.processes.server_details import (
+    PROVEN_SECONDS,
+    REFRESH_SECONDS,
+    START_UP_SECONDS,
+    STARTING_SECONDS,
+    ServerReader,
+)
 from gpumon.collectors.processes.users import Users
 from gpumon.collectors.samples import ServerProcess
 
@@ -95,6 +101,18 @@ def test_a_server_that_does_not_listen_yet_is_expected_where_it_was_told_and_loo
     assert server.read(STARTING_SECONDS).urls == ("http://127.0.0.1:9000",)
 
 
+def test_a_server_that_does_not_come_to_listen_is_looked_at_seldom(tree: FakeProc, server: Reading) -> None:
+    environ(tree, "OLLAMA_HOST=localhost:9000")
+    listen(tree)
+    open_socket(tree, 7)
+    for second in range(int(START_UP_SECONDS) + 1):
+        server.read(float(second))
+    listen(tree, socket_line(LOOPBACK, 9000, 7))
+    later = START_UP_SECONDS + REFRESH_SECONDS
+    assert server.read(later - 1).urls == ("http://localhost:9000",)
+    assert server.read(later).urls == ("http://127.0.0.1:9000",)
+
+
 def test_a_socket_of_its_runner_is_not_where_it_listens(tree: FakeProc, server: Reading) -> None:
     tree.add(200, llama_server(port=36183), parent=100)
     for inode in (7, 8):
@@ -138,8 +156,8 @@ def test_where_it_listens_is_looked_at_seldom(tree: FakeProc, server: Reading) -
     listen(tree, socket_line(LOOPBACK, 11434, 7))
     server.read()
     listen(tree, socket_line(LOOPBACK, 9000, 7))
-    assert server.read(REFRESH_SECONDS - 1).urls == ("http://127.0.0.1:11434",)
-    assert server.read(REFRESH_SECONDS).urls == ("http://127.0.0.1:9000",)
+    assert server.read(PROVEN_SECONDS - 1).urls == ("http://127.0.0.1:11434",)
+    assert server.read(PROVEN_SECONDS).urls == ("http://127.0.0.1:9000",)
 
 
 @pytest.mark.parametrize(

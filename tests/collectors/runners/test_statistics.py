@@ -34,6 +34,62 @@ async def test_counters_are_read_before_slots(setting: Setting, fake: FakeLlamaS
     assert paths.index("/metrics") < paths.index("/slots"), "else a request that ends is counted twice"
 
 
+async def test_a_minute_of_one_request_costs_sixty_slots_and_a_dozen_counters(
+    setting: Setting, fake: FakeLlamaServer
+) -> None:
+    fake.simulation.start(0, prompt=5)
+    fake.simulation.decode(0, 1)
+    await setting.said()
+    await setting.run(2)
+    fake.requests.clear()
+    samples = await setting.run(60)
+    assert fake.counts() == {"/slots": 60, "/metrics": 12}
+    assert sum(sample.counters is not None for sample in samples) == 12
+
+
+async def test_requests_that_follow_each_other_cost_two_questions_a_turn(
+    setting: Setting, fake: FakeLlamaServer
+) -> None:
+    await setting.made_ready()
+    setting.active = True
+    for _ in range(60):
+        fake.simulation.end(0)
+        fake.simulation.start(0, prompt=5)
+        fake.simulation.decode(0, 9)
+        await setting.run(1)
+    assert fake.counts() == {"/slots": 60, "/metrics": 60, "/props": 1}
+
+
+async def test_a_change_is_read_in_the_right_order(setting: Setting, fake: FakeLlamaServer) -> None:
+    fake.simulation.start(0, prompt=5)
+    fake.simulation.decode(0, 1)
+    await setting.said()
+    await setting.run(2)
+    fake.requests.clear()
+    fake.simulation.start(1, prompt=5)
+    [sample] = await setting.run(1)
+    assert [request.path for request in fake.requests] == ["/slots", "/metrics", "/slots"]
+    assert sample.counters is not None
+    assert sample.counters.requests_processing == 2
+    fake.requests.clear()
+    await setting.run(1)
+    assert [request.path for request in fake.requests] == ["/metrics", "/slots"], "until a turn is quiet"
+
+
+async def test_a_server_without_metrics_is_asked_for_its_slots_once_a_turn(
+    setting: Setting, fake: FakeLlamaServer
+) -> None:
+    fake.metrics = False
+    fake.simulation.start(0, prompt=5)
+    await setting.said()
+    fake.requests.clear()
+    for _ in range(30):
+        fake.simulation.end(0)
+        fake.simulation.start(0, prompt=5)
+        await setting.run(1)
+    assert fake.counts() == {"/slots": 30}
+
+
 @pytest.mark.parametrize("metrics", [True, False])
 async def test_without_a_hint_an_idle_server_writes_one_line_in_10_seconds(
     setting: Setting, fake: FakeLlamaServer, metrics: bool

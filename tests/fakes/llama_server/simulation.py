@@ -47,6 +47,9 @@ class Simulation:
     """Every token that was ever generated: the truth."""
     counted: int = 0
     counted_seconds: float = 0.0
+    counted_prompt: int = 0
+    """Grows when a prompt has been read, not when its request ends."""
+    counted_prompt_seconds: float = 0.0
     waiting: int = 0
     next_task: int = 0
     slots: list[Work] = field(default_factory=list)
@@ -75,6 +78,7 @@ class Simulation:
         slot = self.slots[slot_id]
         if slot.processing and tokens:
             slot.processed = slot.prompt
+            self.counted_prompt += 0 if slot.decoded else slot.prompt
             slot.decoded += tokens
             self.generated += tokens
 
@@ -94,6 +98,8 @@ class Simulation:
 
     def metrics_body(self) -> str:
         values = {
+            "prompt_tokens_total": self.counted_prompt,
+            "prompt_seconds_total": self.counted_prompt_seconds,
             "tokens_predicted_total": self.counted,
             "tokens_predicted_seconds_total": self.counted_seconds,
             "requests_processing": sum(slot.processing for slot in self.slots),
@@ -122,6 +128,8 @@ class Simulation:
     def counter_sample(self) -> RunnerCounters:
         """Return the counters as a collector would."""
         return RunnerCounters(
+            prompt_tokens_total=float(self.counted_prompt),
+            prompt_seconds_total=self.counted_prompt_seconds,
             decoded_tokens_total=float(self.counted),
             decoded_seconds_total=self.counted_seconds,
             requests_processing=sum(slot.processing for slot in self.slots),

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 from tests.app.alerts.watching import active, raised, watch
+from tests.fakes.process_samples import processes
 from tests.fakes.samples import START, gpu, nvml, ollama, ollama_down, silent
 
-from gpumon.collectors.samples import SourceState
+from gpumon.collectors.samples import AnySample, LogSample, SourceHealth, SourceState
 
 
 @pytest.mark.parametrize("state", ["unreachable", "refused", "foreign", "nonsense", "forbidden", "failing"])
@@ -72,3 +73,43 @@ def test_an_answer_ends_it_once_it_stays() -> None:
 def test_a_detail_from_outside_is_shown_and_not_obeyed() -> None:
     down = [ollama_down(at, "failing", "\x1b[2Joops") for at in range(1, 5)]
     assert raised(watch(ollama(0), *down), "source").message.endswith("is failing: ␛[2Joops")
+
+
+def log(at: float, state: SourceState, source: str = "log /var/log/ollama.log") -> LogSample:
+    return LogSample(time=START + at, source=source, health=SourceHealth(state=state))
+
+
+def alerts(*samples: AnySample) -> list[str]:
+    return [alert.subject for alert in watch(*samples).alerts.active if alert.kind == "source"]
+
+
+def test_a_log_that_goes_with_its_server_is_no_alert_of_its_own() -> None:
+    running: list[AnySample] = [
+        ollama(0),
+        processes(0),
+        log(0.5, "serving"),
+        log(0.5, "serving", "server log"),
+    ]
+    stopped = [
+        sample
+        for at in range(1, 8)
+        for sample in (
+            log(at, "absent"),
+            log(at, "absent", "server log"),
+            processes(at, servers=()),
+            ollama_down(at, "not_running"),
+        )
+    ]
+    assert alerts(*running, *stopped) == ["Ollama at 127.0.0.1:11434"]
+
+
+def test_a_log_that_goes_while_its_server_runs_is_bad() -> None:
+    running: list[AnySample] = [ollama(0), processes(0), log(0.5, "serving")]
+    gone = [sample for at in range(1, 6) for sample in (log(at, "absent"), ollama(at))]
+    assert alerts(*running, *gone) == ["log /var/log/ollama.log"]
+
+
+def test_a_log_that_cannot_be_read_is_bad_whatever_runs() -> None:
+    assert alerts(log(0, "serving"), *(log(at, "failing") for at in range(1, 6))) == [
+        "log /var/log/ollama.log"
+    ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.fit.machine import Machine, fit_on
 from gpumon.app.diagnosis.fit.report import FitReport

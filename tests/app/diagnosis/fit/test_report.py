@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.app.physics.published import GIB, LLAMA3_8B, LLAMA3_70B, QWEN2_14B, QWEN35_27B
 
 from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_freed

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.app.diagnosis.scenes import LOADED, NAME, Other, Scene, diagnosed, remedy
 
 from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic, arithmetic_of

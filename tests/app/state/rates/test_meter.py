@@ -314,6 +314,10 @@ def test_waiting_requests_are_known_from_the_counters_alone() -> None:
     bench.poll()
     assert bench.meter.rates.waiting == 3
     bench.with_counters = False
+    bench.time += 5
+    bench.poll()
+    assert bench.meter.rates.waiting == 3, "counters are read every 5 s while nothing ends"
+    bench.time += 2
     bench.poll()
     assert bench.meter.rates.waiting is None
 

@@ -1,0 +1,116 @@
+"""Which rules a sample asks, counted: those that it bears on, and of the models those that it speaks of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import takewhile
+from typing import Any
+
+import pytest
+from tests.app.alerts.watching import active, watch
+from tests.fakes.process_samples import answer, holding, processes, runner
+from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, system
+
+from gpumon.app.alerts.book import AlertBook
+from gpumon.app.alerts.finding import Finding
+from gpumon.app.alerts.limits import Limits
+from gpumon.app.alerts.watcher import Watcher
+from gpumon.app.demo.scenarios import scenario_named
+from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.monitor import Monitor
+from gpumon.collectors.samples import AnySample
+
+NAMES = ("a", "b", "c")
+MODELS = [claim(name) for name in NAMES]
+RUNNERS = [runner(100 + place, None, name=name) for place, name in enumerate(NAMES)]
+HELD = holding(gpu(), {100: 4.0, 101: 4.0, 102: 4.0})
+MEASURED = ("silent_fallback", "hidden_spill", "likely_spill", "stuck")
+
+
+@pytest.fixture
+def three() -> Monitor:
+    """Give a monitor of three models that are well, whose processes have answered."""
+    answers = [answer(0.5, pid=100 + place, processing=False) for place in range(3)]
+    return watch(system(0), processes(0, *RUNNERS), ollama(0, MODELS), nvml(0, HELD), *answers)
+
+
+def asked(monitor: Monitor, sample: AnySample, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Feed a sample; return how often the rules of each kind were asked."""
+    calls: Counter[str] = Counter()
+
+    def counting(watcher: Watcher[Any, Any]) -> None:
+        rule, kind = watcher._rule, watcher._kind
+
+        def counted(record: object, limits: Limits, active: bool) -> Finding:
+            calls[kind] += 1
+            return rule(record, limits, active)
+
+        monkeypatch.setattr(watcher, "_rule", counted)
+
+    for watcher in monitor.alerts._watchers.all:
+        counting(watcher)
+    monitor.feed(sample)
+    return dict(calls)
+
+
+def test_an_answer_of_a_process_asks_of_its_model_alone(
+    three: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asked(three, answer(1, pid=101, processing=True), monkeypatch)
+    assert found == dict.fromkeys(MEASURED, 1)
+
+
+def test_an_answer_like_the_one_before_asks_at_most_how_fast_it_is(
+    three: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asked(three, answer(1, pid=101, processing=False), monkeypatch) == {}
+
+
+def test_an_answer_of_a_process_that_no_server_claims_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = watch(processes(0, *RUNNERS), ollama(0))
+    assert asked(monitor, answer(1, "loading"), monkeypatch) == {}
+
+
+def test_claims_ask_of_all_models_and_of_no_gpu(three: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked(three, ollama(1, MODELS), monkeypatch)
+    assert found == dict.fromkeys(("spill", *MEASURED), 3)
+
+
+def test_measurements_ask_of_what_is_measured(three: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked(three, nvml(1, HELD), monkeypatch)
+    assert {kind: found[kind] for kind in MEASURED} == {**dict.fromkeys(MEASURED, 3), "stuck": 3 + 1}
+    assert "spill" not in found, "a claim is what it was"
+
+
+def test_a_look_at_ram_asks_of_ram_alone(three: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asked(three, system(1), monkeypatch) == {"ram_low": 1, "swapping": 1}
+
+
+def test_a_source_that_answers_otherwise_is_asked_about_until_it_is_well(
+    three: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asked(three, ollama_down(1, "failing"), monkeypatch)["source"] == len(three.state.sources)
+    assert "source" in asked(three, system(2), monkeypatch), "time alone raises its alert"
+    for at in (3, 6, 7):
+        three.feed(ollama(at, MODELS))
+    assert "source" not in asked(three, system(8), monkeypatch)
+
+
+def test_what_a_gpu_shows_first_is_a_spill_at_that_sample() -> None:
+    """A server tells nothing of the machine: that it has a GPU may become known after the claim."""
+    spilled = ollama(0, [claim("a", ram_gib=5.0, gpu_gib=0.0)])
+    assert active(watch(spilled), "spill") is None
+    assert active(watch(spilled, nvml(0.5, gpu())), "spill") is not None
+
+
+@pytest.mark.parametrize("scenario", ["evict", "gpu-lost", "throttle"])
+def test_to_ask_everything_at_every_sample_would_find_nothing_more(scenario: str) -> None:
+    monitor, thorough = Monitor(Limits()), AlertBook(Limits())
+    end = START + PRELUDE_SECONDS + 240.0
+    for sample in takewhile(lambda sample: sample.time < end, scenario_named(scenario).samples(START)):
+        monitor.feed(sample)
+        thorough._revisions.clear()
+        thorough.observe(monitor.state)
+    events = monitor.alerts.fresh()
+    assert events == thorough.fresh()
+    assert events, "nothing happens in this story"

@@ -1,0 +1,172 @@
+"""How the sources of this machine tell each other when to ask, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fakes.ollama.catalog import Catalog, rfc3339
+from tests.fakes.process_samples import answer, processes, runner
+from tests.fakes.samples import OLLAMA, START
+from tests.fakes.virtual_time import LoopClock, run
+
+from gpumon.app.alerts.limits import Limits
+from gpumon.app.feeds.live import LiveFeed
+from gpumon.app.monitor import Monitor
+from gpumon.app.session.targets import known_runners
+from gpumon.collectors.http.client import HttpClient, Reply
+from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.ollama.collector import OllamaSource
+from gpumon.collectors.samples import AnySample, RunnerProcess
+from gpumon.collectors.source import Cadence, Source
+
+LOADED = "llama3:8b"
+SPILLED = "llama3:70b"
+
+
+class MemoryClient(HttpClient):
+    """Answers from a catalog at once, and notes when it is asked for the list of what is loaded."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__(parse_endpoint(OLLAMA))
+        self.asked_at: list[float] = []
+        self.expiries: dict[str, float] = {}
+        """By name; other models never expire."""
+        self._catalog = catalog
+
+    async def get(self, path: str, max_bytes: int) -> Reply:
+        if path != "/api/ps":
+            return Reply(200, {}, json.dumps(self._catalog.tags()).encode())
+        self.asked_at.append(asyncio.get_running_loop().time())
+        body = self._catalog.ps()
+        for row in body["models"]:
+            if row["name"] in self.expiries:
+                row["expires_at"] = rfc3339(self.expiries[row["name"]])
+        return Reply(200, {}, json.dumps(body).encode())
+
+    async def probe(self, path: str) -> Reply:
+        return Reply(200, {}, b'{"version": "0.33.0"}')
+
+    async def post(self, path: str, body: bytes, max_bytes: int) -> Reply:
+        return Reply(404, {}, b"")
+
+
+class Processes:
+    """The source of processes, and the ports of runners, which are ready at once."""
+
+    name = "processes"
+
+    def __init__(self) -> None:
+        self.runners: list[RunnerProcess] = []
+
+    async def poll(self) -> Sequence[AnySample]:
+        at = LoopClock().now() - START
+        ready = [answer(at, pid=one.pid, started=one.started) for one in self.runners]
+        return [processes(at, *self.runners), *ready]
+
+    def delay(self, interval: float) -> float:
+        return interval
+
+    async def close(self) -> None:
+        pass
+
+
+class Machine:
+    """An Ollama with a busy model that is loaded for good, watched for some time of a virtual clock."""
+
+    def __init__(self) -> None:
+        self.catalog = Catalog()
+        self.client = MemoryClient(self.catalog)
+        self.processes = Processes()
+        self.monitor = Monitor(Limits())
+        self.seen_at: dict[str, float] = {}
+        self.gone_at: dict[str, float] = {}
+        self.start(LOADED, pid=100)
+
+    def start(self, name: str, pid: int) -> None:
+        """Load a model; its process works, or everything would be asked more seldom."""
+        self.catalog.load(name, forever=True)
+        started = LoopClock.START - 1000.0 + pid
+        self.processes.runners.append(runner(pid, blob=None, name=name, started=started, cpu_percent=80.0))
+
+    def watch(self, seconds: float, *events: tuple[float, Callable[[], object]]) -> None:
+        """Let ``events`` happen at their times; note when the monitor shows models, and no more."""
+        run(self._watch(seconds, events))
+
+    async def _watch(self, seconds: float, events: Sequence[tuple[float, Callable[[], object]]]) -> None:
+        loop = asyncio.get_running_loop()
+        for time, event in events:
+            loop.call_at(time, event)
+        self.monitor.listen(lambda _sample: self._note(loop.time()))
+        ollama = OllamaSource(
+            parse_endpoint(OLLAMA), LoopClock(), runners=partial(known_runners, self.monitor.state, OLLAMA)
+        )
+        ollama._client = ollama._errands._client = self.client
+        sources: list[Source] = [self.processes, ollama]
+        feed = LiveFeed([], lambda: sources, Cadence(1.0), LoopClock())
+        try:
+            async with asyncio.timeout(seconds):
+                await feed.run(self.monitor)
+        except TimeoutError:
+            pass
+
+    def _note(self, now: float) -> None:
+        names = {model.claim.name for model in self.monitor.state.models.values()}
+        for name in names - self.seen_at.keys():
+            self.seen_at[name] = now
+        for name in self.seen_at.keys() - names - self.gone_at.keys():
+            self.gone_at[name] = now
+
+    def asked(self, begin: float, end: float) -> int:
+        """Count the lists that were asked for in a span of time."""
+        return sum(begin <= time < end for time in self.client.asked_at)
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+def test_a_minute_of_one_busy_model_on_this_machine_costs_twenty_lists(machine: Machine) -> None:
+    machine.watch(90)
+    assert machine.asked(20, 80) == 20
+
+
+@given(st.floats(12.0, 20.0))
+def test_a_spill_is_noticed_within_a_second_of_its_runner(appears: float) -> None:
+    machine = Machine()
+    machine.watch(40, (appears, lambda: machine.start(SPILLED, pid=200)))
+    assert machine.seen_at[SPILLED] - appears <= 1.001
+
+
+@given(st.floats(12.0, 20.0))
+def test_an_unload_is_noticed_within_a_second_of_its_runners_end(ends: float) -> None:
+    machine = Machine()
+    machine.start(SPILLED, pid=200)
+
+    def unload() -> None:
+        machine.catalog.unload(SPILLED)
+        del machine.processes.runners[1]
+
+    machine.watch(40, (ends, unload))
+    assert machine.gone_at[SPILLED] - ends <= 1.001
+
+
+@given(st.floats(12.0, 20.0))
+def test_an_expiry_is_noticed_within_a_second_though_the_runner_stays(expires: float) -> None:
+    machine = Machine()
+    machine.start(SPILLED, pid=200)
+    machine.client.expiries[SPILLED] = LoopClock.START + expires
+    machine.watch(40, (expires, lambda: machine.catalog.unload(SPILLED)))
+    assert machine.gone_at[SPILLED] - expires <= 1.001
+
+
+def test_a_new_runner_is_asked_about_for_ten_seconds_at_every_interval(machine: Machine) -> None:
+    machine.watch(60, (20.5, lambda: machine.start(SPILLED, pid=200)))
+    assert machine.asked(21, 31) == 10
+    assert machine.asked(35, 50) == 5

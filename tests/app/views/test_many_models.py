@@ -1,0 +1,48 @@
+"""A picture of many models: what it costs grows with their number and no faster. Counted, not timed."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from tests.app.alerts.watching import watch
+from tests.fakes.samples import claim, gpu, nvml, ollama
+
+from gpumon.app.monitor import Monitor
+from gpumon.app.views.dashboard import ModelOrder, dashboard_view
+
+
+class CountedName(str):
+    """A name that counts how often it is compared with another."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedName.compared += 1
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
+def comparisons(count: int, ram_gib: float) -> int:
+    """Return how often names are compared for the alerts and one picture of ``count`` models."""
+    models = [
+        replace(claim(f"m{number}", ram_gib=ram_gib), name=CountedName(f"m{number}"))
+        for number in range(count)
+    ]
+    CountedName.compared = 0
+    monitor = watch(nvml(0, gpu()), ollama(0, models))
+    assert len(dashboard_view(monitor, ModelOrder(), 1.0).models) == count
+    return CountedName.compared
+
+
+def test_names_are_not_compared_each_with_each() -> None:
+    assert comparisons(1000, ram_gib=0.0) <= 10 * 1000
+    assert comparisons(200, ram_gib=1.0) <= 10 * 200
+
+
+def test_diagnoses_of_models_that_have_gone_are_forgotten() -> None:
+    monitor = Monitor(watch().limits)
+    for at in range(50):
+        monitor.feed(ollama(at, [claim(f"m{at}", ram_gib=1.0)]))
+        dashboard_view(monitor, ModelOrder(), 1.0)
+    assert len(monitor._diagnosing()._spills) <= 2

@@ -27,7 +27,7 @@ def programs(search_path: str | None = None, python: str = sys.executable) -> li
     """
     bare = (python, str(ROOT / "benchmarks" / "bare.py"))
     own = [
-        Program("gpumon", (python, "-m", "gpumon.app"), "GPU", "GiB"),
+        Program("gpumon", (python, "-m", "gpumon.app"), "help", "°C"),
         Program("bare Textual app", bare, "row", "row"),
     ]
     peers = [

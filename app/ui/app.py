@@ -72,7 +72,7 @@ class GpumonApp(App[int]):
         self._model_actions: ModelActions | None = None
         self._draw_pace = DrawPace()
         self._draw_timer: Timer | None = None
-        self._draws_at_once = False
+        self._draw_due = 0.0
         self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
 
@@ -140,14 +140,14 @@ class GpumonApp(App[int]):
             self._draw_soon(urgent=is_first or bool(events))
 
     def _draw_soon(self, *, urgent: bool) -> None:
+        now, cadence = time.monotonic(), self.session.cadence
+        interval = cadence.shortest_seconds if cadence else None
+        delay = self._draw_pace.delay(now, interval, focused=self.app_focus, urgent=urgent)
         if self._draw_timer is not None:
-            if self._draws_at_once or not urgent:
+            if self._draw_due <= now + delay:
                 return
             self._draw_timer.stop()
-        self._draws_at_once = urgent
-        delay = self._draw_pace.delay(
-            time.monotonic(), self.session.interval_seconds, focused=self.app_focus, urgent=urgent
-        )
+        self._draw_due = now + delay
         self._draw_timer = self.set_timer(delay, self._draw)
 
     def _draw(self) -> None:

@@ -6,8 +6,8 @@ GATHER_SECONDS = 0.05
 """Samples that come within this time of each other are drawn together."""
 
 SHORTEST_SECONDS = 0.2
-LONGEST_SECONDS = 1.0
-"""With a long interval a key must still be answered by a picture that is not older than this."""
+LONGEST_SECONDS = 3.0
+"""However long the interval, what any source says is on the screen within this; keys draw at once."""
 
 UNFOCUSED_FACTOR = 2.0
 
@@ -23,7 +23,7 @@ class DrawPace:
         self._drawn = now
 
     def delay(self, now: float, interval: float | None, *, focused: bool, urgent: bool) -> float:
-        """Return seconds until the next picture; ``interval`` is ``None`` for what is played."""
+        """Return seconds until the next picture; ``interval`` is that of polls, ``None`` for a recording."""
         if urgent:
             return GATHER_SECONDS
         distance = min(max(0.9 * (interval or SHORTEST_SECONDS), SHORTEST_SECONDS), LONGEST_SECONDS)

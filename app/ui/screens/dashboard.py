@@ -32,7 +32,7 @@ from gpumon.widgets.views import VerdictView
 HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
 """Help and quit first: what stays where there is room for two."""
 
-CHART_SECONDS = 10.0
+CHART_SECONDS = 15.0
 """The chart shows minutes: it is drawn anew at most this often, as it is the dearest part of the screen."""
 
 

@@ -30,7 +30,7 @@ def test_an_unfocused_terminal_is_drawn_half_as_often() -> None:
 
 
 def test_a_long_interval_does_not_hold_back_what_comes_from_other_sources() -> None:
-    assert drawn_at(10.0).delay(10.0, 60.0, focused=True, urgent=False) == 1.0
+    assert drawn_at(10.0).delay(10.0, 60.0, focused=True, urgent=False) == 3.0
 
 
 def test_a_played_recording_is_drawn_five_times_a_second() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
@@ -61,6 +63,14 @@ def tokens(count: int | None) -> str:
         thousands = count / 1024
         return f"{thousands:.0f}k" if thousands >= 10 or thousands == int(thousands) else f"{thousands:.1f}k"
     return str(count)
+
+
+def countdown(seconds: float) -> str:
+    """Write what is left in minutes begun, the last two in seconds: a row is to change seldom."""
+    if seconds < 120:
+        return duration(seconds)
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes}m" if minutes < 60 else duration(60 * minutes)
 
 
 def duration(seconds: float | None) -> str:

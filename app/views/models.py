@@ -132,7 +132,7 @@ def left_out_notes(found: LeftOut | None) -> tuple[str, ...]:
 
 def _time_left(record: ModelRecord, state: State) -> str:
     remaining = seconds_left(record, state)
-    return units.duration(remaining) if remaining is not None and 0 <= remaining < FOREVER_SECONDS else ""
+    return units.countdown(remaining) if remaining is not None and 0 <= remaining < FOREVER_SECONDS else ""
 
 
 def agreement_notes(agreement: Agreement) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from gpumon.collectors.worker import Worker
 
 LOOK_SECONDS = 10.0
 """Between looks for logs while the servers stay the same."""
+NO_LOG_SECONDS = 5.0
+"""Between polls while there is no log."""
 _CLOSE_SECONDS = 0.2
 
 _Servers = Sequence[ServerProcess]
@@ -60,6 +62,10 @@ class Logs:
         health = SourceHealth(state="serving") if samples else nothing_found(servers)
         return [LogSample(time=now, source=name, health=health), *samples]
 
+    def awaits_nothing(self, servers: _Servers) -> bool:
+        """Tell whether no log is followed, and these are the servers of which none was found."""
+        return not self._followers and servers == self._servers
+
     def close(self) -> None:
         """Close all of them."""
         for follower in self._followers.values():
@@ -100,12 +106,15 @@ class LogSource:
 
     async def poll(self) -> Sequence[LogSample]:
         """Read what is new in all logs, off the event loop."""
-        servers = tuple(self._servers())
+        servers = self._now()
         return await self._worker.run(lambda: self._logs.read(servers, self.name))
 
     def delay(self, interval: float) -> float:
-        """Return the user's interval."""
-        return interval
+        """Return the user's interval; longer while there is no log, until there are other servers."""
+        return max(interval, NO_LOG_SECONDS) if self._logs.awaits_nothing(self._now()) else interval
+
+    def _now(self) -> tuple[ServerProcess, ...]:
+        return tuple(self._servers())
 
     async def close(self) -> None:
         """Close the logs and end the thread; if a file system hangs, leave both to the end of the process."""

@@ -55,16 +55,14 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """List the marks first, then the keys."""
         with Scroll(self._glyphs):
-            yield FactTable("Marks", glyphs=self._glyphs, id="marks")
-            for number, (title, _) in enumerate(SECTIONS):
-                yield FactTable(title, glyphs=self._glyphs, id=f"keys{number}")
+            for title in ("Marks", *(title for title, _ in SECTIONS)):
+                yield FactTable(title, glyphs=self._glyphs)
 
     def on_mount(self) -> None:
-        """Fill the tables."""
-        self.query_one("#marks", FactTable).show(mark_facts(self._glyphs))
-        for number, (_, keys) in enumerate(SECTIONS):
-            facts = [Fact(key_words(key, self._glyphs), key.help) for key in keys]
-            self.query_one(f"#keys{number}", FactTable).show(facts)
+        """Fill the tables; there are none where the program ends while this opens."""
+        keys = [[Fact(key_words(key, self._glyphs), key.help) for key in keys] for _, keys in SECTIONS]
+        for table, facts in zip(self.query(FactTable), (mark_facts(self._glyphs), *keys), strict=False):
+            table.show(facts)
 
     def action_scroll(self, step: int) -> None:
         """Scroll by lines."""

@@ -11,7 +11,7 @@ from tests.collectors.server_log.support import LOAD_FINISHED, LOADED, FakeClock
 from gpumon.collectors.samples import LogSample, ServerProcess, SourceHealth
 from gpumon.collectors.server_log.places import Place
 from gpumon.collectors.server_log.reader import Entry
-from gpumon.collectors.server_log.source import LOOK_SECONDS, LogSource
+from gpumon.collectors.server_log.source import LOOK_SECONDS, NO_LOG_SECONDS, LogSource
 from gpumon.collectors.source import Source
 
 LOG = Place(Path("/logs/ollama.log"))
@@ -160,6 +160,14 @@ async def test_close_closes_the_logs() -> None:
 async def test_it_is_a_source_at_the_users_interval(setting: Setting) -> None:
     source: Source = setting.source
     assert (source.name, source.delay(3.0)) == ("server log", 3.0)
+
+
+async def test_without_a_log_it_is_polled_seldom_until_there_are_other_servers(setting: Setting) -> None:
+    setting.places = []
+    await setting.samples()
+    assert setting.source.delay(1.0) == NO_LOG_SECONDS
+    setting.servers = [server()]
+    assert setting.source.delay(1.0) == 1.0
 
 
 async def test_a_named_file_is_followed_for_real(tmp_path: Path) -> None:

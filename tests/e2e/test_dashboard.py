@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.e2e.conftest import gpumon
 from tests.e2e.tmux import Pane
 from tests.fakes.nvml.driver import FakeDriver
 from tests.fakes.ollama.catalog import GIB
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.terminal import looks
 
 SIZES = [(200, 50), (120, 40), (80, 24), (60, 12), (40, 12)]
 
@@ -104,6 +107,26 @@ async def test_a_resize_while_a_model_loads_redraws_for_the_new_size(
         assert len(screen.splitlines()) <= 12
         pane.resize(120, 40)
         await pane.wait_for("qwen3:8b", "VRAM in use")
+
+
+async def test_what_was_painted_bit_by_bit_is_what_a_repaint_paints(
+    tmp_path: Path, bare_environment: dict[str, str]
+) -> None:
+    columns, rows = 100, 30
+    output = tmp_path / "output"
+    with Pane([*gpumon(), "demo", "spill"], bare_environment, columns, rows) as pane:
+        await pane.wait_for("DEMO spill")
+        pane.press("]", "]", "]")  # eight times as fast
+        await pane.wait_for("SPILL")
+        pane.press("Space")
+        await pane.wait_for("PAUSED")
+        before = pane.painted()
+        pane.pipe_to(output)
+        pane.press("C-l")
+        await pane.wait_until(
+            lambda _: output.exists() and output.stat().st_size > columns * rows, "a screen written anew"
+        )
+        assert looks(pane.painted()) == looks(before)
 
 
 async def test_hostile_names_are_shown_and_never_obeyed(

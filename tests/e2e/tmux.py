@@ -56,6 +56,10 @@ class Pane:
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p").stdout
 
+    def painted(self) -> str:
+        """Return the screen with its colours, as the sequences that would draw it."""
+        return self._tmux("capture-pane", "-p", "-e", "-N").stdout
+
     def pane_format(self, name: str) -> str:
         """Return a tmux variable of the pane: ``alternate_on``, ``cursor_flag``, ``mouse_any_flag``."""
         return self._tmux("display-message", "-p", f"#{{{name}}}").stdout.strip()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
+from tests.fakes.terminal import cells
 
 from gpumon.app.ui.colours import RESET, Pen
 
@@ -22,41 +21,6 @@ STYLES = st.none() | st.builds(
     st.booleans(),
 )
 PIECES = st.lists(st.tuples(st.text("abc ", min_size=1, max_size=3), STYLES), max_size=8)
-SEQUENCE = re.compile(r"\x1b\[([0-9;]*)m")
-
-
-Cell = tuple[str, frozenset[str], str | None, str | None]
-
-
-def seen(written: str) -> list[Cell]:
-    """Return each character with the attributes and colours that a terminal gives it."""
-    cells: list[Cell] = []
-    attributes: set[str] = set()
-    foreground: str | None = None
-    background: str | None = None
-    at = 0
-    while at < len(written):
-        match = SEQUENCE.match(written, at)
-        if match is None:
-            cells.append((written[at], frozenset(attributes), foreground, background))
-            at += 1
-            continue
-        codes = match[1].split(";")
-        while codes:
-            code = codes.pop(0)
-            if code in {"", "0"}:
-                attributes, foreground, background = set(), None, None
-            elif code in {"38", "48"}:
-                colour, codes = ";".join(codes[:4]), codes[4:]
-                foreground, background = (colour, background) if code == "38" else (foreground, colour)
-            elif code.startswith(("3", "9")) and len(code) == 2:
-                foreground = None if code == "39" else code
-            elif code.startswith("4") and len(code) == 2:
-                background = None if code == "49" else str(int(code) - 10)
-            else:
-                attributes.add(code)
-        at = match.end()
-    return cells
 
 
 def in_full(pieces: list[tuple[str, Style | None]]) -> str:
@@ -70,12 +34,12 @@ def in_short(pieces: list[tuple[str, Style | None]]) -> str:
 
 @given(PIECES)
 def test_each_character_has_the_style_that_it_was_given(pieces: list[tuple[str, Style | None]]) -> None:
-    assert seen(in_short(pieces)) == seen(in_full(pieces))
+    assert cells(in_short(pieces)) == cells(in_full(pieces))
 
 
 @given(PIECES)
 def test_the_terminal_is_left_as_it_was(pieces: list[tuple[str, Style | None]]) -> None:
-    assert seen(in_short(pieces) + "x")[-1] == ("x", frozenset(), None, None)
+    assert cells(in_short(pieces) + "x")[-1] == ("x", frozenset(), None, None)
 
 
 def test_a_style_is_named_once_for_texts_that_share_it() -> None:

@@ -79,7 +79,7 @@ async def real(minutes: float) -> None:
     print("| minute | resident MiB | threads | tasks | descriptors | polls | drift s |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), GPUS, MODELS, busy=True)
+        world = World(Path(folder), GPUS, MODELS, busy=True, restarts=True)
         ctypes.CDLL(str(world.driver.library))
         os.environ.update(world.environment)
         async with world.running():
@@ -97,10 +97,18 @@ async def _watch(world: World, minutes: float) -> None:
     running = asyncio.create_task(session.feed.run(session.monitor))
     churning = asyncio.create_task(_churn(world))
     for minute in range(1, int(minutes) + 1):
-        await asyncio.sleep(60)
+        await asyncio.wait({running, churning}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        _raise_what_failed(running, churning)
         _forget_requests(world)
         _print_held(minute, polls)
     await _end(session, running, churning)
+
+
+def _raise_what_failed(*tasks: asyncio.Task[None]) -> None:
+    """End the run where what it watches has ended: there would be nothing to be seen any more."""
+    for task in tasks:
+        if task.done():
+            task.result()
 
 
 def _forget_requests(world: World) -> None:

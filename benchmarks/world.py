@@ -47,12 +47,15 @@ class BoundServer(FakeLlamaServer):
 
 
 class World:
-    """``gpus`` GPUs and ``models`` loaded models; a busy one generates tokens and its GPU wanders."""
+    """``gpus`` GPUs and ``models`` loaded models; a busy one generates tokens and its GPU wanders.
 
-    def __init__(self, folder: Path, gpus: int, models: int, *, busy: bool) -> None:
+    An Ollama that is to stop and start again cannot have its port held by the process of that name.
+    """
+
+    def __init__(self, folder: Path, gpus: int, models: int, *, busy: bool, restarts: bool = False) -> None:
         self.busy = busy
         self.driver = FakeDriver(folder / "gpus", gpus)
-        self.ollama = BoundOllama()
+        self.ollama = FakeOllama() if restarts else BoundOllama()
         self.runners = [BoundServer() for _ in range(models)]
         self._program = build(folder)
 
@@ -77,7 +80,8 @@ class World:
     @contextlib.contextmanager
     def _processes(self) -> Iterator[None]:
         os.environ["OLLAMA_HOST"] = self.ollama.url
-        sockets = [server.socket.fileno() for server in (self.ollama, *self.runners)]
+        bound = [self.ollama] if isinstance(self.ollama, BoundOllama) else []
+        sockets = [server.socket.fileno() for server in (*bound, *self.runners)]
         with Actor(self._program, ["ollama", "serve"], sockets) as serve:
             for number, runner in enumerate(self.runners):
                 self._load(serve, number, runner)

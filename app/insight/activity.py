@@ -26,6 +26,9 @@ STUCK_SECONDS = 60.0
 GONE_SECONDS = 3.0
 """A process that ends as it should is no longer claimed after this time, where the server is asked often."""
 
+FRESH_SECONDS = 2.0
+"""So long an expiry that was put off tells of work; a server may be asked less often."""
+
 ACTIVITY_UNTIL = {"stopping": "Stopping..."}
 """Where the words of ``ollama ps`` are others than ours."""
 
@@ -96,7 +99,8 @@ def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> b
     told = _told(answer_of(model, state), state)
     if told is not None:
         return told
-    if model.expiry_moves or _has_metered_requests(model, state):
+    moves = model.expiry_moves and state.now - model.seen <= FRESH_SECONDS
+    if moves or _has_metered_requests(model, state):
         return True
     if runner is None or runner.process.cpu_percent is None:
         return None

@@ -57,12 +57,14 @@ def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> boo
 def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     """Tell whether claim and process were there when the driver measured, and it says so twice.
 
-    While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment.
+    While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
+    driver is asked more often than the server: any time since both have said the same will do.
     """
-    claimed_since, measured_at = runner.claimed_since, runner.vram_confirmed
-    if claimed_since is None or measured_at is None:
+    claimed_since, confirmed = runner.claimed_since, runner.vram_confirmed
+    steady_since = runner.vram_steady_since
+    if claimed_since is None or steady_since is None or confirmed is None:
         return False
     if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:
         return False
     since = claimed_since if runner.ready_since is None else max(claimed_since, runner.ready_since)
-    return since <= measured_at <= min(model.seen, runner.seen)
+    return max(since, steady_since) <= min(model.seen, runner.seen, confirmed)

@@ -44,6 +44,9 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     SourceSilent: sources.apply_silent,
 }
 
+BEAR_ON_SERVERS = frozenset({ProcessSample, OllamaSample, LlamaServerSample, SourceSilent, LogSample})
+"""After these a server may be there, or not any more."""
+
 
 class Store:
     """Applies samples to a state. Pure: no clock of its own, no I/O."""
@@ -55,6 +58,8 @@ class Store:
         """Take one sample. Samples come in time order; an older one counts as said now."""
         self.state.now = max(self.state.now, sample.time)
         _APPLIERS[type(sample)](self.state, sample)
+        if type(sample) in BEAR_ON_SERVERS:
+            sources.note_servers(self.state)
         if type(sample) in BEAR_ON_LOADS:
             follow_loads(self.state, sample)
             follow_predictions(self.state, sample)

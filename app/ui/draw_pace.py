@@ -7,7 +7,7 @@ GATHER_SECONDS = 0.05
 
 SHORTEST_SECONDS = 0.2
 LONGEST_SECONDS = 3.0
-"""However long the interval, what any source says is on the screen within this; keys draw at once."""
+"""However long the interval, a picture comes within this, unfocused twice that; keys draw at once."""
 
 UNFOCUSED_FACTOR = 2.0
 

@@ -6,8 +6,6 @@ from gpumon.app.alerts.alert import Alert, AlertKind
 
 RECOVERED_WORDS: dict[AlertKind, str] = {
     "spill": "{} is wholly on GPU again",
-    "silent_fallback": "{} is no longer a silent fallback",
-    "hidden_spill": "{} no longer spills unseen",
     "likely_spill": "{} no longer seems to spill",
     "vram_full": "{} memory is no longer nearly full",
     "throttling": "{} is no longer slowed down",

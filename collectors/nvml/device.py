@@ -18,7 +18,7 @@ from gpumon.collectors.samples import GpuMemory, GpuProcess, GpuReading, GpuStat
 
 SELDOM_SECONDS = 4.5
 """Least time between two looks at what moves in seconds: every fifth at one reading a second."""
-SLOW_SECONDS = 9.5
+SLOW_SECONDS = 6.5
 """The same for the slow fields."""
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2  # nvml.h: nvmlClockType_t
@@ -120,7 +120,8 @@ class Device:
         kinds = [kind for kind in KINDS if kind == "compute" or seldom_due or kind in self._kinds_found]
         total_bytes = None if memory is None else memory.total_bytes
         found = read_processes(self._query, kinds, total_bytes, names)
-        self._kinds_found = frozenset(kind for process in found or () for kind in process.kinds)
+        if found is not None:
+            self._kinds_found = frozenset(kind for process in found for kind in process.kinds)
         return found
 
 

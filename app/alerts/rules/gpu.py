@@ -87,9 +87,9 @@ def gpu_lost(gpu: GpuRecord, limits: Limits, _active: bool) -> Finding:
 def pcie_link(gpu: GpuRecord, limits: Limits, active: bool) -> Finding:
     """Find a link below its maximum under load. Only a link read under load counts: idle ones downshift."""
     utilization, slow = gpu.reading.utilization_percent, gpu.reading.slow
-    if utilization is None:
+    if utilization is None and not active:
         return _not_measured(gpu.reading)
-    if utilization < limits.pcie_busy_percent:
+    if utilization is None or utilization < limits.pcie_busy_percent:
         return UNKNOWN if active else CLEAR
     if slow is None or (slow.pcie_width is None and slow.pcie_generation is None):
         return UNKNOWN

@@ -12,7 +12,6 @@ from gpumon.app.state.learned.baselines import learn_rates
 from gpumon.app.state.learned.scales import learn_scales
 from gpumon.app.state.logs.events import take_log
 from gpumon.app.state.logs.rates import refresh_log_rates
-from gpumon.app.state.places import is_loopback, is_server
 from gpumon.app.state.rates.meter import Answer
 from gpumon.app.state.records import RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
@@ -123,15 +122,5 @@ def _identities(state: State) -> tuple[object, ...]:
 
 def apply_log(state: State, sample: LogSample) -> None:
     """Take the events of a server's log."""
-    source, is_pointless = hear(state, sample.source, sample.health), not _has_server(state)
-    if source.is_pointless != is_pointless:
-        source.is_pointless = is_pointless
-        state.sources_revision += 1
+    hear(state, sample.source, sample.health)
     take_log(state, sample)
-
-
-def _has_server(state: State) -> bool:
-    """Tell whether a server is seen on this machine, as a process or by its answers."""
-    return bool(state.servers) or any(
-        source.healthy and is_server(name) and is_loopback(name) for name, source in state.sources.items()
-    )

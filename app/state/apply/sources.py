@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.places import is_loopback, is_server
 from gpumon.app.state.records import Runtime, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import HEALTHY_STATES, SourceHealth, SourceSilent
+
+LOG_SOURCES = ("log ", "server log")
+"""How the names of logs begin, and the source that looks for them."""
 
 
 def hear(
@@ -31,6 +35,22 @@ def hear(
     if health.state in HEALTHY_STATES:
         record.answered = state.now
     return record
+
+
+def note_servers(state: State) -> None:
+    """Note of each log whether there is a server on this machine that could write it."""
+    is_pointless = not _has_server(state)
+    for name, source in state.sources.items():
+        if name.startswith(LOG_SOURCES) and source.is_pointless != is_pointless:
+            source.is_pointless = is_pointless
+            state.sources_revision += 1
+
+
+def _has_server(state: State) -> bool:
+    """Tell whether a server is seen on this machine, as a process or by its answers."""
+    return bool(state.servers) or any(
+        source.healthy and is_server(name) and is_loopback(name) for name, source in state.sources.items()
+    )
 
 
 def _differs(record: SourceRecord, health: SourceHealth, runtime: Runtime | None) -> bool:

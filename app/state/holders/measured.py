@@ -156,5 +156,6 @@ def _note_steadiness(runner: RunnerRecord, measured_at: float | None) -> None:
     measured = runner.measured_vram_bytes
     if not is_steady(runner.vram_steady_bytes, measured):
         runner.vram_steady_bytes, runner.vram_confirmed = measured, None
+        runner.vram_steady_since = measured_at
     elif before != measured_at:
         runner.vram_confirmed = before

@@ -40,6 +40,8 @@ class RunnerRecord(Struct):
     """Time of the driver's latest list."""
     vram_steady_bytes: int | None = None
     """What its memory has been for some time, but for noise; ``None`` while it is not measured."""
+    vram_steady_since: float | None = None
+    """Time of the first list that said so."""
     vram_confirmed: float | None = None
     """Time of the list before the latest one, where both say the same of it."""
     ready_since: float | None = None

@@ -62,6 +62,9 @@ def test_a_name_is_no_format_string() -> None:
 
 
 def test_kinds_that_end_otherwise_have_no_words_of_their_own() -> None:
-    """A GPU and a model can be stuck; a failed load and errors that are counted are only forgotten."""
-    others: set[AlertKind] = {"stuck", "load_failed", "ecc"}
+    """A GPU and a model can be stuck; a failed load and errors that are counted are only forgotten.
+
+    A hidden spill may end as a silent fallback, and that as a hidden spill.
+    """
+    others: set[AlertKind] = {"stuck", "load_failed", "ecc", "hidden_spill", "silent_fallback"}
     assert set(get_args(AlertKind)) - RECOVERED_WORDS.keys() == others

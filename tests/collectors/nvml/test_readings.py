@@ -69,9 +69,9 @@ def test_facts_come_with_the_first_reading_only(read_one: ReadOne) -> None:
     assert read_one().facts is None
 
 
-def test_slow_fields_come_every_tenth_second(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+def test_slow_fields_come_every_seventh_second(fake_driver: FakeDriver, read_one: ReadOne) -> None:
     readings = [read_one() for _ in range(21)]
-    assert [index for index, reading in enumerate(readings) if reading.slow] == [0, 10, 20]
+    assert [index for index, reading in enumerate(readings) if reading.slow] == [0, 7, 14]
 
 
 def test_a_fan_is_asked_every_fifth_second_and_its_speed_stands_in_between(

@@ -75,7 +75,7 @@ def flat(reading: GpuReading) -> dict[str, Any]:
 def read_full(monitor: Monitor, clock: ManualClock, driver: FakeDriver) -> dict[str, Any]:
     """Read until rates and slow fields are there, and take the facts from the first reading."""
     facts = monitor.read().gpus[0].facts
-    for _ in range(9):
+    for _ in range(6):
         clock.advance(1.0)
         monitor.read()
     clock.advance(1.0)

@@ -193,3 +193,9 @@ def test_a_gpu_that_falls_asleep_is_no_longer_hot_or_full() -> None:
 def test_alerts_of_two_gpus_do_not_mix() -> None:
     monitor = watch(nvml(0, gpu(0, state="lost"), gpu(1, state="lost")))
     assert {alert.subject for alert in monitor.alerts.active} == {"GPU 0", "GPU 1"}
+
+
+def test_a_gpu_that_falls_asleep_has_not_mended_its_link() -> None:
+    narrow = [nvml(at, gpu(utilization=95, facts=FULL_LINK, slow=NARROW)) for at in range(11)]
+    asleep = [nvml(at, gpu(state="asleep")) for at in range(11, 21)]
+    assert [alert.kind for alert in watch(*narrow, *asleep).alerts.active] == ["pcie_link"]

@@ -202,3 +202,18 @@ def test_alerts_of_one_model_do_not_hide_those_of_another() -> None:
     alert = active(monitor, "silent_fallback")
     assert alert is not None
     assert alert.subject == "b"
+
+
+@pytest.mark.parametrize(("held_gib", "kind"), [(0.3, "silent_fallback"), (6.0, "hidden_spill")])
+def test_a_server_that_is_asked_less_often_than_the_driver_keeps_its_verdict(
+    held_gib: float, kind: str
+) -> None:
+    monitor = watch(*rounds(held_gib, 3))
+    verdicts = set()
+    for at in range(3, 15):
+        monitor.feed(nvml(at, holding(gpu(used_gib=held_gib + 0.3), {IDLE.pid: held_gib})))
+        monitor.feed(processes(at, IDLE))
+        if at % 3 == 0:
+            monitor.feed(ollama(at, [claim(gpu_gib=10.0)]))
+        verdicts |= {diagnosis.verdict.kind for diagnosis in monitor.diagnoses.values()}
+    assert verdicts == {kind}

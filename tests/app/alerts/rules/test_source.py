@@ -113,3 +113,25 @@ def test_a_log_that_cannot_be_read_is_bad_whatever_runs() -> None:
     assert alerts(log(0, "serving"), *(log(at, "failing") for at in range(1, 6))) == [
         "log /var/log/ollama.log"
     ]
+
+
+def test_a_log_that_goes_just_before_its_server_is_seen_to_have_gone_is_no_alert() -> None:
+    running: list[AnySample] = [ollama(0), processes(0), log(0.5, "serving")]
+    stopping: list[AnySample] = [
+        processes(5, servers=()),
+        log(5.2, "absent"),
+        ollama_down(5.7, "not_running"),
+    ]
+    later = [sample for at in range(6, 12) for sample in (nvml(at), ollama_down(at, "not_running"))]
+    assert alerts(*running, *stopping, *later) == ["Ollama at 127.0.0.1:11434"]
+
+
+def test_the_alert_of_a_lost_log_is_over_when_its_server_stops() -> None:
+    running: list[AnySample] = [ollama(0), processes(0), log(0.5, "serving")]
+    lost = [sample for at in range(1, 6) for sample in (log(at, "absent"), ollama(at))]
+    stopped = [
+        sample
+        for at in range(6, 10)
+        for sample in (processes(at, servers=()), ollama_down(at, "not_running"))
+    ]
+    assert alerts(*running, *lost, *stopped) == ["Ollama at 127.0.0.1:11434"]

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import math
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -22,30 +21,6 @@ TICK_SECONDS = 0.1
 TOKENS_PER_TICK = 4
 
 
-class BoundOllama(FakeOllama):
-    """An Ollama whose port is open before it runs, so that the process of that name holds it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-
-    async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, sock=self.socket)
-
-
-class BoundServer(FakeLlamaServer):
-    """The same for a llama-server."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-
-    async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, sock=self.socket)
-
-
 class World:
     """``gpus`` GPUs and ``models`` loaded models; a busy one generates tokens and its GPU wanders.
 
@@ -55,8 +30,10 @@ class World:
     def __init__(self, folder: Path, gpus: int, models: int, *, busy: bool, restarts: bool = False) -> None:
         self.busy = busy
         self.driver = FakeDriver(folder / "gpus", gpus)
-        self.ollama = FakeOllama() if restarts else BoundOllama()
-        self.runners = [BoundServer() for _ in range(models)]
+        self.ollama = FakeOllama()
+        self.runners = [FakeLlamaServer() for _ in range(models)]
+        held = self.runners if restarts else [self.ollama, *self.runners]
+        self._descriptors = [server.bind() for server in held]
         self._program = build(folder)
 
     @property
@@ -80,14 +57,12 @@ class World:
     @contextlib.contextmanager
     def _processes(self) -> Iterator[None]:
         os.environ["OLLAMA_HOST"] = self.ollama.url
-        bound = [self.ollama] if isinstance(self.ollama, BoundOllama) else []
-        sockets = [server.socket.fileno() for server in (*bound, *self.runners)]
-        with Actor(self._program, ["ollama", "serve"], sockets) as serve:
+        with Actor(self._program, ["ollama", "serve"], self._descriptors) as serve:
             for number, runner in enumerate(self.runners):
                 self._load(serve, number, runner)
             yield
 
-    def _load(self, serve: Actor, number: int, runner: BoundServer) -> None:
+    def _load(self, serve: Actor, number: int, runner: FakeLlamaServer) -> None:
         name = f"model{number}:8b"
         self.ollama.catalog.load(name, size_bytes=GIB)
         blob = f"{BLOBS}/{self.ollama.catalog.installed[name].blob}"

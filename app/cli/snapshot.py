@@ -35,4 +35,4 @@ def execute(options: Namespace) -> int:
     snapshot = asyncio.run(take_snapshot(feed, monitor, expected=feed.names))
     document = msgspec.json.format(msgspec.json.encode(snapshot), indent=2)
     print_text(f"{document.decode()}\n", "snapshot")
-    return health(monitor.state, monitor.alerts, limits.spill_bad_percent).exit_code
+    return health(monitor.state, monitor.alerts.active, limits.spill_bad_percent).exit_code

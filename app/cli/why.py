@@ -45,7 +45,7 @@ def execute(options: Namespace) -> int:
     settings = load_settings(options).settings
     monitor = _replayed(settings, options.recording) if options.recording else _looked(settings)
     found = _found(monitor, options.model)
-    whole = health(monitor.state, monitor.alerts, monitor.limits.spill_bad_percent)
+    whole = health(monitor.state, monitor.alerts.active, monitor.limits.spill_bad_percent)
     text = _document(monitor, whole, found) if options.json else _words(whole, found)
     print_text(text, "report")
     return _exit_code(whole, [diagnosis for _, diagnosis in found], one=options.model is not None)

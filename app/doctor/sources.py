@@ -7,16 +7,14 @@ from collections.abc import Iterable, Iterator
 from gpumon.app.doctor.check import Check, Status
 from gpumon.app.doctor.runners import runner_checks
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, gpu_label, short_source_words, source_label
-from gpumon.app.state.places import is_server, place
+from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_server, place
 from gpumon.app.state.records import GpuRecord, Runtime, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.safe import visible
 
-LOG_SOURCE = "server log"
-LOG_PREFIX = "log "
 RUNNER_PREFIX = "runner "
-COVERED = frozenset({DRIVER_SOURCE, "system", "processes", "runners", LOG_SOURCE})
+COVERED = frozenset({DRIVER_SOURCE, "system", "processes", "runners", LOG_SEARCH})
 """Sources that have a check of their own."""
 
 OTHER_GIVES = {"learned": "usual rates and corrections, from earlier runs"}
@@ -148,13 +146,13 @@ def _processes(state: State) -> Check:
 def _logs(state: State) -> Check:
     logs = [source for source in state.sources.values() if source.name.startswith(LOG_PREFIX)]
     working = [source.name.removeprefix(LOG_PREFIX) for source in logs if source.healthy]
-    troubled = next((source for source in logs if not source.healthy), state.sources.get(LOG_SOURCE))
+    troubled = next((source for source in logs if not source.healthy), state.sources.get(LOG_SEARCH))
     nothing = not logs and not state.servers
     status: Status = "works" if working else "nothing" if nothing else "missing"
     hint = troubled.health.hint if troubled is not None and not working else None
     return Check(
         kind="log",
-        name=LOG_SOURCE,
+        name=LOG_SEARCH,
         status=status,
         found=visible(", ".join(working) or _said(troubled)),
         gives="layers and buffers per device, out-of-memory retries; never required",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple, Protocol
 
 from gpumon.app.insight.faults import (
@@ -48,13 +48,6 @@ class Alarm(Protocol):
     def message(self) -> str: ...  # noqa: D102
 
 
-class Alarms(Protocol):
-    """What is wrong now, the worst first."""
-
-    @property
-    def active(self) -> Sequence[Alarm]: ...  # noqa: D102
-
-
 Explain = Callable[[ModelRecord], str]
 
 
@@ -77,11 +70,14 @@ class Trouble(NamedTuple):
 
 def health(
     state: State,
-    alerts: Alarms,
+    alerts: Iterable[Alarm],
     spill_bad_percent: float = SPILL_BAD_PERCENT,
     explain: Explain = lambda _model: "",
 ) -> Health:
-    """Return the verdict on what is known now; ``explain`` gives what is to follow it on a spilled model."""
+    """Return the verdict on what is known now; ``alerts`` are the active ones, the worst first.
+
+    ``explain`` gives what is to follow it on a spilled model.
+    """
     troubles = [*_troubles(state, alerts, spill_bad_percent, explain)]
     nothing_read = not _gpus_read(state) and not _servers_read(state)
     parts = [
@@ -97,7 +93,9 @@ def health(
     return Health("ok" if known else "unknown", "; ".join([_placement(state), *_no_gpu(state), *parts]), 0)
 
 
-def _troubles(state: State, alerts: Alarms, spill_bad_percent: float, explain: Explain) -> Iterator[Trouble]:
+def _troubles(
+    state: State, alerts: Iterable[Alarm], spill_bad_percent: float, explain: Explain
+) -> Iterator[Trouble]:
     """Give what is wrong; of equal levels the first counts most."""
     driver = state.sources.get(DRIVER_SOURCE)
     if driver is not None and not driver.healthy and (fault := source_fault(driver)) is not None:
@@ -110,7 +108,7 @@ def _troubles(state: State, alerts: Alarms, spill_bad_percent: float, explain: E
         fault = spill_fault(spilled[0], spill_bad_percent, by_choice=chosen)
         why = explain(spilled[0]) if len(spilled) == 1 else ""
         yield Trouble(fault or "watch", f"{_spill_sentence(spilled, state, chosen)}{why}")
-    for alarm in alerts.active:
+    for alarm in alerts:
         if alarm.kind not in TOLD_FROM_STATE:
             yield Trouble(alarm.severity, alarm.message)
     for source in state.sources.values():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnose import diagnose
@@ -26,10 +25,6 @@ from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading
 
 
-class _Alarms(NamedTuple):
-    active: tuple[Alert, ...]
-
-
 def build_snapshot(
     state: State, alerts: Iterable[Alert], spill_bad_percent: float = SPILL_BAD_PERCENT
 ) -> Snapshot:
@@ -39,8 +34,8 @@ def build_snapshot(
     """
     gpus = sorted((record.reading for record in state.gpus.values()), key=lambda gpu: (gpu.index, gpu.uuid))
     names, holders = names_by_pid(state), holders_by_group(state)
-    alarms = _Alarms(tuple(alerts))
-    whole = health(state, alarms, spill_bad_percent)
+    active = tuple(alerts)
+    whole = health(state, active, spill_bad_percent)
     models = sorted(state.models.values(), key=lambda model: (model.claim.name, model.key))
     return Snapshot(
         time=state.now,
@@ -53,7 +48,7 @@ def build_snapshot(
         ),
         memory=_memory(state.system),
         models=tuple(model_entry(record, state, diagnose(record, state)) for record in models),
-        alerts=tuple(_alert(alert) for alert in alarms.active),
+        alerts=tuple(_alert(alert) for alert in active),
         returned=tuple(_returned(one) for one in state.returned),
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.insight.activity import activity
 from gpumon.app.insight.agreement import agreement_of
@@ -17,22 +15,6 @@ from gpumon.app.state.records import ModelRecord, Placement, Prediction, RunnerR
 from gpumon.app.state.state import State
 
 
-class _RateFields(TypedDict):
-    """How fast a model runs: fields of its entry."""
-
-    decode_tokens_per_second: float | None
-    prefill_tokens_per_second: float | None
-    context_used_tokens: int | None
-    requests_running: int | None
-    requests_waiting: int | None
-    rate_source: str | None
-    rate_is_estimate: bool | None
-    tokens_generated_total: int | None
-    tokens_generated_is_lower_bound: bool | None
-    baseline_tokens_per_second: float | None
-    baseline_request_count: int | None
-
-
 def names_by_pid(state: State) -> dict[int, str]:
     """Return the names of the models that processes hold, by PID."""
     joined = (
@@ -44,7 +26,8 @@ def names_by_pid(state: State) -> dict[int, str]:
 def model_entry(record: ModelRecord, state: State, found: Diagnosis) -> ModelEntry:
     """Return the entry of a loaded model: what is claimed, what is measured, how fast it runs, and why."""
     claim, runner = record.claim, runner_of(record, state)
-    compared, missing = agreement_of(record, state), left_out(record, state)
+    rates, compared, missing = rates_of(record, state), agreement_of(record, state), left_out(record, state)
+    usual = usual_rate(state, record)
     return ModelEntry(
         name=claim.name,
         digest=claim.digest,
@@ -63,19 +46,6 @@ def model_entry(record: ModelRecord, state: State, found: Diagnosis) -> ModelEnt
         agreement_cause=compared.cause,
         activity=activity(record, state),
         runner=_runner(record, runner) if runner else None,
-        verdict=verdict_entry(found.verdict),
-        cause=cause_entry(found.cause),
-        remedies=remedy_entries(found),
-        expected_tokens_per_second=band_entry(found.expected_now),
-        prediction=_prediction(runner.prediction) if runner and runner.prediction else None,
-        **_rates(record, state),
-    )
-
-
-def _rates(record: ModelRecord, state: State) -> _RateFields:
-    rates, usual = rates_of(record, state), usual_rate(state, record)
-    total = rates.decoded_total
-    return _RateFields(
         decode_tokens_per_second=rates.decode_rate,
         prefill_tokens_per_second=rates.prefill_rate,
         context_used_tokens=rates.context_tokens,
@@ -83,10 +53,17 @@ def _rates(record: ModelRecord, state: State) -> _RateFields:
         requests_waiting=rates.waiting,
         rate_source=", ".join(rates.sources) or None,
         rate_is_estimate=None if rates.decode_rate is None else rates.is_estimate,
-        tokens_generated_total=total,
-        tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
+        tokens_generated_total=rates.decoded_total,
+        tokens_generated_is_lower_bound=None
+        if rates.decoded_total is None
+        else rates.decoded_total_is_lower_bound,
+        verdict=verdict_entry(found.verdict),
+        cause=cause_entry(found.cause),
+        remedies=remedy_entries(found),
+        expected_tokens_per_second=band_entry(found.expected_now),
         baseline_tokens_per_second=usual.decode_tokens_per_second if usual else None,
         baseline_request_count=usual.request_count if usual else None,
+        prediction=_prediction(runner.prediction) if runner and runner.prediction else None,
     )
 
 

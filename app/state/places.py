@@ -11,6 +11,12 @@ from gpumon.collectors.samples import ServerProcess
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+LOG_SEARCH = "server log"
+"""The source that looks for logs: it says how that goes, and is none itself."""
+LOG_PREFIX = "log "
+"""How the names of logs begin."""
+
+
 def is_server(source: str) -> bool:
     """Tell whether a source is a server of models; those are named by their URL."""
     return "://" in source

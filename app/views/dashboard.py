@@ -61,7 +61,7 @@ def verdict_view(monitor: Monitor, interval: float) -> VerdictView:
     state = monitor.state
     found = health(
         state,
-        monitor.alerts,
+        monitor.alerts.active,
         monitor.limits.spill_bad_percent,
         lambda model: explanation(monitor.spill(model)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -76,6 +77,7 @@ class Listening(ABC):
     def __init__(self, port: int = 0) -> None:
         self.port = port
         self._server: asyncio.Server | None = None
+        self._bound: socket.socket | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     @abstractmethod
@@ -97,10 +99,18 @@ class Listening(ABC):
 
     async def listen(self) -> None:
         """Accept connections, on the same port as before."""
-        self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", self.port, backlog=self.BACKLOG
-        )
+        opened = self._bound or self._opened()
+        self._server = await asyncio.start_server(self._connected, sock=opened, backlog=self.BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    def bind(self) -> int:
+        """Open the port before it runs, so that another process can hold it too; return the descriptor."""
+        self._bound = self._opened()
+        self.port = self._bound.getsockname()[1]
+        return self._bound.fileno()
+
+    def _opened(self) -> socket.socket:
+        return socket.create_server(("127.0.0.1", self.port), backlog=self.BACKLOG)
 
     async def refuse(self) -> None:
         """Close the port and every connection: what a stopped server looks like."""

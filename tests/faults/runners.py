@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,22 +24,10 @@ POLLS_TO_RECOVER = 2
 WRONG_SLOTS = ('{"slots":"x"}', '[{"id":{},"is_processing":"yes","n_ctx":-1}]', "[[[[")
 
 
-class BoundServer(FakeLlamaServer):
-    """A llama-server whose port is open before it runs, so that another process holds it too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-
-    async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, sock=self.socket)
-
-
 class Runner:
     """The process that holds the model, in a world."""
 
-    def __init__(self, world: World, serve: Actor, server: BoundServer) -> None:
+    def __init__(self, world: World, serve: Actor, server: FakeLlamaServer) -> None:
         self.world = world
         self.server = server
         self._serve = serve
@@ -135,9 +122,10 @@ RUNNER_FAULTS: dict[str, RunnerFault] = {
 async def running_runner(world: World, folder: Path) -> AsyncIterator[Runner]:
     """Start Ollama's process and its runner, which works."""
     os.environ["OLLAMA_HOST"] = world.ollama.url
-    server = BoundServer()
+    server = FakeLlamaServer()
+    descriptor = server.bind()
     async with server:
-        with Actor(build(folder), ["ollama", "serve"], [server.socket.fileno()]) as serve:
+        with Actor(build(folder), ["ollama", "serve"], [descriptor]) as serve:
             runner = Runner(world, serve, server)
             runner.start()
             server.simulation.start(0, 1000)
@@ -146,7 +134,7 @@ async def running_runner(world: World, folder: Path) -> AsyncIterator[Runner]:
             working.cancel()
 
 
-async def _work(server: BoundServer) -> None:
+async def _work(server: FakeLlamaServer) -> None:
     while True:
         server.simulation.decode(0, 1)
         await asyncio.sleep(INTERVAL_SECONDS)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.places import is_loopback, is_server
+from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_loopback, is_server
 from gpumon.app.state.records import Runtime, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import HEALTHY_STATES, SourceHealth, SourceSilent
-
-LOG_SOURCES = ("log ", "server log")
-"""How the names of logs begin, and the source that looks for them."""
 
 
 def hear(
@@ -41,7 +38,7 @@ def note_servers(state: State) -> None:
     """Note of each log whether there is a server on this machine that could write it."""
     is_pointless = not _has_server(state)
     for name, source in state.sources.items():
-        if name.startswith(LOG_SOURCES) and source.is_pointless != is_pointless:
+        if (name == LOG_SEARCH or name.startswith(LOG_PREFIX)) and source.is_pointless != is_pointless:
             source.is_pointless = is_pointless
             state.sources_revision += 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpumon.app.state.logs.rates import take_rate
+from gpumon.app.state.places import LOG_SEARCH
 from gpumon.app.state.records import BufferKey, Placement, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import LogEvent, LogEventKind, LogSample
@@ -15,13 +16,10 @@ BUFFERS_KEPT = 256
 SAME_START_SECONDS = 15.0
 """A runner starts within this time of the line that announces it."""
 
-SEARCH = "server log"
-"""The source that looks for logs: it says how that goes, and is none itself."""
-
 
 def take_log(state: State, sample: LogSample) -> None:
     """Take the events of one log, in order."""
-    if sample.source == SEARCH:
+    if sample.source == LOG_SEARCH:
         return
     log = state.logs.get(sample.source)
     if log is None:

@@ -11,7 +11,7 @@ from gpumon.collectors.samples import AnySample
 
 def verdict(*samples: AnySample) -> Health:
     monitor = watch(*samples)
-    return health(monitor.state, monitor.alerts)
+    return health(monitor.state, monitor.alerts.active)
 
 
 NO_DRIVER = nvml(0, state="absent")
@@ -181,6 +181,6 @@ def test_a_silent_fallback_is_told_in_its_own_words() -> None:
 
 def test_a_gpu_that_was_lost_before_the_start_is_no_good_health() -> None:
     monitor = watch(nvml(0, gpu(), detail="GPU 1 cannot be opened: GPU is lost"), ollama(0))
-    found = health(monitor.state, monitor.alerts)
+    found = health(monitor.state, monitor.alerts.active)
     assert (found.level, found.exit_code) == ("bad", 1)
     assert "GPU is lost" in found.sentence

@@ -24,5 +24,5 @@ def test_the_panel_of_sources_has_a_line_with_the_next_step() -> None:
 
 def test_the_verdict_on_the_models_is_what_it_would_be() -> None:
     monitor = watch(nvml(1, gpu()), ollama(1, [claim()]), DAMAGED)
-    assert health(monitor.state, monitor.alerts).level == "ok"
+    assert health(monitor.state, monitor.alerts.active).level == "ok"
     assert monitor.alerts.active == ()

@@ -84,7 +84,7 @@ def test_one_that_sleeps_is_asleep() -> None:
 
 def test_all_weights_on_a_gpu_is_all_well() -> None:
     state = state_of(*here())
-    found = health(state, AlertBook(Limits()))
+    found = health(state, AlertBook(Limits()).active)
     assert (found.level, found.sentence) == ("ok", "1 model on GPU")
 
 

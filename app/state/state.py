@@ -24,6 +24,7 @@ from gpumon.app.state.records import (
     SystemRecord,
     Thrash,
 )
+from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import (
     BlobNames,
     HolderProcess,
@@ -102,6 +103,8 @@ class State(Struct, eq=False):
     answers_revision: int = 0
     """Grows with every sample that speaks of one loaded model alone, which is then ``answered``."""
     answered: ModelKey | None = None
+    touched: Touched = field(default_factory=Touched)
+    """What the sample that is being taken in, or was the last to be, has touched."""
     answered_anew: bool = False
     """Whether that sample tells otherwise than the one before how the model is, not only how fast."""
 

@@ -8,10 +8,7 @@ from gpumon.app.state.hindrances import is_hindered
 from gpumon.app.state.holders.addresses import stands_alone
 from gpumon.app.state.holders.joins import blobs_by_digest, join
 from gpumon.app.state.holders.measured import locate_all
-from gpumon.app.state.learned.baselines import learn_rates
-from gpumon.app.state.learned.scales import learn_scales
-from gpumon.app.state.logs.events import take_log
-from gpumon.app.state.logs.rates import refresh_log_rates
+from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.rates.meter import Answer
 from gpumon.app.state.records import RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
@@ -88,8 +85,7 @@ def _follow_requests(state: State, runner: RunnerRecord, sample: RunnerSample) -
     for request in finished:
         runner.pace.end(request)
     runner.pace.see(state.now, runner.rates)
-    learn_rates(state, runner, finished)
-    learn_scales(state, runner, finished)
+    state.touched.end_requests(runner.key, finished)
 
 
 def _note_rates(state: State, runner: RunnerRecord) -> None:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from statistics import median
 
-from gpumon.app.physics.band import Band
+from gpumon.app.insight.learning.baselines import gpus_in_use
+from gpumon.app.insight.shapes import load_options, shape_of
 from gpumon.app.physics.geometry import NoGeometry
 from gpumon.app.physics.memory import memory_need
 from gpumon.app.state.holders.measured import hidden_spill_fraction
-from gpumon.app.state.learned.baselines import gpus_in_use
-from gpumon.app.state.loads.options import load_options
 from gpumon.app.state.records import (
     LearnedRecord,
     MemoryKey,
@@ -24,7 +23,6 @@ from gpumon.app.state.records import (
     RunnerKey,
     RunnerRecord,
 )
-from gpumon.app.state.shapes import shape_of
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AnySample, MemoryCorrection, RunnerSample
 
@@ -85,8 +83,8 @@ def _predicted(state: State, model: ModelRecord, runner: RunnerRecord) -> Predic
         return None
     need = memory_need(geometry, options, len(uuids))
     correction = memory_correction(state.learned, model.key.digest, uuids)
-    vram = Band(*(max(0.0, size + correction) for size in need.total))
-    return Prediction(geometry, options, uuids, need.total_bytes, vram)
+    expected_bytes = max(0.0, need.total.expected + correction)
+    return Prediction(uuids, need.total_bytes, expected_bytes)
 
 
 def _compare(state: State, model: ModelRecord, runner: RunnerRecord, prediction: Prediction) -> None:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from gpumon.app.cuda import CUDA_CONTEXT_BYTES
+
 
 def wobble(seed: int, seconds: float) -> float:
     """Return a value from -1 to 1 that changes from second to second without a visible period."""
@@ -97,8 +99,6 @@ LIBRARY: dict[str, Llm] = {llm.name: llm for llm in _LIBRARY}
 
 
 MIB = 1024**2
-CUDA_CONTEXT_BYTES = 152 * MIB
-"""Held by a runner on each GPU beside its buffers; in no claim."""
 FIT_MARGIN_BYTES = 1024 * MIB
 """What llama.cpp leaves free on each GPU when it fits a model (--fit-target)."""
 HOST_BUFFER_BYTES = 24 * MIB

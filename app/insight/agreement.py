@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity
 from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.insight.left_out import LeftOut, left_out
@@ -15,9 +16,6 @@ from gpumon.app.state.holders.measured import TOLERANCE_BYTES, runner_of, tolera
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import OllamaModelFacts, RunnerKind, RunnerSettings
-
-CUDA_CONTEXT_BYTES = 500 * 1000**2
-"""What a process takes on each GPU for the context alone, at most."""
 
 ESTIMATING_RUNNERS: frozenset[RunnerKind] = frozenset({"legacy_runner", "ollama_runner", "imagegen_runner"})
 """Their claim may be an estimate, often gigabytes too high (ollama#10740, #6160); those of llama-server are
@@ -110,7 +108,7 @@ def _causes_of_more(difference: int, evidence: Evidence) -> Iterator[str]:
         yield "projector, which Ollama does not count"
     if _has_draft(evidence):
         yield "draft model, whose buffers Ollama mistakes for the model's"
-    if difference <= CUDA_CONTEXT_BYTES * evidence.gpu_count:
+    if difference <= CUDA_CONTEXT_MAX_BYTES * evidence.gpu_count:
         yield f"CUDA context on {evidence.gpu_count} GPUs"
 
 

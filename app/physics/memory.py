@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from gpumon.app.cuda import CUDA_CONTEXT_BYTES
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, Geometry, Layer, LoadOptions
 from gpumon.app.physics.hardware import Band
 
@@ -104,8 +105,6 @@ def layer_cache_bytes(layer: Layer, options: LoadOptions, v_elements: int) -> in
 
 
 MIB = 2**20
-CUDA_CONTEXT_BYTES = 152 * MIB
-"""Of one process on one GPU: what the driver sees beyond the buffers that the log names."""
 GRAPH_BYTES = 94 * MIB
 """Activations of a micro-batch of 512 tokens; with the context 0.24 GiB (0.12 to 0.28)."""
 GRAPH_MICRO_BATCH = 512

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from statistics import median
 
+from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.state.holders.measured import hidden_spill_fraction, runner_of
 from gpumon.app.state.rates.pace import is_telling
 from gpumon.app.state.rates.values import FinishedRequest
@@ -21,8 +22,6 @@ SHORTEST_CONTEXT_TOKENS = 1024
 """Below, reading the cache takes no time to speak of."""
 USUAL_SHARE = 0.8
 """Of the median, from which a rate is as usual."""
-IN_USE_BYTES = 500 * 1000**2
-"""A process holds up to so much of a GPU on which it has nothing but a CUDA context."""
 
 
 def learn_rates(state: State, runner: RunnerRecord, requests: Iterable[FinishedRequest]) -> None:
@@ -108,7 +107,7 @@ def gpus_in_use(state: State, model: ModelRecord, runner: RunnerRecord) -> tuple
     claimed = model.split.gpu_bytes
     if runner.vram_complete:
         held = runner.vram_by_gpu
-        large = sorted(uuid for uuid, size in held.items() if size >= IN_USE_BYTES)
+        large = sorted(uuid for uuid, size in held.items() if size >= CUDA_CONTEXT_MAX_BYTES)
         if large or not held or not claimed:
             return tuple(large)
         return (max(held, key=lambda uuid: held[uuid]),)

@@ -14,6 +14,7 @@ from tests.app.physics import model_facts as models
 from tests.app.physics.geometries import CACHE_TYPES, geometries, loads
 from tests.app.physics.model_facts import GIB, MIB, shape, weights
 
+from gpumon.app.cuda import CUDA_CONTEXT_BYTES
 from gpumon.app.physics import memory
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes, memory_need
@@ -53,9 +54,7 @@ MEASURED = {
         models.QWEN25_14B, LoadOptions(88_000, cache_type_k="q4_0", cache_type_v="q4_0"), 13.24
     ),
     # github.com/ollama/ollama/issues/16763: 5.2 GiB of buffers, to which the CUDA context comes
-    "gemma3-4b-128k": Measured(
-        models.GEMMA_3_4B, LoadOptions(131_072), 5.2 + memory.CUDA_CONTEXT_BYTES / GIB
-    ),
+    "gemma3-4b-128k": Measured(models.GEMMA_3_4B, LoadOptions(131_072), 5.2 + CUDA_CONTEXT_BYTES / GIB),
     # nvidia-smi, "alone": DeepSeek-Coder-V2-Lite Q4_K_M, full heads, without flash attention
     "deepseek-lite-8k": Measured(DEEPSEEK_LITE, LoadOptions(8192, flash_attention=False), 12_496 / 1024),
     "deepseek-lite-16k": Measured(DEEPSEEK_LITE, LoadOptions(16_384, flash_attention=False), 14_928 / 1024),
@@ -129,7 +128,7 @@ def test_without_flash_attention_scores_exist_whole() -> None:
     # logged compute buffers: 1.8 GiB (qwen2.5-7b at 32k), 560 MiB (llama3.1-8b at 8k)
     for model, context, mib in ((models.QWEN25_7B, 32_768, 1843), (models.LLAMA_31_8B, 8192, 560)):
         need = memory_need(shape(model), LoadOptions(context, flash_attention=False))
-        graph = need.compute_bytes + need.overhead_bytes - memory.CUDA_CONTEXT_BYTES
+        graph = need.compute_bytes + need.overhead_bytes - CUDA_CONTEXT_BYTES
         assert graph / MIB == pytest.approx(mib, rel=0.1)
 
 

@@ -57,6 +57,11 @@ class Placement(Struct, frozen=True):
     """Blocks before those on the GPU of which only the routed experts are in RAM (log: ``overflowing``)."""
 
     @property
+    def offloaded_layers(self) -> int:
+        """What llama.cpp's log counts: layers of which only the experts are in RAM are among them."""
+        return self.layers_on_gpu + self.overflowing_layers
+
+    @property
     def blocks_on_gpu(self) -> int:
         """Blocks alone, the last ones."""
         return min(self.layers_on_gpu - self.output_on_gpu, self.layer_count - 1)

@@ -98,7 +98,10 @@ def _place(report: FitReport) -> Iterator[tuple[str, str]]:
 
 
 def _placed(placement: Placement) -> str:
-    layers = f"{placement.layers_on_gpu} of {placement.layer_count} layers"
+    """Say where a model goes in the words of llama.cpp's log, by which people set its options."""
+    layers = f"{placement.offloaded_layers} of {placement.layer_count} layers"
+    if placement.overflowing_layers:
+        layers = f"{layers}, experts of {placement.overflowing_layers} in RAM"
     if placement.fits:
         return layers
     return f"{layers}; {_gib(placement.ram_bytes)} GiB ({placement.spill_fraction:.0%}) in RAM"

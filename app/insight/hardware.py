@@ -9,9 +9,8 @@ import msgspec
 
 from gpumon.app.physics.hardware import Card, Hardware, card_of, ram_peak_of_measurement
 from gpumon.app.state.records.learned import LearnedRecord
-from gpumon.app.state.records.machine import GpuRecord
+from gpumon.app.state.records.machine import GpuRecord, free_bytes
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import GpuMemory
 
 
 class RamBandwidth(NamedTuple):
@@ -75,15 +74,6 @@ def calibrated(
         cpu_scale=1.0 if is_observed else scales.get(True, 1.0),
         is_calibrated=bool(scales),
     )
-
-
-def free_bytes(memory: GpuMemory) -> int | None:
-    """Return what is free by the driver's word, or by what is used; ``None`` where neither is said."""
-    if memory.free_bytes is not None:
-        return memory.free_bytes
-    if memory.used_bytes is None:
-        return None
-    return max(0, memory.total_bytes - memory.used_bytes - (memory.reserved_bytes or 0))
 
 
 def _scales(learned: LearnedRecord, used_uuids: Collection[str], *, is_moe: bool) -> Mapping[bool, float]:

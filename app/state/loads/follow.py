@@ -16,11 +16,11 @@ from gpumon.app.state.loads.endings import (
 from gpumon.app.state.loads.progress import enter, follow_load, recall, recall_copy_rate
 from gpumon.app.state.logs import attribute
 from gpumon.app.state.records import Load, ModelRecord, RunnerKey, RunnerRecord
+from gpumon.app.state.records.machine import free_bytes
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     AnySample,
-    GpuMemory,
     LogSample,
     NvmlSample,
     OllamaSample,
@@ -145,14 +145,12 @@ def _begin(state: State, runner: RunnerRecord) -> Load:
     return load
 
 
-def _free_vram_bytes(state: State) -> int:
-    return sum(_free_bytes(gpu.reading.memory) for gpu in state.gpus.values() if gpu.reading.memory)
-
-
-def _free_bytes(memory: GpuMemory) -> int:
-    if memory.free_bytes is not None:
-        return memory.free_bytes
-    return max(0, memory.total_bytes - (memory.used_bytes or 0) - (memory.reserved_bytes or 0))
+def _free_vram_bytes(state: State) -> int | None:
+    """Return what is free on all GPUs; ``None`` where one of them does not say, 0 where there is no GPU."""
+    memories = [gpu.reading.memory for gpu in state.gpus.values()]
+    free = [None if memory is None else free_bytes(memory) for memory in memories]
+    known = [size for size in free if size is not None]
+    return sum(known) if len(known) == len(free) else None
 
 
 def _identify(state: State, load: Load, runner: RunnerRecord) -> None:

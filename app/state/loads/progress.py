@@ -75,8 +75,9 @@ def _copy_is_unknown(load: Load) -> bool:
 def _copy_seconds(load: Load) -> float:
     if not copies_later(load) or load.target_bytes is None:
         return 0.0
-    room = load.evidence.allocated_bytes
-    amount = min(load.target_bytes, load.room_bytes if room is None else room)
+    allocated = load.evidence.allocated_bytes
+    room = load.room_bytes if allocated is None else allocated
+    amount = load.target_bytes if room is None else min(load.target_bytes, room)
     return amount / (load.copy_bytes_per_second or COPY_BYTES_PER_SECOND)
 
 

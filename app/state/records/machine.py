@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from gpumon.app.state.series import Series
-from gpumon.collectors.samples import GpuFacts, GpuReading, GpuSlow, SystemSample
+from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuReading, GpuSlow, SystemSample
 
 LEFTOVERS_KEPT = 16
 
@@ -57,6 +57,15 @@ class GpuRecord(Struct):
     def total_bytes(self) -> int | None:
         """Capacity as the driver states it."""
         return self.reading.memory.total_bytes if self.reading.memory else None
+
+
+def free_bytes(memory: GpuMemory) -> int | None:
+    """Return what is free by the driver's word, or by what is used; ``None`` where it states neither."""
+    if memory.free_bytes is not None:
+        return memory.free_bytes
+    if memory.used_bytes is None:
+        return None
+    return max(0, memory.total_bytes - memory.used_bytes - (memory.reserved_bytes or 0))
 
 
 class SystemRecord(Struct):

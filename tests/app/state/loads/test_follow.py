@@ -24,7 +24,7 @@ from gpumon.app.state.loads.progress import LESSONS_KEPT
 from gpumon.app.state.records import FinishedLoad, Load, RunnerKey
 from gpumon.app.state.state import FINISHED_LOADS_KEPT, State
 from gpumon.app.state.store import Store
-from gpumon.collectors.samples import AnySample, LogEvent, LogSample, RunnerProcess, SourceHealth
+from gpumon.collectors.samples import AnySample, GpuMemory, LogEvent, LogSample, RunnerProcess, SourceHealth
 
 NEW = runner(started=START)
 KEY = RunnerKey(NEW.pid, NEW.started)
@@ -53,6 +53,30 @@ def log(at: float, *events: LogEvent) -> LogSample:
 
 def loading(at: float, *, pid: int = 100, started: float = START) -> AnySample:
     return answer(at, "loading", pid=pid, started=started)
+
+
+def with_memory(memory: GpuMemory | None) -> AnySample:
+    return nvml(0, replace(gpu(), memory=memory))
+
+
+class TestRoom:
+    @pytest.mark.parametrize(
+        ("memory", "room"),
+        [
+            (GpuMemory(total_bytes=24 * GIB, used_bytes=4 * GIB, free_bytes=19 * GIB), 19 * GIB),
+            (GpuMemory(total_bytes=24 * GIB, used_bytes=4 * GIB, reserved_bytes=GIB), 19 * GIB),
+            (GpuMemory(total_bytes=24 * GIB), None),
+            (None, None),
+        ],
+        ids=["said", "reckoned", "used unknown", "nothing known"],
+    )
+    def test_free_memory_that_is_not_known_is_no_free_memory_of_24_gib(
+        self, memory: GpuMemory | None, room: int | None
+    ) -> None:
+        assert only_load(state_of(with_memory(memory), processes(0.5, NEW))).room_bytes == room
+
+    def test_without_a_gpu_there_is_no_room_on_one(self) -> None:
+        assert only_load(state_of(processes(0.5, NEW))).room_bytes == 0
 
 
 class TestBeginning:

@@ -29,6 +29,8 @@ from gpumon.collectors.samples import RunnerSettings
 NOTICED_WITHIN_SECONDS = 10.0
 """A departure is seen so long before or after the start of the load that it made room for, at most."""
 EVICTED_NAMED = 8
+ROOM_FACTOR = 1.2
+"""A model takes more than its file: cache, buffers. Rule of thumb, on the side of an eviction."""
 
 
 class Reload(NamedTuple):
@@ -41,12 +43,14 @@ class Reload(NamedTuple):
 def evicted_for(state: State, load: Load) -> tuple[str, ...]:
     """Return the models that were unloaded for a load: others, whose time had not come (server/sched.go).
 
-    An eviction leaves ``expires_at`` as it is, so it lies ahead when the model goes.
+    An eviction leaves ``expires_at`` as it is, so it lies ahead when the model goes; so does ``ollama stop``.
+    What left though there was room beside it was stopped by somebody, unless the server keeps only so many.
     """
     if load.server_pid is None:
         return ()
     near = [m for m in state.departed if _left_near(m, load.started) and not _is_of(state, m, load)]
-    evicted = [m for m in near if is_local(m.key.source, state.servers) and not _expires_by(state, m, load)]
+    own = [m for m in near if is_local(m.key.source, state.servers) and not _expires_by(state, m, load)]
+    evicted = [m for m in own if _is_full(state, m.key.source, own) or not _had_room(state, m, load)]
     return tuple(dict.fromkeys(model.claim.name for model in evicted))[-EVICTED_NAMED:]
 
 
@@ -90,6 +94,26 @@ def _made_room(state: State, model: ModelRecord, since: float) -> bool:
 
 def _left_near(model: ModelRecord, time: float) -> bool:
     return model.gone is not None and abs(model.gone - time) <= NOTICED_WITHIN_SECONDS
+
+
+def _had_room(state: State, model: ModelRecord, load: Load) -> bool:
+    """Whether a load would have found room beside a model that left; not where the sizes are not known."""
+    if load.target_bytes is None:
+        return False
+    wanted = load.target_bytes * ROOM_FACTOR
+    if model.split.gpu_bytes:
+        return load.room_bytes is not None and load.room_bytes - model.split.gpu_bytes >= wanted
+    if model.split.ram_bytes is None or state.system is None:
+        return False
+    return state.system.sample.ram_available_bytes - model.split.ram_bytes >= wanted
+
+
+def _is_full(state: State, source: str, left: Sequence[ModelRecord]) -> bool:
+    """Whether a server held as many models as it may, before some of them ``left``."""
+    said = (log.settings.get("OLLAMA_MAX_LOADED_MODELS") for log in state.logs.values())
+    limits = [int(words) for words in said if words is not None and words.isdecimal() and int(words)]
+    loaded = sum(key.source == source for key in state.models) + len(left)
+    return bool(limits) and loaded >= min(limits)
 
 
 def _is_of(state: State, model: ModelRecord, load: Load) -> bool:

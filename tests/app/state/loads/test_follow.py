@@ -17,7 +17,7 @@ from tests.fakes.process_samples import (
     runner,
     server,
 )
-from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
+from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama, system
 
 from gpumon.app.state.loads.endings import FAILURE_KEPT_SECONDS
 from gpumon.app.state.loads.progress import LESSONS_KEPT
@@ -291,6 +291,52 @@ class TestMakingRoom:
 
     def test_one_whose_departure_is_seen_only_later_has_too(self) -> None:
         state = state_of(*self.BEFORE, processes(0.5, NEW), ollama(4))
+        assert only_load(state).evicted == ("big",)
+
+    @pytest.mark.parametrize(
+        ("available_gib", "made_room"), [(7.3, ()), (7.1, ("big",))], ids=["room beside it", "none"]
+    )
+    def test_one_that_left_ram_has_only_where_there_was_no_room_beside_it(
+        self, available_gib: float, made_room: tuple[str, ...]
+    ) -> None:
+        stopped = claim("big", ram_gib=6.0, gpu_gib=0.0)
+        loads = replace(NEW, model_file_bytes=GIB)
+        state = state_of(
+            ollama(-5, [stopped]),
+            ollama(-3),
+            system(0, available_gib=available_gib),
+            processes(0.5, loads),
+            ollama(1),
+        )
+        assert only_load(state).evicted == made_room
+
+    @pytest.mark.parametrize(
+        ("used_gib", "made_room"), [(12.0, ()), (12.4, ("big",))], ids=["room beside it", "none"]
+    )
+    def test_one_that_left_a_gpu_has_only_where_there_was_no_room_beside_it(
+        self, used_gib: float, made_room: tuple[str, ...]
+    ) -> None:
+        loads = replace(NEW, model_file_bytes=GIB)
+        state = state_of(
+            *self.BEFORE,
+            ollama(-3),
+            nvml(0, gpu(used_gib=used_gib, reserved_gib=0.6)),
+            processes(0.5, loads),
+            ollama(1),
+        )
+        assert only_load(state).evicted == made_room
+
+    def test_one_has_though_there_was_room_where_the_server_keeps_only_one(self) -> None:
+        keeps_one = LogEvent(kind="server_config", settings={"OLLAMA_MAX_LOADED_MODELS": "1"})
+        loads = replace(NEW, model_file_bytes=GIB)
+        state = state_of(
+            log(-9, keeps_one),
+            *self.BEFORE,
+            ollama(-1),
+            nvml(0, gpu(used_gib=1.0)),
+            processes(0.5, loads),
+            ollama(1),
+        )
         assert only_load(state).evicted == ("big",)
 
     def test_one_that_had_expired_has_not(self) -> None:

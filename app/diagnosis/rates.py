@@ -14,10 +14,10 @@ from gpumon.app.physics.hardware import uncalibrated
 from gpumon.app.physics.need import Placement
 from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.speed import decode_rate
-from gpumon.app.state import metered
+from gpumon.app.state import work
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
-from gpumon.app.state.statistics import requests_of
+from gpumon.app.state.work import requests_of
 
 USUAL_CONTEXT_TOKENS = 1024
 """In the context of a request of which nothing is known."""
@@ -61,7 +61,7 @@ class Rates(Struct, frozen=True):
 
 def rates_of(loaded: Loaded, state: State, arithmetic: Arithmetic | NoArithmetic) -> Rates:
     """Return what is measured and what is to be expected."""
-    rates = metered.own_rates(loaded.model, state)
+    rates = work.own_rates(loaded.model, state)
     measured = Rates(
         now=rates.decode_rate,
         last=_last_rate(loaded.model, state),
@@ -89,7 +89,7 @@ def expected_fitting(
     """Return the rate with all of the model on the GPUs, on as few as hold it."""
     shape, wanted = geometry or arithmetic.geometry, options or arithmetic.options
     whole = _whole(arithmetic, arithmetic.need_bytes(wanted, shape))
-    return decode_rate(shape, wanted, arithmetic.hardware, whole, context_tokens)
+    return decode_rate(shape, wanted, arithmetic.hardware, whole, context_tokens, arithmetic.engine_cost)
 
 
 def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) -> Band | None:
@@ -97,7 +97,14 @@ def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) ->
     present = placement_now(loaded, arithmetic)
     if present is None:
         return None
-    return decode_rate(arithmetic.geometry, arithmetic.options, arithmetic.hardware, present, context_tokens)
+    return decode_rate(
+        arithmetic.geometry,
+        arithmetic.options,
+        arithmetic.hardware,
+        present,
+        context_tokens,
+        arithmetic.engine_cost,
+    )
 
 
 def placement_now(loaded: Loaded, arithmetic: Arithmetic) -> Placement | None:

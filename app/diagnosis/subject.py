@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
 from gpumon.app.diagnosis.rates import Rates, rates_of
-from gpumon.app.diagnosis.words import NVML, PS
 from gpumon.app.insight.left_out import placement_of
 from gpumon.app.insight.loaded import Loaded, loaded
 from gpumon.app.physics.geometry import Geometry, NoGeometry
@@ -44,7 +43,8 @@ class Subject(Struct, frozen=True):
     @property
     def split_source(self) -> str:
         """Where ``split`` comes from."""
-        return PS if self.model.runtime == "ollama" else f"{NVML}, /v1/models"
+        kind = self.model.kind
+        return kind.claim_source if self.model.claims_memory else kind.estimate_source
 
     @property
     def is_spilled(self) -> bool:

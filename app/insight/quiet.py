@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpumon.app.insight.activity import WORKING_GPU_PERCENT
-from gpumon.app.state.apply.runners import WORKING_CPU_PERCENT
+from gpumon.app.state.apply.work import WORKING_CPU_PERCENT
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuReading
 

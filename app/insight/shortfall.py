@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.app.insight.agreement import ESTIMATING_RUNNERS
 from gpumon.app.insight.loaded import Loaded
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -35,15 +34,15 @@ def shortfall(loaded: Loaded) -> Shortfall:
         return "none"
     if not _is_settled(loaded.model, loaded.runner):
         return "unknown"
-    is_estimate = loaded.runner.process.kind in ESTIMATING_RUNNERS
+    is_estimate = loaded.runner.kind.claim == "estimate"
     if measured >= claimed * LITTLE_SHARE:
         return "none" if is_estimate else "hidden_spill"
     return "none" if is_estimate and measured >= TOLERANCE_BYTES else "silent_fallback"
 
 
 def is_load_over(runner: RunnerRecord) -> bool:
-    """Tell whether a claimed runner is certain to be loaded: a llama-server is claimed only then."""
-    return runner.ready_since is not None or runner.process.kind == "llama_server"
+    """Whether a claimed runner is certain to be loaded: some kinds are claimed only then."""
+    return runner.ready_since is not None or runner.kind.claimed_when_loaded
 
 
 def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> bool:

@@ -8,13 +8,13 @@ from gpumon.app.physics.geometry import Geometry, NoGeometry
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 UNDESCRIBED = NoGeometry("what its file holds is not known")
 
 
 class _Known(NamedTuple):
-    facts: OllamaModelFacts
+    facts: ModelFacts
     file_bytes: int | None
     shape: Geometry | NoGeometry
 

@@ -18,7 +18,7 @@ from gpumon.app.state.loads.options import load_options
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 
 class Installed(NamedTuple):
@@ -54,7 +54,7 @@ def machine_of(state: State, key: ModelKey) -> Machine:
     )
 
 
-def options_of(state: State, key: ModelKey, facts: OllamaModelFacts, machine: Machine) -> LoadOptions:
+def options_of(state: State, key: ModelKey, facts: ModelFacts, machine: Machine) -> LoadOptions:
     """Return how a model is loaded, else how it would be if nobody gave options."""
     model = state.models.get(key)
     present = load_options(model, runner_of(model, state), state) if model else None

@@ -16,7 +16,7 @@ from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.hardware import calibrated, ram_bandwidth
 from gpumon.app.state.learned.predictions import memory_correction
 from gpumon.app.state.records.learned import LearnedRecord
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 
 class Machine(Struct, frozen=True):
@@ -31,7 +31,7 @@ class Machine(Struct, frozen=True):
 
 
 def fit_on(
-    machine: Machine, facts: OllamaModelFacts, options: LoadOptions, file_bytes: int | None = None
+    machine: Machine, facts: ModelFacts, options: LoadOptions, file_bytes: int | None = None
 ) -> FitReport | NoGeometry:
     """Return how a model would be loaded there, or why that cannot be computed.
 

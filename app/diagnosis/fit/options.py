@@ -10,10 +10,10 @@ from gpumon.app.diagnosis.asked import default_context
 from gpumon.app.physics.geometry import Geometry
 from gpumon.app.physics.micro_batch import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.options import LoadOptions
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 
-def default_options(facts: OllamaModelFacts, vram_total_bytes: int) -> LoadOptions:
+def default_options(facts: ModelFacts, vram_total_bytes: int) -> LoadOptions:
     """Return the Modelfile's parameters, Ollama's defaults where it has none.
 
     A context is cut to what the model was trained for.
@@ -27,7 +27,7 @@ def default_options(facts: OllamaModelFacts, vram_total_bytes: int) -> LoadOptio
 
 
 def with_automatic_batch(
-    options: LoadOptions, facts: OllamaModelFacts, geometry: Geometry, free_bytes_by_gpu: Sequence[int]
+    options: LoadOptions, facts: ModelFacts, geometry: Geometry, free_bytes_by_gpu: Sequence[int]
 ) -> LoadOptions:
     """Return the options with the micro-batch that Ollama takes, unless the Modelfile names one."""
     if _number(facts, "num_batch") is not None:
@@ -35,7 +35,7 @@ def with_automatic_batch(
     return replace(options, micro_batch_size=automatic_micro_batch(geometry, options, free_bytes_by_gpu))
 
 
-def _number(facts: OllamaModelFacts, name: str) -> int | None:
+def _number(facts: ModelFacts, name: str) -> int | None:
     """Return a parameter; ``None`` where there is none, or it means "automatic" (-1)."""
     text = facts.parameters.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

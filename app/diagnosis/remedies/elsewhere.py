@@ -69,7 +69,7 @@ def experts_to_cpu(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     for count in range(1, len(geometry.layers) + 1):
         lighter = _without_experts(geometry, count)
         if arithmetic.fits(arithmetic.room.free_bytes, geometry=lighter):
-            command = commands.set_expert_layers(subject, count)
+            command = subject.model.kind.set_expert_layers(count)
             need = arithmetic.need_bytes(geometry=lighter)
             return Remedy(
                 "experts_to_cpu",

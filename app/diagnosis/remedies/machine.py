@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict, VerdictKind
-from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.insight.slowdown import costly_reasons
 from gpumon.app.state.records import GpuRecord
@@ -32,7 +31,7 @@ def machine_remedies(subject: Subject, verdicts: tuple[Verdict, ...], cause: Cau
 
 
 def _restart(subject: Subject) -> Remedy:
-    command = commands.restart(subject)
+    command = subject.model.kind.restart()
     return Remedy(
         "restart_server",
         "start the server again, so that it looks for the GPU anew",

@@ -22,7 +22,7 @@ from gpumon.app.state.records.log import BufferKey, Placement, ServerLog
 from gpumon.app.state.records.model import JoinedBy, ModelRecord, Served
 from gpumon.app.state.records.prediction import Prediction
 from gpumon.app.state.records.runner import RunnerRecord
-from gpumon.app.state.records.source import STALE_AFTER_SECONDS, Runtime, SourceRecord
+from gpumon.app.state.records.source import STALE_AFTER_SECONDS, SourceRecord
 from gpumon.app.state.records.system import SystemRecord
 
 __all__ = [
@@ -49,7 +49,6 @@ __all__ = [
     "Returned",
     "RunnerKey",
     "RunnerRecord",
-    "Runtime",
     "ScaleKey",
     "Served",
     "ServerLog",

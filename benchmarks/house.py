@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from gpumon.collectors.model_server import ModelServerSource
 from tests.app.ui.screen import dashboard, text
 from tests.fakes.llama_server.server import FakeLlamaServer
 
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.model_server import ModelServerSource
 from gpumon.collectors.source import Source
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
-from gpumon.app.diagnosis.words import NVML, PS
 from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.left_out import placement_of
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
@@ -14,11 +13,11 @@ from gpumon.app.physics.hardware import Band, uncalibrated
 from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.placement import placement_of_claim
 from gpumon.app.physics.speed import decode_rate
-from gpumon.app.state import metered
+from gpumon.app.state import work
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.split import Split
 from gpumon.app.state.state import State
-from gpumon.app.state.statistics import requests_of
+from gpumon.app.state.work import requests_of
 from gpumon.text.safe import visible
 
 USUAL_CONTEXT_TOKENS = 1024
@@ -63,7 +62,7 @@ class Rates(Struct, frozen=True):
 
 def rates_of(loaded: Loaded, state: State, arithmetic: Arithmetic | NoArithmetic) -> Rates:
     """Return what is measured and what is to be expected."""
-    rates = metered.own_rates(loaded.model, state)
+    rates = work.own_rates(loaded.model, state)
     measured = Rates(
         now=rates.decode_rate,
         last=_last_rate(loaded.model, state),
@@ -91,7 +90,7 @@ def expected_fitting(
     """Return the rate with all of the model on the GPUs, on as few as hold it."""
     shape, wanted = geometry or arithmetic.geometry, options or arithmetic.options
     whole = _whole(arithmetic, arithmetic.need_bytes(wanted, shape))
-    return decode_rate(shape, wanted, arithmetic.hardware, whole, context_tokens)
+    return decode_rate(shape, wanted, arithmetic.hardware, whole, context_tokens, arithmetic.engine_cost)
 
 
 def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) -> Band | None:
@@ -99,7 +98,14 @@ def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) ->
     present = placement_now(loaded, arithmetic)
     if present is None:
         return None
-    return decode_rate(arithmetic.geometry, arithmetic.options, arithmetic.hardware, present, context_tokens)
+    return decode_rate(
+        arithmetic.geometry,
+        arithmetic.options,
+        arithmetic.hardware,
+        present,
+        context_tokens,
+        arithmetic.engine_cost,
+    )
 
 
 def placement_now(loaded: Loaded, arithmetic: Arithmetic) -> Placement | None:
@@ -165,7 +171,8 @@ class Subject(Struct, frozen=True):
     @property
     def split_source(self) -> str:
         """Where ``split`` comes from."""
-        return PS if self.model.runtime == "ollama" else f"{NVML}, /v1/models"
+        kind = self.model.kind
+        return kind.claim_source if self.model.claims_memory else kind.estimate_source
 
     @property
     def is_spilled(self) -> bool:

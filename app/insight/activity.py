@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.app.state.apply.runners import WORKING_CPU_PERCENT, is_working
+from gpumon.app.state.apply.work import WORKING_CPU_PERCENT, is_working
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.metered import metered_of
-from gpumon.app.state.rates.meter import Answer
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
 from gpumon.app.state.split import go_round
 from gpumon.app.state.state import State
-from gpumon.app.state.statistics import answer_of
-from gpumon.collectors.samples import GpuReading
+from gpumon.app.state.work import answer_of, metered_of
+from gpumon.collectors.samples import GpuReading, WorkSample
 
 FOREVER_YEARS = 20
 """Beyond this ``ollama ps`` prints "Forever"."""
@@ -162,12 +160,21 @@ def _has_metered_requests(model: ModelRecord, state: State) -> bool:
     return metered is not None and metered.requests_running > 0
 
 
-def _told(answer: Answer | None, state: State) -> bool | None:
+def _told(answer: WorkSample | None, state: State) -> bool | None:
     if answer is None or state.now - answer.time > STALE_AFTER_SECONDS:
         return None
-    if answer.slots is None and answer.state not in {"busy", "asleep"}:
+    if answer.slots is None and answer.state not in {"busy", "asleep"} and not _counts(answer):
         return None
     return is_working(answer)
+
+
+def _counts(answer: WorkSample) -> bool:
+    """Whether a server without slots says how many requests are at work."""
+    return (
+        answer.counters is not None
+        and answer.counters.grows_live
+        and (answer.counters.requests_processing is not None)
+    )
 
 
 def _works_gpu(runner: RunnerRecord, state: State) -> bool:

@@ -15,11 +15,9 @@ from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, runner_of, tolerance_bytes
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import OllamaModelFacts, RunnerKind, RunnerSettings
-
-ESTIMATING_RUNNERS: frozenset[RunnerKind] = frozenset({"legacy_runner", "ollama_runner", "imagegen_runner"})
-"""Their claim may be an estimate, often gigabytes too high (ollama#10740, #6160); those of llama-server are
-the sizes of its buffers."""
+from gpumon.collectors.samples import ModelFacts, RunnerSettings
+from gpumon.collectors.servers.kind import RunnerKind, ServerKind
+from gpumon.collectors.servers.registry import DEFAULT
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
 """Ollama counts only the last of their two context caches (ollama#16763)."""
@@ -40,9 +38,10 @@ class Agreement(NamedTuple):
 class Evidence(Struct, frozen=True):
     """What may explain a difference."""
 
-    facts: OllamaModelFacts | None = None
+    facts: ModelFacts | None = None
     family: str | None = None
     runner_kind: RunnerKind | None = None
+    server: ServerKind = DEFAULT
     settings: RunnerSettings | None = None
     gpu_count: int = 1
     """GPUs that the process is on."""
@@ -82,7 +81,8 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
     evidence = Evidence(
         facts=model.facts,
         family=model.claim.family,
-        runner_kind=runner.process.kind,
+        runner_kind=runner.kind,
+        server=model.kind,
         settings=runner.process.settings,
         gpu_count=len(runner.vram_by_gpu),
         unaccounted_bytes=state.hidden_vram_bytes,
@@ -102,19 +102,19 @@ def logged_in_ram(model: ModelRecord, state: State) -> bool:
 
 def _causes_of_more(difference: int, evidence: Evidence) -> Iterator[str]:
     """Give what the claim is known to leave out (ollama: llm/llama_server.go, ``memoryParsingWriter``)."""
-    if _has_sliding_window(evidence):
-        yield "context of a sliding-window model, which Ollama counts in part"
-    if _has_projector(evidence):
-        yield "projector, which Ollama does not count"
-    if _has_draft(evidence):
-        yield "draft model, whose buffers Ollama mistakes for the model's"
+    left_out, label = evidence.server.claim_leaves_out, evidence.server.label
+    if "sliding_window" in left_out and _has_sliding_window(evidence):
+        yield f"context of a sliding-window model, which {label} counts in part"
+    if "projector" in left_out and _has_projector(evidence):
+        yield f"projector, which {label} does not count"
+    if "draft" in left_out and _has_draft(evidence):
+        yield f"draft model, whose buffers {label} mistakes for the model's"
     if difference <= CUDA_CONTEXT_MAX_BYTES * evidence.gpu_count:
         yield f"CUDA context on {evidence.gpu_count} GPUs"
 
 
 def _cause_of_less(evidence: Evidence) -> str | None:
-    estimated = evidence.runner_kind in ESTIMATING_RUNNERS
-    return "this version of Ollama claims an estimate, often too high" if estimated else None
+    return evidence.runner_kind.estimate_words if evidence.runner_kind else None
 
 
 def _has_sliding_window(evidence: Evidence) -> bool:
@@ -205,15 +205,15 @@ def shortfall(loaded: Loaded) -> Shortfall:
         return "none"
     if not _is_settled(loaded.model, loaded.runner):
         return "unknown"
-    is_estimate = loaded.runner.process.kind in ESTIMATING_RUNNERS
+    is_estimate = loaded.runner.kind.claim == "estimate"
     if measured >= claimed * LITTLE_SHARE:
         return "none" if is_estimate else "hidden_spill"
     return "none" if is_estimate and measured >= TOLERANCE_BYTES else "silent_fallback"
 
 
 def is_load_over(runner: RunnerRecord) -> bool:
-    """Tell whether a claimed runner is certain to be loaded: a llama-server is claimed only then."""
-    return runner.ready_since is not None or runner.process.kind == "llama_server"
+    """Whether a claimed runner is certain to be loaded: some kinds are claimed only then."""
+    return runner.ready_since is not None or runner.kind.claimed_when_loaded
 
 
 def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> bool:

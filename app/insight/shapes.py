@@ -9,13 +9,13 @@ from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import OllamaModelFacts, RunnerSettings
+from gpumon.collectors.samples import ModelFacts, RunnerSettings
 
 UNDESCRIBED = NoGeometry("what its file holds is not known")
 
 
 class _Known(NamedTuple):
-    facts: OllamaModelFacts
+    facts: ModelFacts
     file_bytes: int | None
     shape: Geometry | NoGeometry
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeGuard
 
 from msgspec import Struct
 
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 
 class SlidingRule(NamedTuple):
@@ -125,7 +125,7 @@ LARGEST = 2**32 - 1
 class GgufKeys(Struct, frozen=True):
     """The keys of one model, without the prefix that its architecture gives them."""
 
-    facts: OllamaModelFacts
+    facts: ModelFacts
     layer_count: int
     """Blocks that take part in every token: without those for multi-token prediction."""
 

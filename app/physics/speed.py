@@ -16,7 +16,7 @@ from gpumon.app.physics.efficiency import (
     KV_COST,
     KV_COST_WITHOUT_FLASH_ATTENTION,
     KV_TYPE_COST,
-    Engine,
+    SERVER_COST,
 )
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, Layer, LoadOptions
 from gpumon.app.physics.hardware import Band, Card, Hardware
@@ -132,13 +132,13 @@ def decode_rate(
     hardware: Hardware,
     placement: Placement,
     context_tokens: int,
-    engine: Engine = "ollama",
+    engine_cost: float = SERVER_COST,
 ) -> Band | None:
     """Return tokens per second of one request with ``context_tokens`` in its context.
 
     ``None`` where a bandwidth that matters is not known.
     """
-    time = token_time(geometry, options, hardware, placement, context_tokens, engine)
+    time = token_time(geometry, options, hardware, placement, context_tokens, engine_cost)
     if time is None:
         return None
     gpu = time.gpu_seconds / hardware.decode_scale
@@ -152,7 +152,7 @@ def token_time(
     hardware: Hardware,
     placement: Placement,
     context_tokens: int,
-    engine: Engine = "ollama",
+    engine_cost: float = SERVER_COST,
 ) -> TokenTime | None:
     """Return where the time of a token goes, before any calibration; ``None`` without a bandwidth."""
     on_gpu, on_cpu = traffic_of(geometry, options, placement, context_tokens)
@@ -160,7 +160,7 @@ def token_time(
     cpu = _cpu_seconds(on_cpu, hardware)
     if gpu is None or cpu is None or gpu + cpu <= 0:
         return None
-    cost = efficiency.ENGINE_COST[engine]
+    cost = engine_cost
     return TokenTime(gpu * cost, cpu * cost)
 
 
@@ -192,7 +192,7 @@ def prefill_rate(
     hardware: Hardware,
     placement: Placement,
     context_tokens: int,
-    engine: Engine = "ollama",
+    engine_cost: float = SERVER_COST,
 ) -> Band | None:
     """Return prompt tokens per second, with ``context_tokens`` in the context when they are read.
 
@@ -204,7 +204,7 @@ def prefill_rate(
     copying = _copy_seconds(geometry, options, hardware.cards, placement)
     if flops is None or speed is None or copying is None:
         return None
-    seconds = (flops / speed + copying) * efficiency.ENGINE_COST[engine] / hardware.decode_scale
+    seconds = (flops / speed + copying) * engine_cost / hardware.decode_scale
     return _band(1 / seconds, efficiency.SPREAD_PREFILL)
 
 

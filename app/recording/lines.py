@@ -10,8 +10,11 @@ import msgspec
 from gpumon.app.errors import GpumonError
 from gpumon.collectors.samples import AnySample
 
-FORMAT = 1
-"""The one format there is; grows when a reader of today could not read it."""
+FORMAT = 2
+"""The format that is written and read; grows when a reader of before could not read it.
+
+1 had a sample type of its own for each kind of server.
+"""
 MAGIC = b'{"gpumon_recording":'
 """How the first line begins."""
 

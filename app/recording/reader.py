@@ -80,7 +80,7 @@ def read_recording(path: Path) -> Recording:
     """Open a recording.
 
     Raises:
-        RecordingError: it cannot be read, is no recording, or is of a format of a newer version.
+        RecordingError: it cannot be read, is no recording, or is of a format of another version.
     """
     with _open(path) as file:
         line = file.readline(LINE_BYTES_MAXIMUM)
@@ -91,7 +91,8 @@ def read_recording(path: Path) -> Recording:
         raise RecordingError(f"{path} line 1: not a gpumon recording")
     if header.gpumon_recording != FORMAT:
         version = header.gpumon_recording
-        raise RecordingError(f"{path} line 1: format {version} of a newer gpumon, this one reads {FORMAT}")
+        age = "a newer" if version > FORMAT else "an older"
+        raise RecordingError(f"{path} line 1: format {version} of {age} gpumon, this one reads {FORMAT}")
     return Recording(path, header)
 
 

@@ -10,9 +10,9 @@ from gpumon.app.insight.left_out import left_out
 from gpumon.app.snapshot.diagnosis import band_entry, cause_entry, remedy_entries, verdict_entry
 from gpumon.app.snapshot.schema import ModelEntry, PredictionEntry, RunnerEntry
 from gpumon.app.state.holders.measured import measured_by_gpu, measured_vram_bytes, runner_of
-from gpumon.app.state.metered import rates_of
 from gpumon.app.state.records import ModelRecord, Placement, Prediction, RunnerRecord
 from gpumon.app.state.state import State
+from gpumon.app.state.work import rates_of
 
 
 def names_by_pid(state: State) -> dict[int, str]:

@@ -8,7 +8,7 @@ from gpumon.app.state.places import LOG_SEARCH
 from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.records import BufferKey, Placement, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import LogEvent, LogEventKind, LogSample, RunnerState
+from gpumon.collectors.samples import LogEvent, LogEventKind, LogSample, ModelState
 
 BACKLOG_SECONDS = 3.0
 """What is read of a log so soon after it was opened may be old: a runner's lines have no time."""
@@ -16,7 +16,7 @@ BACKLOG_SECONDS = 3.0
 RATE_EVENTS: frozenset[LogEventKind] = frozenset(
     {"prefill_progress", "decode_progress", "request_prefill", "request_decode"}
 )
-NOT_READY: frozenset[RunnerState] = frozenset({"starting", "loading", "asleep", "busy"})
+NOT_READY: frozenset[ModelState] = frozenset({"starting", "loading", "asleep", "busy"})
 
 
 def take_rate(state: State, log: ServerLog, event: LogEvent) -> None:

@@ -28,9 +28,9 @@ from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import (
     BlobNames,
     HolderProcess,
+    InstalledModels,
     MeterSample,
-    OllamaInstalled,
-    OllamaModelFacts,
+    ModelFacts,
     ServerProcess,
 )
 
@@ -51,8 +51,8 @@ class State(Struct, eq=False):
     """Models that were unloaded, oldest first."""
     system: SystemRecord | None = None
     driver_version: str | None = None
-    installed: dict[str, OllamaInstalled] = field(default_factory=dict)
-    facts: dict[ModelKey, OllamaModelFacts] = field(default_factory=dict)
+    installed: dict[str, InstalledModels] = field(default_factory=dict)
+    facts: dict[ModelKey, ModelFacts] = field(default_factory=dict)
     servers: tuple[ServerProcess, ...] = ()
     runners: dict[RunnerKey, RunnerRecord] = field(default_factory=dict)
     """The processes that hold a model each, loading ones included."""

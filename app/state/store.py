@@ -6,46 +6,42 @@ from collections.abc import Callable
 from typing import Any
 
 from gpumon.app.state import machine
-from gpumon.app.state.apply import meters, models, runners, served, sources
+from gpumon.app.state.apply import meters, processes, servers, sources
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
 from gpumon.app.state.state import State
 from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import (
     AnySample,
     BlobNames,
+    InstalledModels,
     Learned,
-    LlamaServerSample,
     LogSample,
     MeterSample,
+    ModelFacts,
     NvmlSample,
-    OllamaInstalled,
-    OllamaModelFacts,
-    OllamaSample,
     ProcessSample,
-    RunnerSample,
-    ServedModelSample,
+    ServerSample,
     SourceSilent,
     SystemSample,
+    WorkSample,
 )
 
 _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     NvmlSample: machine.apply_nvml,
     SystemSample: machine.apply_system,
-    OllamaSample: models.apply_ollama,
-    OllamaModelFacts: models.apply_facts,
-    OllamaInstalled: models.apply_installed,
-    ProcessSample: runners.apply_processes,
-    BlobNames: runners.apply_blob_names,
-    RunnerSample: runners.apply_runner,
-    LogSample: runners.apply_log,
+    ServerSample: servers.apply_server,
+    WorkSample: servers.apply_work,
+    ModelFacts: servers.apply_facts,
+    InstalledModels: servers.apply_installed,
+    ProcessSample: processes.apply_processes,
+    BlobNames: processes.apply_blob_names,
+    LogSample: processes.apply_log,
     MeterSample: meters.apply_meter,
-    LlamaServerSample: served.apply_llama_server,
-    ServedModelSample: served.apply_served_model,
     Learned: machine.apply_learned,
     SourceSilent: sources.apply_silent,
 }
 
-BEAR_ON_SERVERS = frozenset({ProcessSample, OllamaSample, LlamaServerSample, SourceSilent, LogSample})
+BEAR_ON_SERVERS = frozenset({ProcessSample, ServerSample, SourceSilent, LogSample})
 """After these a server may be there, or not any more."""
 
 

@@ -16,9 +16,9 @@ from gpumon.collectors.samples import (
     AnySample,
     GpuReading,
     HolderProcess,
-    OllamaModelFacts,
-    RunnerSample,
+    ModelFacts,
     Slot,
+    WorkSample,
 )
 
 NAME = "llama3:70b"
@@ -46,7 +46,7 @@ class Desk:
     """What the driver measures."""
     claimed_gib: float | None = None
     """What the server claims on the GPU; the same unless told."""
-    described: OllamaModelFacts = field(default_factory=lambda: facts(0, NAME))
+    described: ModelFacts = field(default_factory=lambda: facts(0, NAME))
     tasks: int = 0
     sent: list[AnySample] = field(default_factory=list)
 
@@ -77,7 +77,7 @@ class Desk:
 
     def poll(self, slots: Sequence[Slot]) -> None:
         self.feed(
-            RunnerSample(
+            WorkSample(
                 time=START + self.now,
                 source=f"runner {self.pid}",
                 pid=self.pid,

@@ -18,7 +18,7 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
         return UNKNOWN if found == "unknown" else CLEAR
     if may_load(loaded, limits.unsure_load_seconds):
         return UNKNOWN
-    name = loaded.label
+    name, server = loaded.label, loaded.model.kind.label
     seen = (
         f"the driver sees {amount(loaded.measured_bytes)}"
         if loaded.measured_bytes
@@ -28,7 +28,7 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     return Finding(
         level="bad",
         subject=name,
-        message=f"{name} silent fallback: Ollama claims {_claimed(loaded)} on GPU, {seen}{busy}",
+        message=f"{name} silent fallback: {server} claims {_claimed(loaded)} on GPU, {seen}{busy}",
     )
 
 
@@ -44,7 +44,7 @@ def hidden_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     return Finding(
         level="bad",
         subject=name,
-        message=f"{name} hidden spill: {seen} that Ollama claims on GPU",
+        message=f"{name} hidden spill: {seen} that {loaded.model.kind.label} claims on GPU",
         hold_seconds=limits.hold_seconds,
     )
 

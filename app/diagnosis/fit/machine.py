@@ -22,10 +22,10 @@ from gpumon.app.state.places import is_local
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.records.learned import LearnedRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 
-def default_options(facts: OllamaModelFacts, vram_total_bytes: int) -> LoadOptions:
+def default_options(facts: ModelFacts, vram_total_bytes: int) -> LoadOptions:
     """Return the Modelfile's parameters, Ollama's defaults where it has none.
 
     A context is cut to what the model was trained for.
@@ -39,7 +39,7 @@ def default_options(facts: OllamaModelFacts, vram_total_bytes: int) -> LoadOptio
 
 
 def with_automatic_batch(
-    options: LoadOptions, facts: OllamaModelFacts, geometry: Geometry, free_bytes_by_gpu: Sequence[int]
+    options: LoadOptions, facts: ModelFacts, geometry: Geometry, free_bytes_by_gpu: Sequence[int]
 ) -> LoadOptions:
     """Return the options with the micro-batch that Ollama takes, unless the Modelfile names one."""
     if _number(facts, "num_batch") is not None:
@@ -47,7 +47,7 @@ def with_automatic_batch(
     return replace(options, micro_batch_size=automatic_micro_batch(geometry, options, free_bytes_by_gpu))
 
 
-def _number(facts: OllamaModelFacts, name: str) -> int | None:
+def _number(facts: ModelFacts, name: str) -> int | None:
     """Return a parameter; ``None`` where there is none, or it means "automatic" (-1)."""
     text = facts.parameters.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
@@ -65,7 +65,7 @@ class Machine(Struct, frozen=True):
 
 
 def fit_on(
-    machine: Machine, facts: OllamaModelFacts, options: LoadOptions, file_bytes: int | None = None
+    machine: Machine, facts: ModelFacts, options: LoadOptions, file_bytes: int | None = None
 ) -> FitReport | NoGeometry:
     """Return how a model would be loaded there, or why that cannot be computed.
 
@@ -129,7 +129,7 @@ def machine_of(state: State, key: ModelKey) -> Machine:
     )
 
 
-def options_of(state: State, key: ModelKey, facts: OllamaModelFacts, machine: Machine) -> LoadOptions:
+def options_of(state: State, key: ModelKey, facts: ModelFacts, machine: Machine) -> LoadOptions:
     """Return how a model is loaded, else how it would be if nobody gave options."""
     model = state.models.get(key)
     present = load_options(model, runner_of(model, state), state) if model else None

@@ -129,7 +129,7 @@ def experts_to_cpu(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     for count in range(1, len(geometry.layers) + 1):
         lighter = _without_experts(geometry, count)
         if arithmetic.fits(arithmetic.room.free_bytes, geometry=lighter):
-            command = commands.set_expert_layers(subject, count)
+            command = subject.model.kind.set_expert_layers(count)
             need = arithmetic.need_bytes(geometry=lighter)
             return Remedy(
                 "experts_to_cpu",
@@ -211,7 +211,7 @@ def machine_remedies(subject: Subject, verdicts: tuple[Verdict, ...], cause: Cau
 
 
 def _restart(subject: Subject) -> Remedy:
-    command = commands.restart(subject)
+    command = subject.model.kind.restart()
     return Remedy(
         "restart_server",
         "start the server again, so that it looks for the GPU anew",

@@ -58,7 +58,7 @@ def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
         return None
     words = f"put all {arithmetic.layer_count} layers on the GPU"
     return reckoned(
-        "raise_gpu_layers", words, commands.set_layers(subject, arithmetic.layer_count), subject, arithmetic
+        "raise_gpu_layers", words, subject.model.kind.set_layers(arithmetic.layer_count), subject, arithmetic
     )
 
 
@@ -70,7 +70,7 @@ def reduce_parallel(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     if fitting is None:
         return None
     words = f"work on {fitting.parallel} request{'s' if fitting.parallel > 1 else ''} at once"
-    command = commands.set_slots(subject, fitting.parallel)
+    command = subject.model.kind.set_slots(fitting.parallel)
     return reckoned("reduce_parallel", words, command, subject, arithmetic, fitting)
 
 
@@ -99,9 +99,8 @@ def shrink_context(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     shrunk = replace(options, context_length=tokens)
     if not arithmetic.fits(arithmetic.room.free_bytes, shrunk):
         return None
-    command = commands.set_context(subject, tokens, options.parallel)
-    of_clients = " (a client of the API sets options.num_ctx)" if commands.is_ollama(subject) else ""
-    words = f"shrink the context to {tokens} tokens{of_clients}"
+    command = subject.model.kind.set_context(tokens, options.parallel)
+    words = f"shrink the context to {tokens} tokens{subject.model.kind.context_note}"
     return reckoned("shrink_context", words, command, subject, arithmetic, shrunk)
 
 

@@ -24,7 +24,7 @@ from gpumon.app.state.records import (
     RunnerRecord,
 )
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import AnySample, MemoryCorrection, RunnerSample
+from gpumon.collectors.samples import AnySample, MemoryCorrection, WorkSample
 
 OBSERVATIONS_KEPT = 20
 """A correction is the median of so many of the last loads."""
@@ -48,7 +48,7 @@ def follow_predictions(state: State, sample: AnySample) -> None:
 
 def _told_of(state: State, sample: AnySample) -> Collection[RunnerRecord]:
     """Return the runners on which a sample bears: its own, or all."""
-    if not isinstance(sample, RunnerSample):
+    if not isinstance(sample, WorkSample) or sample.pid is None or sample.started is None:
         return state.runners.values()
     own = state.runners.get(RunnerKey(sample.pid, sample.started))
     return () if own is None else (own,)

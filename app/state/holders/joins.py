@@ -13,6 +13,7 @@ from gpumon.app.state.places import is_loopback, is_server, place
 from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import BlobNames, InstalledModel, RunnerSettings, ServerProcess
+from gpumon.collectors.servers.registry import kind_named
 
 SHORT_HEX_DIGITS = 12
 
@@ -141,7 +142,7 @@ def _claimed_since(state: State, runner: RunnerRecord) -> float | None:
 def _matches(state: State) -> Iterator[Match]:
     if not state.runners or not state.models:
         return
-    yield from _llama_server_matches(state)
+    yield from _address_matches(state)
     servers = _servers(state)
     for source, pids in servers.certain:
         yield from _certain_matches(state, _runners_of(state, pids), _models_of(state, {source}))
@@ -149,13 +150,13 @@ def _matches(state: State) -> Iterator[Match]:
     yield from _unique_matches(state, loose_runners, _models_of(state, servers.loose_sources))
 
 
-def _llama_server_matches(state: State) -> Iterator[Match]:
-    """Give what a llama-server without router and its process have in common: their address."""
+def _address_matches(state: State) -> Iterator[Match]:
+    """Give what a server that holds its model itself and its process have in common: their address."""
     for model in state.models.values():
         own = state.runners.get(model.process) if model.process else None
         if own is not None:
             yield Match(own, model, "process")
-        elif model.runtime == "llama_server":
+        elif not _claims_one_by_one(model.runtime):
             runner = standalone_runner_at(state, model.key.source)
             if runner is not None:
                 yield Match(runner, model, "address")
@@ -167,10 +168,20 @@ def _servers(state: State) -> Servers:
     found = {pid for _, pids in certain for pid in pids}
     loose_pids = {server.pid for server in state.servers if _is_loose(server) and server.pid not in found}
     loose_sources = {source for source in sources if is_loopback(source)} - {source for source, _ in certain}
-    loose_sources -= {source for source in sources if state.sources[source].runtime == "llama_server"}
+    loose_sources -= {source for source in sources if _is_certain(state.sources[source].runtime)}
     if len(loose_pids) == len(loose_sources) == 1:
         return Servers([*certain, (loose_sources.pop(), loose_pids)], set(), set())
     return Servers(certain, loose_sources, loose_pids)
+
+
+def _claims_one_by_one(runtime: str | None) -> bool:
+    """Whether models of such a server are held by child processes, which are joined by file or name."""
+    return kind_named(runtime).runners_are == "claimed"
+
+
+def _is_certain(runtime: str | None) -> bool:
+    """Whether a source is known to be joined by its address."""
+    return runtime is not None and not _claims_one_by_one(runtime)
 
 
 def _listening(state: State, source: str) -> set[int]:

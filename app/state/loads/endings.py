@@ -50,7 +50,10 @@ def evicted_for(state: State, load: Load) -> tuple[str, ...]:
         return ()
     near = [m for m in state.departed if _left_near(m, load.started) and not _is_of(state, m, load)]
     own = [m for m in near if is_local(m.key.source, state.servers) and not _expires_by(state, m, load)]
-    evicted = [m for m in own if _is_full(state, m.key.source, own) or not _had_room(state, m, load)]
+    if own and _is_full(state, own):
+        evicted = own
+    else:
+        evicted = [model for model in own if not _had_room(state, model, load)]
     return tuple(dict.fromkeys(model.claim.name for model in evicted))[-EVICTED_NAMED:]
 
 
@@ -108,10 +111,10 @@ def _had_room(state: State, model: ModelRecord, load: Load) -> bool:
     return state.system.sample.ram_available_bytes - model.split.ram_bytes >= wanted
 
 
-def _is_full(state: State, source: str, left: Sequence[ModelRecord]) -> bool:
+def _is_full(state: State, left: Sequence[ModelRecord]) -> bool:
     """Whether a server held as many models as it may, before some of them ``left``."""
-    said = (log.settings.get("OLLAMA_MAX_LOADED_MODELS") for log in state.logs.values())
-    limits = [int(words) for words in said if words is not None and words.isdecimal() and int(words)]
+    kind, source = left[0].kind, left[0].key.source
+    limits = [limit for log in state.logs.values() if (limit := kind.loaded_limit(log.settings))]
     loaded = sum(key.source == source for key in state.models) + len(left)
     return bool(limits) and loaded >= min(limits)
 

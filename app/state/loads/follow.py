@@ -23,10 +23,9 @@ from gpumon.collectors.samples import (
     AnySample,
     LogSample,
     NvmlSample,
-    OllamaSample,
     ProcessSample,
-    RunnerSample,
-    ServedModelSample,
+    ServerSample,
+    WorkSample,
 )
 
 WITNESSED_SECONDS = 2.0
@@ -46,7 +45,7 @@ MUTE_STATES = frozenset({"unreachable", "foreign"})
 
 
 BEAR_ON_LOADS: frozenset[type[Any]] = frozenset(
-    {NvmlSample, OllamaSample, ProcessSample, RunnerSample, ServedModelSample, LogSample}
+    {NvmlSample, ServerSample, ProcessSample, WorkSample, LogSample}
 )
 """Samples after which loads are to be followed."""
 
@@ -59,7 +58,7 @@ def follow_loads(state: State, sample: AnySample) -> None:
     if isinstance(sample, ProcessSample) and sample.health.state in HEALTHY_STATES:
         for key in [key for key in state.loads if key not in state.runners]:
             _end_gone(state, key)
-    if isinstance(sample, OllamaSample):
+    if isinstance(sample, ServerSample):
         for load in state.loads.values():
             load.evicted = evicted_for(state, load)
     if isinstance(sample, LogSample):

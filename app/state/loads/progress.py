@@ -183,7 +183,7 @@ def _context_is_logged(load: Load, runner: RunnerRecord) -> bool:
 
     It logs the same while it tries arrangements; Ollama's own engine takes that memory first.
     """
-    if load.placement is None or runner.process.kind != "llama_server":
+    if load.placement is None or not runner.kind.logs_context_last:
         return False
     after = load.evidence.arrived_at or load.evidence.allocated_at
     logged = load.placement.context_seen

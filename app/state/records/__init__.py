@@ -22,7 +22,7 @@ from gpumon.app.state.records.machine import GpuRecord, Leftover, Returned, Syst
 from gpumon.app.state.records.model import JoinedBy, ModelRecord, Served
 from gpumon.app.state.records.prediction import Prediction
 from gpumon.app.state.records.runner import RunnerRecord
-from gpumon.app.state.records.source import STALE_AFTER_SECONDS, Runtime, SourceRecord
+from gpumon.app.state.records.source import STALE_AFTER_SECONDS, SourceRecord
 
 __all__ = [
     "PHASES",
@@ -48,7 +48,6 @@ __all__ = [
     "Returned",
     "RunnerKey",
     "RunnerRecord",
-    "Runtime",
     "ScaleKey",
     "Served",
     "ServerLog",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.rates.summary import summary_of
+from gpumon.app.state.rates.values import summary_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.page import GPUMON

@@ -20,21 +20,21 @@ from gpumon.collectors.samples import (
     GpuReading,
     HolderGroup,
     HolderProcess,
+    InstalledModels,
     LogEvent,
     LogSample,
     ModelClaim,
+    ModelFacts,
     ModelWeights,
     NvmlSample,
-    OllamaInstalled,
-    OllamaModelFacts,
-    OllamaSample,
     ProcessSample,
     RunnerProcess,
-    RunnerSample,
     RunnerSettings,
     ServerProcess,
+    ServerSample,
     Slot,
     SourceHealth,
+    WorkSample,
 )
 
 MIB = 1024**2
@@ -110,10 +110,10 @@ class Scene:
         """Return the state after two looks and ``more``."""
         return state_of(*self.samples(0.0), *self.samples(1.0), *more)
 
-    def _shown(self, at: float) -> OllamaModelFacts:
+    def _shown(self, at: float) -> ModelFacts:
         a = self.architecture
         experts = {f"{a}.expert_count": self.experts, f"{a}.expert_used_count": 2} if self.experts else {}
-        return OllamaModelFacts(
+        return ModelFacts(
             time=START + at,
             source=OLLAMA,
             name=self.name,
@@ -141,8 +141,8 @@ class Scene:
             parameters=dict(self.parameters),
         )
 
-    def _tags(self, at: float) -> OllamaInstalled:
-        return OllamaInstalled(time=START + at, source=OLLAMA, models=())
+    def _tags(self, at: float) -> InstalledModels:
+        return InstalledModels(time=START + at, source=OLLAMA, models=())
 
     def _processes(self, at: float) -> ProcessSample:
         settings = RunnerSettings(
@@ -160,7 +160,7 @@ class Scene:
         return ProcessSample(
             time=START + at,
             source="processes",
-            servers=(ServerProcess(pid=10, started=START - 3600, urls=(OLLAMA,)),),
+            servers=(ServerProcess(kind="ollama", pid=10, started=START - 3600, urls=(OLLAMA,)),),
             runners=(
                 _runner(PID, LOADED, settings),
                 *(
@@ -214,7 +214,7 @@ class Scene:
         )
         return msgspec.structs.replace(first, uuid="GPU-1", index=1, memory=memory, processes=())
 
-    def _ps(self, at: float) -> OllamaSample:
+    def _ps(self, at: float) -> ServerSample:
         on_gpu, in_ram = int(self.on_gpu_gib * GIB), int(self.in_ram_gib * GIB)
         own = ModelClaim(
             name=self.name,
@@ -234,16 +234,18 @@ class Scene:
             for one in self.others
             if one.is_model
         )
-        return OllamaSample(time=START + at, source=OLLAMA, health=SERVING, models=(own, *others))
+        return ServerSample(
+            kind="ollama", time=START + at, source=OLLAMA, health=SERVING, models=(own, *others)
+        )
 
 
 def _runner(pid: int, started: float, settings: RunnerSettings) -> RunnerProcess:
     return RunnerProcess(pid=pid, started=started, kind="llama_server", settings=settings, server_pid=10)
 
 
-def answering(at: float, *slots: Slot) -> RunnerSample:
+def answering(at: float, *slots: Slot) -> WorkSample:
     """Return an answer of the model's own port."""
-    return RunnerSample(
+    return WorkSample(
         time=START + at,
         source=f"runner {PID}",
         pid=PID,

@@ -18,13 +18,13 @@ from gpumon.app.cuda import CUDA_CONTEXT_BYTES
 from gpumon.app.physics import memory
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes, memory_need
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 
 class Measured(NamedTuple):
     """What the driver counted for one process, everything on one GPU."""
 
-    model: OllamaModelFacts
+    model: ModelFacts
     options: LoadOptions
     gib: float
 
@@ -35,7 +35,7 @@ DEEPSEEK_LITE = msgspec.structs.replace(
 )
 
 
-def qwen38_27b(file_bytes: float) -> OllamaModelFacts:
+def qwen38_27b(file_bytes: float) -> ModelFacts:
     table = 248_320 * 5120
     blocks = weights(file_bytes, 65, table * 0.5625, table * 0.8203)
     return msgspec.structs.replace(models.QWEN35_27B_WITH_MTP, weights=blocks)
@@ -115,7 +115,7 @@ def test_a_band_is_around_the_sum(case: Measured) -> None:
     ],
 )
 def test_more_context_takes_what_was_measured(
-    model: OllamaModelFacts, cache: CacheType, short: int, long: int, mib: int
+    model: ModelFacts, cache: CacheType, short: int, long: int, mib: int
 ) -> None:
     few, many = (
         memory_need(shape(model), LoadOptions(context, cache_type_k=cache, cache_type_v=cache))

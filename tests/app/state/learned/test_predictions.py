@@ -20,13 +20,13 @@ from gpumon.collectors.samples import (
     GpuReading,
     Learned,
     MemoryCorrection,
+    ModelFacts,
     ModelWeights,
-    OllamaModelFacts,
 )
 
 LAYERS, LAYER_BYTES = 32, 130 * 1024**2
 KEY = MemoryKey(f"sha-{NAME}", ("GPU-0",))
-SHAPE = OllamaModelFacts(
+SHAPE = ModelFacts(
     time=START,
     source=OLLAMA,
     name=NAME,

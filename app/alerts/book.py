@@ -9,6 +9,7 @@ from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.alerts.rules.host import SUBJECT
 from gpumon.app.alerts.watchers import watchers_of
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.falls import Paced, paced_models, paced_of
 from gpumon.app.insight.loaded import Loaded, loaded
 from gpumon.app.insight.wording import shared_names
@@ -22,18 +23,18 @@ FRESH_KEPT = 200
 class AlertBook:
     """Knows what is wrong now and what was; the same samples give the same alerts."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._watchers = watchers_of(limits)
+    def __init__(self, limits: Limits, fuses: Fuses = UNFUSED) -> None:
+        self._watchers = watchers_of(limits, fuses)
+        self._fuses = fuses
         self._revisions: dict[str, tuple[int, ...]] = {}
-        self._answers = 0
+        self._answers = self._sources = 0
         self._shared: frozenset[str] = frozenset()
         self._recent: deque[Alert] = deque(maxlen=RECENT_KEPT)
         self._fresh: deque[AlertEvent] = deque(maxlen=FRESH_KEPT)
 
     def observe(self, state: State) -> None:
         """Take the state after a sample; only the rules that the sample bears on are asked."""
-        if self._moved("sources", state.sources_revision) or self._watchers.sources.follows:
-            self._note(self._watchers.sources.observe(state.sources, lambda _: state.now, state.now))
+        self._observe_sources(state)
         self._observe_models(state)
         if self._moved("loads", state.loads_revision):
             self._observe_loads(state)
@@ -43,6 +44,17 @@ class AlertBook:
         if state.system is not None and self._moved("system", state.system_revision):
             for watcher in self._watchers.system:
                 self._note(watcher.observe({SUBJECT: state.system}, _seen, state.now))
+
+    def _observe_sources(self, state: State) -> None:
+        """Ask of the one source that changed, and of those that only wait for time to pass."""
+        watcher, now = self._watchers.sources, state.now
+        changes, self._sources = state.sources_revision - self._sources, state.sources_revision
+        noted = state.sources.get(state.source_noted) if state.source_noted is not None else None
+        if changes == 1 and noted is not None:
+            self._note(watcher.look(noted.name, noted, lambda _: now))
+        elif changes:
+            self._note(watcher.observe(state.sources, lambda _: now, now))
+        self._note(watcher.look_again(state.sources, lambda _: now, now))
 
     def _moved(self, what: str, *revisions: int) -> bool:
         before = self._revisions.get(what)
@@ -55,9 +67,11 @@ class AlertBook:
         claims = self._moved("claims", state.models_revision, state.joins_revision, state.gpu_shown)
         measures = self._moved("measures", state.gpus_revision, state.runners_revision)
         if claims or measures or answers > 1:
-            self._observe_all(state, claims=claims or answers > 1)
+            with self._fuses.guard("alerts of models"):
+                self._observe_all(state, claims=claims or answers > 1)
         elif answers and state.answered in state.models:
-            self._observe_one(state.models[state.answered], state)
+            with self._fuses.guard("alerts of models", state.answered):
+                self._observe_one(state.models[state.answered], state)
 
     def _observe_all(self, state: State, *, claims: bool) -> None:
         self._shared = shared_names(state.models.values())

@@ -19,6 +19,8 @@ class Track(Struct):
     clear_since: float | None = None
     alert: Alert | None = None
     """``None`` while pending."""
+    due: float | None = None
+    """When time alone may raise, escalate or end the alert; ``None`` while nothing but a change can."""
     first_measure: float | None = None
     base_measure: float | None = None
     """The measure when the alert was raised or last renewed."""
@@ -31,8 +33,12 @@ class Track(Struct):
             return self._clear(time, clear_seconds)
         self._note(finding, time)
         if self.alert is None:
-            return self._raise(finding) if self._held(finding, time) else None
-        return self._carry_on(self.alert, finding, time)
+            event = self._raise(finding) if self._held(finding, time) else None
+        else:
+            event = self._carry_on(self.alert, finding, time)
+        is_settled = self.alert is not None and finding.level == self.alert.severity
+        self.due = None if is_settled else self._begin() + finding.hold_seconds
+        return event
 
     @property
     def over(self) -> bool:
@@ -51,6 +57,7 @@ class Track(Struct):
         self.bad_since = None
         if self.clear_since is None:
             self.clear_since = time
+        self.due = self.clear_since + clear_seconds
         if self.alert is None or time - self.clear_since < clear_seconds:
             return None
         return self.end(self.clear_since, "recovered")
@@ -63,8 +70,11 @@ class Track(Struct):
             self.bad_since = began(finding, time)
 
     def _held(self, finding: Finding, time: float) -> bool:
-        start = self.since if self.bad_since is None else self.bad_since
-        return time - start >= finding.hold_seconds
+        return time - self._begin() >= finding.hold_seconds
+
+    def _begin(self) -> float:
+        """Return since when the level that is to be raised has lasted."""
+        return self.since if self.bad_since is None else self.bad_since
 
     def _raise(self, finding: Finding) -> AlertEvent:
         self.first_measure = self.base_measure = finding.measure

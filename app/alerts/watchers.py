@@ -14,6 +14,7 @@ from gpumon.app.alerts.rules.rate import slower
 from gpumon.app.alerts.rules.runner import hidden_spill, silent_fallback, stuck
 from gpumon.app.alerts.rules.source import source
 from gpumon.app.alerts.watcher import Rule, Watcher
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.falls import Paced
 from gpumon.app.insight.loaded import Loaded
 from gpumon.app.state.records import FailedLoad, GpuRecord, ModelKey, SourceRecord, SystemRecord, Thrash
@@ -45,34 +46,37 @@ class Watchers(NamedTuple):
         return (*models, self.sources, self.failed_loads, self.thrash, *self.gpus, *self.system)
 
 
-def watchers_of(limits: Limits) -> Watchers:
+def watchers_of(limits: Limits, fuses: Fuses = UNFUSED) -> Watchers:
     """Return the watchers of all rules, none of which has seen anything."""
     measured, settled = limits.clear_seconds, limits.settled_seconds
     return Watchers(
-        spill=Watcher("spill", spill, limits, clear_seconds=settled, vanished="unloaded"),
+        spill=Watcher("spill", spill, limits, fuses, clear_seconds=settled, vanished="unloaded"),
         runners=tuple(
-            Watcher(kind, rule, limits, clear_seconds=settled, vanished="unloaded")
+            Watcher(kind, rule, limits, fuses, clear_seconds=settled, vanished="unloaded")
             for kind, rule in _RUNNER_RULES.items()
         ),
-        slower=Watcher("slower", slower, limits, clear_seconds=measured, vanished="unloaded"),
-        sources=Watcher("source", source, limits, clear_seconds=settled),
-        failed_loads=Watcher("load_failed", load_failed, limits, clear_seconds=settled, vanished="recovered"),
-        thrash=Watcher("thrash", thrash, limits, clear_seconds=settled, vanished="recovered"),
-        gpus=_gpu_watchers(limits, measured, settled),
+        slower=Watcher("slower", slower, limits, fuses, clear_seconds=measured, vanished="unloaded"),
+        sources=Watcher("source", source, limits, fuses, clear_seconds=settled, by_time=True),
+        failed_loads=Watcher(
+            "load_failed", load_failed, limits, fuses, clear_seconds=settled, vanished="recovered"
+        ),
+        thrash=Watcher("thrash", thrash, limits, fuses, clear_seconds=settled, vanished="recovered"),
+        gpus=_gpu_watchers(limits, fuses),
         system=(
-            Watcher("ram_low", ram_low, limits, clear_seconds=measured),
-            Watcher("swapping", swapping, limits, clear_seconds=measured),
+            Watcher("ram_low", ram_low, limits, fuses, clear_seconds=measured),
+            Watcher("swapping", swapping, limits, fuses, clear_seconds=measured),
         ),
     )
 
 
-def _gpu_watchers(limits: Limits, measured: float, settled: float) -> tuple[Watcher[str, GpuRecord], ...]:
+def _gpu_watchers(limits: Limits, fuses: Fuses) -> tuple[Watcher[str, GpuRecord], ...]:
+    measured, settled = limits.clear_seconds, limits.settled_seconds
     return (
-        Watcher("gpu_lost", gpu.gpu_lost, limits, clear_seconds=settled),
-        Watcher("vram_full", gpu.vram_full, limits, clear_seconds=measured),
-        Watcher("throttling", gpu.throttling, limits, clear_seconds=measured),
-        Watcher("too_hot", gpu.too_hot, limits, clear_seconds=measured),
-        Watcher("pcie_link", gpu.pcie_link, limits, clear_seconds=measured),
-        Watcher("stuck", gpu.not_returned, limits, clear_seconds=settled),
-        Watcher("ecc", gpu.ecc, limits, clear_seconds=settled),
+        Watcher("gpu_lost", gpu.gpu_lost, limits, fuses, clear_seconds=settled),
+        Watcher("vram_full", gpu.vram_full, limits, fuses, clear_seconds=measured),
+        Watcher("throttling", gpu.throttling, limits, fuses, clear_seconds=measured),
+        Watcher("too_hot", gpu.too_hot, limits, fuses, clear_seconds=measured),
+        Watcher("pcie_link", gpu.pcie_link, limits, fuses, clear_seconds=measured),
+        Watcher("stuck", gpu.not_returned, limits, fuses, clear_seconds=settled),
+        Watcher("ecc", gpu.ecc, limits, fuses, clear_seconds=settled),
     )

@@ -17,9 +17,10 @@ class ReplayFeed:
         """Pause, step, seek and speed."""
 
     def marks(self) -> tuple[str, ...]:
-        """Return ``REPLAY``, ``DEMO`` where a scenario was recorded, and how it is played."""
+        """Return ``REPLAY``, how it is played, ``DEMO`` where that was recorded, and what was left out."""
         demo = ("DEMO",) if self.recording.header.demo else ()
-        return play_marks("REPLAY", self.player) + demo
+        left_out = self.recording.left_out
+        return play_marks("REPLAY", self.player) + demo + ((left_out,) if left_out else ())
 
     async def run(self, monitor: Monitor) -> None:
         """Feed samples into ``monitor`` until they end or it is cancelled."""

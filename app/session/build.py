@@ -36,7 +36,7 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     monitor = Monitor(settings.alerts.limits())
     keeper = Keeper(lambda: monitor.state, learned_path()) if settings.learn.enabled else None
     if keeper is not None:
-        monitor.listen(keeper.on_sample)
+        monitor.listen(keeper.on_sample, "what is learned")
     feed = live_feed(settings, monitor, keeper)
     session = Session(
         monitor,
@@ -185,4 +185,4 @@ def _record(session: Session, path: Path) -> None:
     from gpumon.app.recording.writer import Recorder
 
     session.recorder = Recorder(path, new_header(time.time()))
-    session.monitor.listen(session.recorder.write)
+    session.monitor.listen(session.recorder.write, "recording")

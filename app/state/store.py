@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.state.apply import gpus, learned, meters, models, runners, served, sources, system
 from gpumon.app.state.learned.predictions import follow_predictions
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
@@ -23,6 +24,7 @@ from gpumon.collectors.samples import (
     ProcessSample,
     RunnerSample,
     ServedModelSample,
+    SourceHealth,
     SourceSilent,
     SystemSample,
 )
@@ -44,22 +46,45 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     SourceSilent: sources.apply_silent,
 }
 
+_PLACES = {kind: f"sample {kind.__struct_config__.tag}" for kind in _APPLIERS}
+"""How taking in each kind of sample is called where it fails."""
+
 BEAR_ON_SERVERS = frozenset({ProcessSample, OllamaSample, LlamaServerSample, SourceSilent, LogSample})
 """After these a server may be there, or not any more."""
 
 
 class Store:
-    """Applies samples to a state. Pure: no clock of its own, no I/O."""
+    """Applies samples to a state. Pure: no clock of its own, no I/O.
 
-    def __init__(self) -> None:
+    What fails over a sample costs that sample, and is recorded in ``fuses``; by default it is raised.
+    """
+
+    def __init__(self, fuses: Fuses = UNFUSED) -> None:
         self.state = State()
+        self._fuses = fuses
 
     def apply(self, sample: AnySample) -> None:
         """Take one sample. Samples come in time order; an older one counts as said now."""
-        self.state.now = max(self.state.now, sample.time)
-        _APPLIERS[type(sample)](self.state, sample)
-        if type(sample) in BEAR_ON_SERVERS:
-            sources.note_servers(self.state)
-        if type(sample) in BEAR_ON_LOADS:
-            follow_loads(self.state, sample)
-            follow_predictions(self.state, sample)
+        state, kind, guard = self.state, type(sample), self._fuses.guard
+        state.now = max(state.now, sample.time)
+        if not self._take(sample):
+            sources.note_not_taken(state, sample)
+        if kind in BEAR_ON_SERVERS:
+            sources.note_servers(state)
+        if kind in BEAR_ON_LOADS:
+            with guard("loads"):
+                follow_loads(state, sample)
+            with guard("predictions"):
+                follow_predictions(state, sample)
+
+    def _take(self, sample: AnySample) -> bool:
+        """Apply a sample; return whether that went well."""
+        kind = type(sample)
+        with self._fuses.guard(_PLACES.get(kind, "sample"), sample.source):
+            _APPLIERS[kind](self.state, sample)
+            return True
+        return False
+
+    def note_own_health(self, name: str, health: SourceHealth | None) -> None:
+        """Record how gpumon itself is, as a source called ``name``; ``None`` while nothing fails."""
+        sources.note_own_health(self.state, name, health)

@@ -4,17 +4,100 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey
+from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, AlertKind
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.alerts.rules.host import SUBJECT
-from gpumon.app.alerts.watchers import watchers_of
+from gpumon.app.alerts.rules import machine
+from gpumon.app.alerts.rules.machine import SUBJECT, ram_low, source, swapping
+from gpumon.app.alerts.rules.model import (
+    hidden_spill,
+    likely_spill,
+    load_failed,
+    silent_fallback,
+    slower,
+    spill,
+    stuck,
+    thrash,
+)
+from gpumon.app.alerts.watcher import Rule, Watcher
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.falls import Paced, paced_models, paced_of
 from gpumon.app.insight.loaded import Loaded, loaded
 from gpumon.app.insight.wording import shared_names
-from gpumon.app.state.records import GpuRecord, ModelRecord, SystemRecord
+from gpumon.app.state.records import (
+    FailedLoad,
+    GpuRecord,
+    ModelKey,
+    ModelRecord,
+    SourceRecord,
+    SystemRecord,
+    Thrash,
+)
 from gpumon.app.state.state import State
+
+_RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
+    "silent_fallback": silent_fallback,
+    "hidden_spill": hidden_spill,
+    "likely_spill": likely_spill,
+    "stuck": stuck,
+}
+
+
+class Watchers(NamedTuple):
+    """A watcher for each rule."""
+
+    spill: Watcher[ModelKey, Loaded]
+    runners: tuple[Watcher[ModelKey, Loaded], ...]
+    slower: Watcher[ModelKey, Paced]
+    sources: Watcher[str, SourceRecord]
+    failed_loads: Watcher[str, FailedLoad]
+    thrash: Watcher[str, Thrash]
+    gpus: tuple[Watcher[str, GpuRecord], ...]
+    system: tuple[Watcher[str, SystemRecord], ...]
+
+    @property
+    def all(self) -> tuple[Watcher[Any, Any], ...]:
+        """Every watcher."""
+        models: tuple[Watcher[Any, Any], ...] = (self.spill, *self.runners, self.slower)
+        return (*models, self.sources, self.failed_loads, self.thrash, *self.gpus, *self.system)
+
+
+def watchers_of(limits: Limits, fuses: Fuses = UNFUSED) -> Watchers:
+    """Return the watchers of all rules, none of which has seen anything."""
+    measured, settled = limits.clear_seconds, limits.settled_seconds
+    return Watchers(
+        spill=Watcher("spill", spill, limits, fuses, clear_seconds=settled, vanished="unloaded"),
+        runners=tuple(
+            Watcher(kind, rule, limits, fuses, clear_seconds=settled, vanished="unloaded")
+            for kind, rule in _RUNNER_RULES.items()
+        ),
+        slower=Watcher("slower", slower, limits, fuses, clear_seconds=measured, vanished="unloaded"),
+        sources=Watcher("source", source, limits, fuses, clear_seconds=settled, by_time=True),
+        failed_loads=Watcher(
+            "load_failed", load_failed, limits, fuses, clear_seconds=settled, vanished="recovered"
+        ),
+        thrash=Watcher("thrash", thrash, limits, fuses, clear_seconds=settled, vanished="recovered"),
+        gpus=_gpu_watchers(limits, fuses),
+        system=(
+            Watcher("ram_low", ram_low, limits, fuses, clear_seconds=measured),
+            Watcher("swapping", swapping, limits, fuses, clear_seconds=measured),
+        ),
+    )
+
+
+def _gpu_watchers(limits: Limits, fuses: Fuses) -> tuple[Watcher[str, GpuRecord], ...]:
+    measured, settled = limits.clear_seconds, limits.settled_seconds
+    return (
+        Watcher("gpu_lost", machine.gpu_lost, limits, fuses, clear_seconds=settled),
+        Watcher("vram_full", machine.vram_full, limits, fuses, clear_seconds=measured),
+        Watcher("throttling", machine.throttling, limits, fuses, clear_seconds=measured),
+        Watcher("too_hot", machine.too_hot, limits, fuses, clear_seconds=measured),
+        Watcher("pcie_link", machine.pcie_link, limits, fuses, clear_seconds=measured),
+        Watcher("stuck", machine.not_returned, limits, fuses, clear_seconds=settled),
+        Watcher("ecc", machine.ecc, limits, fuses, clear_seconds=settled),
+    )
+
 
 RECENT_KEPT = 200
 FRESH_KEPT = 200

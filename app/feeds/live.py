@@ -1,4 +1,4 @@
-"""The live feed: the collectors of this machine and of the configured servers."""
+"""The contract of a feed, and the live one: the collectors of this machine and of the configured servers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from typing import Protocol
 
 from gpumon.app.insight.quiet import Quiet
 from gpumon.app.monitor import Monitor
@@ -13,6 +14,23 @@ from gpumon.app.state.state import State
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import AnySample, ProcessSample
 from gpumon.collectors.source import Cadence, Emit, Source, run_source
+
+
+class Feed(Protocol):
+    """Something that feeds a monitor. A source that fails is data; only what ends the program is raised."""
+
+    def marks(self) -> tuple[str, ...]:
+        """Return the words that tell a viewer that this is not live: ``DEMO spill``, ``REPLAY 4x``."""
+        ...
+
+    async def run(self, monitor: Monitor) -> None:
+        """Feed samples into ``monitor`` until they end or the task is cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Release what is held; called once, after ``run``."""
+        ...
+
 
 SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter"})
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 
-from gpumon.app.feeds.feed import Feed
+from gpumon.app.feeds.live import Feed
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import Snapshot

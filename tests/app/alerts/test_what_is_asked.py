@@ -12,8 +12,8 @@ from tests.app.alerts.watching import active, watch
 from tests.fakes.process_samples import answer, holding, processes, runner
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, system
 
+from gpumon.app.alerts.alert import Finding
 from gpumon.app.alerts.book import AlertBook
-from gpumon.app.alerts.finding import Finding
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.demo.scenarios import scenario_named

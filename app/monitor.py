@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
+from gpumon.app.fuses import GPUMON_SOURCE, Fuses
 from gpumon.app.insight.learning import learn
+from gpumon.app.log import log_path_words
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.state.store import Store
-from gpumon.collectors.samples import AnySample
+from gpumon.collectors.samples import AnySample, SourceHealth
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnose import Diagnoser
@@ -25,9 +27,12 @@ class Monitor:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._listeners: list[Listener] = []
-        self._store = Store()
-        self.alerts = AlertBook(limits)
+        self.fuses = Fuses()
+        """What of gpumon itself fails now; whoever draws what this monitor knows guards it with these."""
+        self._faults_told = self.fuses.revision
+        self._listeners: list[tuple[str, Listener]] = []
+        self._store = Store(self.fuses)
+        self.alerts = AlertBook(limits, self.fuses)
         self.revision = 0
         """Grows with every sample: what was drawn at this number is still true at this number."""
         self._diagnoser: Diagnoser | None = None
@@ -43,6 +48,7 @@ class Monitor:
         """What is wrong with each loaded model; worked out when it is asked for, once for each revision."""
         if self._diagnosed[0] != self.revision:
             self._diagnosed = (self.revision, self._diagnosing().diagnoses(self.state))
+            self.note_faults()
         return self._diagnosed[1]
 
     def spill(self, model: ModelRecord) -> Diagnosis | None:
@@ -54,25 +60,47 @@ class Monitor:
         if self._diagnoser is None:
             from gpumon.app.diagnosis.diagnose import Diagnoser  # noqa: PLC0415 - keeps the start quick
 
-            self._diagnoser = Diagnoser()
+            self._diagnoser = Diagnoser(self.fuses)
         return self._diagnoser
 
-    def listen(self, listener: Listener) -> None:
-        """Call ``listener`` with every sample, after the state and the alerts have taken it."""
-        self._listeners.append(listener)
+    def listen(self, listener: Listener, name: str = "listener") -> None:
+        """Call ``listener`` with every sample, after the state and the alerts have taken it.
+
+        ``name`` is what the user is told if it fails.
+        """
+        self._listeners.append((name, listener))
 
     def feed(self, sample: AnySample) -> None:
-        """Take one sample."""
+        """Take one sample. Whatever of ours fails over it costs its own part only: see ``fuses``."""
+        guard = self.fuses.guard
         touched = self._store.apply(sample)
-        learn(self._store.state, sample, touched)
-        self.alerts.observe(self._store.state)
+        self.fuses.pass_time(self.state.now)
+        with guard("learning"):
+            learn(self.state, sample, touched)
+        with guard("alerts"):
+            self.alerts.observe(self._store.state)
+        self.note_faults()
         self.revision += 1
-        for listener in self._listeners:
-            listener(sample)
+        for name, listener in self._listeners:
+            with guard(name, listener):
+                listener(sample)
+
+    def note_faults(self) -> bool:
+        """Name in the state, as a source, what of gpumon itself fails; return whether that is news."""
+        if self._faults_told == self.fuses.revision:
+            return False
+        self._faults_told = self.fuses.revision
+        words = self.fuses.words()
+        hint = f"details in {log_path_words()}"
+        health = SourceHealth(state="failing", detail=words, hint=hint) if words else None
+        self._store.note_own_health(GPUMON_SOURCE, health)
+        return True
 
     def reset(self) -> None:
         """Forget everything that was fed, as before a seek back in a recording."""
-        self._store = Store()
+        self.fuses.clear()
+        self._faults_told = self.fuses.revision
+        self._store = Store(self.fuses)
         self._diagnoser = None
-        self.alerts = AlertBook(self.limits)
+        self.alerts = AlertBook(self.limits, self.fuses)
         self.revision += 1

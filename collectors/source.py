@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -20,6 +21,12 @@ WAKING_SECONDS = 0.25
 
 CANCEL_SECONDS = 1.0
 """How long a cancelled poll may take to end before its source is closed under it."""
+
+LOGGED_AT_MOST = 200
+"""Different faults of ours in polls of which the traceback is logged, each once."""
+
+_log = logging.getLogger("gpumon.collectors.source")
+_logged: set[tuple[str, str, int]] = set()
 
 
 class Source(Protocol):
@@ -139,6 +146,13 @@ def _delay(source: Source, cadence: Cadence) -> float:
 
 def _broken(source: Source, error: Exception, heard: float, now: float) -> SourceSilent:
     """Name the exception by its type alone: its text may hold what must not be shown."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    fault = (source.name, type(error).__name__, trace.tb_lineno if trace else 0)
+    if fault not in _logged and len(_logged) < LOGGED_AT_MOST:
+        _logged.add(fault)
+        _log.error("internal error in the poll of %s", source.name, exc_info=error)
     detail = f"internal error: {type(error).__name__}"
     return SourceSilent(time=now, source=source.name, seconds=now - heard, detail=detail)
 
@@ -150,6 +164,8 @@ async def _watched_poll(source: Source, emit: Emit, clock: Clock) -> Sequence[An
     poll.add_done_callback(_mark_retrieved)
     try:
         done, _ = await asyncio.wait({poll}, timeout=SILENT_AFTER_SECONDS)
+        if not done:
+            _log.info("source %s is slow: asked %.0f s ago", source.name, clock.now() - asked)
         while not done:
             now = clock.now()
             emit(SourceSilent(time=now, source=source.name, seconds=now - asked))

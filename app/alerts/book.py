@@ -4,16 +4,100 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey
+from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, AlertKind
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.alerts.rules.host import SUBJECT
-from gpumon.app.alerts.watchers import watchers_of
+from gpumon.app.alerts.rules import machine
+from gpumon.app.alerts.rules.machine import SUBJECT, ram_low, source, swapping
+from gpumon.app.alerts.rules.model import (
+    hidden_spill,
+    likely_spill,
+    load_failed,
+    silent_fallback,
+    slower,
+    spill,
+    stuck,
+    thrash,
+)
+from gpumon.app.alerts.watcher import Rule, Watcher
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.falls import Paced, paced_models, paced_of
 from gpumon.app.insight.wording import shared_names
-from gpumon.app.state.records import GpuRecord, ModelRecord, SystemRecord
+from gpumon.app.state.records import (
+    FailedLoad,
+    GpuRecord,
+    ModelKey,
+    ModelRecord,
+    SourceRecord,
+    SystemRecord,
+    Thrash,
+)
 from gpumon.app.state.state import State
+
+_RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
+    "silent_fallback": silent_fallback,
+    "hidden_spill": hidden_spill,
+    "likely_spill": likely_spill,
+    "stuck": stuck,
+}
+
+
+class Watchers(NamedTuple):
+    """A watcher for each rule."""
+
+    spill: Watcher[ModelKey, Loaded]
+    runners: tuple[Watcher[ModelKey, Loaded], ...]
+    slower: Watcher[ModelKey, Paced]
+    sources: Watcher[str, SourceRecord]
+    failed_loads: Watcher[str, FailedLoad]
+    thrash: Watcher[str, Thrash]
+    gpus: tuple[Watcher[str, GpuRecord], ...]
+    system: tuple[Watcher[str, SystemRecord], ...]
+
+    @property
+    def all(self) -> tuple[Watcher[Any, Any], ...]:
+        """Every watcher."""
+        models: tuple[Watcher[Any, Any], ...] = (self.spill, *self.runners, self.slower)
+        return (*models, self.sources, self.failed_loads, self.thrash, *self.gpus, *self.system)
+
+
+def watchers_of(limits: Limits, fuses: Fuses = UNFUSED) -> Watchers:
+    """Return the watchers of all rules, none of which has seen anything."""
+    measured, settled = limits.clear_seconds, limits.settled_seconds
+    return Watchers(
+        spill=Watcher("spill", spill, limits, fuses, clear_seconds=settled, vanished="unloaded"),
+        runners=tuple(
+            Watcher(kind, rule, limits, fuses, clear_seconds=settled, vanished="unloaded")
+            for kind, rule in _RUNNER_RULES.items()
+        ),
+        slower=Watcher("slower", slower, limits, fuses, clear_seconds=measured, vanished="unloaded"),
+        sources=Watcher("source", source, limits, fuses, clear_seconds=settled, by_time=True),
+        failed_loads=Watcher(
+            "load_failed", load_failed, limits, fuses, clear_seconds=settled, vanished="recovered"
+        ),
+        thrash=Watcher("thrash", thrash, limits, fuses, clear_seconds=settled, vanished="recovered"),
+        gpus=_gpu_watchers(limits, fuses),
+        system=(
+            Watcher("ram_low", ram_low, limits, fuses, clear_seconds=measured),
+            Watcher("swapping", swapping, limits, fuses, clear_seconds=measured),
+        ),
+    )
+
+
+def _gpu_watchers(limits: Limits, fuses: Fuses) -> tuple[Watcher[str, GpuRecord], ...]:
+    measured, settled = limits.clear_seconds, limits.settled_seconds
+    return (
+        Watcher("gpu_lost", machine.gpu_lost, limits, fuses, clear_seconds=settled),
+        Watcher("vram_full", machine.vram_full, limits, fuses, clear_seconds=measured),
+        Watcher("throttling", machine.throttling, limits, fuses, clear_seconds=measured),
+        Watcher("too_hot", machine.too_hot, limits, fuses, clear_seconds=measured),
+        Watcher("pcie_link", machine.pcie_link, limits, fuses, clear_seconds=measured),
+        Watcher("stuck", machine.not_returned, limits, fuses, clear_seconds=settled),
+        Watcher("ecc", machine.ecc, limits, fuses, clear_seconds=settled),
+    )
+
 
 RECENT_KEPT = 200
 FRESH_KEPT = 200
@@ -22,18 +106,18 @@ FRESH_KEPT = 200
 class AlertBook:
     """Knows what is wrong now and what was; the same samples give the same alerts."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._watchers = watchers_of(limits)
+    def __init__(self, limits: Limits, fuses: Fuses = UNFUSED) -> None:
+        self._watchers = watchers_of(limits, fuses)
+        self._fuses = fuses
         self._revisions: dict[str, tuple[int, ...]] = {}
-        self._answers = 0
+        self._answers = self._sources = 0
         self._shared: frozenset[str] = frozenset()
         self._recent: deque[Alert] = deque(maxlen=RECENT_KEPT)
         self._fresh: deque[AlertEvent] = deque(maxlen=FRESH_KEPT)
 
     def observe(self, state: State) -> None:
         """Take the state after a sample; only the rules that the sample bears on are asked."""
-        if self._moved("sources", state.sources_revision) or self._watchers.sources.follows:
-            self._note(self._watchers.sources.observe(state.sources, lambda _: state.now, state.now))
+        self._observe_sources(state)
         self._observe_models(state)
         if self._moved("loads", state.loads_revision):
             self._observe_loads(state)
@@ -43,6 +127,17 @@ class AlertBook:
         if state.system is not None and self._moved("system", state.system_revision):
             for watcher in self._watchers.system:
                 self._note(watcher.observe({SUBJECT: state.system}, _seen, state.now))
+
+    def _observe_sources(self, state: State) -> None:
+        """Ask of the one source that changed, and of those that only wait for time to pass."""
+        watcher, now = self._watchers.sources, state.now
+        changes, self._sources = state.sources_revision - self._sources, state.sources_revision
+        noted = state.sources.get(state.source_noted) if state.source_noted is not None else None
+        if changes == 1 and noted is not None:
+            self._note(watcher.look(noted.name, noted, lambda _: now))
+        elif changes:
+            self._note(watcher.observe(state.sources, lambda _: now, now))
+        self._note(watcher.look_again(state.sources, lambda _: now, now))
 
     def _moved(self, what: str, *revisions: int) -> bool:
         before = self._revisions.get(what)
@@ -55,9 +150,11 @@ class AlertBook:
         claims = self._moved("claims", state.models_revision, state.joins_revision, state.gpu_shown)
         measures = self._moved("measures", state.gpus_revision, state.runners_revision)
         if claims or measures or answers > 1:
-            self._observe_all(state, claims=claims or answers > 1)
+            with self._fuses.guard("alerts of models"):
+                self._observe_all(state, claims=claims or answers > 1)
         elif answers and state.answered in state.models:
-            self._observe_one(state.models[state.answered], state)
+            with self._fuses.guard("alerts of models", state.answered):
+                self._observe_one(state.models[state.answered], state)
 
     def _observe_all(self, state: State, *, claims: bool) -> None:
         self._shared = shared_names(state.models.values())

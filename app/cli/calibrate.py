@@ -22,7 +22,7 @@ def add_to(commands: Commands) -> None:
 def execute(options: Namespace) -> int:
     """Say what is done, do it, print the bandwidth."""
     del options
-    from gpumon.app.learned.file import remember_ram_bandwidth
+    from gpumon.app.learned import remember_ram_bandwidth
     from gpumon.app.physics.hardware import ram_peak_of_measurement
     from gpumon.collectors.system.ram_bandwidth import CannotMeasureError, measure_ram_bandwidth, thread_count
 

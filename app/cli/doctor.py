@@ -35,15 +35,14 @@ def add_to(commands: Commands) -> None:
 
 def execute(options: Namespace) -> int:
     """Look for some seconds and print the report; return 0, 1 or 2 by what is missing."""
-    import asyncio
-
     import msgspec
 
+    from gpumon.app.crash import run
     from gpumon.app.doctor.check import report_of
     from gpumon.app.doctor.report import report_text
 
     loaded = load_settings(options)
-    monitor = asyncio.run(_looked(loaded.settings))
+    monitor = run(_looked(loaded.settings))
     report = report_of([*_checks(monitor, loaded)])
     as_json = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
     print_text(f"{as_json}\n" if options.json else report_text(report), "report")

@@ -68,3 +68,9 @@ def add_config_flag(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--config", type=Path, default=SUPPRESS, metavar="FILE", help="the settings file to read"
     )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=SUPPRESS,
+        help="log more, to gpumon.log in the state directory",
+    )

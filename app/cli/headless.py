@@ -16,7 +16,7 @@ async def until_told_to_end(session: Session) -> None:
     A recording that has ended ends it, too: there is nothing else that it runs for.
     """
     running = asyncio.ensure_future(session.feed.run(session.monitor))
-    session.monitor.listen(lambda _: _end_with_the_recording(session, running))
+    session.monitor.listen(lambda _: _end_with_the_recording(session, running), "recording")
     loop = asyncio.get_running_loop()
     for ending in _ENDINGS:
         loop.add_signal_handler(ending, running.cancel)

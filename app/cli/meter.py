@@ -41,8 +41,7 @@ def add_to(commands: Commands) -> None:
 def execute(options: Namespace) -> int:
     """Pass requests on until told to end."""
     _require_server()
-    import asyncio
-
+    from gpumon.app.crash import run
     from gpumon.app.meter.serve import Address, bind, parse_address, serve
 
     wanted, upstream = parse_address(options.listen), _upstream(options)
@@ -50,7 +49,7 @@ def execute(options: Namespace) -> int:
         address = Address(wanted.host, listening.getsockname()[1])
         _refuse_loop(address, upstream)
         _announce(address, upstream, quiet=options.quiet)
-        asyncio.run(serve(upstream, listening, check_host=address.is_loopback))
+        run(serve(upstream, listening, check_host=address.is_loopback))
     return 0
 
 

@@ -49,9 +49,8 @@ def _watched(settings: Settings, session: Session) -> int:
 
 
 def _headless(session: Session) -> int:
-    import asyncio
-
     from gpumon.app.cli.headless import until_told_to_end
+    from gpumon.app.crash import run
 
-    asyncio.run(until_told_to_end(session))
+    run(until_told_to_end(session))
     return 0

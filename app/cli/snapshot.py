@@ -20,10 +20,9 @@ def add_to(commands: Commands) -> None:
 def execute(options: Namespace) -> int:
     """Ask every source, print one JSON document, and return 0, 1 or 2 by how things are."""
     settings = load_settings(options).settings
-    import asyncio
-
     import msgspec
 
+    from gpumon.app.crash import run
     from gpumon.app.insight.health import health
     from gpumon.app.monitor import Monitor
     from gpumon.app.session.build import live_feed
@@ -32,7 +31,7 @@ def execute(options: Namespace) -> int:
     limits = settings.alerts.limits()
     monitor = Monitor(limits)
     feed = live_feed(settings, monitor)
-    snapshot = asyncio.run(take_snapshot(feed, monitor, expected=feed.names))
+    snapshot = run(take_snapshot(feed, monitor, expected=feed.names))
     document = msgspec.json.format(msgspec.json.encode(snapshot), indent=2)
     print_text(f"{document.decode()}\n", "snapshot")
     return health(monitor.state, monitor.alerts.active, limits.spill_bad_percent).exit_code

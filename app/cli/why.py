@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from gpumon.app.cli.effective import load_settings
 from gpumon.app.cli.flags import add_source_flags
 from gpumon.app.cli.output import print_text
 from gpumon.app.errors import GpumonError
+from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,15 +55,14 @@ def execute(options: Namespace) -> int:
 
 def _looked(settings: Settings) -> Monitor:
     """Ask every source of this machine."""
-    import asyncio
-
+    from gpumon.app.crash import run
     from gpumon.app.monitor import Monitor
     from gpumon.app.session.build import live_feed
     from gpumon.app.snapshot.take import take_snapshot
 
     monitor = Monitor(settings.alerts.limits())
     feed = live_feed(settings, monitor)
-    asyncio.run(take_snapshot(feed, monitor, expected=feed.names))
+    run(take_snapshot(feed, monitor, expected=feed.names))
     return monitor
 
 
@@ -75,12 +76,14 @@ def _replayed(settings: Settings, path: Path) -> Monitor:
     from gpumon.app.recording.lines import Header
     from gpumon.app.recording.reader import read_recording
 
-    monitor = Monitor(settings.alerts.limits())
-    for item in read_recording(path).items():
+    monitor, recording = Monitor(settings.alerts.limits()), read_recording(path)
+    for item in recording.items():
         if isinstance(item, Header):
             monitor.reset()
         else:
             monitor.feed(item)
+    if recording.left_out is not None:
+        sys.stderr.write(f"gpumon: {visible(str(path))}: {recording.left_out}\n")
     return monitor
 
 

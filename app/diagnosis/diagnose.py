@@ -10,9 +10,11 @@ from gpumon.app.diagnosis.diagnosis import Diagnosis, Severity, Verdict, Verdict
 from gpumon.app.diagnosis.remedies.find import remedies_of
 from gpumon.app.diagnosis.subject import Subject, subject_of
 from gpumon.app.diagnosis.verdicts import machine, placement, slow
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.state import State
+from gpumon.text.safe import visible
 
 RANKS: dict[Severity, int] = {"bad": 0, "watch": 1, "unknown": 2, "ok": 3}
 
@@ -50,16 +52,21 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
 
 
 class Diagnoser:
-    """Diagnoses a stream of states; what does not change between them is kept."""
+    """Diagnoses a stream of states; what does not change between them is kept.
 
-    def __init__(self) -> None:
+    What fails over a model costs that model's diagnosis, or the one verdict, cause or remedy, and is recorded
+    in ``fuses``; by default it is raised.
+    """
+
+    def __init__(self, fuses: Fuses = UNFUSED) -> None:
+        self._fuses = fuses
         self._shapes = Shapes()
         self._spills: dict[ModelKey, _Kept] = {}
 
     def diagnoses(self, state: State) -> Mapping[ModelKey, Diagnosis]:
         """Diagnose all loaded models."""
         self._shapes.forget(state)
-        return {key: diagnose(model, state, self._shapes) for key, model in state.models.items()}
+        return {key: diagnose(model, state, self._shapes, self._fuses) for key, model in state.models.items()}
 
     def spill(self, model: ModelRecord, state: State) -> Diagnosis | None:
         """Diagnose a model that spills: for what is drawn all the time, anew after some seconds only."""
@@ -68,7 +75,7 @@ class Diagnoser:
         circumstances = (model.claim.size_vram_bytes, model.runner, model.facts is None)
         kept = self._spills.get(model.key)
         if kept is None or kept.circumstances != circumstances or state.now - kept.at >= KEPT_SECONDS:
-            kept = _Kept(state.now, circumstances, diagnose(model, state, self._shapes))
+            kept = _Kept(state.now, circumstances, diagnose(model, state, self._shapes, self._fuses))
             self._spills[model.key] = kept
             self._forget(state)
         return kept.diagnosis
@@ -85,28 +92,49 @@ def diagnoses(state: State) -> Mapping[ModelKey, Diagnosis]:
     return Diagnoser().diagnoses(state)
 
 
-def diagnose(model: ModelRecord, state: State, shapes: Shapes | None = None) -> Diagnosis:
-    """Diagnose one loaded model."""
+def diagnose(
+    model: ModelRecord, state: State, shapes: Shapes | None = None, fuses: Fuses = UNFUSED
+) -> Diagnosis:
+    """Diagnose one loaded model; where ``fuses`` take a failure, nothing is said of what it concerns."""
+    with fuses.guard("diagnosis", model.key):
+        return _diagnosis(model, state, shapes, fuses)
+    return Diagnosis(verdicts=(_not_judged(visible(model.claim.name)),))
+
+
+def _not_judged(name: str) -> Verdict:
+    return Verdict("unknown", "unknown", f"{name} is loaded; how it does cannot be told: internal error")
+
+
+def _diagnosis(model: ModelRecord, state: State, shapes: Shapes | None, fuses: Fuses) -> Diagnosis:
     subject = subject_of(model, state, (shapes or Shapes()).of(model, state))
-    verdicts, cause = verdicts_of(subject), cause_of(subject)
+    verdicts, cause = verdicts_of(subject, fuses), cause_of(subject, fuses)
     return Diagnosis(
         verdicts=verdicts,
         cause=cause,
-        remedies=remedies_of(subject, verdicts, cause),
+        remedies=remedies_of(subject, verdicts, cause, fuses),
         decode_tokens_per_second_now=subject.rates.measured,
         expected_now=subject.rates.expected_now,
         expected_fitting=subject.rates.expected_fitting,
     )
 
 
-def verdicts_of(subject: Subject) -> tuple[Verdict, ...]:
-    """Return what is true of a model, the most severe first."""
+def verdicts_of(subject: Subject, fuses: Fuses = UNFUSED) -> tuple[Verdict, ...]:
+    """Return what is true of a model, the most severe first.
+
+    Where a rule fails and no other finds anything, the model is not called well: nobody knows.
+    """
     loading = placement.loading(subject)
     if loading is not None:
         return (loading,)
-    found = [verdict for rule in TROUBLES if (verdict := rule(subject)) is not None]
+    found, asked = [], 0
+    for rule in TROUBLES:
+        with fuses.guard(f"verdict {rule.__name__}", subject.model.key):
+            found += [verdict for verdict in (rule(subject),) if verdict is not None]
+            asked += 1
     if WHOLLY_ON_CPU & {verdict.kind for verdict in found}:
         found = [verdict for verdict in found if verdict.kind != "spilled"]
+    if not found and asked < len(TROUBLES):
+        return (_not_judged(subject.name),)
     if not found:
         return (placement.healthy(subject) or placement.unknown(subject),)
     return tuple(sorted(found, key=lambda verdict: RANKS[verdict.severity]))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from gpumon.app.doctor.check import Check, Status
 from gpumon.app.doctor.runners import runner_checks
+from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, gpu_label, short_source_words, source_label
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_server, place
 from gpumon.app.state.records import GpuRecord, SourceRecord
@@ -18,7 +19,10 @@ RUNNER_PREFIX = "runner "
 COVERED = frozenset({DRIVER_SOURCE, "system", "processes", "runners", LOG_SEARCH})
 """Sources that have a check of their own."""
 
-OTHER_GIVES = {"learned": "usual rates and corrections, from earlier runs"}
+OTHER_GIVES = {
+    "gpumon": "what it shows beside it; report it with the log",
+    "learned": "usual rates and corrections, from earlier runs",
+}
 
 CONTAINER_DRIVER_STEP = "start the container with --gpus all (needs the NVIDIA Container Toolkit)"
 CONTAINER_SERVER_STEP = "in a container: --network host, or --url http://HOST:11434"
@@ -202,6 +206,7 @@ def _other(source: SourceRecord) -> Check:
         found=visible(_said(source)),
         gives=OTHER_GIVES.get(source.name, ""),
         step=visible(hint) if hint else None,
+        needed=source.name == GPUMON_SOURCE,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.places import is_server
@@ -50,12 +51,15 @@ def source_fault(source: SourceRecord) -> Fault | None:
 
     Nor has the log of a server that is not there any more.
     A server that stopped may have been stopped on purpose, and one that loads or unloads a model does not
-    answer for some seconds: both are only worth watching. A driver that hangs is a sick GPU.
+    answer for some seconds: both are only worth watching. A driver that hangs is a sick GPU. A fault of
+    gpumon's own must not hide what it still knows.
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
     if missing(source) or _went_with_server(source) or source.name == LEARNED_SOURCE:
         return None
+    if source.name == GPUMON_SOURCE:
+        return "watch"
     mild = is_server(source.name) and (hangs(source) or source.health.state == "not_running")
     return "watch" if mild else "bad"
 

@@ -55,6 +55,9 @@ def encode_header(header: Header) -> bytes:
 Rejected = Literal["unknown", "damaged"]
 """``unknown`` is well formed but of a newer version; ``damaged`` is not a sample at all."""
 
+TIME_LIMIT = 253_402_300_800.0
+"""The year 10000, in seconds since the Unix epoch: no calendar goes further, and no sample does."""
+
 _DECODER: msgspec.json.Decoder[AnySample] = msgspec.json.Decoder(AnySample)
 
 
@@ -79,9 +82,10 @@ def encode_line(sample: AnySample) -> bytes:
 def decode_line(line: bytes) -> AnySample | Rejected:
     """Return the sample of a line, or why there is none. Fields of a newer version are left out."""
     try:
-        return _DECODER.decode(line)
+        sample = _DECODER.decode(line)
     except (ValueError, RecursionError):
         return _why(line)
+    return sample if abs(sample.time) < TIME_LIMIT else "damaged"
 
 
 def _why(line: bytes) -> Rejected:

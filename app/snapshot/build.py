@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnose import diagnose
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
 from gpumon.app.insight.health import health
 from gpumon.app.snapshot.models import model_entry, names_by_pid
@@ -14,23 +15,28 @@ from gpumon.app.snapshot.schema import (
     GpuEntry,
     HolderEntry,
     MemoryEntry,
+    ModelEntry,
     ProcessEntry,
     ReturnedEntry,
     Snapshot,
     SourceEntry,
 )
 from gpumon.app.state.holders.others import GroupHolding, holders_by_group
-from gpumon.app.state.records import Returned, SourceRecord, SystemRecord
+from gpumon.app.state.records import ModelRecord, Returned, SourceRecord, SystemRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading
 
 
 def build_snapshot(
-    state: State, alerts: Iterable[Alert], spill_bad_percent: float = SPILL_BAD_PERCENT
+    state: State,
+    alerts: Iterable[Alert],
+    spill_bad_percent: float = SPILL_BAD_PERCENT,
+    fuses: Fuses = UNFUSED,
 ) -> Snapshot:
     """Return what is known at ``state.now``; ``alerts`` are the active ones, the worst first.
 
-    Values of a source that no longer answers are kept, and ``sources`` says how old they are.
+    Values of a source that no longer answers are kept, and ``sources`` says how old they are. A model or GPU
+    over which gpumon itself fails is left out, and recorded in ``fuses``; by default it is raised.
     """
     gpus = sorted((record.reading for record in state.gpus.values()), key=lambda gpu: (gpu.index, gpu.uuid))
     names, holders = names_by_pid(state), holders_by_group(state)
@@ -43,14 +49,26 @@ def build_snapshot(
         level=whole.level,
         sentence=whole.sentence,
         sources=tuple(_source(record, state.now) for _, record in sorted(state.sources.items())),
-        gpus=tuple(
-            _lost_gpu(gpu) if gpu.state == "lost" else _gpu(gpu, names, holders.get(gpu.uuid)) for gpu in gpus
-        ),
+        gpus=tuple(entry for gpu in gpus for entry in _gpu_entries(gpu, names, holders.get(gpu.uuid), fuses)),
         memory=_memory(state.system),
-        models=tuple(model_entry(record, state, diagnose(record, state)) for record in models),
+        models=tuple(entry for record in models for entry in _model_entries(record, state, fuses)),
         alerts=tuple(_alert(alert) for alert in active),
         returned=tuple(_returned(one) for one in state.returned),
     )
+
+
+def _gpu_entries(
+    gpu: GpuReading, names: Mapping[int, str], holders: Sequence[GroupHolding] | None, fuses: Fuses
+) -> tuple[GpuEntry, ...]:
+    with fuses.guard("snapshot of a GPU", gpu.uuid):
+        return (_lost_gpu(gpu) if gpu.state == "lost" else _gpu(gpu, names, holders),)
+    return ()
+
+
+def _model_entries(record: ModelRecord, state: State, fuses: Fuses) -> tuple[ModelEntry, ...]:
+    with fuses.guard("snapshot of a model", record.key):
+        return (model_entry(record, state, diagnose(record, state, fuses=fuses)),)
+    return ()
 
 
 def _source(record: SourceRecord, now: float) -> SourceEntry:

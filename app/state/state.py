@@ -45,6 +45,10 @@ class State(Struct, eq=False):
     now: float = 0.0
     """Time of the newest sample: the only clock there is."""
     sources: dict[str, SourceRecord] = field(default_factory=dict)
+    log_sources: list[str] = field(default_factory=list)
+    """Those of ``sources`` that are logs, or look for logs."""
+    servers_here: list[str] = field(default_factory=list)
+    """Those of ``sources`` that are servers of this machine by their URL alone."""
     gpus: dict[str, GpuRecord] = field(default_factory=dict)
     models: dict[ModelKey, ModelRecord] = field(default_factory=dict)
     departed: deque[ModelRecord] = field(default_factory=lambda: deque(maxlen=DEPARTED_KEPT))
@@ -98,6 +102,8 @@ class State(Struct, eq=False):
     system_revision: int = 0
     sources_revision: int = 0
     """Grows when a source is no longer what it was, not when it answers as before."""
+    source_noted: str | None = None
+    """The source of which ``sources_revision`` told last."""
     joins_revision: int = 0
     """Grows when processes and claims are joined anew."""
     answers_revision: int = 0
@@ -107,6 +113,11 @@ class State(Struct, eq=False):
     """What the sample that is being taken in, or was the last to be, has touched."""
     answered_anew: bool = False
     """Whether that sample tells otherwise than the one before how the model is, not only how fast."""
+
+    def note_source(self, name: str) -> None:
+        """Record that a source is no longer what it was."""
+        self.source_noted = name
+        self.sources_revision += 1
 
     def note_answer(self, model: ModelKey | None, *, anew: bool) -> None:
         """Take that a sample speaks of ``model`` alone; ``None`` of a process that no server claims."""

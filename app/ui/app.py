@@ -17,8 +17,9 @@ from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
 from textual.timer import Timer
 
+from gpumon.app.crash import watch_for_deaths, write_crash_report
+from gpumon.app.errors import GpumonError
 from gpumon.app.session.session import Session
-from gpumon.app.ui.crash import write_crash_report
 from gpumon.app.ui.draw_pace import DrawPace
 from gpumon.app.ui.garbage import SETTLED_SECONDS, spare_what_lasts
 from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
@@ -97,7 +98,7 @@ class GpumonApp(App[int]):
         """Start the feed at once: the driver is asked in a thread of its own while the frame is made."""
         take_theme(self, self._wanted_theme, self._colors)
         leave_on_signals(self.exit)
-        self.session.monitor.listen(self._on_sample)
+        self.session.monitor.listen(self._on_sample, "screen")
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
         if not self.is_headless:
@@ -118,9 +119,11 @@ class GpumonApp(App[int]):
 
     async def _run_feed(self) -> None:
         try:
-            await self.session.feed.run(self.session.monitor)
+            with watch_for_deaths(self._handle_exception):
+                await self.session.feed.run(self.session.monitor)
         except Exception as error:
-            self.exit(1, message=f"gpumon: {error}")
+            words = str(error) if isinstance(error, GpumonError) else write_crash_report(error)
+            self.exit(1, return_code=1, message=f"gpumon: {words}")
 
     def _on_sample(self, sample: AnySample) -> None:
         events = self.session.monitor.alerts.fresh()

@@ -7,6 +7,7 @@ import time
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.views.ended import ended_words
+from gpumon.text import units
 from gpumon.widgets.views import AlertRow
 
 
@@ -39,5 +40,8 @@ def _names_its_address(alert: Alert, message: str) -> bool:
 
 
 def clock_words(at: float) -> str:
-    """Write a Unix time as local clock time."""
-    return time.strftime("%H:%M:%S", time.localtime(at))
+    """Write a Unix time as local clock time; one that no calendar has is unknown."""
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return units.UNKNOWN

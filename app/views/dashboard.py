@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.health import health
 from gpumon.app.insight.wording import runtime_name
 from gpumon.app.monitor import Monitor
@@ -37,23 +41,63 @@ class DashboardView(Struct, frozen=True):
     memory: MemoryRow
     sources: tuple[SourceRow, ...]
     alerts: tuple[AlertRow, ...]
+    time: float = 0.0
+    """Of the newest sample that it was built from."""
 
 
-def dashboard_view(monitor: Monitor, order: ModelOrder, interval: float) -> DashboardView:
-    """Build what the dashboard shows of ``monitor`` now."""
-    state, alerts = monitor.state, monitor.alerts
-    levels = Levels(alerts.active)
-    return DashboardView(
-        verdict=verdict_view(monitor, interval),
-        gpus=gpu_rows(state, levels),
-        models=(
-            *load_rows(state, order.filter_text),
-            *model_rows(state, levels, order.sort, order.descending, order.filter_text, monitor.spill),
-        ),
-        memory=memory_row(state, levels),
-        sources=source_rows(state),
-        alerts=alert_rows(alerts, state.now),
+NOTHING = DashboardView(VerdictView("unknown", ""), (), (), MemoryRow(), (), ())
+"""What stands in for the picture before the first one."""
+
+_Aging = TypeVar("_Aging", GpuRow, ModelRow, MemoryRow)
+
+
+def dashboard_view(
+    monitor: Monitor, order: ModelOrder, interval: float, before: DashboardView = NOTHING
+) -> DashboardView:
+    """Build what the dashboard shows of ``monitor`` now.
+
+    A panel that fails shows what it showed in ``before``, the picture before this one, marked as old; a line
+    among the sources names it.
+    """
+    state, alerts, guard = monitor.state, monitor.alerts, monitor.fuses.guard
+    levels, seconds = Levels(alerts.active), state.now - before.time
+    gpus = tuple(_aged(row, seconds) for row in before.gpus)
+    with guard("panel gpus"):
+        gpus = gpu_rows(state, levels)
+    models = tuple(_aged(row, seconds) for row in before.models)
+    with guard("panel models"):
+        models = _models(monitor, order, levels)
+    memory = _aged(before.memory, seconds)
+    with guard("panel memory"):
+        memory = memory_row(state, levels)
+    feed = before.alerts
+    with guard("panel alerts"):
+        feed = alert_rows(alerts, state.now)
+    monitor.note_faults()
+    verdict = VerdictView("unknown", "how things are cannot be told: internal error")
+    with guard("verdict"):
+        verdict = verdict_view(monitor, interval)
+    return DashboardView(verdict, gpus, models, memory, _sources(monitor), feed, state.now)
+
+
+def _models(monitor: Monitor, order: ModelOrder, levels: Levels) -> tuple[ModelRow, ...]:
+    state = monitor.state
+    return (
+        *load_rows(state, order.filter_text),
+        *model_rows(state, levels, order.sort, order.descending, order.filter_text, monitor.spill),
     )
+
+
+def _sources(monitor: Monitor) -> tuple[SourceRow, ...]:
+    with monitor.fuses.guard("panel sources"):
+        monitor.note_faults()
+        return source_rows(monitor.state)
+    return (SourceRow("watch", GPUMON_SOURCE, monitor.fuses.words() or ""),)
+
+
+def _aged(row: _Aging, seconds: float) -> _Aging:
+    """Return a row that could not be built anew after so many ``seconds``."""
+    return replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds))
 
 
 def verdict_view(monitor: Monitor, interval: float) -> VerdictView:

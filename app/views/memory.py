@@ -12,7 +12,8 @@ def memory_row(state: State, levels: Levels) -> MemoryRow:
     """Return RAM, swap and CPU; everything unknown before the first sample."""
     if state.system is None:
         return MemoryRow()
-    sample, source = state.system.sample, state.sources["system"]
+    sample = state.system.sample
+    source = state.sources.get(sample.source)
     return MemoryRow(
         level=levels.of("system"),
         total_bytes=sample.ram_total_bytes,
@@ -28,7 +29,7 @@ def memory_row(state: State, levels: Levels) -> MemoryRow:
         cpu_count=len(sample.cpu_percent_by_core) if sample.cpu_percent_by_core else None,
         load_average=sample.load_average[0] if sample.load_average else None,
         pressure_percent=sample.pressure.some_percent if sample.pressure else None,
-        age_seconds=source.age(state.now),
+        age_seconds=source.age(state.now) if source else None,
     )
 
 

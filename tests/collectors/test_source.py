@@ -101,6 +101,7 @@ def test_a_poll_that_answers_in_time_is_not_reported() -> None:
     assert not silences(samples)
 
 
+@pytest.mark.internal_errors
 def test_a_poll_that_raises_is_reported_and_polled_again() -> None:
     source = ScriptedSource()
     source.fails_at = {1, 2}

@@ -45,11 +45,10 @@ def execute(options: Namespace) -> int:
     from gpumon.app.cli.fit.asked import asked_of
 
     asked = asked_of(options)  # before anything is asked of anyone: wrong values are found at once
-    import asyncio
-
     from gpumon.app.cli.fit.answer import answer
+    from gpumon.app.crash import run
 
-    report = asyncio.run(answer(asked, load_settings(options).settings))
+    report = run(answer(asked, load_settings(options).settings))
     print_text(_document(report) if options.json else _words(asked.model, report), "report")
     return exit_code(report)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.learned.place import learned_path
+from gpumon.app.learned import learned_path
 from gpumon.app.state.records.learned import LearnedRecord, record_of
 from gpumon.collectors.learned.document import DocumentError, read
 

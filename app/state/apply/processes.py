@@ -14,8 +14,10 @@ from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, Runne
 
 
 def apply_processes(state: State, sample: ProcessSample) -> None:
-    """Take one look at the processes."""
+    """Record one look at the processes; one that failed says nothing of them, and leaves all as it was."""
     hear(state, sample.source, sample.health)
+    if sample.servers is None or sample.runners is None or sample.holders is None:
+        return
     state.runners_revision += 1
     before = _identities(state)
     state.servers = sample.servers

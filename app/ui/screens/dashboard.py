@@ -15,7 +15,7 @@ from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, 
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.list_screen import ListScreen
 from gpumon.app.views.charts import WINDOWS_SECONDS, vram_chart
-from gpumon.app.views.dashboard import DashboardView, ModelOrder, dashboard_view
+from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
 from gpumon.app.views.playing import play_hints
 from gpumon.widgets.alert_feed import AlertFeed
@@ -79,7 +79,8 @@ class DashboardScreen(ListScreen):
         """Draw what is known now, also while paused: a key was pressed that changes the picture."""
         choices, monitor = self.session.choices, self.session.monitor
         order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
-        self._view = dashboard_view(monitor, order, self.session.interval_seconds)
+        before = self._view or NOTHING
+        self._view = dashboard_view(monitor, order, self.session.interval_seconds, before)
         self.lay_out()
 
     def lay_out(self) -> None:
@@ -149,11 +150,14 @@ class DashboardScreen(ListScreen):
             return
         self._charted = state.now
         seconds = WINDOWS_SECONDS[self.session.choices.window]
-        self.query_one(HistoryChart).show(vram_chart(state, seconds))
+        with self.session.monitor.fuses.guard("panel chart"):
+            self.query_one(HistoryChart).show(vram_chart(state, seconds))
 
     def _no_models_words(self) -> str:
         if self.session.choices.filter_text:
             return "no model matches the filter"
+        if "panel models" in self.session.monitor.fuses.places:
+            return "not known: internal error"
         known = any(is_server(s.name) and s.healthy for s in self.session.monitor.state.sources.values())
         return "no model is loaded" if known else "not known: no server answers"
 

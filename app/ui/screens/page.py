@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from gpumon.app.log import log_path_words
 from gpumon.app.session.session import Session
 from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, MODEL_KEYS, PAGE_KEYS, VIEW_KEYS, Key, bindings, hints
@@ -24,6 +25,7 @@ from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.hint_bar import HintBar
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.verdict import VerdictLine
+from gpumon.widgets.views import VerdictView
 
 CHARTS = 4
 CHART_HEIGHT = 9
@@ -78,6 +80,14 @@ class Page(LiveScreen):
         self.draw()
 
     def _view(self) -> PageView:
+        monitor, name = self.session.monitor, self._row.panel.removesuffix("s")
+        with monitor.fuses.guard(f"page {name}", self._row.key):
+            return self._built()
+        return PageView(
+            VerdictView("unknown", f"internal error in page {name}; details in {log_path_words()}")
+        )
+
+    def _built(self) -> PageView:
         if self._row.key.startswith(LOAD_PREFIX):
             return load_page(self._row.key, self.session.monitor.state)
         build = gpu_page if self._row.panel == "gpus" else model_page

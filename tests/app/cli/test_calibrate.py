@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpumon.app.cli.main import main
-from gpumon.app.learned.place import learned_path
+from gpumon.app.learned import learned_path
 from gpumon.collectors.learned.document import read
 from gpumon.collectors.system.ram_bandwidth import CannotMeasureError
 

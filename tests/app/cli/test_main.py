@@ -12,7 +12,9 @@ import pytest
 from gpumon.app.cli import parser as parsing
 from gpumon.app.cli import run
 from gpumon.app.cli.main import main
+from gpumon.app.crash import EXIT_CRASHED
 from gpumon.app.errors import GpumonError
+from gpumon.app.log import state_folder
 
 
 def outcome_of(monkeypatch: pytest.MonkeyPatch, result: int | BaseException) -> int:
@@ -60,9 +62,16 @@ def test_an_interruption_is_quiet(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ZeroDivisionError):
-        outcome_of(monkeypatch, ZeroDivisionError())
+@pytest.mark.parametrize("fault", [ZeroDivisionError(), OSError(5, "text of the error")])
+def test_a_fault_of_ours_is_one_line_a_report_and_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: Exception
+) -> None:
+    assert outcome_of(monkeypatch, fault) == EXIT_CRASHED
+    report = state_folder() / "crash.txt"
+    name = type(fault).__name__
+    assert capsys.readouterr().err == f"gpumon: internal error ({name}); please report it with {report}\n"
+    assert report.read_text().rstrip().endswith(f"builtins.{name}")
+    assert "text of the error" not in report.read_text()
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from gpumon.app.cli import completion, configuration, demo, record, replay, run,
 from gpumon.app.cli.parser import build_parser
 from gpumon.app.cli.replay import SPEEDS, offset_seconds, speed
 from gpumon.app.demo.scenarios import scenario_named
-from gpumon.app.feeds.pace import SPEED_MAXIMUM, SPEED_MINIMUM
+from gpumon.app.feeds.player import SPEED_MAXIMUM, SPEED_MINIMUM
 
 
 @pytest.mark.parametrize(

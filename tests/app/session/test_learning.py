@@ -9,8 +9,7 @@ from tests.app.state.learned.test_baselines import baseline
 from tests.fakes.recordings import scenario_samples, write_recording
 
 from gpumon.app.config.settings import LearnSettings, Settings
-from gpumon.app.learned.file import save
-from gpumon.app.learned.place import learned_path
+from gpumon.app.learned import learned_path, save
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import demo_session, live_feed, live_session, replay_session
 from gpumon.collectors.learned.document import Document, read

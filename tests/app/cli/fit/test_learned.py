@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpumon.app.cli.fit.learned import learned, with_ram_bandwidth
-from gpumon.app.learned.file import save
-from gpumon.app.learned.place import learned_path
+from gpumon.app.learned import learned_path, save
 from gpumon.app.state.records.learned import LearnedRecord
 from gpumon.collectors.learned.document import Document
 from gpumon.collectors.samples import RateScale

@@ -1,16 +1,16 @@
-"""Rules about GPUs (nvml.h for what the fields mean)."""
+"""Rules on GPUs, RAM, swap and the sources."""
 
 from __future__ import annotations
 
-from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding, above
+from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Finding, above, below
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.falls import costly_reasons, is_severe, link_below_best, slowdown_words
-from gpumon.app.insight.faults import gpu_fault
-from gpumon.app.insight.wording import gpu_label, gpu_state_words
-from gpumon.app.state.records import GpuRecord
-from gpumon.collectors.samples import GpuReading
+from gpumon.app.insight.falls import costly_reasons, is_severe, link_below_best, slowdown_words, swap_rate
+from gpumon.app.insight.faults import gpu_fault, hangs, is_needed, source_fault
+from gpumon.app.insight.wording import gpu_label, gpu_state_words, source_label, source_words
+from gpumon.app.state.records import GpuRecord, SourceRecord, SystemRecord
+from gpumon.collectors.samples import GpuReading, SourceState
 from gpumon.text.safe import visible
-from gpumon.text.units import celsius, gib, percent
+from gpumon.text.units import byte_rate, celsius, gib, percent, size
 
 
 def vram_full(gpu: GpuRecord, limits: Limits, active: bool) -> Finding:
@@ -142,3 +142,66 @@ def not_returned(gpu: GpuRecord, limits: Limits, _active: bool) -> Finding:
 
 def _not_measured(reading: GpuReading) -> Finding:
     return CLEAR if reading.state == "asleep" else UNKNOWN
+
+
+SUBJECT = "system"
+
+
+def ram_low(system: SystemRecord, limits: Limits, active: bool) -> Finding:
+    """Find too little available RAM (MemAvailable of /proc/meminfo)."""
+    sample = system.sample
+    if sample.ram_total_bytes <= 0:
+        return UNKNOWN
+    share = sample.ram_available_bytes / sample.ram_total_bytes * 100
+    if not below(share, limits.ram_low_percent, limits.ram_low_clear_percent, active):
+        return CLEAR
+    return Finding(
+        level="bad",
+        subject=SUBJECT,
+        message=f"RAM is running out: {size(sample.ram_available_bytes)} ({percent(share)}) available",
+        hold_seconds=limits.hold_seconds,
+    )
+
+
+def swapping(system: SystemRecord, limits: Limits, active: bool) -> Finding:
+    """Find sustained traffic to and from swap."""
+    sample, rate = system.sample, swap_rate(system.sample)
+    if rate is None:
+        return UNKNOWN
+    if not above(rate, limits.swap_bytes_per_second, limits.swap_clear_bytes_per_second, active):
+        return CLEAR
+    both = (
+        f"{byte_rate(sample.swap_in_bytes_per_second)} in, {byte_rate(sample.swap_out_bytes_per_second)} out"
+    )
+    return Finding(
+        level="watch",
+        subject=SUBJECT,
+        message=f"swapping: {both}",
+        hold_seconds=limits.hold_seconds,
+        measure=rate,
+    )
+
+
+WRONG_ANSWERS: frozenset[SourceState] = frozenset({"foreign", "nonsense", "forbidden", "failing"})
+"""Something is there, and is not as it should be."""
+
+
+def source(record: SourceRecord, limits: Limits, _active: bool) -> Finding:
+    """Find a source that hangs, answers wrongly, or no longer answers as it did earlier in this run.
+
+    That nothing ever was there is a fact about this machine, shown elsewhere.
+    """
+    fault = source_fault(record)
+    if fault is None or (record.answered is None and not _is_wrong_from_the_start(record)):
+        return CLEAR
+    return Finding(
+        level=fault,
+        subject=source_label(record.name, record.runtime),
+        message=source_words(record),
+        hold_seconds=limits.source_seconds,
+        since=record.silent_since if record.silent_since is not None else record.since,
+    )
+
+
+def _is_wrong_from_the_start(record: SourceRecord) -> bool:
+    return hangs(record) or (is_needed(record) and record.health.state in WRONG_ANSWERS)

@@ -120,8 +120,6 @@ def _alone_in(directory: Path) -> Iterator[None]:
 SAVE_SECONDS = 30.0
 """No more often than this, by the time of the samples."""
 CLOSE_SECONDS = 2.0
-NOTHING_SAVED = -1
-"""No revision: what could not be written is tried again."""
 
 
 class Keeper:
@@ -133,7 +131,7 @@ class Keeper:
     def __init__(self, state: Callable[[], State], path: Path) -> None:
         self.path = path
         self._state = state
-        self._saved_revision = 0
+        self._has_news = False
         self._saved_at: float | None = None
         self._trouble: SourceHealth | None = None
         self._thread: threading.Thread | None = None
@@ -145,17 +143,15 @@ class Keeper:
     def close(self) -> None:
         """Write what is left; does not wait long for a disk that hangs."""
         self._wait()
-        if self._has_news() and not self._is_writing():
+        if self._has_news and not self._is_writing():
             self._start()
             self._wait()
 
     def on_sample(self, _sample: AnySample) -> None:
         """Write if there is something new and the last time is long enough ago."""
-        if self._has_news() and self._is_due() and not self._is_writing():
+        self._has_news = self._has_news or self._state().touched.learned
+        if self._has_news and self._is_due() and not self._is_writing():
             self._start()
-
-    def _has_news(self) -> bool:
-        return self._state().learned.revision != self._saved_revision
 
     def _is_due(self) -> bool:
         return self._saved_at is None or self._state().now - self._saved_at >= SAVE_SECONDS
@@ -165,7 +161,7 @@ class Keeper:
 
     def _start(self) -> None:
         state = self._state()
-        self._saved_revision, self._saved_at = state.learned.revision, state.now
+        self._has_news, self._saved_at = False, state.now
         learned = document_of(state.learned)
         self._thread = threading.Thread(target=self._save, args=(learned,), name="learned", daemon=True)
         self._thread.start()
@@ -178,7 +174,7 @@ class Keeper:
         try:
             words = save(self.path, learned)
         except SaveError as error:
-            self._saved_revision = NOTHING_SAVED
+            self._has_news = True  # what could not be written is tried again
             self._trouble = SourceHealth(state="failing", detail=str(error))
         else:
             self._trouble = SourceHealth(state="nonsense", detail=words) if words else None

@@ -76,9 +76,9 @@ class Monitor:
         touched = self._store.apply(sample)
         self.fuses.pass_time(self.state.now)
         with guard("learning"):
-            learn(self.state, sample, touched)
+            learn(self.state, touched)
         with guard("alerts"):
-            self.alerts.observe(self._store.state)
+            self.alerts.observe(self.state, touched)
         self.note_faults()
         self.revision += 1
         for name, listener in self._listeners:

@@ -167,8 +167,13 @@ class Watcher(Generic[K, R]):
         for key, record in subjects.items():
             events += self.look(key, record, seen)
         for key in [key for key in self._tracks if key not in subjects]:
-            events += _heard(self._tracks.pop(key).end(now, self._vanished))
+            events += self.end(key, now)
         return events
+
+    def end(self, key: K, now: float) -> tuple[AlertEvent, ...]:
+        """End the alert of a subject that is not there any more, if it has one."""
+        track = self._tracks.pop(key, None)
+        return () if track is None else _heard(track.end(now, self._vanished))
 
     def look(self, key: K, record: R, seen: Callable[[R], float]) -> tuple[AlertEvent, ...]:
         """Apply the rule to one subject, whatever the others are like.

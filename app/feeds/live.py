@@ -117,15 +117,12 @@ class Journal:
     """Logs what becomes of the sources, once for each change."""
 
     def __init__(self) -> None:
-        self._revision = 0
         self._states: dict[str, str] = {}
 
     def note(self, state: State) -> None:
         """Log the sources that are no longer what they were; how they are at first only for who debugs."""
-        if state.sources_revision == self._revision:
-            return
-        self._revision = state.sources_revision
-        for name, source in state.sources.items():
+        for name in state.touched.sources & state.sources.keys():
+            source = state.sources[name]
             now = "hanging" if source.silent_seconds is not None else source.health.state
             before = self._states.get(name)
             if before != now:

@@ -94,36 +94,8 @@ class State(Struct, eq=False):
     """Whether the driver has shown a GPU, at any time of this run."""
     gpu_claimed: set[str] = field(default_factory=set)
     """Servers that have claimed VRAM, at any time of this run."""
-    gpus_revision: int = 0
-    """Grows with every sample that speaks of GPUs; likewise the next four."""
-    models_revision: int = 0
-    runners_revision: int = 0
-    loads_revision: int = 0
-    system_revision: int = 0
-    sources_revision: int = 0
-    """Grows when a source is no longer what it was, not when it answers as before."""
-    source_noted: str | None = None
-    """The source of which ``sources_revision`` told last."""
-    joins_revision: int = 0
-    """Grows when processes and claims are joined anew."""
-    answers_revision: int = 0
-    """Grows with every sample that speaks of one loaded model alone, which is then ``answered``."""
-    answered: ModelKey | None = None
     touched: Touched = field(default_factory=Touched)
     """What the sample that is being taken in, or was the last to be, has touched."""
-    answered_anew: bool = False
-    """Whether that sample tells otherwise than the one before how the model is, not only how fast."""
-
-    def note_source(self, name: str) -> None:
-        """Record that a source is no longer what it was."""
-        self.source_noted = name
-        self.sources_revision += 1
-
-    def note_answer(self, model: ModelKey | None, *, anew: bool) -> None:
-        """Take that a sample speaks of ``model`` alone; ``None`` of a process that no server claims."""
-        if model is not None:
-            self.answered, self.answered_anew = model, anew
-            self.answers_revision += 1
 
     @property
     def gpu_known(self) -> bool:

@@ -80,10 +80,11 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
         else "the driver sees nothing"
     )
     busy = ", and it is busy on the CPU" if _cpu_percent(loaded) >= BUSY_CPU_PERCENT else ""
+    claims = f"{loaded.model.kind.label} claims {_claimed(loaded)} on GPU"
     return Finding(
         level="bad",
         subject=name,
-        message=f"{name} silent fallback: {loaded.model.kind.label} claims {_claimed(loaded)} on GPU, {seen}{busy}",
+        message=f"{name} silent fallback: {claims}, {seen}{busy}",
     )
 
 

@@ -14,11 +14,11 @@ def apply_meter(state: State, sample: MeterSample) -> None:
     """Take one poll of a meter; it is no source of its own, as its server tells whether it is there."""
     if sample.server in state.metered:
         state.metered[sample.server] = sample
-    state.models_revision += 1
     _note_upstream(state, sample)
     by_name = {full_name(one.name): one for one in sample.models or () if one.name is not None}
     for record in state.models.values():
         if record.key.source == sample.server:
+            state.touched.claimed.add(record.key)
             _apply(state, record, by_name.get(full_name(record.claim.name)))
 
 

@@ -18,7 +18,6 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     hear(state, sample.source, sample.health)
     if sample.servers is None or sample.runners is None or sample.holders is None:
         return
-    state.runners_revision += 1
     before = _identities(state)
     state.servers = sample.servers
     state.holders = {holder.pid: holder for holder in sample.holders}
@@ -32,6 +31,7 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     if changed or _identities(state) != before:
         join(state)
         locate_all(state)
+    state.touched.measured.update(runner.model for runner in state.runners.values() if runner.model)
 
 
 def apply_blob_names(state: State, sample: BlobNames) -> None:

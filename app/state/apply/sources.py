@@ -18,7 +18,7 @@ def hear(
     """Take that ``source`` has answered, and how it is; return its record."""
     record = state.sources.get(source)
     if record is None or _differs(record, health, runtime):
-        state.note_source(source)
+        state.touched.sources.add(source)
     if record is None:
         record = _new_source(state, source, health, state.now)
     elif record.health.state != health.state:
@@ -52,7 +52,7 @@ def note_servers(state: State) -> None:
         source = state.sources[name]
         if source.is_pointless != is_pointless:
             source.is_pointless = is_pointless
-            state.note_source(name)
+            state.touched.sources.add(name)
 
 
 def _has_server(state: State) -> bool:
@@ -74,7 +74,7 @@ def apply_silent(state: State, sample: SourceSilent) -> None:
     if sample.detail is not None:
         hear(state, sample.source, SourceHealth(state="failing", detail=sample.detail))
         return
-    state.note_source(sample.source)
+    state.touched.sources.add(sample.source)
     since = state.now - sample.seconds
     record = state.sources.get(sample.source)
     if record is None:
@@ -94,4 +94,4 @@ def note_own_health(state: State, name: str, health: SourceHealth | None) -> Non
     if health is not None:
         hear(state, name, health)
     elif state.sources.pop(name, None) is not None:
-        state.note_source(name)
+        state.touched.sources.add(name)

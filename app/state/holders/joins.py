@@ -88,7 +88,6 @@ class Servers(NamedTuple):
 
 def join(state: State) -> None:
     """Join all runners and claims anew."""
-    state.joins_revision += 1
     before = {key: runner.model for key, runner in state.runners.items()}
     holders = {key: model.runner for key, model in state.models.items()}
     for runner in state.runners.values():
@@ -103,6 +102,8 @@ def join(state: State) -> None:
             runner.claimed_since = _claimed_since(state, runner)
     for key, model in state.models.items():
         _note_end(state, model, holders[key])
+        if model.runner != holders[key]:
+            state.touched.claimed.add(key)
 
 
 def may_be_claimed(state: State, runner: RunnerRecord) -> bool:

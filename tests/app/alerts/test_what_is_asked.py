@@ -19,6 +19,8 @@ from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.monitor import Monitor
+from gpumon.app.state.state import State
+from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import AnySample
 
 NAMES = ("a", "b", "c")
@@ -137,14 +139,26 @@ def test_what_a_gpu_shows_first_is_a_spill_at_that_sample() -> None:
     assert active(watch(spilled, nvml(0.5, gpu())), "spill") is not None
 
 
+def everything(state: State) -> Touched:
+    """Return that all is touched that is there, or was."""
+    keys = {*state.models, *(model.key for model in state.departed)}
+    return Touched(
+        sources={*state.sources},
+        gpus={*state.gpus},
+        claimed=keys,
+        worked=dict.fromkeys(state.models, True),
+        loads=True,
+        system=True,
+    )
+
+
 @pytest.mark.parametrize("scenario", ["evict", "gpu-lost", "throttle"])
 def test_to_ask_everything_at_every_sample_would_find_nothing_more(scenario: str) -> None:
     monitor, thorough = Monitor(Limits()), AlertBook(Limits())
     end = START + PRELUDE_SECONDS + 240.0
     for sample in takewhile(lambda sample: sample.time < end, scenario_named(scenario).samples(START)):
         monitor.feed(sample)
-        thorough._revisions.clear()
-        thorough.observe(monitor.state)
+        thorough.observe(monitor.state, everything(monitor.state))
     events = monitor.alerts.fresh()
     assert events == thorough.fresh()
     assert events, "nothing happens in this story"

@@ -21,8 +21,9 @@ OFF = Settings(learn=LearnSettings(enabled=False))
 def test_a_live_session_keeps_what_it_learns_when_it_closes() -> None:
     session = live_session(Settings())
     session.monitor.feed(Learned(time=1.0, source="learned", baselines=(baseline(),)))
-    session.monitor.state.learned.revision += 1
     assert session.keeper is not None
+    session.monitor.state.touched.learned = True
+    session.keeper.on_sample(Learned(time=2.0, source="learned"))
     session.keeper.close()
     assert read(learned_path()).baselines == (baseline(),)
 

@@ -121,7 +121,7 @@ def began(finding: Finding, time: float) -> float:
 
 
 def grew(finding: Finding, base: float | None) -> bool:
-    """Tell whether the measure has grown by the finding's step since it was ``base``."""
+    """Return whether the measure has grown by the finding's step since it was ``base``."""
     if finding.step is None or finding.measure is None or base is None:
         return False
     return finding.measure - base >= finding.step - 1e-9
@@ -199,7 +199,7 @@ class Watcher(Generic[K, R]):
                 heapq.heappush(self._due, (at, key))
 
     def active(self) -> Iterator[Alert]:
-        """Give the alerts that are active now."""
+        """Return the alerts that are active now."""
         return (track.alert for track in self._tracks.values() if track.alert is not None)
 
     def acknowledge(self, key: AlertKey | None) -> None:

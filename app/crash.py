@@ -40,7 +40,7 @@ def write_crash_report(error: BaseException, folder: Path | None = None) -> str:
 def watch_for_deaths(end: Callable[[Exception], None]) -> Iterator[None]:
     """Call ``end`` in the running loop for each thread or task that dies of an exception nobody takes.
 
-    What merely went wrong in a callback (a connection that broke) is logged, and goes on.
+    What merely went wrong in a callback, or with a connection that broke, is logged, and goes on.
     """
     loop = asyncio.get_running_loop()
     before = threading.excepthook
@@ -56,7 +56,8 @@ def watch_for_deaths(end: Callable[[Exception], None]) -> Iterator[None]:
     def loop_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         _log.error("%s", context.get("message"), exc_info=error if isinstance(error, Exception) else None)
-        if isinstance(error, Exception) and ("task" in context or "future" in context):
+        has_died = "task" in context or "future" in context
+        if has_died and isinstance(error, Exception) and not isinstance(error, OSError):
             end(error)
 
     threading.excepthook = thread_died

@@ -30,6 +30,8 @@ class Fuses:
         self._blown: dict[tuple[str, Hashable], float] = {}
         """What fails, with the time of its latest failure."""
         self._now = 0.0
+        self.is_blown = False
+        """Whether anything fails now."""
         self._logged: set[tuple[str, str, str, int]] = set()
         self._recovered: set[str] = set()
         """Places of which that was logged: one that comes and goes fills no log."""
@@ -42,11 +44,6 @@ class Fuses:
         What follows the ``with`` block and not a ``return`` in it is what stands in for a result.
         """
         return Guard(self, place, part)
-
-    @property
-    def is_blown(self) -> bool:
-        """Whether anything fails now."""
-        return bool(self._blown)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -64,6 +61,7 @@ class Fuses:
         """Record that a part has failed; the same fault is logged once, with its traceback."""
         if (place, part) not in self._blown:
             self.revision += 1
+            self.is_blown = True
         self._blown[place, part] = self._now
         signature = (place, *_origin(error))
         if signature not in self._logged and len(self._logged) < LOGGED_AT_MOST:
@@ -73,7 +71,7 @@ class Fuses:
 
     def hold(self, place: str, part: Hashable = None) -> None:
         """Record that a part works, which mends what had failed there."""
-        if self._blown and self._blown.pop((place, part), None) is not None:
+        if self._blown.pop((place, part), None) is not None:
             self._mended(place)
 
     def pass_time(self, now: float) -> None:
@@ -91,10 +89,12 @@ class Fuses:
         """Forget all that has failed, as before a recording is played again; what is logged stays so."""
         if self._blown:
             self._blown.clear()
+            self.is_blown = False
             self.revision += 1
 
     def _mended(self, place: str) -> None:
         self.revision += 1
+        self.is_blown = bool(self._blown)
         if place not in self.places and place not in self._recovered:
             self._recovered.add(place)
             _log.info("%s has recovered", place)
@@ -117,7 +117,8 @@ class Guard:
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> bool:
         if error is None:
-            self._fuses.hold(self._place, self._part)
+            if self._fuses.is_blown:
+                self._fuses.hold(self._place, self._part)
             return False
         if not isinstance(error, Exception):
             return False

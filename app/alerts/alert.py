@@ -109,10 +109,10 @@ UNKNOWN = Finding(level="unknown")
 
 
 def above(value: float, raise_at: float, clear_at: float, active: bool) -> bool:
-    """Tell whether ``value`` is too high: from ``raise_at``, and for an active alert from ``clear_at``."""
+    """Return whether ``value`` is too high: from ``raise_at``, and for an active alert from ``clear_at``."""
     return value >= (min(clear_at, raise_at) if active else raise_at)
 
 
 def below(value: float, raise_at: float, clear_at: float, active: bool) -> bool:
-    """Tell whether ``value`` is too low: below ``raise_at``, and for an active alert below ``clear_at``."""
+    """Return whether ``value`` is too low: below ``raise_at``, and for an active alert below ``clear_at``."""
     return value < (max(clear_at, raise_at) if active else raise_at)

@@ -27,22 +27,22 @@ NOT_THERE = frozenset({"absent", "not_running"})
 
 
 def hangs(source: SourceRecord) -> bool:
-    """Tell whether a source was asked and does not answer."""
+    """Return whether a source was asked and does not answer."""
     return source.silent_seconds is not None or source.health.state == "hanging"
 
 
 def missing(source: SourceRecord) -> bool:
-    """Tell whether a source is simply not on this machine, and never was in this run."""
+    """Return whether a source is simply not on this machine, and never was in this run."""
     return source.answered is None and not hangs(source) and source.health.state in NOT_THERE
 
 
 def is_needed(source: SourceRecord) -> bool:
-    """Tell whether the main job rests on a source; of others that are missing nothing is said."""
+    """Return whether the main job rests on a source; of others that are missing nothing is said."""
     return source.name == DRIVER_SOURCE or is_server(source.name)
 
 
 def has_trouble(source: SourceRecord) -> bool:
-    """Tell whether a driver that answers names a GPU that it cannot show: one lost before this run began."""
+    """Return whether a driver that answers names a GPU that it cannot show: one lost before this run."""
     return source.name == DRIVER_SOURCE and source.health.state == "serving" and bool(source.health.detail)
 
 
@@ -65,7 +65,7 @@ def source_fault(source: SourceRecord) -> Fault | None:
 
 
 def _went_with_server(source: SourceRecord) -> bool:
-    """Tell whether a log is not there any more, and neither is any server that would write it."""
+    """Return whether a log is not there any more, and neither is any server that would write it."""
     return source.is_pointless and source.health.state in NOT_THERE and not hangs(source)
 
 
@@ -107,6 +107,6 @@ def spilled_models(state: State) -> list[ModelRecord]:
 
 
 def on_cpu_by_choice(model: ModelRecord, state: State) -> bool:
-    """Tell whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
+    """Return whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
     runner = runner_of(model, state)
     return runner is not None and runner.process.settings.gpu_layers == 0

@@ -65,7 +65,7 @@ def known_runners(state: State, url: str) -> KnownRunners | None:
 
 
 def seems_busy(state: State, pid: int) -> bool | None:
-    """Tell by its CPU use or by its GPUs whether a runner works; ``None`` where neither is known."""
+    """Return, by its CPU use or by its GPUs, whether a runner works; ``None`` where neither is known."""
     runner = next((runner for key, runner in state.runners.items() if key.pid == pid), None)
     if runner is None:
         return None

@@ -63,7 +63,8 @@ def model_row(
 ) -> ModelRow:
     """Return the row of one model; ``shared`` names stand with the server."""
     claim, split = record.claim, record.split
-    source = state.sources.get(record.key.source)
+    seen_by = record.key.source if record.process is None else "processes"
+    source = state.sources.get(seen_by)
     doing = state_words(record, state)
     rates = rates_of(record, state)
     return ModelRow(

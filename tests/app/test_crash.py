@@ -6,6 +6,7 @@ import asyncio
 import gc
 import stat
 import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,8 +61,18 @@ async def with_a_broken_callback() -> str:
     return "goes on"
 
 
-def test_a_callback_that_breaks_is_logged_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    assert run(with_a_broken_callback()) == "goes on"
+async def with_a_broken_connection() -> str:
+    asyncio.get_running_loop().create_future().set_exception(ConnectionResetError())
+    gc.collect()
+    await asyncio.sleep(0.01)
+    return "goes on"
+
+
+@pytest.mark.parametrize("breaking", [with_a_broken_callback, with_a_broken_connection])
+def test_a_callback_or_connection_that_breaks_is_logged_and_goes_on(
+    caplog: pytest.LogCaptureFixture, breaking: Callable[[], Coroutine[None, None, str]]
+) -> None:
+    assert run(breaking()) == "goes on"
     assert [record.name for record in caplog.records] == ["gpumon.crash"]
 
 

@@ -15,10 +15,12 @@ from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.diagnosis import causes
 from gpumon.app.diagnosis import diagnose as diagnosing
 from gpumon.app.diagnosis.remedies import find as remedies
+from gpumon.app.diagnosis.subject import subject_of
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot import build as building
 from gpumon.app.snapshot.build import build_snapshot
+from gpumon.app.snapshot.models import model_entry
 from gpumon.app.state import store
 from gpumon.app.state.records import ModelKey
 from gpumon.app.views.dashboard import NOTHING, ModelOrder, dashboard_view
@@ -27,7 +29,7 @@ from gpumon.collectors.samples import NvmlSample, ProcessSample, SourceHealth
 pytestmark = pytest.mark.internal_errors
 
 SPILLED = claim("big", ram_gib=20.0, gpu_gib=20.0)
-KEY = ModelKey(OLLAMA, SPILLED.digest)
+KEY = ModelKey(OLLAMA, "sha-big")
 
 
 def broken(*_: object, **__: object) -> NoReturn:
@@ -93,8 +95,9 @@ def test_it_recovers_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_applier_that_fails_costs_its_sample_and_marks_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = spilling()
+    appliers: dict[type[Any], Callable[..., Any]] = {**store._APPLIERS, NvmlSample: broken}
     with monkeypatch.context() as patch:
-        patch.setitem(store._APPLIERS, NvmlSample, broken)
+        patch.setattr(store, "_APPLIERS", appliers)
         monitor.feed(nvml(1, gpu(), gpu(1)))
     assert fault(monitor) == "internal error in sample nvml"
     driver = monitor.state.sources["nvml"]
@@ -119,16 +122,15 @@ def test_a_listener_that_fails_keeps_no_other_from_its_samples() -> None:
 
 def test_a_diagnosis_that_fails_costs_that_models_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = watch(nvml(0, gpu()), ollama(0, [SPILLED, claim("b")]))
-    subject_of = diagnosing.subject_of
     monkeypatch.setattr(
         diagnosing,
         "subject_of",
         lambda model, *rest: broken() if model.claim.name == "big" else subject_of(model, *rest),
     )
     verdicts = {key.digest: found.verdict for key, found in monitor.diagnoses.items()}
-    assert verdicts[SPILLED.digest].severity == "unknown"
-    assert verdicts[SPILLED.digest].sentence == "big is loaded; how it does cannot be told: internal error"
-    assert verdicts[claim("b").digest].kind == "healthy"
+    assert verdicts["sha-big"].severity == "unknown"
+    assert verdicts["sha-big"].sentence == "big is loaded; how it does cannot be told: internal error"
+    assert verdicts["sha-b"].kind == "healthy"
     assert fault(monitor) == "internal error in diagnosis"
 
 
@@ -166,11 +168,10 @@ def test_a_cause_and_a_remedy_that_fail_cost_themselves(monkeypatch: pytest.Monk
 
 def test_a_snapshot_names_it_and_holds_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = watch(nvml(0, gpu()), ollama(0, [SPILLED, claim("b")]))
-    entry = building.model_entry
     monkeypatch.setattr(
         building,
         "model_entry",
-        lambda record, *rest: broken() if record.claim.name == "big" else entry(record, *rest),
+        lambda record, *rest: broken() if record.claim.name == "big" else model_entry(record, *rest),
     )
     build_snapshot(monitor.state, (), fuses=monitor.fuses)
     assert monitor.note_faults()
@@ -246,21 +247,30 @@ def test_a_reset_forgets_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fault(monitor) is None
 
 
+def failed_look(at: float) -> ProcessSample:
+    """Return a look at the processes that could not be taken."""
+    health = SourceHealth(state="failing", detail="/proc: too many open files")
+    return ProcessSample(
+        time=START + at, source="processes", health=health, servers=None, runners=None, holders=None
+    )
+
+
+def test_a_model_that_is_known_by_its_process_stays_and_is_marked_as_old() -> None:
+    monitor = watch(
+        processes(0, runner(100, None, name="a", server_pid=None), servers=[]), answer(1, pid=100)
+    )
+    before = dashboard_view(monitor, ORDER, 1.0).models
+    monitor.feed(failed_look(5))
+    after = dashboard_view(monitor, ORDER, 1.0).models
+    assert [row.age_seconds for row in before] == [None]
+    assert [(row.key, row.age_seconds) for row in after] == [(before[0].key, 5.0)]
+
+
 def test_a_look_at_the_processes_that_fails_leaves_them_as_they_were() -> None:
     process = runner(100, None, name="a")
     monitor = watch(processes(0, process, servers=[server()]), ollama(0, [claim("a")]), answer(1, pid=100))
     before = (monitor.state.servers, dict(monitor.state.runners), dict(monitor.state.models))
-    health = SourceHealth(state="failing", detail="/proc: too many open files")
-    monitor.feed(
-        ProcessSample(
-            time=START + 2,
-            source="processes",
-            health=health,
-            servers=None,
-            runners=None,
-            holders=None,
-        )
-    )
+    monitor.feed(failed_look(2))
     assert monitor.state.servers == before[0]
     assert monitor.state.models == before[2]
     assert len(monitor.state.runners) == 1

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import gpumon
 from tests.e2e.tmux import DEADLINE_SECONDS, Pane
-from tests.fakes.nvml.driver import GIB
+from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.processes.actor import Actor, build, compiler
 
 BROKEN_RULE = """
     from gpumon.app.alerts.rules import model
@@ -212,3 +213,23 @@ async def test_debug_logs_the_sources_without_their_names(world: World, ollama: 
     assert "source nvml is serving, was not asked yet" in log
     assert "source http" in log
     assert ollama.url not in log.replace("127.0.0.1", "loopback")
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C compiler")
+async def test_a_look_at_the_processes_that_is_refused_leaves_the_rows(
+    world: World, fake_driver: FakeDriver, tmp_path: Path
+) -> None:
+    world.break_with(FULL_TABLE)
+    argv = ["llama-server", "--model", "/models/Qwen3-14B-Q4_K_M.gguf", "--port", "9"]
+    with Actor(build(tmp_path), argv) as server, Pane(gpumon(), world.environment) as pane:
+        fake_driver.run(0, server.pid, vram_bytes=9 * GIB)
+        await pane.wait_for("Qwen3-14B-Q4_K_M.gguf", "spilled:7b")
+        world.flag.touch()
+        screen = await pane.wait_for("too many open files")
+        assert screen.count("Qwen3-14B-Q4_K_M.gguf") >= 1
+        assert "gone" not in screen
+        world.flag.unlink()
+        await pane.wait_until(lambda text: "too many open files" not in text, "well again")
+        assert "Qwen3-14B-Q4_K_M.gguf" in pane.screen()
+        pane.press("q")
+        await pane.wait_for("exit code 0")

@@ -41,7 +41,7 @@ def test_a_machine_sample_of_another_source_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", [1e300, -1e300, TIME_LIMIT])
 def test_a_time_beyond_any_calendar_costs_its_line_and_is_said(tmp_path: Path, at: float) -> None:
-    samples = [nvml(0, gpu()), replace(system(0), time=at), ollama(1, [claim("b")])]
+    samples: list[AnySample] = [nvml(0, gpu()), replace(system(0), time=at), ollama(1, [claim("b")])]
     path = recorded(tmp_path / "odd.jsonl", samples)
     done = why(path)
     assert done.returncode == 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from tests.fakes.processes.tree import BLOB, FakeProc, llama_server
 
+from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.source import IDLE_SECONDS, ProcessSource
 from gpumon.collectors.samples import BlobNames, HolderProcess, ProcessSample
 
@@ -156,3 +160,27 @@ async def test_a_disk_that_hangs_holds_up_no_poll(
         assert len((await polling.poll(after=100.0)).servers or ()) == 1
     spun_up.set()
     await polling.source._names.settle()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("reader", ["stat", "command_line", "children", "pids"])
+async def test_a_look_that_is_refused_is_a_failure_and_no_empty_machine(
+    tree: FakeProc, polling: Polling, monkeypatch: pytest.MonkeyPatch, number: int, reader: str
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    tree.add(100, ("ollama", "serve"))
+    tree.add(200, llama_server(), parent=100)
+    tree.add(300, ("new",), parent=100)
+    before = await polling.poll()
+    with monkeypatch.context() as patch:
+        patch.setattr(Proc, reader, refuse)
+        failed = await polling.poll(after=60.0)
+    assert failed.health.state == "failing"
+    assert failed.health.detail == f"/proc: {os.strerror(number).lower()}"
+    assert (failed.servers, failed.runners, failed.holders) == (None, None, None)
+    after = await polling.poll()
+    assert after.health.state == "serving"
+    assert [one.pid for one in after.runners or ()] == [one.pid for one in before.runners or ()] == [200]
+    assert polling.source.delay(1.0) == 1.0, "there are servers as before"

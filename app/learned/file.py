@@ -14,7 +14,7 @@ from gpumon.app.errors import GpumonError
 from gpumon.app.learned.place import learned_path
 from gpumon.app.state.records import LearnedRecord
 from gpumon.app.state.records.learned import record_of
-from gpumon.collectors.learned.document import Document, DocumentError, encode, read
+from gpumon.collectors.learned import Document, DocumentError, encode, read
 
 
 class SaveError(GpumonError):

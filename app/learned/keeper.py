@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpumon.app.learned.file import SaveError, document_of, save
 from gpumon.app.state.state import State
-from gpumon.collectors.learned.document import Document
+from gpumon.collectors.learned import Document
 from gpumon.collectors.samples import AnySample, SourceHealth
 
 SAVE_SECONDS = 30.0

@@ -13,11 +13,9 @@ from typing import NamedTuple
 import uvicorn
 
 from gpumon.app.errors import GpumonError
-from gpumon.app.meter.gateway import Gateway
-from gpumon.app.meter.upstream import build_client
+from gpumon.app.meter.gateway import Gateway, build_client
 from gpumon.collectors.clock import SystemClock
-from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.host import is_loopback_host
+from gpumon.collectors.http.endpoint import Endpoint, is_loopback_host
 
 BACKLOG = 1024
 LINGER_SECONDS = 1

@@ -1,21 +1,50 @@
-"""Bounded requests: capped in bytes and seconds, no redirects, no proxy between us and loopback."""
+"""Bounded requests, and why one got no usable answer.
+
+Requests are capped in bytes and seconds; no redirects are followed, and no proxy stands between us and
+loopback.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import RequestError
 
 if TYPE_CHECKING:
     import httpx
 
     from gpumon.collectors.http.transport import Channel
+
+FailureKind = Literal[
+    "refused",  # nothing listens on the port
+    "no_such_host",  # the name does not resolve
+    "no_route",  # the network cannot reach the address
+    "connect_timeout",  # no answer to the attempt to connect
+    "timeout",  # connected, no complete answer
+    "reset",  # connection closed or reset before the answer was complete
+    "not_http",  # what came back is not HTTP
+    "too_large",  # more bytes than any such answer has
+    "bad_encoding",  # compressed in a way that cannot be undone
+    "certificate",  # the certificate is not trusted
+    "tls",  # no TLS on that port
+    "ca_file",  # the certificates to trust cannot be read
+    "proxy",  # the environment's proxy cannot be used
+    "unusable",  # this address or header cannot be sent at all
+]
+
+
+class RequestError(Exception):
+    """A request that got no usable answer. Its text is ``kind`` alone: it cannot leak a secret."""
+
+    def __init__(self, kind: FailureKind) -> None:
+        super().__init__(kind)
+        self.kind: FailureKind = kind
+
 
 MIB = 1024**2
 MAX_LISTING_BYTES = 8 * MIB

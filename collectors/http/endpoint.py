@@ -1,14 +1,128 @@
-"""One server to ask: where it is, and what is sent along. Secrets stay out of names and messages."""
+"""Where a server is, and what is sent along; secrets stay out of names and messages.
+
+``OLLAMA_HOST`` is read by Ollama's own rules (ollama: envconfig/config.go, ``Host``).
+"""
 
 from __future__ import annotations
 
 import base64
+import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import unquote
 
-from gpumon.collectors.http.host import HostAddress, is_loopback_host, parse_host
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 11434
+SCHEME_PORTS = {"http": 80, "https": 443}
+CONNECTABLE = {"": DEFAULT_HOST, "0.0.0.0": DEFAULT_HOST, "::": "::1"}  # noqa: S104 - mapped away from it
+HOST_THEN_PATH = re.compile(r"(\[[^\]]*\]|[^:/?#]*)(:\d*)?[/?#]")
+
+
+@dataclass(frozen=True)
+class HostAddress:
+    """Where a server is, in parts. ``host`` has no brackets, ``path`` no trailing slash."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Return the base URL without credentials: ``http://127.0.0.1:11434``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+
+def parse_host(text: str) -> HostAddress:
+    """Return the address that an Ollama client would connect to; never raises.
+
+    Addresses to bind to (``0.0.0.0``, ``[::]``, none) become the loopback address that reaches them.
+    What Ollama does not know is handled as a browser would: credentials before ``@`` are taken apart from
+    the address, a query or fragment is dropped.
+    """
+    # Bytes of the environment that are no text would make a name that cannot be written to a recording.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    scheme, separator, rest = text.strip().strip("\"'").strip().partition("://")
+    if not separator:
+        scheme, rest = "http", scheme
+    if not separator and rest == "ollama.com":
+        scheme, rest = "https", "ollama.com:443"
+    default_port = SCHEME_PORTS.get(scheme.lower(), DEFAULT_PORT) if separator else DEFAULT_PORT
+    credentials, rest = _split_at(rest)
+    authority, path = _split_path(rest)
+    host, port = _split_port(authority)
+    username, password = _split_credentials(credentials)
+    return HostAddress(
+        scheme=scheme.lower(),
+        host=CONNECTABLE.get(host, host),
+        port=_port(port, default_port),
+        path=path,
+        username=username,
+        password=password,
+    )
+
+
+def _split_at(rest: str) -> tuple[str, str]:
+    """Split at the last ``@``; before it ``/``, ``?`` and ``#`` belong to a password that was not quoted."""
+    credentials, _, after = rest.rpartition("@")
+    return ("", rest) if HOST_THEN_PATH.match(credentials) else (credentials, after)
+
+
+def _split_path(rest: str) -> tuple[str, str]:
+    for end in "?#":
+        rest = rest.partition(end)[0]
+    authority, _, path = rest.partition("/")
+    path = path.strip("/")
+    return authority, f"/{path}" if path else ""
+
+
+def _split_port(host_port: str) -> tuple[str, str]:
+    """Split as Go's ``net.SplitHostPort``, which takes ``::1`` without brackets for a host alone."""
+    if is_address(host_port.strip("[]")):
+        return str(ipaddress.ip_address(host_port.strip("[]"))), ""
+    host, colon, port = host_port.rpartition(":")
+    return (host.strip("[]"), port) if colon else (host_port, "")
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address, without brackets, and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _split_credentials(credentials: str) -> tuple[str | None, str | None]:
+    if not credentials:
+        return None, None
+    username, _, password = credentials.partition(":")
+    return unquote(username), unquote(password)
+
+
+def _port(text: str, default: int) -> int:
+    """Return the port, or ``default`` where Ollama warns of an invalid one."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        return default
+    port = int(text)
+    return port if port <= 65535 else default
+
+
+def is_loopback_host(host: str) -> bool:
+    """Tell whether ``host`` is this machine by its name or address alone; nothing is looked up."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
 
 MIN_SECRET_LENGTH = 4
 """Shorter values are not looked for in messages: replacing them would garble the words."""

@@ -10,8 +10,8 @@ from functools import partial
 
 import httpx
 
+from gpumon.collectors.http.client import FailureKind, RequestError
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import FailureKind, RequestError
 
 NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 

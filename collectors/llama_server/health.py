@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gpumon.collectors.http.client import FailureKind
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.ollama import classify
 from gpumon.collectors.samples import SourceHealth
 

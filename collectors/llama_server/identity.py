@@ -5,8 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import HttpClient, Reply
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import HttpClient, Reply, RequestError
 from gpumon.collectors.llama_server.health import foreign, health_of_refusal, health_of_status
 from gpumon.collectors.llama_server.listing import name_of_only_model
 from gpumon.collectors.runners.bodies import Properties, model_rows, parse_properties

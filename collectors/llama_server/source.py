@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import HttpClient, TimeLimits
+from gpumon.collectors.http.client import HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.llama_server.health import LOADING, foreign, health_of_failure
 from gpumon.collectors.llama_server.identity import Identity, UnusableError, body_of, identify
 from gpumon.collectors.llama_server.listing import parse_router_models

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import RequestError
 from gpumon.collectors.runners.llama_server import LlamaServer
 from gpumon.collectors.runners.said import Said
 from gpumon.collectors.samples import RunnerState, ServedModel, ServedModelSample

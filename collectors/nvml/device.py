@@ -1,20 +1,22 @@
-"""One GPU: its identity, its handle, and one reading of it."""
+"""One GPU: its identity, its handle, and one reading of it.
+
+PCIe traffic comes from byte counters: each call of ``nvmlDeviceGetPcieThroughput`` blocks for its 20 ms
+measuring window.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
+import psutil
 from msgspec import Struct
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.nvml.facts import percent, read_facts, read_slow, watts
-from gpumon.collectors.nvml.memory import read_memory
-from gpumon.collectors.nvml.pcie import Counters, rates, read_counters
+from gpumon.collectors.nvml.driver import NOT_SUPPORTED, Answer, Query
 from gpumon.collectors.nvml.processes import KINDS, Kind, ProcessNames, read_processes
-from gpumon.collectors.nvml.query import Answer, Query
-from gpumon.collectors.nvml.throttle import throttle_words
-from gpumon.collectors.samples import GpuMemory, GpuProcess, GpuReading, GpuState
+from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuProcess, GpuReading, GpuSlow, GpuState
 
 SELDOM_SECONDS = 4.5
 """Least time between two looks at what moves in seconds: every fifth at one reading a second."""
@@ -111,7 +113,7 @@ class Device:
 
     def _pcie_rates(self) -> tuple[float | None, float | None]:
         before, self._counters = self._counters, read_counters(self._query, self._clock.now())
-        return rates(before, self._counters)
+        return pcie_rates(before, self._counters)
 
     def _processes(
         self, memory: GpuMemory | None, names: ProcessNames, *, seldom_due: bool
@@ -139,3 +141,199 @@ def unwell(identity: Identity, state: GpuState, detail: str | None) -> GpuReadin
 
 def _known_state(state: int | None) -> int | None:
     return None if state == _STATE_UNKNOWN else state
+
+
+_THRESHOLD_SHUTDOWN, _THRESHOLD_SLOWDOWN = 0, 1  # nvml.h: nvmlTemperatureThresholds_t
+_CORRECTED, _UNCORRECTED, _VOLATILE = 0, 1, 0  # nvml.h: nvmlMemoryErrorType_t, nvmlEccCounterType_t
+
+_BRANDS = {
+    1: "Quadro",
+    2: "Tesla",
+    3: "NVS",
+    4: "GRID",
+    5: "GeForce",
+    6: "Titan",
+    7: "Virtual Applications",
+    8: "Virtual PC",
+    9: "vGPU for Compute",
+    10: "RTX Virtual Workstation",
+    11: "Cloud Gaming",
+    12: "Quadro RTX",
+    13: "NVIDIA RTX",
+    14: "NVIDIA",
+    15: "GeForce RTX",
+    16: "Titan RTX",
+}
+"""nvml.h: ``nvmlBrandType_t``."""
+
+
+def read_facts(query: Query, memory: GpuMemory | None) -> GpuFacts:
+    """Ask for the limits of a device and how it is attached.
+
+    Power comes in milliwatts from NVML. A device without memory of its own is an integrated one (nvml.h,
+    note on ``nvmlDeviceGetMemoryInfo``).
+    """
+    limits = query.ask("nvmlDeviceGetPowerManagementLimitConstraints")
+    return GpuFacts(
+        brand=_BRANDS.get(query.ask("nvmlDeviceGetBrand")),
+        memory_bus_width_bits=query.ask("nvmlDeviceGetMemoryBusWidth"),
+        max_sm_clock_mhz=query.ask("nvmlDeviceGetMaxClockInfo", _CLOCK_SM),
+        max_memory_clock_mhz=query.ask("nvmlDeviceGetMaxClockInfo", _CLOCK_MEMORY),
+        slowdown_celsius=query.ask("nvmlDeviceGetTemperatureThreshold", _THRESHOLD_SLOWDOWN),
+        shutdown_celsius=query.ask("nvmlDeviceGetTemperatureThreshold", _THRESHOLD_SHUTDOWN),
+        power_limit_default_watts=watts(query.ask("nvmlDeviceGetPowerManagementDefaultLimit")),
+        power_limit_max_watts=watts(limits and limits[1]),
+        pcie_generation_max=query.ask("nvmlDeviceGetMaxPcieLinkGeneration"),
+        pcie_width_max=query.ask("nvmlDeviceGetMaxPcieLinkWidth"),
+        persistence_mode=_enabled(query.ask("nvmlDeviceGetPersistenceMode")),
+        integrated=None if memory is None else memory.unified,
+    )
+
+
+def read_slow(query: Query) -> GpuSlow:
+    """Ask for what changes seldom: PCIe link, video engines, ECC and MIG."""
+    encoder = query.ask("nvmlDeviceGetEncoderUtilization")
+    decoder = query.ask("nvmlDeviceGetDecoderUtilization")
+    ecc = query.ask("nvmlDeviceGetEccMode")
+    mig = query.ask("nvmlDeviceGetMigMode")
+    return GpuSlow(
+        pcie_generation=query.ask("nvmlDeviceGetCurrPcieLinkGeneration"),
+        pcie_width=query.ask("nvmlDeviceGetCurrPcieLinkWidth"),
+        encoder_percent=percent(encoder and encoder[0]),
+        decoder_percent=percent(decoder and decoder[0]),
+        ecc_enabled=_enabled(ecc and ecc[0]),
+        ecc_corrected=query.ask("nvmlDeviceGetTotalEccErrors", _CORRECTED, _VOLATILE),
+        ecc_uncorrected=query.ask("nvmlDeviceGetTotalEccErrors", _UNCORRECTED, _VOLATILE),
+        mig_mode=_enabled(mig and mig[0]),
+    )
+
+
+def watts(milliwatts: int | None) -> float | None:
+    """Convert NVML's milliwatts."""
+    return None if milliwatts is None else milliwatts / 1000
+
+
+def percent(value: int | None) -> int | None:
+    """Return a share as it is, ``None`` for the impossible values that some drivers hand out (nvtop#110)."""
+    return value if value is not None and 0 <= value <= 100 else None
+
+
+def _enabled(state: int | None) -> bool | None:
+    return None if state is None else bool(state)
+
+
+_FUNCTION = "nvmlDeviceGetMemoryInfo"
+
+
+def read_memory(query: Query) -> GpuMemory | None:
+    """Read ``nvmlDeviceGetMemoryInfo_v2``, or the call before it in drivers older than R510.
+
+    The older one counts the driver's reserve as used (gpustat#141). A GPU that answers NOT_SUPPORTED or a
+    total of 0 shares the system's RAM (nvml.h: "the integrated GPU does not use a dedicated framebuffer").
+    """
+    version = query.nvml.nvmlMemory_v2
+    newer = query.ask(_FUNCTION, version)
+    if newer is not None:
+        return _device_memory(newer, newer.reserved)
+    if query.refusal(_FUNCTION, version) is None:
+        return None
+    older = query.ask(_FUNCTION)
+    if older is not None:
+        return _device_memory(older, None)
+    return _system_memory() if query.refusal(_FUNCTION) == NOT_SUPPORTED else None
+
+
+def _device_memory(memory: Answer, reserved_bytes: int | None) -> GpuMemory:
+    if memory.total == 0:
+        return _system_memory()
+    return GpuMemory(
+        total_bytes=memory.total,
+        used_bytes=memory.used,
+        free_bytes=memory.free if memory.free <= memory.total else None,
+        reserved_bytes=reserved_bytes,
+    )
+
+
+def _system_memory() -> GpuMemory:
+    """Return MemTotal and MemAvailable of /proc/meminfo."""
+    ram = psutil.virtual_memory()
+    return GpuMemory(
+        total_bytes=ram.total,
+        used_bytes=ram.total - ram.available,
+        free_bytes=ram.available,
+        unified=True,
+    )
+
+
+_TRANSMIT, _RECEIVE = 197, 198  # nvml.h: NVML_FI_DEV_PCIE_COUNT_TX_BYTES, NVML_FI_DEV_PCIE_COUNT_RX_BYTES
+_UNSIGNED_LONG, _UNSIGNED_LONG_LONG = 2, 3  # nvml.h: nvmlValueType_t
+_SUCCESS = 0
+
+
+class Counters(NamedTuple):
+    """Bytes since some moment in the past, as of ``time`` (seconds)."""
+
+    time: float
+    transmit_bytes: int | None
+    receive_bytes: int | None
+
+
+def read_counters(query: Query, time: float) -> Counters | None:
+    """Ask for both counters at once; ``None`` if the call is refused."""
+    values = query.ask("nvmlDeviceGetFieldValues", (_TRANSMIT, _RECEIVE))
+    return None if values is None else Counters(time, _counter(values[0]), _counter(values[1]))
+
+
+def _counter(field: Answer) -> int | None:
+    """Return a counter of 64 bits; one of 32 bits wraps several times a second and says nothing."""
+    if field.nvmlReturn != _SUCCESS or field.valueType not in {_UNSIGNED_LONG, _UNSIGNED_LONG_LONG}:
+        return None
+    return int(field.value.ullVal)
+
+
+def pcie_rates(before: Counters | None, now: Counters | None) -> tuple[float | None, float | None]:
+    """Return transmitted and received bytes per second between two readings."""
+    if before is None or now is None:
+        return None, None
+    seconds = now.time - before.time
+    transmit = _bytes_per_second(before.transmit_bytes, now.transmit_bytes, seconds)
+    return transmit, _bytes_per_second(before.receive_bytes, now.receive_bytes, seconds)
+
+
+def _bytes_per_second(before: int | None, now: int | None, seconds: float) -> float | None:
+    """Divide; ``None`` after a counter went back, as a wrap and a reset look the same."""
+    if before is None or now is None or now < before or seconds <= 0:
+        return None
+    return (now - before) / seconds
+
+
+_THROTTLE_IDLE = 0x1
+
+_THROTTLE_WORDS = {
+    0x2: "application clocks",
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "thermal slowdown (software)",
+    0x40: "thermal slowdown (hardware)",
+    0x80: "power brake",
+    0x100: "display clocks",
+    0x200: "board limit",
+    0x400: "reliability",
+}
+"""nvml.h: ``nvmlClocksEventReason*``."""
+
+
+def throttle_words(reasons: int | None) -> tuple[str, ...] | None:
+    """Return the set bits of ``nvmlClocksEventReasons`` in words, without "idle", which holds nothing down.
+
+    Bits that nvml.h does not name yet are given as numbers; ``None`` stays ``None``.
+    """
+    if reasons is None:
+        return None
+    bits = (1 << position for position in range(reasons.bit_length()))
+    return tuple(
+        _THROTTLE_WORDS.get(bit, f"reason {bit:#x}")
+        for bit in bits
+        if reasons & bit and bit != _THROTTLE_IDLE
+    )

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import psutil
 
-from gpumon.collectors.nvml.query import Answer, Query
+from gpumon.collectors.nvml.driver import Answer, Query
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import GpuProcess
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gpumon.collectors.http.client import MAX_PROBE_BYTES, HttpClient, Reply, TimeLimits
+from gpumon.collectors.http.client import MAX_PROBE_BYTES, HttpClient, Reply, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.ollama.classify import error_message, health_of_failure, health_of_status
 
 UNLOAD_LIMITS = TimeLimits(total=15.0)

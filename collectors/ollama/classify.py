@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import Reply
+from gpumon.collectors.http.client import FailureKind, Reply
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.samples import SourceHealth, SourceState
 
 CHECK_ADDRESS = "check --url or OLLAMA_HOST; Ollama's own port is 11434"

@@ -7,10 +7,16 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, TimeLimits
+from gpumon.collectors.http.client import (
+    MAX_LISTING_BYTES,
+    FailureKind,
+    HttpClient,
+    Reply,
+    RequestError,
+    TimeLimits,
+)
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import FailureKind, RequestError
-from gpumon.collectors.meter.report import is_meter
+from gpumon.collectors.meter import is_meter
 from gpumon.collectors.ollama import classify
 from gpumon.collectors.ollama.bodies import BodyError, Listing, parse_ps, parse_version
 from gpumon.collectors.ollama.classify import Peer

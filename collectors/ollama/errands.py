@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import MAX_DETAIL_BYTES, HttpClient, Reply
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import MAX_DETAIL_BYTES, HttpClient, Reply, RequestError
 from gpumon.collectors.ollama.bodies import BodyError, parse_tags
 from gpumon.collectors.ollama.show import parse_show
 from gpumon.collectors.samples import ModelClaim, OllamaInstalled, OllamaModelFacts

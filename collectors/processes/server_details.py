@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from msgspec import Struct, field
 
-from gpumon.collectors.http.host import parse_host
+from gpumon.collectors.http.endpoint import parse_host
 from gpumon.collectors.processes.command_line import router_address
 from gpumon.collectors.processes.finder import Runner, Server
 from gpumon.collectors.processes.namespaces import is_contained, is_unreachable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import RequestError
 from gpumon.collectors.runners.bodies import Properties, parse_properties, parse_slots, with_models
 from gpumon.collectors.runners.metrics import parse_counters
 from gpumon.collectors.runners.pace import IdlePace

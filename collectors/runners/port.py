@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.collectors.http.client import MIB, HttpClient, Reply, TimeLimits
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import MIB, HttpClient, Reply, RequestError, TimeLimits
 from gpumon.collectors.runners.said import ForeignProgramError
 
 MAX_BYTES = 4 * MIB

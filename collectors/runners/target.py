@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gpumon.collectors.http.host import is_loopback_host
+from gpumon.collectors.http.endpoint import is_loopback_host
 from gpumon.collectors.samples import RunnerKind, RunnerProcess
 
 LLAMA_SERVER_PORT = 8080

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import HttpClient, TimeLimits
+from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.http.failure import FailureKind, RequestError
 from gpumon.collectors.runners.llama_server import LlamaServer
 from gpumon.collectors.runners.owner import FindOwner
 from gpumon.collectors.runners.port import LIMITS, Port

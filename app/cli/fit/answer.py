@@ -18,7 +18,7 @@ from gpumon.app.diagnosis.fit.report import FitReport, with_freed
 from gpumon.app.physics.geometry import NoGeometry
 from gpumon.app.physics.hardware import Card
 from gpumon.app.physics.options import LoadOptions
-from gpumon.collectors.system.dmi import read_ram_bandwidth
+from gpumon.collectors.system.source import read_ram_bandwidth
 
 if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings

@@ -18,10 +18,10 @@ from gpumon.collectors.http.client import (
     MAX_LISTING_BYTES,
     HttpClient,
     Reply,
+    RequestError,
     TimeLimits,
 )
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.ollama import classify
 from gpumon.collectors.ollama.bodies import BodyError, Listing, parse_ps, parse_tags
 from gpumon.collectors.ollama.show import parse_show

@@ -14,7 +14,7 @@ from tests.app.state.learned.test_baselines import baseline
 
 from gpumon.app.learned.file import SaveError, remember_ram_bandwidth, save
 from gpumon.app.learned.place import learned_path
-from gpumon.collectors.learned.document import Document, DocumentError, decode, encode, read
+from gpumon.collectors.learned import Document, DocumentError, decode, encode, read
 from gpumon.collectors.samples import MemoryCorrection, RamObservation, RateScale
 
 FULL = Document(

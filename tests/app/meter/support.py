@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
-from gpumon.app.meter.gateway import Gateway
+from gpumon.app.meter.gateway import Gateway, build_client
 from gpumon.app.meter.serve import Address, bind, build_server
-from gpumon.app.meter.upstream import build_client
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.meter.report import REPORT_PATH, MeterReport
+from gpumon.collectors.meter import REPORT_PATH, MeterReport
 from gpumon.collectors.samples import MeteredModel
 
 NDJSON = "application/x-ndjson"

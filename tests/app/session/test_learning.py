@@ -13,7 +13,7 @@ from gpumon.app.learned.file import save
 from gpumon.app.learned.place import learned_path
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import demo_session, live_feed, live_session, replay_session
-from gpumon.collectors.learned.document import Document, read
+from gpumon.collectors.learned import Document, read
 from gpumon.collectors.samples import Learned
 
 OFF = Settings(learn=LearnSettings(enabled=False))

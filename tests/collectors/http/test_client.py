@@ -14,9 +14,8 @@ from tests.collectors.ollama.support import BRIEF, PATIENT, free_port, full_back
 from tests.fakes.http import Answer
 from tests.fakes.ollama.server import ANY_PATH, FakeOllama
 
-from gpumon.collectors.http.client import MIB, HttpClient, TimeLimits
+from gpumon.collectors.http.client import MIB, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
-from gpumon.collectors.http.failure import RequestError
 
 CAP = 8 * MIB
 

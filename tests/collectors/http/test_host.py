@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.collectors.http.host import is_loopback_host, parse_host
+from gpumon.collectors.http.endpoint import is_loopback_host, parse_host
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.fakes.nvml.driver import (
     FakeDriver,
 )
 
-from gpumon.collectors.nvml.monitor import RESTART_AFTER_POLLS, Monitor
+from gpumon.collectors.nvml.source import RESTART_AFTER_POLLS, Monitor
 from gpumon.collectors.samples import NvmlSample
 
 INIT = "nvmlInitWithFlags"
@@ -260,8 +260,8 @@ READER = """
 import sys
 from pathlib import Path
 from gpumon.collectors.clock import SystemClock
-from gpumon.collectors.nvml.binding import load_pynvml
-from gpumon.collectors.nvml.monitor import Monitor
+from gpumon.collectors.nvml.driver import load_pynvml
+from gpumon.collectors.nvml.source import Monitor
 monitor = Monitor(SystemClock(), load_pynvml, Path("/nonexistent"), Path("/nonexistent"))
 for line in sys.stdin:
     print(monitor.read().health.state, flush=True)

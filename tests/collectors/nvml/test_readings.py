@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.collectors.nvml.conftest import ManualClock, ReadOne
 from tests.fakes.nvml.driver import FUNCTION_NOT_FOUND, NOT_SUPPORTED, FakeDriver
 
-from gpumon.collectors.nvml.monitor import Monitor
+from gpumon.collectors.nvml.source import Monitor
 from gpumon.collectors.samples import GpuFacts, GpuSlow
 
 

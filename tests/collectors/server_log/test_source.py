@@ -9,8 +9,8 @@ import pytest
 from tests.collectors.server_log.support import LOAD_FINISHED, LOADED, FakeClock, server
 
 from gpumon.collectors.samples import LogSample, ServerProcess, SourceHealth
-from gpumon.collectors.server_log.places import Place
-from gpumon.collectors.server_log.reader import Entry
+from gpumon.collectors.server_log.follower import Place
+from gpumon.collectors.server_log.readers import Entry
 from gpumon.collectors.server_log.source import LOOK_SECONDS, NO_LOG_SECONDS, LogSource
 from gpumon.collectors.source import Source
 

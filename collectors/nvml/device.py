@@ -6,6 +6,7 @@ measuring window.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import psutil
 from msgspec import Struct
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.nvml.driver import NOT_SUPPORTED, Answer, Query
+from gpumon.collectors.nvml.driver import ALL_ONES, NOT_SUPPORTED, Answer, Query, is_all_ones
 from gpumon.collectors.nvml.processes import KINDS, Kind, ProcessNames, read_processes
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuProcess, GpuReading, GpuSlow, GpuState
 
@@ -53,6 +54,9 @@ class Device:
         self._seldom: dict[tuple[object, ...], Answer] = {}
         """What was answered last to the questions that are asked seldom."""
         self._kinds_found: frozenset[Kind] = frozenset()
+        self._is_partitioned = False
+        """MIG is on: the card as a whole lists the processes of its parts to the privileged, else none, so
+        that an empty list says nothing (nvml.h, note on ``nvmlDeviceGetComputeRunningProcesses``)."""
 
     def read(self, names: ProcessNames) -> GpuReading:
         """Ask for everything that is due.
@@ -66,6 +70,9 @@ class Device:
         reading = self._fast(names, seldom_due=seldom_due)
         if slow_due:
             reading = msgspec.structs.replace(reading, slow=read_slow(self._query))
+            self._is_partitioned = bool(reading.slow and reading.slow.mig_mode)
+        if self._is_partitioned and not reading.processes:
+            reading = msgspec.structs.replace(reading, processes=None)
         if self._facts_due:
             reading = msgspec.structs.replace(reading, facts=read_facts(self._query, reading.memory))
         if self._query.trouble is not None and self._query.answers == 0:
@@ -82,7 +89,7 @@ class Device:
 
     def _fast(self, names: ProcessNames, *, seldom_due: bool) -> GpuReading:
         ask, seldom = self._query.ask, partial(self._ask_seldom, seldom_due)
-        memory = read_memory(self._query)
+        memory = read_memory(self._query, self.identity.name)
         utilization = ask("nvmlDeviceGetUtilizationRates")
         transmit, receive = self._pcie_rates()
         return GpuReading(
@@ -210,7 +217,7 @@ def read_slow(query: Query) -> GpuSlow:
 
 def watts(milliwatts: int | None) -> float | None:
     """Convert NVML's milliwatts."""
-    return None if milliwatts is None else milliwatts / 1000
+    return None if milliwatts is None or is_all_ones(milliwatts) else milliwatts / 1000
 
 
 def percent(value: int | None) -> int | None:
@@ -219,39 +226,53 @@ def percent(value: int | None) -> int | None:
 
 
 def _enabled(state: int | None) -> bool | None:
-    return None if state is None else bool(state)
+    return None if state is None or is_all_ones(state) else bool(state)
 
 
 _FUNCTION = "nvmlDeviceGetMemoryInfo"
 
 
-def read_memory(query: Query) -> GpuMemory | None:
+_INTEGRATED = re.compile(r"\b(?:GB10|N1X?|Thor|Orin|Xavier|Tegra)\b|nvgpu", re.ASCII | re.IGNORECASE)
+"""Names of GPUs that share the system's RAM: some drivers answer for them with a total of 0 (nvtop#411)."""
+
+
+def read_memory(query: Query, name: str | None) -> GpuMemory | None:
     """Read ``nvmlDeviceGetMemoryInfo_v2``, or the call before it in drivers older than R510.
 
-    The older one counts the driver's reserve as used (gpustat#141). A GPU that answers NOT_SUPPORTED or a
-    total of 0 shares the system's RAM (nvml.h: "the integrated GPU does not use a dedicated framebuffer").
+    The older one counts the driver's reserve as used (gpustat#141). A GPU that answers NOT_SUPPORTED shares
+    the system's RAM (nvml.h: "the integrated GPU does not use a dedicated framebuffer"). A total of 0 means
+    the same only of a GPU whose ``name`` is known to; of a card it says nothing.
     """
     version = query.nvml.nvmlMemory_v2
     newer = query.ask(_FUNCTION, version)
     if newer is not None:
-        return _device_memory(newer, newer.reserved)
+        return _device_memory(newer, newer.reserved, name)
     if query.refusal(_FUNCTION, version) is None:
         return None
     older = query.ask(_FUNCTION)
     if older is not None:
-        return _device_memory(older, None)
+        return _device_memory(older, None, name)
     return _system_memory() if query.refusal(_FUNCTION) == NOT_SUPPORTED else None
 
 
-def _device_memory(memory: Answer, reserved_bytes: int | None) -> GpuMemory:
-    if memory.total == 0:
-        return _system_memory()
+def _device_memory(memory: Answer, reserved_bytes: int | None, name: str | None) -> GpuMemory | None:
+    """Return the figures that can be true; ``None`` without a total."""
+    total = _plausible(memory.total)
+    if total is None:
+        return None
+    if total == 0:
+        return _system_memory() if name is not None and _INTEGRATED.search(name) else None
     return GpuMemory(
-        total_bytes=memory.total,
-        used_bytes=memory.used,
-        free_bytes=memory.free if memory.free <= memory.total else None,
-        reserved_bytes=reserved_bytes,
+        total_bytes=total,
+        used_bytes=_plausible(memory.used, total),
+        free_bytes=_plausible(memory.free, total),
+        reserved_bytes=_plausible(reserved_bytes, total),
     )
+
+
+def _plausible(size_bytes: int | None, most_bytes: int = ALL_ONES - 1) -> int | None:
+    """Return a size, ``None`` for all ones, which stands for "not known", and for more than there is."""
+    return size_bytes if size_bytes is not None and size_bytes <= most_bytes else None
 
 
 def _system_memory() -> GpuMemory:
@@ -288,7 +309,7 @@ def _counter(field: Answer) -> int | None:
     """Return a counter of 64 bits; one of 32 bits wraps several times a second and says nothing."""
     if field.nvmlReturn != _SUCCESS or field.valueType not in {_UNSIGNED_LONG, _UNSIGNED_LONG_LONG}:
         return None
-    return int(field.value.ullVal)
+    return _plausible(int(field.value.ullVal))
 
 
 def pcie_rates(before: Counters | None, now: Counters | None) -> tuple[float | None, float | None]:

@@ -22,6 +22,10 @@ Handle: TypeAlias = Any
 Answer: TypeAlias = Any
 """What one function of ``pynvml`` returns, or ``None``."""
 
+ALL_ONES = 2**64 - 1
+"""What drivers hand out for a size or count that they do not know (nvml.h: ``NVML_VALUE_NOT_AVAILABLE``)."""
+_ALL_ONES_32 = 2**32 - 1
+
 NOT_SUPPORTED = 3
 LIBRARY_NOT_FOUND = 12
 DRIVER_NOT_LOADED = 9
@@ -86,6 +90,11 @@ def _typed(code: int, words: str) -> DriverError:
     return GpuLostError(code, words) if code in _GPU_GONE else RefusedError(code, words)
 
 
+def is_all_ones(answer: Answer) -> bool:
+    """Whether an answer is the number with which a driver says that it does not know."""
+    return isinstance(answer, int) and answer in {ALL_ONES, _ALL_ONES_32}
+
+
 class Query:
     """Questions about one device, and how they were taken since ``begin``."""
 
@@ -105,7 +114,7 @@ class Query:
             self._refused.clear()
 
     def ask(self, function: str, *arguments: object) -> Answer:
-        """Return the driver's answer about this device, ``None`` if it refuses.
+        """Return the driver's answer about this device, ``None`` if it refuses or gives a number of all ones.
 
         Raises ``DriverGoneError`` and ``GpuLostError``.
         """
@@ -118,7 +127,7 @@ class Query:
             self._note(question, error)
             return None
         self.answers += 1
-        return answer
+        return None if is_all_ones(answer) else answer
 
     def ask_newest(self, *functions: str) -> Answer:
         """Ask by the first of several names, newest first, that this driver knows."""

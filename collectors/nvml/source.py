@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+import msgspec
 
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.nvml.device import Device, Identity, unwell
@@ -104,6 +107,7 @@ class Monitor:
         self._names = ProcessNames(procfs)
         self._session: Session | None = None
         self._known: dict[str, Identity] = {}
+        self._twins: set[str] = set()
         self._unwell_polls = 0
         self._patience = RESTART_AFTER_POLLS
 
@@ -153,7 +157,7 @@ class Monitor:
     def _start(self) -> Session:
         nvml = self._load()
         try:
-            self._session = Session(nvml, self._clock)
+            self._session = Session(nvml, self._clock, self._twins)
         except DriverGoneError as error:
             if error.code == LIB_RM_VERSION_MISMATCH:
                 unload(nvml)
@@ -165,7 +169,7 @@ class Monitor:
         self._known |= {device.identity.uuid: device.identity for device in session.devices}
         self._count_unwell(readings, session.unopened)
         state = health_of_unopened(session.unopened) if readings or session.unopened else NO_GPU
-        missing = self._known.keys() - {reading.uuid for reading in readings}
+        missing = self._known.keys() - self._twins - {reading.uuid for reading in readings}
         readings += (_missing(self._known[uuid], session) for uuid in missing)
         return self._sample(state, readings, session.driver_version)
 
@@ -209,15 +213,21 @@ def _missing(identity: Identity, session: Session) -> GpuReading:
     return unwell(identity, "lost", words)
 
 
+_MOST_GPUS = 1024
+"""A driver that says more is not to be believed."""
+
+
 class Session:
     """NVML between ``nvmlInit`` and ``nvmlShutdown``; handles are void outside of it.
 
     Raises ``DriverError`` where NVML cannot be started.
     """
 
-    def __init__(self, nvml: Nvml, clock: Clock) -> None:
+    def __init__(self, nvml: Nvml, clock: Clock, twins: set[str]) -> None:
+        """``twins``: UUIDs that more than one card has; those that are found here are added."""
         self._nvml = nvml
         self._clock = clock
+        self._twins = twins
         self.devices: list[Device] = []
         self.unopened: dict[int, str] = {}
         """The driver's words about the GPUs that it lists but will not open, by index."""
@@ -233,6 +243,7 @@ class Session:
         self._count = self._listed()
         for index in range(self._count):
             self._open(index)
+        self._tell_twins_apart()
 
     def hardware_changed(self) -> bool:
         """Tell whether the driver lists another number of GPUs than when this session began.
@@ -248,6 +259,7 @@ class Session:
         """Try again the GPUs that could not be opened."""
         for index in list(self.unopened):
             self._open(index)
+        self._tell_twins_apart()
 
     def close(self) -> None:
         """Shut NVML down; a driver that is gone already is no error."""
@@ -260,8 +272,19 @@ class Session:
         except RefusedError:
             return None
 
+    def _tell_twins_apart(self) -> None:
+        """Add to a UUID that several cards have where each of them is: ``GPU-…@00000000:01:00.0``.
+
+        A UUID that was found to be shared is never used alone again, whichever card is there.
+        """
+        counts = Counter(device.identity.uuid for device in self.devices)
+        self._twins.update(uuid for uuid, count in counts.items() if count > 1)
+        for device in self.devices:
+            if device.identity.uuid in self._twins:
+                device.identity = _by_place(device.identity)
+
     def _listed(self) -> int:
-        return int(call(self._nvml, "nvmlDeviceGetCount"))
+        return min(int(call(self._nvml, "nvmlDeviceGetCount")), _MOST_GPUS)
 
     def _open(self, index: int) -> None:
         try:
@@ -280,6 +303,12 @@ class Session:
         query = Query(self._nvml, handle)
         pci = query.ask("nvmlDeviceGetPciInfo")
         return Identity(uuid, index, query.ask("nvmlDeviceGetName"), pci and _text(pci.busId))
+
+
+def _by_place(identity: Identity) -> Identity:
+    """Return an identity that is unique where UUIDs are not."""
+    place = identity.pci_bus_id or identity.index
+    return msgspec.structs.replace(identity, uuid=f"{identity.uuid}@{place}")
 
 
 def _text(value: str | bytes) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.source import log_defect
 
 if TYPE_CHECKING:
     import httpx
@@ -35,6 +36,7 @@ FailureKind = Literal[
     "ca_file",  # the certificates to trust cannot be read
     "proxy",  # the environment's proxy cannot be used
     "unusable",  # this address or header cannot be sent at all
+    "internal",  # a defect of ours; the log has it
 ]
 
 
@@ -53,6 +55,8 @@ MAX_DETAIL_BYTES = 16 * MIB
 """Cap of an answer of ``/api/show`` and ``/api/tags``."""
 MAX_PROBE_BYTES = 64 * 1024
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+MAX_GZIP_MEMBERS = 64
+"""A body of more is not an answer but an attack on whoever unpacks it."""
 
 
 class Reply(Struct, frozen=True):
@@ -111,7 +115,10 @@ class HttpClient:
             from gpumon.collectors.http.transport import failure_kind  # noqa: PLC0415
 
             # Whatever a transport raises is a failed request; its text may hold a header and is not kept.
-            raise RequestError(failure_kind(error, exchange.answering)) from None
+            kind = failure_kind(error, exchange.answering)
+            if kind == "internal":
+                log_defect("a request", error)
+            raise RequestError(kind) from None
 
     def _open(self) -> Channel:
         # Here, because the first frame need not wait for httpx to be imported.
@@ -135,6 +142,7 @@ class _Exchange:
             return await self._read(response)
         finally:
             await response.aclose()
+            await channel.drop_if_more_came(response)
 
     async def _read(self, response: httpx.Response) -> Reply:
         raw = bytearray()
@@ -145,15 +153,26 @@ class _Exchange:
         return Reply(response.status_code, response.headers, self._decoded(bytes(raw), encoding))
 
     def _decoded(self, raw: bytes, encoding: str) -> bytes:
-        """Undo compression that was not asked for, up to the cap, which ``httpx`` has not."""
-        if encoding in {"", "identity"}:
+        """Undo compression that was not asked for, up to the cap, which ``httpx`` has not.
+
+        A body may be several gzip members, one after the other (RFC 1952, 2.2); one that is cut short is bad.
+        """
+        if encoding in {"", "identity"} or not raw:
             return raw
-        try:
-            body = zlib.decompressobj(GZIP_OR_ZLIB).decompress(raw, self._max_bytes + 1)
-        except zlib.error:
-            raise RequestError("bad_encoding") from None
-        self._check(len(body))
-        return body
+        body = bytearray()
+        for _ in range(MAX_GZIP_MEMBERS):
+            member = zlib.decompressobj(GZIP_OR_ZLIB)
+            try:
+                body += member.decompress(raw, self._max_bytes + 1 - len(body))
+            except zlib.error:
+                raise RequestError("bad_encoding") from None
+            self._check(len(body))
+            if not member.eof:
+                raise RequestError("bad_encoding")
+            raw = member.unused_data
+            if not raw:
+                return bytes(body)
+        raise RequestError("bad_encoding")
 
     def _check(self, size: int) -> None:
         if size > self._max_bytes:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from gpumon.collectors.http import fields
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.samples import SourceHealth, SourceState
 from gpumon.collectors.source import log_defect
 
 if TYPE_CHECKING:
@@ -177,3 +181,147 @@ class _Exchange:
     def _check(self, size: int) -> None:
         if size > self._max_bytes:
             raise RequestError("too_large")
+
+
+MAX_WORDS = 200
+
+
+class ServerLabel(Struct, frozen=True):
+    """What a kind of server is called where requests to it fail, and the next steps that are its own.
+
+    ``{address}``, ``{host}`` and ``{port}`` in a step stand for where it was asked.
+    """
+
+    name: str
+    port: int
+    """Its own, unless told otherwise."""
+    start_here: str
+    start_there: str
+    """On another machine, so that it listens beyond loopback."""
+    url_settings: str = "--url"
+    """Where its address is given."""
+    credentials: str = "credentials are asked for"
+    """What it says that it wants."""
+    give_credentials: str = "use --url with user:password@, or --header 'Authorization: …'"
+
+    @property
+    def check_address(self) -> str:
+        """Return the next step where something else answers."""
+        return f"check {self.url_settings}; {self.name}'s own port is {self.port}"
+
+
+_FAILURES: dict[FailureKind, tuple[SourceState, str, str]] = {
+    "refused": ("refused", "connection refused at {address}", ""),
+    "no_such_host": ("unreachable", "no such host: {host}", "check the name in {url_settings}"),
+    "no_route": ("unreachable", "no route to {host}", "check the network and the address"),
+    "timeout": ("hanging", "not answering", "if it stays so, restart {name}"),
+    "connect_timeout": ("hanging", "not answering", "if it stays so, restart {name}"),
+    "reset": (
+        "failing",
+        "{address} closed the connection unanswered",
+        "see {name}'s own log; check the port",
+    ),
+    "not_http": ("foreign", "another program answers at {address}: not HTTP", "{check_address}"),
+    "too_large": ("nonsense", "the answer is far too large", "{check_address}"),
+    "bad_encoding": ("nonsense", "the answer's compression is broken", "check the proxy before {name}"),
+    "certificate": ("unreachable", "certificate of {host} is not trusted", "name its CA with --ca-file"),
+    "tls": ("unreachable", "no TLS connection to {address}", "check https:// in the URL"),
+    "ca_file": ("unreachable", "the certificates to trust cannot be read", "check the file of --ca-file"),
+    "proxy": ("unreachable", "the environment's proxy does not work", "check HTTP_PROXY, or add to NO_PROXY"),
+    "unusable": (
+        "unreachable",
+        "address or header cannot be used",
+        "check {url_settings}, and --header",
+    ),
+    "internal": ("failing", "internal error in the request", "please report it, with gpumon's own log"),
+}
+
+
+def failure_health(kind: FailureKind, endpoint: Endpoint, label: ServerLabel) -> SourceHealth:
+    """Return the health of a server after a request that got no usable answer: state, words, next step."""
+    state, detail, hint = _FAILURES[kind]
+    if kind == "refused":
+        hint = label.start_there
+        if endpoint.is_loopback:
+            state, hint = "not_running", label.start_here
+    elif kind == "connect_timeout" and not endpoint.is_loopback:
+        state, detail, hint = "unreachable", "no answer from {address}", "check the address and the firewall"
+    known = {
+        "address": endpoint.authority,
+        "host": endpoint.address.host,
+        "port": endpoint.address.port,
+        "name": label.name,
+        "url_settings": label.url_settings,
+        "check_address": label.check_address,
+    }
+    return SourceHealth(state=state, detail=detail.format(**known), hint=hint.format(**known))
+
+
+def refusal_health(status: int, label: ServerLabel) -> SourceHealth:
+    """Return the health of a server that answers ``401`` or ``403``: it does not let us ask."""
+    if status == 401:
+        detail = f"HTTP 401: {label.credentials}"
+        return SourceHealth(state="forbidden", detail=detail, hint=label.give_credentials)
+    hint = "give the proxy what it wants with --header"
+    return SourceHealth(state="forbidden", detail=f"HTTP {status}: access denied", hint=hint)
+
+
+def foreign_health(endpoint: Endpoint, label: ServerLabel) -> SourceHealth:
+    """Return the health where what answers is no server of this kind."""
+    detail = f"another program answers at {endpoint.authority}"
+    return SourceHealth(state="foreign", detail=detail, hint=label.check_address)
+
+
+def failing_health(reply: Reply, endpoint: Endpoint, label: ServerLabel) -> SourceHealth:
+    """Return the health after an answer that says that the server could not do it."""
+    hint = f"see {label.name}'s own log"
+    if message := error_message(reply, endpoint):
+        return SourceHealth(state="failing", detail=f"HTTP {reply.status}: {message}", hint=hint)
+    detail = status_words(reply.status)
+    if is_html(reply):
+        hint = f"check that {label.name} runs behind the proxy"
+        return SourceHealth(state="failing", detail=f"{detail}, from a proxy", hint=hint)
+    return SourceHealth(state="failing", detail=detail, hint=hint)
+
+
+def redirect_health(reply: Reply, endpoint: Endpoint) -> SourceHealth:
+    """Return the health after a redirect; where to is said without path and query: they may hold a token."""
+    origin = _origin(reply.headers.get("location", ""))
+    to = f" to {endpoint.without_secrets(origin)}" if origin else ""
+    hint = "redirects are not followed; give the final address with --url"
+    return SourceHealth(state="foreign", detail=f"{endpoint.authority} redirects{to}", hint=hint)
+
+
+def _origin(location: str) -> str | None:
+    try:
+        parts = urlsplit(location)
+        host = parts.hostname
+    except ValueError:
+        return None
+    return one_line(f"{parts.scheme}://{host}") if parts.scheme and host else None
+
+
+def error_message(reply: Reply, endpoint: Endpoint) -> str | None:
+    """Return a server's own words, ``{"error": …}``, on one line and without our secrets."""
+    values = fields.read(reply.body, fields.OBJECT)
+    message = fields.field(values, "error", fields.LONG_TEXT) if values else None
+    return one_line(endpoint.without_secrets(message)) or None if message else None
+
+
+def is_html(reply: Reply) -> bool:
+    """Whether a page for people came back instead of data."""
+    return "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<"
+
+
+def status_words(status: int) -> str:
+    """Return ``HTTP 502 (Bad Gateway)``."""
+    try:
+        return f"HTTP {status} ({HTTPStatus(status).phrase})"
+    except ValueError:
+        return f"HTTP {status}"
+
+
+def one_line(words: str) -> str:
+    """Return words of others on one line, cut where they are long."""
+    line = " ".join(words[: 4 * MAX_WORDS].split())
+    return line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 1] + "…"

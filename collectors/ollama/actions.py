@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from gpumon.collectors.http.client import MAX_PROBE_BYTES, HttpClient, Reply, RequestError, TimeLimits
+from gpumon.collectors.http.client import (
+    MAX_PROBE_BYTES,
+    HttpClient,
+    Reply,
+    RequestError,
+    TimeLimits,
+    error_message,
+)
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.ollama.classify import error_message, health_of_failure, health_of_status
+from gpumon.collectors.ollama.classify import health_of_failure, health_of_status
 
 UNLOAD_LIMITS = TimeLimits(total=15.0)
 """The server takes the lock that it also holds while it loads or unloads another model."""

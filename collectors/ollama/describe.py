@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import MAX_DETAIL_BYTES, HttpClient, RequestError
+from gpumon.collectors.http.client import MAX_DETAIL_BYTES, HttpClient, RequestError, error_message
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.ollama.bodies import BodyError
-from gpumon.collectors.ollama.classify import error_message, health_of_failure, health_of_status
+from gpumon.collectors.ollama.classify import health_of_failure, health_of_status
 from gpumon.collectors.ollama.show import parse_show
 from gpumon.collectors.samples import OllamaModelFacts
 

@@ -36,6 +36,7 @@ from gpumon.collectors.nvml.driver import (
 from gpumon.collectors.nvml.processes import ProcessNames
 from gpumon.collectors.nvml.sleep import Sleepers
 from gpumon.collectors.samples import GpuReading, GpuState, NvmlSample, SourceHealth
+from gpumon.collectors.source import Backoff
 from gpumon.collectors.worker import Worker
 
 _ASLEEP_SECONDS = 5.0
@@ -64,18 +65,22 @@ class NvmlSource:
     ) -> None:
         self._monitor = Monitor(clock, load, sysfs, procfs)
         self._worker = Worker("nvml")
-        self._least_delay = 0.0
-        """Least seconds to the next poll, whatever the user's interval."""
+        self._retry = Backoff(_RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS)
+        self._asleep = False
 
     async def poll(self) -> Sequence[NvmlSample]:
         """Read all GPUs once."""
         sample = await self._worker.run(self._monitor.read)
-        self._least_delay = self._pause_after(sample)
+        self._asleep = sample.health.state == "asleep"
+        if self._asleep or sample.health.state == "serving":
+            self._retry.succeeded()
+        else:
+            self._retry.failed()
         return (sample,)
 
     def delay(self, interval: float) -> float:
         """Return the interval; longer while GPUs sleep, and ever longer while there is no driver."""
-        return max(interval, self._least_delay)
+        return max(interval, self._retry.current, _ASLEEP_SECONDS if self._asleep else 0.0)
 
     async def close(self) -> None:
         """Shut NVML down and end the thread; if the driver hangs, leave both to the end of the process."""
@@ -83,13 +88,6 @@ class NvmlSource:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._worker.run(self._monitor.close)
         self._worker.close()
-
-    def _pause_after(self, sample: NvmlSample) -> float:
-        if sample.health.state == "serving":
-            return 0.0
-        if sample.health.state == "asleep":
-            return _ASLEEP_SECONDS
-        return min(max(2 * self._least_delay, _RETRY_FIRST_SECONDS), _RETRY_MOST_SECONDS)
 
 
 RESTART_AFTER_POLLS = 3
@@ -109,7 +107,7 @@ class Monitor:
         self._known: dict[str, Identity] = {}
         self._twins: set[str] = set()
         self._unwell_polls = 0
-        self._patience = RESTART_AFTER_POLLS
+        self._patience = Backoff(2 * RESTART_AFTER_POLLS, RESTART_AFTER_POLLS_AT_MOST)
 
     def read(self) -> NvmlSample:
         """Read everything once; whatever is wrong is in the sample."""
@@ -145,12 +143,14 @@ class Monitor:
         return self._read_session(self._restart())
 
     def _restart_due(self, session: Session) -> bool:
-        return session.hardware_changed() or self._unwell_polls >= self._patience
+        return session.hardware_changed() or self._unwell_polls >= max(
+            RESTART_AFTER_POLLS, self._patience.current
+        )
 
     def _restart(self) -> Session:
         self.close()
         if self._unwell_polls:
-            self._patience = min(2 * self._patience, RESTART_AFTER_POLLS_AT_MOST)
+            self._patience.failed()
             self._unwell_polls = 0
         return self._start()
 
@@ -188,7 +188,7 @@ class Monitor:
             self._unwell_polls += 1
         else:
             self._unwell_polls = 0
-            self._patience = RESTART_AFTER_POLLS
+            self._patience.succeeded()
 
     def _without_values(self, state: SourceHealth, gpu_state: GpuState) -> NvmlSample:
         """Return a sample with every GPU that was seen before and nothing about it."""

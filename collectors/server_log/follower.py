@@ -133,6 +133,8 @@ def _is_estimating(line: Line) -> bool:
 EVENTS_PER_SAMPLE = 500
 ENOUGH_LINES = 20
 """So many lines of which none is familiar are another program's, or of a version to come."""
+SETTLED_SECONDS = 10.0
+"""And so are fewer, of a file that is not written to any more."""
 
 _SERVING = SourceHealth(state="serving")
 _NOT_UNDERSTOOD = SourceHealth(
@@ -167,6 +169,7 @@ class Follower:
         self._assembler = Assembler()
         self._events: deque[LogEvent] = deque()
         self._has_told_unknown = False
+        self._changed_at: float | None = None
 
     def read(self, now: float) -> LogSample:
         """Read what is new; failure is data. What is too much for one sample is in the next ones."""
@@ -176,12 +179,19 @@ class Follower:
             self._reader.close()
             return self._sample(now, trouble(error, self.place))
         self._events.extend(event for entry in entries if (event := self._event(entry)))
-        is_unknown = self._assembler.lines >= ENOUGH_LINES and not self._assembler.familiar
-        return self._sample(now, _NOT_UNDERSTOOD if is_unknown else _SERVING)
+        if entries or self._changed_at is None:
+            self._changed_at = now
+        return self._sample(now, _NOT_UNDERSTOOD if self._is_unknown(now - self._changed_at) else _SERVING)
 
     def close(self) -> None:
         """Release the file or the journal."""
         self._reader.close()
+
+    def _is_unknown(self, unchanged_seconds: float) -> bool:
+        """Whether none of its lines is understood, and there are many of them or no more come."""
+        lines = self._assembler.lines
+        enough = lines >= ENOUGH_LINES or (lines > 0 and unchanged_seconds >= SETTLED_SECONDS)
+        return enough and not self._assembler.familiar
 
     def _event(self, entry: Entry) -> LogEvent | None:
         event = self._assembler.feed(entry.text)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
+
 _ROUTER_CHILD = re.compile(r"\[(\d{1,5})\] ", re.ASCII)
 _STAMP = re.compile(r"\d+\.\d\d\.\d{3}\.\d{3} [A-Z] ", re.ASCII)
 _OTHER_FAMILIAR = re.compile(
@@ -28,8 +30,73 @@ class Line(NamedTuple):
 
 
 def split(text: str) -> Line:
-    """Take a line apart: ``[port] M.SS.mmm.uuu L message`` of llama-server, all but the message optional."""
+    """Take a line apart, without what other programs have put in front of it."""
     text = text.rstrip("\r\n")
+    line = _apart(text)
+    if line.familiar:
+        return line
+    bare = without_prefixes(text)
+    return line if bare == text else _apart(bare)
+
+
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_CLOCK = r"\d{1,2}:\d\d:\d\d"
+_ISO = rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:[.,]\d{{1,9}})?(?:Z|[+-]\d\d:?\d\d)?"
+_TAG = r"[\w.@/()-]{1,64}"
+_PREFIXES = tuple(
+    re.compile(pattern, re.ASCII)
+    for pattern in (
+        # The journal and syslog, in any language, short to full, with or without host and zone; the longest
+        # day and month are those of "Mon 2026-11-30", the tag is a program or a unit.
+        rf"[^:=|]{{0,40}}{_CLOCK}[^\s=]*(?: [^\s:=|]{{1,64}}){{0,3}} {_TAG}\[\d{{1,10}}\]: ?",
+        rf"[^:=|]{{0,40}}{_CLOCK}[^\s=]* [^\s:=|]{{1,64}} (?:ollama|llama-s)[\w.@-]{{0,32}}: ?",
+        rf"(?:\[ *\d+\.\d{{6}}\]|\d{{9,12}}\.\d{{6}})(?: [^\s:=|]{{1,64}})? {_TAG}\[\d{{1,10}}\]: ?",
+        # Container runtimes (kubelet's CRI), kubectl logs --prefix, docker compose, docker logs -t
+        rf"{_ISO} (?:stdout|stderr) [FP] ?",
+        r"\[pod/[^\]\s]{1,253}\] ",
+        r"[\w.-]{1,64} +\| ?",
+        rf"{_ISO} ",
+        # A pasted listing with its numbers: cat -n, grep -n, nl
+        r" *\d{1,7}(?:\t|[:|.)] ?| \| ?| {1,4}(?=\S))",
+    )
+)
+_MOST_PREFIXES = 6
+_MESSAGES: msgspec.json.Decoder[dict[str, object]] = msgspec.json.Decoder(dict[str, object])
+_MESSAGE_KEYS = ("log", "MESSAGE", "message", "line")
+"""Where a line of JSON holds the line that was written: Docker's json-file, journalctl, shippers."""
+
+
+def without_prefixes(text: str) -> str:
+    """Return a line as its program wrote it, before a journal, a container or a paste was put around it."""
+    text = _TERMINAL_CODES.sub("", text)
+    for _ in range(_MOST_PREFIXES):
+        if _apart(text).familiar:
+            break
+        bare = _without_one(text)
+        if bare == text:
+            break
+        text = bare
+    return text
+
+
+def _without_one(text: str) -> str:
+    if text.startswith("{"):
+        return _message_in(text) or text
+    found = next((match for prefix in _PREFIXES if (match := prefix.match(text))), None)
+    return text[found.end() :] if found else text
+
+
+def _message_in(text: str) -> str | None:
+    try:
+        fields = _MESSAGES.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    said = next((value for key in _MESSAGE_KEYS if isinstance(value := fields.get(key), str)), None)
+    return None if said is None else _TERMINAL_CODES.sub("", said.rstrip("\r\n"))
+
+
+def _apart(text: str) -> Line:
+    """Take a bare line apart: ``[port] M.SS.mmm.uuu L message`` of llama-server; only the message must be."""
     child = _ROUTER_CHILD.match(text)
     body = text[child.end() :] if child else text
     stamp = _STAMP.match(body)

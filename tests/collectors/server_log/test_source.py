@@ -145,6 +145,23 @@ async def test_a_log_in_an_unknown_format_is_told_once(setting: Setting) -> None
     assert [sample.health.state for sample in samples] == ["nonsense", "nonsense"]
 
 
+async def test_a_short_file_that_no_longer_grows_is_told_to_be_unknown_too(setting: Setting) -> None:
+    setting.reader.say("INFO: something else")
+    assert (await setting.sample()).health.state == "serving"
+    setting.clock.seconds += 9.0
+    assert (await setting.sample()).health.state == "serving"
+    setting.clock.seconds += 1.0
+    assert (await setting.sample()).health.state == "nonsense"
+    setting.reader.say(LOADED)
+    assert (await setting.sample()).health.state == "serving"
+
+
+async def test_an_empty_log_is_not_unknown_however_long(setting: Setting) -> None:
+    await setting.sample()
+    setting.clock.seconds += 100.0
+    assert (await setting.sample()).health.state == "serving"
+
+
 async def test_a_log_of_requests_alone_is_not_unknown(setting: Setting) -> None:
     setting.reader.say(*['[GIN] 2026/08/29 - 08:45:50 | 200 | 1ms | ::1 | GET "/api/ps"'] * 50)
     assert not (await setting.sample()).unknown_format

@@ -16,7 +16,7 @@ from gpumon.app.errors import GpumonError
 from gpumon.app.meter.book import Book, Reading, is_inference
 from gpumon.collectors.http.client import FailureKind, RequestError
 from gpumon.collectors.http.endpoint import Endpoint, is_address
-from gpumon.collectors.http.transport import failure_kind, verification
+from gpumon.collectors.http.transport import close_if_more_came, failure_kind, verification
 from gpumon.collectors.meter import REPORT_PATH, VERSION, MeterReport
 
 Message = MutableMapping[str, Any]
@@ -101,8 +101,24 @@ def request_fields(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
 
 
 def response_fields(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
-    """Return what goes to the client, names in lower case as ASGI wants them."""
-    return [*_end_to_end([(name.lower(), value) for name, value in fields], set()), VIA]
+    """Return what goes to the client, names in lower case as ASGI wants them.
+
+    A ``Content-Length`` beside chunks is not to be believed (RFC 9112, 6.3).
+    """
+    given = [(name.lower(), value) for name, value in fields]
+    return [*_end_to_end(given, {b"content-length"} if is_ambiguous(given) else set()), VIA]
+
+
+def is_ambiguous(fields: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a message announces its length twice: its connection is closed afterwards (RFC 9112, 6.3)."""
+    given = list(fields)
+    return has_field(given, b"content-length") and has_field(given, b"transfer-encoding")
+
+
+def meters_passed(fields: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return how many meters a request has passed, by its ``Via`` (RFC 9110, 7.6.3)."""
+    hops = b",".join(value for name, value in fields if name.lower() == b"via").split(b",")
+    return sum(hop.split()[1:2] == [b"gpumon"] for hop in hops)
 
 
 def has_field(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bool:
@@ -188,6 +204,9 @@ def failure_words(error: Exception, upstream: Endpoint) -> str:
     return f"gpumon meter: no answer from {upstream.url}: {why}"
 
 
+LOOP = b'{"error": "gpumon meter: the servers behind it lead back to it; check --upstream"}\n'
+MOST_METERS = 2
+"""A request that has passed so many is on a round trip: nobody counts one request three times."""
 REFUSAL = b'{"error": "gpumon meter: this Host header is not for a server on loopback"}\n'
 
 
@@ -212,8 +231,12 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         head = scope["method"] == "HEAD"
+        if is_ambiguous(scope["headers"]):
+            send = _closing(send)
         if self._check_host and not is_own_host(scope["headers"], self._host_name):
             await answer(send, 403, REFUSAL, head=head)
+        elif meters_passed(scope["headers"]) >= MOST_METERS:
+            await answer(send, 508, LOOP, head=head)
         elif scope["path"] == REPORT_PATH:
             await answer(send, 200, self._report(), [(b"cache-control", b"no-store")], head=head)
         else:
@@ -250,6 +273,7 @@ class Gateway:
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 await self._fail(error, reading, send)
                 return
+            stack.push_async_callback(close_if_more_came, response)
             stack.push_async_callback(response.aclose)
             body.set_over()
             whole = await _copy(response, reading, send)
@@ -283,6 +307,17 @@ class Gateway:
             content=content,
             extensions={"timeout": NO_READ_TIMEOUT, "target": target},
         )
+
+
+def _closing(send: Send) -> Send:
+    """Return ``send`` with every answer saying that the connection ends with it."""
+
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await send(message)
+
+    return send_and_close
 
 
 async def _copy(response: httpx.Response, reading: Reading | None, send: Send) -> bool:

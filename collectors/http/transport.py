@@ -57,12 +57,8 @@ class Channel:
         return self._request("POST", path, body)
 
     async def drop_if_more_came(self, response: httpx.Response) -> None:
-        """Close the connection of an answer behind which bytes stand that nobody asked for.
-
-        They would be taken for the answer to the next request. What comes later, ``httpcore`` sees itself.
-        """
-        if _bytes_behind(response):
-            await response.extensions["network_stream"].aclose()
+        """Close the connection of an answer behind which bytes stand that nobody asked for."""
+        await close_if_more_came(response)
 
     def _request(self, method: str, path: str, body: bytes | None) -> httpx.Request:
         return httpx.Request(
@@ -100,6 +96,15 @@ def _open(endpoint: Endpoint) -> tuple[Send, Close]:
 
 _LAYERS = ("_stream", "_httpcore_stream", "_connection")
 """From the stream of an answer of ``httpx`` to the connection of ``httpcore`` that it came over."""
+
+
+async def close_if_more_came(response: httpx.Response) -> None:
+    """Close the connection of an answer that was read, and behind which bytes stand that nobody asked for.
+
+    They would be taken for the answer to the next request. What comes later, ``httpcore`` sees itself.
+    """
+    if _bytes_behind(response):
+        await response.extensions["network_stream"].aclose()
 
 
 def _bytes_behind(response: httpx.Response) -> bytes:

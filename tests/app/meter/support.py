@@ -56,10 +56,10 @@ class Meter:
 
 
 @asynccontextmanager
-async def metering(upstream: str, *, check_host: bool = True) -> AsyncIterator[Meter]:
+async def metering(upstream: str, *, check_host: bool = True, port: int = 0) -> AsyncIterator[Meter]:
     """Run a meter before ``upstream``; the port takes connections before the server is ready for them."""
     endpoint = parse_endpoint(upstream)
-    with bind(Address("127.0.0.1", 0)) as listening:
+    with bind(Address("127.0.0.1", port)) as listening:
         port = listening.getsockname()[1]
         async with build_client(endpoint) as behind, direct(port) as client:
             server = build_server(Gateway(endpoint, behind, SystemClock().now, check_host=check_host))

@@ -16,7 +16,7 @@ from gpumon.app.log import make_private_folder, state_folder
 from gpumon.app.state.records import LearnedRecord
 from gpumon.app.state.records.learned import record_of
 from gpumon.app.state.state import State
-from gpumon.collectors.learned.document import Document, DocumentError, encode, read
+from gpumon.collectors.learned import Document, DocumentError, encode, read
 from gpumon.collectors.samples import AnySample, SourceHealth
 
 

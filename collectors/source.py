@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -22,11 +23,42 @@ WAKING_SECONDS = 0.25
 CANCEL_SECONDS = 1.0
 """How long a cancelled poll may take to end before its source is closed under it."""
 
-LOGGED_AT_MOST = 200
-"""Different faults of ours in polls of which the traceback is logged, each once."""
 
 _log = logging.getLogger("gpumon.collectors.source")
-_logged: set[tuple[str, str, int]] = set()
+logging.getLogger("gpumon").addHandler(logging.NullHandler())  # without a log nothing goes to the screen
+_logged: set[str] = set()
+MAX_LOGGED = 100
+
+
+def log_defect(where: str, error: Exception) -> None:
+    """Log a defect of our own with its traceback, once; without its text, which may hold a secret."""
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    name = type(error).__name__
+    if len(_logged) < MAX_LOGGED and (entry := f"internal error in {where}: {name}\n{trace}") not in _logged:
+        _logged.add(entry)
+        _log.error("%s", entry)
+
+
+class Backoff:
+    """A delay that doubles with each failure in a row, between ``first`` and ``most``, in their unit."""
+
+    def __init__(self, first: float, most: float) -> None:
+        self._first = first
+        self._most = most
+        self._current = 0.0
+
+    @property
+    def current(self) -> float:
+        """The delay after the failures so far; 0 after a success."""
+        return self._current
+
+    def failed(self) -> None:
+        """Note a failure."""
+        self._current = min(max(2 * self._current, self._first), self._most)
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        self._current = 0.0
 
 
 class Source(Protocol):
@@ -146,13 +178,7 @@ def _delay(source: Source, cadence: Cadence) -> float:
 
 def _broken(source: Source, error: Exception, heard: float, now: float) -> SourceSilent:
     """Name the exception by its type alone: its text may hold what must not be shown."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    fault = (source.name, type(error).__name__, trace.tb_lineno if trace else 0)
-    if fault not in _logged and len(_logged) < LOGGED_AT_MOST:
-        _logged.add(fault)
-        _log.error("internal error in the poll of %s", source.name, exc_info=error)
+    log_defect(f"source {source.name}", error)
     detail = f"internal error: {type(error).__name__}"
     return SourceSilent(time=now, source=source.name, seconds=now - heard, detail=detail)
 

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import asdict
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.collectors.http.host import parse_host
+from gpumon.collectors.http.endpoint import parse_host
 from gpumon.collectors.source import Cadence
 
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]

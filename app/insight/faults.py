@@ -7,7 +7,7 @@ from typing import Literal
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.places import is_server
+from gpumon.app.state.places import LOG_PREFIX, is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuState
@@ -56,12 +56,18 @@ def source_fault(source: SourceRecord) -> Fault | None:
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
-    if missing(source) or _went_with_server(source) or source.name == LEARNED_SOURCE:
+    if missing(source) or _went_with_server(source) or is_optional(source):
         return None
     if source.name == GPUMON_SOURCE:
         return "watch"
     mild = is_server(source.name) and (hangs(source) or source.health.state == "not_running")
     return "watch" if mild else "bad"
+
+
+def is_optional(source: SourceRecord) -> bool:
+    """Whether nothing rests on what a source fails to give: what was learned, a file that is no log."""
+    not_a_log = source.name.startswith(LOG_PREFIX) and source.health.state == "nonsense"
+    return not_a_log or source.name == LEARNED_SOURCE
 
 
 def _went_with_server(source: SourceRecord) -> bool:

@@ -130,7 +130,7 @@ def _other_sources(
     settings: Settings, monitor: Monitor, keeper: Keeper | None, clock: Clock
 ) -> Sequence[Source]:
     """Return what the driver's processes and the configured servers lead to."""
-    from gpumon.collectors.meter.source import MeterSource
+    from gpumon.collectors.meter import MeterSource
     from gpumon.collectors.processes.source import ProcessSource
     from gpumon.collectors.runners.source import RunnersSource
     from gpumon.collectors.server_log.source import LogSource
@@ -172,7 +172,7 @@ def _known_runners(monitor: Monitor, url: str) -> KnownRunners | None:
 
 def _learned_source(clock: Clock, keeper: Keeper | None) -> Source:
     from gpumon.app.learned import learned_path
-    from gpumon.collectors.learned.source import LearnedSource
+    from gpumon.collectors.learned import LearnedSource
 
     return (
         LearnedSource(clock, learned_path(), keeper.trouble)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gpumon.collectors.http.host import is_loopback_host, parse_host
+from gpumon.collectors.http.endpoint import is_loopback_host, parse_host
 from gpumon.collectors.samples import ServerProcess
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.insight.faults import has_trouble, source_fault
+from gpumon.app.insight.faults import has_trouble, is_optional, source_fault
 from gpumon.app.insight.wording import short_source_words, source_label
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import SourceRecord
@@ -36,7 +36,7 @@ def _is_news(source: SourceRecord) -> bool:
 
 def source_row(source: SourceRecord, now: float) -> SourceRow:
     """Return what is wrong with a source, for how long, and what to do."""
-    level: Level = source_fault(source) or "watch"
+    level: Level = source_fault(source) or ("unknown" if is_optional(source) else "watch")
     label = source_label(source.name, source.runtime)
     return SourceRow(level, label, _words(source, now), source.health.hint or "")
 

@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import HttpClient, TimeLimits
+from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.http.failure import FailureKind, RequestError
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import own_listeners
 from gpumon.collectors.runners.target import RunnerTarget

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, RequestError, status_words
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import AnySample, ModelClaim, ServerSample, SourceHealth, WorkSample
-from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status, phrase_of
+from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status
 from gpumon.collectors.servers.kind import Asked, ServerKind
 from gpumon.collectors.servers.port import Said
 
@@ -134,7 +133,7 @@ class Conversation(ABC):
         if reply.status == 404:
             raise UnusableError(foreign(self.endpoint, self.kind))
         if reply.status != 200:
-            detail = f"HTTP {reply.status}{phrase_of(reply.status)}"
+            detail = status_words(reply.status)
             raise UnusableError(SourceHealth(state="nonsense", detail=detail))
         return reply
 

@@ -16,7 +16,7 @@ from gpumon.app.diagnosis.fit.machine import Machine, default_options, fit_on
 from gpumon.app.diagnosis.fit.report import FitReport, with_freed
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card
-from gpumon.collectors.system.dmi import read_ram_bandwidth
+from gpumon.collectors.system.source import read_ram_bandwidth
 
 if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings

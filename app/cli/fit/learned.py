@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.learned import learned_path
 from gpumon.app.state.records.learned import LearnedRecord, record_of
-from gpumon.collectors.learned.document import DocumentError, read
+from gpumon.collectors.learned import DocumentError, read
 
 
 def learned() -> LearnedRecord:

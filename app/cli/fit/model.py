@@ -18,10 +18,10 @@ from gpumon.collectors.http.client import (
     MAX_LISTING_BYTES,
     HttpClient,
     Reply,
+    RequestError,
     TimeLimits,
 )
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import InstalledModel, ModelClaim, ModelFacts
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import BodyError, Listing, parse_ps, parse_show, parse_tags

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.host import parse_host
+from gpumon.collectors.http.endpoint import Endpoint, parse_host
 from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
 from gpumon.collectors.servers.kind import (
     Answers,

@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gpumon.collectors.http.client import HttpClient, Reply
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import HttpClient, Reply, RequestError
 from gpumon.collectors.samples import ModelClaim, ModelState, SourceHealth
 from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError, is_busy
 from gpumon.collectors.servers.health import foreign

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.host import parse_host
+from gpumon.collectors.http.endpoint import Endpoint, parse_host
 from gpumon.collectors.samples import ModelFacts
 from gpumon.collectors.servers.kind import (
     MIB,

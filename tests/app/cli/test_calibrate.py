@@ -8,7 +8,7 @@ import pytest
 
 from gpumon.app.cli.main import main
 from gpumon.app.learned import learned_path
-from gpumon.collectors.learned.document import read
+from gpumon.collectors.learned import read
 from gpumon.collectors.system.ram_bandwidth import CannotMeasureError
 
 MEASURE = "gpumon.collectors.system.ram_bandwidth.measure_ram_bandwidth"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.app.state.learned.test_baselines import baseline
 
 from gpumon.app.learned import SaveError, learned_path, remember_ram_bandwidth, save
-from gpumon.collectors.learned.document import Document, DocumentError, decode, encode, read
+from gpumon.collectors.learned import Document, DocumentError, decode, encode, read
 from gpumon.collectors.samples import MemoryCorrection, RamObservation, RateScale
 
 FULL = Document(

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.generating import Desk
 
 from gpumon.app.learned import Keeper
-from gpumon.collectors.learned.document import Document, read
+from gpumon.collectors.learned import Document, read
 
 
 @pytest.fixture

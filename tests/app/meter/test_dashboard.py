@@ -13,7 +13,7 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.meter.source import MeterSource
+from gpumon.collectors.meter import MeterSource
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.servers.kind import Asked
 from gpumon.collectors.servers.ollama.server import OllamaSource

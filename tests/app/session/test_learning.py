@@ -12,7 +12,7 @@ from gpumon.app.config.settings import LearnSettings, Settings
 from gpumon.app.learned import learned_path, save
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import demo_session, live_feed, live_session, replay_session
-from gpumon.collectors.learned.document import Document, read
+from gpumon.collectors.learned import Document, read
 from gpumon.collectors.samples import Learned
 
 OFF = Settings(learn=LearnSettings(enabled=False))

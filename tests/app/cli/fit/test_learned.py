@@ -9,7 +9,7 @@ import pytest
 from gpumon.app.cli.fit.learned import learned, with_ram_bandwidth
 from gpumon.app.learned import learned_path, save
 from gpumon.app.state.records.learned import LearnedRecord
-from gpumon.collectors.learned.document import Document
+from gpumon.collectors.learned import Document
 from gpumon.collectors.samples import RateScale
 
 SCALE = RateScale(gpu_uuids=("GPU-1",), is_moe=False, is_split=False, scale=0.9, observation_count=3)

@@ -3,10 +3,16 @@
 Error codes are ``nvmlReturn_t`` of nvml.h. Three kinds matter: the whole driver went away, one GPU went
 away, or one question was refused. A refusal that says "this GPU cannot" is remembered, so that it is not
 asked every second; any other refusal is trouble, and trouble without a single answer means a failing GPU.
+
+``load_pynvml`` finds a usable ``pynvml``: the module of the package nvidia-ml-py, not one of its namesakes.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
+import warnings
+from _ctypes import dlclose
 from typing import Any, TypeAlias
 
 Nvml: TypeAlias = Any
@@ -15,6 +21,10 @@ Handle: TypeAlias = Any
 """An ``nvmlDevice_t``."""
 Answer: TypeAlias = Any
 """What one function of ``pynvml`` returns, or ``None``."""
+
+ALL_ONES = 2**64 - 1
+"""What drivers hand out for a size or count that they do not know (nvml.h: ``NVML_VALUE_NOT_AVAILABLE``)."""
+_ALL_ONES_32 = 2**32 - 1
 
 NOT_SUPPORTED = 3
 LIBRARY_NOT_FOUND = 12
@@ -80,6 +90,11 @@ def _typed(code: int, words: str) -> DriverError:
     return GpuLostError(code, words) if code in _GPU_GONE else RefusedError(code, words)
 
 
+def is_all_ones(answer: Answer) -> bool:
+    """Whether an answer is the number with which a driver says that it does not know."""
+    return isinstance(answer, int) and answer in {ALL_ONES, _ALL_ONES_32}
+
+
 class Query:
     """Questions about one device, and how they were taken since ``begin``."""
 
@@ -99,7 +114,7 @@ class Query:
             self._refused.clear()
 
     def ask(self, function: str, *arguments: object) -> Answer:
-        """Return the driver's answer about this device, ``None`` if it refuses.
+        """Return the driver's answer about this device, ``None`` if it refuses or gives a number of all ones.
 
         Raises ``DriverGoneError`` and ``GpuLostError``.
         """
@@ -112,7 +127,7 @@ class Query:
             self._note(question, error)
             return None
         self.answers += 1
-        return answer
+        return None if is_all_ones(answer) else answer
 
     def ask_newest(self, *functions: str) -> Answer:
         """Ask by the first of several names, newest first, that this driver knows."""
@@ -131,3 +146,55 @@ class Query:
             self._refused[question] = error.code
         elif error.code not in _HARMLESS:
             self.trouble = self.trouble or error.words
+
+
+_NEEDED = (
+    "nvmlMemory_v2",
+    "nvmlDeviceGetComputeRunningProcesses_v3",
+    "nvmlDeviceGetFieldValues",
+    "NVMLError",
+)
+"""Absent from the abandoned packages that share the name (gpustat#105, #153)."""
+
+
+class UnusableBindingError(Exception):
+    """``pynvml`` is missing or foreign; ``detail`` and ``hint`` are one line each."""
+
+    def __init__(self, detail: str, hint: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.hint = hint
+
+
+def load_pynvml() -> Nvml:
+    """Import ``pynvml`` and check that it is the current one.
+
+    Raises ``UnusableBindingError``.
+    """
+    try:
+        with warnings.catch_warnings():
+            # The deprecated package of that name warns on stderr, across the screen.
+            warnings.simplefilter("ignore", FutureWarning)
+            return checked(importlib.import_module("pynvml"))
+    except ImportError as error:
+        raise UnusableBindingError(
+            "the Python package nvidia-ml-py is missing", "pip install nvidia-ml-py"
+        ) from error
+
+
+def checked(nvml: Nvml) -> Nvml:
+    """Return ``nvml`` if it is nvidia-ml-py's module; raise ``UnusableBindingError`` if it is a namesake."""
+    if all(hasattr(nvml, name) for name in _NEEDED):
+        return nvml
+    raise UnusableBindingError(
+        "another Python package named pynvml is in the way",
+        "pip uninstall pynvml nvidia-ml-py3; pip install --force-reinstall nvidia-ml-py",
+    )
+
+
+def unload(nvml: Nvml) -> None:
+    """Let go of the driver library, so that the next start maps the file that an upgrade left on disk."""
+    library = getattr(nvml, "nvmlLib", None)
+    if library is not None:
+        dlclose(library._handle)  # noqa: SLF001 - ctypes has no public way to unload a library
+    sys.modules.pop("pynvml", None)

@@ -12,7 +12,7 @@ from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import AnySample, ProcessSample
 from gpumon.collectors.source import Cadence, Emit, Source, run_source
 
-SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter"})
+SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter", "plug-ins"})
 
 HEAD_START_SECONDS = 0.1
 """The first sources are on the screen before the others are imported."""

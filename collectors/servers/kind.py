@@ -11,7 +11,7 @@ To add a kind, write one module with a subclass of ``ServerKind``:
 
 Then name an instance in ``registry.py``, or, in a package of your own, as an entry point of the group
 ``gpumon.servers``. Nothing else in gpumon knows kinds by their names.
-``tests/collectors/servers/toy_kind.py`` is a whole kind in one file.
+``tests/fakes/toy_kind.py`` is a whole kind in one file.
 
 This module stays cheap to import: what speaks HTTP is imported inside ``converse``.
 """

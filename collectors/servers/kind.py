@@ -292,7 +292,19 @@ class ServerKind(ABC):
             quantization=known.quantization,
         )
 
-    # --- What its figures mean
+    # --- What its names and figures mean
+
+    def full_name(self, name: str) -> str:
+        """Return a model's name with all that its clients may leave out, so that two spellings compare."""
+        return name
+
+    context_variable: ClassVar[str | None] = None
+    """Variable of the server's environment that sets the context of its models."""
+
+    def default_context(self, total_vram_bytes: int) -> int | None:
+        """Return the context it takes where nobody asks for one; ``None`` where it is the model's own."""
+        del total_vram_bytes
+        return None
 
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""

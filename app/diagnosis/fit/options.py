@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.asked import default_context
 from gpumon.app.physics.geometry import Geometry
 from gpumon.app.physics.micro_batch import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.options import LoadOptions
 from gpumon.collectors.samples import ModelFacts
+from gpumon.collectors.servers.registry import DEFAULT
 
 
 def default_options(facts: ModelFacts, vram_total_bytes: int) -> LoadOptions:
@@ -18,7 +18,7 @@ def default_options(facts: ModelFacts, vram_total_bytes: int) -> LoadOptions:
 
     A context is cut to what the model was trained for.
     """
-    context = _number(facts, "num_ctx") or default_context(vram_total_bytes)
+    context = _number(facts, "num_ctx") or DEFAULT.default_context(vram_total_bytes)
     return LoadOptions(
         context_length=min(context, facts.trained_context_length or context),
         micro_batch_size=_number(facts, "num_batch") or LEAST_MICRO_BATCH,

@@ -120,7 +120,7 @@ async def test_one_watch_that_raises_loses_no_others_answer(
     async def fail(_active: bool | None) -> None:
         raise KeyError("secret")
 
-    source._watches[1, 1.0].poll = fail  # type: ignore[method-assign]
+    source._watches[1, 1.0].poll = fail  # type: ignore[method-assign, assignment]
     samples = await heard(source, 1, 2)
     assert (samples[1].state, samples[1].detail) == ("failing", "internal error: KeyError")
     assert samples[2].state == "ready"

@@ -14,8 +14,7 @@ from collections.abc import Mapping, Sequence
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
-from gpumon.collectors.servers.launchers import LAUNCHERS
-from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
+from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 
 GROUP = "gpumon.servers"

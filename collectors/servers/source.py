@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from gpumon.collectors.http.client import HttpClient, Reply
 from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import AnySample, ServerSample, SourceHealth
-from gpumon.collectors.servers.kind import Asked, ServerKind, Talk
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import DEFAULT, REGISTRY, Registry
+from gpumon.collectors.servers.talk import Asked, Talk
 
 WELL = frozenset({"serving", "idle"})
 

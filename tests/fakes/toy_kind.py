@@ -11,16 +11,9 @@ from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import ModelClaim, RunnerSettings, WorkCounters
 from gpumon.collectors.servers.command_line import Flags, program_name
 from gpumon.collectors.servers.conversation import Conversation, Look
-from gpumon.collectors.servers.kind import (
-    Answers,
-    Asked,
-    FoundRunner,
-    Line,
-    ProcessView,
-    RunnerKind,
-    ServerKind,
-)
+from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.port import Said
+from gpumon.collectors.servers.talk import Answers, Asked, FoundRunner, ProcessView
 
 STATUS = "/toy/status"
 MARK = b'"program": "toyserve"'

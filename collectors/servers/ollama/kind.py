@@ -12,20 +12,17 @@ from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.http.host import parse_host
 from gpumon.collectors.samples import ModelFacts
-from gpumon.collectors.servers.kind import (
-    MIB,
+from gpumon.collectors.servers.kind import MIB, Line, RunnerKind, ServerKind
+from gpumon.collectors.servers.ollama.command_line import SERVE_COMMANDS, ollama_command, parse_runner
+from gpumon.collectors.servers.talk import (
     Answers,
     Asked,
     FoundRunner,
     FoundServer,
-    Line,
     ProcessView,
-    RunnerKind,
     RunnerTalk,
-    ServerKind,
     Talk,
 )
-from gpumon.collectors.servers.ollama.command_line import SERVE_COMMANDS, ollama_command, parse_runner
 
 if TYPE_CHECKING:
     from gpumon.collectors.servers.port import Port

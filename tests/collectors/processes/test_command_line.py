@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.fakes.processes.tree import BLOB
 
 from gpumon.collectors.samples import RunnerSettings
-from gpumon.collectors.servers.kind import FoundRunner, FoundServer, ProcessView
 from gpumon.collectors.servers.llama_server.command_line import blob_of, is_router, listening_address
 from gpumon.collectors.servers.registry import BUILT_IN
+from gpumon.collectors.servers.talk import FoundRunner, FoundServer, ProcessView
 
 
 def recognised(

@@ -15,8 +15,8 @@ from gpumon.collectors.processes.finder import (
     Finder,
     Found,
 )
-from gpumon.collectors.servers.kind import ProcessView
 from gpumon.collectors.servers.registry import BUILT_IN, Registry
+from gpumon.collectors.servers.talk import ProcessView
 
 NOTHING: frozenset[int] = frozenset()
 

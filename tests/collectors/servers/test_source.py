@@ -12,9 +12,9 @@ from tests.fakes.toy_server import COUNTED, ToyServer
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
-from gpumon.collectors.servers.kind import Answers, Asked
 from gpumon.collectors.servers.registry import Registry
 from gpumon.collectors.servers.source import ServerSource
+from gpumon.collectors.servers.talk import Answers, Asked
 
 
 class Imitator(ToyKind):

@@ -23,8 +23,8 @@ from tests.fakes.llama_server.server import FakeLlamaServer
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.servers.kind import Asked
 from gpumon.collectors.servers.source import ServerSource
+from gpumon.collectors.servers.talk import Asked
 from gpumon.collectors.source import Source
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,7 @@ class Feed(Protocol):
         ...
 
 
-SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter"})
+SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter", "plug-ins"})
 
 HEAD_START_SECONDS = 0.1
 """The first sources are on the screen before the others are imported."""

@@ -1,4 +1,4 @@
-"""Sessions: live, recorded while live, replayed, demonstrated."""
+"""Sessions: live, recorded while live, replayed, demonstrated; and whom the collectors are to ask next."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 from gpumon.collectors.runners.target import RunnerTarget, target_of
 from gpumon.collectors.samples import ModelFacts
-from gpumon.collectors.servers.kind import KnownRunners, ServerKind
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
+from gpumon.collectors.servers.talk import KnownRunners
 from gpumon.collectors.source import Cadence, Source
 
 if TYPE_CHECKING:
@@ -134,9 +135,9 @@ def _other_sources(
     from gpumon.collectors.processes.source import ProcessSource
     from gpumon.collectors.runners.source import RunnersSource
     from gpumon.collectors.server_log.source import LogSource
-    from gpumon.collectors.servers.kind import Asked
     from gpumon.collectors.servers.registry import PluginsSource
     from gpumon.collectors.servers.source import ServerSource
+    from gpumon.collectors.servers.talk import Asked
 
     learned = [_learned_source(clock, keeper)] if settings.learn.enabled else []
     return [

@@ -16,7 +16,7 @@ from gpumon.app.views.facts.meter import meter_facts
 from gpumon.app.views.facts.runner import runner_facts
 from gpumon.app.views.facts.served import served_facts
 from gpumon.app.views.load_page import finished_load_facts
-from gpumon.app.views.page import GPUMON, PS, SHOW, PageView, text_of
+from gpumon.app.views.page import GPUMON, SHOW, PageView, text_of
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact, VerdictView
@@ -53,31 +53,31 @@ def _claim(record: ModelRecord, state: State) -> list[Fact]:
 
 
 def _model_claim(record: ModelRecord) -> list[Fact]:
-    claim, split = record.claim, record.split
+    claim, split, said = record.claim, record.split, record.kind.claim_source
     spilled = None if split.spill_fraction is None else split.spill_fraction * 100
     return [
-        Fact("server", source_label(record.key.source), GPUMON),
-        Fact("digest", visible(claim.digest or units.UNKNOWN), PS),
-        Fact("size claimed", units.size(claim.size_bytes), PS),
-        Fact("on GPU", units.size(split.gpu_bytes), PS),
-        Fact("in RAM", units.size(split.ram_bytes), PS, "bad" if split.ram_bytes else None),
-        Fact("spilled", units.percent(spilled), PS, "bad" if spilled else None),
-        Fact("processor", record.processor, PS),
-        Fact("context", f"{text_of(claim.context_length)} tokens per slot", PS),
-        Fact("quantisation", visible(claim.quantization or units.UNKNOWN), PS),
-        Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), PS),
-        Fact("family", visible(claim.family or units.UNKNOWN), PS),
+        Fact("server", source_label(record.key.source, record.runtime), GPUMON),
+        Fact("digest", visible(claim.digest or units.UNKNOWN), said),
+        Fact("size claimed", units.size(claim.size_bytes), said),
+        Fact("on GPU", units.size(split.gpu_bytes), said),
+        Fact("in RAM", units.size(split.ram_bytes), said, "bad" if split.ram_bytes else None),
+        Fact("spilled", units.percent(spilled), said, "bad" if spilled else None),
+        Fact("processor", record.processor, said),
+        Fact("context", f"{text_of(claim.context_length)} tokens per slot", said),
+        Fact("quantisation", visible(claim.quantization or units.UNKNOWN), said),
+        Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), said),
+        Fact("family", visible(claim.family or units.UNKNOWN), said),
     ]
 
 
 def _model_times(record: ModelRecord, state: State) -> list[Fact]:
-    claims_memory = record.claims_memory
-    since = record.spilled_since
+    since, kind = record.spilled_since, record.kind
+    until = Fact("kept until", until_words(record, state) or units.UNKNOWN, kind.claim_source)
     return [
         Fact("seen since", clock_words(record.first_seen), GPUMON),
         *([Fact("spilled since", clock_words(since), GPUMON)] if since is not None else []),
         Fact("state", state_words(record, state), GPUMON),
-        *([Fact("kept until", until_words(record, state) or units.UNKNOWN, PS)] if claims_memory else []),
+        *([until] if kind.manages_memory else []),
     ]
 
 

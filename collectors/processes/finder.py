@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from gpumon.collectors.processes.proc import Proc, Stat
 from gpumon.collectors.samples import RunnerSettings
-from gpumon.collectors.servers.kind import FoundRunner, FoundServer, ProcessView
 from gpumon.collectors.servers.registry import REGISTRY, Registry
+from gpumon.collectors.servers.talk import FoundRunner, FoundServer, ProcessView
 
 _T = TypeVar("_T")
 

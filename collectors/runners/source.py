@@ -15,9 +15,9 @@ from gpumon.collectors.processes.sockets import own_listeners
 from gpumon.collectors.runners.target import RunnerTarget
 from gpumon.collectors.samples import AnySample, ModelState, WorkSample
 from gpumon.collectors.servers.conversation import work_sample
-from gpumon.collectors.servers.kind import RunnerTalk
 from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port, Said
 from gpumon.collectors.servers.registry import kind_of_runner
+from gpumon.collectors.servers.talk import RunnerTalk
 from gpumon.collectors.worker import Worker
 
 FOREIGN = Said("foreign", "another program listens on its port")

@@ -15,8 +15,9 @@ from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, 
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import AnySample, ModelClaim, ServerSample, SourceHealth, WorkSample
 from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status
-from gpumon.collectors.servers.kind import Asked, ServerKind
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.port import Said
+from gpumon.collectors.servers.talk import Asked
 
 REMOTE_IDLE_SECONDS = 2.0
 MAX_DOUBLINGS = 4

@@ -7,14 +7,14 @@ broken one costs itself only.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
-from gpumon.collectors.servers.launchers import LAUNCHERS
-from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
+from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 
 GROUP = "gpumon.servers"
@@ -163,7 +163,7 @@ class PluginsSource:
 
     async def poll(self) -> Sequence[SourceSilent]:
         """Return a sample for each broken one."""
-        self._registry.kinds()
+        await asyncio.to_thread(self._registry.kinds)
         now = self._clock.now()
         return [
             SourceSilent(time=now, source=f"plug-in {name}", seconds=0.0, detail=words)

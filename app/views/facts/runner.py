@@ -42,7 +42,9 @@ def _measured(record: ModelRecord, state: State) -> list[Fact]:
     compared = agreement_of(record, state)
     facts = [Fact("VRAM measured", units.size(measured_vram_bytes(record, state)), NVML)]
     if record.claims_memory:
-        facts.append(Fact("claim and driver", _agreement_words(compared), "NVML, /api/ps"))
+        facts.append(
+            Fact("claim and driver", _agreement_words(compared), f"NVML, {record.kind.claim_source}")
+        )
     by_gpu = measured_by_gpu(record, state)
     if len(by_gpu) > 1:
         facts += [

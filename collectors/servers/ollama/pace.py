@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpumon.collectors.samples import ModelClaim
-from gpumon.collectors.servers.kind import KnownRunners
+from gpumon.collectors.servers.talk import KnownRunners
 
 CHANGE_SECONDS = 30.0
 """After the list of loaded models changed, more is likely to happen for so long."""

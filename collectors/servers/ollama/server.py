@@ -27,7 +27,7 @@ from gpumon.collectors.samples import (
     ServerSample,
     SourceHealth,
 )
-from gpumon.collectors.servers.kind import Asked, KnownRunners, ServerKind
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import (
     BodyError,
@@ -40,6 +40,7 @@ from gpumon.collectors.servers.ollama.bodies import (
 from gpumon.collectors.servers.ollama.classify import Peer
 from gpumon.collectors.servers.ollama.kind import GREETING
 from gpumon.collectors.servers.ollama.pace import Pace
+from gpumon.collectors.servers.talk import Asked, KnownRunners
 
 ErrandSample = ModelFacts | InstalledModels
 

@@ -22,9 +22,9 @@ from gpumon.app.session.build import known_runners
 from gpumon.collectors.http.client import HttpClient, Reply
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import AnySample, RunnerProcess
-from gpumon.collectors.servers.kind import Asked
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.servers.talk import Asked
 from gpumon.collectors.source import Cadence, Source
 
 LOADED = "llama3:8b"

@@ -15,9 +15,9 @@ from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.meter import MeterSource
 from gpumon.collectors.samples import AnySample
-from gpumon.collectors.servers.kind import Asked
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.servers.talk import Asked
 from gpumon.collectors.source import Cadence, Source, run_source
 
 PS = b'{"models":[{"name":"gemma3:4b","model":"gemma3:4b","digest":"ab","size":9,"size_vram":9}]}'

@@ -10,7 +10,7 @@ from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import known_runners
 from gpumon.collectors.samples import AnySample
-from gpumon.collectors.servers.kind import KnownRunners
+from gpumon.collectors.servers.talk import KnownRunners
 
 
 def known(*samples: AnySample, url: str = OLLAMA) -> KnownRunners | None:

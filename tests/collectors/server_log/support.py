@@ -47,4 +47,4 @@ def buffer(device: str, component: BufferComponent, mib: float, at: float | None
 
 
 def server(pid: int = 77, started: float = 500.0, **fields: object) -> ServerProcess:
-    return ServerProcess(pid=pid, started=started, **fields)  # type: ignore[arg-type]
+    return ServerProcess(pid=pid, started=started, kind="ollama", **fields)  # type: ignore[arg-type]

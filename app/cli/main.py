@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from types import SimpleNamespace
 
-from gpumon.app.cli import run
+from gpumon.app.cli import dashboard
 from gpumon.app.errors import GpumonError
 from gpumon.text.safe import visible
 
@@ -18,6 +18,10 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE."""
 
+VERSION_FLAGS = ("-V", "-v", "--version")
+
+_VERSION_ALONE = [[flag] for flag in VERSION_FLAGS]
+"""Answered without the parser, which takes longer to build than the answer to find."""
 _LONGEST_MESSAGE = 2000
 
 
@@ -40,9 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _outcome(arguments: Sequence[str] | None) -> int:
-    given = sys.argv[1:] if arguments is None else arguments
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
-        return _parsed_and_run(given) if given else run.execute(SimpleNamespace())
+        if given in _VERSION_ALONE:
+            return print_version()
+        return _parsed_and_run(given) if given else dashboard.execute(SimpleNamespace())
     except GpumonError as error:
         sys.stderr.write(f"gpumon: {visible(str(error), _LONGEST_MESSAGE)}\n")
         return EXIT_USAGE
@@ -50,6 +56,14 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         return EXIT_INTERRUPTED
     except SystemExit as leaving:  # argparse has printed what it had to say
         return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def print_version() -> int:
+    """Print the installed version."""
+    from importlib.metadata import version
+
+    sys.stdout.write(f"gpumon {version('gpumon-llm')}\n")
+    return 0
 
 
 def _parsed_and_run(arguments: Sequence[str]) -> int:

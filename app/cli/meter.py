@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.commands import Commands, add_command
+from gpumon.app.cli.flags import Commands, add_command
 from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:

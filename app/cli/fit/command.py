@@ -5,10 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.commands import Commands, add_command
-from gpumon.app.cli.effective import load_settings
-from gpumon.app.cli.flags import add_source_flags
-from gpumon.app.cli.output import print_text
+from gpumon.app.cli.common import load_settings, print_text
+from gpumon.app.cli.flags import Commands, add_command, add_source_flags
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.fit.report import FitReport

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from gpumon.app.cli.completion import SHELLS
 from gpumon.app.cli.main import main
+from gpumon.app.cli.parser import SHELLS
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gpumon.app.cli import dashboard
 from gpumon.app.cli import parser as parsing
-from gpumon.app.cli import run
 from gpumon.app.cli.main import main
 from gpumon.app.errors import GpumonError
 
@@ -35,7 +35,7 @@ def test_the_code_of_the_command_is_the_exit_code(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_word_the_dashboard_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "execute", lambda options: 7 if vars(options) == {} else 1)
+    monkeypatch.setattr(dashboard, "execute", lambda options: 7 if vars(options) == {} else 1)
     assert main([]) == 7
 
 

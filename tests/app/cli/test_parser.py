@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gpumon.app.cli import completion, configuration, demo, record, replay, run, snapshot
+from gpumon.app.cli import configuration, dashboard, machine, parser, recordings
 from gpumon.app.cli.parser import build_parser
-from gpumon.app.cli.replay import SPEEDS, offset_seconds, speed
+from gpumon.app.cli.recordings import SPEEDS, offset_seconds, speed
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.feeds.pace import SPEED_MAXIMUM, SPEED_MINIMUM
 
@@ -17,15 +17,15 @@ from gpumon.app.feeds.pace import SPEED_MAXIMUM, SPEED_MINIMUM
 @pytest.mark.parametrize(
     ("line", "execute"),
     [
-        ("", run.execute),
-        ("snapshot", snapshot.execute),
-        ("record x.jsonl", record.execute),
-        ("replay x.jsonl", replay.execute),
-        ("demo", demo.execute),
+        ("", dashboard.execute),
+        ("snapshot", machine.execute_snapshot),
+        ("record x.jsonl", recordings.execute_record),
+        ("replay x.jsonl", recordings.execute_replay),
+        ("demo", dashboard.execute_demo),
         ("config show", configuration.execute_show),
         ("config path", configuration.execute_path),
         ("config init", configuration.execute_init),
-        ("completion zsh", completion.execute),
+        ("completion zsh", parser.execute_completion),
     ],
 )
 def test_a_command_line_reaches_its_command(line: str, execute: Callable[..., int]) -> None:
@@ -78,4 +78,4 @@ def test_the_speeds_are_those_of_the_player() -> None:
 
 
 def test_the_scenario_that_is_shown_unasked_exists() -> None:
-    assert scenario_named(demo.DEFAULT_SCENARIO)
+    assert scenario_named(dashboard.DEFAULT_SCENARIO)

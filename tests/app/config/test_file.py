@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.config.entries import Entry
-from gpumon.app.config.errors import ConfigError
+from gpumon.app.config.entries import ConfigError, Entry
 from gpumon.app.config.file import default_path, read
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.config.entries import Entries, Entry
-from gpumon.app.config.environment import VARIABLES
-from gpumon.app.config.errors import ConfigError
+from gpumon.app.config.entries import ConfigError, Entries, Entry
 from gpumon.app.config.load import Loaded, config_path, load
+from gpumon.app.config.schema import settings_of
+from gpumon.app.config.settings import Settings
 
 FLAG: Entries = {("theme",): Entry("nord", "--theme")}
 
@@ -75,7 +75,12 @@ def test_a_header_without_a_colon_is_refused_and_not_repeated(file: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in VARIABLES if name not in ("GPUMON_THEME", "GPUMON_CA_FILE")]
+    "name",
+    [
+        key.about.variable
+        for key in settings_of(Settings)
+        if key.about.variable not in {None, "GPUMON_CA_FILE", "GPUMON_URL"}
+    ],
 )
 def test_a_wrong_variable_is_named(file: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: "):

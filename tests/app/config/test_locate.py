@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpumon.app.config.entries import leaves
-from gpumon.app.config.locate import key_lines, line_of
-from gpumon.app.config.toml import toml_key, toml_value
+from gpumon.app.config.file import key_lines, line_of
+from gpumon.app.config.printed import toml_key, toml_value
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 VALUES = st.one_of(

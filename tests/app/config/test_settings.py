@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.config.environment import VARIABLES
-from gpumon.app.config.keys import Key, keys
+from gpumon.app.config.schema import Setting, settings_of
 from gpumon.app.config.settings import AlertSettings, Settings
 
 
@@ -31,8 +30,8 @@ def test_headers_find_their_server_however_it_is_spelled(spelling: str) -> None:
     assert Settings(headers={spelling: {"A": "b"}}).headers_for("box:11434") == {"A": "b"}
 
 
-@pytest.mark.parametrize("key", list(keys()), ids=lambda key: ".".join(key.path))
-def test_every_key_has_a_description_and_something_to_show(key: Key) -> None:
+@pytest.mark.parametrize("key", list(settings_of(Settings)), ids=lambda key: ".".join(key.path))
+def test_every_key_has_a_description_and_something_to_show(key: Setting) -> None:
     assert key.description.endswith(".")
     assert key.default is not None or key.example is not None
 
@@ -40,6 +39,8 @@ def test_every_key_has_a_description_and_something_to_show(key: Key) -> None:
 def test_the_guide_names_every_key_and_every_variable() -> None:
     guide = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
     named = (
-        {key.path[-1] for key in keys()} | set(VARIABLES) | {"GPUMON_URL", "GPUMON_HEADER", "GPUMON_CONFIG"}
+        {key.path[-1] for key in settings_of(Settings)}
+        | {key.about.variable for key in settings_of(Settings) if key.about.variable}
+        | {"GPUMON_CONFIG"}
     )
     assert {name for name in named if f"`{name}`" not in guide} == set()

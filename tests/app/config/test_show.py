@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gpumon.app.config.entries import Entries, Entry, settings_from
 from gpumon.app.config.load import Loaded
-from gpumon.app.config.masking import MASK
+from gpumon.app.config.printed import shown
+from gpumon.app.config.schema import MASK
 from gpumon.app.config.settings import Settings
-from gpumon.app.config.show import shown
 
 NOWHERE = Path("/nowhere/config.toml")
 

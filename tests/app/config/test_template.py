@@ -6,8 +6,9 @@ import re
 import tomllib
 
 from gpumon.app.config.entries import Entry, checked, leaves
-from gpumon.app.config.keys import keys
-from gpumon.app.config.template import template
+from gpumon.app.config.printed import template
+from gpumon.app.config.schema import settings_of
+from gpumon.app.config.settings import Settings
 
 
 def without_marks(text: str) -> str:
@@ -25,4 +26,4 @@ def test_with_the_marks_removed_every_line_is_a_setting_that_can_be_used() -> No
 
 def test_it_holds_every_key() -> None:
     there = {path[:2] for path, _ in leaves(tomllib.loads(without_marks(template())))}
-    assert {key.path for key in keys() if key.path != ("headers",)} <= there
+    assert {key.path for key in settings_of(Settings) if key.path != ("headers",)} <= there

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.config.errors import ConfigError
+from gpumon.app.config.entries import ConfigError
 from gpumon.app.config.load import load
 
 

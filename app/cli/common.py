@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 
     Options: TypeAlias = Namespace | SimpleNamespace
 
+VERSION_FLAGS = ("-V", "-v", "--version")
+
 _POOR_FONT_TERMINALS = {"linux"}
 """Consoles whose fonts have no braille and no eighth blocks."""
+
+
+def print_version() -> int:
+    """Print the installed version; looking it up takes a while."""
+    from importlib.metadata import version
+
+    sys.stdout.write(f"gpumon {version('gpumon-llm')}\n")
+    return 0
 
 
 def load_settings(options: Options) -> Loaded:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 
 from gpumon.app.cli import dashboard
+from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.errors import GpumonError
 from gpumon.text.safe import visible
 
@@ -17,8 +18,6 @@ EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE."""
-
-VERSION_FLAGS = ("-V", "-v", "--version")
 
 _VERSION_ALONE = [[flag] for flag in VERSION_FLAGS]
 """Answered without the parser, which takes longer to build than the answer to find."""
@@ -56,14 +55,6 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         return EXIT_INTERRUPTED
     except SystemExit as leaving:  # argparse has printed what it had to say
         return leaving.code if isinstance(leaving.code, int) else 0
-
-
-def print_version() -> int:
-    """Print the installed version."""
-    from importlib.metadata import version
-
-    sys.stdout.write(f"gpumon {version('gpumon-llm')}\n")
-    return 0
 
 
 def _parsed_and_run(arguments: Sequence[str]) -> int:

@@ -8,9 +8,9 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 
 from gpumon.app.cli import configuration, dashboard, machine, meter, recordings, why
+from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
 from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
-from gpumon.app.cli.main import VERSION_FLAGS, print_version
 from gpumon.app.errors import GpumonError, did_you_mean
 
 DESCRIPTION = """\
@@ -83,7 +83,7 @@ class Parser(ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the installed version; looks it up only when asked, as that takes a while."""
+    """Prints the installed version."""
 
     def __call__(self, parser: ArgumentParser, *_: object, **__: object) -> None:
         print_version()

@@ -12,8 +12,10 @@ import platformdirs
 from gpumon.app.config.entries import ConfigError, Entries, Entry, leaves
 from gpumon.app.config.schema import KeyPath
 
-MAX_BYTES = 2**20
+MAX_BYTES = 256 * 2**10
 """A file of settings is some hundred lines; what is longer is another file."""
+MAX_DOTS = 200
+"""In a line: the time that tomllib takes for a dotted key grows with the square of its parts."""
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _PART = r"""(?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[A-Za-z0-9_-]+)"""
@@ -73,11 +75,14 @@ def _bytes_of(path: Path) -> bytes:
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES // 2**20} MiB, which no settings file is")
+        raise ConfigError(f"{path}: larger than {MAX_BYTES // 2**10} KiB, which no settings file is")
     return content
 
 
 def _entries_of(text: str, path: Path) -> Entries:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.count(".") > MAX_DOTS and not line.lstrip().startswith("#"):
+            raise ConfigError(f"{path}:{number}: more than {MAX_DOTS} dots in a line, which no setting has")
     tree = _parsed(text, path)
     lines = key_lines(text.replace("\r\n", "\n"))
     return {key: Entry(value, _origin(path, line_of(key, lines))) for key, value in leaves(tree)}

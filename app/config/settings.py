@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from gpumon.app.config.schema import Flag, Table, about, masked, without_password
 from gpumon.app.errors import did_you_mean
-from gpumon.collectors.http.host import address_problem, parse_host
+from gpumon.collectors.http.host import parse_host, parse_url
 from gpumon.collectors.source import Cadence
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ def theme_problem(name: str) -> str | None:
         return None
     meant = did_you_mean(name, known) or f"; there are {', '.join(known)}"
     return f'no theme is called "{name}"{meant}'
+
+
+def url_problem(url: str) -> str | None:
+    """Return why a URL cannot be asked, ``None`` where it can."""
+    try:
+        parse_url(url)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
@@ -172,7 +181,7 @@ class Settings(Table, frozen=True):
             flag=Flag("sources", "--url", "URL", help="a server to ask; may be repeated"),
             variable="GPUMON_URL",
             look='a URL such as "http://box:11434"',
-            check=address_problem,
+            check=url_problem,
             secret=without_password,
         ),
     ] = (parse_host("").url,)

@@ -11,8 +11,6 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
 SCHEME_PORTS = {"http": 80, "https": 443}
 CONNECTABLE = {"": DEFAULT_HOST, "0.0.0.0": DEFAULT_HOST, "::": "::1"}  # noqa: S104 - mapped away from it
-HOST_NAME = re.compile(r"(?!.{254}|.*\.\.)\w(?:[\w.-]*[\w.])?|")
-ZONED = re.compile(r"[0-9A-Fa-f:.]+%[\w.~-]+")
 HOST_THEN_PATH = re.compile(r"(\[[^\]]*\]|[^:/?#]*)(:\d*)?[/?#]")
 
 
@@ -63,6 +61,34 @@ def parse_host(text: str) -> HostAddress:
     )
 
 
+def parse_url(text: str) -> HostAddress:
+    """Return the address of a URL that a user has typed, where ``parse_host`` would guess what was meant.
+
+    Raises:
+        ValueError: it names no port or scheme that there is, or no host; its text says so in one line.
+    """
+    address = parse_host(text)
+    scheme, separator, rest = text.strip().strip("\"'").strip().partition("://")
+    if separator and scheme.lower() not in SCHEME_PORTS:
+        raise ValueError(f"{_shown(scheme)}:// is neither http:// nor https://")
+    host, port = _split_port(_split_path(_split_at(rest if separator else scheme)[1])[0])
+    if port and not 0 < _number(port) <= 65535:
+        raise ValueError(f"port {_shown(port)} is not between 1 and 65535")
+    if not host and separator:
+        raise ValueError("no host is named")
+    if any(character.isspace() or not character.isprintable() for character in host):
+        raise ValueError("the host holds a blank or a control character")
+    return address
+
+
+def _shown(text: str) -> str:
+    return text if text.isprintable() and text.isascii() else ascii(text)
+
+
+def _number(port: str) -> int:
+    return int(port) if port.isascii() and port.isdigit() and len(port) <= 9 else 0
+
+
 def _split_at(rest: str) -> tuple[str, str]:
     """Split at the last ``@``; before it ``/``, ``?`` and ``#`` belong to a password that was not quoted."""
     credentials, _, after = rest.rpartition("@")
@@ -79,22 +105,14 @@ def _split_path(rest: str) -> tuple[str, str]:
 
 def _split_port(host_port: str) -> tuple[str, str]:
     """Split as Go's ``net.SplitHostPort``, which takes ``::1`` without brackets for a host alone."""
-    if is_address(alone := _unzoned(host_port.strip("[]"))):
-        return str(ipaddress.ip_address(alone)), ""
+    if is_address(host_port.strip("[]")):
+        return str(ipaddress.ip_address(host_port.strip("[]"))), ""
     host, colon, port = host_port.rpartition(":")
-    return (_unzoned(host.strip("[]")), port) if colon else (host_port, "")
-
-
-def _unzoned(host: str) -> str:
-    """Return ``fe80::1%eth0`` for ``fe80::1%25eth0``, as a URL spells it (RFC 6874)."""
-    plain = host.replace("%25", "%", 1)
-    return plain if is_address(plain) else host
+    return (host.strip("[]"), port) if colon else (host_port, "")
 
 
 def is_address(host: str) -> bool:
-    """Return whether a host is an IP address, without brackets, and no name."""
-    if "%" in host and not ZONED.fullmatch(host):
-        return False
+    """Tell whether a host is an IP address, without brackets, and no name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -125,22 +143,3 @@ def is_loopback_host(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def address_problem(text: str) -> str | None:
-    """Return why a URL that a user has typed cannot be asked, ``None`` where it can.
-
-    ``parse_host`` takes a default for what cannot be, as Ollama does for its own variable; after a flag, that
-    would be another server than the one that was named.
-    """
-    authority = _split_path(_split_at(text.partition("://")[2] or text)[1])[0]
-    host, port = _split_port(authority)
-    if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        return f'port "{port}" cannot be: a port is a number from 1 to 65535'
-    if ":" in host or "[" in authority:
-        return (
-            None if is_address(host) else f'"{authority}" is no IPv6 address, which stands as in [::1]:11434'
-        )
-    if not HOST_NAME.fullmatch(host):
-        return f'"{host}" cannot be the name of a host'
-    return None

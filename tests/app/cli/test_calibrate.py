@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
 from gpumon.app.cli.main import main
+from gpumon.app.learned import file
 from gpumon.app.learned.place import learned_path
 from gpumon.collectors.learned.document import read
 from gpumon.collectors.system.ram_bandwidth import CannotMeasureError
@@ -33,6 +36,23 @@ def test_what_it_found_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MEASURE, lambda: 42.5e9)
     main(["calibrate"])
     assert read(learned_path()).ram_bandwidth_bytes_per_second == 42.5e9
+
+
+def test_a_lock_that_another_process_holds_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(MEASURE, lambda: 42.5e9)
+    monkeypatch.setattr(file, "LOCK_SECONDS", 0.0)
+    folder = learned_path().parent
+    folder.mkdir(parents=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert main(["calibrate"]) == 2
+    finally:
+        os.close(held)
+    assert capsys.readouterr().err == f"gpumon: another process holds {folder} locked; nothing is kept\n"
+    assert main(["calibrate"]) == 0, "once it is free again"
 
 
 def test_what_cannot_be_measured_is_one_line(

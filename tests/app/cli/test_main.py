@@ -65,8 +65,11 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         outcome_of(monkeypatch, ZeroDivisionError())
 
 
-def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["-V"], ["-v"], ["-v", "--ascii"], ["--ascii", "--version"]], ids=str
+)
+def test_the_version_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("gpumon ")
 
 

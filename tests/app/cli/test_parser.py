@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from gpumon.app.cli import configuration, dashboard, machine, parser, recordings
+from gpumon.app.cli.main import main
 from gpumon.app.cli.parser import build_parser
 from gpumon.app.cli.recordings import SPEEDS, offset_seconds, speed
 from gpumon.app.demo.scenarios import scenario_named
@@ -48,6 +49,54 @@ def test_a_flag_may_not_be_cut_short(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         build_parser().parse_args(["snapshot", "--inter", "2"])
     assert "--inter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("snapsot", 'there is no command "snapsot"; did you mean "snapshot"?'),
+        ("config shw", 'there is no command "shw"; did you mean "show"?'),
+        ("zzz", 'there is no command "zzz"; there are snapshot, why, doctor, fit,'),
+        ("--thme nord", 'there is no flag "--thme"; did you mean "--theme"?'),
+        ("--thme=nord", 'there is no flag "--thme"; did you mean "--theme"?'),
+        (
+            "snapshot --intreval 2",
+            'gpumon snapshot: error: there is no flag "--intreval"; did you mean "--interval"?',
+        ),
+        ("snapshot --theme nord", 'gpumon snapshot: error: this command takes no "--theme"'),
+        ("config show extra", 'gpumon config show: error: this command takes no "extra"'),
+        ("-x", 'gpumon: error: this command takes no "-x"'),
+    ],
+)
+def test_what_is_not_known_is_named_with_what_was_probably_meant(
+    line: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        build_parser().parse_args(line.split())
+    assert leaving.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_what_stands_behind_two_dashes_is_no_flag() -> None:
+    assert build_parser().parse_args(["why", "--", "--model"]).model == "--model"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("help", "which model\nholds which GPU memory"),
+        ("help fit", "usage: gpumon fit "),
+        ("help config show", "usage: gpumon config show "),
+    ],
+)
+def test_help_is_a_command(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == 0
+    assert words in capsys.readouterr().out
+
+
+def test_help_for_a_command_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "fitt"]) == 2
+    assert capsys.readouterr().err == 'gpumon: there is no command "fitt"; did you mean "fit"?\n'
 
 
 @pytest.mark.parametrize("line", ["--url a snapshot", "snapshot --url a"])

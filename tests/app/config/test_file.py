@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from gpumon.app.config.entries import ConfigError, Entry
-from gpumon.app.config.file import default_path, read
+from gpumon.app.config.file import MAX_BYTES, default_path, read
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -43,6 +44,53 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="directory"):
         read(tmp_path, required=False)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(path, required=True)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
+def test_a_device_is_not_read() -> None:
+    assert refusal(Path("/dev/zero")) == "not a regular file"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert refusal(tmp_path / "pipe") == "not a regular file"
+
+
+def test_a_file_of_10_gb_is_refused_without_reading_it(tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    os.truncate(path, 10 * 10**9)
+    assert refusal(path) == "larger than 256 KiB, which no settings file is"
+
+
+def test_the_largest_file_that_is_read_is_256_kib(tmp_path: Path) -> None:
+    line = "mouse = true\n"
+    assert read(written(tmp_path, line + "#" * (MAX_BYTES - len(line))), required=True)
+    assert refusal(written(tmp_path, line + "#" * (MAX_BYTES - len(line) + 1))).startswith("larger than")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "a = " + "[" * 100_000,
+        "a = " + "{a=" * 100_000,
+        ".".join("a" * 100_000) + " = 1",
+        "a = {" + ".".join("a" * 100_000) + " = 1}",
+    ],
+    ids=["tables", "lists", "inline tables", "dotted keys", "dotted keys in a table"],
+)
+def test_what_is_nested_deeply_is_one_line(tmp_path: Path, text: str) -> None:
+    assert len(refusal(written(tmp_path, text)).splitlines()) == 1
+
+
+def test_dots_in_a_comment_are_no_key(tmp_path: Path) -> None:
+    assert read(written(tmp_path, f"# {'.' * 300}\n"), required=True) == {}
 
 
 @pytest.mark.parametrize(

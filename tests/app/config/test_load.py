@@ -68,6 +68,37 @@ def test_headers_in_the_environment_stand_one_a_line(file: Path) -> None:
     }
 
 
+def test_a_stronger_place_replaces_a_header_that_is_spelled_in_another_case(file: Path) -> None:
+    file.write_text('[headers."*"]\nAuthorization = "file"\n', encoding="utf-8")
+    flags: Entries = {("headers", "*", "AUTHORIZATION"): Entry("flag", "--header")}
+    found = loaded(file, flags, GPUMON_HEADER="authorization: environment")
+    assert found.settings.headers == {"*": {"AUTHORIZATION": "flag"}}
+    assert [path[-1] for path in found.entries] == ["AUTHORIZATION"]
+
+
+def test_a_panel_of_a_key_can_be_hidden(file: Path) -> None:
+    file.write_text("[panels]\nchart = false\n", encoding="utf-8")
+    assert loaded(file).settings.panels.chart is False
+
+
+@pytest.mark.parametrize("place", ["file", "GPUMON_URL", "--url"])
+def test_a_url_that_cannot_be_asked_is_refused_wherever_it_is_said(file: Path, place: str) -> None:
+    url = "http://127.0.0.1:99999"
+    file.write_text(f'urls = ["{url}"]\n' if place == "file" else "", encoding="utf-8")
+    flags: Entries = {("urls",): Entry(["http://box", url], "--url")} if place == "--url" else {}
+    environ = {"GPUMON_URL": url} if place == "GPUMON_URL" else {}
+    origin = rf"{re.escape(str(file))}:1: urls" if place == "file" else place
+    with pytest.raises(ConfigError, match=rf"^{origin}: port 99999 is not between 1 and 65535$"):
+        load(flags, environ, file)
+
+
+def test_ollamas_own_variable_is_taken_by_ollamas_rules(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").touch()
+    assert loaded(tmp_path / "empty.toml", OLLAMA_HOST="127.0.0.1:99999").settings.urls == (
+        "127.0.0.1:99999",
+    )
+
+
 def test_a_header_without_a_colon_is_refused_and_not_repeated(file: Path) -> None:
     with pytest.raises(ConfigError, match="GPUMON_HEADER") as caught:
         loaded(file, GPUMON_HEADER="s3cret")

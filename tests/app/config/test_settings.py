@@ -8,7 +8,8 @@ import pytest
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.config.schema import Setting, settings_of
-from gpumon.app.config.settings import AlertSettings, Settings
+from gpumon.app.config.settings import AlertSettings, Panels, Settings
+from gpumon.app.ui.keys import DASHBOARD_KEYS
 
 
 def test_the_defaults_of_the_alerts_are_those_of_the_rules() -> None:
@@ -23,6 +24,17 @@ def test_headers_for_one_server_win_over_those_for_all() -> None:
     settings = Settings(headers={"*": {"A": "all", "B": "all"}, "http://box:11434": {"A": "box"}})
     assert settings.headers_for("http://box:11434") == {"A": "box", "B": "all"}
     assert settings.headers_for("http://other") == {"A": "all", "B": "all"}
+
+
+def test_names_of_headers_compare_without_case() -> None:
+    settings = Settings(headers={"*": {"Authorization": "all"}, "http://box:11434": {"authorization": "box"}})
+    assert settings.headers_for("http://box:11434") == {"authorization": "box"}
+    assert settings.headers_for("http://other") == {"Authorization": "all"}
+
+
+def test_the_panels_are_those_of_the_keys() -> None:
+    actions = [key.action for key in DASHBOARD_KEYS if key.action.startswith("toggle_panel(")]
+    assert [f"toggle_panel('{name}')" for name in Panels.__struct_fields__ if name != "sources"] == actions
 
 
 @pytest.mark.parametrize("spelling", ["box", "http://box:11434", "http://box:11434/", "box:11434"])

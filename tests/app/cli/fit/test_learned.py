@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.cli.fit.learned import learned, with_ram_bandwidth
+from gpumon.app.cli.fit.answer import learned, with_ram_bandwidth
 from gpumon.app.learned.file import save
 from gpumon.app.learned.place import learned_path
 from gpumon.app.state.records.learned import LearnedRecord

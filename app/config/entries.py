@@ -78,7 +78,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def problem(said: str) -> str:
-    """Say in plain words what msgspec's validation ``said`` about a value."""
+    """Return in plain words what msgspec's validation ``said`` about a value."""
     if found := re.match(r"Expected `([^`]+)`, got `(\w+)`", said):
         return f"expected {_kind(found[1])}, got {_kind(found[2])}"
     if found := re.match(r"Expected `\w+` (>=|<=) (\S+)", said):

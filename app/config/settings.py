@@ -80,7 +80,7 @@ class Panels(Table, frozen=True):
     models: Annotated[bool, about("A row for each loaded model.")] = True
     memory: Annotated[bool, about("System RAM and swap.")] = True
     alerts: Annotated[bool, about("What happened, newest first.")] = True
-    chart: Annotated[bool, about("History of GPU memory and utilisation, where there is room.")] = True
+    chart: Annotated[bool, about("History of the VRAM in use, where there is room.")] = True
     sources: Annotated[bool, about("What is asked, and how it answers.")] = True
 
 

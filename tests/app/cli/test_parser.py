@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import pytest
 
 from gpumon.app.cli import configuration, dashboard, machine, parser, recordings
 from gpumon.app.cli.main import main
-from gpumon.app.cli.parser import build_parser
+from gpumon.app.cli.parser import SHELLS, build_parser
 from gpumon.app.cli.recordings import SPEEDS, offset_seconds, speed
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.feeds.pace import SPEED_MAXIMUM, SPEED_MINIMUM
@@ -128,3 +129,22 @@ def test_the_speeds_are_those_of_the_player() -> None:
 
 def test_the_scenario_that_is_shown_unasked_exists() -> None:
     assert scenario_named(dashboard.DEFAULT_SCENARIO)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_script_knows_commands_and_flags(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("snapshot", "interval", "gpumon"))
+
+
+def test_the_bash_script_is_bash(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["completion", "bash"])
+    script = capsys.readouterr().out
+    done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_bash_script_completes_files(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["completion", "bash"])
+    assert "COMPGEN=_shtab_compgen_files" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What commands share when they run: the settings in effect, what the terminal can do, and printing."""
+"""What commands share when they run: the settings in effect, and what the terminal can do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from gpumon.app.errors import GpumonError
 if TYPE_CHECKING:
     from argparse import Namespace
     from types import SimpleNamespace
-
-    from msgspec import Struct
 
     from gpumon.app.config.load import Loaded
     from gpumon.app.config.settings import Settings
@@ -78,30 +76,6 @@ def resolved_glyphs(wanted: Literal["auto", "unicode", "ascii"]) -> Literal["uni
     encoding = getattr(sys.stderr, "encoding", None) or "ascii"
     poor_font = os.environ.get("TERM") in _POOR_FONT_TERMINALS
     return "unicode" if _is_utf8(encoding) and not poor_font else "ascii"
-
-
-def print_text(text: str, what: str) -> None:
-    """Write ``text`` to stdout; ``what`` names it in errors.
-
-    Raises:
-        GpumonError: stdout is closed, or full.
-    """
-    if sys.stdout is None:
-        raise GpumonError("there is no standard output to write to")
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise GpumonError(f"cannot write the {what}: {str(error.strerror).lower()}") from None
-
-
-def as_json(document: Struct) -> str:
-    """Return a document as indented JSON, with a line's end."""
-    import msgspec
-
-    return f"{msgspec.json.format(msgspec.json.encode(document), indent=2).decode()}\n"
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

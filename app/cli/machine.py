@@ -7,8 +7,9 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.common import as_json, load_settings, print_text, resolved_glyphs
+from gpumon.app.cli.common import load_settings, resolved_glyphs
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
+from gpumon.app.cli.output import print_json, print_text
 from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def execute_snapshot(options: Namespace) -> int:
     monitor = Monitor(limits)
     feed = live_feed(settings, monitor)
     snapshot = asyncio.run(take_snapshot(feed, monitor, expected=feed.names))
-    print_text(as_json(snapshot), "snapshot")
+    print_json(snapshot, "snapshot")
     return health(monitor.state, monitor.alerts.active, limits.spill_bad_percent).exit_code
 
 
@@ -76,7 +77,10 @@ def execute_doctor(options: Namespace) -> int:
     loaded = load_settings(options)
     monitor = asyncio.run(_looked(loaded.settings))
     report = report_of([*_checks(monitor, loaded)])
-    print_text(as_json(report) if options.json else report_text(report), "report")
+    if options.json:
+        print_json(report, "report")
+    else:
+        print_text(report_text(report), "report")
     return report.exit_code
 
 

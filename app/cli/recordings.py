@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.common import print_text, require_terminal, screen_settings
+from gpumon.app.cli.common import require_terminal, screen_settings
 from gpumon.app.cli.flags import (
     Commands,
     add_command,
@@ -15,6 +15,7 @@ from gpumon.app.cli.flags import (
     add_screen_flags,
     add_source_flags,
 )
+from gpumon.app.cli.output import print_text
 
 if TYPE_CHECKING:
     import asyncio

@@ -6,8 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.common import load_settings, print_text
+from gpumon.app.cli.common import load_settings
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
+from gpumon.app.cli.output import print_text
 from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gpumon.app.cli.common import as_json, load_settings, print_text
+from gpumon.app.cli.common import load_settings
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
+from gpumon.app.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,10 @@ def execute(options: Namespace) -> int:
     from gpumon.app.cli.fit.answer import answer
 
     report = asyncio.run(answer(asked, load_settings(options).settings))
-    print_text(as_json(fit_document(report)) if options.json else _words(asked.model, report), "report")
+    if options.json:
+        print_json(fit_document(report), "report")
+    else:
+        print_text(_words(asked.model, report), "report")
     return exit_code(report)
 
 

@@ -11,14 +11,11 @@ from msgspec.structs import replace
 
 from gpumon.app.cli.fit.asked import Asked
 from gpumon.app.cli.fit.model import Model, is_file, loaded_here, model_of_file, model_of_servers
-from gpumon.app.diagnosis.fit.machine import Machine, fit_on
-from gpumon.app.diagnosis.fit.options import default_options
+from gpumon.app.diagnosis.fit.machine import Machine, default_options, fit_on
 from gpumon.app.diagnosis.fit.report import FitReport, with_freed
 from gpumon.app.learned.place import learned_path
-from gpumon.app.physics.bandwidth import card_of
-from gpumon.app.physics.geometry import NoGeometry
-from gpumon.app.physics.hardware import Card
-from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.geometry import LoadOptions, NoGeometry
+from gpumon.app.physics.hardware import Card, card_of
 from gpumon.app.state.records.learned import LearnedRecord, record_of
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.learned.document import DocumentError, read

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gpumon.app.diagnosis.fit.report import FitReport
-    from gpumon.app.physics.band import Band
-    from gpumon.app.physics.geometry import NoGeometry
-    from gpumon.app.physics.options import CacheType
+    from gpumon.app.physics.geometry import CacheType, NoGeometry
+    from gpumon.app.physics.hardware import Band
 
 EXIT_FITS = 0
 EXIT_DOES_NOT_FIT = 1

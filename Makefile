@@ -50,8 +50,8 @@ fix: $(DEV_READY) ## Format the code and repair what the linter can
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-man: $(DEV_READY) ## Write docs/gpumon.1 from the argument parser
-	@$(BIN)/python docs/manual.py > docs/gpumon.1
+man: $(DEV_READY) ## Write docs/gpumon.1 and the tables of docs/configuration.md again
+	@$(BIN)/python docs/manual.py
 
 screenshots: $(DEV_READY) ## Draw the pictures of the README again
 	@$(BIN)/python screenshots/draw.py

@@ -7,6 +7,7 @@ import fcntl
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -25,6 +26,11 @@ def learned_path() -> Path:
     return state_folder() / "learned.json"
 
 
+LOCK_SECONDS = 2.0
+"""How long another process may hold the directory: a write takes milliseconds."""
+_LOCK_PAUSE_SECONDS = 0.02
+
+
 class SaveError(GpumonError):
     """What was learned cannot be kept, in one line."""
 
@@ -35,7 +41,7 @@ def save(path: Path, learned: Document) -> str | None:
     Return the words to tell if the file could not be understood and was moved aside.
 
     Raises:
-        SaveError: it cannot be read or written: disk full, no permission.
+        SaveError: it cannot be read or written: disk full, no permission, locked by another process.
     """
     return _update(path, lambda kept: _merged(learned, kept))
 
@@ -44,7 +50,7 @@ def remember_ram_bandwidth(bytes_per_second: float, path: Path | None = None) ->
     """Keep what ``gpumon calibrate`` has measured.
 
     Raises:
-        SaveError: it cannot be written.
+        SaveError: it cannot be written, or another process holds it.
     """
     measured = Document(ram_bandwidth_bytes_per_second=bytes_per_second)
     _update(path or learned_path(), lambda kept: _merged(kept, measured))
@@ -108,13 +114,28 @@ def _replace(path: Path, text: bytes) -> None:
 
 @contextlib.contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep other instances from writing in between; the lock goes with the descriptor."""
+    """Keep other instances from writing in between; the lock goes with the descriptor.
+
+    Raises:
+        SaveError: another process has held it for ``LOCK_SECONDS``.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, directory)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    last = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= last:
+                raise SaveError(f"another process holds {directory} locked; nothing is kept") from None
+        time.sleep(_LOCK_PAUSE_SECONDS)
 
 
 SAVE_SECONDS = 30.0

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli import run
+from gpumon.app.cli import dashboard
+from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.errors import GpumonError
 from gpumon.text.safe import visible
 
@@ -23,6 +24,8 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE."""
 
+_VERSION_ALONE = [[flag] for flag in VERSION_FLAGS]
+"""Answered without the parser, which takes longer to build than the answer to find."""
 _LONGEST_MESSAGE = 2000
 
 
@@ -45,12 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _outcome(arguments: Sequence[str] | None) -> int:
-    given = sys.argv[1:] if arguments is None else arguments
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
+        if given in _VERSION_ALONE:
+            return print_version()
         if given:
             return _parsed_and_run(given)
         _start_log(debug=False)
-        return run.execute(SimpleNamespace())
+        return dashboard.execute(SimpleNamespace())
     except GpumonError as error:
         sys.stderr.write(f"gpumon: {visible(str(error), _LONGEST_MESSAGE)}\n")
         return EXIT_USAGE

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.commands import Commands, add_command
+from gpumon.app.cli.flags import Commands, add_command
 from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:
@@ -61,11 +61,14 @@ def _require_server() -> None:
 
 
 def _upstream(options: Namespace) -> Endpoint:
+    from gpumon.app.config.settings import url_problem
     from gpumon.collectors.http.endpoint import parse_endpoint
 
     endpoint = parse_endpoint(options.upstream, None, options.ca_file, options.insecure)
     if endpoint.address.scheme not in {"http", "https"} or not endpoint.address.host:
         raise GpumonError(f"--upstream: {endpoint.url} is not an http or https URL")
+    if wrong := url_problem(options.upstream):
+        raise GpumonError(f"--upstream: {wrong}")
     return endpoint
 
 

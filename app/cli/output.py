@@ -22,3 +22,14 @@ def print_text(text: str, what: str) -> None:
         raise
     except OSError as error:
         raise GpumonError(f"cannot write the {what}: {str(error.strerror).lower()}") from None
+
+
+def print_json(document: object, what: str) -> None:
+    """Write a document as indented JSON.
+
+    Raises:
+        GpumonError: stdout is closed, or full.
+    """
+    import msgspec
+
+    print_text(f"{msgspec.json.format(msgspec.json.encode(document), indent=2).decode()}\n", what)

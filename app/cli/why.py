@@ -7,9 +7,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.commands import Commands, add_command
-from gpumon.app.cli.effective import load_settings
-from gpumon.app.cli.flags import add_source_flags
+from gpumon.app.cli.common import load_settings
+from gpumon.app.cli.flags import Commands, add_command, add_source_flags
 from gpumon.app.cli.output import print_text
 from gpumon.app.errors import GpumonError
 from gpumon.text.safe import visible

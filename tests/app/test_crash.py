@@ -12,9 +12,9 @@ from typing import NoReturn
 
 import pytest
 
-from gpumon.app.cli import run as run_command
 from gpumon.app.cli.main import main
 from gpumon.app.crash import EXIT_CRASHED, run, write_crash_report
+from gpumon.app.crash import run as run_command
 
 pytestmark = pytest.mark.internal_errors
 

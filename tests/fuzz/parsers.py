@@ -12,8 +12,7 @@ from tests.fakes.gguf.writer import tiny_llama
 from tests.fakes.llama_server.simulation import Simulation
 from tests.fakes.ollama.catalog import FakeModel
 
-from gpumon.app.config.entries import checked, settings_from
-from gpumon.app.config.errors import ConfigError
+from gpumon.app.config.entries import ConfigError, checked, settings_from
 from gpumon.app.config.file import read as read_settings
 from gpumon.app.meter.documents import WANTED, Documents, figures_of
 from gpumon.app.recording.lines import RecordingError

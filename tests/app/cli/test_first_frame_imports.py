@@ -33,7 +33,7 @@ MODULES_AT_MOST = 260
 SCRIPT = """
 import sys
 from types import SimpleNamespace
-from gpumon.app.cli.effective import screen_settings
+from gpumon.app.cli.common import screen_settings
 from gpumon.app.cli.main import main
 settings = screen_settings(SimpleNamespace())
 from gpumon.app.session.build import live_session

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gpumon.app.cli import dashboard
 from gpumon.app.cli import parser as parsing
-from gpumon.app.cli import run
 from gpumon.app.cli.main import main
 from gpumon.app.crash import EXIT_CRASHED
 from gpumon.app.errors import GpumonError
@@ -37,7 +37,7 @@ def test_the_code_of_the_command_is_the_exit_code(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_word_the_dashboard_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "execute", lambda options: 7 if vars(options) == {} else 1)
+    monkeypatch.setattr(dashboard, "execute", lambda options: 7 if vars(options) == {} else 1)
     assert main([]) == 7
 
 
@@ -74,8 +74,11 @@ def test_a_fault_of_ours_is_one_line_a_report_and_a_status_of_its_own(
     assert "text of the error" not in report.read_text()
 
 
-def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["-V"], ["-v"], ["-v", "--ascii"], ["--ascii", "--version"]], ids=str
+)
+def test_the_version_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("gpumon ")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.cli.fit.learned import learned, with_ram_bandwidth
+from gpumon.app.cli.fit.answer import learned, with_ram_bandwidth
 from gpumon.app.learned import learned_path, save
 from gpumon.app.state.records.learned import LearnedRecord
 from gpumon.collectors.learned import Document

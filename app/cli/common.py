@@ -1,16 +1,58 @@
-"""What the terminal can do, asked before anything is drawn on it."""
+"""What commands share when they run: the settings in effect, and what the terminal can do."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import sys
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from gpumon.app.errors import GpumonError
 
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from types import SimpleNamespace
+
+    from gpumon.app.config.load import Loaded
+    from gpumon.app.config.settings import Settings
+
+    Options: TypeAlias = Namespace | SimpleNamespace
+
+VERSION_FLAGS = ("-V", "-v", "--version")
+
 _POOR_FONT_TERMINALS = {"linux"}
 """Consoles whose fonts have no braille and no eighth blocks."""
+
+
+def print_version() -> int:
+    """Print the installed version; looking it up takes a while."""
+    from importlib.metadata import version
+
+    sys.stdout.write(f"gpumon {version('gpumon-llm')}\n")
+    return 0
+
+
+def load_settings(options: Options) -> Loaded:
+    """Return the settings in effect, with their origins.
+
+    Raises:
+        ConfigError: something that was set cannot be used.
+    """
+    from gpumon.app.config.load import flag_entries, load
+
+    return load(flag_entries(vars(options)), os.environ, getattr(options, "config", None))
+
+
+def screen_settings(options: Options) -> Settings:
+    """Return the settings in effect, with glyphs that this terminal can show.
+
+    Raises:
+        ConfigError: something that was set cannot be used.
+    """
+    from msgspec.structs import replace
+
+    settings = load_settings(options).settings
+    return replace(settings, glyphs=resolved_glyphs(settings.glyphs))
 
 
 def require_terminal() -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpumon.app.cli.terminal import require_terminal, resolved_glyphs
+from gpumon.app.cli.common import require_terminal, resolved_glyphs
 from gpumon.app.errors import GpumonError
 
 
@@ -27,7 +27,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setenv("TERM", "xterm-256color")
     # pytest puts its own streams into the real sys when a test begins.
     streams = SimpleNamespace(stdin=Terminal(), stdout=Terminal(), stderr=Terminal())
-    monkeypatch.setattr("gpumon.app.cli.terminal.sys", streams)
+    monkeypatch.setattr("gpumon.app.cli.common.sys", streams)
     return streams
 
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.cli.headless import until_told_to_end
+from gpumon.app.cli.recordings import until_told_to_end
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Session
 

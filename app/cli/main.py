@@ -50,12 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _outcome(arguments: Sequence[str] | None) -> int:
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
-        if given in _VERSION_ALONE:
-            return print_version()
-        if given:
-            return _parsed_and_run(given)
-        _start_log(debug=False)
-        return dashboard.execute(SimpleNamespace())
+        return _executed(given)
     except GpumonError as error:
         sys.stderr.write(f"gpumon: {visible(str(error), _LONGEST_MESSAGE)}\n")
         return EXIT_USAGE
@@ -67,6 +62,15 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         raise
     except Exception as error:
         return _crashed(error)
+
+
+def _executed(given: list[str]) -> int:
+    if given in _VERSION_ALONE:
+        return print_version()
+    if given:
+        return _parsed_and_run(given)
+    _start_log(debug=False)
+    return dashboard.execute(SimpleNamespace())
 
 
 def _crashed(error: Exception) -> int:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.state.records import ModelKey, ModelRecord
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.state import State
 from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample
-
-if TYPE_CHECKING:
-    from gpumon.app.diagnosis.diagnose import Diagnoser
-    from gpumon.app.diagnosis.diagnosis import Diagnosis
 
 Listener = Callable[[AnySample], None]
 
@@ -29,32 +24,16 @@ class Monitor:
         self.alerts = AlertBook(limits)
         self.revision = 0
         """Grows with every sample: what was drawn at this number is still true at this number."""
-        self._diagnoser: Diagnoser | None = None
-        self._diagnosed: tuple[int, Mapping[ModelKey, Diagnosis]] = (-1, {})
+        self.pictures = self._pictures()
+        """What is said of each model and GPU, and of the whole; made when it is first asked for."""
 
     @property
     def state(self) -> State:
         """What is known now."""
         return self._store.state
 
-    @property
-    def diagnoses(self) -> Mapping[ModelKey, Diagnosis]:
-        """What is wrong with each loaded model; worked out when it is asked for, once for each revision."""
-        if self._diagnosed[0] != self.revision:
-            self._diagnosed = (self.revision, self._diagnosing().diagnoses(self.state))
-        return self._diagnosed[1]
-
-    def spill(self, model: ModelRecord) -> Diagnosis | None:
-        """Return why a model spills and what would help, at most seconds old; ``None`` if it does not."""
-        return self._diagnosing().spill(model, self.state)
-
-    def _diagnosing(self) -> Diagnoser:
-        """Return what diagnoses, made for the first model: the first frame need not wait for it."""
-        if self._diagnoser is None:
-            from gpumon.app.diagnosis.diagnose import Diagnoser  # noqa: PLC0415 - keeps the start quick
-
-            self._diagnoser = Diagnoser()
-        return self._diagnoser
+    def _pictures(self) -> Pictures:
+        return Pictures(self.state, self.alerts, self.limits.spill_bad_percent)
 
     def listen(self, listener: Listener) -> None:
         """Call ``listener`` with every sample, after the state and the alerts have taken it."""
@@ -64,6 +43,7 @@ class Monitor:
         """Take one sample."""
         self._store.apply(sample)
         self.alerts.observe(self._store.state)
+        self.pictures.invalidate()
         self.revision += 1
         for listener in self._listeners:
             listener(sample)
@@ -71,6 +51,6 @@ class Monitor:
     def reset(self) -> None:
         """Forget everything that was fed, as before a seek back in a recording."""
         self._store = Store()
-        self._diagnoser = None
         self.alerts = AlertBook(self.limits)
+        self.pictures = self._pictures()
         self.revision += 1

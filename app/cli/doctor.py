@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpumon.app.cli.commands import Commands, add_command
 from gpumon.app.cli.effective import load_settings
 from gpumon.app.cli.flags import add_source_flags
-from gpumon.app.cli.output import print_text
+from gpumon.app.cli.output import print_json, print_text
 from gpumon.app.cli.terminal import resolved_glyphs
 
 if TYPE_CHECKING:
@@ -37,16 +37,15 @@ def execute(options: Namespace) -> int:
     """Look for some seconds and print the report; return 0, 1 or 2 by what is missing."""
     import asyncio
 
-    import msgspec
-
-    from gpumon.app.doctor.check import report_of
-    from gpumon.app.doctor.report import report_text
+    from gpumon.app.doctor.check import report_of, report_text
 
     loaded = load_settings(options)
     monitor = asyncio.run(_looked(loaded.settings))
     report = report_of([*_checks(monitor, loaded)])
-    as_json = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
-    print_text(f"{as_json}\n" if options.json else report_text(report), "report")
+    if options.json:
+        print_json(report, "report")
+    else:
+        print_text(report_text(report), "report")
     return report.exit_code
 
 
@@ -70,16 +69,16 @@ async def _looked(settings: Settings) -> Monitor:
 def _checks(monitor: Monitor, loaded: Loaded) -> Iterator[Check]:
     from platformdirs import user_state_path
 
-    from gpumon.app.doctor import surroundings
+    from gpumon.app.doctor import check
     from gpumon.app.doctor.sources import source_checks
 
     settings = loaded.settings
-    yield from source_checks(monitor.state, in_container=surroundings.in_container())
-    yield from surroundings.folder_checks(loaded.path, user_state_path("gpumon"))
-    yield from surroundings.terminal_checks(
+    yield from source_checks(monitor.state, in_container=check.in_container())
+    yield from check.folder_checks(loaded.path, user_state_path("gpumon"))
+    yield from check.terminal_checks(
         os.environ,
         resolved_glyphs(settings.glyphs),
         is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         mouse=settings.mouse,
     )
-    yield from surroundings.extra_checks()
+    yield from check.extra_checks()

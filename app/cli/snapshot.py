@@ -7,7 +7,7 @@ from argparse import Namespace
 from gpumon.app.cli.commands import Commands, add_command
 from gpumon.app.cli.effective import load_settings
 from gpumon.app.cli.flags import add_source_flags
-from gpumon.app.cli.output import print_text
+from gpumon.app.cli.output import print_json
 
 
 def add_to(commands: Commands) -> None:
@@ -22,17 +22,11 @@ def execute(options: Namespace) -> int:
     settings = load_settings(options).settings
     import asyncio
 
-    import msgspec
-
-    from gpumon.app.insight.health import health
     from gpumon.app.monitor import Monitor
     from gpumon.app.session.build import live_feed
     from gpumon.app.snapshot.take import take_snapshot
 
-    limits = settings.alerts.limits()
-    monitor = Monitor(limits)
+    monitor = Monitor(settings.alerts.limits())
     feed = live_feed(settings, monitor)
-    snapshot = asyncio.run(take_snapshot(feed, monitor, expected=feed.names))
-    document = msgspec.json.format(msgspec.json.encode(snapshot), indent=2)
-    print_text(f"{document.decode()}\n", "snapshot")
-    return health(monitor.state, monitor.alerts.active, limits.spill_bad_percent).exit_code
+    print_json(asyncio.run(take_snapshot(feed, monitor, expected=feed.names)), "snapshot")
+    return monitor.pictures.health().exit_code

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpumon.app.doctor.check import Check, Status
+from gpumon.app.picture.gpu import runner_name
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.app.views.runners import runner_name
 from gpumon.text.safe import visible
 
 GIVES = "token rates, context in use, phases of a load"

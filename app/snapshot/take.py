@@ -51,7 +51,7 @@ async def take_snapshot(
             running.result()
     finally:
         await _end(running, looking)
-    return build_snapshot(monitor.state, monitor.alerts.active, monitor.limits.spill_bad_percent)
+    return build_snapshot(monitor.pictures)
 
 
 def _count(answers: Counter[str], sample: AnySample) -> None:

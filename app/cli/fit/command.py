@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpumon.app.cli.commands import Commands, add_command
 from gpumon.app.cli.effective import load_settings
 from gpumon.app.cli.flags import add_source_flags
-from gpumon.app.cli.output import print_text
+from gpumon.app.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.fit.report import FitReport
@@ -50,7 +50,12 @@ def execute(options: Namespace) -> int:
     from gpumon.app.cli.fit.answer import answer
 
     report = asyncio.run(answer(asked, load_settings(options).settings))
-    print_text(_document(report) if options.json else _words(asked.model, report), "report")
+    if options.json:
+        from gpumon.app.cli.fit.document import fit_document
+
+        print_json(fit_document(report), "report")
+    else:
+        print_text(_words(asked.model, report), "report")
     return exit_code(report)
 
 
@@ -70,11 +75,3 @@ def _words(model: str, report: FitReport | NoGeometry) -> str:
     if isinstance(report, NoGeometry):
         return f"{visible(model, 80)}: cannot tell: {visible(report.reason)}\n"
     return "\n".join(fit_lines(report)) + "\n"
-
-
-def _document(report: FitReport | NoGeometry) -> str:
-    import msgspec
-
-    from gpumon.app.cli.fit.document import fit_document
-
-    return msgspec.json.format(msgspec.json.encode(fit_document(report)), indent=2).decode() + "\n"

@@ -10,6 +10,7 @@ from gpumon.app.diagnosis.diagnosis import Cause, Evidence
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import ARITHMETIC, GPUMON, gpu_words, needs_words, size_evidence
 from gpumon.text import units
+from gpumon.text.safe import visible
 
 Rule = Callable[[Subject, Arithmetic], Cause | None]
 
@@ -23,9 +24,8 @@ def cause_of(subject: Subject) -> Cause | None:
     if plain is not None:
         return plain
     if isinstance(arithmetic, NoArithmetic):
-        return _unknown(
-            f"the cause cannot be told: {arithmetic.reason}", "what is missing", arithmetic.reason
-        )
+        reason = visible(arithmetic.reason)  # it names what the file says of itself
+        return _unknown(f"the cause cannot be told: {reason}", "what is missing", reason)
     found = (rule(subject, arithmetic) for rule in _RULES)
     return next(filter(None, found), None) or _largest_part(subject, arithmetic)
 

@@ -5,19 +5,19 @@ A new figure is added here and where it is shown.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
-from gpumon.app.insight.activity import Activity, activity, state_words, until_words
-from gpumon.app.insight.agreement import Agreement, agreement_of, logged_in_ram
+from gpumon.app.insight.activity import Activity, state_words, until_words
+from gpumon.app.insight.agreement import Agreement, logged_in_ram
 from gpumon.app.insight.expiry import FOREVER_SECONDS, seconds_left
-from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.insight.health import RANKS, Level
-from gpumon.app.insight.left_out import LeftOut, left_out
-from gpumon.app.insight.wording import model_id, model_label, runtime_name, shares, source_label
+from gpumon.app.insight.left_out import LeftOut
+from gpumon.app.insight.loaded import Loaded
+from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.state.holders.measured import is_measurable, runner_of
 from gpumon.app.state.learned.baselines import usual_rate
@@ -196,31 +196,25 @@ def claims_memory(record: ModelRecord) -> bool:
 
 
 def model_picture(
-    record: ModelRecord,
-    state: State,
-    diagnosis: Diagnosis,
-    alerts: Sequence[Alert] = (),
-    shared: Container[str] = frozenset(),
+    known: Loaded, state: State, diagnosis: Diagnosis, alerts: Sequence[Alert] = ()
 ) -> ModelPicture:
-    """Picture one model; its active ``alerts`` come the worst first, ``shared`` names with the server."""
-    claim, split, runner = record.claim, record.split, runner_of(record, state)
+    """Put together what is said of one model; the active ``alerts`` on it come the worst first."""
+    record, runner = known.model, known.runner
+    claim, split = record.claim, record.split
     source, rates, claims = (
         state.sources.get(record.key.source),
         rates_of(record, state),
         claims_memory(record),
     )
-    estimate = left_out(record, state)
-    placement = split if claims else _estimated(estimate)
+    placement = split if claims else _estimated(known.left_out)
     measured = runner.measured_vram_bytes if runner else None
-    chosen, compared = on_cpu_by_choice(record, state), agreement_of(record, state)
-    label, doing = model_label(record, shared), state_words(record, state)
-    level, sentence = _worst(diagnosis, alerts, label, placement)
+    level, sentence = _worst(diagnosis, alerts, known.label, placement)
     measurable = is_measurable(state)
-    can_spill = state.gpu_known_at(record.key.source) and not chosen
+    can_spill = known.gpu_known and not known.by_choice
     return ModelPicture(
         at=state.now,
         key=record.key,
-        label=label,
+        label=known.label,
         runtime=record.runtime,
         claim=claim,
         claims_memory=claims,
@@ -233,24 +227,24 @@ def model_picture(
         measured_vram_by_gpu=dict(runner.vram_by_gpu) if runner and measurable else None,
         measurable=measurable,
         placement=placement,
-        left_out=estimate,
-        agreement=compared,
+        left_out=known.left_out,
+        agreement=known.agreement,
         spill_fraction=split.spill_fraction,
         spill_percent=spill_percent(placement, estimated=not claims) if can_spill else "",
         processor=processor_words(record),
-        by_choice=chosen,
+        by_choice=known.by_choice,
         level=level,
         sentence=sentence,
         diagnosis=diagnosis,
-        activity=activity(record, state),
-        doing=doing,
+        activity=known.activity,
+        doing=state_words(record, state),
         until=until_words(record, state),
         time_left=_time_left(record, state),
         rates=rates,
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(record, state, compared, estimate, diagnosis)),
+        notes=tuple(_notes(known, state, diagnosis)),
         series=_series(record),
     )
 
@@ -333,11 +327,10 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence
 
 
-def _notes(
-    record: ModelRecord, state: State, compared: Agreement, estimate: LeftOut | None, found: Diagnosis
-) -> Iterator[str]:
+def _notes(known: Loaded, state: State, found: Diagnosis) -> Iterator[str]:
+    record, estimate = known.model, known.left_out
     yield from _claim_notes(record.claim)
-    yield from _agreement_notes(compared)
+    yield from _agreement_notes(known.agreement)
     if logged_in_ram(record, state):
         yield "all of it in RAM by the server's log"
     if estimate is not None and estimate.bytes:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
 from gpumon.app.insight.health import Health, Level, health
+from gpumon.app.insight.loaded import Loaded, loaded
 from gpumon.app.insight.loading import unclaimed_loads
+from gpumon.app.insight.shortfall import may_load, shortfall
 from gpumon.app.insight.wording import model_id, shared_names
 from gpumon.app.picture.gpu import GpuPicture, gpu_picture
 from gpumon.app.picture.load import LoadPicture, load_picture
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 DIAGNOSIS_SECONDS = 5.0
 """A diagnosis stands so long unless its circumstances change: it is the dearest part of a picture."""
+
+WELL_SECONDS = 15.0
+"""The same of a model that is well: of its diagnosis only that is shown until it is looked at closely."""
 
 TIME_SECONDS = 1.0
 """A picture says how old things are and what is left: it is made anew as time goes."""
@@ -195,21 +200,22 @@ class Pictures:
     def _model(self, record: ModelRecord) -> ModelPicture:
         made = self._models.get(record.key)
         if made is None:
+            known = loaded(record, self.state, self._shared_names())
             alerts = self._alerts_on(model_id(record.key))
-            made = model_picture(record, self.state, self._diagnosis(record), alerts, self._shared_names())
+            made = model_picture(known, self.state, self._diagnosis(known), alerts)
             self._models[record.key] = made
         return made
 
-    def _diagnosis(self, record: ModelRecord) -> Diagnosis:
-        kept, circumstances = self._diagnoses.get(record.key), self._circumstances(record)
-        if (
-            kept is None
-            or kept.circumstances != circumstances
-            or not 0 <= self.now - kept.at < DIAGNOSIS_SECONDS
-        ):
-            kept = _Kept(self.now, circumstances, self._diagnosed(record))
-            self._diagnoses[record.key] = kept
+    def _diagnosis(self, known: Loaded) -> Diagnosis:
+        key, circumstances = known.model.key, self._circumstances(known)
+        kept = self._diagnoses.get(key)
+        if kept is None or self._is_old(kept) or kept.circumstances != circumstances:
+            kept = self._diagnoses[key] = _Kept(self.now, circumstances, self._diagnosed(known.model))
         return kept.diagnosis
+
+    def _is_old(self, kept: _Kept) -> bool:
+        lasts = WELL_SECONDS if kept.diagnosis.verdict.kind == "healthy" else DIAGNOSIS_SECONDS
+        return not 0 <= self.now - kept.at < lasts
 
     def _diagnosed(self, record: ModelRecord) -> Diagnosis:
         """Diagnose one model; the first frame, which has none, does not wait for the import."""
@@ -220,23 +226,27 @@ class Pictures:
             self._shapes = Shapes()
         return diagnose(record, self.state, self._shapes, self._spill_bad_percent)
 
-    def _circumstances(self, record: ModelRecord) -> Hashable:
-        """Return what a diagnosis must not outlive."""
-        claim = record.claim
-        runner = self.state.runners.get(record.runner) if record.runner else None
+    def _circumstances(self, known: Loaded) -> Hashable:
+        """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""
         if self._surroundings is None:
             alerts = frozenset((alert.key, alert.severity) for alert in self.active)
-            self._surroundings = (alerts, tuple(gpu.reading.state for gpu in self.state.gpus.values()))
+            readings = [gpu.reading for gpu in self.state.gpus.values()]
+            gpus = tuple((reading.state, reading.throttle_reasons) for reading in readings)
+            self._surroundings = (alerts, gpus, tuple(self.state.thrash), len(self.state.models))
+        record, estimate = known.model, known.left_out
         return (
-            claim.size_bytes,
-            claim.size_vram_bytes,
-            claim.context_length,
+            record.claim.size_bytes,
+            record.claim.size_vram_bytes,
+            record.claim.context_length,
             record.runner,
-            record.runner_ended,
             record.facts is None,
             record.spilled_since,
-            runner.answer.state if runner and runner.answer else None,
-            runner.vram_steady_bytes if runner else None,
+            known.activity == "loading",
+            known.by_choice,
+            known.gpu_known,
+            shortfall(known),
+            may_load(known),
+            None if estimate is None else estimate.bytes > 0,
             self._surroundings,
         )
 

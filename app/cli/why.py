@@ -69,7 +69,7 @@ def _looked(settings: Settings) -> Monitor:
 
 
 def _replayed(settings: Settings, path: Path) -> Monitor:
-    """Take all samples of a recording.
+    """Replay all samples of a recording.
 
     Raises:
         RecordingError: it cannot be read, or is no recording.

@@ -1,4 +1,4 @@
-"""What doctor looks at: each check, those of what is around gpumon, and the report of all."""
+"""A check of ``gpumon doctor``, the checks of gpumon's surroundings, and the report on all checks."""
 
 from __future__ import annotations
 
@@ -102,14 +102,14 @@ EXTRA_GIVES = {
 
 
 def in_container(marks: tuple[Path, ...] = CONTAINER_MARKS) -> bool:
-    """Tell whether this is a container of Docker or Podman."""
+    """Return whether this is a Docker or Podman container."""
     return any(mark.exists() for mark in marks)
 
 
 def terminal_checks(
     environ: Mapping[str, str], glyphs: Literal["unicode", "ascii"], *, is_terminal: bool, mouse: bool
 ) -> Iterator[Check]:
-    """Give what the dashboard will find in this terminal, by what the environment says of it."""
+    """Yield what the dashboard will find in this terminal, going by the environment."""
     dumb = environ.get("TERM", "dumb") == "dumb"
     yield Check(
         kind="terminal",
@@ -181,7 +181,7 @@ def _clipboard(environ: Mapping[str, str]) -> Check:
 
 
 def folder_checks(settings_file: Path, state_folder: Path) -> Iterator[Check]:
-    """Give the settings file and the folder in which gpumon keeps what it learns."""
+    """Yield checks of the settings file and of the folder in which gpumon keeps what it learns."""
     there = settings_file.exists()
     yield Check(
         kind="folder",
@@ -203,7 +203,7 @@ def folder_checks(settings_file: Path, state_folder: Path) -> Iterator[Check]:
 
 
 def extra_checks(distribution: str = DISTRIBUTION) -> Iterator[Check]:
-    """Give the optional parts of the installed package."""
+    """Yield a check of each optional part of the installed package."""
     try:
         package = metadata(distribution)
     except PackageNotFoundError:
@@ -237,6 +237,6 @@ def _is_installed(name: str) -> bool:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Tell whether ``folder`` can be written, or made where it is not there."""
+    """Return whether ``folder`` can be written to, or created if it does not exist."""
     there = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

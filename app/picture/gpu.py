@@ -202,7 +202,7 @@ def _holder_of(process: GpuProcess, state: State, runners: Mapping[int, RunnerRe
 
 
 def _remainder(memory: GpuMemory, accounted: int) -> Iterator[Segment]:
-    """Give what is in use without an owner, and what driver and firmware keep."""
+    """Yield what is in use without a known owner, and what driver and firmware reserve."""
     if rest := (memory.used_bytes or 0) - accounted:
         yield Segment("other" if accounted else "in use", rest, "process")
     if memory.reserved_bytes:

@@ -76,6 +76,7 @@ class Pictures:
         self._diagnoses: dict[ModelKey, _Kept] = {}
         self._shapes: Shapes | None = None
         self._made = 0.0
+        self._keys: frozenset[ModelKey] = frozenset()
 
     @property
     def now(self) -> float:
@@ -92,21 +93,29 @@ class Pictures:
     def invalidate(self, touched: Collection[Hashable] | None = None) -> None:
         """Forget the pictures of what was ``touched``: model keys, GPU UUIDs; ``None`` is anything.
 
-        Diagnoses outlive it for some seconds where their circumstances stay.
+        What a GPU holds bears on every model. Diagnoses outlive it for some seconds where their circumstances
+        stay.
         """
-        if touched is None or abs(self.now - self._made) >= TIME_SECONDS:
+        if touched is None or self._bears_on_all():
             self._models.clear()
             self._details.clear()
             self._gpus.clear()
-            self._made = self.now
-        else:
-            for one in touched:
-                self._models.pop(one, None)  # type: ignore[call-overload]
-                self._details.pop(one, None)  # type: ignore[call-overload]
-                self._gpus.pop(one, None)  # type: ignore[call-overload]
+            self._made, self._keys = self.now, frozenset(self.state.models)
+        elif not self.state.gpus.keys().isdisjoint(touched):
+            self._models.clear()
+            self._details.clear()
+        for one in touched or ():
+            self._models.pop(one, None)  # type: ignore[call-overload]
+            self._details.pop(one, None)  # type: ignore[call-overload]
+            self._gpus.pop(one, None)  # type: ignore[call-overload]
         self._all_models = self._shared = self._alerts_by_subject = None
         self._active = self._surroundings = None
         self._health.clear()
+
+    def _bears_on_all(self) -> bool:
+        """Return whether time has passed, or alerts or the loaded models are others than were pictured."""
+        is_later = abs(self.now - self._made) >= TIME_SECONDS
+        return is_later or self._keys != self.state.models.keys() or self._active != tuple(self.alerts.active)
 
     def refresh(self, key: ModelKey | None = None) -> None:
         """Diagnose anew what is looked at closely: one model, or all for ``None``."""

@@ -39,7 +39,7 @@ def model_page(subject_id: str, pictures: Pictures, seconds: float) -> PageView:
 
 
 def diagnosis_facts(found: Diagnosis) -> Iterator[Fact]:
-    """Give what is wrong besides, the cause, the cost, and each remedy with what to type."""
+    """Yield what else is wrong, the cause, the cost, and each remedy with what to type."""
     for verdict in found.verdicts[1:]:
         yield Fact("also", verdict.sentence, verdict.evidence[0].source if verdict.evidence else "")
     if found.cause is not None:

@@ -50,7 +50,7 @@ def text_of(value: int | None) -> str:
 
 
 def request_labels(newest: str) -> Iterator[str]:
-    """Give the labels of requests, the newest first, without end."""
+    """Yield the labels of requests without end, the newest first."""
     return chain((newest,), repeat("  the one before"))
 
 

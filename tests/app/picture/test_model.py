@@ -13,7 +13,7 @@ from tests.fakes.served_samples import FACTS, alone
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.snapshot.build import build_snapshot
-from gpumon.collectors.samples import GpuSlow
+from gpumon.collectors.samples import GpuSlow, NvmlSample
 
 
 def only(monitor: Monitor) -> ModelPicture:
@@ -43,7 +43,7 @@ def test_a_claim_above_all_cards_together_is_never_well(claimed_gib: float, leve
     scene = Scene(total_gib=8.0, on_gpu_gib=claimed_gib, in_ram_gib=0.0)
     unmeasured = [
         replace(one, gpus=tuple(replace(card, processes=None) for card in one.gpus))
-        if one.source == "nvml"
+        if isinstance(one, NvmlSample)
         else one
         for one in scene.samples()
     ]

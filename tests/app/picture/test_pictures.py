@@ -67,16 +67,43 @@ def test_all_pictures_are_made_once_for_each_sample() -> None:
     assert only(pictures) is not before
 
 
-def test_only_what_was_touched_is_pictured_anew() -> None:
+def looked_at() -> Pictures:
+    """Return pictures that have been made once as a whole and after nothing was touched."""
     pictures = watched(SPILLED).pictures
+    pictures.health()
+    return pictures
+
+
+def test_only_what_was_touched_is_pictured_anew() -> None:
+    pictures = looked_at()
     [model], [gpu] = pictures.models(), pictures.gpus()
-    pictures.invalidate({model.key})
-    assert only(pictures) is not model
-    assert pictures.gpus()[0] is gpu
-    pictures.invalidate({gpu.uuid})
-    assert pictures.gpus()[0] is not gpu
     pictures.invalidate(())
-    assert only(pictures) is pictures.models()[0]
+    assert (only(pictures) is model, pictures.gpus()[0] is gpu) == (True, True)
+    pictures.health()
+    pictures.invalidate({model.key})
+    assert (only(pictures) is model, pictures.gpus()[0] is gpu) == (False, True)
+
+
+def test_a_gpu_that_was_touched_takes_its_models_with_it() -> None:
+    pictures = looked_at()
+    [model], [gpu] = pictures.models(), pictures.gpus()
+    pictures.invalidate({gpu.uuid})
+    assert (only(pictures) is model, pictures.gpus()[0] is gpu) == (False, False)
+
+
+def test_time_and_alerts_make_all_pictures_anew() -> None:
+    monitor = watched(SPILLED)
+    pictures = monitor.pictures
+    pictures.health()
+    before = only(pictures)
+    monitor.alerts.acknowledge_all()
+    pictures.invalidate(())
+    acknowledged = only(pictures)
+    assert acknowledged is not before
+    pictures.health()
+    monitor.state.now += 1.0
+    pictures.invalidate(())
+    assert only(pictures) is not acknowledged
 
 
 def test_pictures_of_a_seek_back_show_what_was_then() -> None:

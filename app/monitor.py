@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.fuses import GPUMON_SOURCE, Fuses
 from gpumon.app.insight.learning import learn
 from gpumon.app.log import log_path_words
-from gpumon.app.state.records import ModelKey, ModelRecord
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.state import State
 from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample, SourceHealth
-
-if TYPE_CHECKING:
-    from gpumon.app.diagnosis.diagnose import Diagnoser
-    from gpumon.app.diagnosis.diagnosis import Diagnosis
 
 Listener = Callable[[AnySample], None]
 
@@ -35,33 +30,16 @@ class Monitor:
         self.alerts = AlertBook(limits, self.fuses)
         self.revision = 0
         """Grows with every sample: what was drawn at this number is still true at this number."""
-        self._diagnoser: Diagnoser | None = None
-        self._diagnosed: tuple[int, Mapping[ModelKey, Diagnosis]] = (-1, {})
+        self.pictures = self._pictures()
+        """What is said of each model and GPU, and of the whole; made when it is first asked for."""
 
     @property
     def state(self) -> State:
         """What is known now."""
         return self._store.state
 
-    @property
-    def diagnoses(self) -> Mapping[ModelKey, Diagnosis]:
-        """What is wrong with each loaded model; worked out when it is asked for, once for each revision."""
-        if self._diagnosed[0] != self.revision:
-            self._diagnosed = (self.revision, self._diagnosing().diagnoses(self.state))
-            self.note_faults()
-        return self._diagnosed[1]
-
-    def spill(self, model: ModelRecord) -> Diagnosis | None:
-        """Return why a model spills and what would help, at most seconds old; ``None`` if it does not."""
-        return self._diagnosing().spill(model, self.state)
-
-    def _diagnosing(self) -> Diagnoser:
-        """Return what diagnoses, made for the first model: the first frame need not wait for it."""
-        if self._diagnoser is None:
-            from gpumon.app.diagnosis.diagnose import Diagnoser  # noqa: PLC0415 - keeps the start quick
-
-            self._diagnoser = Diagnoser(self.fuses)
-        return self._diagnoser
+    def _pictures(self) -> Pictures:
+        return Pictures(self.state, self.alerts, self.limits.spill_bad_percent, self.fuses)
 
     def listen(self, listener: Listener, name: str = "listener") -> None:
         """Call ``listener`` with every sample, after the state and the alerts have taken it.
@@ -80,6 +58,7 @@ class Monitor:
         with guard("alerts"):
             self.alerts.observe(self.state, touched)
         self.note_faults()
+        self.pictures.invalidate(touched)
         self.revision += 1
         for name, listener in self._listeners:
             with guard(name, listener):
@@ -101,6 +80,6 @@ class Monitor:
         self.fuses.clear()
         self._faults_told = self.fuses.revision
         self._store = Store(self.fuses)
-        self._diagnoser = None
         self.alerts = AlertBook(self.limits, self.fuses)
+        self.pictures = self._pictures()
         self.revision += 1

@@ -61,7 +61,7 @@ def _cells(row: ModelRow, glyphs: Glyphs, selected: bool) -> Row:
         "mark": (gutter(row.level, selected, glyphs),),
         "name": (text_line(glyphs.written(row.name), "title"),),
         "details": _details(row, glyphs),
-        "spill": (text_line(_spill(row), row.level),),
+        "spill": (text_line(glyphs.written(_spill(row)), row.level),),
         "rate": (_rate(row, glyphs),),
         "trend": lambda width: trend_line(row.rate_trend, width, None, glyphs),
         "context": _context(row),
@@ -135,9 +135,7 @@ def _details(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
 
 
 def _spill(row: ModelRow) -> str:
-    if not row.spill_fraction or row.spill_fraction < 0:
-        return ""
-    return "SPILL <1%" if row.spill_fraction < 0.01 else f"SPILL {units.percent(row.spill_fraction * 100)}"
+    return f"SPILL {row.spill_percent}" if row.spill_percent else ""
 
 
 def _processor(row: ModelRow, glyphs: Glyphs) -> Line:

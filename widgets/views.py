@@ -94,7 +94,8 @@ class ModelRow(Struct, frozen=True):
     """What the driver sees for the model's process, where a process can be told."""
     processor: str = "Unknown"
     """As ``ollama ps`` prints it: ``48%/52% CPU/GPU``."""
-    spill_fraction: float | None = None
+    spill_percent: str = ""
+    """How much of it is spilled: ``34%``, ``<1%``, ``~57%`` where estimated; empty where nothing is."""
     context_length: int | None = None
     context_used_tokens: int | None = None
     decode_tokens_per_second: float | None = None

@@ -53,24 +53,20 @@ def execute_snapshot(options: Namespace) -> int:
     """Ask every source, print one JSON document, and return 0, 1 or 2 by how things are."""
     settings = load_settings(options).settings
     from gpumon.app.crash import run
-    from gpumon.app.insight.health import health
     from gpumon.app.monitor import Monitor
     from gpumon.app.session.build import live_feed
     from gpumon.app.snapshot.take import take_snapshot
 
-    limits = settings.alerts.limits()
-    monitor = Monitor(limits)
+    monitor = Monitor(settings.alerts.limits())
     feed = live_feed(settings, monitor)
-    snapshot = run(take_snapshot(feed, monitor, expected=feed.names))
-    print_json(snapshot, "snapshot")
-    return health(monitor.state, monitor.alerts.active, limits.spill_bad_percent).exit_code
+    print_json(run(take_snapshot(feed, monitor, expected=feed.names)), "snapshot")
+    return monitor.pictures.health().exit_code
 
 
 def execute_doctor(options: Namespace) -> int:
     """Look for some seconds and print the report; return 0, 1 or 2 by what is missing."""
     from gpumon.app.crash import run
-    from gpumon.app.doctor.check import report_of
-    from gpumon.app.doctor.report import report_text
+    from gpumon.app.doctor.check import report_of, report_text
 
     loaded = load_settings(options)
     monitor = run(_looked(loaded.settings))
@@ -126,19 +122,19 @@ async def _looked(settings: Settings) -> Monitor:
 def _checks(monitor: Monitor, loaded: Loaded) -> Iterator[Check]:
     from platformdirs import user_state_path
 
-    from gpumon.app.doctor import surroundings
+    from gpumon.app.doctor import check
     from gpumon.app.doctor.sources import source_checks
 
     settings = loaded.settings
-    yield from source_checks(monitor.state, in_container=surroundings.in_container())
-    yield from surroundings.folder_checks(loaded.path, user_state_path("gpumon"))
-    yield from surroundings.terminal_checks(
+    yield from source_checks(monitor.state, in_container=check.in_container())
+    yield from check.folder_checks(loaded.path, user_state_path("gpumon"))
+    yield from check.terminal_checks(
         os.environ,
         resolved_glyphs(settings.glyphs),
         is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         mouse=settings.mouse,
     )
-    yield from surroundings.extra_checks()
+    yield from check.extra_checks()
 
 
 def _threads(count: int) -> str:

@@ -281,9 +281,8 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     if plain is not None:
         return plain
     if isinstance(arithmetic, NoArithmetic):
-        return _unknown(
-            f"the cause cannot be told: {arithmetic.reason}", "what is missing", arithmetic.reason
-        )
+        reason = visible(arithmetic.reason)  # it names what the file says of itself
+        return _unknown(f"the cause cannot be told: {reason}", "what is missing", reason)
     asked = 0
     for rule in _RULES:
         with fuses.guard(f"cause {rule.__name__}", subject.model.key):

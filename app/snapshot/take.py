@@ -51,13 +51,8 @@ async def take_snapshot(
             running.result()
     finally:
         await _end(running, looking)
-    snapshot = _built(monitor)
-    return _built(monitor) if monitor.note_faults() else snapshot
-
-
-def _built(monitor: Monitor) -> Snapshot:
-    limit = monitor.limits.spill_bad_percent
-    return build_snapshot(monitor.state, monitor.alerts.active, limit, monitor.fuses)
+    snapshot = build_snapshot(monitor.pictures)
+    return build_snapshot(monitor.pictures) if monitor.note_faults() else snapshot
 
 
 def _count(answers: Counter[str], sample: AnySample) -> None:

@@ -13,8 +13,15 @@ from gpumon.app.session.session import Session, Unload
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.screens.confirm import ConfirmScreen
-from gpumon.app.views.copy import command_to_copy, copied_words, nothing_words
-from gpumon.app.views.unload import asked_words, outcome_words, refused_words, unload_facts
+from gpumon.app.views.actions import (
+    asked_words,
+    command_to_copy,
+    copied_words,
+    nothing_words,
+    outcome_words,
+    refused_words,
+    unload_facts,
+)
 from gpumon.text.safe import visible
 from gpumon.widgets.glyphs import Glyphs
 
@@ -37,25 +44,26 @@ class ModelActions:
     def unload(self, row: Row | None) -> None:
         """Ask whether to unload the model of ``row``, and do it for a yes."""
         self._app.clear_notifications()  # in a small pane they would lie over the question
-        model, state = self._model(row), self._session.monitor.state
-        if model is None:
+        model = self._model(row)
+        picture = self._session.monitor.pictures.model(model.key) if model else None
+        if model is None or picture is None:
             self._say(self._no_model_words(row), warning=True)
             return
         unload = self._session.unload.get(model.key.source) if model.kind.unloads else None
         if unload is None:
             self._say(self._cannot_words(model), warning=True)
             return
-        question = ConfirmScreen("Unload this model?", unload_facts(model, state), self._glyphs)
+        question = ConfirmScreen("Unload this model?", unload_facts(picture), self._glyphs)
         self._app.push_screen(question, partial(self._answered, row, unload))
 
     def copy(self, row: Row | None) -> None:
         """Copy the best command against what is wrong with the model of ``row``, and show it."""
         self._app.clear_notifications()
-        model = self._model(row)
-        if model is None:
+        model, pictures = self._model(row), self._session.monitor.pictures
+        if model is None or (picture := pictures.closely(model.key)) is None:
             self._say(self._no_model_words(row), warning=True)
             return
-        found = self._session.monitor.diagnoses[model.key]
+        found = picture.diagnosis
         remedy = command_to_copy(found.remedies)
         if remedy is None or remedy.command is None:
             self._say(nothing_words(found.verdict, visible(model.claim.name)))

@@ -14,13 +14,13 @@ from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, system
 from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.diagnosis import causes
 from gpumon.app.diagnosis import diagnose as diagnosing
+from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.diagnosis.remedies import find as remedies
 from gpumon.app.diagnosis.subject import subject_of
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot import build as building
-from gpumon.app.snapshot.build import build_snapshot
-from gpumon.app.snapshot.models import model_entry
+from gpumon.app.snapshot.build import build_snapshot, model_entry
 from gpumon.app.state import store
 from gpumon.app.state.records import ModelKey
 from gpumon.app.views.dashboard import NOTHING, ModelOrder, dashboard_view
@@ -120,6 +120,13 @@ def test_a_listener_that_fails_keeps_no_other_from_its_samples() -> None:
     assert fault(monitor) == "internal error in recording"
 
 
+def diagnoses(monitor: Monitor) -> dict[ModelKey, Diagnosis]:
+    """Return what is said of each model, and have the monitor name what of gpumon fails over it."""
+    found = {model.key: model.diagnosis for model in monitor.pictures.models()}
+    monitor.note_faults()
+    return found
+
+
 def test_a_diagnosis_that_fails_costs_that_models_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = watch(nvml(0, gpu()), ollama(0, [SPILLED, claim("b")]))
     monkeypatch.setattr(
@@ -127,7 +134,7 @@ def test_a_diagnosis_that_fails_costs_that_models_alone(monkeypatch: pytest.Monk
         "subject_of",
         lambda model, *rest: broken() if model.claim.name == "big" else subject_of(model, *rest),
     )
-    verdicts = {key.digest: found.verdict for key, found in monitor.diagnoses.items()}
+    verdicts = {key.digest: found.verdict for key, found in diagnoses(monitor).items()}
     assert verdicts["sha-big"].severity == "unknown"
     assert verdicts["sha-big"].sentence == "big is loaded; how it does cannot be told: internal error"
     assert verdicts["sha-b"].kind == "healthy"
@@ -145,24 +152,24 @@ def rule_named(name: str) -> Callable[..., Any]:
 def test_a_verdict_that_fails_costs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = spilling()
     monkeypatch.setattr(diagnosing, "TROUBLES", (rule_named("invented"), *diagnosing.TROUBLES))
-    assert monitor.diagnoses[KEY].verdict.kind == "spilled"
+    assert diagnoses(monitor)[KEY].verdict.kind == "spilled"
     assert fault(monitor) == "internal error in verdict invented"
 
 
 def test_a_model_is_not_called_well_where_a_verdict_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = watch(nvml(0, gpu()), ollama(0, [claim("b")]))
     monkeypatch.setattr(diagnosing, "TROUBLES", (rule_named("invented"), *diagnosing.TROUBLES))
-    (found,) = monitor.diagnoses.values()
+    (found,) = diagnoses(monitor).values()
     assert (found.verdict.kind, found.verdict.severity) == ("unknown", "unknown")
 
 
 def test_a_cause_and_a_remedy_that_fail_cost_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = watch(*Scene(context=65536).samples())
-    key, whole = next((key, found) for key, found in monitor.diagnoses.items() if found.cause is not None)
+    key, whole = next((key, found) for key, found in diagnoses(monitor).items() if found.cause is not None)
     monkeypatch.setattr(causes, "_RULES", (rule_named("first"), *causes._RULES))
     monkeypatch.setattr(remedies, "IN_ORDER", (rule_named("second"), *remedies.IN_ORDER))
-    monitor.revision += 1
-    assert monitor.diagnoses[key] == whole
+    monitor = watch(*Scene(context=65536).samples())
+    assert diagnoses(monitor)[key] == whole
     assert fault(monitor) == "internal error in cause first and 1 more"
 
 
@@ -171,11 +178,11 @@ def test_a_snapshot_names_it_and_holds_the_rest(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         building,
         "model_entry",
-        lambda record, *rest: broken() if record.claim.name == "big" else model_entry(record, *rest),
+        lambda details: broken() if details.picture.claim.name == "big" else model_entry(details),
     )
-    build_snapshot(monitor.state, (), fuses=monitor.fuses)
+    build_snapshot(monitor.pictures)
     assert monitor.note_faults()
-    snapshot = build_snapshot(monitor.state, (), fuses=monitor.fuses)
+    snapshot = build_snapshot(monitor.pictures)
     assert [model.name for model in snapshot.models] == ["b"]
     (own,) = (source for source in snapshot.sources if source.name == "gpumon")
     assert (own.state, own.detail) == ("failing", "internal error in snapshot of a model")
@@ -232,7 +239,7 @@ def test_a_panel_that_fails_from_the_start_is_empty_and_named(monkeypatch: pytes
 
 
 def test_a_verdict_that_cannot_be_told_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpumon.app.views.dashboard.health", broken)
+    monkeypatch.setattr("gpumon.app.views.dashboard.verdict_view", broken)
     view = dashboard_view(spilling(), ORDER, 1.0)
     assert (view.verdict.level, len(view.models)) == ("unknown", 1)
     assert [row.words for row in view.sources] == ["failing: internal error in verdict"]

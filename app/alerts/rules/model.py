@@ -17,10 +17,10 @@ from gpumon.text.units import duration, percent
 def spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     """Find model bytes in RAM, by the server's claim. To be asked only where a GPU is present."""
     model, split = loaded.model, loaded.model.split
-    level = spill_fault(model, limits.spill_bad_percent, by_choice=loaded.by_choice)
+    level = spill_fault(model, limits.spill_bad_percent)
     if split.spill_fraction is None:
         return UNKNOWN
-    if level is None:
+    if level is None or loaded.by_choice:  # a choice is no alarm
         return CLEAR
     name = loaded.label
     placement = f"{placement_words(split)}{_no_gpu_words(loaded)}"
@@ -57,8 +57,6 @@ def _no_gpu_words(loaded: Loaded) -> str:
     """Say why nothing is on a GPU, where the process tells."""
     if loaded.model.split.gpu_bytes != 0:
         return ""
-    if loaded.by_choice:
-        return "; on the CPU by choice (num_gpu 0)"
     return "; its process is on no GPU" if loaded.measured_bytes == 0 else ""
 
 

@@ -14,9 +14,9 @@ from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.list_screen import ListScreen
-from gpumon.app.views.charts import WINDOWS_SECONDS, vram_chart
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
+from gpumon.app.views.page import WINDOWS_SECONDS, vram_chart
 from gpumon.app.views.playing import play_hints
 from gpumon.widgets.alert_feed import AlertFeed
 from gpumon.widgets.glyphs import Glyphs

@@ -8,17 +8,16 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from gpumon.app.log import log_path_words
+from gpumon.app.picture.load import LOAD_PREFIX
 from gpumon.app.session.session import Session
 from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, MODEL_KEYS, PAGE_KEYS, VIEW_KEYS, Key, bindings, hints
 from gpumon.app.ui.screens.live_screen import LiveScreen
 from gpumon.app.ui.scroll import Scroll
-from gpumon.app.views.charts import WINDOWS_SECONDS
-from gpumon.app.views.gpu_page import gpu_page
-from gpumon.app.views.load_page import load_page
-from gpumon.app.views.loads import LOAD_PREFIX
+from gpumon.app.views.gpus import gpu_page
+from gpumon.app.views.loads import load_page
 from gpumon.app.views.model_page import model_page
-from gpumon.app.views.page import PageView
+from gpumon.app.views.page import WINDOWS_SECONDS, PageView
 from gpumon.app.views.playing import play_hints
 from gpumon.widgets.fact_table import FactTable
 from gpumon.widgets.glyphs import Glyphs
@@ -88,11 +87,12 @@ class Page(LiveScreen):
         )
 
     def _built(self) -> PageView:
+        pictures = self.session.monitor.pictures
         if self._row.key.startswith(LOAD_PREFIX):
-            return load_page(self._row.key, self.session.monitor.state)
+            return load_page(self._row.key, pictures)
         build = gpu_page if self._row.panel == "gpus" else model_page
         seconds = WINDOWS_SECONDS[self.session.choices.window]
-        return build(self._row.key, self.session.monitor.state, self.session.monitor.alerts, seconds)
+        return build(self._row.key, pictures, seconds)
 
     def _show_charts(self, view: PageView) -> None:
         room = self.size.height >= LEAST_HEIGHT_FOR_CHARTS

@@ -60,7 +60,7 @@ async def test_the_rate_of_an_answer_under_way_reaches_the_snapshot() -> None:
             task.cancel()
         await asyncio.wait(feeding)
     assert known.is_set(), "a source ended"
-    [model] = build_snapshot(monitor.state, ()).models
+    [model] = build_snapshot(monitor.pictures).models
     assert model.rate_source == "meter"
     assert model.decode_tokens_per_second
     assert (model.rate_is_estimate, model.requests_running, model.activity) == (True, 1, "busy")

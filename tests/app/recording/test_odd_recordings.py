@@ -16,7 +16,7 @@ from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, sy
 
 from gpumon.app.recording.lines import TIME_LIMIT, decode_line, encode_header, encode_line, new_header
 from gpumon.app.recording.writer import Recorder
-from gpumon.app.views.alerts import clock_words
+from gpumon.app.views.page import clock_words
 from gpumon.collectors.samples import AnySample
 from gpumon.text import units
 

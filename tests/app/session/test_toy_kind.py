@@ -20,6 +20,7 @@ from gpumon.app.doctor.sources import source_checks
 from gpumon.app.insight.activity import activity
 from gpumon.app.insight.wording import model_id
 from gpumon.app.monitor import Monitor
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.redact import redact
 from gpumon.app.session.build import live_session
@@ -27,7 +28,6 @@ from gpumon.app.session.session import Session
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
-from gpumon.app.views.levels import Levels
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import model_row
 from gpumon.collectors.servers.registry import REGISTRY
@@ -107,9 +107,9 @@ async def test_it_is_seen_in_the_row_the_rate_and_the_page(server: ToyServer) ->
 
     row = row_of(claimed, seen.state)
     assert row.decode_tokens_per_second == STATED_RATE, "as it says itself"
-    assert (row.gpu_bytes, row.ram_bytes, row.spill_fraction) == (3 * GIB, GIB, 0.25)
+    assert (row.gpu_bytes, row.ram_bytes, row.spill_percent) == (3 * GIB, GIB, "25%")
 
-    page = model_page(model_id(claimed.key), seen.state, seen.session.monitor.alerts, 60.0)
+    page = model_page(model_id(claimed.key), seen.session.monitor.pictures, 60.0)
     facts = {fact.label: (fact.value, fact.origin) for fact in page.facts}
     assert facts["size claimed"] == ("4.0 GiB", "/toy/status")
     assert facts["decode rate"] == ("12 tok/s", "/toy/status")
@@ -119,7 +119,7 @@ async def test_snapshot_doctor_and_why_speak_of_it_by_its_own_words(server: ToyS
     seen = await watched(server.url)
     monitor = seen.session.monitor
 
-    snapshot = build_snapshot(seen.state, monitor.alerts.active, monitor.limits.spill_bad_percent)
+    snapshot = build_snapshot(monitor.pictures)
     assert {(one.name, one.runtime) for one in snapshot.models} == {(COUNTED, "toy"), (CLAIMED, "toy")}
 
     checks = {check.name: check for check in source_checks(seen.state, in_container=False)}
@@ -201,7 +201,9 @@ async def test_a_process_that_no_url_names_is_a_model_too(fake_driver: FakeDrive
 
 def row_of(record: ModelRecord, state: State) -> ModelRow:
     """Return its row on the dashboard."""
-    return model_row(record, state, Levels(()), frozenset())
+    picture = Pictures(state).model(record.key)
+    assert picture is not None
+    return model_row(picture)
 
 
 def _is_measured(seen: Watched) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from tests.app.state.states import state_of
 from tests.fakes.samples import nvml, ollama, ollama_down, silent
 
-from gpumon.app.views.sources import source_rows
+from gpumon.app.views.dashboard import source_rows
 from gpumon.collectors.samples import AnySample
 from gpumon.widgets.lines import Level
 

@@ -7,8 +7,7 @@ from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy, Verdict
 from gpumon.app.insight.wording import model_id
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
-from gpumon.app.views.facts.diagnosis import diagnosis_facts
-from gpumon.app.views.model_page import model_page
+from gpumon.app.views.model_page import diagnosis_facts, model_page
 from gpumon.app.views.page import PageView
 
 SPILLED = Scene(context=65536)
@@ -21,7 +20,7 @@ def watched(scene: Scene, seconds: int = 2) -> Monitor:
 def page(scene: Scene) -> PageView:
     monitor = watched(scene)
     key = next(key for key, model in monitor.state.models.items() if model.claim.name == NAME)
-    return model_page(model_id(key), monitor.state, monitor.alerts, 300.0)
+    return model_page(model_id(key), monitor.pictures, 300.0)
 
 
 def test_the_page_begins_with_cause_cost_and_remedies_each_with_its_line() -> None:
@@ -65,38 +64,6 @@ def test_nobody_is_named_where_the_cause_is_unknown() -> None:
     scene = Scene(described=False, others=[Other("blender", 5.0)])
     view = dashboard_view(watched(scene), ModelOrder(), 1.0)
     assert view.verdict.sentence == f"{NAME} spills 2.0 GiB (25%) to RAM"
-
-
-def test_a_spill_is_not_diagnosed_anew_for_every_picture() -> None:
-    monitor = watched(SPILLED)
-    [model] = monitor.state.models.values()
-    before = monitor.spill(model)
-    for sample in SPILLED.samples(5.0):
-        monitor.feed(sample)
-    assert monitor.spill(model) is before
-    for sample in SPILLED.samples(30.0):
-        monitor.feed(sample)
-    assert monitor.spill(model) is not before
-
-
-def test_a_spill_that_grew_is_diagnosed_at_once() -> None:
-    monitor = watched(SPILLED)
-    [model] = monitor.state.models.values()
-    before = monitor.spill(model)
-    for sample in Scene(context=65536, on_gpu_gib=5.0, in_ram_gib=3.0).samples(3.0):
-        monitor.feed(sample)
-    assert monitor.spill(model) is not before
-
-
-def test_a_model_that_does_not_spill_costs_nothing() -> None:
-    monitor = watched(Scene(in_ram_gib=0.0))
-    [model] = monitor.state.models.values()
-    assert monitor.spill(model) is None
-
-
-def test_all_diagnoses_are_worked_out_once_for_each_revision() -> None:
-    monitor = watched(SPILLED)
-    assert monitor.diagnoses is monitor.diagnoses
 
 
 def test_a_remedy_in_two_places_has_a_line_for_each() -> None:

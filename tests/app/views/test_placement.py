@@ -6,9 +6,9 @@ from tests.app.state.states import state_of
 from tests.fakes.process_samples import BLOB, processes, runner
 from tests.fakes.samples import START, claim, ollama
 
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import BufferKey, Placement
-from gpumon.app.views.facts.placement import placement_facts
-from gpumon.app.views.levels import Levels
+from gpumon.app.views.model_process import placement_facts
 from gpumon.app.views.models import model_rows
 from gpumon.collectors.samples import LogEvent, LogSample, SourceHealth
 
@@ -56,7 +56,7 @@ def notes(device: str) -> str:
     )
     log = LogSample(time=START + 1, source="log /l", health=SourceHealth(state="serving"), events=events)
     state = state_of(processes(0, runner()), ollama(0, [claim(gpu_gib=0.2)]), log)
-    (row,) = model_rows(state, Levels(()))
+    (row,) = model_rows(Pictures(state))
     return "; ".join(row.notes)
 
 

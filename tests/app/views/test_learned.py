@@ -6,12 +6,14 @@ from tests.app.state.learned.test_predictions import desk_of, settled
 from tests.fakes.generating import Desk
 
 from gpumon.app.snapshot.build import build_snapshot
-from gpumon.app.views.facts.learned import learned_facts
+from gpumon.app.views.model_page import learned_facts
 from gpumon.widgets.views import Fact
 
 
 def facts_of(desk: Desk) -> dict[str, Fact]:
-    return {fact.label: fact for fact in learned_facts(desk.model, desk.monitor.state)}
+    details = desk.monitor.pictures.details(desk.model.key)
+    assert details is not None
+    return {fact.label: fact for fact in learned_facts(details)}
 
 
 def test_nothing_is_said_before_anything_is_known() -> None:
@@ -47,7 +49,7 @@ def test_one_without_a_measure_stands_alone() -> None:
 def test_the_snapshot_has_the_same_figures() -> None:
     desk = settled(desk_of(held_gib=6.0))
     desk.usual(100.0)
-    [entry] = build_snapshot(desk.monitor.state, ()).models
+    [entry] = build_snapshot(desk.monitor.pictures).models
     assert (entry.baseline_tokens_per_second, entry.baseline_request_count) == (100.0, 6)
     assert entry.prediction is not None
     assert entry.prediction.measured_vram_bytes == 6 * 1024**3
@@ -57,7 +59,7 @@ def test_the_snapshot_has_the_same_figures() -> None:
 def test_the_snapshot_says_null_for_what_is_not_known() -> None:
     desk = Desk()
     desk.look()
-    [entry] = build_snapshot(desk.monitor.state, ()).models
+    [entry] = build_snapshot(desk.monitor.pictures).models
     assert (entry.baseline_tokens_per_second, entry.baseline_request_count, entry.prediction) == (
         None,
         None,

@@ -7,7 +7,8 @@ from tests.app.state.states import state_of
 from tests.fakes.process_samples import BLOB, facts, holding, processes, runner
 from tests.fakes.samples import claim, gpu, nvml, ollama
 
-from gpumon.app.views.facts.holders import holder_facts
+from gpumon.app.picture.pictures import Pictures
+from gpumon.app.views.gpus import holder_facts
 from gpumon.collectors.samples import AnySample, HolderProcess
 
 DESKTOP = HolderProcess(pid=1, name="Xorg", group="desktop")
@@ -20,8 +21,8 @@ MODEL: tuple[AnySample, ...] = (
 
 
 def page(*samples: AnySample) -> list[tuple[str, str]]:
-    state = state_of(*samples)
-    return [(fact.label, fact.value) for fact in holder_facts(state.gpus["GPU-0"], state)]
+    [gpu_here] = Pictures(state_of(*samples)).gpus()
+    return [(fact.label, fact.value) for fact in holder_facts(gpu_here)]
 
 
 def test_models_come_first_and_then_the_others_by_what_they_are() -> None:

@@ -1,39 +1,65 @@
-"""The words around the unloading of a model: the question before it, and what came of it."""
+"""The words around what a user does to a model: copying the command that helps, unloading it."""
 
 from __future__ import annotations
 
-from gpumon.app.insight.activity import activity
+from gpumon.app.diagnosis.diagnosis import Remedy, Verdict
 from gpumon.app.insight.unloading import Unloading, UnloadKind, UnloadOutcome
 from gpumon.app.insight.wording import address
-from gpumon.app.state.holders.measured import measured_vram_bytes
-from gpumon.app.state.records import ModelRecord
-from gpumon.app.state.state import State
-from gpumon.app.views.page import GPUMON, NVML, PROC, PS
+from gpumon.app.picture.model import ModelPicture
+from gpumon.app.views.page import GPUMON, NVML, PROC
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
 
+LONGEST_COMMAND = 1000
 
-def unload_facts(model: ModelRecord, state: State) -> tuple[Fact, ...]:
+
+def command_to_copy(remedies: tuple[Remedy, ...]) -> Remedy | None:
+    """Return the best remedy that has a command.
+
+    One with characters that are not shown as they are is passed over: pasted into a shell, they would be
+    obeyed.
+    """
+    return next((one for one in remedies if one.command and _is_plain(one.command)), None)
+
+
+def copied_words(remedy: Remedy) -> str:
+    """Say what was copied and where it goes; the command stands on a line of its own, to be selected."""
+    where = f", to type {visible(remedy.where)}" if remedy.where else ""
+    return f"copied{where}:\n{visible(remedy.command or '', LONGEST_COMMAND)}"
+
+
+def nothing_words(verdict: Verdict, name: str) -> str:
+    """Say why there is nothing to copy for the model called ``name``: it needs no help, or none is known."""
+    if verdict.severity == "ok":
+        return f"nothing to copy: {name} needs no help"
+    return f"nothing to copy: no command is known that would help {name}"
+
+
+def _is_plain(command: str) -> bool:
+    return visible(command, LONGEST_COMMAND) == command
+
+
+def unload_facts(model: ModelPicture) -> tuple[Fact, ...]:
     """Return what the user should know before it is unloaded."""
     return (
         Fact("model", visible(model.claim.name)),
         Fact("server", address(model.key.source)),
-        _gain(model, state),
-        _requests(model, state),
+        _gain(model),
+        _requests(model),
         Fact("afterwards", "the next request for it loads it again"),
     )
 
 
-def _gain(model: ModelRecord, state: State) -> Fact:
-    measured = measured_vram_bytes(model, state)
+def _gain(model: ModelPicture) -> Fact:
+    measured = model.measured_vram_bytes
     if measured is not None:
         return Fact("returns", f"{units.size(measured)} of VRAM", NVML)
-    return Fact("returns", f"{units.size(model.split.gpu_bytes)} of VRAM, by its claim", PS)
+    return Fact("returns", f"{units.size(model.gpu_bytes)} of VRAM, by its claim", model.kind.claim_source)
 
 
-def _requests(model: ModelRecord, state: State) -> Fact:
-    match activity(model, state):
+def _requests(model: ModelPicture) -> Fact:
+    match model.activity:
         case "busy":
             return Fact("requests", "one runs now: it is finished first, nothing is cut off", PROC, "watch")
         case None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gpumon.app.diagnosis.causes.find import cause_of
+from gpumon.app.diagnosis.causes import cause_of
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Severity, Verdict, VerdictKind
 from gpumon.app.diagnosis.remedies.find import remedies_of
 from gpumon.app.diagnosis.subject import Subject, subject_of
-from gpumon.app.diagnosis.verdicts import machine, placement, rate, slow, well
+from gpumon.app.diagnosis.verdicts import machine, placement, slow
 from gpumon.app.fuses import UNFUSED, Fuses
+from gpumon.app.insight.shapes import Shapes
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey
-from gpumon.app.state.shapes import Shapes
 from gpumon.app.state.state import State
 from gpumon.text.safe import visible
 
@@ -43,7 +43,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.swapping,
     machine.throttled,
     machine.link_degraded,
-    rate.below_baseline,
+    slow.below_baseline,
     slow.long_context,
     slow.parallel_requests,
     placement.on_cpu_by_choice,
@@ -123,7 +123,7 @@ def verdicts_of(subject: Subject, fuses: Fuses = UNFUSED) -> tuple[Verdict, ...]
 
     Where a rule fails and no other finds anything, the model is not called well: nobody knows.
     """
-    loading = well.loading(subject)
+    loading = placement.loading(subject)
     if loading is not None:
         return (loading,)
     found, asked = [], 0
@@ -136,5 +136,5 @@ def verdicts_of(subject: Subject, fuses: Fuses = UNFUSED) -> tuple[Verdict, ...]
     if not found and asked < len(TROUBLES):
         return (_not_judged(subject.name),)
     if not found:
-        return (well.healthy(subject) or well.unknown(subject),)
+        return (placement.healthy(subject) or placement.unknown(subject),)
     return tuple(sorted(found, key=lambda verdict: RANKS[verdict.severity]))

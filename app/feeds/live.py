@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Protocol
 
-from gpumon.app.insight.quiet import Quiet
+from gpumon.app.insight.activity import Quiet
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.state import State
 from gpumon.collectors.clock import Clock

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from gpumon.app.monitor import Monitor
-from gpumon.app.recording.header import Header
+from gpumon.app.recording.lines import Header
 from gpumon.app.recording.reader import Recording
 from gpumon.collectors.samples import AnySample
 

@@ -12,8 +12,8 @@ from tests.fakes.process_samples import answer, processes, runner, server
 from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, system
 
 from gpumon.app.alerts.watcher import Watcher
+from gpumon.app.diagnosis import causes as causes
 from gpumon.app.diagnosis import diagnose as diagnosing
-from gpumon.app.diagnosis.causes import find as causes
 from gpumon.app.diagnosis.remedies import find as remedies
 from gpumon.app.diagnosis.subject import subject_of
 from gpumon.app.insight.health import health

@@ -15,7 +15,7 @@ from tests.safety.conftest import Run
 
 from gpumon.app.config.settings import LearnSettings, Settings
 from gpumon.app.crash import write_crash_report
-from gpumon.app.recording.header import new_header
+from gpumon.app.recording.lines import new_header
 from gpumon.app.recording.writer import Recorder
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.changes import Change, changes_since, reason_words
-from gpumon.app.insight.falls import Comparison, Paced, compare
+from gpumon.app.insight.agreement import Loaded, may_load, shortfall
+from gpumon.app.insight.falls import Change, Comparison, Paced, changes_since, compare, reason_words
 from gpumon.app.insight.faults import spill_fault
-from gpumon.app.insight.loaded import Loaded
-from gpumon.app.insight.shortfall import may_load, shortfall
 from gpumon.app.insight.wording import amount, placement_words
-from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import FailedLoad, SettingChange, Thrash
 from gpumon.text.safe import visible
 from gpumon.text.units import duration, percent

@@ -14,8 +14,7 @@ import pytest
 from msgspec.structs import replace
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, system
 
-from gpumon.app.recording.header import encode_header, new_header
-from gpumon.app.recording.lines import TIME_LIMIT, decode_line, encode_line
+from gpumon.app.recording.lines import TIME_LIMIT, decode_line, encode_header, encode_line, new_header
 from gpumon.app.recording.writer import Recorder
 from gpumon.app.views.alerts import clock_words
 from gpumon.collectors.samples import AnySample

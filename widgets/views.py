@@ -9,9 +9,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit import gauges
+from gpumon.widgets.kit.lines import Level
 
-Trend = tuple[float | None, ...]
+Trend = gauges.Trend
 """One value per cell, oldest first; ``None`` is a gap."""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette, Provider
@@ -17,22 +17,64 @@ from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
 from textual.timer import Timer
 
+from gpumon.app.errors import GpumonError
 from gpumon.app.session.session import Session
-from gpumon.app.ui.crash import write_crash_report
-from gpumon.app.ui.draw_pace import DrawPace
-from gpumon.app.ui.garbage import SETTLED_SECONDS, spare_what_lasts
+from gpumon.app.ui.ending import end_for_certain, leave_on_signals, watch, write_crash_report
 from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
+from gpumon.app.ui.screens.base import LiveScreen
 from gpumon.app.ui.screens.dashboard import DashboardScreen
-from gpumon.app.ui.screens.live_screen import LiveScreen
-from gpumon.app.ui.signals import leave_on_signals
+from gpumon.app.ui.textual_internals import Palette, SteadyApp
 from gpumon.app.ui.themes import next_theme, take_theme
-from gpumon.app.ui.trimming import trimmed
 from gpumon.collectors.samples import AnySample, NvmlSample, RunnerSample
-from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.kit.glyphs import Glyphs
 
 if TYPE_CHECKING:
     from gpumon.app.alerts.sinks import AlertHook
     from gpumon.app.ui.model_actions import ModelActions
+
+
+GATHER_SECONDS = 0.05
+"""Samples that come within this time of each other are drawn together."""
+
+SHORTEST_SECONDS = 0.2
+LONGEST_SECONDS = 3.0
+"""However long the interval, a picture comes within this, unfocused twice that; keys draw at once."""
+
+UNFOCUSED_FACTOR = 2.0
+
+
+class DrawPace:
+    """Says when the next picture is due. Times are those of a monotonic clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._drawn = float("-inf")
+
+    def drew(self, now: float) -> None:
+        """Note that the screen has been drawn."""
+        self._drawn = now
+
+    def delay(self, now: float, interval: float | None, *, focused: bool, urgent: bool) -> float:
+        """Return seconds until the next picture; ``interval`` is that of polls, ``None`` for a recording."""
+        if urgent:
+            return GATHER_SECONDS
+        distance = min(max(0.9 * (interval or SHORTEST_SECONDS), SHORTEST_SECONDS), LONGEST_SECONDS)
+        if not focused:
+            distance *= UNFOCUSED_FACTOR
+        return max(GATHER_SECONDS, self._drawn + distance - now)
+
+
+SETTLED_SECONDS = 3.0
+"""From then on all sources are imported and heard."""
+
+
+def spare_what_lasts() -> None:
+    """Let later collections pass over everything that there is now, and allow them.
+
+    A full one would look at some 100,000 objects of modules, classes and widgets for 30 ms, to free none.
+    """
+    gc.freeze()
+    gc.enable()
+
 
 NOT_IN_PALETTE = frozenset({"command_palette"})
 """The palette does not offer itself."""
@@ -42,7 +84,7 @@ REPLAY_ACTIONS = frozenset(key.action for key in REPLAY_KEYS)
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
-class GpumonApp(App[int]):
+class GpumonApp(SteadyApp):
     """The dashboard of one session."""
 
     TITLE = "gpumon"
@@ -75,6 +117,9 @@ class GpumonApp(App[int]):
         self._draw_due = 0.0
         self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
+        self._stop_watching: Callable[[], None] | None = None
+        self.crashed = False
+        """Whether it ended of an error, whatever has been asked for since."""
 
     def _alert_hook(self, command: Sequence[str]) -> AlertHook:
         from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
@@ -97,6 +142,7 @@ class GpumonApp(App[int]):
         """Start the feed at once: the driver is asked in a thread of its own while the frame is made."""
         take_theme(self, self._wanted_theme, self._colors)
         leave_on_signals(self.exit)
+        self._stop_watching = watch(self.fail, self.exit)
         self.session.monitor.listen(self._on_sample)
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
@@ -115,12 +161,16 @@ class GpumonApp(App[int]):
         if self._hook is not None:
             await self._hook.close()
         await self.session.close()
+        if self._stop_watching is not None:
+            self._stop_watching()
 
     async def _run_feed(self) -> None:
         try:
             await self.session.feed.run(self.session.monitor)
-        except Exception as error:
+        except GpumonError as error:
             self.exit(1, message=f"gpumon: {error}")
+        except Exception as error:
+            self.fail(error)
 
     def _on_sample(self, sample: AnySample) -> None:
         events = self.session.monitor.alerts.fresh()
@@ -159,19 +209,15 @@ class GpumonApp(App[int]):
         if in_front and isinstance(in_front[0], LiveScreen):
             in_front[0].draw()
 
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        """Write what has changed of a picture, and no more."""
-        super()._display(screen, trimmed(renderable))
-
     def warn(self, words: str) -> None:
         """Show one line for a moment; what it names from outside is drawn as it is."""
         self.notify(words, severity="warning", markup=False)
 
-    def _handle_exception(self, error: Exception) -> None:
+    def crash(self, error: BaseException) -> None:
         """Leave with one line in place of Textual's traceback, which goes into a file."""
-        if self.is_headless:
-            super()._handle_exception(error)
-        else:
+        if not self.crashed:
+            self.crashed = True
+            end_for_certain(1)
             self.exit(1, return_code=1, message=f"gpumon: {write_crash_report(error)}")
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -192,7 +238,7 @@ class GpumonApp(App[int]):
 
     def _ask_palette(self, what: str, *providers: type[Provider]) -> None:
         words = f"search for {what}{self.glyphs.ellipsis}"
-        self.push_screen(CommandPalette(providers or None, placeholder=words, id="--command-palette"))
+        self.push_screen(Palette(providers or None, placeholder=words, id="--command-palette"))
 
     # Keys
 

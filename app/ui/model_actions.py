@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import ClassVar
 
-from textual.app import App
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
 from textual.notifications import SeverityLevel
+from textual.screen import ModalScreen
 
 from gpumon.app.insight.unloading import Unloading, unload_outcome, unloading_of
 from gpumon.app.insight.wording import model_id
 from gpumon.app.session.session import Session, Unload
 from gpumon.app.state.records import ModelRecord
-from gpumon.app.ui.cursor import Row
-from gpumon.app.ui.screens.confirm import ConfirmScreen
+from gpumon.app.ui.keys import CONFIRM_KEYS, bindings, hints
+from gpumon.app.ui.screens.base import Row
 from gpumon.app.views.copy import command_to_copy, copied_words, nothing_words
 from gpumon.app.views.unload import asked_words, outcome_words, refused_words, unload_facts
 from gpumon.text.safe import visible
-from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.notices import HintBar
+from gpumon.widgets.tables import FactTable
+from gpumon.widgets.views import Fact
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """Shows ``facts`` under the question; the result is ``True`` for yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(CONFIRM_KEYS)]
+
+    def __init__(self, question: str, facts: Sequence[Fact], glyphs: Glyphs) -> None:
+        super().__init__()
+        self._question = question
+        self._facts = tuple(facts)
+        self._glyphs = glyphs
+
+    def compose(self) -> ComposeResult:
+        """Put the keys under the facts."""
+        facts, keys = FactTable(self._question, glyphs=self._glyphs), HintBar(glyphs=self._glyphs)
+        facts.show(self._facts)
+        keys.show(hints(CONFIRM_KEYS))
+        with Vertical():
+            yield facts
+            yield keys
+
+    def action_answer(self, answer: bool) -> None:
+        """Close with the answer."""
+        self.dismiss(answer)
+
 
 NOTICE_SECONDS = 20.0
 """How long an answer stays on the screen: it may come while the user looks elsewhere."""

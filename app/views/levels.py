@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gpumon.app.alerts.alert import Alert
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit.lines import Level
 
 
 class Levels:

@@ -9,7 +9,7 @@ from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import SourceState
 from gpumon.text import units
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import SourceRow
 
 MILD_STATES: frozenset[SourceState] = frozenset({"absent", "not_running", "asleep"})

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.widgets.bars import BarPart, allot, bar, split_bar
-from gpumon.widgets.fitting import line_width, plain_text
-from gpumon.widgets.glyphs import ASCII, UNICODE, Glyphs
-from gpumon.widgets.lines import Line
+from gpumon.widgets.glyphs import ASCII, UNICODE
+from gpumon.widgets.kit.gauges import BarPart, allot, bar, split_bar
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Line, line_width, plain_text
 
 widths = st.integers(-3, 250)
 any_float = st.floats() | st.none()

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gpumon.widgets.changes import GAP_CELLS, changed_cells, changed_runs
-from gpumon.widgets.lines import Line, Span
+from gpumon.widgets.kit.lines import Line, Span
+from gpumon.widgets.kit.updates import GAP_CELLS, changed_cells, changed_runs
 
 TEXTS = st.text("ab 0█▇日é\u0301", max_size=6)
 LINES = st.lists(st.builds(Span, TEXTS, st.sampled_from(["plain", "ok", "bad"])), max_size=5).map(tuple)

@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 from tests.widgets import sample_views as views
 
-from gpumon.widgets.columns import Column, Row, draw_row, fit, offset_of
-from gpumon.widgets.fitting import plain_text, text_line
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
+from gpumon.widgets.kit.columns import Column, Row, draw_row, fit, offset_of
+from gpumon.widgets.kit.lines import plain_text, text_line
 from gpumon.widgets.model_panel import model_lines
 
 COLUMNS = (

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gpumon.widgets.fitting import (
+from gpumon.widgets.kit.lines import (
     Part,
     join_parts,
     line_width,

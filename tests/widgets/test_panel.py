@@ -13,19 +13,15 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gpumon.widgets.alert_feed import AlertFeed
-from gpumon.widgets.fact_table import FactTable
 from gpumon.widgets.glyphs import ASCII
 from gpumon.widgets.gpu_panel import GpuPanel
-from gpumon.widgets.hint_bar import HintBar
 from gpumon.widgets.history_chart import HistoryChart
-from gpumon.widgets.lines import Line
+from gpumon.widgets.kit.lines import Line
+from gpumon.widgets.kit.panels import LinePanel, RowPanel
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.panel import LinePanel
-from gpumon.widgets.rows import RowPanel
-from gpumon.widgets.source_panel import SourcePanel
-from gpumon.widgets.verdict import VerdictLine
+from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel, VerdictLine
+from gpumon.widgets.tables import FactTable
 
 View = object
 PANELS: list[tuple[type[Any], View, View]] = [

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpumon.widgets.glyphs import UNICODE
-from gpumon.widgets.trends import mean, resample, trend_text
+from gpumon.widgets.kit.gauges import mean, resample, trend_text
 from gpumon.widgets.views import Trend
 
 any_trend = st.lists(st.none() | st.floats(), max_size=100).map(tuple)

@@ -17,9 +17,9 @@ from gpumon.app.ui.keys import (
     REPLAY_KEYS,
     Key,
 )
-from gpumon.app.ui.scroll import Scroll
-from gpumon.widgets.fact_table import FactTable
-from gpumon.widgets.glyphs import Glyphs
+from gpumon.app.ui.screens.base import Scroll
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import Fact
 
 SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (

@@ -8,10 +8,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from gpumon.app.session.session import Session
-from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, MODEL_KEYS, PAGE_KEYS, VIEW_KEYS, Key, bindings, hints
-from gpumon.app.ui.screens.live_screen import LiveScreen
-from gpumon.app.ui.scroll import Scroll
+from gpumon.app.ui.screens.base import LiveScreen, Row, Scroll
 from gpumon.app.views.charts import WINDOWS_SECONDS
 from gpumon.app.views.gpu_page import gpu_page
 from gpumon.app.views.load_page import load_page
@@ -19,11 +17,10 @@ from gpumon.app.views.loads import LOAD_PREFIX
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.page import PageView
 from gpumon.app.views.playing import play_hints
-from gpumon.widgets.fact_table import FactTable
-from gpumon.widgets.glyphs import Glyphs
-from gpumon.widgets.hint_bar import HintBar
 from gpumon.widgets.history_chart import HistoryChart
-from gpumon.widgets.verdict import VerdictLine
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.notices import HintBar, VerdictLine
+from gpumon.widgets.tables import FactTable
 
 CHARTS = 4
 CHART_HEIGHT = 9

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rich.style import Style
 from tests.fakes.terminal import cells
 
-from gpumon.app.ui.colours import RESET, Pen
+from gpumon.widgets.kit.updates import RESET, Pen
 
 COLOURS = st.sampled_from([None, "#102030", "#a0b0c0", "red", "default"])
 STYLES = st.none() | st.builds(

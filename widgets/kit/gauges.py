@@ -1,14 +1,17 @@
-"""Memory bars on a fixed scale from nothing to the total."""
+"""Figures as pictures, in characters: bars and split bars, trends of one row, areas of several.
+
+All stand on a scale from nothing to a total; nothing that is unknown is drawn.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-from gpumon.widgets.fitting import text_line
-from gpumon.widgets.glyphs import Glyphs
-from gpumon.widgets.lines import Line, Role, Span
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Line, Role, Span, text_line
 
 
 class BarPart(NamedTuple):
@@ -113,3 +116,102 @@ def _divided(text: str, glyphs: Glyphs) -> str:
 
 def _joined(spans: Sequence[Span]) -> Line:
     return tuple(span for span in spans if span.text)
+
+
+Trend = tuple[float | None, ...]
+"""One value per cell, oldest first; ``None`` is a gap."""
+
+Reduce = Callable[[Sequence[float]], float]
+"""Makes one value of those that share a cell."""
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the arithmetic mean of one or more values."""
+    return sum(values) / len(values)
+
+
+def resample(trend: Trend, width: int, reduce: Reduce = max) -> Trend:
+    """Return at most ``width`` values: each the ``reduce`` of its share, or a gap if all of that are gaps."""
+    count = len(trend)
+    if width <= 0:
+        return ()
+    if count <= width:
+        return trend
+    edges = [index * count // width for index in range(width + 1)]
+    return tuple(_reduced(trend[low:high], reduce) for low, high in pairwise(edges))
+
+
+def trend_text(trend: Trend, width: int, ceiling: float | None, glyphs: Glyphs, reduce: Reduce = max) -> str:
+    """Draw ``trend`` in exactly ``width`` cells on a scale from 0 to ``ceiling``; gaps are blank.
+
+    A known 0 is the lowest step, so it differs from a gap. Without a ceiling the largest value is the top.
+    """
+    values = resample(trend, width, reduce)
+    top = _top(values, ceiling)
+    return "".join(_cell(value, top, glyphs) for value in values).rjust(max(0, width))
+
+
+def trend_line(
+    trend: Trend,
+    width: int,
+    ceiling: float | None,
+    glyphs: Glyphs,
+    role: Role = "model",
+    reduce: Reduce = max,
+) -> Line:
+    """Draw ``trend_text`` in one role."""
+    return (Span(trend_text(trend, width, ceiling, glyphs, reduce), role),)
+
+
+def area_lines(
+    trend: Trend,
+    width: int,
+    height: int,
+    ceiling: float | None,
+    glyphs: Glyphs,
+    role: Role = "model",
+    reduce: Reduce = max,
+) -> list[Line]:
+    """Draw ``trend`` as a filled area of exactly ``width`` by ``height`` cells, the top row first.
+
+    The scale is that of ``trend_text``: from 0 to ``ceiling``, or to the largest value; gaps are blank.
+    """
+    values = resample(trend, width, reduce)
+    top = _top(values, ceiling)
+    rows = reversed(range(height))
+    return [
+        (Span("".join(_area_cell(value, top, row, height, glyphs) for value in values).rjust(width), role),)
+        for row in rows
+        if width > 0
+    ]
+
+
+def _top(values: Trend, ceiling: float | None) -> float:
+    """Return the top of the scale."""
+    return ceiling or max((value for value in values if value is not None), default=0.0)
+
+
+def _area_cell(value: float | None, top: float, row: int, height: int, glyphs: Glyphs) -> str:
+    """Return the cell of ``row`` (0 is the lowest); a known 0 shows the lowest step of the lowest row."""
+    if value is None or not math.isfinite(value):
+        return " "
+    levels = glyphs.steps if glyphs.steps[-1] == glyphs.solid else (*glyphs.steps, glyphs.solid)
+    share = min(1.0, max(0.0, value / top)) if top > 0 else 0.0
+    filled = round(share * height * len(levels)) - row * len(levels)
+    if filled <= 0:
+        return levels[0] if row == 0 else " "
+    return levels[min(filled, len(levels)) - 1]
+
+
+def _reduced(values: Trend, reduce: Reduce) -> float | None:
+    known = [value for value in values if value is not None]
+    return reduce(known) if known else None
+
+
+def _cell(value: float | None, top: float, glyphs: Glyphs) -> str:
+    if value is None or not math.isfinite(value):
+        return " "
+    if top <= 0:
+        return glyphs.steps[0]
+    share = min(1.0, max(0.0, value / top))
+    return glyphs.steps[min(len(glyphs.steps) - 1, int(share * len(glyphs.steps)))]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from gpumon.widgets.fitting import line_width, plain_text, shorten
-from gpumon.widgets.lines import Line, Span
+from gpumon.widgets.kit.lines import Line, Span, line_width, plain_text, shorten
 
 Draw = Callable[[int], Line]
 """Draws a cell at the width it is given."""

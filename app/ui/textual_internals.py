@@ -1,0 +1,147 @@
+"""All that rests on private names of Textual, in one place: its keyboard, its writer, its palette, its hooks.
+
+``tests/app/ui/test_textual_internals.py`` says which of them has changed with a new Textual.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from threading import ExceptHookArgs, excepthook
+from typing import Any
+
+from rich.console import Console, RenderableType
+from textual._compositor import ChopsUpdate
+from textual._parser import ParseError
+from textual._xterm_parser import XTermParser
+from textual.app import App
+from textual.command import CommandList, CommandPalette
+from textual.driver import Driver
+from textual.drivers import linux_driver
+from textual.drivers._writer_thread import WriterThread
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+from textual.screen import Screen
+
+from gpumon.widgets.kit.updates import update_text
+
+
+class SteadyParser(XTermParser):
+    """Reads keys from what the terminal sends, and passes over what cannot be understood.
+
+    Textual's own ends with the program for a number that is no character, or a size of nothing.
+    """
+
+    def feed(self, data: str) -> Iterable[Message]:
+        """Yield the keys in ``data``; the end of the input for an empty one.
+
+        Raises:
+            ParseError: the input has ended before.
+        """
+        if not data:
+            yield from super().feed(data)
+        for character in data:
+            yield from self._steadily(partial(super().feed, character))
+
+    def tick(self) -> Iterable[Message]:
+        """Yield the keys that were waited for long enough: Escape alone, or a sequence that is none."""
+        yield from self._steadily(super().tick)
+
+    def _steadily(self, read: Callable[[], Iterable[Message]]) -> Iterable[Message]:
+        """Yield what ``read`` finds; begin anew after what it cannot understand."""
+        try:
+            yield from [*read()]
+        except ParseError:
+            raise
+        except Exception:
+            self._tokens.clear()
+            self._timeout_time = None
+            self._gen = self.parse(self._tokens.append)
+            self._awaiting = next(self._gen)
+
+
+class SteadyWriter(WriterThread):
+    """Writes to the terminal; if that fails it says so, and goes on taking what nobody will see.
+
+    Textual's own leaves its queue full, and with that the whole program waiting for ever.
+    """
+
+    def run(self) -> None:
+        """Write what is queued until told to stop."""
+        try:
+            super().run()
+        except Exception as error:
+            excepthook(ExceptHookArgs((type(error), error, error.__traceback__, self)))
+            while self._queue.get() is not None:
+                pass
+
+
+def _forgiving_decoder(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
+    """Return a maker of decoders that leave out what is no character of ``encoding``."""
+    return lambda: codecs.getincrementaldecoder(encoding)(errors="ignore")
+
+
+# What Textual's driver makes by these names: its methods are too long to be written again here.
+_names: Any = linux_driver
+_names.XTermParser = SteadyParser
+_names.WriterThread = SteadyWriter
+_names.getincrementaldecoder = _forgiving_decoder
+
+
+class SteadyDriver(LinuxDriver):
+    """Textual's driver, whose threads die like any other thread: with a report, and not in silence."""
+
+    def _run_input_thread(self) -> None:
+        self.run_input_thread()
+
+
+class Palette(CommandPalette):
+    """Textual's palette, which takes keys for its list only once that is on the screen."""
+
+    def _action_command_list(self, action: str) -> None:
+        if self.query_one(CommandList).scrollable_content_region:
+            with suppress(KeyError, IndexError):  # its lines are measured anew while more commands are found
+                super()._action_command_list(action)
+
+
+class TrimmedUpdate(ChopsUpdate):
+    """A partial update of the screen in fewer bytes."""
+
+    def render_segments(self, console: Console) -> str:
+        """Return what to write to the terminal."""
+        return update_text(self.chops, self.spans, self.chop_ends, console.color_system)
+
+
+def trimmed(update: RenderableType | None) -> RenderableType | None:
+    """Return a partial update in its shorter form, anything else as it is."""
+    if type(update) is not ChopsUpdate:
+        return update
+    return TrimmedUpdate(update.chops, update.spans, update.chop_ends)
+
+
+class SteadyApp(App[int]):
+    """An app that writes only what has changed, and says itself how it ends of an error."""
+
+    def crash(self, error: BaseException) -> None:
+        """End because of ``error``, which nothing has caught."""
+        raise NotImplementedError
+
+    def fail(self, error: BaseException) -> None:
+        """End because of ``error``: a test without a terminal is handed it, as Textual would do."""
+        if self.is_headless and isinstance(error, Exception):
+            super()._handle_exception(error)
+        else:
+            self.crash(error)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return the driver for this terminal."""
+        driver = super().get_driver_class()
+        return SteadyDriver if driver is LinuxDriver else driver
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        super()._display(screen, trimmed(renderable))
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.fail(error)

@@ -1,4 +1,4 @@
-"""The figures of a detail page: label, value, and what each rests on."""
+"""Lists beside the dashboard: the figures of a page, models on disk, what the palette offers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from gpumon.text import units
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.kit.columns import Column, Row, draw_row, fit
 from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, Span, line_width, padded, shorten, spread, text_line, wrap_words
+from gpumon.widgets.kit.lines import (
+    Line,
+    Span,
+    line_width,
+    padded,
+    shorten,
+    shorten_words,
+    spread,
+    text_line,
+    wrap_words,
+)
 from gpumon.widgets.kit.panels import ALL, LinePanel, RowPanel, title_line
-from gpumon.widgets.views import Fact, InstalledRow
+from gpumon.widgets.views import ChoiceRow, Fact, InstalledRow
 
 WRAP_LIMIT = 6
 VALUE_LEAST_WIDTH = 12
@@ -135,3 +145,42 @@ class InstalledPanel(RowPanel):
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the models ``shown``."""
         return installed_lines(self._rows, width, self.glyphs, self.cursor_key, shown)
+
+
+CHOICE_COLUMNS = (
+    Column("mark", (0,)),
+    Column("title", (0, 10), widths=(16, 60), gap=1, cut=shorten_words),
+    Column("note", (5,)),
+)
+
+
+class ChoicePanel(RowPanel):
+    """What there is to choose from, one line each."""
+
+    _rows: tuple[ChoiceRow, ...] = ()
+
+    def show(self, rows: Sequence[ChoiceRow], empty: str) -> None:
+        """Draw ``rows``, or the words of ``empty`` where there are none."""
+        shown = (tuple(rows), empty)
+        if shown != (self._rows, self.empty_words):
+            self._rows, self.empty_words = shown
+            self.redraw()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the rows shown."""
+        return tuple(row.key for row in self._rows)
+
+    def row_lines(self, width: int, shown: slice) -> list[Line]:
+        """Return the lines of the rows ``shown``."""
+        cells = [self._cells(row) for row in self._rows]
+        fitted = fit(CHOICE_COLUMNS, cells, width)
+        return [draw_row(row, fitted, self.glyphs.ellipsis) for row in cells[shown]]
+
+    def _cells(self, row: ChoiceRow) -> Row:
+        selected = row.key == self.cursor_key
+        return {
+            "mark": (text_line(self.glyphs.cursor if selected else " ", "cursor"),),
+            "title": (text_line(self.glyphs.written(row.title), "title" if selected else "plain"),),
+            "note": (text_line(self.glyphs.written(row.note), "dim"),),
+        }

@@ -38,6 +38,14 @@ class InstalledRow(Struct, frozen=True):
     """Where two servers have one of this name."""
 
 
+class ChoiceRow(Struct, frozen=True):
+    """Something to choose, and a word beside it."""
+
+    key: str
+    title: str
+    note: str = ""
+
+
 SegmentKind = Literal["model", "process", "reserved"]
 
 

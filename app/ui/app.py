@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
-from textual.command import CommandPalette, Provider
 from textual.screen import Screen
-from textual.theme import Theme, ThemeProvider
+from textual.theme import Theme
 from textual.timer import Timer
 
 from gpumon.app.errors import GpumonError
@@ -23,10 +22,13 @@ from gpumon.app.ui.ending import end_for_certain, leave_on_signals, watch, write
 from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
 from gpumon.app.ui.screens.base import LiveScreen
 from gpumon.app.ui.screens.dashboard import DashboardScreen
-from gpumon.app.ui.textual_internals import Palette, SteadyApp
+from gpumon.app.ui.textual_internals import SteadyApp
 from gpumon.app.ui.themes import next_theme, take_theme
 from gpumon.collectors.samples import AnySample, NvmlSample, RunnerSample
 from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.views import ChoiceRow
+
+Callback = Callable[[], Any]
 
 if TYPE_CHECKING:
     from gpumon.app.alerts.sinks import AlertHook
@@ -76,6 +78,8 @@ def spare_what_lasts() -> None:
     gc.enable()
 
 
+PALETTE_ID = "palette"
+
 NOT_IN_PALETTE = frozenset({"command_palette"})
 """The palette does not offer itself."""
 
@@ -89,7 +93,7 @@ class GpumonApp(SteadyApp):
 
     TITLE = "gpumon"
     CSS_PATH = "gpumon.tcss"
-    ENABLE_COMMAND_PALETTE = True
+    ENABLE_COMMAND_PALETTE = False  # ours answers to the same key
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, REPLAY_KEYS)]
 
     def __init__(
@@ -234,18 +238,31 @@ class GpumonApp(SteadyApp):
         return NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
 
     def _choose_theme(self) -> None:
-        self._ask_palette("themes", ThemeProvider)
+        def take(name: str) -> None:
+            self.theme = name
 
-    def _ask_palette(self, what: str, *providers: type[Provider]) -> None:
-        words = f"search for {what}{self.glyphs.ellipsis}"
-        self.push_screen(Palette(providers or None, placeholder=words, id="--command-palette"))
+        names = sorted(self.available_themes)
+        rows = [ChoiceRow(name, name, "now" if name == self.theme else "") for name in names]
+        self._ask_palette("Themes", rows, {name: partial(take, name) for name in names})
+
+    def _ask_palette(self, title: str, rows: Sequence[ChoiceRow], does: Mapping[str, Callback]) -> None:
+        from gpumon.app.ui.screens.palette import PaletteScreen  # noqa: PLC0415 - keeps the start quick
+
+        def chosen(key: str | None) -> None:
+            if key is not None:
+                self.call_later(does[key])
+
+        self.push_screen(PaletteScreen(title, rows, self.glyphs, id=PALETTE_ID), chosen)
 
     # Keys
 
     def action_command_palette(self) -> None:
         """Offer everything by name."""
-        if self.use_command_palette and not isinstance(self.screen, CommandPalette):
-            self._ask_palette("commands")
+        if self.screen.id == PALETTE_ID:
+            return
+        commands = {command.title: command for command in self.get_system_commands(self.screen)}
+        rows = [ChoiceRow(title, title, command.help) for title, command in commands.items()]
+        self._ask_palette("Commands", rows, {title: each.callback for title, each in commands.items()})
 
     def action_pause(self) -> None:
         """Freeze the screen, or the player of a recording."""

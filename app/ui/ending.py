@@ -64,7 +64,7 @@ def watch(fail: Callable[[BaseException], None], leave: Callable[[int], None]) -
 
     def told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if "task" in context and isinstance(error, Exception):
+        if isinstance(context.get("future"), asyncio.Task) and isinstance(error, Exception):
             fail(error)
         else:
             loop.default_exception_handler(context)

@@ -1,4 +1,4 @@
-"""All that rests on private names of Textual, in one place: its keyboard, its writer, its palette, its hooks.
+"""Where Textual is mended, and all that rests on its private names: keyboard, writer, screens, hooks.
 
 ``tests/app/ui/test_textual_internals.py`` says which of them has changed with a new Textual.
 """
@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import codecs
+import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
-from threading import ExceptHookArgs, excepthook
+from types import FrameType
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -17,13 +17,13 @@ from textual._compositor import ChopsUpdate
 from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
 from textual.app import App
-from textual.command import CommandList, CommandPalette
+from textual.await_complete import AwaitComplete
 from textual.driver import Driver
 from textual.drivers import linux_driver
 from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
-from textual.screen import Screen
+from textual.screen import Screen, ScreenResultType
 
 from gpumon.widgets.kit.updates import update_text
 
@@ -73,7 +73,7 @@ class SteadyWriter(WriterThread):
         try:
             super().run()
         except Exception as error:
-            excepthook(ExceptHookArgs((type(error), error, error.__traceback__, self)))
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, self)))
             while self._queue.get() is not None:
                 pass
 
@@ -91,19 +91,26 @@ _names.getincrementaldecoder = _forgiving_decoder
 
 
 class SteadyDriver(LinuxDriver):
-    """Textual's driver, whose threads die like any other thread: with a report, and not in silence."""
+    """Textual's driver, whose threads die like any other thread, with a report, and are started once."""
 
     def _run_input_thread(self) -> None:
         self.run_input_thread()
 
+    def _sigcont_application(self, number: int, frame: FrameType | None) -> None:
+        """Take the terminal back after a stop that has given it up; one from outside has not."""
+        if self._must_signal_resume:
+            super()._sigcont_application(number, frame)
 
-class Palette(CommandPalette):
-    """Textual's palette, which takes keys for its list only once that is on the screen."""
 
-    def _action_command_list(self, action: str) -> None:
-        if self.query_one(CommandList).scrollable_content_region:
-            with suppress(KeyError, IndexError):  # its lines are measured anew while more commands are found
-                super()._action_command_list(action)
+class LeavesOnce(Screen[ScreenResultType]):
+    """A screen that leaves once: told again, Textual takes the screen below it, or ends the program."""
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """Leave with ``result``, if this screen is still the one in front."""
+        if self.is_current:
+            return super().dismiss(result)
+        done: AwaitComplete = AwaitComplete.nothing()  # type: ignore[no-untyped-call]
+        return done
 
 
 class TrimmedUpdate(ChopsUpdate):

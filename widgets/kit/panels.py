@@ -204,7 +204,7 @@ def gutter(level: Level, selected: bool, glyphs: Glyphs) -> Line:
 class RowPanel(LinePanel):
     """A titled panel of rows, each of ``lines_per_row`` lines, one of them under the cursor."""
 
-    title: ClassVar[str]
+    title = ""
     """Words in the panel's rule."""
     empty_words = ""
     """What stands where there are no rows."""

@@ -8,11 +8,11 @@ from typing import ClassVar, NamedTuple
 
 from textual import on
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 from textual.scrollbar import ScrollBarRender
 from textual.widgets import Input
 
 from gpumon.app.session.session import Session
+from gpumon.app.ui.textual_internals import LeavesOnce
 from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 
@@ -93,7 +93,7 @@ class Scroll(VerticalScroll, can_focus=False):
             self.vertical_scrollbar.renderer = WholeCells  # type: ignore[misc]
 
 
-class LiveScreen(Screen[None]):
+class LiveScreen(LeavesOnce[None]):
     """A screen that the app asks to draw when there is something new."""
 
     AUTO_FOCUS = ""

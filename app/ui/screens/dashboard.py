@@ -83,7 +83,7 @@ class DashboardScreen(ListScreen):
         if self._view is None or not self.composed:
             return
         with self.app.batch_update():
-            height = self.size.height - (1 if self.query_one("#filter").display else 0)
+            height = max(0, self.size.height - (1 if self.query_one("#filter").display else 0))
             layout = plan(height, self._content(self._view))
             if layout != self._plan:
                 self._plan = layout

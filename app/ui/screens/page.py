@@ -11,6 +11,7 @@ from gpumon.app.session.session import Session
 from gpumon.app.ui.keys import APP_KEYS, MODEL_KEYS, PAGE_KEYS, VIEW_KEYS, Key, bindings, hints
 from gpumon.app.ui.screens.base import LiveScreen, Row, Scroll
 from gpumon.app.views.charts import WINDOWS_SECONDS
+from gpumon.app.views.dashboard import ModelOrder, dashboard_view
 from gpumon.app.views.gpu_page import gpu_page
 from gpumon.app.views.load_page import load_page
 from gpumon.app.views.loads import LOAD_PREFIX
@@ -99,13 +100,19 @@ class Page(LiveScreen):
         self.query_one(Scroll).scroll_relative(y=step * 2, animate=False)
 
     def action_neighbour(self, step: int) -> None:
-        """Show the next subject of the same kind."""
-        state = self.session.monitor.state
-        keys = list(state.gpus) if self._row.panel == "gpus" else [" ".join(key) for key in state.models]
+        """Show the next subject of the dashboard's list."""
+        keys = self._listed()
         if keys:
             index = keys.index(self._row.key) if self._row.key in keys else -step
             self._row = Row(self._row.panel, keys[(index + step) % len(keys)])
             self.draw()
+
+    def _listed(self) -> list[str]:
+        """Return the keys of its kind that the dashboard lists now: in its order, by its filter."""
+        choices = self.session.choices
+        order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
+        view = dashboard_view(self.session.monitor, order, self.session.interval_seconds)
+        return [row.key for row in (view.gpus if self._row.panel == "gpus" else view.models)]
 
     def action_window(self) -> None:
         """Show the next longer history."""

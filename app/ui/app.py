@@ -7,6 +7,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +19,15 @@ from textual.timer import Timer
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.session.session import Session
-from gpumon.app.ui.ending import end_for_certain, leave_on_signals, watch, write_crash_report
+from gpumon.app.ui.ending import (
+    HUNG_UP,
+    end_for_certain,
+    is_terminal_gone,
+    leave_for_certain,
+    leave_on_signals,
+    watch_for_deaths,
+    write_crash_report,
+)
 from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
 from gpumon.app.ui.screens.base import LiveScreen
 from gpumon.app.ui.screens.dashboard import DashboardScreen
@@ -78,8 +87,6 @@ def spare_what_lasts() -> None:
     gc.enable()
 
 
-PALETTE_ID = "palette"
-
 NOT_IN_PALETTE = frozenset({"command_palette"})
 """The palette does not offer itself."""
 
@@ -121,7 +128,8 @@ class GpumonApp(SteadyApp):
         self._draw_due = 0.0
         self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
-        self._stop_watching: Callable[[], None] | None = None
+        self._palette: Screen[str] | None = None
+        self._watching = ExitStack()
         self.crashed = False
         """Whether it ended of an error, whatever has been asked for since."""
 
@@ -146,7 +154,7 @@ class GpumonApp(SteadyApp):
         """Start the feed at once: the driver is asked in a thread of its own while the frame is made."""
         take_theme(self, self._wanted_theme, self._colors)
         leave_on_signals(self.exit)
-        self._stop_watching = watch(self.fail, self.exit)
+        self._watching.enter_context(watch_for_deaths(self.fail))
         self.session.monitor.listen(self._on_sample)
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
@@ -165,8 +173,7 @@ class GpumonApp(SteadyApp):
         if self._hook is not None:
             await self._hook.close()
         await self.session.close()
-        if self._stop_watching is not None:
-            self._stop_watching()
+        self._watching.close()
 
     async def _run_feed(self) -> None:
         try:
@@ -217,22 +224,25 @@ class GpumonApp(SteadyApp):
         """Show one line for a moment; what it names from outside is drawn as it is."""
         self.notify(words, severity="warning", markup=False)
 
-    def crash(self, error: BaseException) -> None:
+    def crash(self, error: Exception) -> None:
         """Leave with one line in place of Textual's traceback, which goes into a file."""
-        if not self.crashed:
+        if is_terminal_gone(error):
+            leave_for_certain(self.exit, HUNG_UP)
+        elif not self.crashed:
             self.crashed = True
             end_for_certain(1)
             self.exit(1, return_code=1, message=f"gpumon: {write_crash_report(error)}")
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer in the palette what the keys of the screen in front do, and to choose a theme."""
-        yield SystemCommand("Theme", "choose from all colour themes", self._choose_theme)
+        yield SystemCommand("Theme", "from a list", self._choose_theme)
         commands = {active.binding.action: active for active in screen.active_bindings.values()}
         for action, active in commands.items():
             binding = active.binding
             if binding.key_display and action not in self._not_in_palette():
                 run = partial(self.run_action, action, active.node)
-                yield SystemCommand(binding.description.capitalize(), f"key {binding.key_display}", run)
+                words = binding.description
+                yield SystemCommand(words[:1].upper() + words[1:], f"key {binding.key_display}", run)
 
     def _not_in_palette(self) -> frozenset[str]:
         return NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
@@ -252,13 +262,14 @@ class GpumonApp(SteadyApp):
             if key is not None:
                 self.call_later(does[key])
 
-        self.push_screen(PaletteScreen(title, rows, self.glyphs, id=PALETTE_ID), chosen)
+        self._palette = PaletteScreen(title, rows, self.glyphs)
+        self.push_screen(self._palette, chosen)
 
     # Keys
 
     def action_command_palette(self) -> None:
         """Offer everything by name."""
-        if self.screen.id == PALETTE_ID:
+        if self.screen is self._palette:
             return
         commands = {command.title: command for command in self.get_system_commands(self.screen)}
         rows = [ChoiceRow(title, title, command.help) for title, command in commands.items()]

@@ -9,7 +9,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from platformdirs import user_state_path
 
 GRACE_SECONDS = 3.0
 """How long leaving may take. A terminal that has gone can block Textual's writer for ever."""
+
+HUNG_UP = 128 + signal.SIGHUP
+"""The exit code for a terminal that has gone, by whichever way that is learnt."""
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 """Textual's driver leaves these alone, and the terminal with them in its own mode."""
@@ -29,10 +32,11 @@ def leave_on_signals(leave: Callable[[int], None]) -> None:
     """Call ``leave`` with the exit code when told to end; end the process if that does not."""
     loop = asyncio.get_running_loop()
     for number in ENDINGS:
-        loop.add_signal_handler(number, _leave, leave, 128 + number)
+        loop.add_signal_handler(number, leave_for_certain, leave, 128 + number)
 
 
-def _leave(leave: Callable[[int], None], code: int) -> None:
+def leave_for_certain(leave: Callable[[int], None], code: int) -> None:
+    """Call ``leave`` with ``code``, and end the process if that does not."""
     end_for_certain(code)
     leave(code)
 
@@ -44,38 +48,35 @@ def end_for_certain(code: int) -> None:
     last_resort.start()
 
 
-def watch(fail: Callable[[BaseException], None], leave: Callable[[int], None]) -> Callable[[], None]:
-    """Call ``fail`` in the running loop with what a thread or a task has died of.
+def is_terminal_gone(error: BaseException) -> bool:
+    """Whether ``error`` is what a thread that reads or writes a closed terminal dies of."""
+    return isinstance(error, OSError) and error.errno in TERMINAL_GONE
 
-    ``leave`` is called instead, with the exit code of a hang-up, if that is a terminal that has gone.
-    Returns what ends the watch.
-    """
-    loop, thread_hook = asyncio.get_running_loop(), threading.excepthook
+
+@contextmanager
+def watch_for_deaths(end: Callable[[Exception], None]) -> Iterator[None]:
+    """Call ``end`` in the running loop for each thread or task that dies of an exception nobody takes."""
+    loop, before = asyncio.get_running_loop(), threading.excepthook
 
     def thread_died(death: threading.ExceptHookArgs) -> None:
-        error = death.exc_value
-        if error is None or isinstance(error, SystemExit):
-            return
-        with suppress(RuntimeError):  # the loop has ended, and the program with it
-            if isinstance(error, OSError) and error.errno in TERMINAL_GONE:
-                loop.call_soon_threadsafe(_leave, leave, 128 + signal.SIGHUP)
-            else:
-                loop.call_soon_threadsafe(fail, error)
+        if isinstance(death.exc_value, Exception):
+            with suppress(RuntimeError):  # the loop has ended, and the program with it
+                loop.call_soon_threadsafe(end, death.exc_value)
 
     def told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if isinstance(context.get("future"), asyncio.Task) and isinstance(error, Exception):
-            fail(error)
+            end(error)
         else:
             loop.default_exception_handler(context)
 
-    def stop() -> None:
-        threading.excepthook = thread_hook
-        loop.set_exception_handler(None)
-
     threading.excepthook = thread_died
     loop.set_exception_handler(told)
-    return stop
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+        loop.set_exception_handler(None)
 
 
 def write_crash_report(error: BaseException, folder: Path | None = None) -> str:

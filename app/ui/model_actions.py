@@ -18,7 +18,7 @@ from gpumon.app.session.session import Session, Unload
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.ui.keys import CONFIRM_KEYS, bindings, hints
 from gpumon.app.ui.screens.base import Row
-from gpumon.app.ui.textual_internals import LeavesOnce
+from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.app.views.copy import command_to_copy, copied_words, nothing_words
 from gpumon.app.views.unload import asked_words, outcome_words, refused_words, unload_facts
 from gpumon.text.safe import visible
@@ -28,7 +28,7 @@ from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import Fact
 
 
-class ConfirmScreen(ModalScreen[bool], LeavesOnce[bool]):
+class ConfirmScreen(ModalScreen[bool], SteadyScreen[bool]):
     """Shows ``facts`` under the question; the result is ``True`` for yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(CONFIRM_KEYS)]

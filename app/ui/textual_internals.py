@@ -8,9 +8,10 @@ from __future__ import annotations
 import codecs
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console, RenderableType
 from textual._compositor import ChopsUpdate
@@ -18,6 +19,7 @@ from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.await_complete import AwaitComplete
+from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.drivers import linux_driver
 from textual.drivers._writer_thread import WriterThread
@@ -63,19 +65,27 @@ class SteadyParser(XTermParser):
 
 
 class SteadyWriter(WriterThread):
-    """Writes to the terminal; if that fails it says so, and goes on taking what nobody will see.
+    """Writes to the terminal; if that fails it says so once, and goes on with what comes after.
 
-    Textual's own leaves its queue full, and with that the whole program waiting for ever.
+    Textual's own dies with its queue full: the program waits for ever, the terminal is never restored.
     """
 
     def run(self) -> None:
         """Write what is queued until told to stop."""
-        try:
-            super().run()
-        except Exception as error:
-            threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, self)))
-            while self._queue.get() is not None:
-                pass
+        is_told = False
+        while (text := self._queue.get()) is not None:
+            try:
+                self._file.write(text)
+                if self._queue.empty():
+                    self._file.flush()
+            except Exception as error:
+                if not is_told:
+                    is_told = True
+                    threading.excepthook(
+                        threading.ExceptHookArgs((type(error), error, error.__traceback__, self))
+                    )
+        with suppress(Exception):
+            self._file.flush()
 
 
 def _forgiving_decoder(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
@@ -102,12 +112,27 @@ class SteadyDriver(LinuxDriver):
             super()._sigcont_application(number, frame)
 
 
-class LeavesOnce(Screen[ScreenResultType]):
-    """A screen that leaves once: told again, Textual takes the screen below it, or ends the program."""
+class SteadyScreen(Screen[ScreenResultType]):
+    """A screen that takes keys only while its widgets are there, and leaves once.
+
+    A key may come before them or after them; told to leave again, Textual takes the screen below from the
+    stack, or ends the program. A modal one keeps all keys from the app, but here not those that quit.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c,f10", "app.quit", "quit", show=False)]
+
+    @property
+    def composed(self) -> bool:
+        """Whether its widgets are there: not before the start, nor when the program ends during it."""
+        return self.is_mounted and bool(self.children)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether a key may do what it does."""
+        return self.composed and super().check_action(action, parameters)
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
-        """Leave with ``result``, if this screen is still the one in front."""
-        if self.is_current:
+        """Leave with ``result``, if this screen is still the one in front, and not one seen behind that."""
+        if self.app.screen_stack[-1:] == [self]:
             return super().dismiss(result)
         done: AwaitComplete = AwaitComplete.nothing()  # type: ignore[no-untyped-call]
         return done
@@ -131,13 +156,13 @@ def trimmed(update: RenderableType | None) -> RenderableType | None:
 class SteadyApp(App[int]):
     """An app that writes only what has changed, and says itself how it ends of an error."""
 
-    def crash(self, error: BaseException) -> None:
+    def crash(self, error: Exception) -> None:
         """End because of ``error``, which nothing has caught."""
         raise NotImplementedError
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """End because of ``error``: a test without a terminal is handed it, as Textual would do."""
-        if self.is_headless and isinstance(error, Exception):
+        if self.is_headless:
             super()._handle_exception(error)
         else:
             self.crash(error)

@@ -12,7 +12,7 @@ from textual.scrollbar import ScrollBarRender
 from textual.widgets import Input
 
 from gpumon.app.session.session import Session
-from gpumon.app.ui.textual_internals import LeavesOnce
+from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 
@@ -93,7 +93,7 @@ class Scroll(VerticalScroll, can_focus=False):
             self.vertical_scrollbar.renderer = WholeCells  # type: ignore[misc]
 
 
-class LiveScreen(LeavesOnce[None]):
+class LiveScreen(SteadyScreen[None]):
     """A screen that the app asks to draw when there is something new."""
 
     AUTO_FOCUS = ""
@@ -103,11 +103,6 @@ class LiveScreen(LeavesOnce[None]):
         super().__init__()
         self.session = session
         self.glyphs = glyphs
-
-    @property
-    def composed(self) -> bool:
-        """Whether its widgets are there: not before the start, nor when the program ends during it."""
-        return self.is_mounted and bool(self.children)
 
     @property
     def selected(self) -> Row | None:

@@ -18,7 +18,7 @@ from gpumon.app.ui.keys import (
     Key,
 )
 from gpumon.app.ui.screens.base import Scroll
-from gpumon.app.ui.textual_internals import LeavesOnce
+from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import Fact
@@ -36,7 +36,7 @@ SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
 ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up"})
 
 
-class HelpScreen(ModalScreen[None], LeavesOnce[None]):
+class HelpScreen(ModalScreen[None], SteadyScreen[None]):
     """Every key and mark; any of the closing keys leaves it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

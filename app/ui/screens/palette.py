@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from gpumon.app.ui.keys import PALETTE_KEYS, bindings
 from gpumon.app.ui.screens.base import Cursor, Row
-from gpumon.app.ui.textual_internals import LeavesOnce
+from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 from gpumon.widgets.tables import ChoicePanel
@@ -23,7 +23,7 @@ from gpumon.widgets.views import ChoiceRow
 PANEL = "choices"
 
 
-class PaletteScreen(ModalScreen[str], LeavesOnce[str]):
+class PaletteScreen(ModalScreen[str], SteadyScreen[str]):
     """Narrows ``rows`` while letters are typed; the result is the key of the chosen one.
 
     Ours and not Textual's, whose list is filled by tasks that outlive it: quick fingers end the program.
@@ -31,8 +31,8 @@ class PaletteScreen(ModalScreen[str], LeavesOnce[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(PALETTE_KEYS)]
 
-    def __init__(self, title: str, rows: Sequence[ChoiceRow], glyphs: Glyphs, *, id: str) -> None:  # noqa: A002
-        super().__init__(id=id)
+    def __init__(self, title: str, rows: Sequence[ChoiceRow], glyphs: Glyphs) -> None:
+        super().__init__()
         self._title = title
         self._rows = tuple(rows)
         self._glyphs = glyphs
@@ -58,7 +58,7 @@ class PaletteScreen(ModalScreen[str], LeavesOnce[str]):
     @on(Input.Changed)
     def _list(self) -> None:
         """List what contains every word that has been typed, the cursor on the first of it."""
-        if not (self.is_mounted and self.children):
+        if not self.composed:
             return
         words = self.query_one(Input).value.casefold().split()
         rows = [row for row in self._rows if all(word in row.title.casefold() for word in words)]

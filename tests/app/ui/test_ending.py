@@ -15,24 +15,16 @@ from tests.app.ui.screen import HandFeed, dashboard
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.monitor import Monitor
-from gpumon.app.ui.ending import watch, write_crash_report
+from gpumon.app.ui.ending import is_terminal_gone, watch_for_deaths, write_crash_report
 
-
-class Told:
-    """What was told to the one who ends the program."""
-
-    def __init__(self) -> None:
-        self.failed: list[BaseException] = []
-        self.left: list[int] = []
+Deaths = list[Exception]
 
 
 @pytest.fixture
-async def told(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Told]:
-    monkeypatch.setattr("gpumon.app.ui.ending.end_for_certain", lambda _code: None)
-    told = Told()
-    stop = watch(told.failed.append, told.left.append)
-    yield told
-    stop()
+async def deaths() -> AsyncIterator[Deaths]:
+    deaths: Deaths = []
+    with watch_for_deaths(deaths.append):
+        yield deaths
 
 
 def raises(error: BaseException) -> None:
@@ -46,29 +38,18 @@ async def run_in_thread(error: BaseException) -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_thread_that_dies_is_told(told: Told) -> None:
+async def test_a_thread_that_dies_is_told(deaths: Deaths) -> None:
     error = ValueError()
     await run_in_thread(error)
-    assert told.failed == [error]
+    assert deaths == [error]
 
 
-async def test_a_thread_that_ends_itself_is_not(told: Told) -> None:
+async def test_a_thread_that_ends_itself_is_not(deaths: Deaths) -> None:
     await run_in_thread(SystemExit())
-    assert (told.failed, told.left) == ([], [])
+    assert deaths == []
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENXIO])
-async def test_a_thread_that_loses_the_terminal_leaves_as_for_a_hang_up(number: int, told: Told) -> None:
-    await run_in_thread(OSError(number, ""))
-    assert (told.failed, told.left) == ([], [129])
-
-
-async def test_another_error_of_the_system_is_told(told: Told) -> None:
-    await run_in_thread(OSError(errno.ENOSPC, ""))
-    assert len(told.failed) == 1
-
-
-async def test_a_task_that_dies_and_that_nobody_waits_for_is_told(told: Told) -> None:
+async def test_a_task_that_dies_and_that_nobody_waits_for_is_told(deaths: Deaths) -> None:
     async def dies() -> None:
         raise ValueError
 
@@ -76,25 +57,43 @@ async def test_a_task_that_dies_and_that_nobody_waits_for_is_told(told: Told) ->
     await asyncio.sleep(0)
     del task
     gc.collect()
-    assert [type(error) for error in told.failed] == [ValueError]
+    assert [type(error) for error in deaths] == [ValueError]
 
 
-async def test_a_task_that_is_cancelled_is_not(told: Told) -> None:
+async def test_a_task_that_is_cancelled_is_not(deaths: Deaths) -> None:
     task = asyncio.create_task(asyncio.sleep(10))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.sleep(0)
     del task
     gc.collect()
-    assert told.failed == []
+    assert deaths == []
 
 
 async def test_after_the_watch_threads_die_as_they_always_did() -> None:
     before = threading.excepthook
-    stop = watch(lambda _error: None, lambda _code: None)
-    assert threading.excepthook is not before
-    stop()
+    with watch_for_deaths(lambda _error: None):
+        assert threading.excepthook is not before
     assert threading.excepthook is before
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENXIO])
+def test_a_terminal_that_has_gone_is_no_defect(number: int) -> None:
+    assert is_terminal_gone(OSError(number, ""))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, ""), ValueError()])
+def test_whatever_else_a_thread_dies_of_is_one(error: Exception) -> None:
+    assert not is_terminal_gone(error)
+
+
+async def test_a_terminal_that_has_gone_is_left_as_for_a_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpumon.app.ui.ending.end_for_certain", lambda _code: None)
+    app = dashboard()
+    async with app.run_test() as pilot:
+        app.crash(OSError(errno.EIO, ""))
+        await pilot.pause()
+    assert (app.return_value, app.crashed) == (129, False)
 
 
 def test_a_report_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -63,3 +63,13 @@ async def test_nothing_but_the_filters_box_fits_into_one_line() -> None:
         await pilot.press("slash", *"abc")
         await pilot.resize_terminal(80, 24)
         assert "abc" in await text(pilot)
+
+
+async def test_a_screen_behind_another_does_not_take_that_from_the_stack() -> None:
+    app = dashboard(SPILLED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter", "colon")
+        stack = app.screen_stack
+        stack[1].dismiss()
+        await pilot.pause()
+        assert app.screen_stack == stack

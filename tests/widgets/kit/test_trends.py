@@ -3,9 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.widgets.glyphs import UNICODE
-from gpumon.widgets.kit.gauges import mean, resample, trend_text
-from gpumon.widgets.views import Trend
+from gpumon.widgets.glyphs import ASCII, UNICODE
+from gpumon.widgets.kit.gauges import Trend, area_lines, mean, resample, trend_text
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import plain_text
 
 any_trend = st.lists(st.none() | st.floats(), max_size=100).map(tuple)
 
@@ -47,3 +48,28 @@ def test_resampling_can_take_the_mean() -> None:
 
 def test_resampling_ignores_gaps_beside_values_and_keeps_gaps_of_whole_cells() -> None:
     assert resample((1.0, None, None, None), 2, mean) == (1.0, None)
+
+
+def area(trend: Trend, width: int, height: int, ceiling: float | None, glyphs: Glyphs = UNICODE) -> list[str]:
+    return [plain_text(line) for line in area_lines(trend, width, height, ceiling, glyphs)]
+
+
+@given(
+    trend=any_trend, width=st.integers(1, 60), height=st.integers(0, 9), ceiling=st.none() | st.floats(0, 1e9)
+)
+def test_an_area_is_exactly_as_large_as_asked_for_any_values(
+    trend: Trend, width: int, height: int, ceiling: float | None
+) -> None:
+    assert [len(line) for line in area(trend, width, height, ceiling)] == [width] * height
+
+
+def test_an_area_fills_whole_rows_from_below_and_ends_in_a_step() -> None:
+    assert area((8.0, 12.0, 16.0), 3, 2, 16.0) == [" ▄█", "███"]
+
+
+def test_in_an_area_too_a_gap_is_blank_and_a_known_zero_is_not() -> None:
+    assert area((0.0, None, 1.0), 3, 2, 1.0) == ["  █", "▁ █"]
+
+
+def test_an_area_in_ascii_ends_in_a_step_as_well() -> None:
+    assert area((8.0, 12.0, 16.0), 3, 2, 16.0, ASCII) == [" =#", "###"]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from rich.console import Console, RenderableType
+from textual import events
 from textual._compositor import ChopsUpdate
 from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
@@ -26,6 +28,7 @@ from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 from textual.screen import Screen, ScreenResultType
+from textual.widgets import Input
 
 from gpumon.widgets.kit.updates import update_text
 
@@ -88,16 +91,31 @@ class SteadyWriter(WriterThread):
             self._file.flush()
 
 
-def _forgiving_decoder(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
-    """Return a maker of decoders that leave out what is no character of ``encoding``."""
-    return lambda: codecs.getincrementaldecoder(encoding)(errors="ignore")
+class SteadyDecoder:
+    """Leaves out bytes that are no UTF-8; an end of the input is a terminal that has gone.
+
+    Textual's driver takes that for a pause, and asks again as fast as it can.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
+
+    def decode(self, data: bytes, final: bool = False) -> str:
+        """Return the characters that are complete.
+
+        Raises:
+            OSError: EIO, as reading says of some terminals by itself: there is no more to come.
+        """
+        if not data:
+            raise OSError(errno.EIO, "the terminal has been closed")
+        return self._decoder.decode(data, final)
 
 
 # What Textual's driver makes by these names: its methods are too long to be written again here.
 _names: Any = linux_driver
 _names.XTermParser = SteadyParser
 _names.WriterThread = SteadyWriter
-_names.getincrementaldecoder = _forgiving_decoder
+_names.getincrementaldecoder = lambda _encoding: SteadyDecoder
 
 
 class SteadyDriver(LinuxDriver):
@@ -110,6 +128,19 @@ class SteadyDriver(LinuxDriver):
         """Take the terminal back after a stop that has given it up; one from outside has not."""
         if self._must_signal_resume:
             super()._sigcont_application(number, frame)
+
+
+class Box(Input):
+    """A box for letters; remembers which key it was given last."""
+
+    def __init__(self, placeholder: str, *, id: str | None = None) -> None:  # noqa: A002
+        # Without select_on_focus: what was typed before the focus came would be replaced by what comes after.
+        super().__init__(placeholder=placeholder, id=id, compact=True, select_on_focus=False)
+        self.last_key: events.Key | None = None
+
+    def on_key(self, event: events.Key) -> None:
+        """Remember the key; what it does is Textual's."""
+        self.last_key = event
 
 
 class SteadyScreen(Screen[ScreenResultType]):
@@ -166,6 +197,17 @@ class SteadyApp(App[int]):
             super()._handle_exception(error)
         else:
             self.crash(error)
+
+    def on_key(self, event: events.Key) -> None:
+        """Hand a key to the box if it was typed before that had come: it is a letter, and no command.
+
+        Textual decides where a key goes when it comes in, while those before it still wait to be obeyed; it
+        comes here if nobody has taken it.
+        """
+        box = self.focused
+        if isinstance(box, Box) and box.last_key is not event:
+            event.prevent_default()
+            box.post_message(event.copy())
 
     def get_driver_class(self) -> type[Driver]:
         """Return the driver for this terminal."""

@@ -65,6 +65,15 @@ async def test_a_character_that_comes_in_pieces_is_one(bare_environment: dict[st
         await pane.wait_for("é€")
 
 
+async def test_letters_typed_right_after_slash_are_letters_and_no_commands(
+    bare_environment: dict[str, str],
+) -> None:
+    with Pane(gpumon("demo", "spill"), bare_environment) as pane:
+        await pane.wait_for("Models", "details")
+        pane.press("/", "q", "u", "1")
+        await pane.wait_for("filter: qu1")
+
+
 @pytest.mark.parametrize("thread", ["keyboard", "writer"])
 async def test_a_thread_of_the_terminal_that_dies_ends_it_with_a_report(
     thread: str, bare_environment: dict[str, str], tmp_path: Path

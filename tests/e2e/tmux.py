@@ -48,7 +48,7 @@ class Pane:
 
     def press(self, *keys: str) -> None:
         """Send keys by tmux's names: ``Enter``, ``Down``, ``q``."""
-        self._tmux("send-keys", *keys)
+        self._tmux("send-keys", *("\\;" if key == ";" else key for key in keys))  # else a command begins
 
     def send(self, data: bytes) -> None:
         """Send bytes as a terminal would, whatever they mean."""

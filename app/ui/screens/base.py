@@ -12,7 +12,7 @@ from textual.scrollbar import ScrollBarRender
 from textual.widgets import Input
 
 from gpumon.app.session.session import Session
-from gpumon.app.ui.textual_internals import SteadyScreen
+from gpumon.app.ui.textual_internals import Box, SteadyScreen
 from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 
@@ -141,9 +141,9 @@ class ListScreen(LiveScreen):
     def make_room(self) -> None:
         """Follow the filter's box, which comes and goes."""
 
-    def filter_box(self) -> Input:
+    def filter_box(self) -> Box:
         """Return the box in which the filter is typed; hidden until it is asked for."""
-        return Input(placeholder=f"model name contains {self.glyphs.ellipsis}", id="filter", compact=True)
+        return Box(f"model name contains {self.glyphs.ellipsis}", id="filter")
 
     def show_cursor(self) -> None:
         """Mark the row under the cursor in its panel."""

@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from gpumon.app.ui.keys import PALETTE_KEYS, bindings
 from gpumon.app.ui.screens.base import Cursor, Row
-from gpumon.app.ui.textual_internals import SteadyScreen
+from gpumon.app.ui.textual_internals import Box, SteadyScreen
 from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 from gpumon.widgets.tables import ChoicePanel
@@ -44,7 +44,7 @@ class PaletteScreen(ModalScreen[str], SteadyScreen[str]):
         panel = ChoicePanel(glyphs=self._glyphs, id=PANEL)
         panel.title = self._title
         with Vertical():
-            yield Input(placeholder=words, compact=True)
+            yield Box(words)
             yield panel
 
     def on_mount(self) -> None:

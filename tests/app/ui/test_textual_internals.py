@@ -26,6 +26,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from gpumon.app.ui import textual_internals as internals
+from gpumon.app.ui.ending import is_terminal_gone
 
 ROOT = Path(__file__).parents[3]
 THE_FILE = ROOT / "app" / "ui" / "textual_internals.py"
@@ -78,7 +79,10 @@ class TestTheDriver:
         names: Any = linux_driver
         assert names.XTermParser is internals.SteadyParser
         assert names.WriterThread is internals.SteadyWriter
-        assert names.getincrementaldecoder("utf-8")().decode(b"a\xffb") == "ab"
+        assert names.getincrementaldecoder("utf-8") is internals.SteadyDecoder
+
+    def test_it_decodes_what_it_has_read_at_once(self) -> None:
+        assert "decode(read(fileno, 1024 * 4), final=" in inspect.getsource(LinuxDriver.run_input_thread)
 
     def test_its_input_thread_runs_the_method_that_we_replace(self) -> None:
         assert "target=self._run_input_thread" in inspect.getsource(LinuxDriver.start_application_mode)
@@ -89,6 +93,24 @@ class TestTheDriver:
 
     async def test_the_app_takes_it(self) -> None:
         assert dashboard().get_driver_class() is internals.SteadyDriver
+
+
+class TestTheDecoder:
+    @pytest.mark.parametrize(
+        ("data", "text"),
+        [(b"a\xffb", "ab"), (b"\xc3\x28", "("), (b"\xe2\x82", ""), (b"\x80", ""), ("é€😀".encode(), "é€😀")],
+    )
+    def test_bytes_that_are_no_character_are_left_out(self, data: bytes, text: str) -> None:
+        assert internals.SteadyDecoder().decode(data) == text
+
+    def test_a_character_may_come_in_pieces(self) -> None:
+        decoder = internals.SteadyDecoder()
+        assert "".join(decoder.decode(bytes([byte])) for byte in "€".encode()) == "€"
+
+    def test_the_end_of_the_input_is_a_terminal_that_has_gone(self) -> None:
+        with pytest.raises(OSError, match="closed") as raised:
+            internals.SteadyDecoder().decode(b"")
+        assert is_terminal_gone(raised.value)
 
 
 class TestTheParser:

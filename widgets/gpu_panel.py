@@ -141,7 +141,7 @@ def _words_line(row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, g
 
 
 def _second_line(row: GpuRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
-    """Say the notes and name the bar's segments, below the bar where that leaves room enough."""
+    """Draw the notes and the legend of the bar, below the bar if there is room enough."""
     below_bar = offset_of("bar", fitted) or 0
     start = below_bar if width - below_bar >= LEGEND_ROOM else offset_of("name", fitted) or below_bar
     room = width - start

@@ -95,7 +95,7 @@ def _load_cells(row: ModelRow, glyphs: Glyphs) -> Row:
 
 
 def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
-    """Say what the driver measures beside what the runtime claims, and how the spill went."""
+    """Draw what the driver measures beside what the runtime claims, and the history of the spill."""
     start = offset_of("name", fitted) or 0
     parts = [Part(line, need) for need, line in enumerate(_second_parts(row, fitted, glyphs)) if line]
     line = join_parts(parts, width - start, (Span(f" {glyphs.dot} ", "dim"),))

@@ -1,4 +1,4 @@
-"""The first line: the worst thing that is true now."""
+"""What is said in words: the verdict, problems of sources, alerts, and the keys that work here."""
 
 from __future__ import annotations
 

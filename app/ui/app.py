@@ -49,7 +49,7 @@ GATHER_SECONDS = 0.05
 
 SHORTEST_SECONDS = 0.2
 LONGEST_SECONDS = 3.0
-"""However long the interval, a picture comes within this, unfocused twice that; keys draw at once."""
+"""However long the interval, the screen is drawn at least this often, half as often without focus."""
 
 UNFOCUSED_FACTOR = 2.0
 
@@ -61,7 +61,7 @@ class DrawPace:
         self._drawn = float("-inf")
 
     def drew(self, now: float) -> None:
-        """Note that the screen has been drawn."""
+        """Record that the screen has just been drawn."""
         self._drawn = now
 
     def delay(self, now: float, interval: float | None, *, focused: bool, urgent: bool) -> float:
@@ -75,13 +75,13 @@ class DrawPace:
 
 
 SETTLED_SECONDS = 3.0
-"""From then on all sources are imported and heard."""
+"""By then every source has been imported and heard from."""
 
 
 def spare_what_lasts() -> None:
-    """Let later collections pass over everything that there is now, and allow them.
+    """Exempt everything that exists now from garbage collection, and switch collection on.
 
-    A full one would look at some 100,000 objects of modules, classes and widgets for 30 ms, to free none.
+    A full collection would spend 30 ms on some 100,000 objects of modules, classes and widgets, and free none.
     """
     gc.freeze()
     gc.enable()
@@ -139,7 +139,7 @@ class GpumonApp(SteadyApp):
         return AlertHook(command, self.warn)
 
     def _actions(self) -> ModelActions:
-        """Return what acts on models, made for the first wish."""
+        """Return what acts on models, created on first use."""
         if self._model_actions is None:
             from gpumon.app.ui.model_actions import ModelActions  # noqa: PLC0415 - keeps the start quick
 
@@ -225,7 +225,7 @@ class GpumonApp(SteadyApp):
         self.notify(words, severity="warning", markup=False)
 
     def crash(self, error: Exception) -> None:
-        """Leave with one line in place of Textual's traceback, which goes into a file."""
+        """Leave with one line on the terminal; the traceback goes into a file."""
         if is_terminal_gone(error):
             leave_for_certain(self.exit, HUNG_UP)
         elif not self.crashed:
@@ -287,7 +287,7 @@ class GpumonApp(SteadyApp):
         self._draw()
 
     def action_interval(self, step: int) -> None:
-        """Take the next longer or shorter interval."""
+        """Switch to the next longer or shorter interval."""
         cadence = self.session.cadence
         if cadence is None:
             return
@@ -320,7 +320,7 @@ class GpumonApp(SteadyApp):
         self._draw()
 
     def action_next_theme(self) -> None:
-        """Take the next colour theme."""
+        """Switch to the next colour theme."""
         self.theme = next_theme(self)
 
     def action_repaint(self) -> None:

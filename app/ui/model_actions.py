@@ -1,4 +1,4 @@
-"""What the user can do about the selected model: unload it, copy the command that helps."""
+"""What the user can do about the selected model: unload it, or copy the command that helps it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ GOOD_ENDS = frozenset({"unloaded", "unmeasured"})
 
 
 class ModelActions:
-    """Asks, does, watches what comes of it, and says so in one line."""
+    """Asks first, acts, watches the outcome, and reports it in one line."""
 
     def __init__(self, app: App[int], session: Session, glyphs: Glyphs) -> None:
         self._app = app
@@ -70,7 +70,7 @@ class ModelActions:
         self._told_waiting: set[Unloading] = set()
 
     def unload(self, row: Row | None) -> None:
-        """Ask whether to unload the model of ``row``, and do it for a yes."""
+        """Ask whether to unload the model of ``row``, and do it if the answer is yes."""
         self._app.clear_notifications()  # in a small pane they would lie over the question
         model, state = self._model(row), self._session.monitor.state
         if model is None:
@@ -99,7 +99,7 @@ class ModelActions:
         self._say(copied_words(remedy))
 
     def look(self) -> None:
-        """Say of the unloadings under way which have ended, and how."""
+        """Report each unload under way that has ended, and how it ended."""
         for asked in list(self._under_way):
             outcome = unload_outcome(asked, self._session.monitor.state)
             if outcome is None or (outcome.kind == "waiting" and asked in self._told_waiting):

@@ -83,7 +83,7 @@ def _relative(sizes: Sequence[float]) -> list[float]:
 
 
 def _settle(shares: list[int], exact: dict[int, float], units: int) -> None:
-    """Give or take single units until the shares add up, where that brings them nearest to ``exact``."""
+    """Add or remove single units until the shares add up, each where it brings them nearest to ``exact``."""
     while (missing := units - sum(shares)) != 0:
         step = 1 if missing > 0 else -1
         able = [index for index in exact if shares[index] + step >= 1]

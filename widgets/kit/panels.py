@@ -120,7 +120,7 @@ class LinePanel(Widget):
         self.show_lines(lines if len(lines) <= height else self.lines_for(width, height))
 
     def show_lines(self, lines: list[Line]) -> None:
-        """Take ``lines`` as the picture and refresh the regions in which it differs from the last one."""
+        """Show ``lines``, and refresh only the regions that differ from those shown before."""
         previous, self._lines = self._lines, lines
         self._strips = [*self._strips, *[None] * len(lines)][: len(lines)]  # blank lines more differ nowhere
         regions = [*_changed_regions(previous, lines)]

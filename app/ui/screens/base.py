@@ -1,4 +1,4 @@
-"""One cursor over the rows of all panels, in the order in which they stand on the screen."""
+"""What screens have in common: live figures, a cursor over the rows of all panels, a filter, scrolling."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Cursor:
         self.row: Row | None = None
 
     def place(self, rows: Sequence[Row]) -> None:
-        """Take the rows that there are now."""
+        """Follow the rows that exist now."""
         self._rows = rows
         if not rows:
             self.row = None
@@ -175,7 +175,7 @@ class ListScreen(LiveScreen):
             self.open_row(self.cursor.row)
 
     def action_filter(self) -> None:
-        """Ask for the text that the names of shown models contain."""
+        """Open the box for the text that the names of shown models must contain."""
         box = self.query_one("#filter", Input)
         box.display = True
         self.set_focus(box)  # at once: what is typed next belongs to the box

@@ -79,7 +79,7 @@ class DashboardScreen(ListScreen):
         self.lay_out()
 
     def lay_out(self) -> None:
-        """Give each panel its lines and its view."""
+        """Assign each panel its lines and hand it its view."""
         if self._view is None or not self.composed:
             return
         with self.app.batch_update():

@@ -24,7 +24,7 @@ ASKING = "asking its server what the file holds"
 
 
 class FitPage(LiveScreen):
-    """Reckons anew with everything that the driver says, and with every key."""
+    """Computes anew with each answer of the driver, and with each key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(FIT_PAGE_KEYS)]
 
@@ -66,7 +66,7 @@ class FitPage(LiveScreen):
         self.draw()
 
     def draw(self) -> None:
-        """Reckon with what is known now."""
+        """Compute with what is known now."""
         if not self.composed:
             return
         state = self.session.monitor.state
@@ -80,15 +80,15 @@ class FitPage(LiveScreen):
     # Keys
 
     def action_context(self, step: int) -> None:
-        """Take the next larger or smaller context."""
+        """Switch to the next larger or smaller context."""
         self._choose(self._view.more if step > 0 else self._view.less)
 
     def action_cache(self) -> None:
-        """Take the next type of cache."""
+        """Switch to the next cache type."""
         self._choose(self._view.other_cache)
 
     def action_reset(self) -> None:
-        """Take everything as the server would."""
+        """Go back to the server's own context and cache type."""
         self._choose(FitChoice())
 
     def _choose(self, choice: FitChoice) -> None:

@@ -52,7 +52,7 @@ class PaletteScreen(ModalScreen[str], SteadyScreen[str]):
         self._list()
 
     def on_resize(self) -> None:
-        """Take the room that there is now."""
+        """Fit the list to the new size."""
         self._list()
 
     @on(Input.Changed)

@@ -81,7 +81,7 @@ SETTLED_SECONDS = 3.0
 def spare_what_lasts() -> None:
     """Exempt everything that exists now from garbage collection, and switch collection on.
 
-    A full collection would spend 30 ms on some 100,000 objects of modules, classes and widgets, and free none.
+    A full collection would spend 30 ms on some 100,000 objects of modules and widgets, and free none.
     """
     gc.freeze()
     gc.enable()

@@ -125,9 +125,11 @@ class SteadyDriver(LinuxDriver):
         self.run_input_thread()
 
     def _sigcont_application(self, number: int, frame: FrameType | None) -> None:
-        """Take the terminal back after a stop that has given it up; one from outside has not."""
+        """Take the terminal back after a stop that has given it up; after another, draw on it anew."""
         if self._must_signal_resume:
             super()._sigcont_application(number, frame)
+        else:
+            self._app.call_later(self._app.refresh, repaint=True, layout=True)
 
 
 class Box(Input):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpumon.text import units
-from gpumon.widgets.bars import BarPart, split_bar
-from gpumon.widgets.columns import Column, Fitted, Row, draw_row, fit, offset_of
-from gpumon.widgets.fitting import Part, in_role, join_parts, shorten_words, text_line
-from gpumon.widgets.glyphs import Glyphs
-from gpumon.widgets.lines import Line, Role, Span
-from gpumon.widgets.rows import ALL, RowPanel, gutter
-from gpumon.widgets.trends import trend_line
+from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.kit.gauges import BarPart, split_bar, trend_line
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Line, Part, Role, Span, in_role, join_parts, shorten_words, text_line
+from gpumon.widgets.kit.panels import ALL, RowPanel, gutter
 from gpumon.widgets.views import ModelRow
 
 COLUMNS = (
@@ -97,7 +95,7 @@ def _load_cells(row: ModelRow, glyphs: Glyphs) -> Row:
 
 
 def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
-    """Say what the driver measures beside what the runtime claims, and how the spill went."""
+    """Draw what the driver measures beside what the runtime claims, and the history of the spill."""
     start = offset_of("name", fitted) or 0
     parts = [Part(line, need) for need, line in enumerate(_second_parts(row, fitted, glyphs)) if line]
     line = join_parts(parts, width - start, (Span(f" {glyphs.dot} ", "dim"),))

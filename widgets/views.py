@@ -9,9 +9,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit import gauges
+from gpumon.widgets.kit.lines import Level
 
-Trend = tuple[float | None, ...]
+Trend = gauges.Trend
 """One value per cell, oldest first; ``None`` is a gap."""
 
 
@@ -35,6 +36,14 @@ class InstalledRow(Struct, frozen=True):
     loaded: bool = False
     server: str = ""
     """Where two servers have one of this name."""
+
+
+class ChoiceRow(Struct, frozen=True):
+    """Something to choose, and a word beside it."""
+
+    key: str
+    title: str
+    note: str = ""
 
 
 SegmentKind = Literal["model", "process", "reserved"]

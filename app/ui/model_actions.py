@@ -1,18 +1,24 @@
-"""What the user can do about the selected model: unload it, copy the command that helps."""
+"""What the user can do about the selected model: unload it, or copy the command that helps it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import ClassVar
 
-from textual.app import App
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
 from textual.notifications import SeverityLevel
+from textual.screen import ModalScreen
 
 from gpumon.app.insight.unloading import Unloading, unload_outcome, unloading_of
 from gpumon.app.insight.wording import model_id
 from gpumon.app.session.session import Session, Unload
 from gpumon.app.state.records import ModelRecord
-from gpumon.app.ui.cursor import Row
-from gpumon.app.ui.screens.confirm import ConfirmScreen
+from gpumon.app.ui.keys import CONFIRM_KEYS, bindings, hints
+from gpumon.app.ui.screens.base import Row
+from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.app.views.actions import (
     asked_words,
     command_to_copy,
@@ -23,7 +29,36 @@ from gpumon.app.views.actions import (
     unload_facts,
 )
 from gpumon.text.safe import visible
-from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.notices import HintBar
+from gpumon.widgets.tables import FactTable
+from gpumon.widgets.views import Fact
+
+
+class ConfirmScreen(ModalScreen[bool], SteadyScreen[bool]):
+    """Shows ``facts`` under the question; the result is ``True`` for yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(CONFIRM_KEYS)]
+
+    def __init__(self, question: str, facts: Sequence[Fact], glyphs: Glyphs) -> None:
+        super().__init__()
+        self._question = question
+        self._facts = tuple(facts)
+        self._glyphs = glyphs
+
+    def compose(self) -> ComposeResult:
+        """Put the keys under the facts."""
+        facts, keys = FactTable(self._question, glyphs=self._glyphs), HintBar(glyphs=self._glyphs)
+        facts.show(self._facts)
+        keys.show(hints(CONFIRM_KEYS))
+        with Vertical():
+            yield facts
+            yield keys
+
+    def action_answer(self, answer: bool) -> None:
+        """Close with the answer."""
+        self.dismiss(answer)
+
 
 NOTICE_SECONDS = 20.0
 """How long an answer stays on the screen: it may come while the user looks elsewhere."""
@@ -32,7 +67,7 @@ GOOD_ENDS = frozenset({"unloaded", "unmeasured"})
 
 
 class ModelActions:
-    """Asks, does, watches what comes of it, and says so in one line."""
+    """Asks first, acts, watches the outcome, and reports it in one line."""
 
     def __init__(self, app: App[int], session: Session, glyphs: Glyphs) -> None:
         self._app = app
@@ -42,7 +77,7 @@ class ModelActions:
         self._told_waiting: set[Unloading] = set()
 
     def unload(self, row: Row | None) -> None:
-        """Ask whether to unload the model of ``row``, and do it for a yes."""
+        """Ask whether to unload the model of ``row``, and do it if the answer is yes."""
         self._app.clear_notifications()  # in a small pane they would lie over the question
         model = self._model(row)
         picture = self._session.monitor.pictures.model(model.key) if model else None
@@ -72,7 +107,7 @@ class ModelActions:
         self._say(copied_words(remedy))
 
     def look(self) -> None:
-        """Say of the unloadings under way which have ended, and how."""
+        """Report each unload under way that has ended, and how it ended."""
         for asked in list(self._under_way):
             outcome = unload_outcome(asked, self._session.monitor.state)
             if outcome is None or (outcome.kind == "waiting" and asked in self._told_waiting):

@@ -24,7 +24,7 @@ from gpumon.app.views.page import clock_words, trend
 from gpumon.collectors.samples import SourceState
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 
 RECOVERED_WORDS: dict[AlertKind, str] = {

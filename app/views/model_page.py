@@ -17,7 +17,7 @@ from gpumon.app.views.page import GPUMON, SHOW, PageView, clock_words, model_cha
 from gpumon.collectors.samples import ModelFacts, RateBaseline
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import Fact, VerdictView
 
 

@@ -12,9 +12,9 @@ from typing import NoReturn
 
 import pytest
 
+from gpumon.app.cli import dashboard
 from gpumon.app.cli.main import main
 from gpumon.app.crash import EXIT_CRASHED, run, write_crash_report
-from gpumon.app.crash import run as run_command
 
 pytestmark = pytest.mark.internal_errors
 
@@ -95,7 +95,7 @@ def test_the_hook_of_threads_is_as_before_afterwards() -> None:
 def test_a_command_in_which_a_thread_dies_ends_with_one_line(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run_command, "execute", lambda _options: run(with_a_dead_thread()))
+    monkeypatch.setattr(dashboard, "execute", lambda _options: run(with_a_dead_thread()))
     assert main([]) == EXIT_CRASHED
     said = capfd.readouterr()
     assert said.out == ""

@@ -6,7 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import (
     AlertRow,
     BarSegment,

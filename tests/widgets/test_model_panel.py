@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 from tests.widgets import sample_views as views
 
-from gpumon.widgets.fitting import plain_text
 from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.kit.lines import plain_text
 from gpumon.widgets.model_panel import model_lines
 from gpumon.widgets.views import ModelRow
 

@@ -124,7 +124,7 @@ class ClientConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Expect a request soon."""
-        super().connection_made(cast("asyncio.Transport", _OpenTransport(transport)))
+        super().connection_made(cast("asyncio.Transport", _OpenTransport(transport, self.loop)))
         self._look()
 
     def data_received(self, data: bytes) -> None:
@@ -167,15 +167,33 @@ class ClientConnection(H11Protocol):
 
 
 class _OpenTransport:
-    """A transport on which nothing is written once it closes: asyncio prints a line for each attempt."""
+    """A transport that writes once per turn of the loop, and nothing any more once it closes.
 
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
+    A read from the server holds many pieces, and a system call for each would cost more than all else that is
+    done with it. For each attempt to write to a client that has left, asyncio prints a line.
+    """
+
+    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._loop = loop
+        self._pieces: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Write unless the client has left."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
+        """Write soon, unless the client has left."""
+        if data and not self._transport.is_closing():
+            if not self._pieces:
+                self._loop.call_soon(self._flush)
+            self._pieces.append(data)
+
+    def close(self) -> None:
+        """Close after what was written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():
+            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
         return getattr(self._transport, name)

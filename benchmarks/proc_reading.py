@@ -1,8 +1,8 @@
 """What our own reading of /proc saves against psutil, question by question.
 
-``python -m benchmarks.proc_reading``: ``collectors/processes/proc.py`` reads by hand what psutil reads too. The
-reason is this ratio: these questions are asked of every process, or of every runner once a second. What is
-asked seldom goes through psutil.
+Run it as ``python -m benchmarks.proc_reading``. ``collectors/processes/proc.py`` reads by hand what psutil
+reads too. The reason is this ratio: these questions are asked of every process, or of every runner once a
+second. What is asked seldom goes through psutil.
 """
 
 from __future__ import annotations

@@ -159,12 +159,12 @@ def figures_of(document: Document) -> Figures:
 
 
 def has_piece(document: Document) -> bool:
-    """Tell whether a document brings something that was generated."""
+    """Return whether a document brings something that was generated."""
     return any(document.get(path) == PRESENT for path in _PIECES)
 
 
 def is_last(document: Document) -> bool:
-    """Tell whether a document says that the answer is complete; figures may still follow."""
+    """Return whether a document says that the answer is complete; figures may still follow."""
     if document.get("done") == b"true" or document.get("stop") == b"true":
         return True
     reason = document.get("choices[].finish_reason", b"")

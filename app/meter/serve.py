@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
@@ -49,7 +51,7 @@ class Address(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether only this machine reaches it."""
+        """Return whether only this machine reaches it."""
         return is_loopback_host(self.host)
 
 
@@ -199,6 +201,23 @@ class _OpenTransport:
         return getattr(self._transport, name)
 
 
+class OutOfFiles:
+    """Says once that no more connections can be taken, where asyncio would print a traceback for each."""
+
+    def __init__(self) -> None:
+        self._has_said = False
+
+    def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take what goes wrong where nobody waits for it (asyncio: ``set_exception_handler``)."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
+            loop.default_exception_handler(context)
+        elif not self._has_said:
+            self._has_said = True
+            words = "no more files may be opened (ulimit -n); some connections have to wait"
+            sys.stderr.write(f"gpumon meter: {words}\n")
+
+
 def most_waiting() -> int:
     """Return how many connections may wait; allow this process as many files as it may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -225,6 +244,7 @@ async def serve(upstream: Endpoint, listening: socket.socket, *, check_host: boo
         gateway = Gateway(upstream, client, SystemClock().now, check_host=check_host)
         server = build_server(gateway, most_waiting())
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(OutOfFiles().handle)
         for ending in _ENDINGS:
             loop.add_signal_handler(ending, setattr, server, "should_exit", True)
         await server.serve(sockets=[listening])

@@ -240,7 +240,7 @@ class Session:
         self._tell_twins_apart()
 
     def hardware_changed(self) -> bool:
-        """Tell whether the driver lists another number of GPUs than when this session began.
+        """Return whether the driver lists another number of GPUs than when this session began.
 
         Raises ``DriverGoneError``.
         """

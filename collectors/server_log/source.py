@@ -163,7 +163,7 @@ class Logs:
         return [LogSample(time=now, source=name, health=health), *samples]
 
     def awaits_nothing(self, servers: _Servers) -> bool:
-        """Tell whether no log is followed, and these are the servers of which none was found."""
+        """Return whether no log is followed, and these are the servers of which none was found."""
         return not self._followers and servers == self._servers
 
     def close(self) -> None:

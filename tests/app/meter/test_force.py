@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from contextlib import AsyncExitStack
 
@@ -238,3 +239,15 @@ async def test_what_was_written_goes_out_before_the_connection_closes() -> None:
     outgoing.write(b"too late")
     await asyncio.sleep(0)
     assert (transport.written, transport.closed) == ([b"last"], True)
+
+
+async def test_a_want_of_files_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    loop, handler = asyncio.get_running_loop(), serve.OutOfFiles()
+    for _ in range(3):
+        handler.handle(loop, {"message": "socket.accept()", "exception": OSError(errno.EMFILE, "many")})
+    assert capsys.readouterr().err.count("ulimit -n") == 1
+
+
+async def test_other_trouble_is_left_to_asyncio(caplog: pytest.LogCaptureFixture) -> None:
+    serve.OutOfFiles().handle(asyncio.get_running_loop(), {"message": "odd", "exception": OSError(1, "no")})
+    assert "odd" in caplog.text

@@ -193,8 +193,8 @@ class ServerLabel(Struct, frozen=True):
     """
 
     name: str
-    port: int
-    """Its own, unless told otherwise."""
+    check_address: str
+    """The next step where something else answers."""
     start_here: str
     start_there: str
     """On another machine, so that it listens beyond loopback."""
@@ -203,11 +203,6 @@ class ServerLabel(Struct, frozen=True):
     credentials: str = "credentials are asked for"
     """What it says that it wants."""
     give_credentials: str = "use --url with user:password@, or --header 'Authorization: …'"
-
-    @property
-    def check_address(self) -> str:
-        """Return the next step where something else answers."""
-        return f"check {self.url_settings}; {self.name}'s own port is {self.port}"
 
 
 _FAILURES: dict[FailureKind, tuple[SourceState, str, str]] = {

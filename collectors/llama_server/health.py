@@ -15,7 +15,7 @@ from gpumon.collectors.samples import SourceHealth
 LOADING = SourceHealth(state="serving", detail="loading its model")
 LABEL = ServerLabel(
     name="llama-server",
-    port=8080,
+    check_address="check --url; llama-server's own port is 8080",
     start_here="start it with: llama-server --port {port} -m MODEL.gguf",
     start_there="start it with: llama-server --host 0.0.0.0 --port {port} -m MODEL.gguf",
     credentials="an API key is asked for",

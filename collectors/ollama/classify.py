@@ -22,7 +22,7 @@ from gpumon.collectors.samples import SourceHealth
 
 LABEL = ServerLabel(
     name="Ollama",
-    port=DEFAULT_PORT,
+    check_address=f"check --url or OLLAMA_HOST; Ollama's own port is {DEFAULT_PORT}",
     start_here="start it with: ollama serve",
     start_there="start Ollama there with OLLAMA_HOST=0.0.0.0, so that it listens beyond loopback",
     url_settings="--url or OLLAMA_HOST",

@@ -22,7 +22,7 @@ from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 
 TOY = ServerLabel(
     name="Toy",
-    port=9000,
+    check_address="check --url; Toy's own port is 9000",
     start_here="start it with: toy --port {port}",
     start_there="start it with: toy --host 0.0.0.0 --port {port}",
     credentials="a key is asked for",
@@ -64,7 +64,7 @@ def test_a_defect_of_ours_is_not_blamed_on_the_address() -> None:
     assert "--url" not in (health.hint or "")
 
 
-def test_another_program_is_answered_with_the_servers_own_port() -> None:
+def test_another_program_is_answered_with_the_servers_own_next_step() -> None:
     health = foreign_health(HERE, TOY)
     assert health.detail == "another program answers at 127.0.0.1:9001"
     assert health.hint == "check --url; Toy's own port is 9000"

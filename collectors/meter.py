@@ -42,7 +42,7 @@ def parse_report(body: bytes) -> MeterReport | None:
 
 
 def is_meter(via: str | None) -> bool:
-    """Tell by the ``Via`` header of an answer (RFC 9110, 7.6.3) whether it came through a meter."""
+    """Return whether an answer came through a meter, by its ``Via`` header (RFC 9110, 7.6.3)."""
     return any(hop.split()[1:2] == ["gpumon"] for hop in (via or "").split(","))
 
 

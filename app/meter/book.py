@@ -45,7 +45,7 @@ Now = Callable[[], float]
 
 
 def is_inference(method: str, path: str) -> bool:
-    """Tell whether a request has a model work."""
+    """Return whether a request has a model work."""
     return method == "POST" and path.rstrip("/").endswith(INFERENCE_PATHS)
 
 

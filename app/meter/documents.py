@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from gpumon.app.meter.json_fields import PRESENT, Field, FieldScanner, wanted_fields
+from gpumon.app.meter.json_fields import PRESENT, Field, FieldScanner, read_whole, wanted_fields
 
 Framing = Literal[
     "lines",  # NDJSON: a document on each line
@@ -64,14 +64,20 @@ class Documents:
         self._awaited = self._prefix
         """What of the prefix has not come yet."""
         self._ignored = False
+        self._is_begun = False
 
     def _end_line(self, rest: bytes) -> Document:
+        if not self._is_begun and rest.startswith(self._prefix):
+            document = read_whole(self._wanted, rest[len(self._prefix) :])
+            if document is not None:
+                return document
         self._take(rest)
         document = self._scanner.values
         self._begin()
         return document
 
     def _take(self, piece: bytes) -> None:
+        self._is_begun = self._is_begun or bool(piece)
         head = piece[: len(self._awaited)]
         if not self._awaited.startswith(head):
             self._ignored = True
@@ -153,12 +159,12 @@ def figures_of(document: Document) -> Figures:
 
 
 def has_piece(document: Document) -> bool:
-    """Tell whether a document brings something that was generated."""
+    """Return whether a document brings something that was generated."""
     return any(document.get(path) == PRESENT for path in _PIECES)
 
 
 def is_last(document: Document) -> bool:
-    """Tell whether a document says that the answer is complete; figures may still follow."""
+    """Return whether a document says that the answer is complete; figures may still follow."""
     if document.get("done") == b"true" or document.get("stop") == b"true":
         return True
     reason = document.get("choices[].finish_reason", b"")

@@ -122,17 +122,17 @@ def meters_passed(fields: Iterable[tuple[bytes, bytes]]) -> int:
 
 
 def has_field(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bool:
-    """Tell whether a field is there; ``name`` is lower case."""
+    """Return whether a field is there; ``name`` is lower case."""
     return any(found.lower() == name for found, _ in fields)
 
 
 def has_body(fields: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a request announces a body (RFC 9112, 6)."""
+    """Return whether a request announces a body (RFC 9112, 6)."""
     return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in fields)
 
 
 def is_own_host(fields: Iterable[tuple[bytes, bytes]], host_name: str) -> bool:
-    """Tell whether ``Host`` names this machine, or an address, or is not there.
+    """Return whether ``Host`` names this machine, or an address, or is not there.
 
     A web page can make a browser ask a loopback address under a name of its own (DNS rebinding). Ollama
     refuses such names (ollama: server/routes.go, allowedHostsMiddleware); it does not see them behind a

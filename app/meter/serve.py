@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
@@ -49,7 +51,7 @@ class Address(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether only this machine reaches it."""
+        """Return whether only this machine reaches it."""
         return is_loopback_host(self.host)
 
 
@@ -124,7 +126,7 @@ class ClientConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Expect a request soon."""
-        super().connection_made(cast("asyncio.Transport", _OpenTransport(transport)))
+        super().connection_made(cast("asyncio.Transport", _OpenTransport(transport, self.loop)))
         self._look()
 
     def data_received(self, data: bytes) -> None:
@@ -167,18 +169,53 @@ class ClientConnection(H11Protocol):
 
 
 class _OpenTransport:
-    """A transport on which nothing is written once it closes: asyncio prints a line for each attempt."""
+    """A transport that writes once per turn of the loop, and nothing any more once it closes.
 
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
+    A read from the server holds many pieces, and a system call for each would cost more than all else that is
+    done with it. For each attempt to write to a client that has left, asyncio prints a line.
+    """
+
+    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._loop = loop
+        self._pieces: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Write unless the client has left."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
+        """Write soon, unless the client has left."""
+        if data and not self._transport.is_closing():
+            if not self._pieces:
+                self._loop.call_soon(self._flush)
+            self._pieces.append(data)
+
+    def close(self) -> None:
+        """Close after what was written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():
+            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
         return getattr(self._transport, name)
+
+
+class OutOfFiles:
+    """Says once that no more connections can be taken, where asyncio would print a traceback for each."""
+
+    def __init__(self) -> None:
+        self._has_said = False
+
+    def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take what goes wrong where nobody waits for it (asyncio: ``set_exception_handler``)."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
+            loop.default_exception_handler(context)
+        elif not self._has_said:
+            self._has_said = True
+            words = "no more files may be opened (ulimit -n); some connections have to wait"
+            sys.stderr.write(f"gpumon meter: {words}\n")
 
 
 def most_waiting() -> int:
@@ -207,6 +244,7 @@ async def serve(upstream: Endpoint, listening: socket.socket, *, check_host: boo
         gateway = Gateway(upstream, client, SystemClock().now, check_host=check_host)
         server = build_server(gateway, most_waiting())
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(OutOfFiles().handle)
         for ending in _ENDINGS:
             loop.add_signal_handler(ending, setattr, server, "should_exit", True)
         await server.serve(sockets=[listening])

@@ -172,7 +172,7 @@ def _port(text: str, default: int) -> int:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Tell whether ``host`` is this machine by its name or address alone; nothing is looked up."""
+    """Return whether ``host`` is this machine by its name or address alone; nothing is looked up."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -208,7 +208,7 @@ class Endpoint:
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether the server is on this machine."""
+        """Return whether the server is on this machine."""
         return is_loopback_host(self.address.host)
 
     def without_secrets(self, text: str) -> str:

@@ -34,11 +34,11 @@ class Sleepers:
         self._alone = asleep | {address for address, rest in self._rests.items() if rest.resting(now)}
 
     def all_alone(self) -> bool:
-        """Tell whether there are GPUs and all of them are left alone."""
+        """Return whether there are GPUs and all of them are left alone."""
         return bool(self._alone) and self._alone == self._power.addresses()
 
     def alone(self, bus_id: str | None) -> bool:
-        """Tell whether the GPU with NVML's ``bus_id`` is left alone in this round."""
+        """Return whether the GPU with NVML's ``bus_id`` is left alone in this round."""
         return bus_id is not None and pci_address(bus_id) in self._alone
 
     def note(self, reading: GpuReading, now: float) -> None:
@@ -75,7 +75,7 @@ class Rest:
             self._idle_since = now
 
     def resting(self, now: float) -> bool:
-        """Tell whether to leave it alone at ``now``."""
+        """Return whether to leave it alone at ``now``."""
         if self._idle_since is None or self._given_up:
             return False
         idle_seconds = now - self._idle_since
@@ -84,7 +84,7 @@ class Rest:
 
 
 def _idle(reading: GpuReading) -> bool:
-    """Tell whether nothing computes and nothing holds memory to compute with."""
+    """Return whether nothing computes and nothing holds memory to compute with."""
     computing = any(process.kinds != ("graphics",) for process in reading.processes or ())
     return reading.state == "ok" and not computing and not reading.utilization_percent
 
@@ -118,7 +118,7 @@ class PciPower:
         return frozenset(path.name.lower() for path in self._devices if _suspended(path))
 
     def can_sleep(self, address: str) -> bool:
-        """Tell whether the driver would put this GPU to sleep ("Runtime D3 status: Enabled (...)")."""
+        """Return whether the driver would put this GPU to sleep ("Runtime D3 status: Enabled (...)")."""
         lines = _text(self._procfs / "driver" / "nvidia" / "gpus" / address / "power").splitlines()
         words = [line.split(":", 1)[1].strip() for line in lines if line.startswith("Runtime D3 status:")]
         return any(word.startswith("Enabled") for word in words)

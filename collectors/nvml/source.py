@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -43,8 +42,6 @@ _ASLEEP_SECONDS = 5.0
 """A sleeping GPU costs two small files to look at, so this bounds how late its waking is seen."""
 _RETRY_FIRST_SECONDS = 1.0
 _RETRY_MOST_SECONDS = 30.0
-_CLOSE_SECONDS = 0.2
-"""How long ``close`` waits for the driver's thread, which may hang; NVML ends with the process anyway."""
 
 
 class NvmlSource:
@@ -84,10 +81,7 @@ class NvmlSource:
 
     async def close(self) -> None:
         """Shut NVML down and end the thread; if the driver hangs, leave both to the end of the process."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._worker.run(self._monitor.close)
-        self._worker.close()
+        await self._worker.finish(self._monitor.close)
 
 
 RESTART_AFTER_POLLS = 3
@@ -246,7 +240,7 @@ class Session:
         self._tell_twins_apart()
 
     def hardware_changed(self) -> bool:
-        """Tell whether the driver lists another number of GPUs than when this session began.
+        """Return whether the driver lists another number of GPUs than when this session began.
 
         Raises ``DriverGoneError``.
         """

@@ -50,7 +50,7 @@ class _Load(Struct):
     end: LogEvent | None = None
 
     def is_repeated(self, event: LogEvent) -> bool:
-        """Tell whether this end was logged before; one that has a duration after one without is news."""
+        """Return whether this end was logged before; one that has a duration after one without is news."""
         end = self.end
         return (
             end is not None and end.kind == event.kind and (event.seconds is None or end.seconds is not None)

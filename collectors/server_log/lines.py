@@ -123,7 +123,7 @@ class Slog(NamedTuple):
 
     @property
     def is_debug(self) -> bool:
-        """Tell whether it is shown with ``OLLAMA_DEBUG`` alone: drafts of a layout, mostly."""
+        """Return whether it is shown with ``OLLAMA_DEBUG`` alone: drafts of a layout, mostly."""
         return self.level.startswith(("DEBUG", "TRACE"))
 
 

@@ -128,7 +128,7 @@ class Tail:
             self._splitter.drop_to_end_of_line()
 
     def _is_replaced(self, file: int) -> bool:
-        """Tell whether the name is another file's now, or the file was deleted: it would fill the disk."""
+        """Return whether the name is another file's now, or the file was deleted: it would fill the disk."""
         ours = os.fstat(file)
         with contextlib.suppress(OSError):
             named = self._path.stat()
@@ -256,12 +256,12 @@ class JournalHandle:
         checked(self._library.sd_journal_process(self._handle))
 
     def go_to_last(self, count: int) -> bool:
-        """Go to the first of the last ``count`` entries; tell whether there is one."""
+        """Go to the first of the last ``count`` entries; return whether there is one."""
         checked(self._library.sd_journal_seek_tail(self._handle))
         return checked(self._library.sd_journal_previous_skip(self._handle, count)) > 0
 
     def go_on(self) -> bool:
-        """Go to the next entry; tell whether there is one."""
+        """Go to the next entry; return whether there is one."""
         return checked(self._library.sd_journal_next(self._handle)) > 0
 
     def data(self, field: str) -> bytes:
@@ -351,7 +351,7 @@ class Journal:
         return self._is_placed
 
     def _is_wanted(self, at: float) -> bool:
-        """Tell whether an entry is not too old; after the first one that is wanted all are."""
+        """Return whether an entry is not too old; after the first one that is wanted all are."""
         self._is_in_backlog = self._is_in_backlog and at < self._since
         if not self._is_in_backlog:
             self._seen_at = at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -122,7 +121,6 @@ LOOK_SECONDS = 10.0
 """Between looks for logs while the servers stay the same."""
 NO_LOG_SECONDS = 5.0
 """Between polls while there is no log."""
-_CLOSE_SECONDS = 0.2
 
 _Servers = Sequence[ServerProcess]
 Find = Callable[[_Servers, Sequence[Path]], Sequence[Place]]
@@ -165,7 +163,7 @@ class Logs:
         return [LogSample(time=now, source=name, health=health), *samples]
 
     def awaits_nothing(self, servers: _Servers) -> bool:
-        """Tell whether no log is followed, and these are the servers of which none was found."""
+        """Return whether no log is followed, and these are the servers of which none was found."""
         return not self._followers and servers == self._servers
 
     def close(self) -> None:
@@ -220,7 +218,4 @@ class LogSource:
 
     async def close(self) -> None:
         """Close the logs and end the thread; if a file system hangs, leave both to the end of the process."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._worker.run(self._logs.close)
-        self._worker.close()
+        await self._worker.finish(self._logs.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from contextlib import AsyncExitStack
 
@@ -151,9 +152,8 @@ async def test_a_request_with_two_lengths_is_the_last_on_its_connection(target: 
         metering(upstream.url) as meter,
         meter.connection() as (reader, writer),
     ):
-        writer.write(
-            request("POST", target, b"", *both) + b"2\r\nab\r\n0\r\n\r\n" + request("GET", "/smuggled")
-        )
+        doubled = request("POST", target, b"", *both) + chunk(b"ab") + LAST_CHUNK
+        writer.write(doubled + request("GET", "/smuggled"))
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"\r\nconnection: close\r\n" in answer.lower()
@@ -199,3 +199,55 @@ async def test_clients_that_leave_in_mid_stream_leave_no_lines_behind(
         model = await meter.ended()
     assert model.requests_ended == 10
     assert caplog.records == []
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: object) -> None:
+        assert isinstance(data, bytes)
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_the_pieces_of_one_turn_are_written_at_once() -> None:
+    transport = Transport()
+    outgoing = serve._OpenTransport(transport, asyncio.get_running_loop())
+    for piece in (b"a", b"", b"b"):
+        outgoing.write(piece)
+    assert transport.written == []
+    await asyncio.sleep(0)
+    outgoing.write(b"c")
+    await asyncio.sleep(0)
+    assert transport.written == [b"ab", b"c"]
+
+
+async def test_what_was_written_goes_out_before_the_connection_closes() -> None:
+    transport = Transport()
+    outgoing = serve._OpenTransport(transport, asyncio.get_running_loop())
+    outgoing.write(b"last")
+    outgoing.close()
+    outgoing.write(b"too late")
+    await asyncio.sleep(0)
+    assert (transport.written, transport.closed) == ([b"last"], True)
+
+
+async def test_a_want_of_files_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    loop, handler = asyncio.get_running_loop(), serve.OutOfFiles()
+    for _ in range(3):
+        handler.handle(loop, {"message": "socket.accept()", "exception": OSError(errno.EMFILE, "many")})
+    assert capsys.readouterr().err.count("ulimit -n") == 1
+
+
+async def test_other_trouble_is_left_to_asyncio(caplog: pytest.LogCaptureFixture) -> None:
+    serve.OutOfFiles().handle(asyncio.get_running_loop(), {"message": "odd", "exception": OSError(1, "no")})
+    assert "odd" in caplog.text

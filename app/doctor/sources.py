@@ -20,7 +20,7 @@ NAMESPACE_STEP = "run gpumon in the same container, or on the host with --networ
 
 
 def runner_checks(state: State) -> Iterator[Check]:
-    """Give a check of each runner's port; one that says so where no model is loaded."""
+    """Yield a check of each runner's port; one that says so where no model is loaded."""
     if not state.runners:
         words = "no model is loaded on this machine"
         yield Check(kind="port", name=NAME, status="nothing", found=words, gives=GIVES)
@@ -73,7 +73,7 @@ CONTAINER_SERVER_STEP = "in a container: --network host, or --url http://HOST:11
 
 
 def source_checks(state: State, *, in_container: bool) -> Iterator[Check]:
-    """Give a check for each source, GPU and runner, those that the main job rests on first."""
+    """Yield a check for each source, GPU and runner, those that the main job rests on first."""
     yield _driver(state, in_container)
     yield from map(_gpu, sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index))
     for name, source in state.sources.items():

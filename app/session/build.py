@@ -40,7 +40,7 @@ def runner_targets(state: State) -> list[RunnerTarget]:
 
 
 def served_seems_busy(state: State, source: str, name: str) -> bool | None:
-    """Tell whether the process of a server's model works; ``None`` where it is not known."""
+    """Whether the process of a server's model works; ``None`` where it is not known."""
     model = state.models.get(ModelKey(source, name))
     return seems_busy(state, model.runner.pid) if model is not None and model.runner else None
 
@@ -66,7 +66,7 @@ def known_runners(state: State, url: str) -> KnownRunners | None:
 
 
 def seems_busy(state: State, pid: int) -> bool | None:
-    """Tell by its CPU use or by its GPUs whether a runner works; ``None`` where neither is known."""
+    """Whether a runner works, by its CPU use or its GPUs; ``None`` where neither is known."""
     runner = next((runner for key, runner in state.runners.items() if key.pid == pid), None)
     if runner is None:
         return None

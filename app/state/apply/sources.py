@@ -15,7 +15,7 @@ def hear(
     version: str | None = None,
     runtime: str | None = None,
 ) -> SourceRecord:
-    """Take that ``source`` has answered, and how it is; return its record."""
+    """Record that ``source`` has answered, and how it is; return its record."""
     record = state.sources.get(source)
     if record is None or _differs(record, health, runtime):
         state.sources_revision += 1
@@ -44,14 +44,14 @@ def note_servers(state: State) -> None:
 
 
 def _has_server(state: State) -> bool:
-    """Tell whether a server is seen on this machine, as a process or by its answers."""
+    """Whether a server is seen on this machine, as a process or by its answers."""
     return bool(state.servers) or any(
         source.healthy and is_server(name) and is_loopback(name) for name, source in state.sources.items()
     )
 
 
 def _differs(record: SourceRecord, health: SourceHealth, runtime: str | None) -> bool:
-    """Tell whether a source answers otherwise than before."""
+    """Whether a source answers otherwise than before."""
     return (
         record.silent_seconds is not None
         or record.health != health
@@ -60,7 +60,7 @@ def _differs(record: SourceRecord, health: SourceHealth, runtime: str | None) ->
 
 
 def apply_silent(state: State, sample: SourceSilent) -> None:
-    """Take that a source does not answer, or that asking it failed."""
+    """Record that a source does not answer, or that asking it failed."""
     if sample.detail is not None:
         hear(state, sample.source, SourceHealth(state="failing", detail=sample.detail))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.rates.log_meter import LogMeter
+from gpumon.app.state.rates.meter import LogMeter
 from gpumon.app.state.records import RunnerRecord, ServerLog
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import LogEvent, LogEventKind, ModelState

@@ -43,7 +43,8 @@ def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
     if answer is None:
         return "missing", "has not answered", None
     if answer.state == "unreachable":
-        return "missing", visible(answer.detail or "out of reach"), NAMESPACE_STEP
+        step = NAMESPACE_STEP if runner.process.other_namespace else None
+        return "missing", visible(answer.detail or "out of reach"), step
     if answer.state in {"foreign", "failing"}:
         return "missing", visible(answer.detail or "another program answers"), None
     return _rates(runner, has_metrics="/metrics" in runner.meter.rates.sources)

@@ -158,7 +158,7 @@ class ServerKind(ABC):
     def converse_with_runner(
         self, runner: str, port: Port, clock: Clock, *, may_sleep: bool
     ) -> RunnerTalk | None:
-        """Return how a process of the kind ``runner`` is asked; ``None`` for one that has no port to ask.
+        """Return how a process of the kind ``runner`` is asked; ``None``: by ``converse``, or not at all.
 
         ``may_sleep``: it was started to fall asleep when idle, and must not be kept awake.
         """

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
+from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 
@@ -21,7 +22,7 @@ GROUP = "gpumon.servers"
 
 DEFAULT = OllamaKind()
 """What is expected at a URL until it has answered."""
-BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), *LAUNCHERS)
+BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), *LAUNCHERS, KoboldCppKind())
 
 
 class Registry:

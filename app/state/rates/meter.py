@@ -126,7 +126,7 @@ class RateMeter:
     def _measure_counts(self, sample: WorkSample, counters: WorkCounters) -> None:
         """Take the growth of counters for the rate; a count that stands still is no rate."""
         decoded, computed = counters.decoded_tokens_total, counters.prompt_tokens_total
-        rebased = self._ledger.add(decoded, 0, 0)
+        rebased = decoded is not None and self._ledger.add(decoded, 0, 0)
         for window, count in ((self._output, decoded), (self._input, computed)):
             if rebased or count is None or counters.requests_processing == 0 or _stands(window, count):
                 window.clear()
@@ -135,7 +135,7 @@ class RateMeter:
         self.rates = RunnerRates(
             decode_rate=self._output.rate,
             prefill_rate=self._input.rate,
-            decoded_total=self._ledger.total,
+            decoded_total=None if decoded is None else self._ledger.total,
             running=counters.requests_processing,
             waiting=counters.requests_deferred,
             draft_acceptance=_acceptance(counters),

@@ -158,6 +158,9 @@ class LlamaServer:
         self._steady = False
         self._work.forget()
 
+    async def close(self) -> None:
+        """Nothing is open but the port."""
+
     async def ask(self, active: bool | None, /) -> Said | None:
         """Return what it says now, ``None`` where it is better not asked; raise ``RequestError``."""
         try:

@@ -34,6 +34,7 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
+from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.collectors.clock import Clock
@@ -295,7 +296,7 @@ class UnknownKind(ServerKind):
     """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
 
     def __init__(self, name: str) -> None:
-        self.name = self.label = name  # type: ignore[misc]
+        self.name, self.label = name, visible(name)  # type: ignore[misc]
 
 
 def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:

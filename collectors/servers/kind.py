@@ -141,6 +141,8 @@ class ServerKind(ABC):
 
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
+    kept_variables: ClassVar[frozenset[str]] = frozenset()
+    """Those of a server process that go into its sample as they are: settings, no URL and no path."""
     runners_are: ClassVar[Literal["claimed", "routed", "alone"]] = "alone"
     """What the child processes of a server are: ``claimed``, it lists their models itself, and they are
     joined by file or name; ``routed``, each is reached at the server's URL under its model's name;

@@ -21,7 +21,7 @@ NAMESPACE_STEP = "run gpumon in the same container, or on the host with --networ
 
 
 def runner_checks(state: State) -> Iterator[Check]:
-    """Give a check of each runner's port; one that says so where no model is loaded."""
+    """Yield a check of each runner's port; one that says so where no model is loaded."""
     if not state.runners:
         words = "no model is loaded on this machine"
         yield Check(kind="port", name=NAME, status="nothing", found=words, gives=GIVES)
@@ -44,7 +44,8 @@ def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
     if answer is None:
         return "missing", "has not answered", None
     if answer.state == "unreachable":
-        return "missing", visible(answer.detail or "out of reach"), NAMESPACE_STEP
+        step = NAMESPACE_STEP if runner.process.other_namespace else None
+        return "missing", visible(answer.detail or "out of reach"), step
     if answer.state in {"foreign", "failing"}:
         return "missing", visible(answer.detail or "another program answers"), None
     return _rates(runner, has_metrics="/metrics" in runner.meter.rates.sources)
@@ -77,7 +78,7 @@ CONTAINER_SERVER_STEP = "in a container: --network host, or --url http://HOST:11
 
 
 def source_checks(state: State, *, in_container: bool) -> Iterator[Check]:
-    """Give a check for each source, GPU and runner, those that the main job rests on first."""
+    """Yield a check for each source, GPU and runner, those that the main job rests on first."""
     yield _driver(state, in_container)
     yield from map(_gpu, sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index))
     for name, source in state.sources.items():

@@ -40,7 +40,7 @@ def runner_targets(state: State) -> list[RunnerTarget]:
 
 
 def served_seems_busy(state: State, source: str, name: str) -> bool | None:
-    """Tell whether the process of a server's model works; ``None`` where it is not known."""
+    """Whether the process of a server's model works; ``None`` where it is not known."""
     model = state.models.get(ModelKey(source, name))
     return seems_busy(state, model.runner.pid) if model is not None and model.runner else None
 

@@ -34,6 +34,7 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
+from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.collectors.clock import Clock
@@ -140,6 +141,8 @@ class ServerKind(ABC):
 
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
+    kept_variables: ClassVar[frozenset[str]] = frozenset()
+    """Those of a server process that go into its sample as they are: settings, no URL and no path."""
     runners_are: ClassVar[Literal["claimed", "routed", "alone"]] = "alone"
     """What the child processes of a server are: ``claimed``, it lists their models itself, and they are
     joined by file or name; ``routed``, each is reached at the server's URL under its model's name;
@@ -158,7 +161,7 @@ class ServerKind(ABC):
     def converse_with_runner(
         self, runner: str, port: Port, clock: Clock, *, may_sleep: bool
     ) -> RunnerTalk | None:
-        """Return how a process of the kind ``runner`` is asked; ``None`` for one that has no port to ask.
+        """Return how a process of the kind ``runner`` is asked; ``None``: by ``converse``, or not at all.
 
         ``may_sleep``: it was started to fall asleep when idle, and must not be kept awake.
         """
@@ -295,7 +298,7 @@ class UnknownKind(ServerKind):
     """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
 
     def __init__(self, name: str) -> None:
-        self.name = self.label = name  # type: ignore[misc]
+        self.name, self.label = name, visible(name)  # type: ignore[misc]
 
 
 def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:

@@ -19,6 +19,7 @@ class Said(Struct, frozen=True):
     counters: WorkCounters | None = None
     decode_tokens_per_second: float | None = None
     prefill_tokens_per_second: float | None = None
+    origin: str | None = None
 
 
 class ForeignProgramError(Exception):

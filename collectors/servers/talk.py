@@ -103,6 +103,10 @@ class RunnerTalk(Protocol):
         """Start from the beginning."""
         ...
 
+    async def close(self) -> None:
+        """Close connections of its own; those of the port are closed by whoever has opened it."""
+        ...
+
 
 class ProcessView(Struct, frozen=True):
     """A process to recognise."""

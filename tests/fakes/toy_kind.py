@@ -72,7 +72,7 @@ class ToyKind(ServerKind):
         reply = await answers.get(STATUS)
         return reply is not None and MARK in reply.body
 
-    def converse(self, asked: Asked) -> ToyConversation:
+    def converse(self, asked: Asked) -> ToyConversation | None:
         return ToyConversation(self, asked)
 
     def start_hint(self, endpoint: Endpoint) -> str:

@@ -161,18 +161,19 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
         record.runtime = kind_named(sample.kind).name
         state.models[key] = record
     record.expiry_moves = _expiry_moves(record, claim)
-    record.claim, record.seen, record.process = _with_facts(record, claim), now, None
     if claim.state is not None:
         record.served = record.served or Served(claim.state)
         record.served.state = claim.state
+    record.claim, record.seen, record.process = _with_facts(record, claim), now, None
     _take_memory(state, record)
     return key
 
 
 def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
     """Return ``claim`` with what else is known of the loaded model."""
-    facts = record.served.facts if record.served else None
-    return with_facts(claim, record.kind.claim_of(claim.name, claim.settings, facts))
+    if record.served is None:
+        return claim
+    return with_facts(claim, record.kind.claim_of(claim.name, claim.settings, record.served.facts))
 
 
 def _take_memory(state: State, record: ModelRecord) -> None:

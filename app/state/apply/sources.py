@@ -72,7 +72,7 @@ def _differs(record: SourceRecord, health: SourceHealth, runtime: str | None) ->
 def apply_silent(state: State, sample: SourceSilent) -> None:
     """Record that a source does not answer, or that asking it failed."""
     if sample.detail is not None:
-        hear(state, sample.source, SourceHealth(state="failing", detail=sample.detail))
+        hear(state, sample.source, SourceHealth(state=sample.state, detail=sample.detail))
         return
     state.touched.sources.add(sample.source)
     since = state.now - sample.seconds

@@ -77,11 +77,8 @@ class OllamaKind(ServerKind):
         # ollama runner --imagegen-engine --model NAME
         _own_runner("imagegen_runner", estimates=True),
     )
-    environment = frozenset(
+    kept_variables = frozenset(
         {
-            "HOME",
-            "OLLAMA_HOST",
-            "OLLAMA_MODELS",
             "OLLAMA_CONTEXT_LENGTH",
             "OLLAMA_NUM_PARALLEL",
             "OLLAMA_KV_CACHE_TYPE",
@@ -93,6 +90,7 @@ class OllamaKind(ServerKind):
             "CUDA_VISIBLE_DEVICES",
         }
     )
+    environment = kept_variables | {"HOME", "OLLAMA_HOST", "OLLAMA_MODELS"}
     runners_are = "claimed"
     children_serve = False
     keeps_blobs = True

@@ -68,7 +68,7 @@ class Errands:
 
     @property
     def pending(self) -> bool:
-        """Tell whether a poll soon would bring new samples."""
+        """Whether a poll soon would bring new samples."""
         return self._task is not None or bool(self._done)
 
     def start(self, loaded: Sequence[ModelClaim]) -> None:

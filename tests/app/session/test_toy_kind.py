@@ -31,9 +31,10 @@ from gpumon.app.state.state import State
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import model_row
 from gpumon.collectors.servers.registry import REGISTRY
+from gpumon.collectors.servers.talk import Asked
 from gpumon.widgets.views import ModelRow
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 VRAM_BYTES = 2 * GIB
 
 
@@ -189,7 +190,36 @@ async def test_its_process_gives_what_the_driver_measures(fake_driver: FakeDrive
 
 
 @pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
-async def test_a_process_that_no_url_names_is_a_model_too(fake_driver: FakeDriver, tmp_path: Path) -> None:
+async def test_a_process_that_no_url_names_is_asked_on_its_own_port(
+    fake_driver: FakeDriver, tmp_path: Path
+) -> None:
+    server = ToyServer(COUNTED)
+    descriptor = server.bind()
+    argv = ["toyserve", "--model", "/m/alone.bin", "--port", str(server.port)]
+    async with server:
+        with Actor(build(tmp_path), argv, [descriptor]) as process:
+            fake_driver.run(0, process.pid, VRAM_BYTES)
+            seen = Watched(live_session(Settings(urls=("http://127.0.0.1:9",), interval_seconds=0.25)))
+            await seen.until(lambda: seen.has_rate("alone.bin") and _is_measured(seen))
+        row = row_of(seen.known("alone.bin"), seen.state)
+    assert row.decode_tokens_per_second == pytest.approx(TOKENS_PER_SECOND, rel=0.2)
+    assert (row.runtime, row.gpu_bytes, row.context_length) == ("Toy Server", VRAM_BYTES, 4096)
+    assert {request.path for request in server.requests} == {"/toy/status"}
+
+
+class Mute(ToyKind):
+    """A kind that has nothing to ask."""
+
+    def converse(self, asked: Asked) -> None:
+        return None
+
+
+@pytest.mark.skipif(compiler() is None, reason="needs a C compiler")
+async def test_a_process_of_a_kind_that_cannot_be_asked_is_a_model_too(
+    fake_driver: FakeDriver, tmp_path: Path
+) -> None:
+    REGISTRY.reset()
+    REGISTRY.add(Mute())
     with Actor(build(tmp_path), ["toyserve", "--model", "/m/alone.bin", "--ctx", "512"]) as process:
         fake_driver.run(0, process.pid, VRAM_BYTES)
         seen = Watched(live_session(Settings(urls=("http://127.0.0.1:9",), interval_seconds=0.25)))

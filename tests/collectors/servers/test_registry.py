@@ -98,7 +98,7 @@ async def test_a_broken_one_costs_itself_and_is_named(install: Install, module: 
     registry = Registry()
     assert registry.kind("toy").label == "Toy Server"
     [said] = await problems_of(registry)
-    assert (said.source, said.detail) == ("plug-in broken", words)
+    assert (said.source, said.state, said.detail) == ("plug-in broken", "absent", words)
 
 
 async def test_where_all_are_well_nothing_is_said(install: Install) -> None:
@@ -146,3 +146,7 @@ def test_every_kind_has_words_for_the_screen(kind: ServerKind) -> None:
     assert kind.gives
     assert kind.unloads or kind.unload_words
     assert all(not name.startswith(("API", "HF_TOKEN")) for name in kind.environment)
+
+
+def test_a_name_out_of_a_recording_is_harmless_to_draw() -> None:
+    assert "\x1b" not in Registry().kind("\x1b[31mred").label

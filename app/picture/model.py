@@ -22,7 +22,6 @@ from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.state.holders.measured import is_measurable, runner_of
 from gpumon.app.state.learned.baselines import usual_rate
 from gpumon.app.state.metered import metered_of, rates_of
-from gpumon.app.state.rates.summary import RateSummary, summary_of
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
@@ -184,8 +183,6 @@ class ModelDetails(Struct, frozen=True, kw_only=True):
     """Those that were seen to end, the newest first."""
     metered: MeteredModel | None
     usual: RateBaseline | None
-    summary: RateSummary | None
-    """Of the decode rates of this run."""
     prediction: Prediction | None
     finished_load: FinishedLoad | None
 
@@ -274,7 +271,6 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         requests=tuple(reversed(requests_of(record, state))),
         metered=metered_of(record, state),
         usual=usual_rate(state, record),
-        summary=summary_of(record.decode, state.now),
         prediction=runner.prediction if runner else None,
         finished_load=next(loads, None) if record.runner else None,
     )

@@ -1,4 +1,4 @@
-"""Names from outside are shown, never obeyed: in lines, in JSON, and where half a character is left of them."""
+"""Names from outside are shown, never obeyed: in lines, in JSON, and where they are cut in mid-character."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from gpumon.app.diagnosis.subject import Subject, subject_of
 from gpumon.app.diagnosis.verdicts import machine, placement, rate, slow, well
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
 from gpumon.app.insight.health import RANKS
+from gpumon.app.insight.loaded import Loaded, loaded
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.shapes import Shapes
 from gpumon.app.state.state import State
@@ -49,10 +50,11 @@ def diagnose(
     state: State,
     shapes: Shapes | None = None,
     spill_bad_percent: float = SPILL_BAD_PERCENT,
+    known: Loaded | None = None,
 ) -> Diagnosis:
-    """Diagnose one loaded model; ``shapes`` keeps what does not change between states."""
+    """Diagnose one loaded model; ``shapes`` keeps what stays, ``known`` is what was put together of it."""
     geometry = (shapes or Shapes()).of(model, state)
-    subject = subject_of(model, state, geometry, spill_bad_percent)
+    subject = subject_of(known or loaded(model, state), state, geometry, spill_bad_percent)
     verdicts, cause = verdicts_of(subject), cause_of(subject)
     return Diagnosis(
         verdicts=verdicts,

@@ -9,7 +9,7 @@ from gpumon.app.diagnosis.rates import Rates, rates_of
 from gpumon.app.diagnosis.words import NVML, PS
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
 from gpumon.app.insight.left_out import placement_of
-from gpumon.app.insight.loaded import Loaded, loaded
+from gpumon.app.insight.loaded import Loaded
 from gpumon.app.physics.geometry import Geometry, NoGeometry
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.split import Split
@@ -56,13 +56,12 @@ class Subject(Struct, frozen=True):
 
 
 def subject_of(
-    model: ModelRecord,
+    known: Loaded,
     state: State,
     geometry: Geometry | NoGeometry,
     spill_bad_percent: float = SPILL_BAD_PERCENT,
 ) -> Subject:
-    """Put together what a diagnosis of ``model`` rests on."""
-    known = loaded(model, state)
+    """Put together what a diagnosis of a model rests on."""
     arithmetic = arithmetic_of(known, state, geometry)
-    rates, split = rates_of(known, state, arithmetic), placement_of(model, state)
+    rates, split = rates_of(known, state, arithmetic), placement_of(known.model, state)
     return Subject(known, state, arithmetic, rates, split, spill_bad_percent)

@@ -19,7 +19,7 @@ from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.state.holders.measured import is_measurable, runner_of
+from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.learned.baselines import usual_rate
 from gpumon.app.state.metered import metered_of, rates_of
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
@@ -71,7 +71,7 @@ class ModelSeries(NamedTuple):
     prefill: Series
 
 
-class ModelPicture(Struct, frozen=True, kw_only=True):
+class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """All that is said of a loaded model at one instant; ``None`` is unknown."""
 
     at: float
@@ -167,7 +167,7 @@ class ModelPicture(Struct, frozen=True, kw_only=True):
         return ", ".join(self.rates.sources) or None
 
 
-class ModelDetails(Struct, frozen=True, kw_only=True):
+class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     """What only a page and the snapshot say of a model."""
 
     picture: ModelPicture
@@ -193,7 +193,11 @@ def claims_memory(record: ModelRecord) -> bool:
 
 
 def model_picture(
-    known: Loaded, state: State, diagnosis: Diagnosis, alerts: Sequence[Alert] = ()
+    known: Loaded,
+    state: State,
+    diagnosis: Diagnosis,
+    alerts: Sequence[Alert] = (),
+    measurable: bool = True,
 ) -> ModelPicture:
     """Put together what is said of one model; the active ``alerts`` on it come the worst first."""
     record, runner = known.model, known.runner
@@ -206,7 +210,6 @@ def model_picture(
     placement = split if claims else _estimated(known.left_out)
     measured = runner.measured_vram_bytes if runner else None
     level, sentence = _worst(diagnosis, alerts, known.label, placement)
-    measurable = is_measurable(state)
     can_spill = known.gpu_known and not known.by_choice
     return ModelPicture(
         at=state.now,
@@ -241,7 +244,7 @@ def model_picture(
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis)),
+        notes=tuple(_notes(known, state, diagnosis, measurable)),
         series=_series(record),
     )
 
@@ -323,7 +326,7 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence
 
 
-def _notes(known: Loaded, state: State, found: Diagnosis) -> Iterator[str]:
+def _notes(known: Loaded, state: State, found: Diagnosis, measurable: bool) -> Iterator[str]:
     record, estimate = known.model, known.left_out
     yield from _claim_notes(record.claim)
     yield from _agreement_notes(known.agreement)
@@ -332,7 +335,7 @@ def _notes(known: Loaded, state: State, found: Diagnosis) -> Iterator[str]:
     if estimate is not None and estimate.bytes:
         in_ram, weights = units.size(estimate.bytes), units.size(estimate.weights_bytes)
         yield f"about {in_ram} of its {weights} in RAM (estimate)"
-    if record.runner is not None and not is_measurable(state):
+    if record.runner is not None and not measurable:
         yield UNMEASURABLE_NOTE
     verdict = found.verdict
     if verdict.kind == "on_cpu_by_choice":

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gpumon.app.diagnosis.causes.find import cause_of
+from gpumon.app.diagnosis.causes import cause_of
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict, VerdictKind
 from gpumon.app.diagnosis.remedies.find import remedies_of
 from gpumon.app.diagnosis.subject import Subject, subject_of
-from gpumon.app.diagnosis.verdicts import machine, placement, rate, slow, well
+from gpumon.app.diagnosis.verdicts import machine, placement, slow
+from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
 from gpumon.app.insight.health import RANKS
-from gpumon.app.insight.loaded import Loaded, loaded
+from gpumon.app.insight.shapes import Shapes
 from gpumon.app.state.records import ModelKey, ModelRecord
-from gpumon.app.state.shapes import Shapes
 from gpumon.app.state.state import State
 
 WHOLLY_ON_CPU: frozenset[VerdictKind] = frozenset({"lost_gpu", "no_gpu_found"})
@@ -31,7 +31,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.swapping,
     machine.throttled,
     machine.link_degraded,
-    rate.below_baseline,
+    slow.below_baseline,
     slow.long_context,
     slow.parallel_requests,
     placement.on_cpu_by_choice,
@@ -68,12 +68,12 @@ def diagnose(
 
 def verdicts_of(subject: Subject) -> tuple[Verdict, ...]:
     """Return what is true of a model, the most severe first."""
-    loading = well.loading(subject)
+    loading = placement.loading(subject)
     if loading is not None:
         return (loading,)
     found = [verdict for rule in TROUBLES if (verdict := rule(subject)) is not None]
     if WHOLLY_ON_CPU & {verdict.kind for verdict in found}:
         found = [verdict for verdict in found if verdict.kind != "spilled"]
     if not found:
-        return (well.healthy(subject) or well.unknown(subject),)
+        return (placement.healthy(subject) or placement.unknown(subject),)
     return tuple(sorted(found, key=lambda verdict: RANKS[verdict.severity]))

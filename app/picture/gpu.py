@@ -11,7 +11,7 @@ from msgspec import Struct
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.health import Level
 from gpumon.app.insight.wording import DRIVER_SOURCE, gpu_label
-from gpumon.app.state.holders.blobs import name_of, stand_in
+from gpumon.app.state.holders.joins import name_of, stand_in
 from gpumon.app.state.holders.others import GroupHolding
 from gpumon.app.state.records import GpuRecord, Returned, RunnerRecord
 from gpumon.app.state.series import Series

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
-from gpumon.app.insight.activity import Activity, state_words, until_words
-from gpumon.app.insight.agreement import Agreement, logged_in_ram
-from gpumon.app.insight.expiry import FOREVER_SECONDS, seconds_left
+from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
+from gpumon.app.insight.agreement import Agreement, Loaded, logged_in_ram
 from gpumon.app.insight.health import RANKS, Level
+from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.left_out import LeftOut
-from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.learned.baselines import usual_rate
 from gpumon.app.state.metered import metered_of, rates_of
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (

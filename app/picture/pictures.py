@@ -6,11 +6,9 @@ from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gpumon.app.alerts.alert import Alert
+from gpumon.app.insight.agreement import Loaded, loaded, may_load, shortfall
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
-from gpumon.app.insight.health import Health, Level, health
-from gpumon.app.insight.loaded import Loaded, loaded
-from gpumon.app.insight.loading import unclaimed_loads
-from gpumon.app.insight.shortfall import may_load, shortfall
+from gpumon.app.insight.health import Health, Level, health, unclaimed_loads
 from gpumon.app.insight.wording import model_id, shared_names
 from gpumon.app.picture.gpu import GpuPicture, gpu_picture
 from gpumon.app.picture.load import LoadPicture, load_picture
@@ -22,7 +20,7 @@ from gpumon.app.state.state import State
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis
-    from gpumon.app.state.shapes import Shapes
+    from gpumon.app.insight.shapes import Shapes
 
 DIAGNOSIS_SECONDS = 5.0
 """A diagnosis stands so long unless its circumstances change: it is the dearest part of a picture."""
@@ -230,7 +228,7 @@ class Pictures:
     def _diagnosed(self, known: Loaded) -> Diagnosis:
         """Diagnose one model; the first frame, which has none, does not wait for the import."""
         from gpumon.app.diagnosis.diagnose import diagnose  # noqa: PLC0415 - keeps the start quick
-        from gpumon.app.state.shapes import Shapes  # noqa: PLC0415
+        from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
 
         if self._shapes is None:
             self._shapes = Shapes()

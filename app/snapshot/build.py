@@ -8,7 +8,7 @@ import msgspec
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
-from gpumon.app.physics.band import Band
+from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelDetails, ModelPicture

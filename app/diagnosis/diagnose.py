@@ -10,10 +10,10 @@ from gpumon.app.diagnosis.remedies.find import remedies_of
 from gpumon.app.diagnosis.subject import Subject, subject_of
 from gpumon.app.diagnosis.verdicts import machine, placement, slow
 from gpumon.app.fuses import UNFUSED, Fuses
+from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
 from gpumon.app.insight.health import RANKS
 from gpumon.app.insight.shapes import Shapes
-from gpumon.app.physics.geometry import Geometry, NoGeometry
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
 from gpumon.text.safe import visible
@@ -52,14 +52,17 @@ def diagnose(
     state: State,
     shapes: Shapes | None = None,
     spill_bad_percent: float = SPILL_BAD_PERCENT,
+    known: Loaded | None = None,
     fuses: Fuses = UNFUSED,
 ) -> Diagnosis:
-    """Diagnose one loaded model; ``shapes`` keeps what does not change between states.
+    """Diagnose one loaded model; ``shapes`` keeps what stays, ``known`` is what was put together of it.
 
     Where ``fuses`` take a failure, nothing is said of what it concerns.
     """
     with fuses.guard("diagnosis", model.key):
-        return _diagnosis(model, state, (shapes or Shapes()).of(model, state), spill_bad_percent, fuses)
+        geometry = (shapes or Shapes()).of(model, state)
+        subject = subject_of(known or loaded(model, state), state, geometry, spill_bad_percent)
+        return _diagnosis(subject, fuses)
     return Diagnosis(verdicts=(_not_judged(visible(model.claim.name)),))
 
 
@@ -67,14 +70,7 @@ def _not_judged(name: str) -> Verdict:
     return Verdict("unknown", "unknown", f"{name} is loaded; how it does cannot be told: internal error")
 
 
-def _diagnosis(
-    model: ModelRecord,
-    state: State,
-    geometry: Geometry | NoGeometry,
-    spill_bad_percent: float,
-    fuses: Fuses,
-) -> Diagnosis:
-    subject = subject_of(model, state, geometry, spill_bad_percent)
+def _diagnosis(subject: Subject, fuses: Fuses) -> Diagnosis:
     verdicts, cause = verdicts_of(subject, fuses), cause_of(subject, fuses)
     return Diagnosis(
         verdicts=verdicts,

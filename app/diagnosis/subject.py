@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
-from gpumon.app.insight.agreement import Loaded, loaded
+from gpumon.app.insight.agreement import Loaded
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
 from gpumon.app.insight.left_out import placement_of
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
@@ -184,13 +184,12 @@ class Subject(Struct, frozen=True):
 
 
 def subject_of(
-    model: ModelRecord,
+    known: Loaded,
     state: State,
     geometry: Geometry | NoGeometry,
     spill_bad_percent: float = SPILL_BAD_PERCENT,
 ) -> Subject:
-    """Put together what a diagnosis of ``model`` rests on."""
-    known = loaded(model, state)
+    """Put together what a diagnosis of a model rests on."""
     arithmetic = arithmetic_of(known, state, geometry)
-    rates, split = rates_of(known, state, arithmetic), placement_of(model, state)
+    rates, split = rates_of(known, state, arithmetic), placement_of(known.model, state)
     return Subject(known, state, arithmetic, rates, split, spill_bad_percent)

@@ -60,7 +60,7 @@ class GpuSeries(NamedTuple):
     temperature: Series
 
 
-class GpuPicture(Struct, frozen=True, kw_only=True):
+class GpuPicture(Struct, frozen=True, kw_only=True, gc=False):
     """All that is said of a GPU at one instant; ``None`` is unknown."""
 
     at: float

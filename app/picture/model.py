@@ -18,8 +18,8 @@ from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.state.holders.measured import is_measurable, runner_of
-from gpumon.app.state.rates.values import FinishedRequest, RateSummary, RunnerRates, summary_of
+from gpumon.app.state.holders.measured import runner_of
+from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
     JoinedBy,
@@ -71,7 +71,7 @@ class ModelSeries(NamedTuple):
     prefill: Series
 
 
-class ModelPicture(Struct, frozen=True, kw_only=True):
+class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """All that is said of a loaded model at one instant; ``None`` is unknown."""
 
     at: float
@@ -173,7 +173,7 @@ class ModelPicture(Struct, frozen=True, kw_only=True):
         return ", ".join(self.rates.sources) or None
 
 
-class ModelDetails(Struct, frozen=True, kw_only=True):
+class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     """What only a page and the snapshot say of a model."""
 
     picture: ModelPicture
@@ -189,14 +189,16 @@ class ModelDetails(Struct, frozen=True, kw_only=True):
     """Those that were seen to end, the newest first."""
     metered: MeteredModel | None
     usual: RateBaseline | None
-    summary: RateSummary | None
-    """Of the decode rates of this run."""
     prediction: Prediction | None
     finished_load: FinishedLoad | None
 
 
 def model_picture(
-    known: Loaded, state: State, diagnosis: Diagnosis, alerts: Sequence[Alert] = ()
+    known: Loaded,
+    state: State,
+    diagnosis: Diagnosis,
+    alerts: Sequence[Alert] = (),
+    measurable: bool = True,
 ) -> ModelPicture:
     """Put together what is said of one model; the active ``alerts`` on it come the worst first."""
     record, runner = known.model, known.runner
@@ -206,7 +208,6 @@ def model_picture(
     placement = split if claims else _estimated(known.left_out)
     measured = runner.measured_vram_bytes if runner else None
     level, sentence = _worst(diagnosis, alerts, known.label, placement)
-    measurable = is_measurable(state)
     can_spill = known.gpu_known and not known.by_choice
     return ModelPicture(
         at=state.now,
@@ -241,7 +242,7 @@ def model_picture(
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis)),
+        notes=tuple(_notes(known, state, diagnosis, measurable)),
         series=_series(record),
     )
 
@@ -271,7 +272,6 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         requests=tuple(reversed(requests_of(record, state))),
         metered=metered_of(record, state),
         usual=usual_rate(state, record),
-        summary=summary_of(record.decode, state.now),
         prediction=runner.prediction if runner else None,
         finished_load=next(loads, None) if record.runner else None,
     )
@@ -324,7 +324,7 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence
 
 
-def _notes(known: Loaded, state: State, found: Diagnosis) -> Iterator[str]:
+def _notes(known: Loaded, state: State, found: Diagnosis, measurable: bool) -> Iterator[str]:
     record, estimate = known.model, known.left_out
     yield from _claim_notes(record.claim)
     yield from _agreement_notes(known.agreement)
@@ -333,7 +333,7 @@ def _notes(known: Loaded, state: State, found: Diagnosis) -> Iterator[str]:
     if estimate is not None and estimate.bytes:
         in_ram, weights = units.size(estimate.bytes), units.size(estimate.weights_bytes)
         yield f"about {in_ram} of its {weights} in RAM (estimate)"
-    if record.runner is not None and not is_measurable(state):
+    if record.runner is not None and not measurable:
         yield UNMEASURABLE_NOTE
     verdict = found.verdict
     if verdict.kind == "on_cpu_by_choice":

@@ -14,6 +14,7 @@ from gpumon.app.insight.wording import model_id, shared_names
 from gpumon.app.picture.gpu import GpuPicture, gpu_picture
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.model import ModelDetails, ModelPicture, model_details, model_picture, spill_notes
+from gpumon.app.state.holders.measured import is_measurable
 from gpumon.app.state.holders.others import holders_by_group
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
@@ -125,10 +126,10 @@ class Pictures:
         return is_later or self._keys != self.state.models.keys() or self._active != tuple(self.alerts.active)
 
     def refresh(self, key: ModelKey | None = None) -> None:
-        """Diagnose anew what is looked at closely: one model, or all for ``None``."""
+        """Diagnose anew what is looked at closely, at most once a second: one model, or all for ``None``."""
         for one in list(self._diagnoses) if key is None else [key]:
             kept = self._diagnoses.get(one)
-            if kept is not None and kept.at != self.now:
+            if kept is not None and not 0 <= self.now - kept.at < TIME_SECONDS:
                 del self._diagnoses[one]
                 self._models.pop(one, None)
                 self._details.pop(one, None)
@@ -149,7 +150,7 @@ class Pictures:
         return None if record is None else self._model(record)
 
     def closely(self, key: ModelKey) -> ModelPicture | None:
-        """Return the picture of one model, diagnosed at this instant; ``None`` where it is not loaded."""
+        """Return the picture of one model, diagnosed in this second; ``None`` where it is not loaded."""
         self.refresh(key)
         return self.model(key)
 
@@ -218,7 +219,7 @@ class Pictures:
         if made is None:
             known = loaded(record, self.state, self._shared_names())
             alerts = self._alerts_on(model_id(record.key))
-            made = model_picture(known, self.state, self._diagnosis(known), alerts)
+            made = model_picture(known, self.state, self._diagnosis(known), alerts, is_measurable(self.state))
             self._models[record.key] = made
         return made
 
@@ -226,21 +227,21 @@ class Pictures:
         key, circumstances = known.model.key, self._circumstances(known)
         kept = self._diagnoses.get(key)
         if kept is None or self._is_old(kept) or kept.circumstances != circumstances:
-            kept = self._diagnoses[key] = _Kept(self.now, circumstances, self._diagnosed(known.model))
+            kept = self._diagnoses[key] = _Kept(self.now, circumstances, self._diagnosed(known))
         return kept.diagnosis
 
     def _is_old(self, kept: _Kept) -> bool:
         lasts = WELL_SECONDS if kept.diagnosis.verdict.kind == "healthy" else DIAGNOSIS_SECONDS
         return not 0 <= self.now - kept.at < lasts
 
-    def _diagnosed(self, record: ModelRecord) -> Diagnosis:
+    def _diagnosed(self, known: Loaded) -> Diagnosis:
         """Diagnose one model; the first frame, which has none, does not wait for the import."""
         from gpumon.app.diagnosis.diagnose import diagnose  # noqa: PLC0415 - keeps the start quick
         from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
 
         if self._shapes is None:
             self._shapes = Shapes()
-        return diagnose(record, self.state, self._shapes, self._spill_bad_percent, self.fuses)
+        return diagnose(known.model, self.state, self._shapes, self._spill_bad_percent, known, self.fuses)
 
     def _circumstances(self, known: Loaded) -> Hashable:
         """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""

@@ -9,7 +9,7 @@ from gpumon.app.diagnosis.report import cost_words, remedy_words
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.state.rates.values import RateSummary
+from gpumon.app.state.rates.values import summary_of
 from gpumon.app.state.records import Prediction
 from gpumon.app.views.loads import finished_load_facts
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
@@ -76,10 +76,11 @@ def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[
 
 def learned_facts(details: ModelDetails) -> list[Fact]:
     """Return the usual decode rate, those of this run, and how near the reckoned memory is to the real."""
-    return [*_of_this_run(details.summary), *_usual(details.usual), *_predicted(details.prediction)]
+    return [*_of_this_run(details.picture), *_usual(details.usual), *_predicted(details.prediction)]
 
 
-def _of_this_run(summary: RateSummary | None) -> Iterator[Fact]:
+def _of_this_run(model: ModelPicture) -> Iterator[Fact]:
+    summary = summary_of(model.series.decode, model.at)
     if summary is not None:
         words = (
             f"last {units.rate(summary.last)}, average {units.rate(summary.average)}, "

@@ -1,4 +1,4 @@
-"""What is harmless to draw: control characters, half characters and marks of direction are shown."""
+"""Names from outside are shown, never obeyed: in lines, in JSON, and where they are cut in mid-character."""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ def watch_for_deaths(end: Callable[[Exception], None]) -> Iterator[None]:
     def loop_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         _log.error("%s", context.get("message"), exc_info=error if isinstance(error, Exception) else None)
-        has_died = "task" in context or "future" in context
-        if has_died and isinstance(error, Exception) and not isinstance(error, OSError):
+        dead = context.get("task") or context.get("future")  # a lost task is named as a future
+        if isinstance(dead, asyncio.Task) and isinstance(error, Exception) and not isinstance(error, OSError):
             end(error)
 
     threading.excepthook = thread_died

@@ -132,7 +132,7 @@ def test_a_diagnosis_that_fails_costs_that_models_alone(monkeypatch: pytest.Monk
     monkeypatch.setattr(
         diagnosing,
         "subject_of",
-        lambda model, *rest: broken() if model.claim.name == "big" else subject_of(model, *rest),
+        lambda known, *rest: broken() if known.model.claim.name == "big" else subject_of(known, *rest),
     )
     verdicts = {key.digest: found.verdict for key, found in diagnoses(monitor).items()}
     assert verdicts["sha-big"].severity == "unknown"

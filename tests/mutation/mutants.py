@@ -109,13 +109,27 @@ def mutants(source: str, path: str) -> Iterator[Mutant]:
     nodes = list(
         importlib.import_module("cosmic_ray.ast").ast_nodes(importlib.import_module("parso").parse(source))
     )
-    left_out = list(_left_out(ast.parse(source)))
+    tree = ast.parse(source)
+    left_out, between = list(_left_out(tree)), list(_between_operands(tree))
     for name in (*OPERATORS, *OWN):
         operator = operator_named(name)
         starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
         for occurrence, start in enumerate(starts):
-            if not any(first <= start < last for first, last in left_out):
+            if name.startswith("ReplaceBinary") and not _within(start, between):
+                continue  # a star that is no product
+            if not _within(start, left_out):
                 yield Mutant(path, name, occurrence, start)
+
+
+def _within(place: Position, parts: Iterable[tuple[Position, Position]]) -> bool:
+    return any(first <= place < last for first, last in parts)
+
+
+def _between_operands(tree: ast.Module) -> Iterator[tuple[Position, Position]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp):
+            left, right = node.left, node.right
+            yield (left.end_lineno or 0, left.end_col_offset or 0), (right.lineno, right.col_offset)
 
 
 def _left_out(tree: ast.Module) -> Iterator[tuple[Position, Position]]:

@@ -24,6 +24,7 @@ from tests.fakes.samples import OLLAMA, START
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
+from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     AnySample,
@@ -171,10 +172,21 @@ class Model:
     """Further settings of its command line."""
     port: PortState | None = None
     """What its own port says; nobody reads it where this is ``None``."""
-    slots: Sequence[Slot] = ()
+    slots: Sequence[Slot] | None = None
+    shape: AnySample | None = None
+    """All that the server says of its file, where ``weights`` are not enough."""
     tasks: int = 0
     machine: Machine = field(init=False, repr=False)
     """Where it is loaded."""
+
+    @property
+    def monitor(self) -> Monitor:
+        return self.machine.monitor
+
+    @property
+    def record(self) -> ModelRecord:
+        """Return what is known of it."""
+        return next(one for one in self.machine.state.models.values() if one.claim.name == self.name)
 
     @property
     def held_gib(self) -> float:
@@ -211,10 +223,12 @@ class Model:
         said = process_fakes.answer(
             self.machine.now, self.port or "ready", pid=self.pid, started=self.started
         )
-        return replace(said, slots=tuple(self.slots) or None)
+        return replace(said, slots=None if self.slots is None else tuple(self.slots))
 
     def facts(self, source: str) -> AnySample:
         """Return what the server says of its file."""
+        if self.shape is not None:
+            return self.shape
         architecture = self.weights.architecture if self.weights else None
         blobs = (self.blob,) if self.blob else ()
         said = process_fakes.facts(
@@ -228,15 +242,15 @@ class Model:
         """Answer as many requests at once for a while, with a look each second, then rest."""
         first, decoded = self.tasks, 1.0
         self.tasks += parallel
-        port, self.port = self.port, None
+        port, self.port = self.port, None  # it is polled twice as often as it is looked at
         for step in range(int(seconds / POLL_SECONDS) + 1):
             if step % 2 == 0:
                 self.machine.look()
-            self._poll([working_slot(slot, first + slot, prompt, int(decoded)) for slot in range(parallel)])
+            self.polled([working_slot(slot, first + slot, prompt, int(decoded)) for slot in range(parallel)])
             self.machine.now += POLL_SECONDS
             decoded += POLL_SECONDS * (rate(self.machine.now) if callable(rate) else rate)
-        self._poll([resting_slot(slot, first + slot, prompt, int(decoded)) for slot in range(parallel)])
-        self.port, self.slots = port, ()
+        self.polled([resting_slot(slot, first + slot, prompt, int(decoded)) for slot in range(parallel)])
+        self.port, self.slots = port, None
         self.machine.now += 1.0
 
     def usual(
@@ -246,7 +260,8 @@ class Model:
         for _ in range(count):
             self.request(rate, prompt=prompt, parallel=parallel)
 
-    def _poll(self, slots: Sequence[Slot]) -> None:
+    def polled(self, slots: Sequence[Slot]) -> None:
+        """Have its port say once what its slots do."""
         self.slots = slots
         self.machine.say(self.answer())
 
@@ -378,6 +393,11 @@ class Machine:
         runners = [one.process() for one in models if one.is_running]
         servers = [process_fakes.server(one.pid, one.url) for one in self.servers]
         return process_fakes.processes(self.now, *runners, servers=servers, holders=holders)
+
+
+def loaded(model: Model | None = None, machine: Machine | None = None) -> Model:
+    """Return a model on the Ollama of a machine, of one busy GPU unless told otherwise."""
+    return (machine or Machine(Gpu(utilization=90))).ollama().load(model or Model())
 
 
 def working_slot(slot_id: int, task: int, prompt: int, decoded: int) -> Slot:

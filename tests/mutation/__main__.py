@@ -111,9 +111,12 @@ def _files(package: Path) -> list[Path]:
 
 
 def _tests(tree: Path, package: str) -> list[str]:
-    """Return what judges a package: the folder that mirrors it, or the one around a file."""
+    """Return what judges a package: the folder that mirrors it; of a file, the files of tests with its name."""
     folder = Path("tests", package)
-    return [str(folder if (tree / folder).is_dir() else folder.parent)]
+    if (tree / folder).is_dir():
+        return [str(folder)]
+    files = (tree / folder.parent).glob(f"test_{folder.stem}*.py")
+    return sorted(str(path.relative_to(tree)) for path in files) or [str(folder.parent)]
 
 
 @contextmanager

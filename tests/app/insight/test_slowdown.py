@@ -45,9 +45,7 @@ def test_of_a_link_whose_best_is_not_known_nothing_is_said() -> None:
     assert link_below_best(record(GpuFacts(), GpuSlow(pcie_width=1, pcie_generation=1))) == ()
 
 
-@pytest.mark.parametrize(
-    "word", ["idle", "Application clocks", "display", "Sync Boost", "reliability"]
-)
+@pytest.mark.parametrize("word", ["idle", "Application clocks", "display", "Sync Boost", "reliability"])
 def test_what_the_user_chose_or_a_healthy_card_gives_costs_nothing(word: str) -> None:
     assert costly_reasons(gpu(throttle=(word, "power cap"))) == ("power cap",)
 

@@ -111,7 +111,7 @@ def _files(package: Path) -> list[Path]:
 
 
 def _tests(tree: Path, package: str) -> list[str]:
-    """Return what judges a package: the folder that mirrors it; of a file, the files of tests with its name."""
+    """Return what judges a package: the folder that mirrors it; of a file, the tests with its name."""
     folder = Path("tests", package)
     if (tree / folder).is_dir():
         return [str(folder)]

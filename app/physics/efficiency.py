@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from gpumon.app.physics.geometry import CacheType
 from gpumon.app.physics.hardware import CardClass
-from gpumon.app.physics.options import CacheType
 
 Engine = Literal["ollama", "llama_cpp"]
 

@@ -13,7 +13,7 @@ from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Describe, Session, Unload
 from gpumon.app.session.targets import known_runners, runner_targets, seems_busy, served_seems_busy
-from gpumon.app.state.apply.gpus import gpu_pids
+from gpumon.app.state.machine import gpu_pids
 from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 from gpumon.collectors.samples import OllamaModelFacts
@@ -181,7 +181,7 @@ def demo_session(settings: Settings, scenario: str) -> Session:
 
 
 def _record(session: Session, path: Path) -> None:
-    from gpumon.app.recording.header import new_header
+    from gpumon.app.recording.lines import new_header
     from gpumon.app.recording.writer import Recorder
 
     session.recorder = Recorder(path, new_header(time.time()))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpumon.app.state.apply import gpus, learned, meters, models, runners, served, sources, system
-from gpumon.app.state.learned.predictions import follow_predictions
+from gpumon.app.insight.learning.predictions import follow_predictions
+from gpumon.app.state import machine
+from gpumon.app.state.apply import meters, models, runners, served, sources
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
@@ -28,8 +29,8 @@ from gpumon.collectors.samples import (
 )
 
 _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
-    NvmlSample: gpus.apply_nvml,
-    SystemSample: system.apply_system,
+    NvmlSample: machine.apply_nvml,
+    SystemSample: machine.apply_system,
     OllamaSample: models.apply_ollama,
     OllamaModelFacts: models.apply_facts,
     OllamaInstalled: models.apply_installed,
@@ -40,7 +41,7 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     MeterSample: meters.apply_meter,
     LlamaServerSample: served.apply_llama_server,
     ServedModelSample: served.apply_served_model,
-    Learned: learned.apply_learned,
+    Learned: machine.apply_learned,
     SourceSilent: sources.apply_silent,
 }
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gpumon.app.diagnosis.diagnosis import AND
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.physics.options import CacheType, LoadOptions
+from gpumon.app.physics.geometry import CacheType, LoadOptions
 from gpumon.app.state.places import place
 from gpumon.app.state.records import ModelRecord
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from gpumon.app.insight.learning.baselines import learn_rates
+from gpumon.app.insight.learning.scales import learn_scales
 from gpumon.app.state.apply.sources import hear
 from gpumon.app.state.apply.standalone import follow_standalone
 from gpumon.app.state.hindrances import is_hindered
 from gpumon.app.state.holders.addresses import stands_alone
 from gpumon.app.state.holders.joins import blobs_by_digest, join
 from gpumon.app.state.holders.measured import locate_all
-from gpumon.app.state.learned.baselines import learn_rates
-from gpumon.app.state.learned.scales import learn_scales
-from gpumon.app.state.logs.events import take_log
-from gpumon.app.state.logs.rates import refresh_log_rates
+from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.rates.meter import Answer
 from gpumon.app.state.records import RunnerKey, RunnerRecord
 from gpumon.app.state.state import State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.state.apply.models import depart
 from gpumon.app.state.holders.addresses import addresses_of, stands_alone
-from gpumon.app.state.holders.blobs import name_of, stand_in
+from gpumon.app.state.holders.joins import name_of, stand_in
 from gpumon.app.state.places import place
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord
 from gpumon.app.state.state import State

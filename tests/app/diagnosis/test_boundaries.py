@@ -15,14 +15,12 @@ from gpumon.app.diagnosis.arithmetic import Arithmetic, usable_bytes
 from gpumon.app.diagnosis.asked import default_context
 from gpumon.app.diagnosis.diagnose import Diagnoser, diagnoses
 from gpumon.app.diagnosis.diagnosis import Diagnosis
-from gpumon.app.diagnosis.rates import Rates
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.room import Occupant, Room
-from gpumon.app.diagnosis.subject import Subject, subject_of
+from gpumon.app.diagnosis.subject import Rates, Subject, subject_of
 from gpumon.app.diagnosis.words import gpu_words, needs_words, occupant_words
-from gpumon.app.physics.geometry import NoGeometry
-from gpumon.app.physics.options import LoadOptions
-from gpumon.app.state.shapes import Shapes
+from gpumon.app.insight.shapes import Shapes
+from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.collectors.samples import GpuSlow
 
 MIB = 1024**2

@@ -6,9 +6,8 @@ import pytest
 from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Machine, Model, loaded
 
-from gpumon.app.insight.loaded import Loaded
-from gpumon.app.insight.loaded import loaded as seen_together
-from gpumon.app.insight.shortfall import may_load, shortfall
+from gpumon.app.insight.agreement import Loaded, may_load, shortfall
+from gpumon.app.insight.agreement import loaded as seen_together
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.collectors.samples import RunnerKind
 

@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 REAL_READY := $(VENV)/.real-ready
+MUTATION_READY := $(VENV)/.mutation-ready
 
 # The interpreter's own pip fills .venv: Debian's python3 has no ensurepip to put one inside.
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
@@ -16,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test fuzz check format-check lint types layers audit fix man screenshots real lock clean
+.PHONY: help run test quick fuzz mutants check format-check lint types layers audit fix man screenshots real lock clean
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -30,6 +31,12 @@ test: $(DEV_READY) ## Run every test; make test ARGS="-k spill" passes arguments
 
 fuzz: $(DEV_READY) ## Press keys at random in a tmux pane; make fuzz ARGS="--seconds 600 --seed 7"
 	@PYTHONPATH=.dev:. $(BIN)/python -m tests.fuzz.screen $(ARGS)
+
+quick: format-check lint types $(DEV_READY) ## While you work: format, lint, types and the tests that only reckon, in a minute
+	@$(BIN)/pytest -n auto -q --quick $(ARGS)
+
+mutants: $(MUTATION_READY) ## Try small wrong changes; make mutants ARGS="app/insight" names a package
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 check: format-check lint types layers test ## Everything a change must pass
 
@@ -66,6 +73,7 @@ lock: $(DEV_READY) ## Resolve every dependency again
 	@$(COMPILE) --upgrade --group build --output-file requirements.lock
 	@$(COMPILE) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(COMPILE) --upgrade --group real --constraint requirements-dev.lock --output-file requirements-real.lock
+	@$(COMPILE) --upgrade --group mutation --constraint requirements-dev.lock --output-file requirements-mutation.lock
 
 clean: ## Remove what the other targets made
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist build
@@ -89,4 +97,8 @@ $(DEV_READY): requirements-dev.lock pyproject.toml | $(BIN)/python
 
 $(REAL_READY): requirements-real.lock $(DEV_READY)
 	@$(PIP) install --require-hashes --requirement requirements-real.lock
+	@touch $@
+
+$(MUTATION_READY): requirements-mutation.lock $(DEV_READY)
+	@$(PIP) install --require-hashes --requirement requirements-mutation.lock
 	@touch $@

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +14,43 @@ import pytest
 from tests.fakes.nvml.driver import FakeDriver
 
 _NUMBERS = count()
+_OUTSIDE = re.compile(
+    r"import (subprocess|tracemalloc|uvicorn|Actor)|create_subprocess|real_server\(|FakeDriver|fake_driver"
+    r"|Fake(Ollama|LlamaServer|Router|Upstream)|asyncio\.start_server| run_test\(|\.run_test\("
+    r"|tests\.(faults|e2e|fuzz)"
+)
+"""Said in files that start a process or a server, draw whole screens, or measure memory."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="only tests that reckon, and wait for nothing outside"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import, with ``--quick``, what has to wait for the world outside."""
+    return (config.getoption("--quick") and _is_outside(collection_path)) or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, with ``--quick``, what is handed such a thing by the conftest.py beside it."""
+    if config.getoption("--quick"):
+        outside = [item for item in items if any(map(_is_outside, _files_of_fixtures(item)))]
+        config.hook.pytest_deselected(items=outside)
+        items[:] = [item for item in items if item not in outside]
+
+
+def _files_of_fixtures(item: pytest.Item) -> Iterator[Path]:
+    if isinstance(item, pytest.Function):
+        for fixtures in item._fixtureinfo.name2fixturedefs.values():
+            yield from (Path(fixture.func.__code__.co_filename) for fixture in fixtures)
+
+
+@cache
+def _is_outside(path: Path) -> bool:
+    is_ours = path.suffix == ".py" and path != Path(__file__) and path.is_file()
+    return is_ours and bool(_OUTSIDE.search(path.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(autouse=True)

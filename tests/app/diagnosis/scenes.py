@@ -1,13 +1,17 @@
-"""One model on one GPU, or two, and whoever else is there: a state for diagnoses, from samples."""
+"""One model on one GPU, or two, and whoever else is there: a machine for diagnoses, in one line each."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
+from msgspec.structs import replace
+from tests import scene
 from tests.app.state.states import state_of
-from tests.fakes.samples import GIB, OLLAMA, START
+from tests.fakes.process_samples import answer
+from tests.fakes.samples import START
+from tests.scene import Gpu, Machine, Model, Program, Weights
 
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict
@@ -15,35 +19,16 @@ from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     AnySample,
     GpuFacts,
-    GpuMemory,
-    GpuProcess,
-    GpuReading,
     HolderGroup,
-    HolderProcess,
-    InstalledModels,
     LogEvent,
-    LogSample,
-    ModelClaim,
-    ModelFacts,
-    ModelWeights,
-    NvmlSample,
-    ProcessSample,
-    RunnerProcess,
-    RunnerSettings,
-    ServerProcess,
-    ServerSample,
     Slot,
-    SourceHealth,
-    WorkSample,
 )
 
-MIB = 1024**2
 NAME = "llama3.1:8b"
-BLOB = "sha256-" + 64 * "a"
+BLOB = scene.BLOB
 PID = 100
 LOADED = START - 60.0
-SERVING = SourceHealth(state="serving")
-RESERVED_BYTES = 256 * MIB
+CARD = {"memory_bus_width_bits": 192, "max_memory_clock_mhz": 10501}
 
 
 @dataclass(frozen=True)
@@ -60,9 +45,17 @@ class Other:
     def is_model(self) -> bool:
         return ":" in self.name
 
-    @property
-    def vram_bytes(self) -> int:
-        return int(self.gib * GIB)
+    def model(self) -> Model:
+        settings = {"model_name": self.name, "port": None}
+        return Model(
+            self.name,
+            gpu_gib=self.gib,
+            pid=self.pid,
+            started=self.started,
+            blob=None,
+            is_described=False,
+            settings=settings,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,167 +86,78 @@ class Scene:
     reading: Mapping[str, object] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
 
-    @property
-    def digest(self) -> str:
-        return f"digest-{self.name}"
-
     def samples(self, at: float = 0.0) -> list[AnySample]:
         """Return one look of every source, ``at`` seconds after the start."""
-        looks: list[AnySample] = [self._tags(at), self._processes(at), self._nvml(at), self._ps(at)]
-        if self.described:
-            looks.insert(0, self._shown(at))
+        machine = self.machine()
+        machine.now = at
+        looks = machine.samples()
         if self.log:
-            looks.append(LogSample(time=START + at, source="log x", health=SERVING, events=tuple(self.log)))
-        return looks
+            machine.logs(*self.log)
+        return [*looks, *machine.sent]
 
     def state(self, *more: AnySample) -> State:
         """Return the state after two looks and ``more``."""
         return state_of(*self.samples(0.0), *self.samples(1.0), *more)
 
-    def _shown(self, at: float) -> ModelFacts:
-        a = self.architecture
-        experts = {f"{a}.expert_count": self.experts, f"{a}.expert_used_count": 2} if self.experts else {}
-        return ModelFacts(
-            time=START + at,
-            source=OLLAMA,
-            name=self.name,
-            digest=self.digest,
-            architecture=a,
-            blobs=(BLOB,),
-            trained_context_length=131072,
-            layer_count=32,
-            embedding_length=4096,
-            parameter_count=8_000_000_000,
-            geometry={
-                f"{a}.attention.head_count": 32,
-                f"{a}.attention.head_count_kv": self.kv_heads,
-                f"{a}.attention.key_length": 128,
-                f"{a}.attention.value_length": 128,
-                **experts,
-            },
-            weights=ModelWeights(
-                layer_bytes=(self.layer_mib * MIB,) * 32,
-                expert_bytes=((self.layer_mib * MIB * 9 // 10) if self.experts else 0,) * 32,
-                token_embedding_bytes=280 * MIB,
-                output_bytes=410 * MIB,
-                element_count=round((self.layer_mib * 32 + 690) * MIB * 8 / 4.89),
-            ),
-            parameters=dict(self.parameters),
+    def machine(self) -> Machine:
+        """Return the machine on which all this is so."""
+        card = Gpu(
+            gib=self.total_gib,
+            name="NVIDIA GeForce RTX 4070",
+            reserved_gib=0.25,
+            utilization=60,
+            facts=GpuFacts(**{**CARD, **self.facts}),  # type: ignore[arg-type]
+            more=self.reading,
         )
+        machine = Machine(card, *([replace_total(card, self.second_gib)] if self.second_gib else []))
+        server = machine.ollama()
+        server.load(self._model())
+        for other in self.others:
+            if other.is_model:
+                server.load(other.model())
+            else:
+                machine.starts(
+                    Program(other.name, other.gib, other.pid, group=other.group, started=other.started)
+                )
+        return machine
 
-    def _tags(self, at: float) -> InstalledModels:
-        return InstalledModels(time=START + at, source=OLLAMA, models=())
-
-    def _processes(self, at: float) -> ProcessSample:
-        settings = RunnerSettings(
-            blob=BLOB,
-            model_path=f"/m/{BLOB}",
-            port=40001,
-            context_length=self.context,
-            parallel=self.parallel,
-            gpu_layers=self.gpu_layers,
-            micro_batch_size=512,
-            cache_type_k=self.cache_type,
-            cache_type_v=self.cache_type,
-            flash_attention=self.flash_attention,
-        )
-        return ProcessSample(
-            time=START + at,
-            source="processes",
-            servers=(ServerProcess(kind="ollama", pid=10, started=START - 3600, urls=(OLLAMA,)),),
-            runners=(
-                _runner(PID, LOADED, settings),
-                *(
-                    _runner(one.pid, one.started, RunnerSettings(model_name=one.name))
-                    for one in self.others
-                    if one.is_model
-                ),
-            ),
-            holders=tuple(
-                HolderProcess(pid=one.pid, name=one.name, started=one.started, group=one.group)
-                for one in self.others
-                if not one.is_model
-            ),
-        )
-
-    def _nvml(self, at: float) -> NvmlSample:
-        total = int(self.total_gib * GIB)
-        measured = self.on_gpu_gib if self.measured_gib is None else self.measured_gib
-        held = {PID: int(measured * GIB)} | {one.pid: one.vram_bytes for one in self.others}
-        used = sum(held.values())
-        reading: dict[str, object] = {
-            "uuid": "GPU-0",
-            "index": 0,
-            "name": "NVIDIA GeForce RTX 4070",
-            "memory": GpuMemory(
-                total_bytes=total,
-                used_bytes=used,
-                reserved_bytes=RESERVED_BYTES,
-                free_bytes=total - RESERVED_BYTES - used,
-            ),
-            "utilization_percent": 60,
-            "throttle_reasons": (),
-            "processes": tuple(
-                GpuProcess(pid=pid, vram_bytes=size, name=f"p{pid}") for pid, size in held.items() if size
-            ),
-            "facts": GpuFacts(
-                **{"memory_bus_width_bits": 192, "max_memory_clock_mhz": 10501, **self.facts}  # type: ignore[arg-type]
-            ),
+    def _model(self) -> Model:
+        settings = {
+            "model_path": f"/m/{BLOB}",
+            "context_length": self.context,
+            "parallel": self.parallel,
+            "gpu_layers": self.gpu_layers,
+            "micro_batch_size": 512,
+            "cache_type_k": self.cache_type,
+            "cache_type_v": self.cache_type,
+            "flash_attention": self.flash_attention,
         }
-        gpu = GpuReading(**{**reading, **self.reading})  # type: ignore[arg-type]
-        gpus = (gpu, self._second(gpu)) if self.second_gib else (gpu,)
-        return NvmlSample(time=START + at, source="nvml", health=SERVING, gpus=gpus)
-
-    def _second(self, first: GpuReading) -> GpuReading:
-        total = int(self.second_gib * GIB)
-        memory = GpuMemory(
-            total_bytes=total,
-            used_bytes=0,
-            reserved_bytes=RESERVED_BYTES,
-            free_bytes=total - RESERVED_BYTES,
+        weights = Weights(
+            self.layer_mib, self.architecture, self.experts, self.kv_heads, parameters=self.parameters
         )
-        return msgspec.structs.replace(first, uuid="GPU-1", index=1, memory=memory, processes=())
-
-    def _ps(self, at: float) -> ServerSample:
-        on_gpu, in_ram = int(self.on_gpu_gib * GIB), int(self.in_ram_gib * GIB)
-        own = ModelClaim(
-            name=self.name,
-            digest=self.digest,
-            size_bytes=on_gpu + in_ram,
-            size_vram_bytes=on_gpu,
-            context_length=self.context,
+        return Model(
+            self.name,
+            gpu_gib=self.on_gpu_gib,
+            ram_gib=self.in_ram_gib,
+            measured_gib=self.measured_gib,
+            pid=PID,
+            started=LOADED,
+            context=self.context,
+            is_described=self.described,
             quantization="Q4_K_M",
-        )
-        others = tuple(
-            ModelClaim(
-                name=one.name,
-                digest=f"digest-{one.name}",
-                size_bytes=one.vram_bytes,
-                size_vram_bytes=one.vram_bytes,
-            )
-            for one in self.others
-            if one.is_model
-        )
-        return ServerSample(
-            kind="ollama", time=START + at, source=OLLAMA, health=SERVING, models=(own, *others)
+            weights=weights,
+            settings=settings,
         )
 
 
-def _runner(pid: int, started: float, settings: RunnerSettings) -> RunnerProcess:
-    return RunnerProcess(pid=pid, started=started, kind="llama_server", settings=settings, server_pid=10)
+def replace_total(card: Gpu, gib: float) -> Gpu:
+    """Return a second card like the first, of another size."""
+    return dataclasses.replace(card, gib=gib, more={})
 
 
-def answering(at: float, *slots: Slot) -> WorkSample:
+def answering(at: float, *slots: Slot) -> AnySample:
     """Return an answer of the model's own port."""
-    return WorkSample(
-        time=START + at,
-        source=f"runner {PID}",
-        pid=PID,
-        started=LOADED,
-        port=40001,
-        state="ready",
-        slots=slots,
-    )
+    return replace(answer(at, pid=PID, started=LOADED), slots=slots)
 
 
 def decoding(rate: float, context_tokens: int = 500, slots: int = 1, seconds: int = 4) -> list[AnySample]:

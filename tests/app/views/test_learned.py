@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from tests.app.state.learned.test_predictions import desk_of, settled
-from tests.fakes.generating import Desk
+from tests.scene import Model, loaded
 
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.views.model_page import learned_facts
 from gpumon.widgets.views import Fact
 
 
-def facts_of(desk: Desk) -> dict[str, Fact]:
-    details = desk.monitor.pictures.details(desk.model.key)
+def facts_of(desk: Model) -> dict[str, Fact]:
+    details = desk.monitor.pictures.details(desk.record.key)
     assert details is not None
     return {fact.label: fact for fact in learned_facts(details)}
 
 
 def test_nothing_is_said_before_anything_is_known() -> None:
-    desk = Desk()
-    desk.look()
+    desk = loaded()
+    desk.machine.look()
     assert facts_of(desk) == {}
 
 
 def test_the_usual_rate_says_what_it_rests_on() -> None:
-    desk = Desk()
+    desk = loaded()
     desk.usual(40.0, count=6)
     usual = facts_of(desk)["usual rate"]
     assert usual.value == "40 tok/s, up to 1k tokens in the context"
@@ -31,7 +31,7 @@ def test_the_usual_rate_says_what_it_rests_on() -> None:
 
 
 def test_the_rates_of_this_run_are_last_average_and_best() -> None:
-    desk = Desk()
+    desk = loaded()
     desk.usual(40.0, count=2)
     assert facts_of(desk)["decode rates"].value == "last 40 tok/s, average 40 tok/s, best 40 tok/s"
 
@@ -57,8 +57,8 @@ def test_the_snapshot_has_the_same_figures() -> None:
 
 
 def test_the_snapshot_says_null_for_what_is_not_known() -> None:
-    desk = Desk()
-    desk.look()
+    desk = loaded()
+    desk.machine.look()
     [entry] = build_snapshot(desk.monitor.pictures).models
     assert (entry.baseline_tokens_per_second, entry.baseline_request_count, entry.prediction) == (
         None,

@@ -9,94 +9,94 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.app.alerts.watching import active, changes, raised
-from tests.fakes.generating import NAME, Desk
 from tests.fakes.samples import START
+from tests.scene import Machine, Model, Program, loaded
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
-from gpumon.collectors.samples import GpuFacts, GpuSlow, HolderProcess
+from gpumon.collectors.samples import GpuFacts, GpuSlow
 
 
 @pytest.fixture
-def desk() -> Desk:
+def desk() -> Model:
     """A model that usually makes 40 tokens a second."""
-    desk = Desk()
+    desk = loaded()
     desk.usual(40.0)
     return desk
 
 
-def slow_request(desk: Desk, rate: float = 8.0, seconds: float = 16.0) -> str:
+def slow_request(desk: Model, rate: float = 8.0, seconds: float = 16.0) -> str:
     desk.request(rate, seconds)
     return raised(desk.monitor, "slower").message
 
 
-def test_a_fall_is_named_with_both_rates(desk: Desk) -> None:
+def test_a_fall_is_named_with_both_rates(desk: Model) -> None:
     assert slow_request(desk) == (
-        f"{NAME} is slower than usual: 8.0 tok/s instead of 40 tok/s (-80%), for no visible reason"
+        "llama3:70b is slower than usual: 8.0 tok/s instead of 40 tok/s (-80%), for no visible reason"
     )
     assert raised(desk.monitor, "slower").measure == pytest.approx(80)
 
 
-def test_it_says_since_when(desk: Desk) -> None:
-    began = desk.now
+def test_it_says_since_when(desk: Model) -> None:
+    began = desk.machine.now
     slow_request(desk)
     assert 0 <= raised(desk.monitor, "slower").since - (START + began) <= 8.0
 
 
-def test_half_the_rate_is_bad_and_less_is_worth_watching(desk: Desk) -> None:
+def test_half_the_rate_is_bad_and_less_is_worth_watching(desk: Model) -> None:
     desk.request(28.0, 16)
     assert raised(desk.monitor, "slower").severity == "watch"
     desk.request(8.0, 16)
     assert raised(desk.monitor, "slower").severity == "bad"
 
 
-def test_a_short_fall_is_none(desk: Desk) -> None:
-    began = desk.now
+def test_a_short_fall_is_none(desk: Model) -> None:
+    began = desk.machine.now
     desk.request(lambda now: 8.0 if now - began < 4 else 40.0, 30)
     assert active(desk.monitor, "slower") is None
 
 
 @pytest.mark.parametrize("rate", [34.0, 40.0, 400.0])
-def test_what_is_within_a_fifth_or_faster_is_none(desk: Desk, rate: float) -> None:
+def test_what_is_within_a_fifth_or_faster_is_none(desk: Model, rate: float) -> None:
     desk.request(rate, 20)
     assert active(desk.monitor, "slower") is None
 
 
 def test_the_limit_can_be_set() -> None:
-    desk = Desk(Monitor(Limits(slower_percent=5.0)))
+    desk = loaded(machine=Machine(limits=Limits(slower_percent=5.0)))
     desk.usual(40.0)
     desk.request(36.0, 16)
     assert raised(desk.monitor, "slower").severity == "watch"
 
 
 def test_without_a_baseline_nothing_is_slow() -> None:
-    desk = Desk()
+    desk = loaded()
     desk.usual(40.0, count=4)
     desk.request(8.0, 20)
     assert active(desk.monitor, "slower") is None
 
 
-def test_at_rest_it_stays_until_there_is_a_better_rate(desk: Desk) -> None:
+def test_at_rest_it_stays_until_there_is_a_better_rate(desk: Model) -> None:
     slow_request(desk)
     for _ in range(60):
-        desk.look()
-        desk.now += 1
+        desk.machine.look()
+        desk.machine.now += 1
     assert active(desk.monitor, "slower") is not None
     desk.request(40.0, 20)
     assert [alert.ended for alert in desk.monitor.alerts.recent if alert.kind == "slower"] == ["recovered"]
 
 
-def test_a_model_that_is_unloaded_is_no_longer_slow(desk: Desk) -> None:
+def test_a_model_that_is_unloaded_is_no_longer_slow(desk: Model) -> None:
     slow_request(desk)
     desk.pid = 101
-    desk.look()
+    desk.machine.look()
     assert active(desk.monitor, "slower") is None
 
 
 @settings(max_examples=8)
 @given(st.floats(24.0, 40.0), st.floats(0.0, 1.5), st.randoms(use_true_random=False))
 def test_a_rate_near_the_limit_does_not_flap(rate: float, noise: float, random: Random) -> None:
-    desk = Desk()
+    desk = loaded()
     desk.usual(40.0)
     for _ in range(6):
         desk.request(lambda _: rate + random.uniform(-noise, noise), 20)
@@ -107,7 +107,7 @@ def test_a_rate_near_the_limit_does_not_flap(rate: float, noise: float, random: 
 @settings(max_examples=20)
 @given(st.floats(5.0, 200.0), st.floats(0.0, 0.12), st.randoms(use_true_random=False))
 def test_noise_alone_is_never_slow(rate: float, noise: float, random: Random) -> None:
-    desk = Desk()
+    desk = loaded()
 
     def noisy(_: float) -> float:
         return rate * (1 + random.uniform(-noise, noise))
@@ -119,92 +119,92 @@ def test_noise_alone_is_never_slow(rate: float, noise: float, random: Random) ->
 
 
 class TestWhatChanged:
-    def test_a_spill(self, desk: Desk) -> None:
+    def test_a_spill(self, desk: Model) -> None:
         desk.ram_gib = 7.5
         assert slow_request(desk).endswith(
             "8.0 tok/s instead of 40 tok/s (-80%), since it spilled (43% in RAM)"
         )
 
-    def test_a_spill_stays_the_reason_when_its_rate_becomes_the_usual_one(self, desk: Desk) -> None:
+    def test_a_spill_stays_the_reason_when_its_rate_becomes_the_usual_one(self, desk: Model) -> None:
         desk.ram_gib = 7.5
         slow_request(desk)
         desk.usual(8.0, count=8)
         assert "since it spilled" in raised(desk.monitor, "slower").message
 
     def test_a_spilled_model_has_a_usual_rate_of_its_own(self) -> None:
-        desk = Desk(ram_gib=7.5)
+        desk = loaded(Model(ram_gib=7.5))
         desk.usual(8.0)
         desk.request(8.0, 16)
         assert active(desk.monitor, "slower") is None
 
-    def test_a_spill_that_the_server_does_not_admit(self, desk: Desk) -> None:
-        desk.held_gib, desk.claimed_gib = 6.0, 10.0
+    def test_a_spill_that_the_server_does_not_admit(self, desk: Model) -> None:
+        desk.measured_gib = 6.0
         assert slow_request(desk).endswith("since a part of it is not on the GPU, whatever its server claims")
 
-    def test_heat(self, desk: Desk) -> None:
-        desk.throttle = ("thermal slowdown (hardware)",)
+    def test_heat(self, desk: Model) -> None:
+        desk.machine.gpus[0].throttle = ("thermal slowdown (hardware)",)
         assert slow_request(desk).endswith("GPU 0 is slowed down: thermal slowdown (hardware)")
 
-    def test_swapping(self, desk: Desk) -> None:
-        desk.swap = 100 * 1024**2
+    def test_swapping(self, desk: Model) -> None:
+        desk.machine.swap_in = 100 * 1024**2
         assert slow_request(desk).endswith("the machine swaps 100 MiB/s")
 
-    def test_a_process_that_has_come_since(self, desk: Desk) -> None:
-        desk.holders = (HolderProcess(pid=77, started=START + desk.now, name="blender"),)
+    def test_a_process_that_has_come_since(self, desk: Model) -> None:
+        desk.machine.starts(Program("blender", 1.0, pid=77, started=START + desk.machine.now))
         assert slow_request(desk).endswith("blender has come to GPU 0")
 
-    def test_a_process_that_was_there_all_along_is_no_reason(self, desk: Desk) -> None:
-        desk.holders = (HolderProcess(pid=77, started=START - 5000, name="Xorg"),)
+    def test_a_process_that_was_there_all_along_is_no_reason(self, desk: Model) -> None:
+        desk.machine.starts(Program("Xorg", 1.0, pid=77, started=START - 5000))
         assert slow_request(desk).endswith("for no visible reason")
 
-    def test_a_link_below_its_best(self, desk: Desk) -> None:
-        desk.readings = lambda reading: replace(
+    def test_a_link_below_its_best(self, desk: Model) -> None:
+        desk.machine.retouch = lambda reading: replace(
             reading,
             facts=GpuFacts(pcie_width_max=16, pcie_generation_max=4),
             slow=GpuSlow(pcie_width=4, pcie_generation=4),
         )
         assert slow_request(desk).endswith("GPU 0 PCIe link is below its maximum: width 4 of 16")
 
-    def test_a_lowered_power_limit(self, desk: Desk) -> None:
-        desk.readings = lambda reading: replace(
+    def test_a_lowered_power_limit(self, desk: Model) -> None:
+        desk.machine.retouch = lambda reading: replace(
             reading, power_limit_watts=200.0, facts=GpuFacts(power_limit_default_watts=350.0)
         )
         assert slow_request(desk).endswith("GPU 0 is limited to 200 W of 350 W")
 
-    def test_another_gpu(self, desk: Desk) -> None:
-        desk.gpu_index = 1
+    def test_another_gpu(self, desk: Model) -> None:
+        desk.machine.retouch = lambda reading: replace(reading, uuid="GPU-1", index=1)
         assert "another GPU" in slow_request(desk)
 
-    def test_a_longer_context(self, desk: Desk) -> None:
+    def test_a_longer_context(self, desk: Model) -> None:
         desk.request(10.0, 16, prompt=60_000)
         alert = raised(desk.monitor, "slower")
         assert alert.message.endswith("a context of 59k tokens, usually 741")
         assert alert.severity == "watch"
 
-    def test_more_requests_at_once(self, desk: Desk) -> None:
+    def test_more_requests_at_once(self, desk: Model) -> None:
         desk.request(10.0, 16, parallel=4)
         assert raised(desk.monitor, "slower").message.endswith("4 requests at once, usually 1")
 
     @pytest.mark.parametrize(("prompt", "parallel"), [(60_000, 1), (500, 2)])
-    def test_harder_work_is_slower_by_nature(self, desk: Desk, prompt: int, parallel: int) -> None:
+    def test_harder_work_is_slower_by_nature(self, desk: Model, prompt: int, parallel: int) -> None:
         desk.request(24.0, 20, prompt=prompt, parallel=parallel)
         assert active(desk.monitor, "slower") is None
 
     def test_a_rate_below_that_of_harder_work_is_slow(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.usual(40.0, prompt=3000)
         assert slow_request(desk).endswith("8.0 tok/s instead of 40 tok/s (-80%), for no visible reason")
 
-    def test_names_are_harmless(self, desk: Desk) -> None:
-        desk.holders = (HolderProcess(pid=77, started=START + desk.now, name="a\x1b[31mb"),)
+    def test_names_are_harmless(self, desk: Model) -> None:
+        desk.machine.starts(Program("a\x1b[31mb", 1.0, pid=77, started=START + desk.machine.now))
         assert "\x1b" not in slow_request(desk)
 
 
-def test_the_replay_learns_and_finds_the_same(desk: Desk) -> None:
+def test_the_replay_learns_and_finds_the_same(desk: Model) -> None:
     desk.ram_gib = 7.5
     slow_request(desk)
     replayed = Monitor(Limits())
-    for sample in desk.sent:
+    for sample in desk.machine.sent:
         replayed.feed(sample)
     assert replayed.state.learned == desk.monitor.state.learned
     assert replayed.alerts.active == desk.monitor.alerts.active

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from tests.fakes.generating import NAME, Desk
+from tests.scene import Model, loaded
 
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.diagnosis.diagnosis import Verdict
 
 
-def found(desk: Desk) -> list[Verdict]:
-    verdicts = diagnose(desk.model, desk.monitor.state).verdicts
+def found(desk: Model) -> list[Verdict]:
+    verdicts = diagnose(desk.record, desk.monitor.state).verdicts
     return [verdict for verdict in verdicts if verdict.kind == "below_baseline"]
 
 
-def usual_desk() -> Desk:
-    desk = Desk()
+def usual_desk() -> Model:
+    desk = loaded()
     desk.usual(40.0)
     return desk
 
@@ -24,7 +24,7 @@ def test_it_names_both_rates_and_says_on_how_much_it_rests() -> None:
     desk.request(8.0, 10)
     [verdict] = found(desk)
     assert verdict.sentence == (
-        f"{NAME} is slower than usual: 8.0 tok/s instead of 40 tok/s, for no visible reason"
+        "llama3:70b is slower than usual: 8.0 tok/s instead of 40 tok/s, for no visible reason"
     )
     assert [one.source for one in verdict.evidence] == ["/slots", "learned from 7 requests"]
 

@@ -7,7 +7,7 @@ from statistics import median
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes.generating import NAME, Desk
+from tests.scene import Gpu, Machine, Model, loaded
 
 from gpumon.app.insight.learning.baselines import (
     REQUESTS_KEPT,
@@ -21,10 +21,10 @@ from gpumon.app.state.records import BaselineKey, LearnedRecord
 from gpumon.app.state.records.learned import baseline_key
 from gpumon.collectors.samples import Learned, RateBaseline
 
-KEY = BaselineKey(f"sha-{NAME}", ("GPU-0",), 1024, 1, 0)
+KEY = BaselineKey("sha-llama3:70b", ("GPU-0",), 1024, 1, 0)
 
 
-def learned(desk: Desk) -> RateBaseline:
+def learned(desk: Model) -> RateBaseline:
     [baseline] = desk.monitor.state.learned.baselines.values()
     return baseline
 
@@ -61,7 +61,7 @@ def record(*baselines: RateBaseline) -> LearnedRecord:
 
 class TestLearning:
     def test_a_request_is_learned_with_its_circumstances(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.request(40.0)
         found = learned(desk)
         assert baseline_key(found) == KEY
@@ -70,26 +70,26 @@ class TestLearning:
         assert found.context_tokens == 741
 
     def test_the_usual_rate_is_the_median_and_the_spread_that_of_the_deviations(self) -> None:
-        desk = Desk()
+        desk = loaded()
         for rate in (10.0, 40.0, 42.0, 44.0, 300.0):
             desk.request(rate, prompt=2200)
         assert learned(desk).decode_tokens_per_second == pytest.approx(42.0)
         assert learned(desk).spread_tokens_per_second == pytest.approx(2.0)
 
     def test_a_slow_first_request_after_a_load_changes_nothing(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.request(5.0)
         desk.usual(40.0)
         assert learned(desk).decode_tokens_per_second == pytest.approx(40.0)
 
     def test_a_lasting_change_becomes_the_usual(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.usual(40.0, count=6)
         desk.usual(20.0, count=8)
         assert learned(desk).decode_tokens_per_second == pytest.approx(20.0)
 
     def test_slow_requests_do_not_move_the_time_at_which_it_was_as_usual(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.usual(40.0)
         before = learned(desk).updated
         desk.request(8.0)
@@ -98,19 +98,19 @@ class TestLearning:
         assert learned(desk).updated > before
 
     def test_a_request_of_few_tokens_is_not_learned(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.request(8.0, 5.0)
         assert desk.monitor.state.learned == LearnedRecord()
 
     def test_a_spilled_model_is_learned_apart(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.request(40.0)
         desk.ram_gib = 7.5
         desk.request(8.0, 10)
         assert {key.spill_percent_up_to for key in desk.monitor.state.learned.baselines} == {0, 50}
 
     def test_requests_at_once_are_learned_apart(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.request(40.0)
         desk.request(25.0, parallel=3)
         rates = {key.parallel: one for key, one in desk.monitor.state.learned.baselines.items()}
@@ -118,23 +118,24 @@ class TestLearning:
         assert rates[3].request_count == 3
 
     def test_what_is_held_back_by_heat_teaches_nothing(self) -> None:
-        desk = Desk(throttle=("thermal slowdown (software)",))
+        desk = loaded(machine=Machine(Gpu(throttle=("thermal slowdown (software)",))))
         desk.request(40.0)
         assert desk.monitor.state.learned == LearnedRecord()
 
     def test_nor_what_is_held_back_by_swapping(self) -> None:
-        desk = Desk(swap=1e9)
+        desk = loaded()
+        desk.machine.swap_in = 1e9
         desk.request(40.0)
         assert desk.monitor.state.learned == LearnedRecord()
 
     def test_a_power_cap_is_how_the_machine_is_set_up(self) -> None:
-        desk = Desk(throttle=("power cap",))
+        desk = loaded(machine=Machine(Gpu(throttle=("power cap",))))
         desk.request(40.0)
         assert learned(desk).request_count == 1
 
     @given(st.lists(st.floats(20.0, 300.0), min_size=1, max_size=8))
     def test_it_is_the_median_of_whatever_was_seen(self, rates: list[float]) -> None:
-        desk = Desk()
+        desk = loaded()
         for rate in rates:
             desk.request(rate, prompt=2200)
         found = learned(desk)
@@ -143,7 +144,7 @@ class TestLearning:
         assert found.spread_tokens_per_second <= max(rates) - min(rates) + 1.0
 
     def test_what_is_kept_of_each_is_bounded(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.usual(40.0, count=REQUESTS_KEPT + 5)
         assert len(learned(desk).recent_tokens_per_second) == REQUESTS_KEPT
         assert learned(desk).request_count == REQUESTS_KEPT + 5
@@ -151,28 +152,28 @@ class TestLearning:
 
 class TestUsualRate:
     def test_it_counts_from_five_requests_on(self) -> None:
-        desk = Desk()
+        desk = loaded()
         desk.usual(40.0, count=4)
-        assert usual_rate(desk.monitor.state, desk.model) is None
+        assert usual_rate(desk.monitor.state, desk.record) is None
         desk.request(40.0)
-        found = usual_rate(desk.monitor.state, desk.model)
+        found = usual_rate(desk.monitor.state, desk.record)
         assert found is not None
         assert found.request_count == 5
 
     def test_what_an_earlier_run_has_learned_counts_too(self) -> None:
-        desk = Desk()
-        desk.feed(Learned(time=0.0, source="learned", baselines=(baseline(33.0),)))
-        desk.look()
-        found = usual_rate(desk.monitor.state, desk.model)
+        desk = loaded()
+        desk.machine.say(Learned(time=0.0, source="learned", baselines=(baseline(33.0),)))
+        desk.machine.look()
+        found = usual_rate(desk.monitor.state, desk.record)
         assert found is not None
         assert found.decode_tokens_per_second == 33.0
 
     def test_that_of_another_model_or_gpu_does_not(self) -> None:
-        desk = Desk()
+        desk = loaded()
         others = baseline(digest="other"), baseline(gpus=("GPU-1",)), baseline(spill=50)
-        desk.feed(Learned(time=0.0, source="learned", baselines=others))
-        desk.look()
-        assert usual_rate(desk.monitor.state, desk.model) is None
+        desk.machine.say(Learned(time=0.0, source="learned", baselines=others))
+        desk.machine.look()
+        assert usual_rate(desk.monitor.state, desk.record) is None
 
 
 class TestNearest:

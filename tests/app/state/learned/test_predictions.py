@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.fakes.generating import NAME, Desk
 from tests.fakes.process_samples import BLOB
 from tests.fakes.samples import GIB, OLLAMA, START
+from tests.scene import Model, loaded
 
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.insight.hardware import hardware_of
@@ -24,6 +24,7 @@ from gpumon.collectors.samples import (
     ModelWeights,
 )
 
+NAME = "llama3:70b"
 LAYERS, LAYER_BYTES = 32, 130 * 1024**2
 KEY = MemoryKey(f"sha-{NAME}", ("GPU-0",))
 SHAPE = ModelFacts(
@@ -57,24 +58,25 @@ def with_card(reading: GpuReading) -> GpuReading:
     return replace(reading, facts=CARD)
 
 
-def desk_of(held_gib: float = 6.0, **known: object) -> Desk:
-    desk = Desk(described=SHAPE, held_gib=held_gib, readings=with_card)
+def desk_of(held_gib: float = 6.0, **known: object) -> Model:
+    desk = loaded(Model(gpu_gib=held_gib, shape=SHAPE))
+    desk.machine.retouch = with_card
     for name, value in known.items():
         setattr(desk, name, value)
     return desk
 
 
-def settled(desk: Desk) -> Desk:
+def settled(desk: Model) -> Model:
     """Look until memory, claim and port have said the same twice."""
     for _ in range(4):
-        desk.look()
-        desk.poll(())
-        desk.now += 1.0
+        desk.machine.look()
+        desk.polled(())
+        desk.machine.now += 1.0
     return desk
 
 
-def prediction(desk: Desk) -> Prediction:
-    runner = runner_of(desk.model, desk.monitor.state)
+def prediction(desk: Model) -> Prediction:
+    runner = runner_of(desk.record, desk.monitor.state)
     assert runner is not None
     assert runner.prediction is not None
     return runner.prediction
@@ -105,15 +107,15 @@ class TestMemory:
         known = MemoryCorrection(
             digest=KEY.digest, gpu_uuids=KEY.gpu_uuids, difference_bytes=GIB, observation_count=3
         )
-        desk.sent.append(SHAPE)
+        desk.machine.sent.append(SHAPE)
         desk.monitor.feed(SHAPE)
-        desk.feed(Learned(time=START, source="learned", memory=(known,)))
+        desk.machine.say(Learned(time=START, source="learned", memory=(known,)))
         found = prediction(settled(desk))
         assert found.expected_vram_bytes - found.uncorrected_vram_bytes == GIB
 
     def test_a_load_is_compared_once(self) -> None:
         desk = settled(desk_of(held_gib=6.0))
-        desk.held_gib = 6.4
+        desk.gpu_gib = 6.4
         settled(desk)
         assert prediction(desk).measured_vram_bytes == 6 * GIB
         assert desk.monitor.state.learned.memory[KEY].observation_count == 1
@@ -125,19 +127,19 @@ class TestMemory:
         assert desk.monitor.state.learned.memory == {}
 
     def test_nor_is_one_of_which_the_driver_sees_less_than_is_claimed(self) -> None:
-        desk = settled(desk_of(held_gib=4.0, claimed_gib=6.0))
+        desk = settled(desk_of(held_gib=6.0, measured_gib=4.0))
         assert prediction(desk).measured_vram_bytes is None
 
     def test_of_a_model_of_unknown_shape_nothing_is_reckoned(self) -> None:
-        desk = settled(desk_of(described=replace(SHAPE, architecture="unheard-of")))
-        runner = runner_of(desk.model, desk.monitor.state)
+        desk = settled(desk_of(shape=replace(SHAPE, architecture="unheard-of")))
+        runner = runner_of(desk.record, desk.monitor.state)
         assert runner is not None
         assert runner.prediction is None
 
     def test_a_correction_is_the_median_of_the_loads(self) -> None:
         desk = desk_of()
         for pid, held in enumerate((6.0, 8.0, 6.1), start=100):
-            desk.pid, desk.held_gib = pid, held
+            desk.pid, desk.gpu_gib = pid, held
             settled(desk)
         uncorrected = prediction(desk).uncorrected_vram_bytes
         assert memory_correction(desk.monitor.state.learned, *KEY) == int(6.1 * GIB) - uncorrected
@@ -190,7 +192,7 @@ class TestScales:
     def test_with_which_the_estimate_is_what_was_observed(self) -> None:
         desk = settled(desk_of(ram_gib=4.0))
         desk.request(12.0, 8.0)
-        found = diagnose(desk.model, desk.monitor.state).expected_now
+        found = diagnose(desk.record, desk.monitor.state).expected_now
         assert found is not None
         assert found.expected == pytest.approx(12.0, rel=0.1)
 
@@ -203,7 +205,7 @@ class TestScales:
     def test_requests_at_once_and_hindered_ones_teach_nothing(self) -> None:
         desk = settled(desk_of())
         desk.request(100.0, parallel=2)
-        desk.throttle = ("thermal slowdown (software)",)
+        desk.machine.gpus[0].throttle = ("thermal slowdown (software)",)
         desk.request(100.0)
         assert desk.monitor.state.learned.scales == {}
 
@@ -211,7 +213,7 @@ class TestScales:
 def test_the_replay_reckons_and_learns_the_same() -> None:
     desk = settled(desk_of())
     desk.request(100.0)
-    again = Desk()
-    for sample in desk.sent:
+    again = loaded()
+    for sample in desk.machine.sent:
         again.monitor.feed(sample)
     assert again.monitor.state.learned == desk.monitor.state.learned

@@ -1,0 +1,18 @@
+"""A machine that is told what happens and yields the samples that the collectors would have.
+
+    machine = Machine(Gpu(gib=12), ram_gib=64)
+    model = machine.ollama().load(Model("llama3.1:8b", gpu_gib=6, ram_gib=2))
+    machine.run(5)
+    assert machine.alerts("spill")
+
+Whatever is set on the machine, a GPU, a server or a model is so from the next look on. A look has every
+source speak once, and a second goes by between two of them unless told otherwise. Samples are made by the
+builders of ``tests.fakes`` alone, so that a change of their types is made there.
+"""
+
+from __future__ import annotations
+
+from tests.scene.machine import BLOB, Machine, Model, Server, loaded
+from tests.scene.things import Gpu, Program, Weights
+
+__all__ = ["BLOB", "Gpu", "Machine", "Model", "Program", "Server", "Weights", "loaded"]

@@ -90,6 +90,8 @@ class Scene:
     kv_heads: int = 8
     parameters: Mapping[str, str] = field(default_factory=dict)
     log: Sequence[LogEvent] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of the server's process."""
     reading: Mapping[str, object] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
 
@@ -160,7 +162,15 @@ class Scene:
         return ProcessSample(
             time=START + at,
             source="processes",
-            servers=(ServerProcess(kind="ollama", pid=10, started=START - 3600, urls=(OLLAMA,)),),
+            servers=(
+                ServerProcess(
+                    kind="ollama",
+                    pid=10,
+                    started=START - 3600,
+                    urls=(OLLAMA,),
+                    settings=dict(self.environment),
+                ),
+            ),
             runners=(
                 _runner(PID, LOADED, settings),
                 *(

@@ -237,7 +237,7 @@ async def test_the_text_of_a_failure_holds_no_secret(fake: FakeOllama) -> None:
 
 
 def test_httpx_is_not_imported_before_the_first_request() -> None:
-    code = "import sys; import gpumon.collectors.ollama.collector; sys.exit('httpx' in sys.modules)"
+    code = "import sys; import gpumon.collectors.servers.ollama.server; sys.exit('httpx' in sys.modules)"
     environment = {"PYTHONPATH": str(Path(__file__).parents[3] / ".dev")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
     assert done.returncode == 0

@@ -82,8 +82,9 @@ class Watched:
         """Whether the model's rate is known and, where it is counted, no longer that of two looks in a hurry."""
         model = self.model(name)
         rate = model.decode.last if model is not None else None
-        is_near = rate is not None and abs(rate - TOKENS_PER_SECOND) < 0.2 * TOKENS_PER_SECOND
-        return is_near or (rate is not None and name == CLAIMED)
+        return rate is not None and (
+            name == CLAIMED or abs(rate - TOKENS_PER_SECOND) < 0.2 * TOKENS_PER_SECOND
+        )
 
 
 @pytest.fixture

@@ -79,8 +79,12 @@ class Watched:
         await self.session.close()
 
     def has_rate(self, name: str) -> bool:
+        """Whether the model's rate is known and, where it is counted, no longer that of two looks in a hurry."""
         model = self.model(name)
-        return model is not None and bool(model.decode.last)
+        rate = model.decode.last if model is not None else None
+        return rate is not None and (
+            name == CLAIMED or abs(rate - TOKENS_PER_SECOND) < 0.2 * TOKENS_PER_SECOND
+        )
 
 
 @pytest.fixture

@@ -206,8 +206,8 @@ class Settings(Table, frozen=True):
     log_files: Annotated[
         tuple[Argument, ...],
         about(
-            "Server logs to read instead of those that are found; what a journal, Docker or Kubernetes puts in "
-            "front of a line is taken off.",
+            "Server logs to read instead of those that are found; what a journal, Docker or Kubernetes puts "
+            "in front of a line is taken off.",
             example=["~/ollama.log"],
         ),
     ] = ()

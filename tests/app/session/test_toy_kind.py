@@ -79,7 +79,7 @@ class Watched:
         await self.session.close()
 
     def has_rate(self, name: str) -> bool:
-        """Whether the model's rate is known and, where it is counted, no longer that of two looks in a hurry."""
+        """Whether the model's rate is known and, where it is counted, not that of two looks in a hurry."""
         model = self.model(name)
         rate = model.decode.last if model is not None else None
         return rate is not None and (

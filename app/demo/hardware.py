@@ -15,8 +15,8 @@ from gpumon.collectors.samples import (
     MemoryPressure,
     SystemSample,
 )
+from gpumon.text.units import GIB, MIB
 
-GIB = 1024**3
 KEPT_FREE_BYTES = int(1.4 * GIB)
 """What the kernel defends before it swaps."""
 SWAP_BYTES_PER_SECOND = 180 * 1024**2
@@ -88,9 +88,6 @@ class Host(Struct):
         start = int(now / 30) % self.cores
         loads = [97.0] * full + [round(rest, 1)] * (full < self.cores) + [0.0] * (self.cores - full - 1)
         return tuple(loads[(core - start) % self.cores] for core in range(self.cores))
-
-
-MIB = 1024**2
 
 
 class Card(Struct, frozen=True):

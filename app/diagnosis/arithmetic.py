@@ -20,8 +20,8 @@ from gpumon.app.physics.hardware import Hardware
 from gpumon.app.physics.memory import memory_need
 from gpumon.app.physics.placement import place
 from gpumon.app.state.state import State
+from gpumon.text.units import MIB
 
-MIB = 1024**2
 FIT_MARGIN_BYTES = 1024 * MIB
 """What llama-server leaves free of each GPU when it chooses the layers (llama.cpp: ``--fit-target``)."""
 TIGHT_MARGIN_BYTES = 128 * MIB

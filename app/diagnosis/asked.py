@@ -12,8 +12,8 @@ from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import ModelRecord, ServerLog
 from gpumon.app.state.state import State
+from gpumon.text.units import GIB
 
-GIB = 1024**3
 SMALLEST_DEFAULT_TOKENS = 4096
 """The server's default on the smallest cards: what nobody can call too large."""
 

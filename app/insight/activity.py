@@ -10,7 +10,7 @@ from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord
 from gpumon.app.state.split import go_round
 from gpumon.app.state.state import State
 from gpumon.app.state.work import answer_of, metered_of
-from gpumon.collectors.samples import GpuReading, WorkSample
+from gpumon.collectors.samples import LOADING_STATES, GpuReading, WorkSample
 
 FOREVER_YEARS = 20
 """Beyond this ``ollama ps`` prints "Forever"."""
@@ -62,7 +62,6 @@ def _count(number: int, unit: str) -> str:
 
 Activity = Literal["loading", "busy", "idle", "stopping", "stuck", "gone"]
 
-LOADING_STATES = frozenset({"starting", "loading"})
 
 WORKING_GPU_PERCENT = 10
 """Utilisation from which the only process on a GPU works on something."""

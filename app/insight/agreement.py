@@ -15,7 +15,7 @@ from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, runner_of, tolerance_bytes
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import ModelFacts, RunnerSettings
+from gpumon.collectors.samples import UNSETTLED_STATES, ModelFacts, RunnerSettings
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.registry import DEFAULT
 
@@ -192,7 +192,6 @@ LITTLE_SHARE = 0.25
 UNSURE_LOAD_SECONDS = 60.0
 """How long memory must stay below the claim where a model may still be loading, for all that is told."""
 
-UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
 """States of a runner in which its memory is not all there, and need not be."""
 
 

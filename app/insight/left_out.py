@@ -9,12 +9,11 @@ from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.split import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import server_facts
+from gpumon.collectors.samples import UNSETTLED_STATES
 
 LEAST_SHARE = 0.10
 """Part of the weights from which they count as left out: the token embedding stays in RAM by design, and the
 context and the compute buffers, which the driver counts too, outweigh it."""
-
-UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
 
 
 class LeftOut(NamedTuple):

@@ -24,13 +24,12 @@ from gpumon.app.state.records import (
     RunnerRecord,
 )
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import MemoryCorrection
+from gpumon.collectors.samples import UNSETTLED_STATES, MemoryCorrection
 
 OBSERVATIONS_KEPT = 20
 """A correction is the median of so many of the last loads."""
 PLAUSIBLE_SHARE = 0.5
 """Of the prediction; a larger difference is no property of the machine, and teaches nothing."""
-UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
 
 
 def follow_predictions(state: State, touched: Iterable[ModelKey]) -> None:

@@ -15,10 +15,10 @@ from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRec
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
+    LOADING_STATES,
     InstalledModels,
     ModelClaim,
     ModelFacts,
-    ModelState,
     ServerSample,
     WorkSample,
 )
@@ -33,8 +33,6 @@ CLOCK_RESOLUTION_SECONDS = 2.0
 """An HTTP ``Date`` header counts whole seconds; a smaller difference says nothing."""
 
 FACTS_KEPT = 500
-
-NOT_LOADED: frozenset[ModelState] = frozenset({"starting", "loading"})
 
 
 def apply_server(state: State, sample: ServerSample) -> None:
@@ -235,7 +233,7 @@ def _wanted(state: State) -> dict[ModelKey, RunnerRecord]:
 def _is_loaded(runner: RunnerRecord) -> bool:
     """Whether its model is loaded, as far as anything says so."""
     answer = runner.answer
-    return runner.load_over if answer is None else answer.state not in NOT_LOADED
+    return runner.load_over if answer is None else answer.state not in LOADING_STATES
 
 
 def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:

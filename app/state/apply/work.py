@@ -5,10 +5,7 @@ from __future__ import annotations
 from gpumon.app.state.hindrances import is_hindered
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import WorkSample
-
-READY_STATES = frozenset({"ready", "busy"})
-"""States of a runner in which its model is loaded and at hand."""
+from gpumon.collectors.samples import AT_HAND_STATES, WorkSample
 
 WORKING_CPU_PERCENT = 20.0
 """From here on a runner works on something; one that waits for requests uses next to nothing."""
@@ -28,7 +25,7 @@ def follow_work(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
     _note_rates(state, runner)
     if is_working(sample):
         runner.worked = state.now
-    if sample.state not in READY_STATES:
+    if sample.state not in AT_HAND_STATES:
         runner.ready_since = None
     elif runner.ready_since is None:
         runner.ready_since = state.now

@@ -20,6 +20,8 @@ from gpumon.app.state.records.machine import free_bytes
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
+    LOADED_STATES,
+    LOADING_STATES,
     AnySample,
     LogSample,
     NvmlSample,
@@ -39,8 +41,6 @@ READY_SHOWN_SECONDS = 3.0
 ANSWER_HOLDS_SECONDS = 10.0
 START_SLACK_SECONDS = 1.0
 
-READY_STATES = frozenset({"ready", "busy", "asleep"})
-LOADING_STATES = frozenset({"starting", "loading"})
 MUTE_STATES = frozenset({"unreachable", "foreign"})
 
 
@@ -103,7 +103,7 @@ def _is_ready(state: State, runner: RunnerRecord) -> bool:
     """Tell whether a model is loaded: by its port first, then by a claim."""
     answer = runner.answer
     if answer is not None and state.now - answer.time <= ANSWER_HOLDS_SECONDS:
-        if answer.state in READY_STATES:
+        if answer.state in LOADED_STATES:
             return True
         if answer.state in LOADING_STATES:
             return False

@@ -16,11 +16,11 @@ from msgspec import Struct, field
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.collectors.samples import RunnerProcess
+from gpumon.text.units import GIB
 
 RATE_SECONDS = 3.0
 POINTS_KEPT = 32
 
-GIB = 1024**3
 NOISE_BYTES = GIB // 2
 """Below this it may be code and libraries that arrive, not weights."""
 OVERHEAD_BYTES = GIB // 4

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from gpumon.collectors.http.client import HttpClient, Reply, RequestError
-from gpumon.collectors.samples import ModelClaim, ModelState, SourceHealth
+from gpumon.collectors.samples import LOADED_STATES, ModelClaim, SourceHealth
 from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError, is_busy
 from gpumon.collectors.servers.health import foreign
 from gpumon.collectors.servers.kind import ServerKind
@@ -38,10 +38,6 @@ class ModelPort(Port):
     async def get(self, path: str) -> Reply:
         """GET ``path`` for this model; raise ``RequestError``."""
         return await super().get(path + self._query if path in PATHS else path)
-
-
-WELL: frozenset[ModelState] = frozenset({"ready", "busy", "asleep"})
-"""States in which a model is at hand."""
 
 
 class Talks:
@@ -75,7 +71,7 @@ class Talks:
     def with_state(self, model: ModelClaim) -> ModelClaim:
         """Return ``model`` as it was last heard to be: one that is loaded may be asleep."""
         said = self._said.get(model.name)
-        if model.state != "ready" or said is None or said.state not in WELL:
+        if model.state != "ready" or said is None or said.state not in LOADED_STATES:
             return model
         return msgspec.structs.replace(model, state=said.state)
 

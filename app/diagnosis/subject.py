@@ -6,9 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
-from gpumon.app.insight.agreement import Loaded
+from gpumon.app.insight.agreement import Loaded, placement_of
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
-from gpumon.app.insight.left_out import placement_of
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated
 from gpumon.app.physics.memory import Placement
@@ -16,7 +15,7 @@ from gpumon.app.physics.placement import placement_of_claim
 from gpumon.app.physics.speed import decode_rate
 from gpumon.app.state import work
 from gpumon.app.state.records import ModelRecord, RunnerRecord
-from gpumon.app.state.split import Split
+from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import requests_of
 from gpumon.text.safe import visible

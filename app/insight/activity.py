@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.app.state.apply.work import WORKING_CPU_PERCENT, is_working
 from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
-from gpumon.app.state.split import go_round
+from gpumon.app.state.records.model import go_round
 from gpumon.app.state.state import State
-from gpumon.app.state.work import answer_of, metered_of
+from gpumon.app.state.work import WORKING_CPU_PERCENT, answer_of, is_working, metered_of
 from gpumon.collectors.samples import LOADING_STATES, GpuReading, WorkSample
 
 FOREVER_YEARS = 20

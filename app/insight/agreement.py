@@ -10,14 +10,59 @@ from msgspec import Struct
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity
 from gpumon.app.insight.faults import on_cpu_by_choice
-from gpumon.app.insight.left_out import LeftOut, left_out
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, runner_of, tolerance_bytes
 from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
+from gpumon.app.state.work import server_facts
 from gpumon.collectors.samples import UNSETTLED_STATES, ModelFacts, RunnerSettings
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.registry import DEFAULT
+
+LEAST_SHARE = 0.10
+"""Part of the weights from which they count as left out: the token embedding stays in RAM by design, and the
+context and the compute buffers, which the driver counts too, outweigh it."""
+
+
+class LeftOut(NamedTuple):
+    """How much of a model's weights cannot be on a GPU."""
+
+    bytes: int
+    """At the least: what the driver measures holds the context as well. 0 where all may be there."""
+    weights_bytes: int
+    measured_bytes: int
+
+
+def left_out(model: ModelRecord, state: State) -> LeftOut | None:
+    """Estimate what is on no GPU: weights (``/v1/models``, ``meta.size``) less VRAM of the process.
+
+    ``None`` where either is unknown or not settled, where memory without an owner may be the model's, and
+    of a server that tells.
+    """
+    runner = runner_of(model, state)
+    if model.claims_memory or runner is None or runner.vram_confirmed is None:
+        return None
+    facts, measured = server_facts(model, state), runner.measured_vram_bytes
+    weights = facts.weights_bytes if facts else None
+    is_settled = runner.answer is not None and runner.answer.state not in UNSETTLED_STATES
+    if not weights or measured is None or not is_settled:
+        return None
+    missing, least = weights - measured, LEAST_SHARE * weights
+    if missing >= least > missing - state.hidden_vram_bytes:
+        return None
+    return LeftOut(missing if missing >= least else 0, weights, measured)
+
+
+def placement_of(model: ModelRecord, state: State) -> Split:
+    """Return the split that a server claims, or that which the driver's figures amount to."""
+    found = left_out(model, state)
+    if model.claims_memory:
+        return model.split
+    if found is None:
+        return UNKNOWN_SPLIT
+    return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
+
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
 """Ollama counts only the last of their two context caches (ollama#16763)."""

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 from gpumon.app.insight.learning.baselines import circumstances, counted, gpus_in_use, nearest
 from gpumon.app.insight.wording import gpu_label, shares
-from gpumon.app.state.hindrances import SEVERE_REASONS, SWAPPING_BYTES_PER_SECOND, rivals
 from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.rates.pace import Pace
 from gpumon.app.state.records import (
@@ -18,6 +17,7 @@ from gpumon.app.state.records import (
     RunnerRecord,
 )
 from gpumon.app.state.state import State
+from gpumon.app.state.work import SEVERE_REASONS, SWAPPING_BYTES_PER_SECOND, rivals
 from gpumon.collectors.samples import GpuReading, RateBaseline, SystemSample
 from gpumon.text import units
 from gpumon.text.safe import visible

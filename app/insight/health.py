@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple, Protocol
 
+from gpumon.app.insight.agreement import placement_of
 from gpumon.app.insight.faults import (
     SPILL_BAD_PERCENT,
     Fault,
@@ -16,7 +17,6 @@ from gpumon.app.insight.faults import (
     spill_fault,
     spilled_models,
 )
-from gpumon.app.insight.left_out import placement_of
 from gpumon.app.insight.wording import (
     DRIVER_SOURCE,
     amount,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.apply.sources import hear
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
 from gpumon.app.state.records import GpuRecord, SystemRecord
+from gpumon.app.state.servers import hear
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuReading, Learned, NvmlSample, SystemSample
 

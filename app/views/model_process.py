@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpumon.app.insight.agreement import Agreement
-from gpumon.app.insight.left_out import LeftOut
+from gpumon.app.insight.agreement import Agreement, LeftOut
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement

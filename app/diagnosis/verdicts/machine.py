@@ -9,9 +9,9 @@ from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import GPUMON, NVML, clock, size_evidence
 from gpumon.app.insight.falls import LINK_BUSY_PERCENT, costly_reasons, is_severe, link_below_best, swap_rate
 from gpumon.app.insight.wording import gpu_label
-from gpumon.app.state.hindrances import SWAPPING_BYTES_PER_SECOND
 from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import FinishedLoad, GpuRecord, Thrash
+from gpumon.app.state.work import SWAPPING_BYTES_PER_SECOND
 from gpumon.text import units
 from gpumon.text.safe import visible
 

@@ -9,8 +9,8 @@ from tests.fakes.process_samples import holding, processes
 from tests.fakes.samples import GIB, claim, gpu, nvml, ollama
 from tests.fakes.served_samples import FACTS, alone, served, statistics
 
-from gpumon.app.insight.left_out import LeftOut, left_out, placement_of
-from gpumon.app.state.split import UNKNOWN_SPLIT, Split
+from gpumon.app.insight.agreement import LeftOut, left_out, placement_of
+from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AnySample
 

@@ -22,7 +22,7 @@ from gpumon.app.insight.wording import model_id
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.recording.reader import read_recording
-from gpumon.app.recording.redact import redact
+from gpumon.app.recording.redaction import redact
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
 from gpumon.app.snapshot.build import build_snapshot

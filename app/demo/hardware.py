@@ -42,7 +42,7 @@ class Host(Struct):
     load: float = 0.4
 
     def step(self, model_bytes: int, threads: float, now: float) -> None:
-        """Take a second in which runners hold ``model_bytes`` of RAM and keep ``threads`` busy."""
+        """Pass a second in which runners hold ``model_bytes`` of RAM and keep ``threads`` busy."""
         self.busy_threads = min(float(self.cores), threads + 0.35 + 0.2 * wobble(8, now))
         self.load += (self.busy_threads - self.load) / 60
         wanted = self.base_gib * GIB * (1 + 0.004 * wobble(3, now / 20)) + model_bytes
@@ -186,7 +186,7 @@ class Gpu(Struct):
         return now < self.lost_until
 
     def step(self, works: list[Work], now: float) -> None:
-        """Take a second of work of all that runs on it."""
+        """Pass a second, with the work of all that runs on it."""
         self.work = Work(
             gpu_share=min(0.99, sum(work.gpu_share for work in works)),
             gpu_effort=min(1.0, sum(work.gpu_effort for work in works)),

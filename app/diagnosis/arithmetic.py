@@ -57,7 +57,7 @@ class Arithmetic(Struct, frozen=True):
         geometry: Geometry | None = None,
         margin_bytes: int | None = None,
     ) -> bool:
-        """Tell whether all of it would be on the GPUs if the runtime chose the layers."""
+        """Return whether all of it would be on the GPUs if the runtime chose the layers."""
         wanted = replace(options or self.options, gpu_layers=None)
         margin = self.margin_bytes if margin_bytes is None else margin_bytes
         return place(geometry or self.geometry, wanted, self.usable(free_bytes), margin).fits

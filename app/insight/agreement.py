@@ -136,7 +136,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
 
 
 def logged_in_ram(model: ModelRecord, state: State) -> bool:
-    """Tell whether the log of the server places all of a model in RAM that it claims to be on a GPU.
+    """Return whether the log of the server places all of a model in RAM that it claims to be on a GPU.
 
     Ollama counts every backend that it does not know as a GPU (ollama: llm/llama_server.go, ``MemorySize``).
     """
@@ -146,7 +146,7 @@ def logged_in_ram(model: ModelRecord, state: State) -> bool:
 
 
 def _causes_of_more(difference: int, evidence: Evidence) -> Iterator[str]:
-    """Give what the claim is known to leave out (ollama: llm/llama_server.go, ``memoryParsingWriter``)."""
+    """Yield what the claim is known to leave out (ollama: llm/llama_server.go, ``memoryParsingWriter``)."""
     left_out, label = evidence.server.claim_leaves_out, evidence.server.label
     if "sliding_window" in left_out and _has_sliding_window(evidence):
         yield f"context of a sliding-window model, which {label} counts in part"
@@ -241,7 +241,7 @@ UNSURE_LOAD_SECONDS = 60.0
 
 
 def shortfall(loaded: Loaded) -> Shortfall:
-    """Tell what is missing on the GPU of what is claimed; an estimate must be far off to count."""
+    """Return what is missing on the GPU of what is claimed; an estimate must be far off to count."""
     claimed, measured = loaded.model.split.gpu_bytes, loaded.measured_bytes
     if claimed is None or measured is None or loaded.runner is None or loaded.agreement.kind == "unknown":
         return "unknown"
@@ -261,7 +261,7 @@ def is_load_over(runner: RunnerRecord) -> bool:
 
 
 def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> bool:
-    """Tell whether the model may still be loading: older servers claim it from the start of the load."""
+    """Return whether the model may still be loading: older servers claim it from the start of the load."""
     runner = loaded.runner
     if runner is None or is_load_over(runner):
         return False
@@ -269,7 +269,7 @@ def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> boo
 
 
 def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
-    """Tell whether claim and process were there when the driver measured, and it says so twice.
+    """Return whether claim and process were there when the driver measured, and it says so twice.
 
     While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
     driver is asked more often than the server: any time since both have said the same will do.

@@ -140,7 +140,7 @@ def slowdown_words(gpu: GpuRecord, reasons: Iterable[str]) -> str:
 
 
 def is_severe(reasons: Iterable[str]) -> bool:
-    """Tell whether heat or the board's own protection is among the reasons."""
+    """Return whether heat or the board's own protection is among the reasons."""
     return any(_has(reason, SEVERE_REASONS) for reason in reasons)
 
 
@@ -252,7 +252,7 @@ def _power_change(gpu: GpuRecord) -> Iterator[Change]:
 
 
 def _other_users(paced: Paced, since: float) -> Iterator[Change]:
-    """Give who else works on its GPUs: models at work, and processes that have come since."""
+    """Yield who else works on its GPUs: models at work, and processes that have come since."""
     state = paced.state
     for rival in rivals(state, paced.runner):
         model = state.models.get(rival.model) if rival.model else None

@@ -124,7 +124,7 @@ def health(
 def _troubles(
     state: State, alerts: Iterable[Alarm], spill_bad_percent: float, explain: Explain
 ) -> Iterator[Trouble]:
-    """Give what is wrong; of equal levels the first counts most."""
+    """Yield what is wrong; of equal levels the first counts most."""
     driver = state.sources.get(DRIVER_SOURCE)
     if driver is not None and not driver.healthy and (fault := source_fault(driver)) is not None:
         yield Trouble(fault, source_words(driver))  # its GPUs are lost with it

@@ -70,7 +70,7 @@ class Reading:
             self._request = None
 
     def answer_begins(self, content_type: str, content_encoding: str) -> None:
-        """Take how the answer is written; what is compressed cannot be read along."""
+        """Record how the answer is written; what is compressed cannot be read along."""
         framing = framing_of(content_type)
         if framing is not None and content_encoding.lower() in {"", "identity"}:
             self._answer = Documents(framing, WANTED)
@@ -127,11 +127,11 @@ class Exchange:
         return not self._pieces and self.figures == Figures()
 
     def name_model(self, document: Document) -> None:
-        """Take the model's name from the request; that of the answer only stands in for it."""
+        """Record the model's name from the request; that of the answer only stands in for it."""
         self.model = model_of(document) or self.model
 
     def take(self, document: Document, now: float, *, streamed: bool) -> None:
-        """Take one document of the answer."""
+        """Take in one document of the answer."""
         self.model = self.model or model_of(document)
         self.figures = self.figures.updated(figures_of(document))
         self.complete = self.complete or is_last(document)

@@ -34,14 +34,14 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
 
 
 def apply_blob_names(state: State, sample: BlobNames) -> None:
-    """Take the names from the manifests of one models directory."""
+    """Take in the names from the manifests of one models directory."""
     state.blob_names[sample.source] = sample
     state.disk_blobs = blobs_by_digest(state.blob_names.values())
     join(state)
 
 
 def apply_log(state: State, sample: LogSample) -> None:
-    """Take the events of a server's log."""
+    """Take in the events of a server's log."""
     hear(state, sample.source, sample.health)
     take_log(state, sample)
 

@@ -128,7 +128,7 @@ FACTS_KEPT = 500
 
 
 def apply_server(state: State, sample: ServerSample) -> None:
-    """Take one look at a server: how it is, and its models."""
+    """Take in one look at a server: how it is, and its models."""
     is_new, before = sample.source not in state.sources, set(state.models)
     source = hear(state, sample.source, sample.health, sample.version, sample.kind)
     if (offset := sample.clock_offset_seconds) is not None:
@@ -146,7 +146,7 @@ def apply_server(state: State, sample: ServerSample) -> None:
 
 
 def apply_work(state: State, sample: WorkSample) -> None:
-    """Take one poll of a model's work; where its process is known, it is that of the process."""
+    """Take in one poll of a model's work; where its process is known, it is that of the process."""
     if sample.pid is not None and sample.started is not None:
         runner = state.runners.get(RunnerKey(sample.pid, sample.started))
         if runner is not None:
@@ -171,7 +171,7 @@ def apply_work(state: State, sample: WorkSample) -> None:
 
 
 def apply_facts(state: State, sample: ModelFacts) -> None:
-    """Take what the file of one model holds."""
+    """Take in what the file of one model holds."""
     key = ModelKey(sample.source, sample.digest)
     state.facts[key] = sample
     if len(state.facts) > FACTS_KEPT:
@@ -183,7 +183,7 @@ def apply_facts(state: State, sample: ModelFacts) -> None:
 
 
 def apply_installed(state: State, sample: InstalledModels) -> None:
-    """Take what a server has installed."""
+    """Take in what a server has installed."""
     state.installed[sample.source] = sample
 
 
@@ -267,7 +267,7 @@ def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
 
 
 def _take_memory(state: State, record: ModelRecord) -> None:
-    """Take what is claimed of a model's memory, where anything is."""
+    """Take in what is claimed of a model's memory, where anything is."""
     if not record.claims_memory:
         return
     now, split = state.now, record.split

@@ -147,7 +147,7 @@ class State(Struct, eq=False):
         return self.gpu_shown or bool(self.gpu_claimed)
 
     def gpu_known_at(self, source: str) -> bool:
-        """Tell whether the machine of a server has a GPU; this machine's says nothing of a remote server."""
+        """Return whether a server's machine has a GPU; this machine's says nothing of a remote one."""
         return source in self.gpu_claimed or (self.gpu_shown and is_local(source, self.servers))
 
     @property

@@ -89,7 +89,7 @@ AT_WORK_SECONDS = 3.0
 
 
 def is_hindered(state: State, runner: RunnerRecord) -> bool:
-    """Tell whether heat, swapping or another model at work on the same GPU slows a runner now."""
+    """Return whether heat, swapping or another model at work on the same GPU slows a runner now."""
     return _is_throttled(state, runner) or _swaps(state) or any(_rivals(state, runner))
 
 
@@ -129,7 +129,7 @@ WORKING_CPU_PERCENT = 20.0
 
 
 def hear_work(runner: RunnerRecord, sample: WorkSample) -> bool:
-    """Take what a process says of its work; return whether it tells otherwise than before."""
+    """Take in what a process says of its work; return whether it tells otherwise than before."""
     anew = _tells_otherwise(runner.answer, sample)
     runner.answer = sample
     runner.facts = sample.facts or runner.facts
@@ -183,7 +183,7 @@ def _note_rates(state: State, runner: RunnerRecord) -> None:
 
 
 def apply_meter(state: State, sample: MeterSample) -> None:
-    """Take one poll of a meter; it is no source of its own, as its server tells whether it is there."""
+    """Take in one poll of a meter; it is no source of its own, as its server tells whether it is there."""
     if sample.server in state.metered:
         state.metered[sample.server] = sample
     _note_upstream(state, sample)

@@ -112,13 +112,13 @@ def link_degraded(subject: Subject) -> Verdict | None:
 
 
 def _gpus(subject: Subject) -> Iterator[GpuRecord]:
-    """Give the GPUs that its process is on."""
+    """Return the GPUs that its process is on."""
     held = subject.runner.vram_by_gpu if subject.runner else {}
     return (gpu for uuid, gpu in subject.state.gpus.items() if held.get(uuid))
 
 
 def _is_here(subject: Subject) -> bool:
-    """Tell whether the model is on this machine, whose RAM is known."""
+    """Return whether the model is on this machine, whose RAM is known."""
     return subject.runner is not None
 
 

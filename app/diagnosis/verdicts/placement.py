@@ -206,7 +206,7 @@ def _load_on_gpu(subject: Subject) -> FinishedLoad | None:
 
 
 def _is_unwanted(subject: Subject) -> bool:
-    """Tell whether nobody asked for the CPU, and nothing but the GPU's absence explains it."""
+    """Return whether nobody asked for the CPU, and nothing but the GPU's absence explains it."""
     return subject.is_spilled and not subject.loaded.by_choice
 
 

@@ -55,14 +55,14 @@ def memory_correction(learned: LearnedRecord, digest: str, gpu_uuids: tuple[str,
 
 
 def _is_done(runner: RunnerRecord, model: ModelRecord) -> bool:
-    """Tell whether all has been reckoned of a load, and compared, that can be."""
+    """Return whether all that can be has been estimated of a load, and compared."""
     prediction = runner.prediction
     compared = prediction is None or prediction.measured_vram_bytes is not None
     return compared and runner.described is model.facts
 
 
 def _is_loaded(runner: RunnerRecord) -> bool:
-    """Tell whether its memory is all there, and the driver has said so twice."""
+    """Return whether its memory is all there, and the driver has said so twice."""
     if runner.vram_confirmed is None or runner.claimed_since is None:
         return False
     if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:

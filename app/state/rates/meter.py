@@ -88,7 +88,7 @@ class RateMeter:
         self._start()
 
     def feed(self, sample: WorkSample) -> tuple[FinishedRequest, ...]:
-        """Take one sample and return the requests that it shows to have ended.
+        """Take in one sample and return the requests that it shows to have ended.
 
         Slots tell of each request; without them counters that grow while tokens are generated make a rate,
         and where there are none the rate that the server states is taken.
@@ -124,7 +124,7 @@ class RateMeter:
             self._without_statistics(sample)
 
     def _measure_counts(self, sample: WorkSample, counters: WorkCounters) -> None:
-        """Take the growth of counters for the rate; a count that stands still is no rate."""
+        """Measure the rate by the growth of counters; a count that stands still is no rate."""
         decoded, computed = counters.decoded_tokens_total, counters.prompt_tokens_total
         rebased = decoded is not None and self._ledger.add(decoded, 0, 0)
         for window, count in ((self._output, decoded), (self._input, computed)):
@@ -305,7 +305,7 @@ class LogMeter:
         self.rates = RunnerRates()
 
     def feed(self, event: LogEvent, now: float) -> FinishedRequest | None:
-        """Take one event, read at ``now``; return the request that it ends."""
+        """Take in one event, read at ``now``; return the request that it ends."""
         if event.slot is None:
             return None
         finished = self._take(event, event.slot, now)

@@ -41,7 +41,7 @@ class PaceTrack:
         self._seen: RunnerRates | None = None
 
     def see(self, time: float, rates: RunnerRates) -> None:
-        """Take the rates of one poll."""
+        """Take in the rates of one poll."""
         if rates is self._seen:
             return
         self._seen = rates

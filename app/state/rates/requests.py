@@ -86,7 +86,7 @@ class Task:
         return same_task and (slot.decoded_tokens or 0) >= self.decoded_tokens
 
     def see(self, slot: Slot, time: float) -> None:
-        """Take one poll of its slot."""
+        """Take in one poll of its slot."""
         self.slot = slot
         processed = slot.prompt_tokens_processed
         if processed is not None and processed != self._prefill.last:
@@ -101,7 +101,7 @@ class Task:
         self._decode.add(time, slot.decoded_tokens)
 
     def note_company(self, count: int) -> None:
-        """Take how many requests are at work, this one included."""
+        """Record how many requests are at work, this one included."""
         if self.decoding:
             self._company[count] += 1
 

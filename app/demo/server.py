@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpumon.app.demo.catalog import LIBRARY
-from gpumon.app.demo.placement import place
+from gpumon.app.demo.models import LIBRARY, place
 from gpumon.app.demo.runner import Runner
 from gpumon.app.demo.watching import MODELS_PATH, SOURCE_URL
 from gpumon.collectors.samples import (

@@ -9,17 +9,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
-from gpumon.app.insight.loaded import Loaded
+from gpumon.app.insight.agreement import Loaded
+from gpumon.app.insight.hardware import hardware_of
+from gpumon.app.insight.learning.baselines import gpus_in_use
+from gpumon.app.insight.learning.predictions import memory_correction
+from gpumon.app.insight.shapes import load_options
 from gpumon.app.physics.efficiency import SERVER_COST
-from gpumon.app.physics.geometry import Geometry, NoGeometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Hardware
 from gpumon.app.physics.memory import memory_need
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.placement import place
-from gpumon.app.state.hardware import hardware_of
-from gpumon.app.state.learned.baselines import gpus_in_use
-from gpumon.app.state.learned.predictions import memory_correction
-from gpumon.app.state.loads.options import load_options
 from gpumon.app.state.state import State
 
 MIB = 1024**2

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gpumon.app.physics.geometry import CacheType
 from gpumon.app.physics.hardware import CardClass
-from gpumon.app.physics.options import CacheType
 
 
 class Efficiency(NamedTuple):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpumon.app.physics.architectures import STATELESS, UNPREDICTABLE, canonical, is_known
+from gpumon.app.physics.architectures import STATELESS, UNPREDICTABLE, GgufKeys, canonical, is_known
 from gpumon.app.physics.caches import LayerCache, layer_caches
 from gpumon.app.physics.geometry import Geometry, Layer, NoGeometry
-from gpumon.app.physics.gguf_keys import GgufKeys
 from gpumon.collectors.samples import ModelFacts, ModelWeights
 
 MAX_LAYERS = 2048

@@ -10,8 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from gpumon.app.recording.header import FORMAT, MAGIC, Header, RecordingError
-from gpumon.app.recording.lines import decode_line
+from gpumon.app.recording.lines import FORMAT, MAGIC, Header, RecordingError, decode_line
 from gpumon.collectors.samples import AnySample
 
 LINE_BYTES_MAXIMUM = 16 * 1024**2

@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from gpumon.app.recording.header import Header
+from gpumon.app.recording.lines import Header
 from gpumon.app.recording.pseudonyms import Pseudonyms
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.servers.registry import REGISTRY

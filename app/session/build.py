@@ -12,8 +12,8 @@ from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Describe, Session, Unload
-from gpumon.app.state.apply.gpus import gpu_pids
 from gpumon.app.state.apply.work import WORKING_CPU_PERCENT
+from gpumon.app.state.machine import gpu_pids
 from gpumon.app.state.places import place
 from gpumon.app.state.records import ModelKey, RunnerRecord
 from gpumon.app.state.state import State
@@ -251,7 +251,7 @@ def demo_session(settings: Settings, scenario: str) -> Session:
 
 
 def _record(session: Session, path: Path) -> None:
-    from gpumon.app.recording.header import new_header
+    from gpumon.app.recording.lines import new_header
     from gpumon.app.recording.writer import Recorder
 
     session.recorder = Recorder(path, new_header(time.time()))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpumon.app.state.apply import gpus, learned, meters, processes, servers, sources, system
-from gpumon.app.state.learned.predictions import follow_predictions
+from gpumon.app.insight.learning.predictions import follow_predictions
+from gpumon.app.state import machine
+from gpumon.app.state.apply import meters, processes, servers, sources
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
@@ -26,8 +27,8 @@ from gpumon.collectors.samples import (
 )
 
 _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
-    NvmlSample: gpus.apply_nvml,
-    SystemSample: system.apply_system,
+    NvmlSample: machine.apply_nvml,
+    SystemSample: machine.apply_system,
     ServerSample: servers.apply_server,
     WorkSample: servers.apply_work,
     ModelFacts: servers.apply_facts,
@@ -36,7 +37,7 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     BlobNames: processes.apply_blob_names,
     LogSample: processes.apply_log,
     MeterSample: meters.apply_meter,
-    Learned: learned.apply_learned,
+    Learned: machine.apply_learned,
     SourceSilent: sources.apply_silent,
 }
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Literal
 
-from gpumon.app.insight.activity import state_words, until_words
+from gpumon.app.insight.activity import FOREVER_SECONDS, seconds_left, state_words, until_words
 from gpumon.app.insight.agreement import Agreement, agreement_of, logged_in_ram
-from gpumon.app.insight.expiry import FOREVER_SECONDS, seconds_left
 from gpumon.app.insight.left_out import LeftOut, left_out, placement_of
 from gpumon.app.insight.wording import model_id, model_label, runtime_name, shared_names
 from gpumon.app.state.holders.measured import measured_vram_bytes

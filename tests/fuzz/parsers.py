@@ -17,7 +17,7 @@ from gpumon.app.config.errors import ConfigError
 from gpumon.app.config.file import read as read_settings
 from gpumon.app.meter.documents import Documents
 from gpumon.app.meter.figures import WANTED, figures_of
-from gpumon.app.recording.header import RecordingError
+from gpumon.app.recording.lines import RecordingError
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.redaction import Redaction
 from gpumon.collectors.gguf.errors import GgufError

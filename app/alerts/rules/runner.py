@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.loaded import Loaded
-from gpumon.app.insight.shortfall import may_load, shortfall
+from gpumon.app.insight.agreement import Loaded, may_load, shortfall
 from gpumon.app.insight.wording import amount
 
 BUSY_CPU_PERCENT = 100.0

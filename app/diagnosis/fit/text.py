@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from gpumon.app.diagnosis.fit.report import FitReport
 from gpumon.app.diagnosis.words import band_words
-from gpumon.app.physics.band import Band
-from gpumon.app.physics.need import Placement
+from gpumon.app.physics.hardware import Band
+from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES
 from gpumon.text.names import short_gpu_name
 from gpumon.text.safe import visible

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.diagnosis.diagnosis import AND
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.physics.options import CacheType, LoadOptions
+from gpumon.app.physics.geometry import CacheType, LoadOptions
 from gpumon.app.state.records import ModelRecord
 from gpumon.collectors.servers.kind import NO_LINE as NO_COMMAND
 from gpumon.collectors.servers.kind import Line as Command

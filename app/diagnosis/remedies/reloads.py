@@ -8,18 +8,17 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
-from gpumon.app.diagnosis.causes.settings import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
+from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
 from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
 from gpumon.app.diagnosis.remedies.commands import Command
-from gpumon.app.diagnosis.remedies.reckoned import reckoned
+from gpumon.app.diagnosis.remedies.settings import reckoned
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.verdicts.machine import rivals_for_memory, thrash_of
-from gpumon.app.physics.geometry import Geometry, NoGeometry
-from gpumon.app.physics.options import BYTES_PER_ELEMENT, CacheType, LoadOptions
+from gpumon.app.insight.shapes import log_of, options_of_settings
+from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.placement import place
 from gpumon.app.physics.shape import geometry_of
-from gpumon.app.state.loads.options import log_of, options_of_settings
-from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import Thrash
 from gpumon.text.safe import visible
 

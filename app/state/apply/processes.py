@@ -7,8 +7,7 @@ from gpumon.app.state.apply.sources import hear
 from gpumon.app.state.apply.work import WORKING_CPU_PERCENT
 from gpumon.app.state.holders.joins import blobs_by_digest, join
 from gpumon.app.state.holders.measured import locate_all
-from gpumon.app.state.logs.events import take_log
-from gpumon.app.state.logs.rates import refresh_log_rates
+from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.records import RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess

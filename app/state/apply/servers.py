@@ -8,8 +8,7 @@ from __future__ import annotations
 from gpumon.app.state.apply.sources import hear
 from gpumon.app.state.apply.work import follow_work, hear_work
 from gpumon.app.state.holders.addresses import addresses_of, stands_alone
-from gpumon.app.state.holders.blobs import name_of, stand_in
-from gpumon.app.state.holders.joins import join
+from gpumon.app.state.holders.joins import join, name_of, stand_in
 from gpumon.app.state.holders.measured import is_steady, runner_of
 from gpumon.app.state.places import place
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord, Served

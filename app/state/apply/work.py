@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gpumon.app.insight.learning.baselines import learn_rates
+from gpumon.app.insight.learning.scales import learn_scales
 from gpumon.app.state.hindrances import is_hindered
-from gpumon.app.state.learned.baselines import learn_rates
-from gpumon.app.state.learned.scales import learn_scales
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import WorkSample

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpumon.app.state.holders.blobs import installed_bytes, name_of, stand_in
-from gpumon.app.state.holders.joins import may_be_claimed
-from gpumon.app.state.loads.endings import close, forget_failures, note_retry, revise_failures
-from gpumon.app.state.loads.lessons import recall, recall_copy_rate
-from gpumon.app.state.loads.progress import enter, follow_load
-from gpumon.app.state.loads.reloads import evicted_for
-from gpumon.app.state.loads.thrash import forget_thrash
-from gpumon.app.state.logs.events import attribute
+from gpumon.app.state.holders.joins import installed_bytes, may_be_claimed, name_of, stand_in
+from gpumon.app.state.loads.endings import (
+    close,
+    evicted_for,
+    forget_failures,
+    forget_thrash,
+    note_retry,
+    revise_failures,
+)
+from gpumon.app.state.loads.progress import enter, follow_load, recall, recall_copy_rate
+from gpumon.app.state.logs import attribute
 from gpumon.app.state.records import Load, ModelRecord, RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (

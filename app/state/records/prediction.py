@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gpumon.app.physics.band import Band
-from gpumon.app.physics.geometry import Geometry
-from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.geometry import Geometry, LoadOptions
+from gpumon.app.physics.hardware import Band
 
 
 class Prediction(Struct):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.learned.baselines import usual_rate
 from gpumon.app.state.rates.values import summary_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tests.app.physics.model_facts import Value, facts
 
-from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.geometry import LoadOptions
 from gpumon.collectors.samples import ModelFacts
 
 LOADS = (

@@ -6,8 +6,8 @@ import pytest
 from tests.app.physics.allocated import ALLOCATED, LOADS, Allocated
 from tests.app.physics.model_facts import GEMMA_2_2B, GEMMA_4_12B, MIB, facts, shape
 
+from gpumon.app.physics.geometry import LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes, recurrent_state_bytes
-from gpumon.app.physics.options import LoadOptions
 from gpumon.collectors.samples import ModelFacts
 
 ROUNDING_MIB = 0.01

@@ -8,8 +8,8 @@ import pytest
 from tests.app.physics import model_facts as models
 from tests.app.physics.model_facts import MIB, shape
 
+from gpumon.app.physics.geometry import CacheType, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes, recurrent_state_bytes
-from gpumon.app.physics.options import CacheType, LoadOptions
 from gpumon.collectors.samples import ModelFacts
 
 

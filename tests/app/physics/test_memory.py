@@ -15,9 +15,8 @@ from tests.app.physics.geometries import CACHE_TYPES, geometries, loads
 from tests.app.physics.model_facts import GIB, MIB, shape, weights
 
 from gpumon.app.physics import memory
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes, memory_need
-from gpumon.app.physics.options import BYTES_PER_ELEMENT, CacheType, LoadOptions
 from gpumon.collectors.samples import ModelFacts
 
 

@@ -12,9 +12,8 @@ from tests.app.physics import model_facts as models
 from tests.app.physics.model_facts import GIB, facts, heads, pattern, shape, state_space
 
 from gpumon.app.physics import architectures
-from gpumon.app.physics.geometry import Geometry, NoGeometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.memory import kv_cache_bytes, memory_need
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.shape import geometry_of
 from gpumon.collectors.samples import ModelFacts, ModelWeights
 

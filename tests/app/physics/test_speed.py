@@ -26,10 +26,9 @@ from tests.app.physics.published import (
 from tests.app.physics.published_more import MORE_ON_GPU, MORE_SPLIT, OF_2024
 
 from gpumon.app.physics.efficiency import BENCHMARK_COST
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.hardware import Card, Hardware
-from gpumon.app.physics.need import Placement
-from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.speed import decode_rate, prefill_rate, ram_bandwidth_of_rate
 
 OPTIONS = LoadOptions(4096)

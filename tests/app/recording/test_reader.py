@@ -7,8 +7,7 @@ from tests.fakes.recordings import CREATED, HEADER, scenario_samples, write_reco
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.recording import reader
-from gpumon.app.recording.header import RecordingError, encode_header
-from gpumon.app.recording.lines import encode_line
+from gpumon.app.recording.lines import RecordingError, encode_header, encode_line
 from gpumon.app.recording.reader import read_recording
 from gpumon.collectors.samples import AnySample, SourceSilent
 

@@ -14,7 +14,7 @@ from tests.fakes.recordings import HEADER, scenario_samples, write_recording
 
 from gpumon.app.cli.main import main
 from gpumon.app.demo.scenarios import list_scenarios
-from gpumon.app.recording.header import RecordingError
+from gpumon.app.recording.lines import RecordingError
 from gpumon.app.recording.pseudonyms import Pseudonyms
 from gpumon.app.recording.reader import Recording, read_recording
 from gpumon.app.recording.redact import redact

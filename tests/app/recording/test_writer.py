@@ -8,8 +8,7 @@ import pytest
 from tests.fakes.recordings import HEADER, scenario_samples, write_recording
 
 from gpumon.app.recording import writer
-from gpumon.app.recording.header import RecordingError, encode_header, new_header
-from gpumon.app.recording.lines import encode_line
+from gpumon.app.recording.lines import RecordingError, encode_header, encode_line, new_header
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.writer import Recorder
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.fakes.samples import OLLAMA, START
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.expiry import seconds_left
+from gpumon.app.insight.activity import seconds_left
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors import clock

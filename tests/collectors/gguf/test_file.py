@@ -26,9 +26,8 @@ from tests.fakes.gguf.writer import (
     tiny_llama,
 )
 
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.shape import geometry_of
 from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
 from gpumon.collectors.gguf.weights import Tensor, summarize

@@ -8,8 +8,7 @@ from tests.app.state.loads.test_thrash import again, loaded, taking_turns
 from tests.fakes.process_samples import BLOB, answer, facts, processes, runner
 from tests.fakes.samples import START, claim, nvml, ollama
 
-from gpumon.app.state.loads.endings import FAILURE_KEPT_SECONDS
-from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.loads.endings import FAILURE_KEPT_SECONDS, WINDOW_SECONDS
 from gpumon.collectors.samples import (
     AnySample,
     LogEvent,

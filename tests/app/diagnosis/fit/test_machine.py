@@ -9,9 +9,8 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.fit.machine import Machine, fit_on
 from gpumon.app.diagnosis.fit.report import FitReport
 from gpumon.app.diagnosis.fit.text import fit_lines
-from gpumon.app.physics.geometry import NoGeometry
+from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.state.records.learned import LearnedRecord, MemoryKey, ScaleKey
 from gpumon.collectors.samples import MemoryCorrection, ModelFacts, ModelWeights, RateScale
 

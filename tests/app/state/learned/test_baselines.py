@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.generating import NAME, Desk
 
-from gpumon.app.state.learned.baselines import (
+from gpumon.app.insight.learning.baselines import (
     REQUESTS_KEPT,
     context_range,
     counted,

@@ -11,9 +11,9 @@ from tests.fakes.process_samples import BLOB
 from tests.fakes.samples import GIB, OLLAMA, START
 
 from gpumon.app.diagnosis.diagnose import diagnose
-from gpumon.app.state.hardware import hardware_of
+from gpumon.app.insight.hardware import hardware_of
+from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.learned.predictions import memory_correction
 from gpumon.app.state.records import LearnedRecord, MemoryKey, Prediction, ScaleKey
 from gpumon.collectors.samples import (
     GpuFacts,

@@ -20,7 +20,7 @@ from tests.fakes.process_samples import (
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
 from gpumon.app.state.loads.endings import FAILURE_KEPT_SECONDS
-from gpumon.app.state.loads.lessons import LESSONS_KEPT
+from gpumon.app.state.loads.progress import LESSONS_KEPT
 from gpumon.app.state.records import FinishedLoad, Load, RunnerKey
 from gpumon.app.state.state import FINISHED_LOADS_KEPT, State
 from gpumon.app.state.store import Store

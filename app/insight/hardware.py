@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from gpumon.app.physics.bandwidth import card_of, ram_peak_of_measurement
-from gpumon.app.physics.hardware import Card, Hardware
-from gpumon.app.state.records.gpu import GpuRecord
+from gpumon.app.physics.hardware import Card, Hardware, card_of, ram_peak_of_measurement
 from gpumon.app.state.records.learned import LearnedRecord
+from gpumon.app.state.records.machine import GpuRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuMemory
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from statistics import median
 
-from gpumon.app.physics.band import Band
+from gpumon.app.insight.learning.baselines import gpus_in_use
+from gpumon.app.insight.shapes import load_options, shape_of
 from gpumon.app.physics.geometry import NoGeometry
+from gpumon.app.physics.hardware import Band
 from gpumon.app.physics.memory import memory_need
 from gpumon.app.state.holders.measured import hidden_spill_fraction
-from gpumon.app.state.learned.baselines import gpus_in_use
-from gpumon.app.state.loads.options import load_options
 from gpumon.app.state.records import (
     LearnedRecord,
     MemoryKey,
@@ -24,7 +24,6 @@ from gpumon.app.state.records import (
     RunnerKey,
     RunnerRecord,
 )
-from gpumon.app.state.shapes import shape_of
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AnySample, MemoryCorrection, WorkSample
 

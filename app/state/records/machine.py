@@ -8,11 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from gpumon.app.state.series import Series
-from gpumon.collectors.samples import (
-    GpuFacts,
-    GpuReading,
-    GpuSlow,
-)
+from gpumon.collectors.samples import GpuFacts, GpuReading, GpuSlow, SystemSample
 
 LEFTOVERS_KEPT = 16
 
@@ -61,3 +57,14 @@ class GpuRecord(Struct):
     def total_bytes(self) -> int | None:
         """Capacity as the driver states it."""
         return self.reading.memory.total_bytes if self.reading.memory else None
+
+
+class SystemRecord(Struct):
+    """RAM, swap and CPU: the latest sample and the series."""
+
+    sample: SystemSample
+    seen: float
+    """Time of the latest sample."""
+    ram_used: Series = field(default_factory=Series)
+    swap_used: Series = field(default_factory=Series)
+    cpu: Series = field(default_factory=Series)

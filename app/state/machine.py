@@ -5,9 +5,9 @@ from __future__ import annotations
 from gpumon.app.state.apply.sources import hear
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
-from gpumon.app.state.records import GpuRecord
+from gpumon.app.state.records import GpuRecord, SystemRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import GpuReading, NvmlSample
+from gpumon.collectors.samples import GpuReading, Learned, NvmlSample, SystemSample
 
 LISTS_ALL_GPUS = frozenset({"serving", "idle"})
 """States of the driver in which a GPU that it does not list is no longer there."""
@@ -55,3 +55,23 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
 def gpu_pids(state: State) -> frozenset[int]:
     """Return the PIDs that the driver names on any GPU."""
     return frozenset(process.pid for gpu in state.gpus.values() for process in gpu.reading.processes or ())
+
+
+def apply_system(state: State, sample: SystemSample) -> None:
+    """Take one look at the machine."""
+    hear(state, sample.source, sample.health)
+    now = state.now
+    if state.system is None:
+        state.system = SystemRecord(sample, seen=now)
+    system = state.system
+    system.sample, system.seen = sample, now
+    state.system_revision += 1
+    system.ram_used.add(now, sample.ram_used_bytes)
+    system.swap_used.add(now, sample.swap_used_bytes)
+    system.cpu.add(now, sample.cpu_percent)
+
+
+def apply_learned(state: State, sample: Learned) -> None:
+    """Take one reading; it changes nothing in which this run knows better."""
+    hear(state, sample.source, sample.health)
+    state.learned.absorb(sample)

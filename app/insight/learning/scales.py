@@ -1,4 +1,4 @@
-"""How much faster or slower this machine is than the estimate, learned from finished requests. Pure."""
+"""The bandwidth of RAM that the rates of split models stand for, where nothing else tells it. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,60 @@ from statistics import median
 
 from msgspec.structs import replace
 
-from gpumon.app.physics.claimed import placement_of_claim
+from gpumon.app.insight.hardware import hardware_of, known_ram
+from gpumon.app.insight.learning.baselines import was_hindered
 from gpumon.app.physics.hardware import Hardware
-from gpumon.app.physics.need import Placement
-from gpumon.app.physics.speed import TokenTime, token_time
-from gpumon.app.state.hardware import hardware_of, known_ram
-from gpumon.app.state.learned.baselines import was_hindered
-from gpumon.app.state.learned.ram import observe_ram
+from gpumon.app.physics.memory import Placement
+from gpumon.app.physics.placement import placement_of_claim
+from gpumon.app.physics.speed import TokenTime, ram_bandwidth_of_rate, token_time
 from gpumon.app.state.rates.pace import is_telling
 from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import ModelRecord, Prediction, RunnerRecord, ScaleKey
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import RateScale
+from gpumon.collectors.samples import RamObservation, RateScale
+
+RAM_OBSERVATIONS_KEPT = 40
+PLAUSIBLE_BYTES_PER_SECOND = (2e9, 2e12)
+"""One slow module to a server with many channels; beyond, something else is the matter."""
+
+
+def observe_ram(
+    state: State,
+    prediction: Prediction,
+    hardware: Hardware,
+    placement: Placement,
+    context_tokens: int,
+    decode_tokens_per_second: float,
+) -> None:
+    """Take the rate of a request of a split model that ran alone and unhindered."""
+    found = ram_bandwidth_of_rate(
+        prediction.geometry,
+        prediction.options,
+        hardware,
+        placement,
+        context_tokens,
+        decode_tokens_per_second,
+    )
+    least, most = PLAUSIBLE_BYTES_PER_SECOND
+    if found is None or not least <= found <= most:
+        return
+    learned, is_moe = state.learned, prediction.geometry.is_moe
+    learned.ram_observed[is_moe] = _renewed_ram(
+        learned.ram_observed.get(is_moe), found, state.now, is_moe=is_moe
+    )
+    learned.revision += 1
+
+
+def _renewed_ram(before: RamObservation | None, found: float, now: float, *, is_moe: bool) -> RamObservation:
+    recent = (*(before.recent if before else ()), round(found))[-RAM_OBSERVATIONS_KEPT:]
+    return RamObservation(
+        is_moe=is_moe,
+        bytes_per_second=median(recent),
+        observation_count=(before.observation_count if before else 0) + 1,
+        updated=max(now, before.updated) if before else now,
+        recent=recent,
+    )
+
 
 OBSERVATIONS_KEPT = 40
 PLAUSIBLE = (0.2, 5.0)
@@ -63,7 +105,7 @@ def _learn(
         return
     key = ScaleKey(prediction.gpu_uuids, prediction.geometry.is_moe, spill > 0)
     learned = state.learned
-    learned.scales[key] = _renewed(learned.scales.get(key), key, scale, state.now)
+    learned.scales[key] = _renewed_scale(learned.scales.get(key), key, scale, state.now)
     learned.revision += 1
     learned.bound()
 
@@ -99,7 +141,7 @@ def _scale(time: TokenTime, rate: float, decode_scale: float, *, is_split: bool)
     return time.cpu_seconds / left if left > 0 else None
 
 
-def _renewed(before: RateScale | None, key: ScaleKey, scale: float, now: float) -> RateScale:
+def _renewed_scale(before: RateScale | None, key: ScaleKey, scale: float, now: float) -> RateScale:
     recent = (*(before.recent if before else ()), round(scale, 4))[-OBSERVATIONS_KEPT:]
     return RateScale(
         gpu_uuids=key.gpu_uuids,

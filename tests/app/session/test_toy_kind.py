@@ -79,12 +79,11 @@ class Watched:
         await self.session.close()
 
     def has_rate(self, name: str) -> bool:
-        """Whether the model's rate is known and, where it is counted, not that of two looks in a hurry."""
+        """Whether the model's rate is known and, where it is counted, has settled."""
         model = self.model(name)
         rate = model.decode.last if model is not None else None
-        return rate is not None and (
-            name == CLAIMED or abs(rate - TOKENS_PER_SECOND) < 0.2 * TOKENS_PER_SECOND
-        )
+        is_near = rate is not None and abs(rate - TOKENS_PER_SECOND) < 0.2 * TOKENS_PER_SECOND
+        return is_near or (rate is not None and name == CLAIMED)
 
 
 @pytest.fixture

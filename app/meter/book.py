@@ -141,7 +141,7 @@ class Exchange:
             self._last_piece = now
             self._decode.add(now, self.decoded_tokens)
 
-    def decode_rate(self, now: float) -> float | None:
+    def decode_tokens_per_second(self, now: float) -> float | None:
         """Return tokens per second over the last moments; ``None`` while no answer is under way."""
         if self._first_piece is None or self.complete:
             return None
@@ -242,7 +242,7 @@ class Book:
     def _model(self, name: str | None, now: float) -> MeteredModel:
         running = [exchange for exchange in self._running if exchange.model == name]
         tally = self._tallies.get(name) or Tally()
-        rates = [(rate, one) for one in running if (rate := one.decode_rate(now)) is not None]
+        rates = [(rate, one) for one in running if (rate := one.decode_tokens_per_second(now)) is not None]
         return MeteredModel(
             name=name,
             requests_running=len(running),

@@ -166,8 +166,8 @@ def apply_work(state: State, sample: WorkSample) -> None:
         return
     state.touched.work(record.key, anew=True)
     served.requests.extend(served.meter.feed(sample))
-    record.decode.add(state.now, served.meter.rates.decode_rate)
-    record.prefill.add(state.now, served.meter.rates.prefill_rate)
+    record.decode.add(state.now, served.meter.rates.decode_tokens_per_second)
+    record.prefill.add(state.now, served.meter.rates.prefill_tokens_per_second)
 
 
 def apply_facts(state: State, sample: ModelFacts) -> None:

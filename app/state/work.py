@@ -49,7 +49,7 @@ def _metered_rates(record: ModelRecord, state: State) -> RunnerRates | None:
     if metered is None:
         return None
     return RunnerRates(
-        decode_rate=metered.decode_tokens_per_second,
+        decode_tokens_per_second=metered.decode_tokens_per_second,
         is_estimate=metered.decode_rate_is_estimate,
         decoded_total=metered.decoded_tokens_total,
         decoded_total_is_lower_bound=True,
@@ -178,8 +178,8 @@ def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> 
 def _note_rates(state: State, runner: RunnerRecord) -> None:
     model = state.models.get(runner.model) if runner.model else None
     if model is not None and (runner.rates.sources or model.metered is None):
-        model.decode.add(state.now, runner.rates.decode_rate)
-        model.prefill.add(state.now, runner.rates.prefill_rate)
+        model.decode.add(state.now, runner.rates.decode_tokens_per_second)
+        model.prefill.add(state.now, runner.rates.prefill_tokens_per_second)
 
 
 def apply_meter(state: State, sample: MeterSample) -> None:
@@ -211,12 +211,12 @@ def _note_upstream(state: State, sample: MeterSample) -> None:
 
 
 def _apply(state: State, record: ModelRecord, metered: MeteredModel | None) -> None:
-    prefill_rate = _new_prefill_rate(record.metered, metered)
+    prefill_tokens_per_second = _new_prefill_rate(record.metered, metered)
     record.metered = metered
     record.metered_at = None if metered is None else state.now
     if metered is not None and not own_rates(record, state).sources:
         record.decode.add(state.now, metered.decode_tokens_per_second)
-        record.prefill.add(state.now, prefill_rate)
+        record.prefill.add(state.now, prefill_tokens_per_second)
 
 
 def _new_prefill_rate(before: MeteredModel | None, metered: MeteredModel | None) -> float | None:

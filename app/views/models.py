@@ -54,7 +54,7 @@ def model_row(model: ModelPicture) -> ModelRow:
         measured_vram_bytes=model.measured_vram_bytes,
         context_length=claim.context_length,
         context_used_tokens=rates.context_tokens,
-        decode_tokens_per_second=rates.decode_rate,
+        decode_tokens_per_second=rates.decode_tokens_per_second,
         rate_is_estimate=rates.is_estimate,
         rate_trend=trend(model.series.decode, model.at),
         spill_trend=trend(model.series.spill, model.at),

@@ -34,7 +34,7 @@ def learn_rates(state: State, runner: RunnerRecord, requests: Iterable[FinishedR
             continue
         key = circumstances(state, model, request.context_tokens, request.parallel)
         if key is not None:
-            _learn(state, key, request.decode_rate or 0.0, request.context_tokens)
+            _learn(state, key, request.decode_tokens_per_second or 0.0, request.context_tokens)
 
 
 def circumstances(state: State, model: ModelRecord, context_tokens: int, parallel: int) -> BaselineKey | None:

@@ -149,7 +149,7 @@ class AlertBook:
         if key in touched.claimed or key in touched.measured or touched.worked[key]:
             self._observe_memory(key, model, state, is_claimed=key in touched.claimed)
         if key in touched.claimed or key in touched.worked:
-            paced = paced_of(model, state) if model else None
+            paced = paced_of(model, state) if model and model.runner else None
             if paced is not None or key in touched.claimed:
                 self._ask(self._watchers.slower, key, paced, _paced, state.now)
 

@@ -9,7 +9,6 @@ from gpumon.app.diagnosis.diagnosis import CauseKind, Evidence
 from gpumon.app.diagnosis.words import LOG, NVML, PS, size_evidence, tokens_evidence
 from gpumon.app.insight.shapes import log_of
 from gpumon.app.state.holders.addresses import server_of
-from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import ModelRecord, ServerLog
 from gpumon.app.state.state import State
 from gpumon.text.units import GIB
@@ -51,7 +50,7 @@ def _modelfile(model: ModelRecord, context: int) -> Asked | None:
 
 def _environment(model: ModelRecord, context: int, state: State) -> Asked | None:
     """Look in the environment of the server's process, where that may be read."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     server = server_of(state, runner) if runner else None
     return _variable(model, context, server.settings, "environment") if server else None
 

@@ -8,8 +8,8 @@ from gpumon.app.doctor.check import Check, Status
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, gpu_label, short_source_words, source_label
 from gpumon.app.picture.gpu import runner_name
-from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_server, place
-from gpumon.app.state.records import GpuRecord, RunnerRecord, SourceRecord
+from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, place
+from gpumon.app.state.records import GpuRecord, RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import NO_PORT
 from gpumon.collectors.servers.registry import kind_named

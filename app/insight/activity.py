@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import go_round
 from gpumon.app.state.state import State
@@ -84,7 +83,7 @@ def activity(model: ModelRecord, state: State) -> Activity | None:
     An expiry in the past is both what a request longer than the keep-alive leaves behind and what a model
     that is being stopped has (ollama: server/sched.go); only what its process does tells them apart.
     """
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     if runner is None and is_gone(model, state):
         return "gone"
     if (runner is not None and is_loading(runner)) or _loads_far_away(model):

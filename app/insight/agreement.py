@@ -11,7 +11,7 @@ from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity
 from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.insight.wording import model_label
-from gpumon.app.state.holders.measured import TOLERANCE_BYTES, runner_of, tolerance_bytes
+from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
@@ -40,7 +40,7 @@ def left_out(model: ModelRecord, state: State) -> LeftOut | None:
     ``None`` where either is unknown or not settled, where memory without an owner may be the model's, and
     of a server that tells.
     """
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     if model.claims_memory or runner is None or runner.vram_confirmed is None:
         return None
     facts, measured = server_facts(model, state), runner.measured_vram_bytes
@@ -120,7 +120,7 @@ def agreement(
 
 def agreement_of(model: ModelRecord, state: State) -> Agreement:
     """Compare what is claimed and measured of a loaded model."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     if runner is None:
         return Agreement("unknown")
     evidence = Evidence(
@@ -140,7 +140,7 @@ def logged_in_ram(model: ModelRecord, state: State) -> bool:
 
     Ollama counts every backend that it does not know as a GPU (ollama: llm/llama_server.go, ``MemorySize``).
     """
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     placed = runner.placement if runner else None
     return placed is not None and placed.gpu_bytes == 0 and bool(model.split.gpu_bytes)
 
@@ -214,7 +214,7 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
     """Put together what is known of one model; one whose name is ``shared`` is called by its server too."""
     return Loaded(
         model=model,
-        runner=runner_of(model, state),
+        runner=state.runner_of(model),
         gpu_known=state.gpu_known_at(model.key.source),
         by_choice=on_cpu_by_choice(model, state),
         agreement=agreement_of(model, state),

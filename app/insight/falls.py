@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 from gpumon.app.insight.learning.baselines import circumstances, counted, gpus_in_use, nearest
 from gpumon.app.insight.wording import gpu_label, shares
-from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.rates.pace import Pace
 from gpumon.app.state.records import (
     STALE_AFTER_SECONDS,
@@ -65,7 +64,7 @@ class Paced(NamedTuple):
 
 def paced_of(model: ModelRecord, state: State) -> Paced | None:
     """Return a model with the rate that was measured last; ``None`` where none was since it was loaded."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     if runner is None or runner.pace.latest is None:
         return None
     return Paced(model, runner, runner.pace.latest, state)

@@ -6,9 +6,8 @@ from typing import Literal
 
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.wording import DRIVER_SOURCE
-from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.places import LOG_PREFIX, is_server
-from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
+from gpumon.app.state.places import LOG_PREFIX
+from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuState
 
@@ -114,5 +113,5 @@ def spilled_models(state: State) -> list[ModelRecord]:
 
 def on_cpu_by_choice(model: ModelRecord, state: State) -> bool:
     """Return whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     return runner is not None and runner.process.settings.gpu_layers == 0

@@ -28,8 +28,7 @@ from gpumon.app.insight.wording import (
     source_words,
     spill_words,
 )
-from gpumon.app.state.places import is_server
-from gpumon.app.state.records import Load, ModelRecord
+from gpumon.app.state.records import Load, ModelRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.text.safe import visible
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from gpumon.app.insight.activity import activity
-from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.holders.others import WORTH_TELLING_BYTES
 from gpumon.app.state.records import ModelKey, ModelRecord, Returned, RunnerKey
 from gpumon.app.state.state import State
@@ -49,7 +48,7 @@ class UnloadOutcome(NamedTuple):
 
 def unloading_of(model: ModelRecord, state: State) -> Unloading:
     """Note what is known of a model before it is unloaded."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     held = runner.vram_by_gpu if runner else {}
     return Unloading(
         key=model.key,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from gpumon.app.state.places import is_server
-from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord
+from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord, is_server
 from gpumon.app.state.records.model import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
 from gpumon.collectors.servers.registry import kind_named

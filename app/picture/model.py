@@ -17,7 +17,6 @@ from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
@@ -260,7 +259,7 @@ def _series(record: ModelRecord) -> ModelSeries:
 
 def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
     """Put together what a page says beside the picture."""
-    runner, answer = runner_of(record, state), answer_of(record, state)
+    runner, answer = state.runner_of(record), answer_of(record, state)
     loads = (load for load in reversed(state.finished_loads) if load.key == record.runner)
     return ModelDetails(
         picture=picture,

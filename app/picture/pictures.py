@@ -73,6 +73,8 @@ class Pictures:
         self._models: dict[ModelKey, ModelPicture] = {}
         self._details: dict[ModelKey, ModelDetails] = {}
         self._gpus: dict[str, GpuPicture] = {}
+        self._all_gpus: tuple[GpuPicture, ...] | None = None
+        self._is_measurable: bool | None = None
         self._all_models: tuple[ModelPicture, ...] | None = None
         self._health: dict[bool, Health] = {}
         self._shared: frozenset[str] | None = None
@@ -106,6 +108,7 @@ class Pictures:
             self._models.clear()
             self._details.clear()
             self._gpus.clear()
+            self._all_gpus = None
             self._made, self._keys = self.now, frozenset(self.state.models)
         elif touched.gpus:
             self._models.clear()
@@ -115,6 +118,7 @@ class Pictures:
             self._details.pop(key, None)
         for uuid in touched.gpus:
             self._gpus.pop(uuid, None)
+            self._all_gpus = self._is_measurable = None
         self._all_models = self._shared = self._alerts_by_subject = None
         self._active = self._surroundings = None
         self._health.clear()
@@ -177,6 +181,11 @@ class Pictures:
 
     def gpus(self) -> tuple[GpuPicture, ...]:
         """Return the pictures of all GPUs in the driver's order, lost ones included."""
+        if self._all_gpus is None:
+            self._all_gpus = self._gpus_in_order()
+        return self._all_gpus
+
+    def _gpus_in_order(self) -> tuple[GpuPicture, ...]:
         missing = [uuid for uuid in self.state.gpus if uuid not in self._gpus]
         groups = holders_by_group(self.state) if missing else {}
         for uuid in missing:
@@ -218,7 +227,7 @@ class Pictures:
         if made is None:
             known = loaded(record, self.state, self._shared_names())
             alerts = self._alerts_on(model_id(record.key))
-            made = model_picture(known, self.state, self._diagnosis(known), alerts, is_measurable(self.state))
+            made = model_picture(known, self.state, self._diagnosis(known), alerts, self._measurable())
             self._models[record.key] = made
         return made
 
@@ -265,6 +274,11 @@ class Pictures:
             None if estimate is None else estimate.bytes > 0,
             self._surroundings,
         )
+
+    def _measurable(self) -> bool:
+        if self._is_measurable is None:
+            self._is_measurable = is_measurable(self.state)
+        return self._is_measurable
 
     def _shared_names(self) -> frozenset[str]:
         if self._shared is None:

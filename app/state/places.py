@@ -17,11 +17,6 @@ LOG_PREFIX = "log "
 """How the names of logs begin."""
 
 
-def is_server(source: str) -> bool:
-    """Whether a source is a server of models; those are named by their URL."""
-    return "://" in source
-
-
 @lru_cache(maxsize=256)
 def place(url: str) -> str:
     """Return what two URLs have in common that lead to one server: the usual loopback hosts are one."""

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from gpumon.app.state.holders.addresses import addresses_of, stands_alone
 from gpumon.app.state.holders.joins import join, name_of, stand_in
-from gpumon.app.state.holders.measured import is_steady, runner_of
-from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_loopback, is_server, place
-from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord, Served, SourceRecord
+from gpumon.app.state.holders.measured import is_steady
+from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_loopback, place
+from gpumon.app.state.records import (
+    ModelKey,
+    ModelRecord,
+    RunnerKey,
+    RunnerRecord,
+    Served,
+    SourceRecord,
+    is_server,
+)
 from gpumon.app.state.state import State
 from gpumon.app.state.work import follow_work, hear_work
 from gpumon.collectors.samples import (
@@ -157,10 +165,10 @@ def apply_work(state: State, sample: WorkSample) -> None:
         return
     record.served = served = record.served or Served(sample.state)
     served.answer, served.state = sample, sample.state
-    if sample.facts is not None:
+    if sample.facts is not None and sample.facts != served.facts:
         served.facts = sample.facts
         record.claim = _with_facts(record, record.claim)
-    runner = runner_of(record, state)
+    runner = state.runner_of(record)
     if runner is not None:
         _take_of_process(state, runner, sample)
         return
@@ -246,7 +254,7 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
     key = ModelKey(sample.source, claim.digest or claim.name)
     state.touched.claimed.add(key)
     record = state.models.get(key)
-    if record is None or record.runtime != kind_named(sample.kind).name:
+    if record is None or not _is_of_kind(record, sample):
         record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
         record.runtime = kind_named(sample.kind).name
         state.models[key] = record
@@ -254,9 +262,15 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
     if claim.state is not None:
         record.served = record.served or Served(claim.state)
         record.served.state = claim.state
-    record.claim, record.seen, record.process = _with_facts(record, claim), now, None
+    if record.stated is None or record.stated != claim:
+        record.stated, record.claim = claim, _with_facts(record, claim)
+    record.seen, record.process = now, None
     _take_memory(state, record)
     return key
+
+
+def _is_of_kind(record: ModelRecord, sample: ServerSample) -> bool:
+    return record.runtime == sample.kind or record.runtime == kind_named(sample.kind).name
 
 
 def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
@@ -284,7 +298,7 @@ def _take_memory(state: State, record: ModelRecord) -> None:
 
 
 def _note_steadiness(state: State, record: ModelRecord) -> None:
-    claimed_bytes, runner = record.split.gpu_bytes, runner_of(record, state)
+    claimed_bytes, runner = record.split.gpu_bytes, state.runner_of(record)
     steady = is_steady(record.claim_steady_bytes, claimed_bytes)
     if not steady:
         record.claim_steady_bytes = claimed_bytes
@@ -361,4 +375,4 @@ def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
     if record is None:
         record = state.models[key] = ModelRecord(key, claim, first_seen=state.now, seen=state.now)
         record.runtime, record.process = kind.name, runner.key
-    record.claim, record.seen = claim, state.now
+    record.claim, record.stated, record.seen = claim, None, state.now

@@ -150,6 +150,17 @@ class State(Struct, eq=False):
         """Return whether a server's machine has a GPU; this machine's says nothing of a remote one."""
         return source in self.gpu_claimed or (self.gpu_shown and is_local(source, self.servers))
 
+    def runner_of(self, model: ModelRecord) -> RunnerRecord | None:
+        """Return the process that holds a model, where it is known and still there."""
+        return self.runners.get(model.runner) if model.runner else None
+
+    @property
+    def has_loads(self) -> bool:
+        """Whether a load is to be followed: one that is in progress, may be, or has gone wrong."""
+        if self.loads or self.failed_loads or self.thrash:
+            return True
+        return any(not runner.load_over for runner in self.runners.values())
+
     @property
     def has_gpu(self) -> bool:
         """Whether this machine's driver has shown a GPU."""

@@ -70,7 +70,7 @@ class Store:
             servers.note_not_taken(state, sample)
         if kind in BEAR_ON_SERVERS:
             servers.note_servers(state)
-        if kind in BEAR_ON_LOADS:
+        if kind in BEAR_ON_LOADS and state.has_loads:
             with guard("loads"):
                 follow_loads(state, sample)
         return touched

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gpumon.app.state.holders.joins import join
-from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -30,7 +29,7 @@ def rates_of(record: ModelRecord, state: State) -> RunnerRates:
 
 def own_rates(record: ModelRecord, state: State) -> RunnerRates:
     """Return how fast a model works by its process or, where that is not known, by its llama-server."""
-    runner = runner_of(record, state)
+    runner = state.runner_of(record)
     if runner is not None:
         return runner.rates
     return record.served.meter.rates if record.served else NO_RATES
@@ -60,7 +59,7 @@ def _metered_rates(record: ModelRecord, state: State) -> RunnerRates | None:
 
 def requests_of(model: ModelRecord, state: State) -> Sequence[FinishedRequest]:
     """Return the requests that were seen to end, oldest first."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     if runner is not None:
         return runner.requests
     return model.served.requests if model.served else ()
@@ -68,7 +67,7 @@ def requests_of(model: ModelRecord, state: State) -> Sequence[FinishedRequest]:
 
 def answer_of(model: ModelRecord, state: State) -> WorkSample | None:
     """Return the latest poll of its statistics."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     if runner is not None:
         return runner.answer
     return model.served.answer if model.served else None
@@ -76,7 +75,7 @@ def answer_of(model: ModelRecord, state: State) -> WorkSample | None:
 
 def server_facts(model: ModelRecord, state: State) -> LoadFacts | None:
     """Return what its llama-server says of the file and the slots."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     if runner is not None and runner.facts is not None:
         return runner.facts
     return model.served.facts if model.served else None

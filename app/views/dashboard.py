@@ -13,9 +13,9 @@ from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.faults import has_trouble, is_optional, source_fault
 from gpumon.app.insight.wording import runtime_name, short_source_words, source_label
 from gpumon.app.monitor import Monitor
+from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.state.places import is_server
-from gpumon.app.state.records import SourceRecord
+from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.models import SortKey, load_rows, model_rows
@@ -172,6 +172,8 @@ class DashboardView(Struct, frozen=True):
     alerts: tuple[AlertRow, ...]
     time: float = 0.0
     """Of the newest sample that it was built from."""
+    gpu_pictures: tuple[GpuPicture, ...] | None = None
+    """Those from which the rows of the GPUs were made; ``None`` where that failed."""
 
 
 NOTHING = DashboardView(VerdictView("unknown", ""), (), (), MemoryRow(), (), ())
@@ -191,8 +193,10 @@ def dashboard_view(
     pictures, guard = monitor.pictures, monitor.fuses.guard
     now, seconds = monitor.state.now, monitor.state.now - before.time
     gpus = tuple(_aged(row, seconds) for row in before.gpus)
+    pictured = None
     with guard("panel gpus"):
-        gpus = gpu_rows(pictures)
+        is_same = (found := pictures.gpus()) is before.gpu_pictures
+        gpus, pictured = before.gpus if is_same else gpu_rows(found), found
     models = tuple(_aged(row, seconds) for row in before.models)
     with guard("panel models"):
         models = _models(pictures, order)
@@ -206,7 +210,7 @@ def dashboard_view(
     verdict = VerdictView("unknown", "how things are cannot be told: internal error")
     with guard("verdict"):
         verdict = verdict_view(monitor, interval)
-    return DashboardView(verdict, gpus, models, memory, _sources(monitor), feed, now)
+    return DashboardView(verdict, gpus, models, memory, _sources(monitor), feed, now, pictured)
 
 
 def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
@@ -33,9 +33,9 @@ GROUP_WORDS: dict[HolderGroup, str] = {
 }
 
 
-def gpu_rows(pictures: Pictures) -> tuple[GpuRow, ...]:
-    """Return one row per GPU in the driver's order."""
-    return tuple(map(gpu_row, pictures.gpus()))
+def gpu_rows(gpus: Iterable[GpuPicture]) -> tuple[GpuRow, ...]:
+    """Return a row for each GPU."""
+    return tuple(map(gpu_row, gpus))
 
 
 def gpu_row(gpu: GpuPicture) -> GpuRow:

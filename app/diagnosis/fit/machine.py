@@ -16,7 +16,6 @@ from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, Hardware
 from gpumon.app.physics.memory import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.shape import geometry_of
-from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.records.learned import LearnedRecord
@@ -132,14 +131,14 @@ def machine_of(state: State, key: ModelKey) -> Machine:
 def options_of(state: State, key: ModelKey, facts: ModelFacts, machine: Machine) -> LoadOptions:
     """Return how a model is loaded, else how it would be if nobody gave options."""
     model = state.models.get(key)
-    present = load_options(model, runner_of(model, state), state) if model else None
+    present = load_options(model, state.runner_of(model), state) if model else None
     usual = default_options(facts, sum(card.vram_total_bytes for card in machine.cards))
     return usual if present is None else replace(present, micro_batch_size=usual.micro_batch_size)
 
 
 def _without(model: ModelRecord, cards: tuple[Card, ...], state: State) -> tuple[Card, ...]:
     """Return the cards as if a model had left them: as measured by card, else by its claim."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     if runner is None or not runner.vram_complete:
         return with_freed(cards, model.split.gpu_bytes or 0)
     held = runner.vram_by_gpu
@@ -151,7 +150,7 @@ def _without(model: ModelRecord, cards: tuple[Card, ...], state: State) -> tuple
 def _residents(state: State, key: ModelKey) -> Iterator[Resident]:
     """Yield the other models that hold memory of this machine's cards."""
     for model in state.models.values():
-        runner = runner_of(model, state)
+        runner = state.runner_of(model)
         measured = runner.measured_vram_bytes if runner else None
         held = model.split.gpu_bytes if measured is None else measured
         if model.key != key and held and is_local(model.key.source, state.servers):

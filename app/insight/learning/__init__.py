@@ -18,4 +18,6 @@ def learn(state: State, touched: Touched) -> None:
         if runner is not None:
             learn_rates(state, runner, requests)
             learn_scales(state, runner, requests)
-    follow_predictions(state, touched.models)
+    held = [key for key in touched.models if key in state.models and state.models[key].runner is not None]
+    if held:
+        follow_predictions(state, held)

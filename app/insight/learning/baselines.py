@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from statistics import median
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
-from gpumon.app.state.holders.measured import hidden_spill_fraction, runner_of
+from gpumon.app.state.holders.measured import hidden_spill_fraction
 from gpumon.app.state.rates.pace import is_telling
 from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import BaselineKey, LearnedRecord, ModelRecord, RunnerRecord
@@ -39,7 +39,7 @@ def learn_rates(state: State, runner: RunnerRecord, requests: Iterable[FinishedR
 
 def circumstances(state: State, model: ModelRecord, context_tokens: int, parallel: int) -> BaselineKey | None:
     """Return what the usual rate of a loaded model depends on; ``None`` where its GPUs cannot be told."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     uuids = gpus_in_use(state, model, runner) if runner else None
     if uuids is None:
         return None
@@ -49,7 +49,7 @@ def circumstances(state: State, model: ModelRecord, context_tokens: int, paralle
 
 def usual_rate(state: State, model: ModelRecord) -> RateBaseline | None:
     """Return the baseline for what a model does now; at rest the one that rests on the most requests."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     pace = runner.pace.latest if runner else None
     if pace is not None:
         key = circumstances(state, model, pace.context_tokens, pace.parallel)

@@ -14,7 +14,7 @@ from gpumon.app.insight.learning.baselines import gpus_in_use
 from gpumon.app.insight.shapes import load_options, shape_of
 from gpumon.app.physics.geometry import NoGeometry
 from gpumon.app.physics.memory import memory_need
-from gpumon.app.state.holders.measured import hidden_spill_fraction, runner_of
+from gpumon.app.state.holders.measured import hidden_spill_fraction
 from gpumon.app.state.records import (
     LearnedRecord,
     MemoryKey,
@@ -36,7 +36,7 @@ def follow_predictions(state: State, touched: Iterable[ModelKey]) -> None:
     """Estimate the loads of ``touched`` models of which enough is known, and compare those that are over."""
     for key in touched:
         model = state.models.get(key)
-        runner = runner_of(model, state) if model else None
+        runner = state.runner_of(model) if model else None
         if model is None or model.facts is None or runner is None:
             continue
         if _is_done(runner, model) or not _is_loaded(runner):

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from gpumon.app.state.holders.addresses import standalone_runner_at
-from gpumon.app.state.places import is_loopback, is_server, place
-from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerKey, RunnerRecord
+from gpumon.app.state.places import is_loopback, place
+from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import BlobNames, InstalledModel, RunnerSettings, ServerProcess
 from gpumon.collectors.servers.registry import kind_named

@@ -74,19 +74,14 @@ def _locate(runner: RunnerRecord, listings: _Listings, listed_at: float | None) 
 
 def measured_vram_bytes(model: ModelRecord, state: State) -> int | None:
     """Return what the driver measures for a model over all GPUs; ``None`` where it cannot be told."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     return runner.measured_vram_bytes if runner else None
 
 
 def measured_by_gpu(model: ModelRecord, state: State) -> dict[str, int]:
     """Return what the driver measures for a model by GPU UUID; a GPU that does not say is left out."""
-    runner = runner_of(model, state)
+    runner = state.runner_of(model)
     return dict(runner.vram_by_gpu) if runner else {}
-
-
-def runner_of(model: ModelRecord, state: State) -> RunnerRecord | None:
-    """Return the process that holds a model, where it is known and still there."""
-    return state.runners.get(model.runner) if model.runner else None
 
 
 def is_measurable(state: State) -> bool:

@@ -18,7 +18,14 @@ from gpumon.app.state.records.load import (
 )
 from gpumon.app.state.records.log import BufferKey, Placement, ServerLog
 from gpumon.app.state.records.machine import GpuRecord, Leftover, Returned, SystemRecord
-from gpumon.app.state.records.model import STALE_AFTER_SECONDS, JoinedBy, ModelRecord, Served, SourceRecord
+from gpumon.app.state.records.model import (
+    STALE_AFTER_SECONDS,
+    JoinedBy,
+    ModelRecord,
+    Served,
+    SourceRecord,
+    is_server,
+)
 from gpumon.app.state.records.runner import ModelKey, Prediction, RunnerKey, RunnerRecord
 
 __all__ = [
@@ -53,4 +60,5 @@ __all__ = [
     "SystemRecord",
     "TargetOrigin",
     "Thrash",
+    "is_server",
 ]

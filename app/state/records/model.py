@@ -30,6 +30,11 @@ STALE_AFTER_SECONDS = 10.0
 """Values of a healthy source are drawn as current up to this age."""
 
 
+def is_server(source: str) -> bool:
+    """Whether a source is a server of models; those are named by their URL."""
+    return "://" in source
+
+
 class SourceRecord(Struct):
     """A source: how it is, since when, and when it last gave values."""
 
@@ -137,6 +142,8 @@ class ModelRecord(Struct):
     seen: float
     runtime: str = DEFAULT.name
     """Name of the ``ServerKind`` that serves it."""
+    stated: ModelClaim | None = None
+    """The latest claim as its server states it; ``claim`` adds what else is known. ``None`` without a URL."""
     served: Served | None = None
     """Set where its server tells at its URL how the model works."""
     process: RunnerKey | None = None

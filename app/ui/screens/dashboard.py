@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from gpumon.app.session.session import Session
-from gpumon.app.state.places import is_server
+from gpumon.app.state.records import is_server
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.base import ListScreen, Row
@@ -39,6 +39,9 @@ class DashboardScreen(ListScreen):
     def __init__(self, session: Session, glyphs: Glyphs) -> None:
         super().__init__(session, glyphs, prefer="models")
         self._view: DashboardView | None = None
+        self._shown: DashboardView | None = None
+        self._rows: list[Row] | None = None
+        self._planned: tuple[int, Content] | None = None
         self._plan: Layout | None = None
         self._charted = 0.0
 
@@ -84,11 +87,17 @@ class DashboardScreen(ListScreen):
             return
         with self.app.batch_update():
             height = max(0, self.size.height - (1 if self.query_one("#filter").display else 0))
-            layout = plan(height, self._content(self._view))
+            self._show(self._view, self._laid_out(height, self._content(self._view)))
+
+    def _laid_out(self, height: int, content: Content) -> Layout:
+        """Return the lines of each panel, planned anew where the room or what is to be shown has changed."""
+        if self._plan is None or self._planned != (height, content):
+            self._planned, layout = (height, content), plan(height, content)
             if layout != self._plan:
                 self._plan = layout
                 self._apply(layout)
-            self._show(self._view, layout)
+            return layout
+        return self._plan
 
     def _content(self, view: DashboardView) -> Content:
         hidden = self.session.choices.hidden
@@ -125,12 +134,17 @@ class DashboardScreen(ListScreen):
         self.query_one("#models", ModelPanel).lines_per_row = layout.lines_per_model
 
     def _show(self, view: DashboardView, layout: Layout) -> None:
+        before, self._shown = self._shown or NOTHING, view
         self.query_one(VerdictLine).show(self._verdict(view))
-        self.query_one(SourcePanel).show(view.sources)
-        self.query_one(GpuPanel).show(view.gpus)
+        if view.sources != before.sources:
+            self.query_one(SourcePanel).show(view.sources)
+        if view.gpus != before.gpus:
+            self.query_one(GpuPanel).show(view.gpus)
         self.query_one(ModelPanel).show(view.models, self._no_models_words())
-        self.query_one(MemoryPanel).show(view.memory)
-        self.query_one(AlertFeed).show(view.alerts)
+        if view.memory != before.memory:
+            self.query_one(MemoryPanel).show(view.memory)
+        if view.alerts != before.alerts:
+            self.query_one(AlertFeed).show(view.alerts)
         self.query_one(HintBar).show(self._hints())
         self._place_cursor(view, layout)
         if layout.chart:
@@ -176,8 +190,11 @@ class DashboardScreen(ListScreen):
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []
         models = [Row("models", row.key) for row in view.models] if layout.models else []
-        self.cursor.place([*gpus, *models])
-        self.show_cursor()
+        rows = [*gpus, *models]
+        if rows != self._rows:
+            self._rows = rows
+            self.cursor.place(rows)
+            self.show_cursor()
 
     # Keys
 

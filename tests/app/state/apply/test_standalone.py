@@ -9,7 +9,7 @@ from tests.fakes.process_samples import BLOB, answer, holding, processes, server
 from tests.fakes.samples import GIB, OLLAMA, claim, gpu, nvml, ollama
 from tests.fakes.served_samples import FACTS, LLAMA, alone, router, served, statistics
 
-from gpumon.app.state.holders.measured import measured_vram_bytes, runner_of
+from gpumon.app.state.holders.measured import measured_vram_bytes
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import ModelClaim, ModelState
@@ -115,7 +115,7 @@ def test_by_process_and_by_url_it_is_one_model() -> None:
     )
     record = only(state)
     assert record.joined_by in {"process", "address"}
-    assert runner_of(record, state) is not None
+    assert state.runner_of(record) is not None
     assert record.served is not None
 
 

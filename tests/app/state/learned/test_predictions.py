@@ -13,7 +13,6 @@ from tests.scene import Model, loaded
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.insight.hardware import hardware_of
 from gpumon.app.insight.learning.predictions import memory_correction
-from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import LearnedRecord, MemoryKey, Prediction, ScaleKey
 from gpumon.collectors.samples import (
     GpuFacts,
@@ -76,7 +75,7 @@ def settled(desk: Model) -> Model:
 
 
 def prediction(desk: Model) -> Prediction:
-    runner = runner_of(desk.record, desk.monitor.state)
+    runner = desk.monitor.state.runner_of(desk.record)
     assert runner is not None
     assert runner.prediction is not None
     return runner.prediction
@@ -132,7 +131,7 @@ class TestMemory:
 
     def test_of_a_model_of_unknown_shape_nothing_is_reckoned(self) -> None:
         desk = settled(desk_of(shape=replace(SHAPE, architecture="unheard-of")))
-        runner = runner_of(desk.record, desk.monitor.state)
+        runner = desk.monitor.state.runner_of(desk.record)
         assert runner is not None
         assert runner.prediction is None
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DIAGNOSIS_SECONDS = 5.0
 """A diagnosis stands so long unless its circumstances change: it is the dearest part of a picture."""
 
-WELL_SECONDS = 15.0
+WELL_SECONDS = 30.0
 """The same of a model that is well: of its diagnosis only that is shown until it is looked at closely."""
 
 TIME_SECONDS = 1.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
+from gpumon.app.insight.learning import learn
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.state.store import Store
@@ -62,7 +63,8 @@ class Monitor:
 
     def feed(self, sample: AnySample) -> None:
         """Take one sample."""
-        self._store.apply(sample)
+        touched = self._store.apply(sample)
+        learn(self._store.state, sample, touched)
         self.alerts.observe(self._store.state)
         self.revision += 1
         for listener in self._listeners:

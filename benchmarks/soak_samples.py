@@ -12,15 +12,15 @@ from gpumon.collectors.samples import (
     GpuReading,
     ModelClaim,
     NvmlSample,
-    OllamaSample,
     ProcessSample,
     RunnerProcess,
-    RunnerSample,
     RunnerSettings,
     ServerProcess,
+    ServerSample,
     Slot,
     SourceHealth,
     SystemSample,
+    WorkSample,
 )
 
 START = 1_790_000_000.0
@@ -66,8 +66,13 @@ def _second(second: int) -> Iterator[AnySample]:
         servers=(ServerProcess(pid=10, started=START - 60, urls=(URL,)),),
         runners=tuple(_runner(turn) for turn in turns),
     )
-    yield OllamaSample(
-        time=now, source=URL, health=SERVING, version="0.33.0", models=tuple(_claim(turn) for turn in turns)
+    yield ServerSample(
+        kind="ollama",
+        time=now,
+        source=URL,
+        health=SERVING,
+        version="0.33.0",
+        models=tuple(_claim(turn) for turn in turns),
     )
     if second % SLOTS_SECONDS == 0:
         yield from (_answer(turn, second) for turn in turns)
@@ -119,7 +124,7 @@ def _gpu(index: int, second: int, turns: list[int]) -> GpuReading:
     )
 
 
-def _answer(turn: int, second: int) -> RunnerSample:
+def _answer(turn: int, second: int) -> WorkSample:
     """Return a slot that is busy for a minute, with a new task every two."""
     working = second % 120 < 60
     slot = Slot(
@@ -129,7 +134,7 @@ def _answer(turn: int, second: int) -> RunnerSample:
         decoded_tokens=40 * (second % 120),
         prompt_tokens=100,
     )
-    return RunnerSample(
+    return WorkSample(
         time=START + second,
         source=f"runner {1000 + turn}",
         pid=1000 + turn,

@@ -9,8 +9,8 @@ from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.alerts.rules.host import SUBJECT
 from gpumon.app.alerts.watchers import watchers_of
+from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.falls import Paced, paced_models, paced_of
-from gpumon.app.insight.loaded import Loaded, loaded
 from gpumon.app.insight.wording import shared_names
 from gpumon.app.state.records import GpuRecord, ModelRecord, SystemRecord
 from gpumon.app.state.state import State

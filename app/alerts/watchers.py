@@ -14,8 +14,8 @@ from gpumon.app.alerts.rules.rate import slower
 from gpumon.app.alerts.rules.runner import hidden_spill, silent_fallback, stuck
 from gpumon.app.alerts.rules.source import source
 from gpumon.app.alerts.watcher import Rule, Watcher
+from gpumon.app.insight.agreement import Loaded
 from gpumon.app.insight.falls import Paced
-from gpumon.app.insight.loaded import Loaded
 from gpumon.app.state.records import FailedLoad, GpuRecord, ModelKey, SourceRecord, SystemRecord, Thrash
 
 _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {

@@ -23,7 +23,7 @@ def execute(options: Namespace) -> int:
     """Say what is done, do it, print the bandwidth."""
     del options
     from gpumon.app.learned.file import remember_ram_bandwidth
-    from gpumon.app.physics.bandwidth import ram_peak_of_measurement
+    from gpumon.app.physics.hardware import ram_peak_of_measurement
     from gpumon.collectors.system.ram_bandwidth import CannotMeasureError, measure_ram_bandwidth, thread_count
 
     print_text(f"Reading up to 1 GiB of RAM with {_threads(thread_count())}, about three seconds.\n", _WHAT)

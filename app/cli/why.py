@@ -72,7 +72,7 @@ def _replayed(settings: Settings, path: Path) -> Monitor:
         RecordingError: it cannot be read, or is no recording.
     """
     from gpumon.app.monitor import Monitor
-    from gpumon.app.recording.header import Header
+    from gpumon.app.recording.lines import Header
     from gpumon.app.recording.reader import read_recording
 
     monitor = Monitor(settings.alerts.limits())

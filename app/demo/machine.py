@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from gpumon.app.demo.cards import Card
-from gpumon.app.demo.gpu import Gpu
-from gpumon.app.demo.host import Host
-from gpumon.app.demo.placement import CUDA_CONTEXT_BYTES
+from gpumon.app.cuda import CUDA_CONTEXT_BYTES
+from gpumon.app.demo.hardware import Card, Gpu, Host
 from gpumon.app.demo.runner import Work
 from gpumon.app.demo.server import Server
 from gpumon.app.demo.watching import process_sample, runner_samples

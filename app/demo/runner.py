@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gpumon.app.demo.catalog import Llm
-from gpumon.app.demo.placement import CUDA_CONTEXT_BYTES, Placement, compute_bytes
+from gpumon.app.cuda import CUDA_CONTEXT_BYTES
+from gpumon.app.demo.models import Llm, Placement, compute_bytes
 from gpumon.collectors.samples import ModelClaim
 
 START_SECONDS = 1.0

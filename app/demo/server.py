@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpumon.app.demo.catalog import LIBRARY
-from gpumon.app.demo.placement import place
+from gpumon.app.demo.models import LIBRARY, place
 from gpumon.app.demo.runner import Runner
 from gpumon.app.demo.watching import MODELS_PATH, SOURCE_URL
 from gpumon.collectors.samples import (
     AnySample,
     BlobNames,
     InstalledModel,
-    OllamaInstalled,
-    OllamaModelFacts,
-    OllamaSample,
+    InstalledModels,
+    ModelFacts,
+    ServerSample,
     SourceHealth,
 )
 
@@ -96,7 +95,7 @@ class Server:
     def samples(self, now: float) -> list[AnySample]:
         """Return what a collector would say now."""
         if now < self._down_until:
-            return [OllamaSample(time=now, source=SOURCE, health=_NOT_RUNNING)]
+            return [ServerSample(kind="ollama", time=now, source=SOURCE, health=_NOT_RUNNING)]
         ready = sorted(
             (runner for runner in self.runners if now >= runner.ready_at),
             key=lambda runner: (-runner.expires_at(now), runner.pid),
@@ -104,7 +103,8 @@ class Server:
         claims = tuple(runner.claim(now) for runner in ready)
         health = SourceHealth(state="serving" if claims else "idle")
         said: list[AnySample] = [
-            OllamaSample(
+            ServerSample(
+                kind="ollama",
                 time=now,
                 source=SOURCE,
                 health=health,
@@ -164,11 +164,11 @@ class Server:
             names={llm.blob: (llm.name,) for llm in LIBRARY.values()},
             digests={llm.name: llm.digest for llm in LIBRARY.values()},
         )
-        return [OllamaInstalled(time=now, source=SOURCE, models=models), manifests]
+        return [InstalledModels(time=now, source=SOURCE, models=models), manifests]
 
-    def _describe(self, runner: Runner, now: float) -> OllamaModelFacts:
+    def _describe(self, runner: Runner, now: float) -> ModelFacts:
         llm = runner.llm
-        return OllamaModelFacts(
+        return ModelFacts(
             time=now,
             source=SOURCE,
             name=llm.name,

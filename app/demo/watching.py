@@ -10,10 +10,10 @@ from gpumon.collectors.samples import (
     HolderProcess,
     ProcessSample,
     RunnerProcess,
-    RunnerSample,
     RunnerSettings,
     ServerProcess,
     Slot,
+    WorkSample,
 )
 
 SERVER_PID = 48100
@@ -39,7 +39,9 @@ def process_sample(
     now: float, up_since: float | None, runners: Iterable[Runner], programs: Iterable[ProgramLike]
 ) -> ProcessSample:
     """Return one look at the processes; ``up_since`` is ``None`` while the server is down."""
-    server = ServerProcess(pid=SERVER_PID, started=up_since or 0.0, user="ollama", urls=(SOURCE_URL,))
+    server = ServerProcess(
+        kind="ollama", pid=SERVER_PID, started=up_since or 0.0, user="ollama", urls=(SOURCE_URL,)
+    )
     return ProcessSample(
         time=now,
         source="processes",
@@ -52,7 +54,7 @@ def process_sample(
     )
 
 
-def runner_samples(now: float, runners: Iterable[Runner]) -> Iterator[RunnerSample]:
+def runner_samples(now: float, runners: Iterable[Runner]) -> Iterator[WorkSample]:
     """Give what the runners that are asked answer: loading ones, and those at work."""
     for runner in runners:
         if runner.started <= now and (now < runner.ready_at or now < runner.busy_until + SEEN_AFTER_SECONDS):
@@ -87,8 +89,8 @@ def _process(runner: Runner, now: float) -> RunnerProcess:
     )
 
 
-def _answer(runner: Runner, now: float) -> RunnerSample:
-    sample = RunnerSample(
+def _answer(runner: Runner, now: float) -> WorkSample:
+    sample = WorkSample(
         time=now,
         source=f"runner {runner.pid}",
         pid=runner.pid,
@@ -100,7 +102,7 @@ def _answer(runner: Runner, now: float) -> RunnerSample:
     if now >= runner.ready_at:
         return sample
     starting = now < runner.started + START_SECONDS / 2
-    return RunnerSample(
+    return WorkSample(
         time=now,
         source=sample.source,
         pid=runner.pid,

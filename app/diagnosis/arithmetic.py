@@ -9,16 +9,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
-from gpumon.app.insight.loaded import Loaded
-from gpumon.app.physics.geometry import Geometry, NoGeometry
+from gpumon.app.insight.agreement import Loaded
+from gpumon.app.insight.hardware import hardware_of
+from gpumon.app.insight.learning.baselines import gpus_in_use
+from gpumon.app.insight.learning.predictions import memory_correction
+from gpumon.app.insight.shapes import load_options
+from gpumon.app.physics.efficiency import SERVER_COST
+from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Hardware
 from gpumon.app.physics.memory import memory_need
-from gpumon.app.physics.options import LoadOptions
-from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES, place
-from gpumon.app.state.hardware import hardware_of
-from gpumon.app.state.learned.baselines import gpus_in_use
-from gpumon.app.state.learned.predictions import memory_correction
-from gpumon.app.state.loads.options import load_options
+from gpumon.app.physics.placement import place
 from gpumon.app.state.state import State
 
 MIB = 1024**2
@@ -47,6 +47,8 @@ class Arithmetic(Struct, frozen=True):
     """When its process began."""
     correction_bytes: int = 0
     """What earlier loads on these GPUs took beyond the prediction."""
+    engine_cost: float = SERVER_COST
+    """Time for a token over that of a benchmark."""
 
     def fits(
         self,
@@ -119,11 +121,11 @@ def arithmetic_of(loaded: Loaded, state: State, geometry: Geometry | NoGeometry)
         hardware=replace(hardware, cards=tuple(cards[uuid] for uuid in room.uuids)),
         margin_bytes=_margin_bytes(loaded),
         started=loaded.runner.key.started if loaded.runner else None,
+        engine_cost=loaded.model.kind.engine_cost or SERVER_COST,
         correction_bytes=memory_correction(state.learned, loaded.model.key.digest, used or ()),
     )
 
 
 def _margin_bytes(loaded: Loaded) -> int:
-    """Return the runtime's margin: of Ollama before 0.30 its own, else that of llama-server."""
-    kind = loaded.runner.process.kind if loaded.runner else "llama_server"
-    return RUNTIME_MARGIN_BYTES if kind in {"legacy_runner", "ollama_runner"} else FIT_MARGIN_BYTES
+    """Return what the process leaves free; where none is known, what llama-server does."""
+    return loaded.runner.kind.margin_bytes if loaded.runner else FIT_MARGIN_BYTES

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gpumon.app.diagnosis.diagnosis import CauseKind, Evidence
 from gpumon.app.diagnosis.words import LOG, NVML, PS, size_evidence, tokens_evidence
-from gpumon.app.state.loads.options import log_of
+from gpumon.app.insight.shapes import log_of
 from gpumon.app.state.records import ModelRecord, ServerLog
 from gpumon.app.state.state import State
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gpumon.app.diagnosis.causes.find import cause_of
+from gpumon.app.diagnosis.causes import cause_of
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Severity, Verdict, VerdictKind
 from gpumon.app.diagnosis.remedies.find import remedies_of
 from gpumon.app.diagnosis.subject import Subject, subject_of
-from gpumon.app.diagnosis.verdicts import machine, placement, rate, slow, well
+from gpumon.app.diagnosis.verdicts import machine, placement, slow
+from gpumon.app.insight.shapes import Shapes
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey
-from gpumon.app.state.shapes import Shapes
 from gpumon.app.state.state import State
 
 RANKS: dict[Severity, int] = {"bad": 0, "watch": 1, "unknown": 2, "ok": 3}
@@ -41,7 +41,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.swapping,
     machine.throttled,
     machine.link_degraded,
-    rate.below_baseline,
+    slow.below_baseline,
     slow.long_context,
     slow.parallel_requests,
     placement.on_cpu_by_choice,
@@ -101,12 +101,12 @@ def diagnose(model: ModelRecord, state: State, shapes: Shapes | None = None) -> 
 
 def verdicts_of(subject: Subject) -> tuple[Verdict, ...]:
     """Return what is true of a model, the most severe first."""
-    loading = well.loading(subject)
+    loading = placement.loading(subject)
     if loading is not None:
         return (loading,)
     found = [verdict for rule in TROUBLES if (verdict := rule(subject)) is not None]
     if WHOLLY_ON_CPU & {verdict.kind for verdict in found}:
         found = [verdict for verdict in found if verdict.kind != "spilled"]
     if not found:
-        return (well.healthy(subject) or well.unknown(subject),)
+        return (placement.healthy(subject) or placement.unknown(subject),)
     return tuple(sorted(found, key=lambda verdict: RANKS[verdict.severity]))

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.physics.band import Band
+from gpumon.app.physics.hardware import Band
 
 VerdictKind = Literal[
     "silent_fallback",  # claimed on the GPU, and not there

@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.state.hardware import free_bytes
-from gpumon.app.state.holders.blobs import stand_in
+from gpumon.app.state.holders.joins import stand_in
 from gpumon.app.state.holders.others import Holding, holders_by_group
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, RunnerRecord
+from gpumon.app.state.records.machine import free_bytes
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import HolderGroup
 

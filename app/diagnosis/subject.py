@@ -3,17 +3,144 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
-from gpumon.app.diagnosis.rates import Rates, rates_of
-from gpumon.app.diagnosis.words import NVML, PS
+from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.left_out import placement_of
-from gpumon.app.insight.loaded import Loaded, loaded
-from gpumon.app.physics.geometry import Geometry, NoGeometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
+from gpumon.app.physics.hardware import Band, uncalibrated
+from gpumon.app.physics.memory import Placement
+from gpumon.app.physics.placement import placement_of_claim
+from gpumon.app.physics.speed import decode_rate
+from gpumon.app.state import work
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.split import Split
 from gpumon.app.state.state import State
+from gpumon.app.state.work import requests_of
 from gpumon.text.safe import visible
+
+USUAL_CONTEXT_TOKENS = 1024
+"""In the context of a request of which nothing is known."""
+
+
+class Rates(Struct, frozen=True):
+    """Decode rates in tokens per second; bands are estimates for one request."""
+
+    now: float | None = None
+    """Measured, all requests together; ``None`` where none is generating."""
+    last: float | None = None
+    """Of the last request that ended."""
+    streams: int = 0
+    """Requests that generate now."""
+    context_tokens: int | None = None
+    """In the fullest slot."""
+    expected_now: Band | None = None
+    """With the present split."""
+    expected_by_card: Band | None = None
+    """The same by the data sheet alone, without what was observed on this machine."""
+    expected_fitting: Band | None = None
+    """Wholly on GPU."""
+    expected_empty: Band | None = None
+    """Wholly on GPU, at the begin of a context."""
+
+    @property
+    def usual_context_tokens(self) -> int:
+        """Tokens in the context to reckon with: those of now, else a usual number."""
+        return USUAL_CONTEXT_TOKENS if self.context_tokens is None else self.context_tokens
+
+    @property
+    def per_request(self) -> float | None:
+        """What one request has of it now."""
+        return self.now / self.streams if self.now is not None and self.streams else self.now
+
+    @property
+    def measured(self) -> float | None:
+        """The rate of one request, now or last."""
+        return self.last if self.per_request is None else self.per_request
+
+
+def rates_of(loaded: Loaded, state: State, arithmetic: Arithmetic | NoArithmetic) -> Rates:
+    """Return what is measured and what is to be expected."""
+    rates = work.own_rates(loaded.model, state)
+    measured = Rates(
+        now=rates.decode_rate,
+        last=_last_rate(loaded.model, state),
+        streams=sum(slot.phase == "decode" for slot in rates.slots),
+        context_tokens=rates.context_tokens,
+    )
+    if isinstance(arithmetic, NoArithmetic):
+        return measured
+    tokens = measured.usual_context_tokens
+    return replace(
+        measured,
+        expected_now=expected_now(loaded, arithmetic, tokens),
+        expected_by_card=expected_now(loaded, _by_card(arithmetic), tokens),
+        expected_fitting=expected_fitting(arithmetic, tokens),
+        expected_empty=expected_fitting(arithmetic, 0),
+    )
+
+
+def expected_fitting(
+    arithmetic: Arithmetic,
+    context_tokens: int,
+    options: LoadOptions | None = None,
+    geometry: Geometry | None = None,
+) -> Band | None:
+    """Return the rate with all of the model on the GPUs, on as few as hold it."""
+    shape, wanted = geometry or arithmetic.geometry, options or arithmetic.options
+    whole = _whole(arithmetic, arithmetic.need_bytes(wanted, shape))
+    return decode_rate(shape, wanted, arithmetic.hardware, whole, context_tokens, arithmetic.engine_cost)
+
+
+def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) -> Band | None:
+    """Return the rate with the split that the server claims."""
+    present = placement_now(loaded, arithmetic)
+    if present is None:
+        return None
+    return decode_rate(
+        arithmetic.geometry,
+        arithmetic.options,
+        arithmetic.hardware,
+        present,
+        context_tokens,
+        arithmetic.engine_cost,
+    )
+
+
+def placement_now(loaded: Loaded, arithmetic: Arithmetic) -> Placement | None:
+    """Return where the model lies: bytes by the claim, layers in proportion to them.
+
+    A model whose experts overflow to RAM has all layers on the GPU by the log, which says nothing of its
+    speed; so the bytes count.
+    """
+    split = loaded.model.split
+    if split.gpu_bytes is None or split.ram_bytes is None:
+        return None
+    held = loaded.runner.vram_by_gpu if loaded.runner else {}
+    by_gpu = tuple(held.get(uuid, 0) for uuid in arithmetic.room.uuids)
+    if not any(by_gpu) and split.gpu_bytes:
+        by_gpu = _whole(arithmetic, split.gpu_bytes).vram_bytes_by_gpu
+    return placement_of_claim(arithmetic.geometry, arithmetic.options, by_gpu, split.ram_bytes)
+
+
+def _by_card(arithmetic: Arithmetic) -> Arithmetic:
+    return replace(arithmetic, hardware=uncalibrated(arithmetic.hardware))
+
+
+def _whole(arithmetic: Arithmetic, need_bytes: int) -> Placement:
+    """Place ``need_bytes`` on the GPU with the most memory, else over all by what they have."""
+    capacity = arithmetic.room.capacity_bytes
+    largest = max(range(len(capacity)), key=lambda index: capacity[index])
+    if need_bytes <= capacity[largest]:
+        by_gpu = tuple(need_bytes if index == largest else 0 for index in range(len(capacity)))
+    else:
+        by_gpu = tuple(need_bytes * size // arithmetic.room.capacity_total_bytes for size in capacity)
+    return Placement(arithmetic.layer_count, arithmetic.layer_count, need_bytes, 0, by_gpu)
+
+
+def _last_rate(model: ModelRecord, state: State) -> float | None:
+    return next((one.decode_rate for one in reversed(requests_of(model, state)) if one.decode_rate), None)
 
 
 class Subject(Struct, frozen=True):
@@ -44,7 +171,8 @@ class Subject(Struct, frozen=True):
     @property
     def split_source(self) -> str:
         """Where ``split`` comes from."""
-        return PS if self.model.runtime == "ollama" else f"{NVML}, /v1/models"
+        kind = self.model.kind
+        return kind.claim_source if self.model.claims_memory else kind.estimate_source
 
     @property
     def is_spilled(self) -> bool:

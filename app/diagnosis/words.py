@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gpumon.app.diagnosis.diagnosis import Evidence
 from gpumon.app.diagnosis.room import Occupant
 from gpumon.app.insight.wording import amount
-from gpumon.app.physics.band import Band
+from gpumon.app.physics.hardware import Band
 from gpumon.text import units
 from gpumon.text.safe import visible
 

@@ -12,10 +12,7 @@ from gpumon.text.safe import visible
 
 GIVES = "token rates, context in use, phases of a load"
 NAME = "ports of models"
-OLD_RUNNER_STEP = "Ollama 0.30 or newer tells its token rates"
 NAMESPACE_STEP = "run gpumon in the same container, or on the host with --network host"
-SLOTS_STEP = "start llama-server with --slots"
-METRICS_STEP = "start llama-server with --metrics for exact totals"
 
 
 def runner_checks(state: State) -> Iterator[Check]:
@@ -49,10 +46,13 @@ def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
 
 
 def _rates(runner: RunnerRecord, *, has_metrics: bool) -> tuple[Status, str, str | None]:
-    if runner.process.kind != "llama_server":
-        return "partly", "answers, but has no token rates", OLD_RUNNER_STEP
+    kind, sources = runner.kind, runner.meter.rates.sources
+    if not kind.tells_rates:
+        return "partly", "answers, but has no token rates", kind.update_hint
     if runner.facts is not None and runner.facts.slots_enabled is False:
-        return "partly", "answers, /slots is switched off", SLOTS_STEP
+        return "partly", "answers, /slots is switched off", kind.switches.get("/slots")
+    if sources and not {"/slots", "/metrics"} & set(sources):
+        return "works", visible(" and ".join(sources)), None
     if has_metrics:
         return "works", "/slots and /metrics", None
-    return "works", "/slots", METRICS_STEP if runner.process.server_pid is None else None
+    return "works", "/slots", kind.switches.get("/metrics") if runner.process.server_pid is None else None

@@ -8,8 +8,9 @@ from gpumon.app.doctor.check import Check, Status
 from gpumon.app.doctor.runners import runner_checks
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, gpu_label, short_source_words, source_label
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_server, place
-from gpumon.app.state.records import GpuRecord, Runtime, SourceRecord
+from gpumon.app.state.records import GpuRecord, SourceRecord
 from gpumon.app.state.state import State
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -20,10 +21,6 @@ COVERED = frozenset({DRIVER_SOURCE, "system", "processes", "runners", LOG_SEARCH
 OTHER_GIVES = {"learned": "usual rates and corrections, from earlier runs"}
 
 CONTAINER_DRIVER_STEP = "start the container with --gpus all (needs the NVIDIA Container Toolkit)"
-SERVER_GIVES: dict[Runtime, str] = {
-    "ollama": "names, quantisation, context, what it claims of GPU and RAM",
-    "llama_server": "names, quantisation, context, token rates; what is on GPUs only the driver tells",
-}
 CONTAINER_SERVER_STEP = "in a container: --network host, or --url http://HOST:11434"
 
 
@@ -97,7 +94,7 @@ def _server(source: SourceRecord, state: State, in_container: bool) -> Check:
         found=f"version {visible(source.version or units.UNKNOWN)}, {models}"
         if source.healthy
         else visible(_said(source)),
-        gives=SERVER_GIVES[source.runtime or "ollama"],
+        gives=kind_named(source.runtime).gives,
         step=None if source.healthy or not step else visible(step),
         needed=True,
     )

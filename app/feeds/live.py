@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
-from gpumon.app.insight.quiet import Quiet
+from gpumon.app.insight.activity import Quiet
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import AnySample, ProcessSample

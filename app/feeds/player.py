@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from gpumon.app.feeds.pace import PlayClock
 from gpumon.app.monitor import Monitor
-from gpumon.app.recording.header import Header
+from gpumon.app.recording.lines import Header
 from gpumon.collectors.samples import AnySample
 
 LONGEST_GAP_SECONDS = 5.0

@@ -1,17 +1,64 @@
-"""What a loaded model does: loading, at work, waiting, or on its way out."""
+"""What a loaded model does (loads, works, waits, is about to go), and whether anything happens at all."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.app.insight.expiry import from_now_words, seconds_left
-from gpumon.app.state.apply.runners import WORKING_CPU_PERCENT, is_working
+from gpumon.app.state.apply.work import WORKING_CPU_PERCENT, is_working
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.metered import metered_of
-from gpumon.app.state.rates.meter import Answer
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
+from gpumon.app.state.split import go_round
 from gpumon.app.state.state import State
-from gpumon.app.state.statistics import answer_of
+from gpumon.app.state.work import answer_of, metered_of
+from gpumon.collectors.samples import GpuReading, WorkSample
+
+FOREVER_YEARS = 20
+"""Beyond this ``ollama ps`` prints "Forever"."""
+
+_HOURS_PER_YEAR = 24 * 365
+
+FOREVER_SECONDS = (FOREVER_YEARS + 1) * _HOURS_PER_YEAR * 3600.0
+"""The same in seconds: whole years count."""
+
+
+def seconds_left(model: ModelRecord, state: State) -> float | None:
+    """Return the seconds until the model expires by the server's clock; negative after that time."""
+    expires_at = model.claim.expires_at
+    source = state.sources.get(model.key.source)
+    offset = source.clock_offset_seconds if source else 0.0
+    return None if expires_at is None else expires_at - (state.now + offset)
+
+
+def from_now_words(seconds: float) -> str:
+    """Write a time to come as ``ollama ps`` does under UNTIL (ollama: format/time.go, ``HumanTime``)."""
+    if seconds >= FOREVER_SECONDS:
+        return "Forever"
+    return f"{_about(seconds)} from now"
+
+
+def _about(seconds: float) -> str:
+    if seconds < 60:
+        whole = int(seconds)
+        return "Less than a second" if whole < 1 else _count(whole, "second")
+    minutes = int(seconds / 60)
+    if minutes < 60:
+        return "About a minute" if minutes == 1 else _count(minutes, "minute")
+    hours = go_round(seconds / 3600)
+    if hours < 48:
+        return "About an hour" if hours == 1 else _count(hours, "hour")
+    for limit, unit, length in (
+        (14 * 24, "day", 24),
+        (60 * 24, "week", 168),
+        (2 * _HOURS_PER_YEAR, "month", 720),
+    ):
+        if hours < limit:
+            return _count(hours // length, unit)
+    return _count(hours // _HOURS_PER_YEAR, "year")
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
 
 Activity = Literal["loading", "busy", "idle", "stopping", "stuck", "gone"]
 
@@ -113,12 +160,21 @@ def _has_metered_requests(model: ModelRecord, state: State) -> bool:
     return metered is not None and metered.requests_running > 0
 
 
-def _told(answer: Answer | None, state: State) -> bool | None:
+def _told(answer: WorkSample | None, state: State) -> bool | None:
     if answer is None or state.now - answer.time > STALE_AFTER_SECONDS:
         return None
-    if answer.slots is None and answer.state not in {"busy", "asleep"}:
+    if answer.slots is None and answer.state not in {"busy", "asleep"} and not _counts(answer):
         return None
     return is_working(answer)
+
+
+def _counts(answer: WorkSample) -> bool:
+    """Whether a server without slots says how many requests are at work."""
+    return (
+        answer.counters is not None
+        and answer.counters.grows_live
+        and (answer.counters.requests_processing is not None)
+    )
 
 
 def _works_gpu(runner: RunnerRecord, state: State) -> bool:
@@ -137,3 +193,51 @@ def _idle_past_expiry(runner: RunnerRecord | None, state: State, expired_seconds
     """Return for how long it has neither worked nor been wanted, in seconds."""
     worked = runner.worked if runner else None
     return expired_seconds if worked is None else min(expired_seconds, state.now - worked)
+
+
+QUIET_SECONDS = 30.0
+"""So long nothing must have happened; also after the start."""
+LOOK_SECONDS = 1.0
+
+
+class Quiet:
+    """Follows the state and tells since when nothing has changed but the time."""
+
+    def __init__(self) -> None:
+        self._loaded: frozenset[object] = frozenset()
+        self._stirred: float | None = None
+        self._looked = 0.0
+
+    def lasts(self, state: State) -> bool:
+        """Tell whether nothing has been loaded, unloaded or at work for some time, and all sources answer.
+
+        While something happens it looks once a second; before it says that nothing does, each time.
+        """
+        if self._is_long(state.now) or state.now - self._looked >= LOOK_SECONDS:
+            self._look(state)
+        return self._is_long(state.now)
+
+    def _is_long(self, now: float) -> bool:
+        return self._stirred is not None and now - self._stirred >= QUIET_SECONDS
+
+    def _look(self, state: State) -> None:
+        loaded = frozenset((*state.models, *state.runners))
+        if self._stirred is None or loaded != self._loaded or _stirs(state):
+            self._stirred = state.now
+        self._loaded, self._looked = loaded, state.now
+
+
+def _stirs(state: State) -> bool:
+    return bool(
+        state.loads
+        or any(gpu.reading.state != "asleep" and _works(gpu.reading) for gpu in state.gpus.values())
+        or any(
+            (runner.process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT for runner in state.runners.values()
+        )
+        or any(model.metered and model.metered.requests_running for model in state.models.values())
+        or any(source.silent_seconds is not None for source in state.sources.values())
+    )
+
+
+def _works(reading: GpuReading) -> bool:
+    return reading.state != "ok" or (reading.utilization_percent or 0) >= WORKING_GPU_PERCENT

@@ -1,23 +1,23 @@
-"""Whether the driver agrees with what a server claims of a model's VRAM, and why not."""
+"""Whether the driver agrees with what a server claims of a model's VRAM, by how much, and why not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.state.holders.measured import runner_of, tolerance_bytes
-from gpumon.app.state.records import ModelRecord
+from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
+from gpumon.app.insight.activity import Activity, activity
+from gpumon.app.insight.faults import on_cpu_by_choice
+from gpumon.app.insight.left_out import LeftOut, left_out
+from gpumon.app.insight.wording import model_label
+from gpumon.app.state.holders.measured import TOLERANCE_BYTES, runner_of, tolerance_bytes
+from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import OllamaModelFacts, RunnerKind, RunnerSettings
-
-CUDA_CONTEXT_BYTES = 500 * 1000**2
-"""What a process takes on each GPU for the context alone, at most."""
-
-ESTIMATING_RUNNERS: frozenset[RunnerKind] = frozenset({"legacy_runner", "ollama_runner", "imagegen_runner"})
-"""Their claim may be an estimate, often gigabytes too high (ollama#10740, #6160); those of llama-server are
-the sizes of its buffers."""
+from gpumon.collectors.samples import ModelFacts, RunnerSettings
+from gpumon.collectors.servers.kind import RunnerKind, ServerKind
+from gpumon.collectors.servers.registry import DEFAULT
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
 """Ollama counts only the last of their two context caches (ollama#16763)."""
@@ -38,9 +38,10 @@ class Agreement(NamedTuple):
 class Evidence(Struct, frozen=True):
     """What may explain a difference."""
 
-    facts: OllamaModelFacts | None = None
+    facts: ModelFacts | None = None
     family: str | None = None
     runner_kind: RunnerKind | None = None
+    server: ServerKind = DEFAULT
     settings: RunnerSettings | None = None
     gpu_count: int = 1
     """GPUs that the process is on."""
@@ -80,7 +81,8 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
     evidence = Evidence(
         facts=model.facts,
         family=model.claim.family,
-        runner_kind=runner.process.kind,
+        runner_kind=runner.kind,
+        server=model.kind,
         settings=runner.process.settings,
         gpu_count=len(runner.vram_by_gpu),
         unaccounted_bytes=state.hidden_vram_bytes,
@@ -100,19 +102,19 @@ def logged_in_ram(model: ModelRecord, state: State) -> bool:
 
 def _causes_of_more(difference: int, evidence: Evidence) -> Iterator[str]:
     """Give what the claim is known to leave out (ollama: llm/llama_server.go, ``memoryParsingWriter``)."""
-    if _has_sliding_window(evidence):
-        yield "context of a sliding-window model, which Ollama counts in part"
-    if _has_projector(evidence):
-        yield "projector, which Ollama does not count"
-    if _has_draft(evidence):
-        yield "draft model, whose buffers Ollama mistakes for the model's"
-    if difference <= CUDA_CONTEXT_BYTES * evidence.gpu_count:
+    left_out, label = evidence.server.claim_leaves_out, evidence.server.label
+    if "sliding_window" in left_out and _has_sliding_window(evidence):
+        yield f"context of a sliding-window model, which {label} counts in part"
+    if "projector" in left_out and _has_projector(evidence):
+        yield f"projector, which {label} does not count"
+    if "draft" in left_out and _has_draft(evidence):
+        yield f"draft model, whose buffers {label} mistakes for the model's"
+    if difference <= CUDA_CONTEXT_MAX_BYTES * evidence.gpu_count:
         yield f"CUDA context on {evidence.gpu_count} GPUs"
 
 
 def _cause_of_less(evidence: Evidence) -> str | None:
-    estimated = evidence.runner_kind in ESTIMATING_RUNNERS
-    return "this version of Ollama claims an estimate, often too high" if estimated else None
+    return evidence.runner_kind.estimate_words if evidence.runner_kind else None
 
 
 def _has_sliding_window(evidence: Evidence) -> bool:
@@ -133,3 +135,106 @@ def _has_draft(evidence: Evidence) -> bool:
     facts = evidence.facts
     built_in = facts is not None and bool(facts.geometry.get(f"{facts.architecture}.nextn_predict_layers"))
     return built_in or (evidence.settings is not None and evidence.settings.draft_path is not None)
+
+
+class Loaded(NamedTuple):
+    """A claim, the process that holds it, and how the two compare."""
+
+    model: ModelRecord
+    runner: RunnerRecord | None
+    """``None`` where it is not known."""
+    gpu_known: bool
+    """Whether the machine that it runs on has a GPU."""
+    by_choice: bool
+    """Whether the user has asked for the CPU."""
+    agreement: Agreement
+    activity: Activity | None
+    left_out: LeftOut | None = None
+    """Weights that seem to be on no GPU, of a runtime that claims nothing."""
+    shared: Container[str] = frozenset()
+    """Names that models of several servers have."""
+
+    @property
+    def label(self) -> str:
+        """What the model is called on the screen, harmless to draw."""
+        return model_label(self.model, self.shared)
+
+    @property
+    def measured_bytes(self) -> int | None:
+        """What the driver measures over all GPUs; ``None`` where it cannot be told."""
+        return self.runner.measured_vram_bytes if self.runner else None
+
+
+def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset()) -> Loaded:
+    """Put together what is known of one model; one whose name is ``shared`` is called by its server too."""
+    return Loaded(
+        model=model,
+        runner=runner_of(model, state),
+        gpu_known=state.gpu_known_at(model.key.source),
+        by_choice=on_cpu_by_choice(model, state),
+        agreement=agreement_of(model, state),
+        activity=activity(model, state),
+        left_out=left_out(model, state),
+        shared=shared,
+    )
+
+
+Shortfall = Literal[
+    "none",
+    "unknown",
+    "hidden_spill",  # a part that is claimed on the GPU is not there
+    "silent_fallback",  # little or nothing of it is there
+]
+
+LITTLE_SHARE = 0.25
+"""Below this share of the claim the driver sees little or nothing of the model."""
+
+UNSURE_LOAD_SECONDS = 60.0
+"""How long memory must stay below the claim where a model may still be loading, for all that is told."""
+
+UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
+"""States of a runner in which its memory is not all there, and need not be."""
+
+
+def shortfall(loaded: Loaded) -> Shortfall:
+    """Tell what is missing on the GPU of what is claimed; an estimate must be far off to count."""
+    claimed, measured = loaded.model.split.gpu_bytes, loaded.measured_bytes
+    if claimed is None or measured is None or loaded.runner is None or loaded.agreement.kind == "unknown":
+        return "unknown"
+    if claimed < TOLERANCE_BYTES or loaded.agreement.kind != "driver_sees_less":
+        return "none"
+    if not _is_settled(loaded.model, loaded.runner):
+        return "unknown"
+    is_estimate = loaded.runner.kind.claim == "estimate"
+    if measured >= claimed * LITTLE_SHARE:
+        return "none" if is_estimate else "hidden_spill"
+    return "none" if is_estimate and measured >= TOLERANCE_BYTES else "silent_fallback"
+
+
+def is_load_over(runner: RunnerRecord) -> bool:
+    """Whether a claimed runner is certain to be loaded: some kinds are claimed only then."""
+    return runner.ready_since is not None or runner.kind.claimed_when_loaded
+
+
+def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> bool:
+    """Tell whether the model may still be loading: older servers claim it from the start of the load."""
+    runner = loaded.runner
+    if runner is None or is_load_over(runner):
+        return False
+    return runner.claimed_since is None or runner.seen - runner.claimed_since < unsure_seconds
+
+
+def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
+    """Tell whether claim and process were there when the driver measured, and it says so twice.
+
+    While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
+    driver is asked more often than the server: any time since both have said the same will do.
+    """
+    claimed_since, confirmed = runner.claimed_since, runner.vram_confirmed
+    steady_since = runner.vram_steady_since
+    if claimed_since is None or steady_since is None or confirmed is None:
+        return False
+    if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:
+        return False
+    since = claimed_since if runner.ready_since is None else max(claimed_since, runner.ready_since)
+    return max(since, steady_since) <= min(model.seen, runner.seen, confirmed)

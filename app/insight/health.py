@@ -17,7 +17,6 @@ from gpumon.app.insight.faults import (
     spilled_models,
 )
 from gpumon.app.insight.left_out import placement_of
-from gpumon.app.insight.loading import loading_words
 from gpumon.app.insight.wording import (
     DRIVER_SOURCE,
     amount,
@@ -30,8 +29,29 @@ from gpumon.app.insight.wording import (
     spill_words,
 )
 from gpumon.app.state.places import is_server
-from gpumon.app.state.records import ModelRecord
+from gpumon.app.state.records import Load, ModelRecord
 from gpumon.app.state.state import State
+from gpumon.text.safe import visible
+
+
+def unclaimed_loads(state: State) -> list[Load]:
+    """Return the loads of which no server speaks as a loaded model yet, the oldest first."""
+    loads = [load for load in state.loads.values() if not _is_claimed(load, state)]
+    return sorted(loads, key=lambda load: load.started)
+
+
+def loading_words(state: State) -> str:
+    """Say what is being loaded: ``qwen3:14b is loading``; nothing where nothing is."""
+    loads = unclaimed_loads(state)
+    if len(loads) > 1:
+        return f"{len(loads)} models are loading"
+    return f"{visible(loads[0].name)} is loading" if loads else ""
+
+
+def _is_claimed(load: Load, state: State) -> bool:
+    runner = state.runners.get(load.key)
+    return runner is not None and runner.model is not None
+
 
 TOLD_FROM_STATE = frozenset({"spill", "gpu_lost", "source"})
 """Kinds of alert that the verdict knows at once, without waiting for the alert."""

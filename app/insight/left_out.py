@@ -8,7 +8,7 @@ from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.split import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
-from gpumon.app.state.statistics import server_facts
+from gpumon.app.state.work import server_facts
 
 LEAST_SHARE = 0.10
 """Part of the weights from which they count as left out: the token embedding stays in RAM by design, and the
@@ -29,11 +29,11 @@ class LeftOut(NamedTuple):
 def left_out(model: ModelRecord, state: State) -> LeftOut | None:
     """Estimate what is on no GPU: weights (``/v1/models``, ``meta.size``) less VRAM of the process.
 
-    ``None`` where either is unknown or not settled, where memory without an owner may be the model's, and for
-    Ollama, which tells.
+    ``None`` where either is unknown or not settled, where memory without an owner may be the model's, and
+    of a server that tells.
     """
     runner = runner_of(model, state)
-    if model.runtime == "ollama" or runner is None or runner.vram_confirmed is None:
+    if model.claims_memory or runner is None or runner.vram_confirmed is None:
         return None
     facts, measured = server_facts(model, state), runner.measured_vram_bytes
     weights = facts.weights_bytes if facts else None
@@ -49,7 +49,7 @@ def left_out(model: ModelRecord, state: State) -> LeftOut | None:
 def placement_of(model: ModelRecord, state: State) -> Split:
     """Return the split that a server claims, or that which the driver's figures amount to."""
     found = left_out(model, state)
-    if model.runtime == "ollama":
+    if model.claims_memory:
         return model.split
     if found is None:
         return UNKNOWN_SPLIT

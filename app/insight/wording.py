@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 
 from gpumon.app.state.places import is_server
-from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, Runtime, SourceRecord
+from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord
 from gpumon.app.state.split import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text.safe import visible
 from gpumon.text.units import GIB, UNKNOWN, gib
 
 DRIVER_SOURCE = "nvml"
-
-RUNTIME_NAMES: dict[Runtime, str] = {"ollama": "Ollama", "llama_server": "llama-server"}
 
 GPU_STATE_WORDS: dict[GpuState, str] = {
     "ok": "is well",
@@ -74,7 +73,7 @@ def model_label(model: ModelRecord, shared: Container[str]) -> str:
     return f"{visible(name)} @ {address(model.key.source)}" if name in shared else visible(name)
 
 
-def source_label(source: str, runtime: Runtime | None = None) -> str:
+def source_label(source: str, runtime: str | None = None) -> str:
     """Name a source: ``GPU driver``, ``Ollama at 127.0.0.1:11434``."""
     if source == DRIVER_SOURCE:
         return "GPU driver"
@@ -83,9 +82,9 @@ def source_label(source: str, runtime: Runtime | None = None) -> str:
     return visible(source)
 
 
-def runtime_name(runtime: Runtime | None) -> str:
-    """Name what serves models; until a server has answered, it is asked as Ollama."""
-    return RUNTIME_NAMES[runtime or "ollama"]
+def runtime_name(runtime: str | None) -> str:
+    """Name what serves models; until a server has answered, it is taken for the default kind."""
+    return visible(kind_named(runtime).label)
 
 
 def address(source: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.meter.documents import Document
 from gpumon.app.meter.figures import Figures, figures_of, has_piece, is_last, model_of
-from gpumon.app.state.rates.window import Window
+from gpumon.app.state.rates.requests import Window
 from gpumon.collectors.samples import MeteredRequest
 from gpumon.collectors.samples.meter import Outcome
 

@@ -1,6 +1,7 @@
 """What each layer keeps: K and V per token, within a window or not, or a state of fixed size.
 
-Formulas: llama.cpp, src/llama-kv-cache.cpp (cache), src/llama-hparams.cpp (``n_embd_r``, ``n_embd_s``).
+Formulas: llama.cpp, src/llama-kv-cache.cpp (cache), src/llama-hparams.cpp (``n_embd_r``, ``n_embd_s``,
+``is_swa``).
 """
 
 from __future__ import annotations
@@ -8,10 +9,97 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpumon.app.physics import architectures as known
+from gpumon.app.physics.architectures import SLIDING, GgufKeys, SlidingRule
 from gpumon.app.physics.geometry import LayerKind, NoGeometry
-from gpumon.app.physics.gguf_keys import GgufKeys
-from gpumon.app.physics.sliding import sliding_layers
-from gpumon.app.physics.states import state_bytes
+
+_PATTERN = "attention.sliding_window_pattern"
+
+
+def sliding_layers(keys: GgufKeys, architecture: str) -> tuple[int | None, ...] | NoGeometry:
+    """Return each layer's window in tokens, ``None`` where it attends to everything."""
+    rule = SLIDING.get(architecture)
+    window = None if rule is None else _window(keys, rule)
+    if rule is None or window is None:
+        return (None,) * keys.layer_count
+    slides = keys.flags(_PATTERN) or _by_period(rule, keys.size(_PATTERN) or rule.period, keys.layer_count)
+    if slides is None:
+        return NoGeometry(f"the file of this {architecture} model does not say which layers slide")
+    return tuple(window if is_sliding else None for is_sliding in slides)
+
+
+def _window(keys: GgufKeys, rule: SlidingRule) -> int | None:
+    """Return the window; a file that names 0 has none, whatever its architecture."""
+    if rule.layer_count not in {None, keys.layer_count}:
+        return None
+    named = keys.count("attention.sliding_window")
+    if named is None or (named and rule.is_window_fixed):
+        return rule.window_tokens
+    return named or None
+
+
+def _by_period(rule: SlidingRule, period: int | None, layer_count: int) -> tuple[bool, ...] | None:
+    if not period:
+        return None if period is None else (True,) * layer_count
+    full = 0 if rule.full_layer_first else period - 1
+    return tuple(layer % period != full for layer in range(layer_count))
+
+
+BYTES_PER_ELEMENT = 4
+_RWKV_TOKEN_SHIFTS = 2
+_RWKV_WITH_ONE_SHIFT = {"arwkv7", "rwkv6qwen2"}
+
+
+def state_bytes(keys: GgufKeys, architecture: str) -> int | NoGeometry:
+    """Return what one layer keeps of one sequence, whatever its length, or that it cannot be known."""
+    elements = _elements(keys, architecture)
+    if elements is None:
+        return NoGeometry(f"the file of this {architecture} model does not say how large its states are")
+    return BYTES_PER_ELEMENT * elements
+
+
+def _elements(keys: GgufKeys, architecture: str) -> int | None:
+    if architecture.startswith("lfm2"):
+        return _short_convolution(keys)
+    if "rwkv" in architecture:
+        return _rwkv(keys, architecture)
+    if architecture == "kimi-linear":
+        return _delta_attention(keys)
+    return _state_space(keys)
+
+
+def _state_space(keys: GgufKeys) -> int | None:
+    """Mamba and gated delta net: the last columns of the convolution, and the state."""
+    kernel, inner, state = (keys.size(f"ssm.{key}") for key in ("conv_kernel", "inner_size", "state_size"))
+    if kernel is None or inner is None or state is None:
+        return None
+    groups = keys.count("ssm.group_count") or 0
+    return (kernel - 1) * (inner + 2 * groups * state) + state * inner
+
+
+def _short_convolution(keys: GgufKeys) -> int | None:
+    columns, width = keys.size("shortconv.l_cache"), keys.facts.embedding_length
+    return None if columns is None or not width else width * (columns - 1)
+
+
+def _rwkv(keys: GgufKeys, architecture: str) -> int | None:
+    head, width = keys.size("wkv.head_size"), keys.facts.embedding_length
+    if head is None or not width:
+        return None
+    usual = 1 if architecture in _RWKV_WITH_ONE_SHIFT else _RWKV_TOKEN_SHIFTS
+    return width * ((keys.size("token_shift_count") or usual) + head)
+
+
+def _delta_attention(keys: GgufKeys) -> int | None:
+    """Kimi's: convolutions of Q, K and V, and a square state per head."""
+    head, kernel, heads = keys.size("kda.head_dim"), keys.size("ssm.conv_kernel"), _query_heads(keys)
+    if head is None or kernel is None or heads is None:
+        return None
+    return 3 * (kernel - 1) * heads * head + head * head * heads
+
+
+def _query_heads(keys: GgufKeys) -> int | None:
+    heads = keys.by_layer("attention.head_count")
+    return heads[0] if heads and heads[0] else None
 
 
 class LayerCache(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gpumon.app.physics.hardware import Card, CardClass
 
 _GIB = 1024**3
+_MIB = 1024**2
 _USABLE_SHARE = 0.97
 """What CUDA can hand out on an idle card (a 16 GB card: 15,840 of 16,384 MiB; 24 GB: 23.6 GiB)."""
 
@@ -20,6 +21,9 @@ class KnownCard(NamedTuple):
     vram_gib: int
     gigabytes_per_second: float
     card_class: CardClass
+    driver_mib: int | None = None
+    """What the driver reports where that is less than the name says: error correction, on by default on
+    these cards, takes a sixteenth of GDDR memory (``nvidia-smi`` on several public machines each)."""
 
 
 class UnknownCardError(Exception):
@@ -39,8 +43,8 @@ KNOWN_CARDS: tuple[KnownCard, ...] = (
     KnownCard("GTX 1070 Ti", 8, 256, _PASCAL),
     KnownCard("GTX 1080", 8, 320, _PASCAL),
     KnownCard("GTX 1080 Ti", 11, 484, _PASCAL),
-    KnownCard("Tesla P4", 8, 192, _PASCAL),
-    KnownCard("Tesla P40", 24, 347, "nvidia_p40"),
+    KnownCard("Tesla P4", 8, 192, _PASCAL, driver_mib=7611),
+    KnownCard("Tesla P40", 24, 347, "nvidia_p40", driver_mib=22919),
     KnownCard("Tesla P100", 16, 732, "nvidia_p100"),
     KnownCard("GTX 1650", 4, 128, _GDDR6),
     KnownCard("GTX 1660", 6, 192, _GDDR6),
@@ -55,7 +59,7 @@ KNOWN_CARDS: tuple[KnownCard, ...] = (
     KnownCard("RTX 2080 Super", 8, 496, _GDDR6),
     KnownCard("RTX 2080 Ti", 11, 616, _GDDR6),
     KnownCard("Titan RTX", 24, 672, _GDDR6),
-    KnownCard("Tesla T4", 16, 320, _GDDR6),
+    KnownCard("Tesla T4", 16, 320, _GDDR6, driver_mib=15360),
     KnownCard("RTX 3050", 8, 224, _GDDR6),
     KnownCard("RTX 3060", 12, 360, _GDDR6),
     KnownCard("RTX 3060 Ti", 8, 448, _GDDR6),
@@ -70,8 +74,9 @@ KNOWN_CARDS: tuple[KnownCard, ...] = (
     KnownCard("RTX A4000", 16, 448, _GDDR6),
     KnownCard("RTX A5000", 24, 768, _GDDR6),
     KnownCard("RTX A6000", 48, 768, _GDDR6),
-    KnownCard("A10", 24, 600, _GDDR6),
-    KnownCard("A40", 48, 696, _GDDR6),
+    KnownCard("A10", 24, 600, _GDDR6, driver_mib=23028),
+    KnownCard("A10G", 24, 600, _GDDR6, driver_mib=23028),
+    KnownCard("A40", 48, 696, _GDDR6, driver_mib=46068),
     KnownCard("RTX 4060", 8, 272, _GDDR6),
     KnownCard("RTX 4060 Ti", 8, 288, _GDDR6),
     KnownCard("RTX 4060 Ti", 16, 288, _GDDR6),
@@ -87,9 +92,10 @@ KNOWN_CARDS: tuple[KnownCard, ...] = (
     KnownCard("RTX 4500 Ada", 24, 432, _GDDR6),
     KnownCard("RTX 5000 Ada", 32, 576, _GDDR6),
     KnownCard("RTX 6000 Ada", 48, 960, _GDDR6),
-    KnownCard("L4", 24, 300, _GDDR6),
-    KnownCard("L40", 48, 864, _GDDR6),
-    KnownCard("L40S", 48, 864, _GDDR6),
+    KnownCard("L4", 24, 300, _GDDR6, driver_mib=23034),
+    KnownCard("L20", 48, 864, _GDDR6, driver_mib=46068),
+    KnownCard("L40", 48, 864, _GDDR6, driver_mib=46068),
+    KnownCard("L40S", 48, 864, _GDDR6, driver_mib=46068),
     KnownCard("RTX 5050", 8, 320, _GDDR6),
     KnownCard("RTX 5060", 8, 448, _GDDR7),
     KnownCard("RTX 5060 Ti", 8, 448, _GDDR7),
@@ -187,6 +193,6 @@ def _suggestion(name: str) -> str:
 
 
 def _as_card(known: KnownCard) -> Card:
-    total = known.vram_gib * _GIB
+    total = known.vram_gib * _GIB if known.driver_mib is None else known.driver_mib * _MIB
     bandwidth = known.gigabytes_per_second * 1e9
     return Card(known.name, total, round(total * _USABLE_SHARE), bandwidth, known.card_class)

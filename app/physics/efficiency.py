@@ -5,12 +5,10 @@ Fitted to 350 published decode rates on 55 GPUs; docs/speed.md has the method, t
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from gpumon.app.physics.geometry import CacheType
 from gpumon.app.physics.hardware import CardClass
-from gpumon.app.physics.options import CacheType
-
-Engine = Literal["ollama", "llama_cpp"]
 
 
 class Efficiency(NamedTuple):
@@ -72,9 +70,10 @@ KV_TYPE_COST: dict[CacheType, float] = {
 
 GPU_HANDOVER_COST = 1.03
 """A model on several GPUs: they work one after another (1.02 to 1.05)."""
-ENGINE_COST: dict[Engine, float] = {"ollama": 1.03, "llama_cpp": 1.0}
-"""A server samples and writes every token, llama-bench does not (1.07 where averages over wall time were
-compared, 1.0 where only generation was timed)."""
+BENCHMARK_COST = 1.0
+SERVER_COST = 1.03
+"""Time for a token over that of llama-bench: a server samples and writes every token, llama-bench does not
+(1.07 where averages over wall time were compared, 1.0 where only generation was timed)."""
 
 SPREAD_DENSE = 0.35
 """Nine of ten rates on GPUs that were not in the fit lie within this of the prediction."""

@@ -2,21 +2,114 @@
 
     need = weights + K and V + states + (mask + scratch + CUDA context and graph) x GPUs + projector
 
-Weights and caches are exact: the runtime allocates them by the same formulas (llama.cpp). The rest is fitted
-to what the driver measured; docs/memory.md has the sources and the errors.
+Weights and caches are exact: the runtime allocates them by the same formulas (llama.cpp). The rest is
+fitted to what the driver measured; docs/memory.md has the sources and the errors. The micro-batch is the
+one that Ollama chooses where nobody asks for a number (ollama: server/sched.go,
+``automaticGenerationBatch``).
 """
 
 from __future__ import annotations
 
-from gpumon.app.physics.band import Band
-from gpumon.app.physics.cells import layer_cache_bytes, stream_cells, stream_count
-from gpumon.app.physics.geometry import Geometry
-from gpumon.app.physics.need import MemoryNeed
-from gpumon.app.physics.options import BYTES_PER_ELEMENT, LoadOptions
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gpumon.app.cuda import CUDA_CONTEXT_BYTES
+from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, Geometry, Layer, LoadOptions
+from gpumon.app.physics.hardware import Band
+
+
+class MemoryNeed(Struct, frozen=True):
+    """Bytes on the GPU when everything is there."""
+
+    weights_bytes: int
+    kv_cache_bytes: int
+    """Full, latent and sliding-window layers, all slots."""
+    recurrent_state_bytes: int
+    compute_bytes: int
+    """Attention mask, scratch for a quantised cache, graph."""
+    overhead_bytes: int
+    """CUDA context and fixed buffers, of every GPU."""
+    projector_bytes: int
+    total: Band
+    """In bytes; ``expected`` is the sum of the parts."""
+
+    @property
+    def total_bytes(self) -> int:
+        """The sum of the parts."""
+        return round(self.total.expected)
+
+
+class Placement(Struct, frozen=True):
+    """Where the bytes go on given free memory, as llama.cpp places them: the last layers on the GPU."""
+
+    layers_on_gpu: int
+    """Blocks; one more when the output matrix is there too."""
+    layer_count: int
+    """Blocks and the output: what ``layers_on_gpu`` counts up to."""
+    vram_bytes: int
+    ram_bytes: int
+    vram_bytes_by_gpu: tuple[int, ...]
+    """In the order of the GPUs that were given."""
+    output_on_gpu: bool = False
+    """Whether the output is among ``layers_on_gpu``: it comes first (llama.cpp b10434 and later)."""
+    overflowing_layers: int = 0
+    """Blocks before those on the GPU of which only the routed experts are in RAM (log: ``overflowing``)."""
+
+    @property
+    def offloaded_layers(self) -> int:
+        """What llama.cpp's log counts: layers of which only the experts are in RAM are among them."""
+        return self.layers_on_gpu + self.overflowing_layers
+
+    @property
+    def blocks_on_gpu(self) -> int:
+        """Blocks alone, the last ones."""
+        return min(self.layers_on_gpu - self.output_on_gpu, self.layer_count - 1)
+
+    @property
+    def fits(self) -> bool:
+        """Whether everything that can be on a GPU is there."""
+        return self.layers_on_gpu == self.layer_count
+
+    @property
+    def spill_fraction(self) -> float:
+        """RAM part of all bytes; 0 when it fits."""
+        whole = self.vram_bytes + self.ram_bytes
+        return 0.0 if self.fits or whole == 0 else self.ram_bytes / whole
+
+
+PADDING = 256
+
+
+def padded(tokens: int) -> int:
+    """Return the next multiple of 256: what a cache is made for."""
+    return -(-tokens // PADDING) * PADDING
+
+
+def stream_count(options: LoadOptions) -> int:
+    """Return how many caches there are: one for each slot, or one for all."""
+    return 1 if options.unified_cache else options.parallel
+
+
+def stream_cells(layer: Layer, options: LoadOptions) -> int:
+    """Return a layer's cells in one cache: the context, or the window and one batch beyond it."""
+    context = padded(options.context_length)
+    if layer.kind in {"recurrent", "stateless"}:
+        return 0
+    if layer.window_tokens is None:
+        return context
+    sequences = options.parallel if options.unified_cache else 1
+    return padded(min(context, sequences * layer.window_tokens + options.micro_batch_size))
+
+
+def layer_cache_bytes(layer: Layer, options: LoadOptions, v_elements: int) -> int:
+    """Return the bytes of one layer's K and V, all slots; ``v_elements`` are those that V is padded to."""
+    k = layer.k_elements_per_token * BYTES_PER_ELEMENT[options.cache_type_k]
+    v = v_elements * BYTES_PER_ELEMENT[options.cache_type_v]
+    return round((k + v) * stream_cells(layer, options) * stream_count(options))
+
 
 MIB = 2**20
-CUDA_CONTEXT_BYTES = 152 * MIB
-"""Of one process on one GPU: what the driver sees beyond the buffers that the log names."""
 GRAPH_BYTES = 94 * MIB
 """Activations of a micro-batch of 512 tokens; with the context 0.24 GiB (0.12 to 0.28)."""
 GRAPH_MICRO_BATCH = 512
@@ -132,3 +225,37 @@ def _spread_bytes(geometry: Geometry, options: LoadOptions, gpu_count: int, tota
     fixed = gpu_count * (SPREAD_BYTES + graph) + projector_compute_bytes(geometry)
     share = SPREAD if geometry.weights_measured else SPREAD_UNMEASURED
     return max(fixed, round(share * total))
+
+
+LEAST_MICRO_BATCH = 512
+"""That of llama-server, and of Ollama before 0.32."""
+BY_CONTEXT = ((32768, 2048), (4096, 1024))
+"""Tokens of context beyond which it is larger."""
+MOST_OF_FREE = {2048: 0.60, 1024: 0.75}
+"""Share of the free memory that Ollama's own prediction may take for it."""
+ONE_GPU_SHARE = 0.80
+"""The same for a model that is put on one GPU."""
+
+
+def automatic_micro_batch(geometry: Geometry, options: LoadOptions, free_bytes_by_gpu: Sequence[int]) -> int:
+    """Return the micro-batch of a load whose user has asked for none.
+
+    It is larger only where there is memory to spare, so that it never decides whether a model fits.
+    """
+    tokens = options.context_length * options.parallel
+    if all(layer.kind == "stateless" for layer in geometry.layers):
+        return min(BY_CONTEXT[0][1], options.context_length)
+    if not options.flash_attention or not free_bytes_by_gpu:
+        return LEAST_MICRO_BATCH
+    need, largest = predicted_bytes(geometry, tokens), max(free_bytes_by_gpu)
+    free = largest if need <= ONE_GPU_SHARE * largest else sum(free_bytes_by_gpu)
+    fitting = (size for beyond, size in BY_CONTEXT if tokens > beyond and need <= MOST_OF_FREE[size] * free)
+    return next(fitting, LEAST_MICRO_BATCH)
+
+
+def predicted_bytes(geometry: Geometry, context_tokens: int) -> int:
+    """Return Ollama's own rough prediction: the files, K and V in f16 for the fewest heads of any layer."""
+    heads = min((layer.kv_head_count for layer in geometry.layers if layer.kv_head_count), default=0)
+    width = geometry.embedding_length // geometry.head_count if geometry.head_count else 0
+    cache = 2 * len(geometry.layers) * heads * width * context_tokens * 2
+    return geometry.file_bytes + geometry.projector_bytes + cache

@@ -3,7 +3,7 @@
 Layers are counted from the back, the output being the last: ``offloaded 8/19 layers`` are the output and the
 last 7 blocks (llama.cpp b10434 and later). The embedding stays in RAM. Of a model with experts the runtime,
 where it may choose, moves nothing but routed experts to RAM, those of the first blocks (llama.cpp:
-``common/fit.cpp``).
+``common/fit.cpp``). For a model that is loaded already, the placement follows from the server's claim.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from gpumon.app.physics import memory
-from gpumon.app.physics.cells import PADDING
-from gpumon.app.physics.geometry import Geometry
-from gpumon.app.physics.need import Placement
-from gpumon.app.physics.options import CacheType, LoadOptions
+from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions
+from gpumon.app.physics.memory import PADDING, Placement
 
 RUNTIME_MARGIN_BYTES = 457 * memory.MIB
 """What Ollama leaves free of each CUDA device (ollama: ml/device.go, MinimumMemory)."""
@@ -219,3 +217,40 @@ def _placement(load: _Load, plan: _Plan) -> Placement:
         output_on_gpu=on_gpus > 0,
         overflowing_layers=plan.overflowing,
     )
+
+
+def placement_of_claim(
+    geometry: Geometry,
+    options: LoadOptions,
+    vram_bytes_by_gpu: Sequence[int],
+    ram_bytes: int,
+) -> Placement:
+    """Return the placement that these bytes stand for.
+
+    Layers are in RAM in proportion to the bytes; of a model with experts whose layers the runtime chose,
+    the experts of the first blocks (llama.cpp: ``common/fit.cpp``).
+    """
+    held, count = sum(vram_bytes_by_gpu), len(geometry.layers) + 1
+    in_ram = 0 if ram_bytes <= 0 else max(1, -(-ram_bytes * count // (held + ram_bytes)))
+    overflowing = 0
+    if in_ram and held and geometry.is_moe and options.gpu_layers is None:
+        in_ram = overflowing = _claimed_overflowing(geometry, ram_bytes)
+    return Placement(
+        layers_on_gpu=count - in_ram,
+        layer_count=count,
+        vram_bytes=held,
+        ram_bytes=ram_bytes,
+        vram_bytes_by_gpu=tuple(vram_bytes_by_gpu),
+        output_on_gpu=in_ram < count,
+        overflowing_layers=overflowing,
+    )
+
+
+def _claimed_overflowing(geometry: Geometry, ram_bytes: int) -> int:
+    """Return the fewest blocks whose experts, with what is always in RAM, are ``ram_bytes``."""
+    left = ram_bytes - geometry.token_embedding_bytes - geometry.host_bytes
+    for index, layer in enumerate(geometry.layers):
+        if left <= 0:
+            return max(1, index)
+        left -= layer.expert_bytes
+    return len(geometry.layers)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpumon.app.physics.architectures import STATELESS, UNPREDICTABLE, canonical, is_known
+from gpumon.app.physics.architectures import STATELESS, UNPREDICTABLE, GgufKeys, canonical, is_known
 from gpumon.app.physics.caches import LayerCache, layer_caches
 from gpumon.app.physics.geometry import Geometry, Layer, NoGeometry
-from gpumon.app.physics.gguf_keys import GgufKeys
-from gpumon.collectors.samples import ModelWeights, OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts, ModelWeights
 
 MAX_LAYERS = 2048
 
@@ -28,7 +27,7 @@ class _Weights(NamedTuple):
     is_measured: bool = True
 
 
-def geometry_of(facts: OllamaModelFacts, file_bytes: int | None = None) -> Geometry | NoGeometry:
+def geometry_of(facts: ModelFacts, file_bytes: int | None = None) -> Geometry | NoGeometry:
     """Return what each layer weighs and keeps, or why that is not known.
 
     ``facts`` are those of ``/api/show`` or of a file. Where they hold no tensors, ``file_bytes`` are spread
@@ -48,7 +47,7 @@ def geometry_of(facts: OllamaModelFacts, file_bytes: int | None = None) -> Geome
     return _geometry(keys, architecture, caches, _with_projector_file(weights, facts, file_bytes))
 
 
-def _problem(facts: OllamaModelFacts, architecture: str | None) -> str | None:
+def _problem(facts: ModelFacts, architecture: str | None) -> str | None:
     """Return why nothing can be computed, in one line."""
     if not architecture:
         return "the server does not say which architecture this model has"
@@ -61,14 +60,14 @@ def _problem(facts: OllamaModelFacts, architecture: str | None) -> str | None:
     return None
 
 
-def _layer_count(facts: OllamaModelFacts) -> int:
+def _layer_count(facts: ModelFacts) -> int:
     """Return the blocks that compute every token; those for multi-token prediction come last."""
     whole = facts.layer_count or 0
     drafting = GgufKeys(facts, whole).count("nextn_predict_layers") or 0
     return whole - drafting if drafting < whole else whole
 
 
-def _weights(facts: OllamaModelFacts, layer_count: int, file_bytes: int | None) -> _Weights | NoGeometry:
+def _weights(facts: ModelFacts, layer_count: int, file_bytes: int | None) -> _Weights | NoGeometry:
     if facts.weights is not None:
         return _measured(facts.weights, layer_count)
     if not file_bytes or file_bytes < 0:
@@ -94,7 +93,7 @@ def _measured(weights: ModelWeights, layer_count: int) -> _Weights | NoGeometry:
     )
 
 
-def _with_projector_file(weights: _Weights, facts: OllamaModelFacts, file_bytes: int | None) -> _Weights:
+def _with_projector_file(weights: _Weights, facts: ModelFacts, file_bytes: int | None) -> _Weights:
     """Add a projector in a file of its own: what ``file_bytes``, all files of the model, hold besides."""
     if len(facts.blobs) < 2 or not weights.is_measured or weights.projector or not file_bytes:
         return weights
@@ -103,7 +102,7 @@ def _with_projector_file(weights: _Weights, facts: OllamaModelFacts, file_bytes:
     return weights._replace(projector=max(0, file_bytes - described))
 
 
-def _spread(facts: OllamaModelFacts, layer_count: int, file_bytes: int) -> _Weights:
+def _spread(facts: ModelFacts, layer_count: int, file_bytes: int) -> _Weights:
     """Return the file's bytes in equal layers: the embedding cannot be told from them."""
     share, rest = divmod(file_bytes, layer_count)
     return _Weights(

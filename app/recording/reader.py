@@ -10,8 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from gpumon.app.recording.header import FORMAT, MAGIC, Header, RecordingError
-from gpumon.app.recording.lines import decode_line
+from gpumon.app.recording.lines import FORMAT, MAGIC, Header, RecordingError, decode_line
 from gpumon.collectors.samples import AnySample
 
 LINE_BYTES_MAXIMUM = 16 * 1024**2
@@ -81,7 +80,7 @@ def read_recording(path: Path) -> Recording:
     """Open a recording.
 
     Raises:
-        RecordingError: it cannot be read, is no recording, or is of a format of a newer version.
+        RecordingError: it cannot be read, is no recording, or is of a format of another version.
     """
     with _open(path) as file:
         line = file.readline(LINE_BYTES_MAXIMUM)
@@ -92,7 +91,8 @@ def read_recording(path: Path) -> Recording:
         raise RecordingError(f"{path} line 1: not a gpumon recording")
     if header.gpumon_recording != FORMAT:
         version = header.gpumon_recording
-        raise RecordingError(f"{path} line 1: format {version} of a newer gpumon, this one reads {FORMAT}")
+        age = "a newer" if version > FORMAT else "an older"
+        raise RecordingError(f"{path} line 1: format {version} of {age} gpumon, this one reads {FORMAT}")
     return Recording(path, header)
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gpumon.app.recording.header import MAGIC, Header, RecordingError, encode_header
-from gpumon.app.recording.lines import encode_line
+from gpumon.app.recording.lines import MAGIC, Header, RecordingError, encode_header, encode_line
 from gpumon.app.recording.reader import Recording
 from gpumon.app.recording.redaction import Redaction
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import cast
 
 import msgspec
 
-from gpumon.app.recording.header import Header
+from gpumon.app.recording.lines import Header
 from gpumon.app.recording.pseudonyms import Pseudonyms
 from gpumon.collectors.samples import AnySample
+from gpumon.collectors.servers.registry import REGISTRY
 
 SHORTEST_KNOWN = 3
 """Shorter names are not looked for inside sentences."""
@@ -141,25 +143,30 @@ def _sentence(redaction: Redaction, text: str) -> str:
 
 def _unless_known(redaction: Redaction, word: str) -> str:
     stand_ins = redaction.names.known.values()
-    if word in API_PATHS or any(stand_in in word for stand_in in stand_ins):
+    if word in _paths() or any(stand_in in word for stand_in in stand_ins):
         return word
     return redaction.names.of("p", word)
 
 
-API_PATHS = {"/health", "/slots", "/metrics", "/props", "/api/ps", "/api/show", "/api/tags", "/v1/models"}
-"""What our own sentences name."""
+@cache
+def _paths() -> frozenset[str]:
+    """Return the paths that our own sentences name: those at which the kinds of servers are asked."""
+    return frozenset().union(*(kind.paths for kind in REGISTRY.kinds()))
+
 
 _KEPT: dict[str, tuple[str, ...]] = {
     "NvmlSample": ("driver_version",),
     "GpuReading": ("name", "pci_bus_id", "throttle_reasons"),
     "GpuFacts": ("brand",),
-    "OllamaSample": ("version",),
+    "ServerSample": ("kind", "version"),
     "ModelClaim": ("format", "family", "parameter_size", "quantization"),
-    "OllamaModelFacts": ("architecture", "capabilities"),
+    "ModelFacts": ("architecture", "capabilities"),
     "RunnerSettings": ("cache_type_k", "cache_type_v", "flash_attention"),
-    "RunnerFacts": ("build", "quantization"),
+    "LoadFacts": ("build", "quantization"),
     "LogEvent": ("device", "library", "pci_bus_id"),
-    "LlamaServerSample": ("version",),
+    "ServerProcess": ("kind",),
+    "RunnerProcess": ("kind",),
+    "WorkSample": ("origin",),
 }
 """What names neither a person nor a thing of theirs."""
 
@@ -174,16 +181,15 @@ RULES: dict[str, Rule] = {
     "HolderProcess.name": _program,
     "SystemSample.host": _host,
     "RunnerSettings.host": _host,
-    "ModelClaim.name": _model,
-    "OllamaModelFacts.name": _model,
+    "ModelFacts.name": _model,
     "InstalledModel.name": _model,
     "RunnerSettings.model_name": _model,
     "MeteredModel.name": _model,
-    "ServedModel.name": _model,
-    "ServedModelSample.name": _model,
+    "ModelClaim.name": _model,
+    "WorkSample.model": _model,
     "ModelClaim.digest": _digest,
-    "OllamaModelFacts.digest": _digest,
-    "OllamaModelFacts.blobs": _digest,
+    "ModelFacts.digest": _digest,
+    "ModelFacts.blobs": _digest,
     "InstalledModel.digest": _digest,
     "RunnerSettings.blob": _digest,
     "LogEvent.blob": _digest,
@@ -194,22 +200,22 @@ RULES: dict[str, Rule] = {
     "RunnerSettings.model_path": _path,
     "RunnerSettings.projector_path": _path,
     "RunnerSettings.draft_path": _path,
-    "RunnerFacts.model_path": _path,
+    "LoadFacts.model_path": _path,
     "ServerProcess.models_path": _path,
     "ServerProcess.user": _user,
     "RunnerProcess.user": _user,
     "ServerProcess.urls": _url,
     "MeterSample.server": _url,
     "MeterSample.upstream": _url,
-    "OllamaModelFacts.geometry": _setting,
-    "OllamaModelFacts.parameters": _setting,
+    "ModelFacts.geometry": _setting,
+    "ModelFacts.parameters": _setting,
     "LogEvent.settings": _setting,
+    "ServerProcess.settings": _setting,
     "SourceHealth.detail": _sentence,
     "SourceHealth.hint": _sentence,
     "GpuReading.detail": _sentence,
     "RunnerProcess.unreadable": _sentence,
-    "RunnerSample.detail": _sentence,
-    "ServedModelSample.detail": _sentence,
+    "WorkSample.detail": _sentence,
     "SourceSilent.detail": _sentence,
     "LogEvent.text": _sentence,
 }

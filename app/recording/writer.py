@@ -10,8 +10,7 @@ import stat
 import threading
 from pathlib import Path
 
-from gpumon.app.recording.header import MAGIC, Header, RecordingError, encode_header
-from gpumon.app.recording.lines import encode_line
+from gpumon.app.recording.lines import MAGIC, Header, RecordingError, encode_header, encode_line
 from gpumon.collectors.samples import AnySample
 
 WAITING_LINES = 20_000

@@ -13,15 +13,17 @@ from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Describe, Session, Unload
 from gpumon.app.session.targets import known_runners, runner_targets, seems_busy, served_seems_busy
-from gpumon.app.state.apply.gpus import gpu_pids
+from gpumon.app.state.machine import gpu_pids
 from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
+from gpumon.collectors.servers.kind import ServerKind
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.collectors.source import Cadence, Source
 
 if TYPE_CHECKING:
     from gpumon.app.learned.keeper import Keeper
-    from gpumon.collectors.ollama.pace import KnownRunners
+    from gpumon.collectors.servers.kind import KnownRunners
 
 
 def live_session(settings: Settings, record_to: Path | None = None) -> Session:
@@ -42,8 +44,8 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
         monitor,
         feed,
         cadence=feed.cadence,
-        unload=unloads(settings),
-        describe=describes(settings),
+        unload=unloads(settings, monitor),
+        describe=describes(settings, monitor),
         keeper=keeper,
     )
     if record_to is not None:
@@ -70,10 +72,12 @@ def _other_sources(
 ) -> Sequence[Source]:
     """Return what the driver's processes and the configured servers lead to."""
     from gpumon.collectors.meter.source import MeterSource
-    from gpumon.collectors.model_server import ModelServerSource
     from gpumon.collectors.processes.source import ProcessSource
     from gpumon.collectors.runners.source import RunnersSource
     from gpumon.collectors.server_log.source import LogSource
+    from gpumon.collectors.servers.kind import Asked
+    from gpumon.collectors.servers.registry import PluginsSource
+    from gpumon.collectors.servers.source import ServerSource
 
     learned = [_learned_source(clock, keeper)] if settings.learn.enabled else []
     return [
@@ -84,12 +88,15 @@ def _other_sources(
         ),
         LogSource(clock, lambda: monitor.state.servers, log_paths(settings)),
         MeterSource(clock, endpoints(settings), lambda: monitor.state.metered),
+        PluginsSource(clock),
         *(
-            ModelServerSource(
-                endpoint,
-                clock,
-                partial(_seems_busy, monitor, endpoint.url),
-                runners=partial(_known_runners, monitor, endpoint.url),
+            ServerSource(
+                Asked(
+                    endpoint=endpoint,
+                    clock=clock,
+                    is_active=partial(_seems_busy, monitor, endpoint.url),
+                    runners=partial(_known_runners, monitor, endpoint.url),
+                )
             )
             for endpoint in endpoints(settings)
         ),
@@ -115,26 +122,28 @@ def _learned_source(clock: Clock, keeper: Keeper | None) -> Source:
     )
 
 
-def unloads(settings: Settings) -> dict[str, Unload]:
+def unloads(settings: Settings, monitor: Monitor) -> dict[str, Unload]:
     """Return how to unload a model of each server in ``settings``, by the server's URL."""
-    return {endpoint.url: partial(_unload, endpoint) for endpoint in endpoints(settings)}
+    return {endpoint.url: partial(_unload, monitor, endpoint) for endpoint in endpoints(settings)}
 
 
-async def _unload(endpoint: Endpoint, name: str) -> str | None:
-    from gpumon.collectors.ollama.actions import unload
-
-    return await unload(endpoint, name)
+async def _unload(monitor: Monitor, endpoint: Endpoint, name: str) -> str | None:
+    return await _kind_at(monitor, endpoint).unload(endpoint, name)
 
 
-def describes(settings: Settings) -> dict[str, Describe]:
+def describes(settings: Settings, monitor: Monitor) -> dict[str, Describe]:
     """Return how to learn what an installed model's file holds, by the server's URL."""
-    return {endpoint.url: partial(_describe, endpoint) for endpoint in endpoints(settings)}
+    return {endpoint.url: partial(_describe, monitor, endpoint) for endpoint in endpoints(settings)}
 
 
-async def _describe(endpoint: Endpoint, name: str, digest: str) -> OllamaModelFacts | str:
-    from gpumon.collectors.ollama.describe import describe
+async def _describe(monitor: Monitor, endpoint: Endpoint, name: str, digest: str) -> ModelFacts | str:
+    return await _kind_at(monitor, endpoint).describe(endpoint, SystemClock(), name, digest)
 
-    return await describe(endpoint, SystemClock(), name, digest)
+
+def _kind_at(monitor: Monitor, endpoint: Endpoint) -> ServerKind:
+    """Return the kind of server that has answered at a URL."""
+    source = monitor.state.sources.get(endpoint.url)
+    return kind_named(source.runtime if source else None)
 
 
 def log_paths(settings: Settings) -> list[Path]:
@@ -181,7 +190,7 @@ def demo_session(settings: Settings, scenario: str) -> Session:
 
 
 def _record(session: Session, path: Path) -> None:
-    from gpumon.app.recording.header import new_header
+    from gpumon.app.recording.lines import new_header
     from gpumon.app.recording.writer import Recorder
 
     session.recorder = Recorder(path, new_header(time.time()))

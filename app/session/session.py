@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 if TYPE_CHECKING:
     from gpumon.app.feeds.feed import Feed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Unload = Callable[[str], Awaitable[str | None]]
 """Asks a server to unload a model by its name; returns what went wrong in one line, else ``None``."""
 
-Describe = Callable[[str, str], Awaitable[OllamaModelFacts | str]]
+Describe = Callable[[str, str], Awaitable[ModelFacts | str]]
 """Asks a server what the file of a model holds, by name and digest; else what went wrong in one line."""
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.apply.runners import WORKING_CPU_PERCENT
+from gpumon.app.state.apply.work import WORKING_CPU_PERCENT
 from gpumon.app.state.places import place
 from gpumon.app.state.records import ModelKey, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.ollama.pace import KnownRunners
 from gpumon.collectors.runners.target import RunnerTarget, target_of
+from gpumon.collectors.servers.kind import KnownRunners
 
 BUSY_GPU_PERCENT = 10
 """Utilisation from which a GPU works on something."""
@@ -19,13 +19,13 @@ def runner_targets(state: State) -> list[RunnerTarget]:
 
 
 def served_seems_busy(state: State, source: str, name: str) -> bool | None:
-    """Tell whether the process of a llama-server's model works; ``None`` where it is not known."""
+    """Tell whether the process of a server's model works; ``None`` where it is not known."""
     model = state.models.get(ModelKey(source, name))
     return seems_busy(state, model.runner.pid) if model is not None and model.runner else None
 
 
 def known_runners(state: State, url: str) -> KnownRunners | None:
-    """Return the processes that hold the models of the Ollama at ``url``; ``None`` where they are not seen.
+    """Return the processes that hold the models of the server at ``url``; ``None`` where they are not seen.
 
     Those in a container are not: its port may be published elsewhere.
     """
@@ -33,7 +33,7 @@ def known_runners(state: State, url: str) -> KnownRunners | None:
     servers = {
         server.pid
         for server in state.servers
-        if server.kind == "ollama" and not server.other_namespace and place(url) in map(place, server.urls)
+        if not server.other_namespace and place(url) in map(place, server.urls)
     }
     if not servers or looks is None or not looks.healthy:
         return None

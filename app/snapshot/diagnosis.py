@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
-from gpumon.app.physics.band import Band
+from gpumon.app.physics.hardware import Band
 from gpumon.app.snapshot.schema import (
     SCHEMA_VERSION,
     BandEntry,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.insight.activity import activity
 from gpumon.app.insight.agreement import agreement_of
+from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.left_out import left_out
 from gpumon.app.snapshot.diagnosis import band_entry, cause_entry, remedy_entries, verdict_entry
 from gpumon.app.snapshot.schema import ModelEntry, PredictionEntry, RunnerEntry
 from gpumon.app.state.holders.measured import measured_by_gpu, measured_vram_bytes, runner_of
-from gpumon.app.state.learned.baselines import usual_rate
-from gpumon.app.state.metered import rates_of
 from gpumon.app.state.records import ModelRecord, Placement, Prediction, RunnerRecord
 from gpumon.app.state.state import State
+from gpumon.app.state.work import rates_of
 
 
 def names_by_pid(state: State) -> dict[int, str]:
@@ -69,7 +69,7 @@ def model_entry(record: ModelRecord, state: State, found: Diagnosis) -> ModelEnt
 
 def _prediction(prediction: Prediction) -> PredictionEntry:
     return PredictionEntry(
-        vram_bytes=round(prediction.vram.expected),
+        vram_bytes=round(prediction.expected_vram_bytes),
         measured_vram_bytes=prediction.measured_vram_bytes,
         error_fraction=prediction.error_fraction,
     )

@@ -13,10 +13,10 @@ from gpumon.app.snapshot.schema import Snapshot
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     AnySample,
+    InstalledModels,
     Learned,
-    OllamaInstalled,
-    OllamaModelFacts,
-    ServedModelSample,
+    ModelFacts,
+    WorkSample,
 )
 
 DEADLINE_SECONDS = 3.0
@@ -55,7 +55,7 @@ async def take_snapshot(
 
 
 def _count(answers: Counter[str], sample: AnySample) -> None:
-    if not isinstance(sample, OllamaModelFacts | OllamaInstalled | ServedModelSample):
+    if not isinstance(sample, ModelFacts | InstalledModels | WorkSample):
         answers[sample.source] += ANSWERS_NEEDED if isinstance(sample, Learned) else 1
 
 

@@ -24,12 +24,13 @@ from gpumon.app.state.records import (
     SystemRecord,
     Thrash,
 )
+from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import (
     BlobNames,
     HolderProcess,
+    InstalledModels,
     MeterSample,
-    OllamaInstalled,
-    OllamaModelFacts,
+    ModelFacts,
     ServerProcess,
 )
 
@@ -50,8 +51,8 @@ class State(Struct, eq=False):
     """Models that were unloaded, oldest first."""
     system: SystemRecord | None = None
     driver_version: str | None = None
-    installed: dict[str, OllamaInstalled] = field(default_factory=dict)
-    facts: dict[ModelKey, OllamaModelFacts] = field(default_factory=dict)
+    installed: dict[str, InstalledModels] = field(default_factory=dict)
+    facts: dict[ModelKey, ModelFacts] = field(default_factory=dict)
     servers: tuple[ServerProcess, ...] = ()
     runners: dict[RunnerKey, RunnerRecord] = field(default_factory=dict)
     """The processes that hold a model each, loading ones included."""
@@ -102,6 +103,8 @@ class State(Struct, eq=False):
     answers_revision: int = 0
     """Grows with every sample that speaks of one loaded model alone, which is then ``answered``."""
     answered: ModelKey | None = None
+    touched: Touched = field(default_factory=Touched)
+    """What the sample that is being taken in, or was the last to be, has touched."""
     answered_anew: bool = False
     """Whether that sample tells otherwise than the one before how the model is, not only how fast."""
 

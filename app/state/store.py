@@ -5,46 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpumon.app.state.apply import gpus, learned, meters, models, runners, served, sources, system
-from gpumon.app.state.learned.predictions import follow_predictions
+from gpumon.app.state import machine
+from gpumon.app.state.apply import meters, processes, servers, sources
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
 from gpumon.app.state.state import State
+from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import (
     AnySample,
     BlobNames,
+    InstalledModels,
     Learned,
-    LlamaServerSample,
     LogSample,
     MeterSample,
+    ModelFacts,
     NvmlSample,
-    OllamaInstalled,
-    OllamaModelFacts,
-    OllamaSample,
     ProcessSample,
-    RunnerSample,
-    ServedModelSample,
+    ServerSample,
     SourceSilent,
     SystemSample,
+    WorkSample,
 )
 
 _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
-    NvmlSample: gpus.apply_nvml,
-    SystemSample: system.apply_system,
-    OllamaSample: models.apply_ollama,
-    OllamaModelFacts: models.apply_facts,
-    OllamaInstalled: models.apply_installed,
-    ProcessSample: runners.apply_processes,
-    BlobNames: runners.apply_blob_names,
-    RunnerSample: runners.apply_runner,
-    LogSample: runners.apply_log,
+    NvmlSample: machine.apply_nvml,
+    SystemSample: machine.apply_system,
+    ServerSample: servers.apply_server,
+    WorkSample: servers.apply_work,
+    ModelFacts: servers.apply_facts,
+    InstalledModels: servers.apply_installed,
+    ProcessSample: processes.apply_processes,
+    BlobNames: processes.apply_blob_names,
+    LogSample: processes.apply_log,
     MeterSample: meters.apply_meter,
-    LlamaServerSample: served.apply_llama_server,
-    ServedModelSample: served.apply_served_model,
-    Learned: learned.apply_learned,
+    Learned: machine.apply_learned,
     SourceSilent: sources.apply_silent,
 }
 
-BEAR_ON_SERVERS = frozenset({ProcessSample, OllamaSample, LlamaServerSample, SourceSilent, LogSample})
+BEAR_ON_SERVERS = frozenset({ProcessSample, ServerSample, SourceSilent, LogSample})
 """After these a server may be there, or not any more."""
 
 
@@ -54,12 +51,16 @@ class Store:
     def __init__(self) -> None:
         self.state = State()
 
-    def apply(self, sample: AnySample) -> None:
-        """Take one sample. Samples come in time order; an older one counts as said now."""
+    def apply(self, sample: AnySample) -> Touched:
+        """Take in one sample and return what it touched.
+
+        Samples come in time order; an older one counts as said now.
+        """
+        touched = self.state.touched = Touched()
         self.state.now = max(self.state.now, sample.time)
         _APPLIERS[type(sample)](self.state, sample)
         if type(sample) in BEAR_ON_SERVERS:
             sources.note_servers(self.state)
         if type(sample) in BEAR_ON_LOADS:
             follow_loads(self.state, sample)
-            follow_predictions(self.state, sample)
+        return touched

@@ -27,7 +27,7 @@ from gpumon.app.ui.screens.live_screen import LiveScreen
 from gpumon.app.ui.signals import leave_on_signals
 from gpumon.app.ui.themes import next_theme, take_theme
 from gpumon.app.ui.trimming import trimmed
-from gpumon.collectors.samples import AnySample, NvmlSample, RunnerSample
+from gpumon.collectors.samples import AnySample, NvmlSample, WorkSample
 from gpumon.widgets.glyphs import Glyphs
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class GpumonApp(App[int]):
                 self.bell()
         if self._model_actions is not None:
             self._model_actions.look()
-        is_first = not isinstance(sample, RunnerSample) and sample.source not in self._heard
+        is_first = not isinstance(sample, WorkSample) and sample.source not in self._heard
         if is_first:
             self._heard.add(sample.source)
         if is_first and isinstance(sample, NvmlSample):

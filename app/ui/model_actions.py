@@ -41,9 +41,9 @@ class ModelActions:
         if model is None:
             self._say(self._no_model_words(row), warning=True)
             return
-        unload = self._session.unload.get(model.key.source) if model.runtime == "ollama" else None
+        unload = self._session.unload.get(model.key.source) if model.kind.unloads else None
         if unload is None:
-            self._say(self._no_server_words(), warning=True)
+            self._say(self._cannot_words(model), warning=True)
             return
         question = ConfirmScreen("Unload this model?", unload_facts(model, state), self._glyphs)
         self._app.push_screen(question, partial(self._answered, row, unload))
@@ -102,10 +102,10 @@ class ModelActions:
         loading = row is not None and row.panel == "models"
         return "it is not loaded yet" if loading else "no model is selected"
 
-    def _no_server_words(self) -> str:
+    def _cannot_words(self, model: ModelRecord) -> str:
         if self._session.player is not None:
             return "nothing to unload: this is not live"
-        return "nothing to unload: only an Ollama server unloads a model when asked"
+        return f"nothing to unload: {model.kind.unload_words}"
 
     def _say(self, words: str, *, warning: bool = False) -> None:
         severity: SeverityLevel = "warning" if warning else "information"

@@ -44,7 +44,7 @@ def model_charts(record: ModelRecord, now: float, seconds: float) -> tuple[Chart
     """Return the charts of a model's page."""
     size = record.claim.size_bytes
     parts = []
-    if record.runtime == "ollama":
+    if record.claims_memory:
         parts += [
             _line("VRAM claimed", record.vram, now, seconds, GIB),
             _line("RAM claimed", record.ram, now, seconds, GIB),

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.fit.installed import Installed, installed_models, machine_of, options_of
-from gpumon.app.diagnosis.fit.machine import Machine, fit_on
+from gpumon.app.diagnosis.fit.machine import (
+    Installed,
+    Machine,
+    fit_on,
+    installed_models,
+    machine_of,
+    options_of,
+)
 from gpumon.app.diagnosis.fit.report import COMPARED_CACHE_TYPES, FitReport
 from gpumon.app.diagnosis.fit.text import answer_words, fit_rows
 from gpumon.app.insight.wording import address, model_id
-from gpumon.app.physics.geometry import NoGeometry
-from gpumon.app.physics.options import CacheType, LoadOptions
+from gpumon.app.physics.geometry import CacheType, LoadOptions, NoGeometry
 from gpumon.app.state.records import ModelKey
 from gpumon.app.state.state import State
 from gpumon.text import units

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.insight.loading import unclaimed_loads
+from gpumon.app.insight.health import unclaimed_loads
 from gpumon.app.state.records import Load, LoadPhase
 from gpumon.app.state.state import State
 from gpumon.text import units

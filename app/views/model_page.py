@@ -44,12 +44,12 @@ def model_facts(record: ModelRecord, state: State) -> tuple[Fact, ...]:
         *learned_facts(record, state),
         *finished_load_facts(record.runner, state),
         *_model_times(record, state),
-        *(_model_geometry(record) if record.runtime == "ollama" else ()),
+        *(_model_geometry(record) if record.claims_memory else ()),
     )
 
 
 def _claim(record: ModelRecord, state: State) -> list[Fact]:
-    return _model_claim(record) if record.runtime == "ollama" else served_facts(record, state)
+    return _model_claim(record) if record.claims_memory else served_facts(record, state)
 
 
 def _model_claim(record: ModelRecord) -> list[Fact]:
@@ -71,13 +71,13 @@ def _model_claim(record: ModelRecord) -> list[Fact]:
 
 
 def _model_times(record: ModelRecord, state: State) -> list[Fact]:
-    is_ollama = record.runtime == "ollama"
+    claims_memory = record.claims_memory
     since = record.spilled_since
     return [
         Fact("seen since", clock_words(record.first_seen), GPUMON),
         *([Fact("spilled since", clock_words(since), GPUMON)] if since is not None else []),
         Fact("state", state_words(record, state), GPUMON),
-        *([Fact("kept until", until_words(record, state) or units.UNKNOWN, PS)] if is_ollama else []),
+        *([Fact("kept until", until_words(record, state) or units.UNKNOWN, PS)] if claims_memory else []),
     ]
 
 

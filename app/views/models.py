@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Literal
 
-from gpumon.app.insight.activity import state_words, until_words
+from gpumon.app.insight.activity import FOREVER_SECONDS, seconds_left, state_words, until_words
 from gpumon.app.insight.agreement import Agreement, agreement_of, logged_in_ram
-from gpumon.app.insight.expiry import FOREVER_SECONDS, seconds_left
 from gpumon.app.insight.left_out import LeftOut, left_out, placement_of
 from gpumon.app.insight.wording import model_id, model_label, runtime_name, shared_names
 from gpumon.app.state.holders.measured import measured_vram_bytes
-from gpumon.app.state.metered import rates_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
+from gpumon.app.state.work import rates_of
 from gpumon.app.views.facts.spill import spill_notes
 from gpumon.app.views.gpus import trend
 from gpumon.app.views.levels import Levels
@@ -75,7 +74,7 @@ def model_row(
         quantization=claim.quantization,
         parameter_size=claim.parameter_size,
         gpu_bytes=_gpu_bytes(record, state),
-        gpu_is_measured=record.runtime != "ollama",
+        gpu_is_measured=not record.claims_memory,
         ram_bytes=split.ram_bytes,
         processor=record.processor,
         spill_fraction=split.spill_fraction,
@@ -118,7 +117,7 @@ def claim_notes(record: ModelRecord) -> tuple[str, ...]:
 
 def _gpu_bytes(record: ModelRecord, state: State) -> int | None:
     """Return what is on GPUs: by the claim, of a server that claims nothing by the driver."""
-    if record.runtime == "ollama":
+    if record.claims_memory:
         return record.split.gpu_bytes
     return measured_vram_bytes(record, state)
 

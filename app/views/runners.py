@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.holders.blobs import name_of, stand_in
+from gpumon.app.state.holders.joins import name_of, stand_in
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
 

@@ -10,10 +10,8 @@ from gpumon.app.state.records import GpuRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.runners import runner_name
 from gpumon.collectors.samples import GpuMemory, GpuProcess
+from gpumon.collectors.servers.registry import REGISTRY
 from gpumon.widgets.views import BarSegment, SegmentKind
-
-RUNNER_NAMES = frozenset({"llama-server", "ollama", "ollama_llama_server", "ollama_llama_se"})
-"""Executables that hold model weights (the last is the kernel's 15-character cut)."""
 
 
 class Holder(NamedTuple):
@@ -41,7 +39,7 @@ def holder_of(process: GpuProcess, state: State, runners: Mapping[int, RunnerRec
         return Holder(runner_name(runner, state), "model")
     holder = state.holders.get(process.pid)
     name = process.name or (holder.name if holder else None)
-    if name in RUNNER_NAMES:
+    if name is not None and any(name.startswith(kind.program_starts) for kind in REGISTRY.kinds()):
         return Holder(name, "model")
     return Holder(name or f"pid {process.pid}", "process")
 

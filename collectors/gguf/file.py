@@ -22,7 +22,7 @@ from gpumon.collectors.gguf.metadata import GgufValue, read_metadata
 from gpumon.collectors.gguf.parts import parts_of
 from gpumon.collectors.gguf.tensor_types import MAX_DIMENSIONS, TYPE_NAMES, tensor_bytes
 from gpumon.collectors.gguf.weights import Tensor, summarize
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 __all__ = ["GgufError", "gguf_file_bytes", "read_gguf"]
 
@@ -43,7 +43,7 @@ class _Part(Struct, frozen=True):
     written_at: float = 0.0
 
 
-def read_gguf(path: Path) -> OllamaModelFacts:
+def read_gguf(path: Path) -> ModelFacts:
     """Return the facts of a model's file, of all its parts if it is split.
 
     Raise ``GgufError`` with one line that begins with the file's name. ``time`` is when the file was last
@@ -56,7 +56,7 @@ def read_gguf(path: Path) -> OllamaModelFacts:
     vocabulary = parts[0].vocabulary_size
     if vocabulary is not None:
         values.setdefault(f"{architecture}.vocab_size", vocabulary)
-    return OllamaModelFacts(
+    return ModelFacts(
         time=parts[0].written_at,
         source=str(path),
         name=_text(values, "general.name") or path.stem,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,11 +10,23 @@ from pathlib import Path
 from msgspec import Struct
 
 from gpumon.collectors.processes.finder import Runner
-from gpumon.collectors.processes.model_file import model_file_bytes
-from gpumon.collectors.processes.namespaces import is_contained, is_unreachable
+from gpumon.collectors.processes.owners import Users, is_contained, is_unreachable
 from gpumon.collectors.processes.proc import Proc, reason
-from gpumon.collectors.processes.users import Users
 from gpumon.collectors.samples import RunnerProcess
+
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf\Z", re.ASCII)
+"""One of several files that make up a model (llama.cpp: tools/gguf-split)."""
+
+
+def model_file_bytes(model_path: str | None, root: Path = Path("/")) -> int | None:
+    """Return the size of the weights' file below ``root``; ``None`` where it cannot be seen, or is a part."""
+    if model_path is None or not model_path.startswith("/") or _PART.search(model_path):
+        return None
+    try:
+        return Path(f"{root}/{model_path}").stat().st_size or None
+    except (OSError, ValueError):
+        return None
+
 
 PSS_SECONDS = 5.0
 """Between reads of ``smaps_rollup``."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
-from gpumon.collectors.processes.command_line import is_router, parse_runner
 from gpumon.collectors.processes.proc import Proc, Stat
-from gpumon.collectors.processes.programs import server_kind
-from gpumon.collectors.samples import RunnerKind, RunnerSettings, ServerKind
+from gpumon.collectors.samples import RunnerSettings
+from gpumon.collectors.servers.kind import FoundRunner, FoundServer, ProcessView
+from gpumon.collectors.servers.registry import REGISTRY, Registry
 
 _T = TypeVar("_T")
 
@@ -35,7 +36,7 @@ class Server:
 
     pid: int
     start_ticks: int
-    kind: ServerKind
+    kind: str
     argv: tuple[str, ...] = field(repr=False)
 
 
@@ -45,7 +46,7 @@ class Runner:
 
     pid: int
     start_ticks: int
-    kind: RunnerKind
+    kind: str
     settings: RunnerSettings
     server_pid: int | None
     stat: Stat
@@ -62,8 +63,9 @@ class Found:
 class Finder:
     """Keeps what it knows from look to look."""
 
-    def __init__(self, proc: Proc) -> None:
+    def __init__(self, proc: Proc, registry: Registry = REGISTRY) -> None:
         self._proc = proc
+        self._registry = registry
         self._servers: dict[int, Server] = {}
         self._runners: dict[int, Runner] = {}
         self._on_gpu: set[tuple[int, int]] = set()
@@ -118,19 +120,41 @@ class Finder:
     def _identify(self, pid: int) -> None:
         """Remember ``pid`` if it is a server or a runner."""
         argv = self._command_line(pid)
-        kind = server_kind(argv) or ("llama_server" if is_router(argv) else None)
-        runner = None if kind else parse_runner(argv)
-        stat = self._stat(pid) if kind or runner else None
+        found = self._recognised(pid, argv)
+        stat = self._stat(pid) if found else None
         if stat is None or not stat.is_alive or self._command_line(stat.parent_pid) == argv:
             return
-        if runner:
-            self._runners[pid] = Runner(pid, stat.start_ticks, *runner, None, stat)
-        elif kind and not (kind == "llama_server" and self._is_below_ollama(stat)):
-            self._servers[pid] = Server(pid, stat.start_ticks, kind, argv)
+        if isinstance(found, FoundRunner):
+            self._runners[pid] = Runner(pid, stat.start_ticks, found.kind, found.settings, None, stat)
+        elif found is not None and not self._is_below_a_server_without_servers(stat):
+            self._servers[pid] = Server(pid, stat.start_ticks, found.kind, argv)
 
-    def _is_below_ollama(self, stat: Stat) -> bool:
-        """Tell Ollama's look for GPUs from a router, whatever flags it has."""
-        return any(server_kind(self._command_line(pid)) == "ollama" for pid in self._ancestors(stat))
+    def _recognised(self, pid: int, argv: tuple[str, ...]) -> FoundServer | FoundRunner | None:
+        """Return what a process is to the first kind that knows it; a kind that fails costs itself only."""
+        if not argv:
+            return None
+        for kind in self._registry.kinds():
+            view = ProcessView(argv, partial(self._environ, pid, kind.environment))
+            try:
+                found = kind.recognise_process(view)
+            except Exception as error:
+                self._registry.note_problem(kind.name, error)
+                continue
+            if found is not None:
+                return found
+        return None
+
+    def _environ(self, pid: int, names: frozenset[str]) -> Mapping[str, str]:
+        try:
+            return self._proc.environment(pid, names)
+        except OSError:
+            return {}
+
+    def _is_below_a_server_without_servers(self, stat: Stat) -> bool:
+        """Whether it is below a server whose children are none: Ollama's look for GPUs resembles a router."""
+        above = (self._recognised(pid, self._command_line(pid)) for pid in self._ancestors(stat))
+        kinds = (found.kind for found in above if isinstance(found, FoundServer))
+        return not all(self._registry.kind(kind).children_serve for kind in kinds)
 
     def _consider_descendants(self, server: Server) -> None:
         generation, seen = [server.pid], {server.pid}

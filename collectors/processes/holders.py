@@ -1,14 +1,147 @@
-"""Processes on a GPU that are no runners: what they are called, and what kind of program they are."""
+"""Who else is on a GPU, and in which group."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gpumon.collectors.processes.holder_groups import holder_group, holder_name
-from gpumon.collectors.processes.namespaces import is_contained
+from gpumon.collectors.processes.owners import is_contained
 from gpumon.collectors.processes.proc import Proc, Stat
 from gpumon.collectors.samples import HolderGroup, HolderProcess
+from gpumon.collectors.servers.command_line import program_name
+from gpumon.collectors.servers.registry import REGISTRY
+
+_COMM_LENGTH = 15
+"""The kernel cuts names to this (``TASK_COMM_LEN`` less the final zero)."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_DESKTOP = _words(
+    """
+    xorg xwayland x xvfb gnome-shell gnome-session-binary gnome-remote-desktop-daemon gjs mutter
+    mutter-x11-frames gsd-xsettings gdm-x-session xdg-desktop-portal xdg-desktop-portal-gnome
+    xdg-desktop-portal-gtk nautilus gnome-control-center gnome-terminal-server gnome-text-editor
+    gnome-system-monitor kwin kwin_x11 kwin_wayland plasmashell ksmserver krunner systemsettings
+    dolphin konsole kded5 kded6 ksplashqml sddm sddm-greeter sddm-greeter-qt6 lightdm
+    lightdm-gtk-greeter sway hyprland hyprpaper wayfire river labwc weston niri cosmic-comp
+    cosmic-panel gamescope waybar swaybg cinnamon muffin nemo-desktop budgie-wm budgie-panel gala
+    marco mate-panel xfwm4 xfdesktop xfce4-panel picom compton i3 bspwm awesome openbox kitty
+    alacritty wezterm-gui foot ghostty ibus-x11 variety conky sunshine xfreerdp
+    """
+)
+_DESKTOP_STARTS = ("kwin_", "gnome-", "xdg-desktop-po", "plasma", "cosmic-", "gsd-", "budgie-")
+
+_BROWSERS = _words(
+    """
+    firefox firefox-bin firefox-esr librewolf waterfox zen zen-bin floorp chrome chromium
+    chromium-browser google-chrome google-chrome-stable brave brave-browser vivaldi vivaldi-bin
+    opera msedge microsoft-edge thorium epiphany falkon qutebrowser qtwebengineprocess
+    webkitwebprocess palemoon
+    """
+)
+_BROWSER_STARTS = (
+    "web content",
+    "isolated web co",
+    "webextensions",
+    "privileged cont",
+    "gpu process",
+    "rdd process",
+)
+
+_RUNTIMES = _words(
+    """
+    ollama ollama_llama_server llama-server llama-cli llama-bench llama-swap lemond lemonade-server
+    lemonade-router koboldcpp lm-studio lmstudio lms llmster local-ai localai gpt4all jan cortex
+    text-generation-launcher text-generation-server text-generation-router tritonserver tabbyapi
+    tabby sd sd-server stable-diffusion whisper-server whisper-cli invokeai invokeai-web
+    mlx_lm.server vllm sglang ramalama docker-model trtllm-serve aphrodite exllamav2
+    comfyui
+    """
+)
+_RUNTIME_STARTS = ("koboldcpp", "vllm::", "vllm", "sglang::", "lm studio", "lm-studio")
+"""Beside the programs of the kinds that are known (``ServerKind.program_starts``)."""
+
+_PYTHON_RUNTIMES = (
+    "vllm",
+    "sglang",
+    "comfyui",
+    "koboldcpp",
+    "tabbyapi",
+    "text-generation",
+    "text_generation",
+    "invokeai",
+    "stable-diffusion",
+    "sd.next",
+    "sdnext",
+    "forge",
+    "llama_cpp",
+    "llama-cpp",
+    "exllama",
+    "lmdeploy",
+    "aphrodite",
+    "tensorrt_llm",
+    "mlx_lm",
+    "fastchat",
+    "infinity_emb",
+    "open-webui",
+    "open_webui",
+    "faster-whisper",
+    "xinference",
+)
+"""In the interpreter's path, the script, the module or the working directory of a Python program."""
+
+_TEXT_LIMIT = 512
+
+
+def holder_name(comm: str, argv: Sequence[str]) -> str:
+    """Return the kernel's name of a process, completed from its command line where the kernel cut it."""
+    program = program_name(argv)
+    cut = len(comm) >= _COMM_LENGTH and len(program) <= _TEXT_LIMIT and program.startswith(comm)
+    return program if cut else comm
+
+
+def holder_group(name: str, argv: Sequence[str], directory: str | None, contained: bool) -> HolderGroup:
+    """Return the group: what is known by its name first, then containers, then the rest.
+
+    ``directory`` is the working directory, ``None`` where it may not be read.
+    """
+    known = name.lower()
+    if known in _DESKTOP or known.startswith(_DESKTOP_STARTS):
+        return "desktop"
+    if known in _BROWSERS or known.startswith(_BROWSER_STARTS):
+        return "browser"
+    if known in _RUNTIMES or _starts_as_a_runtime(known) or _is_python_runtime(argv, directory):
+        return "runtime"
+    return "container" if contained else "other"
+
+
+def _starts_as_a_runtime(name: str) -> bool:
+    own = (start for kind in REGISTRY.kinds() for start in kind.program_starts)
+    return name.startswith((*_RUNTIME_STARTS, *own))
+
+
+def _is_python_runtime(argv: Sequence[str], directory: str | None) -> bool:
+    if not program_name(argv).lower().startswith(("python", "pypy", "pt_main_thread")):
+        return False
+    places = [argv[0], _script(argv), directory or ""]
+    return any(mark in place[:_TEXT_LIMIT].lower() for place in places for mark in _PYTHON_RUNTIMES)
+
+
+def _script(argv: Sequence[str]) -> str:
+    """Return the script or the module (``-m``) that an interpreter runs, not what it is given."""
+    words = iter(argv[1:])
+    for word in words:
+        if word == "-m":
+            return next(words, "")
+        if word in ("-X", "-W"):
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
 
 RENAME_SECONDS = 30.0
 """Between looks at a name: some programs (vLLM) change theirs once they are up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,11 +79,12 @@ class Proc:
         raw = self._bytes(pid, "cmdline", COMMAND_LINE_BYTES)
         return tuple(_decoded(part) for part in raw.removesuffix(b"\0").split(b"\0")) if raw else ()
 
-    def environment(self, pid: int) -> dict[str, str]:
-        """Return the environment that it was started with."""
+    def environment(self, pid: int, names: Collection[str]) -> dict[str, str]:
+        """Return those of its variables that have one of these ``names``, as it was started with them."""
         raw = self._bytes(pid, "environ", ENVIRONMENT_BYTES)
         pairs = (entry.partition(b"=") for entry in raw.split(b"\0"))
-        return {_decoded(name): _decoded(value) for name, equals, value in pairs if equals}
+        wanted = {name.encode() for name in names}
+        return {_decoded(name): _decoded(value) for name, equals, value in pairs if equals and name in wanted}
 
     def table(self, pid: int, name: str) -> dict[str, str]:
         """Return a file of ``Name: value`` lines: ``status``, ``io``, ``smaps_rollup``."""

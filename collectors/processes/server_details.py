@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from msgspec import Struct, field
 
-from gpumon.collectors.http.host import parse_host
-from gpumon.collectors.processes.command_line import router_address
 from gpumon.collectors.processes.finder import Runner, Server
-from gpumon.collectors.processes.namespaces import is_contained, is_unreachable
+from gpumon.collectors.processes.owners import Users, is_contained, is_unreachable, owner_id
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import Listener, listeners_of_user, own_listeners
-from gpumon.collectors.processes.users import Users, owner_id
 from gpumon.collectors.samples import ServerProcess
+from gpumon.collectors.servers.registry import kind_named
 
 Urls = tuple[str, ...]
 
@@ -27,7 +25,6 @@ START_UP_SECONDS = 10.0
 """What has not listened so long after it was first seen is not about to."""
 PROVEN_SECONDS = 60.0
 """The same once its own sockets were seen to listen: the kernel walks all sockets of the machine for it."""
-_ROUTER_PORT = 8080
 _FIRST_PERSON_ID = 1000
 """Users below are services (man 5 login.defs: ``UID_MIN``)."""
 
@@ -44,6 +41,7 @@ class _Known(Struct):
     starting: bool = False
     """Whether its sockets could be seen, and none listens yet."""
     models_path: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     other_namespace: bool = False
     contained: bool = False
 
@@ -86,6 +84,7 @@ class ServerReader:
             urls=urls,
             models_path=None if known.contained else _models(known, own),
             other_namespace=known.other_namespace,
+            settings=dict(known.settings),
         )
 
     def _refresh(self, server: Server, known: _Known, runner_ports: set[int | None]) -> None:
@@ -93,19 +92,21 @@ class ServerReader:
             known.status = self._proc.table(server.pid, "status")
         except OSError:
             return
-        environment = self._environment(server.pid)
+        environment = self._environment(server)
         user_id = owner_id(known.status)
         known.other_namespace = is_unreachable(self._proc, server.pid, known.status)
         known.contained = is_contained(self._proc, server.pid, known.status)
         own = self._own_urls(server.pid, runner_ports)
         known.proven, known.starting = bool(own), own == ()
         known.urls = own or self._likely_urls(server, environment, user_id, runner_ports)
-        if server.kind == "ollama":
-            known.models_path = self._models_path(environment, user_id)
+        kind = kind_named(server.kind)
+        home = self._users.home(user_id) if user_id is not None else None
+        known.models_path = kind.models_path(environment or {}, str(home) if home else None)
+        known.settings = {name: value for name, value in (environment or {}).items() if name != "HOME"}
 
-    def _environment(self, pid: int) -> dict[str, str] | None:
+    def _environment(self, server: Server) -> dict[str, str] | None:
         try:
-            return self._proc.environment(pid)
+            return self._proc.environment(server.pid, kind_named(server.kind).environment)
         except OSError:
             return None
 
@@ -124,12 +125,13 @@ class ServerReader:
         runner_ports: set[int | None],
     ) -> Urls:
         """Return where it listens, or will: where it was told to, else its user's only socket."""
-        if (told := _told(server, environment)) is not None:
+        kind = kind_named(server.kind)
+        if (told := kind.told_url(server.argv, environment)) is not None:
             return (told,)
         candidates = _distinct(self._listeners_of_user(server.pid, user_id), runner_ports)
         if len(candidates) == 1:
             return candidates
-        return (parse_host("").url,) if server.kind == "ollama" else ()
+        return (kind.default_url,) if kind.default_url else ()
 
     def _listeners_of_user(self, pid: int, user_id: int | None) -> list[Listener]:
         """Return the listeners of a service's own user; root and people run all sorts of things."""
@@ -139,14 +141,6 @@ class ServerReader:
             return listeners_of_user(self._proc, pid, user_id)
         except OSError:
             return []
-
-    def _models_path(self, environment: Mapping[str, str] | None, user_id: int | None) -> str | None:
-        """Return ``OLLAMA_MODELS``, else the default in the owner's home (ollama: envconfig, ``Models``)."""
-        told = environment or {}
-        if models := told.get("OLLAMA_MODELS", "").strip().strip("\"'"):
-            return models
-        home = told.get("HOME") or (self._users.home(user_id) if user_id is not None else None)
-        return str(Path(home) / ".ollama" / "models") if home else None
 
 
 def _pause_seconds(known: _Known, now: float) -> float:
@@ -161,20 +155,6 @@ def _models(known: _Known, runners: Iterable[Runner]) -> str | None:
         if runner.settings.blob and runner.settings.model_path:
             known.models_path = str(PurePath(runner.settings.model_path).parent.parent)
     return known.models_path
-
-
-def _told(server: Server, environment: Mapping[str, str] | None) -> str | None:
-    """Return the URL that the command line or the environment gives; ``None`` where neither can be read."""
-    if server.kind == "llama_server":
-        host, port = router_address(server.argv)
-        return parse_host(f"{_bracketed(host or '')}:{port or _ROUTER_PORT}").url
-    if server.kind == "ollama" and environment is not None:
-        return parse_host(environment.get("OLLAMA_HOST", "")).url
-    return None
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _distinct(listeners: Iterable[Listener], runner_ports: set[int | None]) -> Urls:

@@ -9,10 +9,10 @@ from gpumon.collectors.clock import Clock
 from gpumon.collectors.processes.details import RunnerReader
 from gpumon.collectors.processes.finder import Finder
 from gpumon.collectors.processes.holders import HolderReader
-from gpumon.collectors.processes.model_names import ModelNames
+from gpumon.collectors.processes.manifests import ModelNames
+from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.processes.server_details import ServerReader
-from gpumon.collectors.processes.users import Users
 from gpumon.collectors.samples import BlobNames, ProcessSample, SourceHealth
 from gpumon.collectors.worker import Worker
 

@@ -1,18 +1,195 @@
-"""The source that asks every runner on its own port."""
+"""Asks every runner on its own port: whether it may be asked, when it is time to, what its silence means."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import TimeLimits
-from gpumon.collectors.runners.owner import FindOwner, PortOwner
-from gpumon.collectors.runners.port import LIMITS
+from gpumon.collectors.http.client import HttpClient, TimeLimits
+from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.http.failure import FailureKind, RequestError
+from gpumon.collectors.processes.proc import Proc
+from gpumon.collectors.processes.sockets import own_listeners
 from gpumon.collectors.runners.target import RunnerTarget
-from gpumon.collectors.runners.watch import Watch
-from gpumon.collectors.samples import AnySample, RunnerSample
+from gpumon.collectors.samples import AnySample, ModelState, WorkSample
+from gpumon.collectors.servers.conversation import work_sample
+from gpumon.collectors.servers.kind import RunnerTalk
+from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port, Said
+from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.collectors.worker import Worker
+
+FOREIGN = Said("foreign", "another program listens on its port")
+SETTLED: frozenset[ModelState] = frozenset({"foreign", "unreachable"})
+"""Once so, never asked again."""
+TROUBLED: frozenset[ModelState] = frozenset({"busy", "failing"})
+"""Asked less and less often."""
+MAX_BACKOFF_SECONDS = 8.0
+
+_WORDS: dict[FailureKind, str] = {
+    "refused": "connection refused",
+    "reset": "connection lost",
+    "timeout": "not answering",
+    "connect_timeout": "not answering",
+    "too_large": "answers more than is read",
+}
+
+
+Ownership = Literal[
+    "own",
+    "other",  # another program listens there
+    "closed",  # nobody does
+    "unknown",  # another user's process: its sockets cannot be seen
+]
+FindOwner = Callable[[RunnerTarget], Awaitable[Ownership]]
+
+CONNECT_SECONDS = 1.0
+
+
+class PortOwner:
+    """Looks up listeners in ``/proc``, off the event loop."""
+
+    def __init__(self, worker: Worker, proc: Proc | None = None) -> None:
+        self._worker = worker
+        self._proc = proc or Proc()
+
+    async def __call__(self, target: RunnerTarget) -> Ownership:
+        """Return who owns the port of ``target``.
+
+        A connection that sends nothing tells a port that is not open yet from another program's; the second
+        look is for a runner that has opened it in between.
+        """
+        first = await self._listens(target)
+        if first is not False:
+            return "unknown" if first is None else "own"
+        if not await accepts(target):
+            return "closed"
+        return "own" if await self._listens(target) else "other"
+
+    async def _listens(self, target: RunnerTarget) -> bool | None:
+        return await self._worker.run(lambda: listens(self._proc, target))
+
+
+def listens(proc: Proc, target: RunnerTarget) -> bool | None:
+    """Whether the process of ``target`` listens on its port; ``None`` where it may not be seen."""
+    try:
+        return any(listener.port == target.port for listener in own_listeners(proc, target.pid))
+    except OSError:
+        return None
+
+
+async def accepts(target: RunnerTarget) -> bool:
+    """Whether anybody takes a connection on the port of ``target``."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(target.address, target.port)
+    except OSError:  # TimeoutError is one
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+class Watch:
+    """Polls one target."""
+
+    def __init__(
+        self, target: RunnerTarget, clock: Clock, find_owner: FindOwner, limits: TimeLimits = LIMITS
+    ) -> None:
+        self.target = target
+        self._clock = clock
+        self._find_owner = find_owner
+        self._port = Port(HttpClient(parse_endpoint(target.url), limits))
+        self._talk = talk_with(target, self._port, clock)
+        self._answered = False
+        self._owner_known = False
+        self._settled = False
+        self._failures = 0
+        self._next_at = float("-inf")
+
+    async def poll(self, active: bool | None) -> WorkSample | None:
+        """Ask what is due and return what was said; ``None`` where nothing is."""
+        if self._settled or self._clock.now() < self._next_at:
+            return None
+        said = await self._ask(active)
+        if said is None:
+            return None
+        self._pace(said.state)
+        return self.sample(said)
+
+    def sample(self, said: Said) -> WorkSample:
+        """Return what was said as a sample."""
+        target = self.target
+        process = (target.pid, target.started, target.port)
+        return work_sample(said, self._clock.now(), f"runner {target.pid}", process=process)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._port.close()
+
+    def _pace(self, state: ModelState) -> None:
+        self._settled = state in SETTLED
+        self._failures = self._failures + 1 if state in TROUBLED else 0
+        if self._failures:
+            seconds = min(2.0 ** (self._failures - 1), MAX_BACKOFF_SECONDS)
+            self._next_at = self._clock.now() + seconds
+
+    async def _ask(self, active: bool | None) -> Said | None:
+        if self.target.obstacle is not None:
+            return Said("unreachable", self.target.obstacle)
+        try:
+            if not self._owner_known and (said := await self._check_owner()):
+                return said
+            said = await self._talk.ask(active)
+        except ForeignProgramError:
+            return FOREIGN
+        except RequestError as failure:
+            return self._failed(failure.kind)
+        self._answered = True
+        return said
+
+    async def _check_owner(self) -> Said | None:
+        """Look once a load who listens on the port; return what settles the matter without a request."""
+        ownership = await self._find_owner(self.target)
+        if ownership == "other":
+            return FOREIGN
+        if ownership == "closed":
+            return self._failed("refused")
+        self._port.trusted = ownership == "own"
+        self._owner_known = True
+        return None
+
+    def _failed(self, kind: FailureKind) -> Said:
+        self._talk.forget()
+        self._owner_known = False
+        if kind == "not_http" and not self._port.trusted:
+            return FOREIGN
+        if kind == "refused" and not self._answered:
+            return Said(self._talk.refused_state)
+        return Said("failing", _WORDS.get(kind, "answers what cannot be understood"))
+
+
+class _Silent:
+    """A process of a kind that has no port to ask."""
+
+    refused_state: ModelState = "unreachable"
+
+    async def ask(self, _active: bool | None, /) -> Said:
+        """Return that nothing can be asked."""
+        return Said("unreachable", "it has no port that tells anything")
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
+
+def talk_with(target: RunnerTarget, port: Port, clock: Clock) -> RunnerTalk:
+    """Return the conversation with a runner, as its kind has it."""
+    kind = kind_of_runner(target.kind)
+    return kind.converse_with_runner(target.kind, port, clock, may_sleep=target.may_sleep) or _Silent()
+
 
 PATIENCE_SECONDS = 0.2
 """A runner that answers later is heard in a later poll, so that it does not hold up the others."""
@@ -39,7 +216,7 @@ class RunnersSource:
         self._worker = Worker("port owners")
         self._find_owner = find_owner or PortOwner(self._worker)
         self._watches: dict[tuple[int, float], Watch] = {}
-        self._asked: dict[tuple[int, float], asyncio.Task[RunnerSample | None]] = {}
+        self._asked: dict[tuple[int, float], asyncio.Task[WorkSample | None]] = {}
 
     @property
     def name(self) -> str:
@@ -68,11 +245,21 @@ class RunnersSource:
     def _is_active(self, pid: int) -> bool | None:
         return None if self._active is None else self._active(pid)
 
-    def _collect(self) -> list[RunnerSample]:
+    def _collect(self) -> list[WorkSample]:
         done = [key for key, task in self._asked.items() if task.done()]
-        samples = [self._asked.pop(key).result() for key in done]
+        samples = [self._result(key) for key in done]
         said = [sample for sample in samples if sample is not None]
         return sorted(said, key=lambda sample: sample.time)
+
+    def _result(self, key: tuple[int, float]) -> WorkSample | None:
+        """Return what a watch has brought; one that failed costs its own runner only."""
+        task = self._asked.pop(key)
+        if task.cancelled():
+            return None
+        error = task.exception()
+        if error is None:
+            return task.result()
+        return self._watches[key].sample(Said("failing", f"internal error: {type(error).__name__}"))
 
     async def _follow(self, targets: Sequence[RunnerTarget]) -> None:
         """Watch these targets and no others; what a target says of itself may be learnt later."""

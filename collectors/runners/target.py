@@ -1,14 +1,13 @@
-"""Whom to ask: a runner's process and the port that its command line names."""
+"""Whom to ask: a runner's process, and the port that its command line names."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
 from gpumon.collectors.http.host import is_loopback_host
-from gpumon.collectors.samples import RunnerKind, RunnerProcess
+from gpumon.collectors.samples import RunnerProcess
+from gpumon.collectors.servers.registry import runner_named
 
-LLAMA_SERVER_PORT = 8080
-"""Where llama-server listens unless told otherwise (llama.cpp: common/common.h)."""
 WILDCARDS = {None: "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound
 """The loopback address that reaches what listens everywhere."""
 
@@ -18,7 +17,7 @@ class RunnerTarget(Struct, frozen=True):
 
     pid: int
     started: float
-    kind: RunnerKind
+    kind: str
     host: str | None = None
     """Where it listens; ``None`` is loopback."""
     port: int | None = None
@@ -40,7 +39,7 @@ class RunnerTarget(Struct, frozen=True):
 
     @property
     def may_sleep(self) -> bool:
-        """Tell whether it was started to fall asleep when idle."""
+        """Whether it was started to fall asleep when idle."""
         return self.sleep_idle_seconds is not None and self.sleep_idle_seconds > 0
 
     @property
@@ -58,8 +57,7 @@ class RunnerTarget(Struct, frozen=True):
 def target_of(process: RunnerProcess) -> RunnerTarget:
     """Return the target for a runner that the process collector has found."""
     settings = process.settings
-    on_its_own = process.kind == "llama_server" and process.server_pid is None
-    default_port = LLAMA_SERVER_PORT if on_its_own else None
+    default_port = runner_named(process.kind).default_port if process.server_pid is None else None
     return RunnerTarget(
         pid=process.pid,
         started=process.started,

@@ -31,48 +31,39 @@ from gpumon.collectors.samples.learned import (
     RateBaseline,
     RateScale,
 )
-from gpumon.collectors.samples.llama_server import LlamaServerSample, ServedModel, ServedModelSample
 from gpumon.collectors.samples.meter import MeteredModel, MeteredRequest, MeterSample
-from gpumon.collectors.samples.ollama import (
-    InstalledModel,
-    ModelClaim,
-    ModelWeights,
-    OllamaInstalled,
-    OllamaModelFacts,
-    OllamaSample,
-)
-from gpumon.collectors.samples.runner import (
+from gpumon.collectors.samples.process import (
     BlobNames,
     HolderGroup,
     HolderProcess,
     ProcessSample,
-    RunnerCounters,
-    RunnerFacts,
-    RunnerKind,
     RunnerProcess,
-    RunnerSample,
     RunnerSettings,
-    RunnerState,
-    ServerKind,
     ServerProcess,
-    Slot,
+)
+from gpumon.collectors.samples.server import (
+    InstalledModel,
+    InstalledModels,
+    ModelClaim,
+    ModelFacts,
+    ModelWeights,
+    ServerSample,
 )
 from gpumon.collectors.samples.server_log import BufferComponent, LogEvent, LogEventKind, LogSample
 from gpumon.collectors.samples.system import MemoryPressure, SystemSample
+from gpumon.collectors.samples.work import LoadFacts, ModelState, Slot, WorkCounters, WorkSample
 
 AnySample = (
     NvmlSample
     | SystemSample
-    | OllamaSample
-    | OllamaModelFacts
-    | OllamaInstalled
+    | ServerSample
+    | WorkSample
+    | ModelFacts
+    | InstalledModels
     | ProcessSample
     | BlobNames
-    | RunnerSample
     | LogSample
     | MeterSample
-    | LlamaServerSample
-    | ServedModelSample
     | Learned
     | SourceSilent
 )
@@ -93,8 +84,9 @@ __all__ = [
     "HolderGroup",
     "HolderProcess",
     "InstalledModel",
+    "InstalledModels",
     "Learned",
-    "LlamaServerSample",
+    "LoadFacts",
     "LogEvent",
     "LogEventKind",
     "LogSample",
@@ -104,30 +96,24 @@ __all__ = [
     "MeteredModel",
     "MeteredRequest",
     "ModelClaim",
+    "ModelFacts",
+    "ModelState",
     "ModelWeights",
     "NvmlSample",
-    "OllamaInstalled",
-    "OllamaModelFacts",
-    "OllamaSample",
     "ProcessSample",
     "RamObservation",
     "RateBaseline",
     "RateScale",
-    "RunnerCounters",
-    "RunnerFacts",
-    "RunnerKind",
     "RunnerProcess",
-    "RunnerSample",
     "RunnerSettings",
-    "RunnerState",
     "Sample",
-    "ServedModel",
-    "ServedModelSample",
-    "ServerKind",
     "ServerProcess",
+    "ServerSample",
     "Slot",
     "SourceHealth",
     "SourceSilent",
     "SourceState",
     "SystemSample",
+    "WorkCounters",
+    "WorkSample",
 ]

@@ -15,7 +15,7 @@ from tests.fakes.virtual_time import LoopClock, run
 
 from gpumon.collectors import clock as clock_module
 from gpumon.collectors.clock import SystemClock
-from gpumon.collectors.samples import AnySample, OllamaInstalled, SourceSilent
+from gpumon.collectors.samples import AnySample, InstalledModels, SourceSilent
 from gpumon.collectors.source import Cadence, run_source
 from gpumon.collectors.worker import Worker
 
@@ -42,7 +42,7 @@ class ScriptedSource:
             self.ended_polls += 1
         if number in self.fails_at:
             raise LookupError("a secret")
-        return [OllamaInstalled(time=now, source=self.name)]
+        return [InstalledModels(time=now, source=self.name)]
 
     def delay(self, interval: float) -> float:
         return interval
@@ -88,7 +88,7 @@ def test_late_wakings_do_not_add_up() -> None:
 
 def test_every_sample_of_a_poll_is_emitted() -> None:
     samples = run(polled(ScriptedSource(), 2.5))
-    assert [type(sample) for sample in samples] == [OllamaInstalled] * 3
+    assert [type(sample) for sample in samples] == [InstalledModels] * 3
 
 
 def test_a_late_poll_is_reported_after_two_seconds_and_then_each_second() -> None:
@@ -107,7 +107,7 @@ def test_a_poll_that_raises_is_reported_and_polled_again() -> None:
     samples = run(polled(source, 4.5))
     assert [sample.seconds for sample in silences(samples)] == pytest.approx([1.0, 2.0])
     assert len(source.starts) == 5
-    assert isinstance(samples[-1], OllamaInstalled)
+    assert isinstance(samples[-1], InstalledModels)
 
 
 def test_the_report_of_an_exception_leaves_its_text_out() -> None:

@@ -12,15 +12,14 @@ from gpumon.collectors.samples import (
     GpuProcess,
     GpuReading,
     HolderProcess,
-    OllamaModelFacts,
+    ModelFacts,
+    ModelState,
     ProcessSample,
-    RunnerKind,
     RunnerProcess,
-    RunnerSample,
     RunnerSettings,
-    RunnerState,
     ServerProcess,
     Slot,
+    WorkSample,
 )
 
 BLOB = "sha256-" + 64 * "a"
@@ -40,7 +39,7 @@ def runner(
     blob: str | None = BLOB,
     *,
     name: str | None = None,
-    kind: RunnerKind = "llama_server",
+    kind: str = "llama_server",
     server_pid: int | None = SERVER_PID,
     started: float = STARTED,
     cpu_percent: float | None = None,
@@ -58,7 +57,11 @@ def runner(
 
 def server(pid: int = SERVER_PID, *urls: str, other_namespace: bool = False) -> ServerProcess:
     return ServerProcess(
-        pid=pid, started=START - 3600, urls=urls or (OLLAMA,), other_namespace=other_namespace
+        pid=pid,
+        started=START - 3600,
+        kind="ollama",
+        urls=urls or (OLLAMA,),
+        other_namespace=other_namespace,
     )
 
 
@@ -95,8 +98,8 @@ def facts(
     source: str = OLLAMA,
     architecture: str | None = None,
     capabilities: tuple[str, ...] = (),
-) -> OllamaModelFacts:
-    return OllamaModelFacts(
+) -> ModelFacts:
+    return ModelFacts(
         time=START + at,
         source=source,
         name=name,
@@ -120,13 +123,13 @@ def blob_names(at: float, names: Mapping[str, Sequence[str]], *, source: str = "
 
 def answer(
     at: float,
-    state: RunnerState = "ready",
+    state: ModelState = "ready",
     *,
     pid: int = 100,
     started: float = STARTED,
     processing: bool | None = None,
-) -> RunnerSample:
+) -> WorkSample:
     slots = None if processing is None else (Slot(slot_id=0, processing=processing),)
-    return RunnerSample(
+    return WorkSample(
         time=START + at, source=f"runner {pid}", pid=pid, started=started, state=state, slots=slots
     )

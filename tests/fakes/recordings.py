@@ -6,7 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from gpumon.app.demo.scenarios import scenario_named
-from gpumon.app.recording.header import Header
+from gpumon.app.recording.lines import Header
 from gpumon.app.recording.writer import Recorder
 from gpumon.collectors.samples import AnySample
 

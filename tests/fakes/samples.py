@@ -11,9 +11,9 @@ from gpumon.collectors.samples import (
     GpuSlow,
     GpuState,
     ModelClaim,
+    ModelFacts,
     NvmlSample,
-    OllamaModelFacts,
-    OllamaSample,
+    ServerSample,
     SourceHealth,
     SourceSilent,
     SourceState,
@@ -94,9 +94,10 @@ def ollama(
     source: str = OLLAMA,
     state: SourceState | None = None,
     detail: str | None = None,
-) -> OllamaSample:
+) -> ServerSample:
     healthy: SourceState = "serving" if models else "idle"
-    return OllamaSample(
+    return ServerSample(
+        kind="ollama",
         time=START + at,
         source=source,
         health=SourceHealth(state=state or healthy, detail=detail),
@@ -104,14 +105,12 @@ def ollama(
     )
 
 
-def ollama_down(at: float, state: SourceState, detail: str | None = None) -> OllamaSample:
+def ollama_down(at: float, state: SourceState, detail: str | None = None) -> ServerSample:
     return ollama(at, None, state=state, detail=detail)
 
 
-def shown(at: float, name: str = "llama3:70b", *, layers: int = 80, source: str = OLLAMA) -> OllamaModelFacts:
-    return OllamaModelFacts(
-        time=START + at, source=source, name=name, digest=f"sha-{name}", layer_count=layers
-    )
+def shown(at: float, name: str = "llama3:70b", *, layers: int = 80, source: str = OLLAMA) -> ModelFacts:
+    return ModelFacts(time=START + at, source=source, name=name, digest=f"sha-{name}", layer_count=layers)
 
 
 def system(

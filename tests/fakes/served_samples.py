@@ -7,23 +7,23 @@ from tests.fakes.process_samples import STARTED
 from tests.fakes.samples import GIB, START
 
 from gpumon.collectors.samples import (
-    LlamaServerSample,
-    RunnerCounters,
-    RunnerFacts,
+    LoadFacts,
+    ModelClaim,
+    ModelState,
     RunnerProcess,
     RunnerSettings,
-    RunnerState,
-    ServedModel,
-    ServedModelSample,
     ServerProcess,
+    ServerSample,
     Slot,
     SourceHealth,
     SourceState,
+    WorkCounters,
+    WorkSample,
 )
 
 LLAMA = "http://127.0.0.1:8080"
 FILE = "/models/llama-3-8b.gguf"
-FACTS = RunnerFacts(
+FACTS = LoadFacts(
     model_path=FILE,
     build="b11434",
     slot_count=2,
@@ -71,15 +71,16 @@ def router(pid: int = 400, *urls: str) -> ServerProcess:
 
 def served(
     at: float,
-    *models: ServedModel | str,
+    *models: ModelClaim | str,
     source: str = LLAMA,
     state: SourceState | None = None,
     detail: str | None = None,
-) -> LlamaServerSample:
+) -> ServerSample:
     """Return one look at a URL; the list is unknown where ``state`` is given."""
-    listed = tuple(ServedModel(name=one, state="ready") if isinstance(one, str) else one for one in models)
+    listed = tuple(ModelClaim(name=one, state="ready") if isinstance(one, str) else one for one in models)
     health = SourceHealth(state=state or ("serving" if models else "idle"), detail=detail)
-    return LlamaServerSample(
+    return ServerSample(
+        kind="llama_server",
         time=START + at,
         source=source,
         health=health,
@@ -94,20 +95,20 @@ def statistics(
     *,
     name: str = "llama-3-8b",
     source: str = LLAMA,
-    state: RunnerState = "ready",
-    facts: RunnerFacts | None = None,
+    state: ModelState = "ready",
+    facts: LoadFacts | None = None,
     counted: float | None = None,
-) -> ServedModelSample:
+) -> WorkSample:
     """Return one poll of a model; ``decoded`` tokens of a request under way, ``None`` where it is idle."""
     slot = Slot(slot_id=0, context_length=4096)
     if decoded is not None:
         slot = replace(slot, processing=True, task_id=1, prompt_tokens=10 + decoded, decoded_tokens=decoded)
-    return ServedModelSample(
+    return WorkSample(
         time=START + at,
         source=source,
-        name=name,
+        model=name,
         state=state,
         facts=facts,
         slots=(slot,) if state == "ready" else None,
-        counters=None if counted is None else RunnerCounters(decoded_tokens_total=counted),
+        counters=None if counted is None else WorkCounters(decoded_tokens_total=counted),
     )

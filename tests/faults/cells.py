@@ -7,7 +7,7 @@ from tests.faults.hurry import INTERVAL_SECONDS, POLLS
 from tests.faults.servers import SERVER_FAULTS, ServerFault, shown
 from tests.faults.world import World, resources
 
-from gpumon.collectors.samples import AnySample, NvmlSample, OllamaSample
+from gpumon.collectors.samples import AnySample, NvmlSample, ServerSample
 
 POLLS_TO_RECOVER = 2
 ANSWERS_OF_THE_LIVE = 2
@@ -94,7 +94,9 @@ def _is_well(sample: AnySample) -> bool:
     match sample:
         case NvmlSample():
             return sample.health.state == "serving" and [gpu.state for gpu in sample.gpus] == ["ok", "ok"]
-        case OllamaSample():
+        case ServerSample(
+            kind="ollama",
+        ):
             return sample.health.state == "serving" and len(sample.models or ()) == 1
     return False
 

@@ -19,9 +19,9 @@ from gpumon.collectors.clock import Clock
 from gpumon.collectors.http import client
 from gpumon.collectors.nvml import device
 from gpumon.collectors.nvml import source as nvml_source
-from gpumon.collectors.ollama import collector, pace
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import AnySample
+from gpumon.collectors.servers.ollama import pace, server
 from gpumon.collectors.source import Emit, Source
 
 POLLS: Counter[str] = Counter()
@@ -53,7 +53,7 @@ def hurry() -> None:
     live.HEAD_START_SECONDS = 0.0
     pace.LOOPBACK_CAP_SECONDS = pace.IDLE_MINIMUM_SECONDS = INTERVAL_SECONDS
     pace.IDLE_FACTOR = 1.0
-    collector.VERSION_SECONDS = INTERVAL_SECONDS
+    server.VERSION_SECONDS = INTERVAL_SECONDS
     device.SELDOM_SECONDS = device.SLOW_SECONDS = INTERVAL_SECONDS
     nvml_source._RETRY_FIRST_SECONDS = nvml_source._RETRY_MOST_SECONDS = INTERVAL_SECONDS
     draw_pace.SHORTEST_SECONDS = draw_pace.GATHER_SECONDS = DRAW_SECONDS

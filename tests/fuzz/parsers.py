@@ -17,22 +17,20 @@ from gpumon.app.config.errors import ConfigError
 from gpumon.app.config.file import read as read_settings
 from gpumon.app.meter.documents import Documents
 from gpumon.app.meter.figures import WANTED, figures_of
-from gpumon.app.recording.header import RecordingError
+from gpumon.app.recording.lines import RecordingError
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.redaction import Redaction
 from gpumon.collectors.gguf.errors import GgufError
 from gpumon.collectors.gguf.file import read_gguf
 from gpumon.collectors.learned.document import DocumentError, decode
-from gpumon.collectors.llama_server.listing import parse_router_models
 from gpumon.collectors.meter.report import parse_report
-from gpumon.collectors.ollama.bodies import BodyError, parse_ps, parse_tags, parse_version
-from gpumon.collectors.ollama.show import parse_show
-from gpumon.collectors.processes.command_line import parse_runner
-from gpumon.collectors.runners.bodies import parse_properties, parse_slots
-from gpumon.collectors.runners.metrics import parse_counters
 from gpumon.collectors.server_log.lines import split
 from gpumon.collectors.server_log.parse import event_of
 from gpumon.collectors.server_log.settings import parse_settings
+from gpumon.collectors.servers.llama_server.bodies import parse_counters, parse_properties, parse_slots
+from gpumon.collectors.servers.llama_server.command_line import settings_of
+from gpumon.collectors.servers.llama_server.identity import parse_router_models
+from gpumon.collectors.servers.ollama.bodies import BodyError, parse_ps, parse_show, parse_tags, parse_version
 from gpumon.collectors.system.dmi import bandwidth_of_table
 from gpumon.collectors.system.pressure import parse_memory_pressure
 
@@ -80,7 +78,7 @@ def _log_line(data: bytes) -> object:
 
 
 def _command_line(data: bytes) -> object:
-    return parse_runner([word.decode(errors="surrogateescape") for word in data.split(b"\0")])
+    return settings_of([word.decode(errors="surrogateescape") for word in data.split(b"\0")])
 
 
 def _show(data: bytes) -> object:
@@ -118,7 +116,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "recording": Parser(
         _of_file(_recording),
-        b'{"gpumon_recording":1}\n{"type":"silent","time":1.0,"source":"nvml","seconds":2.0}\n',
+        b'{"gpumon_recording":2}\n{"type":"silent","time":1.0,"source":"nvml","seconds":2.0}\n',
         (RecordingError,),
     ),
     "settings": Parser(

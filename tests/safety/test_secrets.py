@@ -14,7 +14,7 @@ from tests.fakes.ollama.server import FakeOllama
 from tests.safety.conftest import Run
 
 from gpumon.app.config.settings import LearnSettings, Settings
-from gpumon.app.recording.header import new_header
+from gpumon.app.recording.lines import new_header
 from gpumon.app.recording.writer import Recorder
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session

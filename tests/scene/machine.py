@@ -24,7 +24,6 @@ from gpumon.collectors.samples import (
     LogEvent,
     LogSample,
     ModelClaim,
-    RunnerKind,
     RunnerProcess,
     Slot,
     SourceHealth,
@@ -53,7 +52,7 @@ class Model:
     pid: int = 100
     """Of another process than every other model's: the server's ``load`` does not look."""
     started: float = process_fakes.STARTED
-    kind: RunnerKind = "llama_server"
+    kind: str = "llama_server"
     gpu: int = 0
     context: int = SERVED_CONTEXT
     cpu_percent: float | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding, above
 from gpumon.app.alerts.limits import Limits
+from gpumon.app.insight.falls import costly_reasons, is_severe, link_below_best, slowdown_words
 from gpumon.app.insight.faults import gpu_fault
-from gpumon.app.insight.slowdown import costly_reasons, is_severe, link_below_best, slowdown_words
 from gpumon.app.insight.wording import gpu_label, gpu_state_words
 from gpumon.app.state.records import GpuRecord
 from gpumon.collectors.samples import GpuReading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding, above, below
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.slowdown import swap_rate
+from gpumon.app.insight.falls import swap_rate
 from gpumon.app.state.records import SystemRecord
 from gpumon.text.units import byte_rate, percent, size
 

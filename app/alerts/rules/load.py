@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.alerts.finding import UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import FailedLoad, SettingChange, Thrash
 from gpumon.text.safe import visible
 from gpumon.text.units import duration

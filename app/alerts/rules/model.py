@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
+from gpumon.app.insight.agreement import Loaded
 from gpumon.app.insight.faults import spill_fault
-from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.wording import amount, placement_words
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.changes import Change, changes_since, reason_words
-from gpumon.app.insight.falls import Comparison, Paced, compare
+from gpumon.app.insight.falls import Change, Comparison, Paced, changes_since, compare, reason_words
 from gpumon.text.safe import visible
 from gpumon.text.units import percent
 

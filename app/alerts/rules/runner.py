@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.loaded import Loaded
-from gpumon.app.insight.shortfall import may_load, shortfall
+from gpumon.app.insight.agreement import Loaded, may_load, shortfall
 from gpumon.app.insight.wording import amount
 
 BUSY_CPU_PERCENT = 100.0
@@ -19,7 +18,7 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
         return UNKNOWN if found == "unknown" else CLEAR
     if may_load(loaded, limits.unsure_load_seconds):
         return UNKNOWN
-    name = loaded.label
+    name, server = loaded.label, loaded.model.kind.label
     seen = (
         f"the driver sees {amount(loaded.measured_bytes)}"
         if loaded.measured_bytes
@@ -29,7 +28,7 @@ def silent_fallback(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     return Finding(
         level="bad",
         subject=name,
-        message=f"{name} silent fallback: Ollama claims {_claimed(loaded)} on GPU, {seen}{busy}",
+        message=f"{name} silent fallback: {server} claims {_claimed(loaded)} on GPU, {seen}{busy}",
     )
 
 
@@ -45,7 +44,7 @@ def hidden_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     return Finding(
         level="bad",
         subject=name,
-        message=f"{name} hidden spill: {seen} that Ollama claims on GPU",
+        message=f"{name} hidden spill: {seen} that {loaded.model.kind.label} claims on GPU",
         hold_seconds=limits.hold_seconds,
     )
 

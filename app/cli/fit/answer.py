@@ -12,12 +12,10 @@ from gpumon.app.cli.fit.asked import Asked
 from gpumon.app.cli.fit.cards import cards_of_this_machine
 from gpumon.app.cli.fit.learned import learned, with_ram_bandwidth
 from gpumon.app.cli.fit.model import Model, is_file, loaded_here, model_of_file, model_of_servers
-from gpumon.app.diagnosis.fit.machine import Machine, fit_on
-from gpumon.app.diagnosis.fit.options import default_options
+from gpumon.app.diagnosis.fit.machine import Machine, default_options, fit_on
 from gpumon.app.diagnosis.fit.report import FitReport, with_freed
-from gpumon.app.physics.geometry import NoGeometry
+from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card
-from gpumon.app.physics.options import LoadOptions
 from gpumon.collectors.system.dmi import read_ram_bandwidth
 
 if TYPE_CHECKING:

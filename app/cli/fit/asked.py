@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.physics.cards import UnknownCardError, named_card
+from gpumon.app.physics.geometry import CacheType
 from gpumon.app.physics.hardware import Card
-from gpumon.app.physics.options import CacheType
 
 MOST_TOKENS = 2**28
 MOST_SLOTS = 1024

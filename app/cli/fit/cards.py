@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from gpumon.app.physics.bandwidth import card_of
-from gpumon.app.physics.hardware import Card
+from gpumon.app.physics.hardware import Card, card_of
 from gpumon.collectors.clock import SystemClock
 
 _DRIVER_SECONDS = 5.0

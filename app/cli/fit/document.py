@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from gpumon.app.diagnosis.fit.report import FitReport
-from gpumon.app.physics.band import Band
-from gpumon.app.physics.geometry import NoGeometry
-from gpumon.app.physics.options import CacheType
+from gpumon.app.physics.geometry import CacheType, NoGeometry
+from gpumon.app.physics.hardware import Band
 
 
 class TokenRate(msgspec.Struct, frozen=True):

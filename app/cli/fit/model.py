@@ -22,10 +22,10 @@ from gpumon.collectors.http.client import (
 )
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.http.failure import RequestError
-from gpumon.collectors.ollama import classify
-from gpumon.collectors.ollama.bodies import BodyError, Listing, parse_ps, parse_tags
-from gpumon.collectors.ollama.show import parse_show
-from gpumon.collectors.samples import InstalledModel, ModelClaim, OllamaModelFacts
+from gpumon.collectors.samples import InstalledModel, ModelClaim, ModelFacts
+from gpumon.collectors.servers.ollama import classify
+from gpumon.collectors.servers.ollama.bodies import BodyError, Listing, parse_ps, parse_show, parse_tags
+from gpumon.collectors.servers.registry import DEFAULT
 
 _Row = TypeVar("_Row", ModelClaim, InstalledModel)
 _DEFAULT_TAG = "latest"
@@ -35,7 +35,7 @@ _SOON = TimeLimits(connect=0.3, total=0.5)
 class Model(Struct, frozen=True):
     """A model's facts, and what its server has loaded."""
 
-    facts: OllamaModelFacts
+    facts: ModelFacts
     file_bytes: int | None = None
     is_local: bool = True
     """Whether it would be loaded on this machine."""
@@ -139,7 +139,7 @@ def _same(claim: ModelClaim, installed: InstalledModel) -> bool:
     return claim.name == installed.name
 
 
-async def _facts(model: InstalledModel, client: HttpClient) -> OllamaModelFacts:
+async def _facts(model: InstalledModel, client: HttpClient) -> ModelFacts:
     question = msgspec.json.encode({"model": model.name})
     try:
         reply = await client.post("/api/show", question, MAX_DETAIL_BYTES)
@@ -162,12 +162,12 @@ def _good_body(reply: Reply, endpoint: Endpoint) -> bytes:
     """Return the body of a good answer; raise ``BodyError`` with what the status says."""
     if reply.status == 200:
         return reply.body
-    health = classify.health_of_status(reply, endpoint)
+    health = classify.health_of_status(reply, endpoint, DEFAULT)
     raise BodyError(health.detail if health and health.detail else f"HTTP {reply.status}")
 
 
 def _as_error(error: RequestError | BodyError, endpoint: Endpoint) -> GpumonError:
     if isinstance(error, RequestError):
-        health = classify.health_of_failure(error.kind, endpoint, answers_version=False)
+        health = classify.health_of_failure(error.kind, endpoint, DEFAULT)
         return GpumonError(f"{health.detail}; {health.hint}")
     return GpumonError(f"{endpoint.authority}: {error}")

@@ -1,22 +1,56 @@
-"""Whether a model fits on a machine of which something was learned: bandwidths, scales, corrections."""
+"""Whether a model fits on this machine: one model, or all that are installed, with what was learned."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.fit.options import with_automatic_batch
-from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_rates
-from gpumon.app.physics.geometry import Geometry, NoGeometry
+from gpumon.app.diagnosis.asked import default_context
+from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_freed, with_rates
+from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, ram_bandwidth
+from gpumon.app.insight.learning.predictions import memory_correction
+from gpumon.app.insight.shapes import load_options
+from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, Hardware
-from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.memory import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.shape import geometry_of
-from gpumon.app.state.hardware import calibrated, ram_bandwidth
-from gpumon.app.state.learned.predictions import memory_correction
+from gpumon.app.state.holders.measured import runner_of
+from gpumon.app.state.places import is_local
+from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.records.learned import LearnedRecord
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import ModelFacts
+
+
+def default_options(facts: ModelFacts, vram_total_bytes: int) -> LoadOptions:
+    """Return the Modelfile's parameters, Ollama's defaults where it has none.
+
+    A context is cut to what the model was trained for.
+    """
+    context = _number(facts, "num_ctx") or default_context(vram_total_bytes)
+    return LoadOptions(
+        context_length=min(context, facts.trained_context_length or context),
+        micro_batch_size=_number(facts, "num_batch") or LEAST_MICRO_BATCH,
+        gpu_layers=_number(facts, "num_gpu"),
+    )
+
+
+def with_automatic_batch(
+    options: LoadOptions, facts: ModelFacts, geometry: Geometry, free_bytes_by_gpu: Sequence[int]
+) -> LoadOptions:
+    """Return the options with the micro-batch that Ollama takes, unless the Modelfile names one."""
+    if _number(facts, "num_batch") is not None:
+        return options
+    return replace(options, micro_batch_size=automatic_micro_batch(geometry, options, free_bytes_by_gpu))
+
+
+def _number(facts: ModelFacts, name: str) -> int | None:
+    """Return a parameter; ``None`` where there is none, or it means "automatic" (-1)."""
+    text = facts.parameters.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 class Machine(Struct, frozen=True):
@@ -31,7 +65,7 @@ class Machine(Struct, frozen=True):
 
 
 def fit_on(
-    machine: Machine, facts: OllamaModelFacts, options: LoadOptions, file_bytes: int | None = None
+    machine: Machine, facts: ModelFacts, options: LoadOptions, file_bytes: int | None = None
 ) -> FitReport | NoGeometry:
     """Return how a model would be loaded there, or why that cannot be computed.
 
@@ -60,3 +94,65 @@ def _report(
 
 def _uuids(cards: Sequence[Card]) -> tuple[str, ...]:
     return tuple(sorted(card.uuid for card in cards if card.uuid is not None))
+
+
+class Installed(NamedTuple):
+    """A model that a server has on disk."""
+
+    key: ModelKey
+    name: str
+    size_bytes: int | None
+    """Of all its files."""
+
+
+def installed_models(state: State) -> tuple[Installed, ...]:
+    """Return what can be loaded, by name; what a cloud host serves never is."""
+    found = (
+        Installed(ModelKey(source, row.digest or row.name), row.name, row.size_bytes)
+        for source, sample in state.installed.items()
+        for row in sample.models
+        if not row.remote
+    )
+    return tuple(sorted(found, key=lambda one: (one.name.casefold(), one.key)))
+
+
+def machine_of(state: State, key: ModelKey) -> Machine:
+    """Return the cards that a model of this server would be loaded on; none of a server elsewhere."""
+    if not is_local(key.source, state.servers):
+        return Machine(())
+    cards, model = hardware_of(state).cards, state.models.get(key)
+    return Machine(
+        cards=_without(model, cards, state) if model else cards,
+        firmware_ram_bytes_per_second=firmware_ram(state),
+        learned=state.learned,
+        others=tuple(_residents(state, key)),
+    )
+
+
+def options_of(state: State, key: ModelKey, facts: ModelFacts, machine: Machine) -> LoadOptions:
+    """Return how a model is loaded, else how it would be if nobody gave options."""
+    model = state.models.get(key)
+    present = load_options(model, runner_of(model, state), state) if model else None
+    usual = default_options(facts, sum(card.vram_total_bytes for card in machine.cards))
+    return usual if present is None else replace(present, micro_batch_size=usual.micro_batch_size)
+
+
+def _without(model: ModelRecord, cards: tuple[Card, ...], state: State) -> tuple[Card, ...]:
+    """Return the cards as if a model had left them: as measured by card, else by its claim."""
+    runner = runner_of(model, state)
+    if runner is None or not runner.vram_complete:
+        return with_freed(cards, model.split.gpu_bytes or 0)
+    held = runner.vram_by_gpu
+    return tuple(
+        replace(card, vram_free_bytes=card.vram_free_bytes + held.get(card.uuid or "", 0)) for card in cards
+    )
+
+
+def _residents(state: State, key: ModelKey) -> Iterator[Resident]:
+    """Give the other models that hold memory of this machine's cards."""
+    for model in state.models.values():
+        runner = runner_of(model, state)
+        measured = runner.measured_vram_bytes if runner else None
+        held = model.split.gpu_bytes if measured is None else measured
+        if model.key != key and held and is_local(model.key.source, state.servers):
+            yield Resident(model.claim.name, held)

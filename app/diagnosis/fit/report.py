@@ -8,13 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, usable_bytes
-from gpumon.app.physics.band import Band
-from gpumon.app.physics.geometry import Geometry
-from gpumon.app.physics.hardware import Card, Hardware
-from gpumon.app.physics.memory import memory_need
-from gpumon.app.physics.micro_batch import LEAST_MICRO_BATCH
-from gpumon.app.physics.need import MemoryNeed, Placement
-from gpumon.app.physics.options import CacheType, LoadOptions
+from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions
+from gpumon.app.physics.hardware import Band, Card, Hardware
+from gpumon.app.physics.memory import LEAST_MICRO_BATCH, MemoryNeed, Placement, memory_need
 from gpumon.app.physics.placement import largest_context, place
 from gpumon.app.physics.speed import decode_rate
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from gpumon.app.diagnosis.fit.report import FitReport
 from gpumon.app.diagnosis.words import band_words
-from gpumon.app.physics.band import Band
-from gpumon.app.physics.need import Placement
+from gpumon.app.physics.hardware import Band
+from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES
 from gpumon.text.names import short_gpu_name
 from gpumon.text.safe import visible
@@ -98,7 +98,10 @@ def _place(report: FitReport) -> Iterator[tuple[str, str]]:
 
 
 def _placed(placement: Placement) -> str:
-    layers = f"{placement.layers_on_gpu} of {placement.layer_count} layers"
+    """Say where a model goes in the words of llama.cpp's log, by which people set its options."""
+    layers = f"{placement.offloaded_layers} of {placement.layer_count} layers"
+    if placement.overflowing_layers:
+        layers = f"{layers}, experts of {placement.overflowing_layers} in RAM"
     if placement.fits:
         return layers
     return f"{layers}; {_gib(placement.ram_bytes)} GiB ({placement.spill_fraction:.0%}) in RAM"

@@ -1,22 +1,82 @@
-"""Remedies outside the load itself: others that leave the GPU, a smaller file, experts in RAM."""
+"""Remedies outside the load itself: others that leave the GPU, a smaller file, experts in RAM, the machine.
+
+Sizes of smaller files go by the bits per weight of whole files, measured over Llama-3.1-8B; other models
+differ by some percent, so they are "about".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic
-from gpumon.app.diagnosis.diagnosis import Remedy
-from gpumon.app.diagnosis.rates import expected_fitting
+from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.remedies import commands
-from gpumon.app.diagnosis.remedies.quantizations import smaller_files
 from gpumon.app.diagnosis.room import Occupant
-from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.subject import Subject, expected_fitting
 from gpumon.app.diagnosis.words import needs_words, occupant_words
+from gpumon.app.insight.falls import costly_reasons
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.geometry import Geometry, Layer
+from gpumon.app.state.records import GpuRecord
+from gpumon.text import units
+
+FILE_BITS: dict[str, float] = {
+    "F16": 16.0,
+    "Q8_0": 8.50,
+    "Q6_K": 6.56,
+    "Q5_K_M": 5.70,
+    "Q4_K_M": 4.89,
+    "IQ4_XS": 4.46,
+    "Q3_K_M": 4.02,
+    "Q3_K_S": 3.64,
+    "IQ3_XXS": 3.25,
+    "Q2_K": 3.16,
+    "IQ2_XXS": 2.38,
+}
+"""Bits per weight of whole files, the largest first; below these a model loses too much to be advised."""
+LEAST_STEP = 0.97
+"""A file that is not smaller by this factor is the same size."""
+
+
+class Smaller(NamedTuple):
+    """A smaller file of a model."""
+
+    name: str
+    geometry: Geometry
+
+
+def smaller_files(geometry: Geometry, present: str | None) -> Iterator[Smaller]:
+    """Give the smaller files of a model, the largest first; none where its bits per weight are not known."""
+    bits = geometry.weight_bits or FILE_BITS.get((present or "").upper())
+    if bits is None:
+        return
+    for name, wanted in FILE_BITS.items():
+        if wanted < bits * LEAST_STEP:
+            yield Smaller(name, _scaled(geometry, wanted / bits, wanted))
+
+
+def _scaled(geometry: Geometry, factor: float, bits: float) -> Geometry:
+    return replace(
+        geometry,
+        layers=tuple(_scaled_layer(layer, factor) for layer in geometry.layers),
+        token_embedding_bytes=round(geometry.token_embedding_bytes * factor),
+        output_bytes=None if geometry.output_bytes is None else round(geometry.output_bytes * factor),
+        other_bytes=round(geometry.other_bytes * factor),
+        host_bytes=round(geometry.host_bytes * factor),
+        draft_bytes=round(geometry.draft_bytes * factor),
+        weight_bits=bits,
+    )
+
+
+def _scaled_layer(layer: Layer, factor: float) -> Layer:
+    return replace(
+        layer,
+        weights_bytes=round(layer.weights_bytes * factor),
+        expert_bytes=round(layer.expert_bytes * factor),
+    )
 
 
 def unload_model(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
@@ -69,7 +129,7 @@ def experts_to_cpu(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     for count in range(1, len(geometry.layers) + 1):
         lighter = _without_experts(geometry, count)
         if arithmetic.fits(arithmetic.room.free_bytes, geometry=lighter):
-            command = commands.set_expert_layers(subject, count)
+            command = subject.model.kind.set_expert_layers(count)
             need = arithmetic.need_bytes(geometry=lighter)
             return Remedy(
                 "experts_to_cpu",
@@ -128,3 +188,67 @@ def _without_experts(geometry: Geometry, count: int) -> Geometry:
 
 def _without_own(layer: Layer) -> Layer:
     return replace(layer, weights_bytes=layer.weights_bytes - layer.expert_bytes, expert_bytes=0)
+
+
+WITHOUT_GPU: frozenset[VerdictKind] = frozenset({"silent_fallback", "lost_gpu", "no_gpu_found"})
+"""Verdicts after which no setting helps: the server has to find its GPU again."""
+
+
+class MachineRemedies(NamedTuple):
+    """Remedies, and whether nothing else would help."""
+
+    remedies: tuple[Remedy, ...] = ()
+    is_final: bool = False
+
+
+def machine_remedies(subject: Subject, verdicts: tuple[Verdict, ...], cause: Cause | None) -> MachineRemedies:
+    """Return what helps against what the machine does."""
+    kinds = {verdict.kind for verdict in verdicts}
+    if kinds & WITHOUT_GPU or (cause is not None and cause.kind == "gpu_not_used"):
+        return MachineRemedies((_restart(subject),), is_final=True)
+    found = [_cool_or_power(subject)] if "throttled" in kinds else []
+    return MachineRemedies(tuple(remedy for remedy in found if remedy is not None))
+
+
+def _restart(subject: Subject) -> Remedy:
+    command = subject.model.kind.restart()
+    return Remedy(
+        "restart_server",
+        "start the server again, so that it looks for the GPU anew",
+        command.line,
+        "the driver shows the GPU; the server looks for it only when it starts",
+        frees_bytes=subject.split.ram_bytes,
+        expected_tokens_per_second=subject.rates.expected_fitting,
+        where=command.where,
+    )
+
+
+def _cool_or_power(subject: Subject) -> Remedy | None:
+    held = subject.runner.vram_by_gpu if subject.runner else {}
+    gpus = [gpu for uuid, gpu in subject.state.gpus.items() if held.get(uuid)]
+    slowed = next((gpu for gpu in gpus if costly_reasons(gpu.reading)), None)
+    if slowed is None:
+        return None
+    return _raise_power(slowed) or _cool(slowed)
+
+
+def _raise_power(gpu: GpuRecord) -> Remedy | None:
+    """Advise the card's own power limit, where it is set lower and holds the clocks down."""
+    limit, usual = gpu.reading.power_limit_watts, gpu.facts.power_limit_default_watts
+    reasons = costly_reasons(gpu.reading) or ()
+    if limit is None or usual is None or limit >= usual or not any("power" in one.lower() for one in reasons):
+        return None
+    return Remedy(
+        "cool_or_power",
+        f"raise the power limit to the card's own {units.watts(usual)}",
+        f"sudo nvidia-smi -i {gpu.reading.index} -pl {usual:.0f}",
+        f"the limit is {units.watts(limit)}, the card's own is {units.watts(usual)}",
+    )
+
+
+def _cool(gpu: GpuRecord) -> Remedy:
+    now, slowdown = gpu.reading.temperature_celsius, gpu.facts.slowdown_celsius
+    heat = f"it is at {units.celsius(now)}" if now is not None else "its clocks are held down"
+    limit = f", it slows down at {units.celsius(slowdown)}" if slowdown is not None else ""
+    words = f"improve the cooling or the power supply of GPU {gpu.reading.index}"
+    return Remedy("cool_or_power", words, None, f"{heat}{limit}")

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
-from gpumon.app.diagnosis.remedies import combined, elsewhere, settings
-from gpumon.app.diagnosis.remedies.machine import machine_remedies
+from gpumon.app.diagnosis.remedies import elsewhere, settings
+from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
 from gpumon.app.diagnosis.remedies.reloads import reload_remedies
 from gpumon.app.diagnosis.subject import Subject
 
@@ -24,7 +24,7 @@ IN_ORDER: tuple[Candidate, ...] = (
     settings.reduce_parallel,
     settings.quantize_cache,
     settings.shrink_context,
-    combined.combine_settings,
+    settings.combine_settings,
     elsewhere.unload_model,
     elsewhere.free_process,
     elsewhere.smaller_quantization,

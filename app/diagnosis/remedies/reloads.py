@@ -8,24 +8,21 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
-from gpumon.app.diagnosis.causes.settings import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
+from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
 from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
-from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.remedies.commands import Command
-from gpumon.app.diagnosis.remedies.reckoned import reckoned
+from gpumon.app.diagnosis.remedies.settings import reckoned
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.verdicts.machine import rivals_for_memory, thrash_of
-from gpumon.app.physics.geometry import Geometry, NoGeometry
-from gpumon.app.physics.options import BYTES_PER_ELEMENT, LoadOptions
+from gpumon.app.insight.shapes import log_of, options_of_settings
+from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.placement import place
 from gpumon.app.physics.shape import geometry_of
-from gpumon.app.state.loads.options import log_of, options_of_settings
-from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import Thrash
 from gpumon.text.safe import visible
 
 CONTEXT_STEPS = (131072, 65536, 32768, 16384, 8192, 4096, LEAST_CONTEXT_TOKENS)
-LONGER_KEEP_ALIVE = "1h"
 
 
 class Other(NamedTuple):
@@ -53,11 +50,11 @@ class Pair(NamedTuple):
 
 def reload_remedies(subject: Subject) -> Iterator[Remedy]:
     """Give what would end the loads."""
-    if not commands.is_ollama(subject):
+    if not subject.model.kind.manages_memory:
         return
     thrash = thrash_of(subject)
     if thrash is not None and thrash.cause == "expired":
-        yield _keep_longer(thrash)
+        yield _keep_longer(subject, thrash)
     if isinstance(subject.arithmetic, NoArithmetic):
         return
     if thrash is not None and thrash.cause == "settings":
@@ -68,14 +65,15 @@ def reload_remedies(subject: Subject) -> Iterator[Remedy]:
             yield from _together(subject, subject.arithmetic, other)
 
 
-def _keep_longer(thrash: Thrash) -> Remedy:
+def _keep_longer(subject: Subject, thrash: Thrash) -> Remedy:
     loads = f"{thrash.count} loads in {WINDOW_SECONDS / 60:.0f} min"
+    command = subject.model.kind.keep_longer()
     return Remedy(
         "keep_longer",
         "keep models loaded for longer after a request",
-        f"OLLAMA_KEEP_ALIVE={LONGER_KEEP_ALIVE}",
+        command.line,
         f"{loads}, each because the time to keep it had run out",
-        where=commands.IN_ENVIRONMENT,
+        where=command.where,
     )
 
 
@@ -94,7 +92,7 @@ def _same_context(subject: Subject, arithmetic: Arithmetic, thrash: Thrash) -> I
         return
     tokens = found.context_length
     words = f"have every client ask for the same context, {tokens} tokens, or for none"
-    command = Command(f"PARAMETER num_ctx {tokens}", commands.IN_MODELFILE)
+    command = subject.model.kind.fix_context(tokens)
     yield _remedy("same_context", words, command, subject, arithmetic, found)
 
 
@@ -105,10 +103,13 @@ def _together(subject: Subject, arithmetic: Arithmetic, other: Other) -> Iterato
     if pair.fits(arithmetic.options, other.options):
         yield from _more_models(subject, arithmetic, other)
         return
-    for variables, own, theirs in _smaller(arithmetic.options, other.options):
-        if pair.fits(own, theirs):
+    for smaller in _smaller(arithmetic.options, other.options):
+        own = smaller.own
+        if pair.fits(own, smaller.theirs):
             words = f"make room for {visible(other.name)} beside it"
-            command = Command(" ".join(variables), commands.IN_ENVIRONMENT)
+            command = subject.model.kind.shrink_all(
+                context_length=smaller.context_length, cache_type=smaller.cache_type
+            )
             yield _remedy("fit_both", words, command, subject, arithmetic, own)
             return
 
@@ -116,29 +117,34 @@ def _together(subject: Subject, arithmetic: Arithmetic, other: Other) -> Iterato
 def _more_models(subject: Subject, arithmetic: Arithmetic, other: Other) -> Iterator[Remedy]:
     """Advise a higher limit, where the log says that it is set as low as what is loaded."""
     log = log_of(subject.model, subject.state)
-    said = log.settings.get("OLLAMA_MAX_LOADED_MODELS", "") if log else ""
-    limit = int(said) if said.isascii() and said.isdecimal() and len(said) < 10 else 0
-    if not 0 < limit <= max(1, len(subject.state.models)):
+    limit = subject.model.kind.loaded_limit(log.settings) if log else None
+    if limit is None or limit > max(1, len(subject.state.models)):
         return
     words = f"let the server keep {limit + 1} models loaded: {visible(other.name)} fits beside it"
-    command = Command(f"OLLAMA_MAX_LOADED_MODELS={limit + 1}", commands.IN_ENVIRONMENT)
+    command = subject.model.kind.allow_loaded(limit + 1)
     yield _remedy("raise_loaded_models", words, command, subject, arithmetic, arithmetic.options)
 
 
-def _smaller(
-    own: LoadOptions, theirs: LoadOptions
-) -> Iterator[tuple[tuple[str, ...], LoadOptions, LoadOptions]]:
-    """Give ever smaller ways to load both, each with the variables for it: they hold for all models."""
+class Smaller(NamedTuple):
+    """A way to load two models with less, and what is set for it: it holds for all models of the server."""
+
+    own: LoadOptions
+    theirs: LoadOptions
+    context_length: int | None
+    cache_type: CacheType | None
+
+
+def _smaller(own: LoadOptions, theirs: LoadOptions) -> Iterator[Smaller]:
+    """Yield ever smaller ways to load both."""
     longest = max(own.context_length, theirs.context_length)
     for quantized in (False, True):
         first, second = (_quantized(one) if quantized else one for one in (own, theirs))
-        variables = (f"OLLAMA_KV_CACHE_TYPE={SMALLER_CACHE_TYPE}",) if quantized else ()
+        cache_type: CacheType | None = SMALLER_CACHE_TYPE if quantized else None
         if quantized:
-            yield variables, first, second
+            yield Smaller(first, second, None, cache_type)
         for tokens in CONTEXT_STEPS:
             if tokens < longest:
-                context = f"OLLAMA_CONTEXT_LENGTH={tokens}"
-                yield (*variables, context), _at_most(first, tokens), _at_most(second, tokens)
+                yield Smaller(_at_most(first, tokens), _at_most(second, tokens), tokens, cache_type)
 
 
 def _at_most(options: LoadOptions, tokens: int) -> LoadOptions:

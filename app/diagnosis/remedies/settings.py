@@ -1,17 +1,41 @@
-"""Remedies in how a model is loaded: again, with more layers on the GPU, with less or smaller context."""
+"""Remedies in how a model is loaded: more layers on the GPU, smaller context, fewer slots, or several."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic
-from gpumon.app.diagnosis.causes.settings import LEAST_CONTEXT_TOKENS
-from gpumon.app.diagnosis.diagnosis import Remedy
+from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
+from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
 from gpumon.app.diagnosis.remedies import commands
-from gpumon.app.diagnosis.remedies.reckoned import reckoned
-from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.physics.options import BYTES_PER_ELEMENT, CacheType
+from gpumon.app.diagnosis.remedies.commands import Command
+from gpumon.app.diagnosis.subject import Subject, expected_fitting
+from gpumon.app.diagnosis.words import needs_words
+from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, LoadOptions
 from gpumon.app.physics.placement import largest_context
+
+
+def reckoned(
+    action: RemedyAction,
+    words: str,
+    command: Command,
+    subject: Subject,
+    arithmetic: Arithmetic,
+    options: LoadOptions | None = None,
+) -> Remedy:
+    """Return the remedy with its figures under ``options``; ``None`` leaves the options as they are."""
+    need = arithmetic.need_bytes(options)
+    tokens = min(subject.rates.usual_context_tokens, (options or arithmetic.options).context_length)
+    return Remedy(
+        action,
+        words,
+        command.line,
+        needs_words(need, arithmetic.room.free_total_bytes),
+        frees_bytes=arithmetic.need_bytes() - need if options else None,
+        expected_tokens_per_second=expected_fitting(arithmetic, tokens, options),
+        where=command.where,
+    )
+
 
 SMALLER_CACHE_TYPES: tuple[CacheType, ...] = ("q8_0", "q4_0")
 """The ones that llama.cpp has fast kernels for, the better first."""
@@ -34,7 +58,7 @@ def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
         return None
     words = f"put all {arithmetic.layer_count} layers on the GPU"
     return reckoned(
-        "raise_gpu_layers", words, commands.set_layers(subject, arithmetic.layer_count), subject, arithmetic
+        "raise_gpu_layers", words, subject.model.kind.set_layers(arithmetic.layer_count), subject, arithmetic
     )
 
 
@@ -46,7 +70,7 @@ def reduce_parallel(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     if fitting is None:
         return None
     words = f"work on {fitting.parallel} request{'s' if fitting.parallel > 1 else ''} at once"
-    command = commands.set_slots(subject, fitting.parallel)
+    command = subject.model.kind.set_slots(fitting.parallel)
     return reckoned("reduce_parallel", words, command, subject, arithmetic, fitting)
 
 
@@ -75,7 +99,72 @@ def shrink_context(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     shrunk = replace(options, context_length=tokens)
     if not arithmetic.fits(arithmetic.room.free_bytes, shrunk):
         return None
-    command = commands.set_context(subject, tokens, options.parallel)
-    of_clients = " (a client of the API sets options.num_ctx)" if commands.is_ollama(subject) else ""
-    words = f"shrink the context to {tokens} tokens{of_clients}"
+    command = subject.model.kind.set_context(tokens, options.parallel)
+    words = f"shrink the context to {tokens} tokens{subject.model.kind.context_note}"
     return reckoned("shrink_context", words, command, subject, arithmetic, shrunk)
+
+
+WORTH_IT = 1.25
+"""By so much the context must be longer than with nothing but a shorter context."""
+
+
+def combine_settings(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
+    """Take a smaller type of cache, or one slot as well, with the longest context that fits then."""
+    combinations = _combinations(arithmetic.options)
+    if any(arithmetic.fits(arithmetic.room.free_bytes, one) for one in combinations[:2]):
+        return None
+    alone = _longest(arithmetic, arithmetic.options) or 0
+    for tried in combinations:
+        tokens = _longest(arithmetic, tried)
+        if tokens is None or tokens < max(LEAST_CONTEXT_TOKENS, WORTH_IT * alone):
+            continue
+        fitting = replace(tried, context_length=min(tokens, tried.context_length))
+        if arithmetic.fits(arithmetic.room.free_bytes, fitting) and _is_combined(fitting, arithmetic.options):
+            return _remedy(fitting, subject, arithmetic)
+    return None
+
+
+def _combinations(options: LoadOptions) -> tuple[LoadOptions, LoadOptions, LoadOptions]:
+    """Return the options with a smaller cache, then with one slot, then with both."""
+    smaller = options
+    if BYTES_PER_ELEMENT[SMALLER_CACHE_TYPE] < BYTES_PER_ELEMENT[options.cache_type_k]:
+        smaller = replace(
+            options,
+            cache_type_k=SMALLER_CACHE_TYPE,
+            cache_type_v=SMALLER_CACHE_TYPE,
+            flash_attention=True,
+        )
+    return smaller, replace(options, parallel=1), replace(smaller, parallel=1)
+
+
+def _is_combined(wanted: LoadOptions, present: LoadOptions) -> bool:
+    """Tell whether more than one setting differs: one alone is another remedy."""
+    changed = (
+        wanted.cache_type_k != present.cache_type_k,
+        wanted.parallel != present.parallel,
+        wanted.context_length != present.context_length,
+    )
+    return sum(changed) > 1
+
+
+def _longest(arithmetic: Arithmetic, options: LoadOptions) -> int | None:
+    free = arithmetic.usable(arithmetic.room.free_bytes)
+    return largest_context(arithmetic.geometry, options, free, options.cache_type_k, arithmetic.margin_bytes)
+
+
+def _remedy(wanted: LoadOptions, subject: Subject, arithmetic: Arithmetic) -> Remedy:
+    command = commands.set_together(subject, wanted, arithmetic.options)
+    words = _words(wanted, arithmetic.options)
+    return reckoned("combine_settings", words, command, subject, arithmetic, wanted)
+
+
+def _words(wanted: LoadOptions, present: LoadOptions) -> str:
+    parts = []
+    if wanted.parallel != present.parallel:
+        parts.append("work on 1 request at once")
+    if wanted.cache_type_k != present.cache_type_k:
+        parts.append(f"keep the context as {wanted.cache_type_k}")
+    if wanted.context_length != present.context_length:
+        what = "it" if wanted.cache_type_k != present.cache_type_k else "the context"
+        parts.append(f"shrink {what} to {wanted.context_length} tokens")
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -7,16 +7,10 @@ from collections.abc import Iterator
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import GPUMON, NVML, clock, size_evidence
-from gpumon.app.insight.slowdown import (
-    LINK_BUSY_PERCENT,
-    costly_reasons,
-    is_severe,
-    link_below_best,
-    swap_rate,
-)
+from gpumon.app.insight.falls import LINK_BUSY_PERCENT, costly_reasons, is_severe, link_below_best, swap_rate
 from gpumon.app.insight.wording import gpu_label
 from gpumon.app.state.hindrances import SWAPPING_BYTES_PER_SECOND
-from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import FinishedLoad, GpuRecord, Thrash
 from gpumon.text import units
 from gpumon.text.safe import visible

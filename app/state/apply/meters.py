@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gpumon.app.state.holders.joins import full_name, join
-from gpumon.app.state.metered import own_rates
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
+from gpumon.app.state.work import own_rates
 from gpumon.collectors.samples import MeteredModel, MeterSample
 
 

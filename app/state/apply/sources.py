@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_loopback, is_server
-from gpumon.app.state.records import Runtime, SourceRecord
+from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import HEALTHY_STATES, SourceHealth, SourceSilent
 
@@ -13,7 +13,7 @@ def hear(
     source: str,
     health: SourceHealth,
     version: str | None = None,
-    runtime: Runtime | None = None,
+    runtime: str | None = None,
 ) -> SourceRecord:
     """Take that ``source`` has answered, and how it is; return its record."""
     record = state.sources.get(source)
@@ -50,7 +50,7 @@ def _has_server(state: State) -> bool:
     )
 
 
-def _differs(record: SourceRecord, health: SourceHealth, runtime: Runtime | None) -> bool:
+def _differs(record: SourceRecord, health: SourceHealth, runtime: str | None) -> bool:
     """Tell whether a source answers otherwise than before."""
     return (
         record.silent_seconds is not None

@@ -1,4 +1,4 @@
-"""Where llama-servers on this machine are reached, those that no Ollama has started."""
+"""Where processes that hold a model are reached, those that no server tells of at its own URL."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import target_of
 from gpumon.collectors.samples import ServerProcess
+from gpumon.collectors.servers.registry import kind_named
 
 
 def stands_alone(state: State, runner: RunnerRecord) -> bool:
-    """Tell whether a runner is a llama-server that Ollama has not started, or a model of such a router.
+    """Whether a runner is a model by itself, or one that a router reaches by its name.
 
-    One with a file of Ollama's may have been, where Ollama's own process is hidden from us.
+    It is not where its server claims its models one by one (Ollama). One that loads a blob may have been
+    started by such a server whose own process is hidden from us.
     """
-    if runner.process.kind != "llama_server":
+    if not runner.kind.stands_alone:
         return False
     server = server_of(state, runner)
     if server is not None:
-        return server.kind != "ollama"
-    return runner.process.settings.blob is None or not _is_ollama_hidden(state)
+        return kind_named(server.kind).runners_are != "claimed"
+    return runner.process.settings.blob is None or not _is_keeper_of_blobs_hidden(state)
 
 
 def server_of(state: State, runner: RunnerRecord) -> ServerProcess | None:
@@ -34,14 +36,14 @@ def addresses_of(state: State, runner: RunnerRecord) -> tuple[str, ...]:
     None of one in a container, whose ports are published elsewhere.
     """
     server = server_of(state, runner)
-    if server is not None and server.kind == "llama_server":
+    if server is not None and kind_named(server.kind).runners_are == "routed":
         return () if server.other_namespace else server.urls
     target = target_of(runner.process)
     return () if target.other_namespace or target.port is None else (target.url,)
 
 
 def standalone_runner_at(state: State, source: str) -> RunnerRecord | None:
-    """Return the llama-server without router that is reached at a URL, the newest if one is about to end."""
+    """Return the process that is itself reached at a URL, the newest if one is about to end."""
     where = place(source)
     there = (
         runner
@@ -53,7 +55,11 @@ def standalone_runner_at(state: State, source: str) -> RunnerRecord | None:
     return max(there, key=lambda runner: (runner.key.started, runner.key.pid), default=None)
 
 
-def _is_ollama_hidden(state: State) -> bool:
-    if any(server.kind == "ollama" for server in state.servers):
+def _is_keeper_of_blobs_hidden(state: State) -> bool:
+    """Whether a server here answers that keeps models as blobs, and its process is not seen."""
+    if any(kind_named(server.kind).keeps_blobs for server in state.servers):
         return False
-    return any(source.runtime == "ollama" and is_loopback(source.name) for source in state.sources.values())
+    return any(
+        source.runtime is not None and kind_named(source.runtime).keeps_blobs and is_loopback(source.name)
+        for source in state.sources.values()
+    )

@@ -1,4 +1,4 @@
-"""Joins the processes that hold models with the models that servers claim.
+"""Joins the processes that hold models with the models that servers claim, by their files and names.
 
 A pure function of what is known: the samples may arrive in any order.
 """
@@ -9,11 +9,60 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from gpumon.app.state.holders.addresses import standalone_runner_at
-from gpumon.app.state.holders.blobs import blobs_of
 from gpumon.app.state.places import is_loopback, is_server, place
 from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import BlobNames, ServerProcess
+from gpumon.collectors.samples import BlobNames, InstalledModel, RunnerSettings, ServerProcess
+from gpumon.collectors.servers.registry import kind_named
+
+SHORT_HEX_DIGITS = 12
+
+
+def name_of(state: State, settings: RunnerSettings) -> str | None:
+    """Return a name of what a runner loads; ``None`` where none is known."""
+    if settings.model_name is not None:
+        return settings.model_name
+    return next(_names(state, settings.blob), None) if settings.blob else None
+
+
+def stand_in(settings: RunnerSettings) -> str:
+    """Return what to call a runner's model while no name is known."""
+    if settings.blob is not None:
+        return settings.blob.removeprefix("sha256-")[:SHORT_HEX_DIGITS]
+    path = settings.model_path or settings.model_name
+    return path.rpartition("/")[2] if path else "unknown model"
+
+
+def installed_bytes(state: State, settings: RunnerSettings) -> int | None:
+    """Return the size of what a runner loads, by ``/api/tags``: of several names the least.
+
+    It counts all files of the model, a projector in a file of its own included.
+    """
+    names = {settings.model_name} if settings.model_name else set()
+    if settings.blob is not None:
+        names.update(_names(state, settings.blob))
+    if not names:
+        return None
+    sizes = (m.size_bytes for m in _installed(state) if m.name in names and not m.remote)
+    return min((size for size in sizes if size), default=None)
+
+
+def blobs_of(state: State, model: ModelRecord) -> frozenset[str]:
+    """Return the files of a model's weights, as far as they are known."""
+    shown = model.facts.blobs[:1] if model.facts else ()
+    return state.disk_blobs.get(model.key.digest, frozenset()).union(shown)
+
+
+def _names(state: State, blob: str) -> Iterator[str]:
+    yield from (facts.name for facts in state.facts.values() if blob in facts.blobs[:1])
+    for sample in state.blob_names.values():
+        yield from sample.names.get(blob, ())
+
+
+def _installed(state: State) -> Iterator[InstalledModel]:
+    for sample in state.installed.values():
+        yield from sample.models
+
 
 _OWN_REGISTRIES = ("registry.ollama.ai/", "ollama.com/")
 _OWN_NAMESPACE = "library/"
@@ -93,7 +142,7 @@ def _claimed_since(state: State, runner: RunnerRecord) -> float | None:
 def _matches(state: State) -> Iterator[Match]:
     if not state.runners or not state.models:
         return
-    yield from _llama_server_matches(state)
+    yield from _address_matches(state)
     servers = _servers(state)
     for source, pids in servers.certain:
         yield from _certain_matches(state, _runners_of(state, pids), _models_of(state, {source}))
@@ -101,13 +150,13 @@ def _matches(state: State) -> Iterator[Match]:
     yield from _unique_matches(state, loose_runners, _models_of(state, servers.loose_sources))
 
 
-def _llama_server_matches(state: State) -> Iterator[Match]:
-    """Give what a llama-server without router and its process have in common: their address."""
+def _address_matches(state: State) -> Iterator[Match]:
+    """Give what a server that holds its model itself and its process have in common: their address."""
     for model in state.models.values():
         own = state.runners.get(model.process) if model.process else None
         if own is not None:
             yield Match(own, model, "process")
-        elif model.runtime == "llama_server":
+        elif not _claims_one_by_one(model.runtime):
             runner = standalone_runner_at(state, model.key.source)
             if runner is not None:
                 yield Match(runner, model, "address")
@@ -119,10 +168,20 @@ def _servers(state: State) -> Servers:
     found = {pid for _, pids in certain for pid in pids}
     loose_pids = {server.pid for server in state.servers if _is_loose(server) and server.pid not in found}
     loose_sources = {source for source in sources if is_loopback(source)} - {source for source, _ in certain}
-    loose_sources -= {source for source in sources if state.sources[source].runtime == "llama_server"}
+    loose_sources -= {source for source in sources if _is_certain(state.sources[source].runtime)}
     if len(loose_pids) == len(loose_sources) == 1:
         return Servers([*certain, (loose_sources.pop(), loose_pids)], set(), set())
     return Servers(certain, loose_sources, loose_pids)
+
+
+def _claims_one_by_one(runtime: str | None) -> bool:
+    """Whether models of such a server are held by child processes, which are joined by file or name."""
+    return kind_named(runtime).runners_are == "claimed"
+
+
+def _is_certain(runtime: str | None) -> bool:
+    """Whether a source is known to be joined by its address."""
+    return runtime is not None and not _claims_one_by_one(runtime)
 
 
 def _listening(state: State, source: str) -> set[int]:

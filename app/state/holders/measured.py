@@ -110,10 +110,10 @@ def tolerance_bytes(claimed_bytes: int) -> float:
 def hidden_spill_fraction(model: ModelRecord, runner: RunnerRecord) -> float | None:
     """Return the share of a model that is claimed on the GPU and is not there; 0 where the two agree.
 
-    ``None`` where it cannot be told: only of llama-server the claim is that of its buffers, not an estimate.
+    ``None`` where it cannot be told: only where the claim is that of buffers, not an estimate.
     """
     claimed, measured, size = model.split.gpu_bytes, runner.measured_vram_bytes, model.claim.size_bytes
-    if runner.process.kind != "llama_server" or claimed is None or measured is None or not size:
+    if runner.kind.claim != "exact" or claimed is None or measured is None or not size:
         return None
     missing = claimed - measured
     return missing / size if missing > tolerance_bytes(claimed) else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gpumon.app.state.holders.blobs import name_of
+from gpumon.app.state.holders.joins import name_of
 from gpumon.app.state.holders.measured import unaccounted_bytes
 from gpumon.app.state.records import GpuRecord, Leftover, Returned
 from gpumon.app.state.state import State

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpumon.app.state.holders.blobs import installed_bytes, name_of, stand_in
-from gpumon.app.state.holders.joins import may_be_claimed
-from gpumon.app.state.loads.endings import close, forget_failures, note_retry, revise_failures
-from gpumon.app.state.loads.lessons import recall, recall_copy_rate
-from gpumon.app.state.loads.progress import enter, follow_load
-from gpumon.app.state.loads.reloads import evicted_for
-from gpumon.app.state.loads.thrash import forget_thrash
-from gpumon.app.state.logs.events import attribute
+from gpumon.app.state.holders.joins import installed_bytes, may_be_claimed, name_of, stand_in
+from gpumon.app.state.loads.endings import (
+    close,
+    evicted_for,
+    forget_failures,
+    forget_thrash,
+    note_retry,
+    revise_failures,
+)
+from gpumon.app.state.loads.progress import enter, follow_load, recall, recall_copy_rate
+from gpumon.app.state.logs import attribute
 from gpumon.app.state.records import Load, ModelRecord, RunnerKey, RunnerRecord
+from gpumon.app.state.records.machine import free_bytes
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     AnySample,
-    GpuMemory,
     LogSample,
     NvmlSample,
-    OllamaSample,
     ProcessSample,
-    RunnerSample,
-    ServedModelSample,
+    ServerSample,
+    WorkSample,
 )
 
 WITNESSED_SECONDS = 2.0
@@ -43,7 +45,7 @@ MUTE_STATES = frozenset({"unreachable", "foreign"})
 
 
 BEAR_ON_LOADS: frozenset[type[Any]] = frozenset(
-    {NvmlSample, OllamaSample, ProcessSample, RunnerSample, ServedModelSample, LogSample}
+    {NvmlSample, ServerSample, ProcessSample, WorkSample, LogSample}
 )
 """Samples after which loads are to be followed."""
 
@@ -56,7 +58,7 @@ def follow_loads(state: State, sample: AnySample) -> None:
     if isinstance(sample, ProcessSample) and sample.health.state in HEALTHY_STATES:
         for key in [key for key in state.loads if key not in state.runners]:
             _end_gone(state, key)
-    if isinstance(sample, OllamaSample):
+    if isinstance(sample, ServerSample):
         for load in state.loads.values():
             load.evicted = evicted_for(state, load)
     if isinstance(sample, LogSample):
@@ -142,14 +144,12 @@ def _begin(state: State, runner: RunnerRecord) -> Load:
     return load
 
 
-def _free_vram_bytes(state: State) -> int:
-    return sum(_free_bytes(gpu.reading.memory) for gpu in state.gpus.values() if gpu.reading.memory)
-
-
-def _free_bytes(memory: GpuMemory) -> int:
-    if memory.free_bytes is not None:
-        return memory.free_bytes
-    return max(0, memory.total_bytes - (memory.used_bytes or 0) - (memory.reserved_bytes or 0))
+def _free_vram_bytes(state: State) -> int | None:
+    """Return what is free on all GPUs; ``None`` where one of them does not say, 0 where there is no GPU."""
+    memories = [gpu.reading.memory for gpu in state.gpus.values()]
+    free = [None if memory is None else free_bytes(memory) for memory in memories]
+    known = [size for size in free if size is not None]
+    return sum(known) if len(known) == len(free) else None
 
 
 def _identify(state: State, load: Load, runner: RunnerRecord) -> None:

@@ -1,4 +1,4 @@
-"""Live rates of one runner from the polls of its port. Pure: time is what the samples say."""
+"""Live rates of one model from what its server says of its work. Pure: time is what the samples say."""
 
 from __future__ import annotations
 
@@ -6,14 +6,66 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from gpumon.app.state.rates.ledger import TokenLedger
-from gpumon.app.state.rates.tasks import Task
+from gpumon.app.state.rates.requests import Task, Window
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
-from gpumon.app.state.rates.window import Window
-from gpumon.collectors.samples import RunnerCounters, RunnerSample, ServedModelSample, Slot
+from gpumon.collectors.samples import Slot, WorkCounters, WorkSample
 
-Answer = RunnerSample | ServedModelSample
-"""One poll of a llama-server, on its own port or by its URL."""
+
+class TokenLedger:
+    """Adds what has ended to what is under way, each token once; the total never falls.
+
+    With the counter C, read before the slots: total = C + tokens of requests under way + tokens of requests
+    that ended in between and are not in C yet. What C never takes up (requests cancelled in servers that do
+    not count them) is kept as well. Without a counter: the last that was seen of each request, a lower bound.
+    """
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self._counter: float | None = None
+        self._counted_before = 0.0
+        """By counters that have been reset since."""
+        self._ended = 0
+        """Of requests seen to end, while there is no counter."""
+        self._pending = 0.0
+        """Of requests seen to end that the counter may still take up."""
+        self._uncounted = 0.0
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether there is no counter."""
+        return self._counter is None
+
+    def add(self, counter: float | None, ended_tokens: int, running_tokens: int) -> bool:
+        """Take one poll: what requests that ended since the last one had generated, and those under way.
+
+        Return whether the total is on a new footing, so that its growth says nothing about a rate.
+        """
+        rebased = counter is not None and (self._counter is None or counter < self._counter)
+        if counter is not None:
+            self._count(counter, ended_tokens)
+        elif self._counter is None:
+            self._ended += ended_tokens
+        else:
+            self._pending += ended_tokens
+        self._raise_to(running_tokens)
+        return rebased
+
+    def _count(self, counter: float, ended_tokens: int) -> None:
+        if self._counter is not None:
+            reset = counter < self._counter
+            self._counted_before += self._counter if reset else 0.0
+            grown = counter - (0.0 if reset else self._counter)
+            self._uncounted += max(self._pending - grown, 0.0)
+            self._pending = max(ended_tokens - max(grown - self._pending, 0.0), 0.0)
+        self._counter = counter
+
+    def _raise_to(self, running_tokens: int) -> None:
+        if self._counter is None:
+            total = float(self._ended)
+        else:
+            total = self._counted_before + self._counter + self._uncounted + self._pending
+        self.total = max(self.total or 0, round(total) + running_tokens)
+
 
 HOLD_SECONDS = 3.0
 """So long a rate stands while the runner works and gives no statistics."""
@@ -21,29 +73,32 @@ COUNTERS_HOLD_SECONDS = 6.0
 """So long counters stand: while the same requests are at work they are read every 5 s."""
 
 
+COUNTERS = "counters"
+STATED = "server"
+"""Where figures come from, where the sample does not name a path."""
+
+
 class RateMeter:
-    """Takes the samples of one runner in time order; those of a restarted one start it over."""
+    """Takes the samples of one model in time order; those of a restarted process start it over."""
 
     def __init__(self) -> None:
         self.rates = RunnerRates()
         """What the latest sample amounts to."""
-        self._identity: tuple[int, float] | None = None
+        self._identity: tuple[int, float | None] | None = None
         self._start()
 
-    def feed(self, sample: RunnerSample) -> tuple[FinishedRequest, ...]:
-        """Take one sample and return the requests that it shows to have ended."""
-        if self._identity != (sample.pid, sample.started):
-            self._identity = (sample.pid, sample.started)
-            self._start()
-        return self.take(sample)
+    def feed(self, sample: WorkSample) -> tuple[FinishedRequest, ...]:
+        """Take one sample and return the requests that it shows to have ended.
 
-    def take(self, sample: Answer) -> tuple[FinishedRequest, ...]:
-        """Take one sample of a server whose process is not known; return the requests that have ended."""
+        Slots tell of each request; without them counters that grow while tokens are generated make a rate,
+        and where there are none the rate that the server states is taken.
+        """
+        self._identify(sample)
         slots = _known_slots(sample)
         if slots is not None:
-            return self._measure(sample.time, slots, sample)
+            return self._measure(slots, sample)
         if sample.state in ("busy", "ready"):
-            self._without_statistics(sample)
+            self._without_slots(sample)
             return ()
         finished = self._end_all(sample.time)
         self.rates = RunnerRates(
@@ -51,17 +106,55 @@ class RateMeter:
         )
         return finished
 
+    def _identify(self, sample: WorkSample) -> None:
+        """Start over with another process; a sample by a server's URL names none."""
+        if sample.pid is None or self._identity == (sample.pid, sample.started):
+            return
+        if self._identity is not None:
+            self._start()
+        self._identity = (sample.pid, sample.started)
+
+    def _without_slots(self, sample: WorkSample) -> None:
+        counters = sample.counters
+        if counters is not None and counters.grows_live:
+            self._measure_counts(sample, counters)
+        elif sample.decode_tokens_per_second is not None or sample.prefill_tokens_per_second is not None:
+            self.rates = _stated(sample)
+        else:
+            self._without_statistics(sample)
+
+    def _measure_counts(self, sample: WorkSample, counters: WorkCounters) -> None:
+        """Take the growth of counters for the rate; a count that stands still is no rate."""
+        decoded, computed = counters.decoded_tokens_total, counters.prompt_tokens_total
+        rebased = self._ledger.add(decoded, 0, 0)
+        for window, count in ((self._output, decoded), (self._input, computed)):
+            if rebased or count is None or counters.requests_processing == 0 or _stands(window, count):
+                window.clear()
+            if count is not None:
+                window.add(sample.time, count)
+        self.rates = RunnerRates(
+            decode_rate=self._output.rate,
+            prefill_rate=self._input.rate,
+            decoded_total=self._ledger.total,
+            running=counters.requests_processing,
+            waiting=counters.requests_deferred,
+            draft_acceptance=_acceptance(counters),
+            sources=(sample.origin or COUNTERS,),
+        )
+
     def _start(self) -> None:
         self._tasks: dict[int, Task] = {}
         self._ledger = TokenLedger()
         self._output = Window()
-        self._counters: RunnerCounters | None = None
+        self._input = Window()
+        """Prompt tokens, where a server counts them as they are computed."""
+        self._counters: WorkCounters | None = None
         self._counted_at = float("-inf")
         self._slots: tuple[Slot, ...] = ()
         self._measured_at: float | None = None
 
-    def _measure(self, time: float, slots: tuple[Slot, ...], sample: Answer) -> tuple[FinishedRequest, ...]:
-        counters = sample.counters
+    def _measure(self, slots: tuple[Slot, ...], sample: WorkSample) -> tuple[FinishedRequest, ...]:
+        time, counters = sample.time, sample.counters
         ended = self._ended(slots)
         finished = tuple(task.finish(_at(slots, task), time, counters) for task in ended)
         self._follow(slots, time)
@@ -93,7 +186,7 @@ class RateMeter:
         time: float,
         ended: list[Task],
         finished: tuple[FinishedRequest, ...],
-        counters: RunnerCounters | None,
+        counters: WorkCounters | None,
     ) -> None:
         counter = None if counters is None else counters.decoded_tokens_total
         counted = counter is not None or not self._ledger.is_lower_bound
@@ -113,7 +206,7 @@ class RateMeter:
         if decoding and self._ledger.total is not None:
             self._output.add(time, self._ledger.total)
 
-    def _summary(self, sample: Answer) -> RunnerRates:
+    def _summary(self, sample: WorkSample) -> RunnerRates:
         tasks = tuple(task.rates() for _, task in sorted(self._tasks.items()))
         held = sample.time - self._counted_at <= COUNTERS_HOLD_SECONDS
         counters = self._counters if held else None
@@ -132,7 +225,7 @@ class RateMeter:
             sources=_sources(sample.slots, counters),
         )
 
-    def _without_statistics(self, sample: Answer) -> None:
+    def _without_statistics(self, sample: WorkSample) -> None:
         """Keep the rates for a moment; they are not measured again as long as a batch is computed."""
         running = sample.counters.requests_processing if sample.counters else None
         if self._measured_at is None or sample.time - self._measured_at > HOLD_SECONDS:
@@ -150,9 +243,25 @@ class RateMeter:
         return finished
 
 
-def _known_slots(sample: Answer) -> tuple[Slot, ...] | None:
+def _stated(sample: WorkSample) -> RunnerRates:
+    """Return the rates that a server itself states; one of 0 is no request at work."""
+    return RunnerRates(
+        decode_rate=sample.decode_tokens_per_second or None,
+        prefill_rate=sample.prefill_tokens_per_second or None,
+        running=sample.counters.requests_processing if sample.counters else None,
+        waiting=sample.counters.requests_deferred if sample.counters else None,
+        sources=(sample.origin or STATED,),
+    )
+
+
+def _stands(window: Window, count: float) -> bool:
+    """Whether a count is what it was: nothing was generated since, and what comes next is a new spell."""
+    return window.last is not None and count <= window.last
+
+
+def _known_slots(sample: WorkSample) -> tuple[Slot, ...] | None:
     """Return the slots; none at work where the counters alone say so, ``None`` where nothing is known."""
-    if sample.slots is not None or sample.counters is None:
+    if sample.slots is not None or sample.counters is None or sample.counters.grows_live:
         return sample.slots
     return () if sample.counters.requests_processing == 0 else None
 
@@ -166,12 +275,12 @@ def _sum(rates: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _acceptance(counters: RunnerCounters | None) -> float | None:
+def _acceptance(counters: WorkCounters | None) -> float | None:
     if counters is None or not counters.draft_tokens_total or counters.draft_accepted_total is None:
         return None
     return min(counters.draft_accepted_total / counters.draft_tokens_total, 1.0)
 
 
-def _sources(slots: tuple[Slot, ...] | None, counters: RunnerCounters | None) -> tuple[str, ...]:
+def _sources(slots: tuple[Slot, ...] | None, counters: WorkCounters | None) -> tuple[str, ...]:
     said = (("/slots", slots), ("/metrics", counters))
     return tuple(path for path, answer in said if answer is not None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.records.gpu import GpuRecord, Leftover, Returned
 from gpumon.app.state.records.keys import ModelKey, RunnerKey
 from gpumon.app.state.records.learned import BaselineKey, LearnedRecord, MemoryKey, ScaleKey
 from gpumon.app.state.records.load import (
@@ -19,11 +18,11 @@ from gpumon.app.state.records.load import (
     Thrash,
 )
 from gpumon.app.state.records.log import BufferKey, Placement, ServerLog
+from gpumon.app.state.records.machine import GpuRecord, Leftover, Returned, SystemRecord
 from gpumon.app.state.records.model import JoinedBy, ModelRecord, Served
 from gpumon.app.state.records.prediction import Prediction
 from gpumon.app.state.records.runner import RunnerRecord
-from gpumon.app.state.records.source import STALE_AFTER_SECONDS, Runtime, SourceRecord
-from gpumon.app.state.records.system import SystemRecord
+from gpumon.app.state.records.source import STALE_AFTER_SECONDS, SourceRecord
 
 __all__ = [
     "PHASES",
@@ -49,7 +48,6 @@ __all__ = [
     "Returned",
     "RunnerKey",
     "RunnerRecord",
-    "Runtime",
     "ScaleKey",
     "Served",
     "ServerLog",

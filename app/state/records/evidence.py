@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.collectors.samples import RunnerProcess
 
 RATE_SECONDS = 3.0
@@ -24,8 +25,6 @@ NOISE_BYTES = GIB // 2
 """Below this it may be code and libraries that arrive, not weights."""
 OVERHEAD_BYTES = GIB // 4
 """At most so much of what is there at first sight is taken for code, the rest for weights."""
-CUDA_CONTEXT_BYTES = int(0.4 * GIB)
-"""Per GPU, before the first weight (reference figure: 0.3 to 0.5 GiB)."""
 AHEAD_SHARE = 0.2
 """Device memory that grows by this share of the weights between two polls was allocated, not filled."""
 STEADY_BYTES = 32 * 1024**2
@@ -122,7 +121,7 @@ class Evidence(Struct):
     @property
     def gpu_bytes(self) -> int:
         """Device memory beyond what a CUDA context takes."""
-        return max(0, self.vram_bytes - CUDA_CONTEXT_BYTES * self.gpu_count)
+        return max(0, self.vram_bytes - CUDA_CONTEXT_MAX_BYTES * self.gpu_count)
 
     @property
     def weights_have_room(self) -> bool:

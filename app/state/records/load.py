@@ -109,8 +109,8 @@ class Load(Struct):
     """What an earlier load of the same model has taught."""
     copy_bytes_per_second: float | None = None
     """RAM to GPU, as the latest load of any model has shown it."""
-    room_bytes: int = 0
-    """Free device memory when it was first seen."""
+    room_bytes: int | None = 0
+    """Free device memory when it was first seen; ``None`` where the driver did not say."""
     evidence: Evidence = field(default_factory=Evidence)
     seen_loading: bool = False
     """Whether it was followed from its start, or its port has said that it loads."""

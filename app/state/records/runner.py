@@ -15,11 +15,13 @@ from gpumon.app.state.records.log import Placement
 from gpumon.app.state.records.prediction import Prediction
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import (
-    OllamaModelFacts,
-    RunnerFacts,
+    LoadFacts,
+    ModelFacts,
     RunnerProcess,
-    RunnerSample,
+    WorkSample,
 )
+from gpumon.collectors.servers.kind import RunnerKind
+from gpumon.collectors.servers.registry import runner_named
 
 REQUESTS_KEPT = 50
 """Finished requests, of each process or model."""
@@ -52,9 +54,9 @@ class RunnerRecord(Struct):
     """The model that a server claims for it; ``None`` while it is loading."""
     worked: float | None = None
     """When it was last seen at work on a request."""
-    answer: RunnerSample | None = None
+    answer: WorkSample | None = None
     """The latest poll of its own port."""
-    facts: RunnerFacts | None = None
+    facts: LoadFacts | None = None
     placement: Placement | None = None
     """What the server's log says of its load."""
     load_over: bool = False
@@ -69,9 +71,14 @@ class RunnerRecord(Struct):
     """How fast one request is, over seconds."""
     prediction: Prediction | None = None
     """What was reckoned of its load; ``None`` where that cannot be done."""
-    described: OllamaModelFacts | None = None
+    described: ModelFacts | None = None
     """What ``prediction`` was made from, or could not be."""
     vram: Series = field(default_factory=Series)
+
+    @property
+    def kind(self) -> RunnerKind:
+        """What its kind of process says of itself."""
+        return runner_named(self.process.kind)
 
     @property
     def rates(self) -> RunnerRates:

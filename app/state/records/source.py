@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct
 
 from gpumon.collectors.samples import (
@@ -13,9 +11,6 @@ from gpumon.collectors.samples import (
 
 STALE_AFTER_SECONDS = 10.0
 """Values of a healthy source are drawn as current up to this age."""
-
-Runtime = Literal["ollama", "llama_server"]
-"""What serves a model."""
 
 
 class SourceRecord(Struct):
@@ -32,8 +27,8 @@ class SourceRecord(Struct):
     silent_since: float | None = None
     """When that poll began."""
     version: str | None = None
-    runtime: Runtime | None = None
-    """What kind of server it is, of one that has answered."""
+    runtime: str | None = None
+    """Name of its ``ServerKind``, of a server that has answered as one."""
     is_pointless: bool = False
     """Whether there is nothing to tell: the log of servers that have stopped."""
     clock_offset_seconds: float = 0.0

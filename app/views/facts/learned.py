@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.learned.baselines import usual_rate
-from gpumon.app.state.rates.summary import summary_of
+from gpumon.app.state.rates.values import summary_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.page import GPUMON
@@ -46,7 +46,7 @@ def _predicted(record: ModelRecord, state: State) -> list[Fact]:
     prediction = runner.prediction if runner else None
     if prediction is None:
         return []
-    words = f"predicted {units.size(prediction.vram.expected)}"
+    words = f"predicted {units.size(prediction.expected_vram_bytes)}"
     if prediction.error_fraction is not None:
         off = f"error {abs(prediction.error_fraction):.0%}"
         words = f"{words}, measured {units.size(prediction.measured_vram_bytes)}, {off}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.metered import METER, metered_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
+from gpumon.app.state.work import METER, metered_of
 from gpumon.app.views.page import about, request_labels, text_of
 from gpumon.collectors.samples import MeteredModel, MeteredRequest
 from gpumon.text import units

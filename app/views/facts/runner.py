@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from gpumon.app.insight.agreement import Agreement, agreement_of
 from gpumon.app.state.holders.measured import measured_by_gpu, measured_vram_bytes, runner_of
-from gpumon.app.state.metered import rates_of
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.app.state.statistics import requests_of
+from gpumon.app.state.work import rates_of, requests_of
 from gpumon.app.views.facts.placement import placement_facts
 from gpumon.app.views.page import NVML, PROC, about, request_labels, text_of
 from gpumon.text import units
@@ -42,7 +41,7 @@ def runner_facts(record: ModelRecord, state: State) -> list[Fact]:
 def _measured(record: ModelRecord, state: State) -> list[Fact]:
     compared = agreement_of(record, state)
     facts = [Fact("VRAM measured", units.size(measured_vram_bytes(record, state)), NVML)]
-    if record.runtime == "ollama":
+    if record.claims_memory:
         facts.append(Fact("claim and driver", _agreement_words(compared), "NVML, /api/ps"))
     by_gpu = measured_by_gpu(record, state)
     if len(by_gpu) > 1:

@@ -6,9 +6,9 @@ from gpumon.app.insight.left_out import left_out
 from gpumon.app.insight.wording import source_label
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
-from gpumon.app.state.statistics import answer_of, server_facts
+from gpumon.app.state.work import answer_of, server_facts
 from gpumon.app.views.page import GPUMON, text_of
-from gpumon.collectors.samples import RunnerFacts
+from gpumon.collectors.samples import LoadFacts
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
@@ -17,7 +17,7 @@ PROPS = "/props"
 MODELS = "/v1/models"
 ARGUMENTS = "command line"
 
-NO_FACTS = RunnerFacts()
+NO_FACTS = LoadFacts()
 
 
 def served_facts(record: ModelRecord, state: State) -> list[Fact]:

@@ -13,16 +13,16 @@ from tests.fakes.process_samples import answer, blob_names, facts, holding, proc
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
 from gpumon.app.state.holders.measured import tolerance_bytes
-from gpumon.collectors.samples import AnySample, GpuProcess, RunnerKind
+from gpumon.collectors.samples import AnySample, GpuProcess
 
-CLAIMED_AT_START: frozenset[RunnerKind] = frozenset({"legacy_runner", "ollama_runner", "mlx_runner"})
+CLAIMED_AT_START: frozenset[str] = frozenset({"legacy_runner", "ollama_runner", "mlx_runner"})
 
 
 @dataclass(frozen=True)
 class Life:
     """One load of a model, from the start of its process."""
 
-    kind: RunnerKind
+    kind: str
     load_seconds: int
     stays_seconds: int
     claimed_gib: float

@@ -11,7 +11,7 @@ from tests.app.diagnosis.scenes import NAME, Scene, decoding
 from tests.fakes.samples import START, nvml, ollama_down
 
 from gpumon.app.cli.main import main
-from gpumon.app.recording.header import new_header
+from gpumon.app.recording.lines import new_header
 from gpumon.app.recording.writer import Recorder
 from gpumon.collectors.samples import AnySample
 

@@ -13,9 +13,9 @@ from gpumon.app.demo.story import PRELUDE_SECONDS, Scenario
 from gpumon.collectors.samples import (
     AnySample,
     GpuReading,
+    ModelFacts,
     NvmlSample,
-    OllamaModelFacts,
-    OllamaSample,
+    ServerSample,
     SystemSample,
 )
 
@@ -53,7 +53,7 @@ def test_time_goes_on_by_seconds_for_ever(scenario: Scenario) -> None:
 def test_each_second_gpu_system_and_server_are_read_once(scenario: Scenario) -> None:
     counts = [
         sum(isinstance(sample, kind) for sample in samples_of(scenario))
-        for kind in (NvmlSample, SystemSample, OllamaSample)
+        for kind in (NvmlSample, SystemSample, ServerSample)
     ]
     assert len(set(counts)) == 1
 
@@ -114,7 +114,7 @@ def test_a_listed_model_has_its_memory_on_the_gpus(scenario: Scenario) -> None:
     for sample in samples_of(scenario):
         if isinstance(sample, NvmlSample):
             gpus = sample.gpus
-        if isinstance(sample, OllamaSample) and sample.models:
+        if isinstance(sample, ServerSample) and sample.models:
             claimed = sum(claim.size_vram_bytes or 0 for claim in sample.models)
             assert claimed <= sum(
                 process.vram_bytes or 0
@@ -127,7 +127,7 @@ def test_a_listed_model_has_its_memory_on_the_gpus(scenario: Scenario) -> None:
 @every_scenario
 def test_claims_make_sense(scenario: Scenario) -> None:
     for sample in samples_of(scenario):
-        for claim in (isinstance(sample, OllamaSample) and sample.models) or ():
+        for claim in (isinstance(sample, ServerSample) and sample.models) or ():
             assert claim.size_bytes is not None
             assert claim.size_vram_bytes is not None
             assert claim.expires_at is not None
@@ -138,7 +138,7 @@ def test_claims_make_sense(scenario: Scenario) -> None:
 
 @every_scenario
 def test_each_digest_is_described_once(scenario: Scenario) -> None:
-    described = [sample.digest for sample in samples_of(scenario) if isinstance(sample, OllamaModelFacts)]
+    described = [sample.digest for sample in samples_of(scenario) if isinstance(sample, ModelFacts)]
     assert described
     assert len(described) == len(set(described))
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.app.demo.catalog import LIBRARY
-from gpumon.app.demo.placement import place
+from gpumon.app.demo.models import LIBRARY, place
 
 GIB = 1024**3
 

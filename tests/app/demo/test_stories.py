@@ -12,7 +12,7 @@ from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.errors import GpumonError
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import OllamaSample
+from gpumon.collectors.samples import ServerSample
 
 START = 1_000_000.0
 
@@ -25,7 +25,7 @@ def seconds_of(name: str, until: int, monitor: Monitor | None = None) -> Iterato
         if second > until:
             return
         monitor.feed(sample)
-        if isinstance(sample, OllamaSample):
+        if isinstance(sample, ServerSample):
             yield second, monitor.state
 
 

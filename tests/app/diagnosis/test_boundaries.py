@@ -15,14 +15,12 @@ from gpumon.app.diagnosis.arithmetic import Arithmetic, usable_bytes
 from gpumon.app.diagnosis.asked import default_context
 from gpumon.app.diagnosis.diagnose import Diagnoser, diagnoses
 from gpumon.app.diagnosis.diagnosis import Diagnosis
-from gpumon.app.diagnosis.rates import Rates
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.room import Occupant, Room
-from gpumon.app.diagnosis.subject import Subject, subject_of
+from gpumon.app.diagnosis.subject import Rates, Subject, subject_of
 from gpumon.app.diagnosis.words import gpu_words, needs_words, occupant_words
-from gpumon.app.physics.geometry import NoGeometry
-from gpumon.app.physics.options import LoadOptions
-from gpumon.app.state.shapes import Shapes
+from gpumon.app.insight.shapes import Shapes
+from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.collectors.samples import GpuSlow
 
 MIB = 1024**2
@@ -218,15 +216,15 @@ class TestCommands:
 
     def test_ollama(self) -> None:
         own = subject(Scene())
-        assert commands.is_ollama(own)
+        kind = own.model.kind
         lines = [
-            commands.set_context(own, 7168, 3),
+            kind.set_context(7168, 3),
             commands.set_cache_type(own, "q4_0"),
-            commands.set_slots(own, 3),
-            commands.set_layers(own, 21),
-            commands.set_expert_layers(own, 5),
+            kind.set_slots(3),
+            kind.set_layers(21),
+            kind.set_expert_layers(5),
             commands.stop(own.model),
-            commands.restart(own),
+            kind.restart(),
         ]
         assert [(one.line, one.where) for one in lines] == [
             ("/set parameter num_ctx 7168", "in ollama run"),
@@ -248,13 +246,13 @@ class TestCommands:
         )
 
     def test_llama_server(self, llama: Subject) -> None:
-        assert not commands.is_ollama(llama)
+        kind = llama.model.kind
         lines = [
-            commands.set_context(llama, 7168, 3),
+            kind.set_context(7168, 3),
             commands.set_cache_type(llama, "q4_0"),
-            commands.set_slots(llama, 3),
-            commands.set_layers(llama, 21),
-            commands.set_expert_layers(llama, 5),
+            kind.set_slots(3),
+            kind.set_layers(21),
+            kind.set_expert_layers(5),
         ]
         assert [one.line for one in lines] == [
             "--ctx-size 21504",
@@ -264,7 +262,7 @@ class TestCommands:
             "--n-cpu-moe 5",
         ]
         assert {one.where for one in lines} == {"on the command line of llama-server"}
-        assert (commands.stop(llama.model).line, commands.restart(llama).line) == (None, None)
+        assert (commands.stop(llama.model).line, kind.restart().line) == (None, None)
 
     def test_llama_server_with_all_at_once(self, llama: Subject) -> None:
         present = LoadOptions(8192, 4)

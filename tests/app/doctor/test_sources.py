@@ -11,11 +11,11 @@ from gpumon.app.doctor.check import Check, Kind, report_of
 from gpumon.app.doctor.sources import source_checks
 from gpumon.collectors.samples import (
     AnySample,
+    LoadFacts,
     LogSample,
     MemoryPressure,
     NvmlSample,
-    OllamaSample,
-    RunnerFacts,
+    ServerSample,
     SourceHealth,
 )
 
@@ -77,12 +77,14 @@ class TestServers:
         assert (found.status, found.found) == ("works", "version 0.33.0, 1 model loaded")
 
     def test_one_that_is_stopped_says_how_to_start_it_or_to_ask_another(self) -> None:
-        found = check("server", OllamaSample(time=START, source=URL, health=STOPPED))
+        found = check("server", ServerSample(kind="ollama", time=START, source=URL, health=STOPPED))
         assert found.status == "missing"
         assert found.step == "start it with: ollama serve; or name another with --url or OLLAMA_HOST"
 
     def test_in_a_container_loopback_is_another(self) -> None:
-        found = check("server", OllamaSample(time=START, source=URL, health=STOPPED), in_container=True)
+        found = check(
+            "server", ServerSample(kind="ollama", time=START, source=URL, health=STOPPED), in_container=True
+        )
         assert found.step is not None
         assert "--network host" in found.step
 
@@ -117,7 +119,7 @@ class TestPorts:
         assert check("port", processes(0, runner()), answer(1, processing=False)).status == "works"
 
     def test_slots_that_are_switched_off_say_the_flag(self) -> None:
-        off = replace(answer(1), facts=RunnerFacts(slots_enabled=False))
+        off = replace(answer(1), facts=LoadFacts(slots_enabled=False))
         found = check("port", processes(0, runner()), off)
         assert (found.status, found.step) == ("partly", "start llama-server with --slots")
 
@@ -177,5 +179,5 @@ class TestExitCode:
         assert self.code(no_driver(), *self.WELL[1:]) == 1
 
     def test_2_is_neither_driver_nor_server(self) -> None:
-        stopped = OllamaSample(time=START, source=URL, health=STOPPED)
+        stopped = ServerSample(kind="ollama", time=START, source=URL, health=STOPPED)
         assert self.code(no_driver(), stopped, *self.WELL[2:]) == 2

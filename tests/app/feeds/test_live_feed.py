@@ -21,8 +21,10 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.session.targets import known_runners
 from gpumon.collectors.http.client import HttpClient, Reply
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.ollama.collector import OllamaSource
 from gpumon.collectors.samples import AnySample, RunnerProcess
+from gpumon.collectors.servers.kind import Asked
+from gpumon.collectors.servers.ollama.server import OllamaSource
+from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.collectors.source import Cadence, Source
 
 LOADED = "llama3:8b"
@@ -104,7 +106,12 @@ class Machine:
             loop.call_at(time, event)
         self.monitor.listen(lambda _sample: self._note(loop.time()))
         ollama = OllamaSource(
-            parse_endpoint(OLLAMA), LoopClock(), runners=partial(known_runners, self.monitor.state, OLLAMA)
+            DEFAULT,
+            Asked(
+                endpoint=parse_endpoint(OLLAMA),
+                clock=LoopClock(),
+                runners=partial(known_runners, self.monitor.state, OLLAMA),
+            ),
         )
         ollama._client = ollama._errands._client = self.client
         sources: list[Source] = [self.processes, ollama]

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.fakes.playing import START, Heard, system_at
 
 from gpumon.app.feeds.replay import ReplayFeed
-from gpumon.app.recording.header import Header
+from gpumon.app.recording.lines import Header
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.writer import Recorder
 

@@ -7,12 +7,12 @@ from tests.fakes.process_samples import answer, holding, processes, runner
 from tests.fakes.samples import START, claim, gpu, nvml, ollama
 
 from gpumon.app.insight.activity import Activity, activity, until_words
-from gpumon.collectors.samples import AnySample, OllamaSample, RunnerState
+from gpumon.collectors.samples import AnySample, ModelState, ServerSample
 
 FOREVER = 292.3 * 365 * 86400
 
 
-def loaded(at: float, left: float | None = 300.0) -> OllamaSample:
+def loaded(at: float, left: float | None = 300.0) -> ServerSample:
     """Return a poll that shows one model with ``left`` seconds to go by then."""
     expires_at = None if left is None else START + at + left
     return ollama(at, [replace(claim(), expires_at=expires_at)])
@@ -52,7 +52,7 @@ class TestByTheRunnersOwnWord:
         assert doing(cpu(0, None), loaded(0), answer(1, "asleep")) == "idle"
 
     @pytest.mark.parametrize("state", ["starting", "loading"])
-    def test_a_runner_that_is_not_ready_is_loading(self, state: RunnerState) -> None:
+    def test_a_runner_that_is_not_ready_is_loading(self, state: ModelState) -> None:
         assert doing(cpu(0, 90.0), loaded(0), answer(1, state)) == "loading"
 
     def test_an_old_word_does_not_count(self) -> None:

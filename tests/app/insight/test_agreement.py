@@ -17,6 +17,7 @@ from gpumon.app.insight.agreement import (
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import ModelKey
 from gpumon.collectors.samples import AnySample, RunnerSettings
+from gpumon.collectors.servers.registry import runner_named
 
 KEY = ModelKey(OLLAMA, "sha-llama3:70b")
 WINDOW = "context of a sliding-window model, which Ollama counts in part"
@@ -24,12 +25,16 @@ PROJECTOR = "projector, which Ollama does not count"
 DRAFT = "draft model, whose buffers Ollama mistakes for the model's"
 ESTIMATE = "this version of Ollama claims an estimate, often too high"
 
-GEMMA3 = Evidence(facts=facts(0, architecture="gemma3"), runner_kind="llama_server")
-VISION = Evidence(facts=facts(0, "v", BLOB, OTHER_BLOB, architecture="qwen25vl"), runner_kind="llama_server")
-DRAFTING = Evidence(settings=RunnerSettings(draft_path="/m/draft.gguf"), runner_kind="llama_server")
-ERA_B = Evidence(runner_kind="ollama_runner")
-ERA_C = Evidence(runner_kind="llama_server")
-MLX = Evidence(runner_kind="mlx_runner")
+GEMMA3 = Evidence(facts=facts(0, architecture="gemma3"), runner_kind=runner_named("llama_server"))
+VISION = Evidence(
+    facts=facts(0, "v", BLOB, OTHER_BLOB, architecture="qwen25vl"), runner_kind=runner_named("llama_server")
+)
+DRAFTING = Evidence(
+    settings=RunnerSettings(draft_path="/m/draft.gguf"), runner_kind=runner_named("llama_server")
+)
+ERA_B = Evidence(runner_kind=runner_named("ollama_runner"))
+ERA_C = Evidence(runner_kind=runner_named("llama_server"))
+MLX = Evidence(runner_kind=runner_named("mlx_runner"))
 
 
 def gib(amount: float) -> int:

@@ -9,8 +9,14 @@ from tests.fakes.process_samples import BLOB, answer, facts, processes, runner
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama, silent, system
 from tests.scene import Gpu, Machine, Model, loaded
 
-from gpumon.app.insight.activity import activity, until_words
-from gpumon.app.insight.expiry import from_now_words, seconds_left
+from gpumon.app.insight.activity import (
+    QUIET_SECONDS,
+    Quiet,
+    activity,
+    from_now_words,
+    seconds_left,
+    until_words,
+)
 from gpumon.app.insight.faults import (
     has_trouble,
     missing,
@@ -18,8 +24,7 @@ from gpumon.app.insight.faults import (
     spill_fault,
     spilled_models,
 )
-from gpumon.app.insight.loading import loading_words, unclaimed_loads
-from gpumon.app.insight.quiet import QUIET_SECONDS, Quiet
+from gpumon.app.insight.health import loading_words, unclaimed_loads
 from gpumon.app.insight.wording import amount, model_label, placement_words, shared_names, spill_words
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.split import Split, split_of

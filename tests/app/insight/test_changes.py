@@ -9,8 +9,7 @@ from msgspec.structs import replace
 from tests.fakes.samples import START
 from tests.scene import Gpu, Machine, Model, Program, loaded
 
-from gpumon.app.insight.changes import changes_since, reason_words
-from gpumon.app.insight.falls import compare, paced_of
+from gpumon.app.insight.falls import changes_since, compare, paced_of, reason_words
 from gpumon.collectors.samples import GpuFacts, GpuReading, GpuSlow
 
 MIB = 1024**2

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from tests.app.state.states import state_of
 from tests.fakes.samples import START, claim, ollama
 
-from gpumon.app.insight.expiry import from_now_words, seconds_left
+from gpumon.app.insight.activity import from_now_words, seconds_left
 
 HOUR, DAY, YEAR = 3600.0, 86400.0, 365 * 86400.0
 

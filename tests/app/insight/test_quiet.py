@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fakes import samples
 
-from gpumon.app.insight.quiet import QUIET_SECONDS, Quiet
+from gpumon.app.insight.activity import QUIET_SECONDS, Quiet
 from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample
 

@@ -6,11 +6,9 @@ import pytest
 from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Machine, Model, loaded
 
-from gpumon.app.insight import shortfall as insight
-from gpumon.app.insight.loaded import Loaded
-from gpumon.app.insight.loaded import loaded as seen_together
+from gpumon.app.insight.agreement import Loaded, may_load, shortfall
+from gpumon.app.insight.agreement import loaded as seen_together
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
-from gpumon.collectors.samples import RunnerKind
 
 LEAST_GIB = TOLERANCE_BYTES / GIB
 
@@ -20,11 +18,11 @@ def looked_at(model: Model, seconds: float = 3.0) -> Loaded:
     return seen_together(model.record, model.machine.state)
 
 
-def shortfall(model: Model) -> str:
-    return insight.shortfall(looked_at(model))
+def missing(model: Model) -> str:
+    return shortfall(looked_at(model))
 
 
-def held(measured_gib: float, claimed_gib: float = 10.0, kind: RunnerKind = "llama_server") -> Model:
+def held(measured_gib: float, claimed_gib: float = 10.0, kind: str = "llama_server") -> Model:
     """Return a model of which so much is claimed and measured, on a GPU that holds nothing else."""
     return loaded(Model(gpu_gib=claimed_gib, measured_gib=measured_gib, kind=kind, cpu_percent=0.0))
 
@@ -40,7 +38,7 @@ def held(measured_gib: float, claimed_gib: float = 10.0, kind: RunnerKind = "lla
     ],
 )
 def test_a_quarter_of_the_claim_parts_a_hidden_spill_from_a_fallback(measured_gib: float, found: str) -> None:
-    assert shortfall(held(measured_gib)) == found
+    assert missing(held(measured_gib)) == found
 
 
 @pytest.mark.parametrize(
@@ -50,75 +48,75 @@ def test_a_quarter_of_the_claim_parts_a_hidden_spill_from_a_fallback(measured_gi
 def test_an_estimate_must_be_far_off_to_count(measured_gib: float, found: str) -> None:
     model = held(measured_gib, kind="legacy_runner")
     model.works(processing=False)
-    assert shortfall(model) == found
+    assert missing(model) == found
 
 
 @pytest.mark.parametrize(
     ("claimed_gib", "found"), [(LEAST_GIB - 0.01, "none"), (2.5 * LEAST_GIB, "silent_fallback")]
 )
 def test_a_claim_within_the_tolerance_has_nothing_missing(claimed_gib: float, found: str) -> None:
-    assert shortfall(held(0.001, claimed_gib)) == found
+    assert missing(held(0.001, claimed_gib)) == found
 
 
 def test_memory_without_an_owner_may_be_the_models() -> None:
     model = held(3.0)
     model.machine.gpus[0].unowned_gib = 7.0
-    assert shortfall(model) == "unknown"
+    assert missing(model) == "unknown"
 
 
 def test_what_the_driver_will_not_list_is_not_known() -> None:
     model = held(3.0)
     model.machine.gpus[0].lists_processes = False
-    assert shortfall(model) == "unknown"
+    assert missing(model) == "unknown"
 
 
 def test_without_a_process_nothing_is_known() -> None:
     model = held(3.0)
     model.is_running = False
-    assert shortfall(model) == "unknown"
+    assert missing(model) == "unknown"
 
 
 @pytest.mark.parametrize("state", ["starting", "loading", "asleep"])
 def test_a_runner_whose_memory_need_not_be_there_is_left_alone(state: str) -> None:
     model = held(3.0)
     model.port = state  # type: ignore[assignment]
-    assert shortfall(model) == "unknown"
+    assert missing(model) == "unknown"
 
 
 def test_one_look_is_not_enough() -> None:
     model = held(3.0)
     model.machine.look()
-    assert insight.shortfall(seen_together(model.record, model.machine.state)) == "unknown"
+    assert shortfall(seen_together(model.record, model.machine.state)) == "unknown"
     model.machine.now = 1.0
     model.machine.look()
-    assert insight.shortfall(seen_together(model.record, model.machine.state)) == "hidden_spill"
+    assert shortfall(seen_together(model.record, model.machine.state)) == "hidden_spill"
 
 
 class TestMayLoad:
     def test_a_llama_server_is_claimed_when_it_is_loaded(self) -> None:
-        assert not insight.may_load(looked_at(held(3.0)))
+        assert not may_load(looked_at(held(3.0)))
 
     def test_an_older_runner_may_load_for_a_minute_after_its_claim(self) -> None:
         model = held(3.0, kind="legacy_runner")
-        assert insight.may_load(looked_at(model, 59.0))
+        assert may_load(looked_at(model, 59.0))
         model.machine.now = 60.0
         model.machine.look()
-        assert not insight.may_load(seen_together(model.record, model.machine.state))
+        assert not may_load(seen_together(model.record, model.machine.state))
 
     def test_the_minute_can_be_another_time(self) -> None:
         found = looked_at(held(3.0, kind="legacy_runner"), 10.0)
-        assert insight.may_load(found, 10.1)
-        assert not insight.may_load(found, 10.0)
+        assert may_load(found, 10.1)
+        assert not may_load(found, 10.0)
 
     def test_one_that_says_that_it_is_ready_does_not(self) -> None:
         model = held(3.0, kind="legacy_runner")
         model.works(processing=False)
-        assert not insight.may_load(looked_at(model))
+        assert not may_load(looked_at(model))
 
     def test_without_a_process_there_is_nothing_that_loads(self) -> None:
         model = held(3.0, kind="legacy_runner")
         model.is_running = False
-        assert not insight.may_load(looked_at(model))
+        assert not may_load(looked_at(model))
 
 
 def test_the_parts_of_a_loaded_model_are_each_in_their_place() -> None:

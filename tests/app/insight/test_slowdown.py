@@ -7,13 +7,7 @@ from msgspec.structs import replace
 from tests.app.state.states import state_of
 from tests.fakes.samples import gpu, nvml, system
 
-from gpumon.app.insight.slowdown import (
-    costly_reasons,
-    is_severe,
-    link_below_best,
-    slowdown_words,
-    swap_rate,
-)
+from gpumon.app.insight.falls import costly_reasons, is_severe, link_below_best, slowdown_words, swap_rate
 from gpumon.app.state.records import GpuRecord
 from gpumon.collectors.samples import GpuFacts, GpuSlow
 

@@ -14,8 +14,10 @@ from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.meter.source import MeterSource
-from gpumon.collectors.ollama.collector import OllamaSource
 from gpumon.collectors.samples import AnySample
+from gpumon.collectors.servers.kind import Asked
+from gpumon.collectors.servers.ollama.server import OllamaSource
+from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.collectors.source import Cadence, Source, run_source
 
 PS = b'{"models":[{"name":"gemma3:4b","model":"gemma3:4b","digest":"ab","size":9,"size_vram":9}]}'
@@ -45,7 +47,7 @@ async def test_the_rate_of_an_answer_under_way_reaches_the_snapshot() -> None:
     async with FakeUpstream(ollama) as upstream, metering(upstream.url) as meter:
         clock, endpoint = SystemClock(), parse_endpoint(meter.url)
         sources: list[Source] = [
-            OllamaSource(endpoint, clock, PATIENT),
+            OllamaSource(DEFAULT, Asked(endpoint=endpoint, clock=clock, limits=PATIENT)),
             MeterSource(clock, [endpoint], lambda: monitor.state.metered, PATIENT),
         ]
         feeding = [

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from tests.app.physics.model_facts import Value, facts
 
-from gpumon.app.physics.options import LoadOptions
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.app.physics.geometry import LoadOptions
+from gpumon.collectors.samples import ModelFacts
 
 LOADS = (
     LoadOptions(8192),
@@ -29,7 +29,7 @@ LOADS = (
 class Allocated(NamedTuple):
     """MiB of K and V for each of ``LOADS``, none where nothing attends; MiB of the states of one slot."""
 
-    model: OllamaModelFacts
+    model: ModelFacts
     cache_mib: tuple[float | None, ...]
     state_mib: float
 

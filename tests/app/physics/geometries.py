@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from gpumon.app.physics.geometry import Geometry, Layer
-from gpumon.app.physics.options import BYTES_PER_ELEMENT, CacheType, LoadOptions
+from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, Layer, LoadOptions
 
 CACHE_TYPES: list[CacheType] = sorted(BYTES_PER_ELEMENT, key=lambda name: BYTES_PER_ELEMENT[name])
 

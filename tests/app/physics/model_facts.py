@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from gpumon.app.physics.geometry import Geometry
 from gpumon.app.physics.shape import geometry_of
-from gpumon.collectors.samples import ModelWeights, OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts, ModelWeights
 
 Value = int | str | bool | tuple[int | bool, ...]
 
@@ -22,9 +22,9 @@ def facts(
     keys: Mapping[str, Value] = MappingProxyType({}),
     context: int = 131_072,
     weights: ModelWeights | None = None,
-) -> OllamaModelFacts:
+) -> ModelFacts:
     """Return a model's facts; keys without the prefix that the architecture gives them."""
-    return OllamaModelFacts(
+    return ModelFacts(
         time=0.0,
         source="file",
         name=architecture,
@@ -63,7 +63,7 @@ def pattern(full_every: int, layers: int) -> tuple[bool, ...]:
     return tuple((layer + 1) % full_every != 0 for layer in range(layers))
 
 
-def shape(model: OllamaModelFacts, file_bytes: int | None = GIB) -> Geometry:
+def shape(model: ModelFacts, file_bytes: int | None = GIB) -> Geometry:
     """Return a geometry that has to be known."""
     found = geometry_of(model, file_bytes)
     assert isinstance(found, Geometry), found

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gpumon.app.physics.geometry import Geometry, Layer
 from gpumon.app.physics.hardware import Card, CardClass, Hardware
-from gpumon.app.physics.need import Placement
+from gpumon.app.physics.memory import Placement
 
 GB = 10**9
 GIB = 1024**3

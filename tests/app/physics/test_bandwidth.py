@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gpumon.app.physics.bandwidth import (
+from gpumon.app.physics.hardware import (
+    CardClass,
     card_class,
     card_of,
     link_bandwidth,
     memory_bandwidth,
     ram_peak_of_measurement,
 )
-from gpumon.app.physics.hardware import CardClass
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuReading
 
 CARDS: tuple[tuple[str, int, int, float, CardClass], ...] = (

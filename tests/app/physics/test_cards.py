@@ -34,6 +34,15 @@ def test_an_idle_card_has_less_free_than_its_name_says() -> None:
     assert 0.95 < card.vram_free_bytes / card.vram_total_bytes < 1
 
 
+@pytest.mark.parametrize(
+    ("written", "driver_gib"), [("t4", 15.0), ("l4", 22.49), ("a10g", 22.49), ("l40s", 44.99), ("p40", 22.38)]
+)
+def test_a_card_that_corrects_errors_has_what_its_driver_reports(written: str, driver_gib: float) -> None:
+    card = named_card(written)
+    assert card.vram_total_bytes / 1024**3 == pytest.approx(driver_gib, abs=0.01)
+    assert card.vram_free_bytes < card.vram_total_bytes
+
+
 def test_a_name_of_several_cards_asks_which() -> None:
     with pytest.raises(UnknownCardError, match='which one: "RTX 5060 Ti 8GB" or "RTX 5060 Ti 16GB"'):
         named_card("5060 ti")

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.app.physics.published import GIB, GPT_OSS_20B, LLAMA3_8B
 
-from gpumon.app.physics.claimed import placement_of_claim
-from gpumon.app.physics.geometry import Geometry
-from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.geometry import Geometry, LoadOptions
+from gpumon.app.physics.placement import placement_of_claim
 
 OPTIONS = LoadOptions(4096)
 

@@ -6,9 +6,9 @@ import pytest
 from tests.app.physics.allocated import ALLOCATED, LOADS, Allocated
 from tests.app.physics.model_facts import GEMMA_2_2B, GEMMA_4_12B, MIB, facts, shape
 
+from gpumon.app.physics.geometry import LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes, recurrent_state_bytes
-from gpumon.app.physics.options import LoadOptions
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 ROUNDING_MIB = 0.01
 """Of the log."""
@@ -61,7 +61,5 @@ LOGGED = {
 
 
 @pytest.mark.parametrize(("model", "load", "mib"), LOGGED.values(), ids=LOGGED)
-def test_the_cache_is_what_servers_have_logged(
-    model: OllamaModelFacts, load: LoadOptions, mib: float
-) -> None:
+def test_the_cache_is_what_servers_have_logged(model: ModelFacts, load: LoadOptions, mib: float) -> None:
     assert kv_cache_bytes(shape(model), load) / MIB == pytest.approx(mib, rel=0.01)

@@ -8,15 +8,15 @@ import pytest
 from tests.app.physics import model_facts as models
 from tests.app.physics.model_facts import MIB, shape
 
+from gpumon.app.physics.geometry import CacheType, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes, recurrent_state_bytes
-from gpumon.app.physics.options import CacheType, LoadOptions
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 
 class Logged(NamedTuple):
     """What a server logged as ``KV buffer size``, and as ``RS buffer size``."""
 
-    model: OllamaModelFacts
+    model: ModelFacts
     options: LoadOptions
     cache_mib: float
     state_mib: float = 0.0
@@ -110,7 +110,7 @@ PER_TOKEN = [
 
 
 @pytest.mark.parametrize(("model", "f16", "q8_0", "q4_0"), PER_TOKEN)
-def test_a_token_of_context_takes(model: OllamaModelFacts, f16: int, q8_0: int, q4_0: int) -> None:
+def test_a_token_of_context_takes(model: ModelFacts, f16: int, q8_0: int, q4_0: int) -> None:
     geometry = shape(model)
     sizes: dict[CacheType, int] = {"f16": f16, "q8_0": q8_0, "q4_0": q4_0}
     for cache, size in sizes.items():
@@ -123,7 +123,7 @@ def test_a_token_of_context_takes(model: OllamaModelFacts, f16: int, q8_0: int, 
     ("model", "mib"),
     [(models.GEMMA_3_12B, 480), (models.GEMMA_3_27B, 624), (models.GPT_OSS_20B, 18)],
 )
-def test_sliding_layers_take_the_same_at_any_context(model: OllamaModelFacts, mib: int) -> None:
+def test_sliding_layers_take_the_same_at_any_context(model: ModelFacts, mib: int) -> None:
     geometry = shape(model)
     sliding = [layer for layer in geometry.layers if layer.kind == "sliding_window"]
     assert sum(layer.k_elements_per_token + layer.v_elements_per_token for layer in sliding) > 0

@@ -14,17 +14,17 @@ from tests.app.physics import model_facts as models
 from tests.app.physics.geometries import CACHE_TYPES, geometries, loads
 from tests.app.physics.model_facts import GIB, MIB, shape, weights
 
+from gpumon.app.cuda import CUDA_CONTEXT_BYTES
 from gpumon.app.physics import memory
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes, memory_need
-from gpumon.app.physics.options import BYTES_PER_ELEMENT, CacheType, LoadOptions
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 
 class Measured(NamedTuple):
     """What the driver counted for one process, everything on one GPU."""
 
-    model: OllamaModelFacts
+    model: ModelFacts
     options: LoadOptions
     gib: float
 
@@ -35,7 +35,7 @@ DEEPSEEK_LITE = msgspec.structs.replace(
 )
 
 
-def qwen38_27b(file_bytes: float) -> OllamaModelFacts:
+def qwen38_27b(file_bytes: float) -> ModelFacts:
     table = 248_320 * 5120
     blocks = weights(file_bytes, 65, table * 0.5625, table * 0.8203)
     return msgspec.structs.replace(models.QWEN35_27B_WITH_MTP, weights=blocks)
@@ -54,9 +54,7 @@ MEASURED = {
         models.QWEN25_14B, LoadOptions(88_000, cache_type_k="q4_0", cache_type_v="q4_0"), 13.24
     ),
     # github.com/ollama/ollama/issues/16763: 5.2 GiB of buffers, to which the CUDA context comes
-    "gemma3-4b-128k": Measured(
-        models.GEMMA_3_4B, LoadOptions(131_072), 5.2 + memory.CUDA_CONTEXT_BYTES / GIB
-    ),
+    "gemma3-4b-128k": Measured(models.GEMMA_3_4B, LoadOptions(131_072), 5.2 + CUDA_CONTEXT_BYTES / GIB),
     # nvidia-smi, "alone": DeepSeek-Coder-V2-Lite Q4_K_M, full heads, without flash attention
     "deepseek-lite-8k": Measured(DEEPSEEK_LITE, LoadOptions(8192, flash_attention=False), 12_496 / 1024),
     "deepseek-lite-16k": Measured(DEEPSEEK_LITE, LoadOptions(16_384, flash_attention=False), 14_928 / 1024),
@@ -117,7 +115,7 @@ def test_a_band_is_around_the_sum(case: Measured) -> None:
     ],
 )
 def test_more_context_takes_what_was_measured(
-    model: OllamaModelFacts, cache: CacheType, short: int, long: int, mib: int
+    model: ModelFacts, cache: CacheType, short: int, long: int, mib: int
 ) -> None:
     few, many = (
         memory_need(shape(model), LoadOptions(context, cache_type_k=cache, cache_type_v=cache))
@@ -130,7 +128,7 @@ def test_without_flash_attention_scores_exist_whole() -> None:
     # logged compute buffers: 1.8 GiB (qwen2.5-7b at 32k), 560 MiB (llama3.1-8b at 8k)
     for model, context, mib in ((models.QWEN25_7B, 32_768, 1843), (models.LLAMA_31_8B, 8192, 560)):
         need = memory_need(shape(model), LoadOptions(context, flash_attention=False))
-        graph = need.compute_bytes + need.overhead_bytes - memory.CUDA_CONTEXT_BYTES
+        graph = need.compute_bytes + need.overhead_bytes - CUDA_CONTEXT_BYTES
         assert graph / MIB == pytest.approx(mib, rel=0.1)
 
 

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 from tests.app.physics.published import GIB, LLAMA3_8B
 
-from gpumon.app.physics.micro_batch import automatic_micro_batch, predicted_bytes
-from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.geometry import LoadOptions
+from gpumon.app.physics.memory import automatic_micro_batch, predicted_bytes
 
 LLAMA = replace(
     LLAMA3_8B,

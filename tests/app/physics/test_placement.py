@@ -11,18 +11,17 @@ from tests.app.physics import model_facts as models
 from tests.app.physics.geometries import FREE, geometries, loads
 from tests.app.physics.model_facts import GIB, MIB, shape, weights
 
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions
 from gpumon.app.physics.memory import memory_need
-from gpumon.app.physics.options import CacheType, LoadOptions
 from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES, largest_context, place
-from gpumon.collectors.samples import ModelWeights, OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts, ModelWeights
 
 OPTIONS = LoadOptions(4096)
 MODEL = shape(models.QWEN25_7B)
 NEED = memory_need(MODEL, OPTIONS).total_bytes
 
 
-def with_weights(model: OllamaModelFacts, measured: ModelWeights) -> Geometry:
+def with_weights(model: ModelFacts, measured: ModelWeights) -> Geometry:
     return shape(msgspec.structs.replace(model, weights=measured))
 
 

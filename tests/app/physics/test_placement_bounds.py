@@ -7,9 +7,8 @@ from msgspec.structs import replace
 from tests.app.physics import model_facts as models
 from tests.app.physics.model_facts import GIB, MIB, shape
 
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.memory import compute_bytes, memory_need, overhead_bytes
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.placement import (
     LONGEST_CONTEXT,
     RUNTIME_MARGIN_BYTES,

@@ -12,18 +12,17 @@ from tests.app.physics import model_facts as models
 from tests.app.physics.model_facts import GIB, facts, heads, pattern, shape, state_space
 
 from gpumon.app.physics import architectures
-from gpumon.app.physics.geometry import Geometry, NoGeometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.memory import kv_cache_bytes, memory_need
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.shape import geometry_of
-from gpumon.collectors.samples import ModelWeights, OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts, ModelWeights
 
 
-def kinds(model: OllamaModelFacts) -> dict[str, int]:
+def kinds(model: ModelFacts) -> dict[str, int]:
     return dict(Counter(layer.kind for layer in shape(model).layers))
 
 
-def reason(model: OllamaModelFacts, file_bytes: int | None = GIB) -> str:
+def reason(model: ModelFacts, file_bytes: int | None = GIB) -> str:
     found = geometry_of(model, file_bytes)
     assert isinstance(found, NoGeometry), found
     return found.reason
@@ -81,7 +80,7 @@ LFM2 = facts("lfm2", 4, 1024, heads(16, (0, 8, 0, 8), 64) | {"shortconv.l_cache"
         (facts("gemma3", 24, 768, heads(3, 1, 256) | {"pooling_type": 1}), {"stateless": 24}),
     ],
 )
-def test_the_layers_of(model: OllamaModelFacts, expected: dict[str, int]) -> None:
+def test_the_layers_of(model: ModelFacts, expected: dict[str, int]) -> None:
     assert kinds(model) == expected
 
 
@@ -177,7 +176,7 @@ def test_blocks_for_drafting_are_not_loaded() -> None:
     assert memory_need(geometry, LoadOptions(4096)).weights_bytes == 6400
 
 
-def replace_weights(model: OllamaModelFacts, weights: ModelWeights) -> OllamaModelFacts:
+def replace_weights(model: ModelFacts, weights: ModelWeights) -> ModelFacts:
     return msgspec.structs.replace(model, weights=weights)
 
 
@@ -204,7 +203,7 @@ def test_without_tensors_the_file_is_spread_evenly() -> None:
         (facts("rwkv7", 4, 640), "how large its states are"),
     ],
 )
-def test_what_is_not_known_says_so(model: OllamaModelFacts, words: str) -> None:
+def test_what_is_not_known_says_so(model: ModelFacts, words: str) -> None:
     assert words in reason(model)
 
 

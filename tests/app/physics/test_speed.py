@@ -25,10 +25,10 @@ from tests.app.physics.published import (
 )
 from tests.app.physics.published_more import MORE_ON_GPU, MORE_SPLIT, OF_2024
 
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.efficiency import BENCHMARK_COST
+from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.hardware import Card, Hardware
-from gpumon.app.physics.need import Placement
-from gpumon.app.physics.options import LoadOptions
+from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.speed import decode_rate, prefill_rate, ram_bandwidth_of_rate
 
 OPTIONS = LoadOptions(4096)
@@ -36,7 +36,7 @@ OPTIONS = LoadOptions(4096)
 
 def predicted(row: Row, hardware: Hardware | None = None) -> float:
     machine = hardware or row.machine.hardware(row.cards)
-    band = decode_rate(row.model, OPTIONS, machine, row.placement, row.context_tokens, "llama_cpp")
+    band = decode_rate(row.model, OPTIONS, machine, row.placement, row.context_tokens, BENCHMARK_COST)
     assert band is not None
     return band.expected
 
@@ -108,7 +108,9 @@ def test_calibrated_split_rates_are_within_8_percent_at_the_median() -> None:
 def test_nine_of_ten_published_rates_lie_in_the_band() -> None:
     rows = [*EVERY_RATE_ON_GPU, *SPLIT, *MORE_SPLIT]
     bands = [
-        decode_rate(r.model, OPTIONS, r.machine.hardware(r.cards), r.placement, r.context_tokens, "llama_cpp")
+        decode_rate(
+            r.model, OPTIONS, r.machine.hardware(r.cards), r.placement, r.context_tokens, BENCHMARK_COST
+        )
         for r in rows
     ]
     inside = sum(b is not None and b.low <= r.rate <= b.high for b, r in zip(bands, rows, strict=True))
@@ -203,7 +205,7 @@ def test_a_rate_that_the_gpu_part_alone_cannot_reach_says_nothing_of_ram() -> No
 def test_without_a_gpu_ram_alone_counts() -> None:
     """Core i7-8700 class: about 60 % of the nominal bandwidth (the reference's CPU rows)."""
     placement = Placement(0, 33, 0, LLAMA3_8B.file_bytes, ())
-    band = decode_rate(LLAMA3_8B, OPTIONS, Hardware((), 42.7e9), placement, 0, "llama_cpp")
+    band = decode_rate(LLAMA3_8B, OPTIONS, Hardware((), 42.7e9), placement, 0, BENCHMARK_COST)
     assert band is not None
     assert 5 < band.expected < 6
 

@@ -7,8 +7,7 @@ from tests.fakes.recordings import CREATED, HEADER, scenario_samples, write_reco
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.recording import reader
-from gpumon.app.recording.header import RecordingError, encode_header
-from gpumon.app.recording.lines import encode_line
+from gpumon.app.recording.lines import RecordingError, encode_header, encode_line
 from gpumon.app.recording.reader import read_recording
 from gpumon.collectors.samples import AnySample, SourceSilent
 
@@ -102,7 +101,7 @@ def test_without_samples_there_are_no_times(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"hello\n", b'{"a": 1}\n', b'{"gpumon_recording":"one"}\n', b'{"gpumon_recording":1,', b"\xff" * 99],
+    [b"hello\n", b'{"a": 1}\n', b'{"gpumon_recording":"one"}\n', b'{"gpumon_recording":2,', b"\xff" * 99],
 )
 def test_another_file_is_refused_with_its_name_and_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.txt"
@@ -119,7 +118,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     path = tmp_path / "new"
-    path.write_bytes(b'{"gpumon_recording":2}\n')
+    path.write_bytes(b'{"gpumon_recording":3}\n')
     with pytest.raises(RecordingError, match="format 2 of a newer gpumon, this one reads 1"):
         read_recording(path)
 

@@ -14,7 +14,7 @@ from tests.fakes.recordings import HEADER, scenario_samples, write_recording
 
 from gpumon.app.cli.main import main
 from gpumon.app.demo.scenarios import list_scenarios
-from gpumon.app.recording.header import RecordingError
+from gpumon.app.recording.lines import RecordingError
 from gpumon.app.recording.pseudonyms import Pseudonyms
 from gpumon.app.recording.reader import Recording, read_recording
 from gpumon.app.recording.redact import redact
@@ -26,13 +26,13 @@ from gpumon.collectors.samples import (
     LogEvent,
     LogSample,
     ModelClaim,
+    ModelFacts,
     NvmlSample,
-    OllamaModelFacts,
-    OllamaSample,
     ProcessSample,
     RunnerProcess,
     RunnerSettings,
     ServerProcess,
+    ServerSample,
     SourceHealth,
     SourceSilent,
     SystemSample,
@@ -80,13 +80,14 @@ SAMPLES: list[AnySample] = [
             ),
         ),
     ),
-    OllamaSample(
+    ServerSample(
+        kind="ollama",
         time=2.0,
         source=URL,
         health=SourceHealth(state="failing", detail=f"HTTP 500: cannot load {MODEL} of {USER}"),
         models=(ModelClaim(name=MODEL, digest=DIGEST, size_bytes=9, quantization="Q4_K_M"),),
     ),
-    OllamaModelFacts(
+    ModelFacts(
         time=2.0,
         source=URL,
         name=MODEL,
@@ -98,7 +99,9 @@ SAMPLES: list[AnySample] = [
     ProcessSample(
         time=3.0,
         source="processes",
-        servers=(ServerProcess(pid=1, started=1.0, user=USER, urls=(URL,), models_path=FOLDER),),
+        servers=(
+            ServerProcess(kind="ollama", pid=1, started=1.0, user=USER, urls=(URL,), models_path=FOLDER),
+        ),
         runners=(
             RunnerProcess(
                 pid=2,
@@ -168,8 +171,8 @@ def test_what_is_no_name_stays(copy: Recording) -> None:
 
 def test_what_belonged_together_still_does(copy: Recording) -> None:
     _, _, _, ollama, facts, processes, _ = copy
-    assert isinstance(ollama, OllamaSample)
-    assert isinstance(facts, OllamaModelFacts)
+    assert isinstance(ollama, ServerSample)
+    assert isinstance(facts, ModelFacts)
     assert isinstance(processes, ProcessSample)
     assert ollama.models is not None
     assert (ollama.models[0].name, ollama.models[0].digest) == (facts.name, facts.digest)

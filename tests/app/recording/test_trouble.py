@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.recordings import HEADER, scenario_samples, write_recording
 
-from gpumon.app.recording.header import RecordingError
+from gpumon.app.recording.lines import RecordingError
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.writer import Recorder
 

@@ -8,8 +8,7 @@ import pytest
 from tests.fakes.recordings import HEADER, scenario_samples, write_recording
 
 from gpumon.app.recording import writer
-from gpumon.app.recording.header import RecordingError, encode_header, new_header
-from gpumon.app.recording.lines import encode_line
+from gpumon.app.recording.lines import RecordingError, encode_header, encode_line, new_header
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.writer import Recorder
 
@@ -137,5 +136,5 @@ def test_a_disk_that_hangs_does_not_hold_the_caller(tmp_path: Path, monkeypatch:
 
 def test_the_header_says_who_recorded_and_when() -> None:
     header = new_header(12.5, demo=True)
-    assert (header.gpumon_recording, header.created, header.demo) == (1, 12.5, True)
+    assert (header.gpumon_recording, header.created, header.demo) == (2, 12.5, True)
     assert header.host

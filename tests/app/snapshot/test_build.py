@@ -18,8 +18,8 @@ from gpumon.collectors.samples import (
     LogSample,
     ModelClaim,
     NvmlSample,
-    OllamaSample,
     ProcessSample,
+    ServerSample,
     SourceHealth,
     SourceSilent,
     SystemSample,
@@ -41,9 +41,9 @@ def gpu(**fields: object) -> NvmlSample:
     return NvmlSample(time=10.0, source="nvml", health=SERVING, gpus=(reading,))
 
 
-def model(**fields: object) -> OllamaSample:
+def model(**fields: object) -> ServerSample:
     claim = replace(ModelClaim(name="qwen3:14b", digest="ab"), **fields)
-    return OllamaSample(time=10.0, source=URL, health=SERVING, models=(claim,))
+    return ServerSample(kind="ollama", time=10.0, source=URL, health=SERVING, models=(claim,))
 
 
 def test_with_nothing_known_every_key_is_there_and_null() -> None:
@@ -131,7 +131,7 @@ def test_a_source_that_never_answered_has_no_age() -> None:
     health = SourceHealth(
         state="not_running", detail="connection refused", hint="start it with: ollama serve"
     )
-    source = snapshot_of(OllamaSample(time=5.0, source=URL, health=health)).sources[0]
+    source = snapshot_of(ServerSample(kind="ollama", time=5.0, source=URL, health=health)).sources[0]
     assert (source.state, source.age_seconds) == ("not_running", None)
     assert (source.detail, source.hint) == ("connection refused", "start it with: ollama serve")
 
@@ -163,7 +163,7 @@ def test_gpus_and_models_have_a_steady_order() -> None:
     readings = (GpuReading(uuid="x", index=1), GpuReading(uuid="y", index=0))
     snapshot = snapshot_of(
         NvmlSample(time=1.0, source="nvml", health=SERVING, gpus=readings),
-        OllamaSample(time=1.0, source=URL, health=SERVING, models=claims),
+        ServerSample(kind="ollama", time=1.0, source=URL, health=SERVING, models=claims),
     )
     assert [entry.index for entry in snapshot.gpus] == [0, 1]
     assert [entry.name for entry in snapshot.models] == ["a", "b"]

@@ -12,9 +12,9 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.take import take_snapshot
 from gpumon.collectors.samples import (
     AnySample,
+    ModelFacts,
     NvmlSample,
-    OllamaModelFacts,
-    OllamaSample,
+    ServerSample,
     SourceHealth,
     SourceSilent,
     SourceState,
@@ -118,8 +118,10 @@ async def test_it_is_not_taken_in_the_middle_of_a_burst() -> None:
 
 
 async def test_facts_of_a_model_are_not_an_answer_to_a_poll() -> None:
-    ollama = OllamaSample(time=START, source="http://box", health=SourceHealth(state="serving"), models=())
-    facts = OllamaModelFacts(time=START, source="http://box", name="a", digest="a")
+    ollama = ServerSample(
+        kind="ollama", time=START, source="http://box", health=SourceHealth(state="serving"), models=()
+    )
+    facts = ModelFacts(time=START, source="http://box", name="a", digest="a")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await take_snapshot(ListFeed([ollama, facts]), Monitor(Limits()), NEVER, (), no_sleep)

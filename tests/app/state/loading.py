@@ -22,13 +22,12 @@ from gpumon.collectors.samples import (
     GpuProcess,
     GpuReading,
     InstalledModel,
-    OllamaInstalled,
-    OllamaModelFacts,
-    RunnerKind,
+    InstalledModels,
+    ModelFacts,
+    ModelState,
     RunnerProcess,
-    RunnerSample,
     RunnerSettings,
-    RunnerState,
+    WorkSample,
 )
 
 CONTEXT_BYTES = int(0.42 * GIB)
@@ -60,7 +59,7 @@ class Scenario:
     io_readable: bool = True
     says_progress: bool = False
     context_length: int = 8192
-    kind: RunnerKind = "llama_server"
+    kind: str = "llama_server"
 
 
 class Seen(NamedTuple):
@@ -84,7 +83,7 @@ class Memory:
     reads: float = 0.0
     vram: float = 0.0
     arrived: float = 0.0
-    port: RunnerState = "starting"
+    port: ModelState = "starting"
 
 
 @dataclass
@@ -121,7 +120,7 @@ class Machine:
     def _look(self, scenario: Scenario, memory: Memory, began: float) -> Iterator[AnySample]:
         yield processes(self.now, process(self.pid, scenario, memory, began))
         yield nvml(self.now + 0.1, *readings(self.pid, scenario, memory))
-        yield RunnerSample(
+        yield WorkSample(
             time=START + self.now + 0.2,
             source=f"runner {self.pid}",
             pid=self.pid,
@@ -151,8 +150,8 @@ def identity_samples(weights_gib: float, at: float = 0.0) -> tuple[AnySample, ..
     size_bytes = int(weights_gib * GIB)
     installed = InstalledModel(name="llama3:70b", digest="sha-llama3:70b", size_bytes=size_bytes)
     return (
-        OllamaInstalled(time=time, source=OLLAMA, models=(installed,)),
-        OllamaModelFacts(time=time, source=OLLAMA, name="llama3:70b", digest="sha-llama3:70b", blobs=(BLOB,)),
+        InstalledModels(time=time, source=OLLAMA, models=(installed,)),
+        ModelFacts(time=time, source=OLLAMA, name="llama3:70b", digest="sha-llama3:70b", blobs=(BLOB,)),
     )
 
 
@@ -187,7 +186,7 @@ def _curve(s: Scenario) -> Iterator[Memory]:
     """Give the memory of the process every twentieth of a second, from start to ready."""
     memory = Memory()
     for tick in range(int((PORT_OPENS_SECONDS + s.fit_seconds) * 20)):
-        port: RunnerState = "starting" if tick < PORT_OPENS_SECONDS * 20 else "loading"
+        port: ModelState = "starting" if tick < PORT_OPENS_SECONDS * 20 else "loading"
         vram = CONTEXT_BYTES / GIB * s.gpus if tick > 10 and s.gpu_share else 0.0
         memory = Memory(own=min(0.3, 0.1 + tick / 100), vram=vram, port=port)
         yield memory

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, ollama_down, shown, silent, system
 
-from gpumon.app.state.apply.models import FACTS_KEPT
+from gpumon.app.state.apply.servers import FACTS_KEPT
 from gpumon.app.state.records import ModelKey
 from gpumon.app.state.state import DEPARTED_KEPT, State
 from gpumon.app.state.store import Store
-from gpumon.collectors.samples import AnySample, GpuFacts, GpuSlow, ModelClaim, OllamaInstalled, SourceState
+from gpumon.collectors.samples import AnySample, GpuFacts, GpuSlow, InstalledModels, ModelClaim, SourceState
 
 KEY = ModelKey(OLLAMA, "sha-llama3:70b")
 
@@ -189,7 +189,7 @@ class TestFacts:
         assert len(state_of(*(shown(0, f"m{i}") for i in range(FACTS_KEPT + 10))).facts) == FACTS_KEPT
 
     def test_installed_models_are_kept_by_server(self) -> None:
-        installed = OllamaInstalled(time=START, source=OLLAMA)
+        installed = InstalledModels(time=START, source=OLLAMA)
         assert state_of(installed).installed == {OLLAMA: installed}
 
 

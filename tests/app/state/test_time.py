@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from tests.fakes.samples import OLLAMA, START
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.expiry import seconds_left
+from gpumon.app.insight.activity import seconds_left
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors import clock
 from gpumon.collectors.clock import SystemClock
-from gpumon.collectors.samples import ModelClaim, OllamaSample, SourceHealth, SourceSilent
+from gpumon.collectors.samples import ModelClaim, ServerSample, SourceHealth, SourceSilent
 
 NIGHT_SECONDS = 8 * 3600.0
 GIB = 1024**3
@@ -50,7 +50,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     return clocks
 
 
-def listed(at: float, *, spilled: bool = False, offset: float | None = None) -> OllamaSample:
+def listed(at: float, *, spilled: bool = False, offset: float | None = None) -> ServerSample:
     claim = ModelClaim(
         name="a:8b",
         digest="d",
@@ -59,7 +59,9 @@ def listed(at: float, *, spilled: bool = False, offset: float | None = None) -> 
         expires_at=at + 300 + (offset or 0),
     )
     health = SourceHealth(state="serving")
-    return OllamaSample(time=at, source=OLLAMA, health=health, models=(claim,), clock_offset_seconds=offset)
+    return ServerSample(
+        kind="ollama", time=at, source=OLLAMA, health=health, models=(claim,), clock_offset_seconds=offset
+    )
 
 
 @pytest.mark.parametrize("step", [-86_400.0, -1.0, 1.0, 86_400.0])

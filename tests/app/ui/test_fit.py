@@ -12,14 +12,14 @@ from gpumon.app.ui.app import GpumonApp
 from gpumon.collectors.samples import (
     AnySample,
     InstalledModel,
+    InstalledModels,
+    ModelFacts,
     ModelWeights,
-    OllamaInstalled,
-    OllamaModelFacts,
 )
 
 MIB = 1024**2
 LOADED = claim("qwen3:14b", gpu_gib=9.0)
-TAGS = OllamaInstalled(
+TAGS = InstalledModels(
     time=START,
     source=OLLAMA,
     models=(
@@ -32,8 +32,8 @@ TAGS = OllamaInstalled(
 MACHINE: tuple[AnySample, ...] = (ollama(0.1, [LOADED]), TAGS, nvml(0.2, gpu(used_gib=9.5)))
 
 
-def llama(name: str, digest: str, layers: int = 32, layer_mib: int = 135) -> OllamaModelFacts:
-    return OllamaModelFacts(
+def llama(name: str, digest: str, layers: int = 32, layer_mib: int = 135) -> ModelFacts:
+    return ModelFacts(
         time=START + 1,
         source=OLLAMA,
         name=name,
@@ -60,11 +60,11 @@ def llama(name: str, digest: str, layers: int = 32, layer_mib: int = 135) -> Oll
 class Server:
     """Notes what it is asked to describe, and answers with ``said``."""
 
-    def __init__(self, said: OllamaModelFacts | str) -> None:
+    def __init__(self, said: ModelFacts | str) -> None:
         self.asked: list[tuple[str, str]] = []
         self._said = said
 
-    async def describe(self, name: str, digest: str) -> OllamaModelFacts | str:
+    async def describe(self, name: str, digest: str) -> ModelFacts | str:
         self.asked.append((name, digest))
         return self._said
 

@@ -26,13 +26,12 @@ from tests.fakes.gguf.writer import (
     tiny_llama,
 )
 
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.shape import geometry_of
 from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
 from gpumon.collectors.gguf.weights import Tensor, summarize
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
 
 ONE_KEY = struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + string("k")
 ONE_TENSOR = struct.pack("<4sIQQ", b"GGUF", 3, 1, 0) + string("t")
@@ -45,7 +44,7 @@ def problem(path: Path) -> str:
     return str(caught.value)
 
 
-def read_or_problem(path: Path) -> OllamaModelFacts | str:
+def read_or_problem(path: Path) -> ModelFacts | str:
     try:
         return read_gguf(path)
     except GgufError as wrong:
@@ -56,7 +55,7 @@ def with_values(**values: Plain | Array) -> FakeGguf:
     return FakeGguf({"general.architecture": "a"} | {key.replace("__", "."): v for key, v in values.items()})
 
 
-def read(fake: FakeGguf, folder: Path) -> OllamaModelFacts:
+def read(fake: FakeGguf, folder: Path) -> ModelFacts:
     return read_gguf(fake.write(folder / "model.gguf"))
 
 
@@ -184,7 +183,7 @@ def test_a_file_cut_anywhere_or_changed_anywhere_gives_facts_or_one_line(
         assert found.startswith("any.gguf ")
         assert "\n" not in found
     else:
-        assert msgspec.json.decode(msgspec.json.encode(found), type=OllamaModelFacts) == found
+        assert msgspec.json.decode(msgspec.json.encode(found), type=ModelFacts) == found
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

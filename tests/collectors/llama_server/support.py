@@ -8,8 +8,9 @@ from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.llama_server.server import FakeLlamaServer
 
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.model_server import ModelServerSource
-from gpumon.collectors.samples import AnySample, LlamaServerSample, ServedModelSample
+from gpumon.collectors.samples import AnySample, ServerSample, WorkSample
+from gpumon.collectors.servers.kind import Asked
+from gpumon.collectors.servers.source import ServerSource
 
 
 class Url:
@@ -18,26 +19,31 @@ class Url:
     def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
         self.clock = FakeClock()
         self.active: bool | None = None
-        self.source = ModelServerSource(
-            parse_endpoint(url, headers), self.clock, lambda _name: self.active, PATIENT
+        self.source = ServerSource(
+            Asked(
+                endpoint=parse_endpoint(url, headers),
+                clock=self.clock,
+                limits=PATIENT,
+                is_active=lambda _name: self.active,
+            )
         )
 
     async def poll(self) -> Sequence[AnySample]:
         return await self.source.poll()
 
-    async def listed(self) -> LlamaServerSample:
+    async def listed(self) -> ServerSample:
         """Return what a poll says of the server."""
         sample = (await self.poll())[0]
-        assert isinstance(sample, LlamaServerSample), sample
+        assert isinstance(sample, ServerSample), sample
         return sample
 
-    async def said(self) -> list[ServedModelSample]:
+    async def said(self) -> list[WorkSample]:
         """Return what a poll says of its models."""
-        return [sample for sample in await self.poll() if isinstance(sample, ServedModelSample)]
+        return [sample for sample in await self.poll() if isinstance(sample, WorkSample)]
 
-    async def run(self, seconds: float, interval: float = 1.0) -> list[ServedModelSample]:
+    async def run(self, seconds: float, interval: float = 1.0) -> list[WorkSample]:
         """Poll every ``interval``; return what was said of the models."""
-        heard: list[ServedModelSample] = []
+        heard: list[WorkSample] = []
         for _ in range(round(seconds / interval)):
             self.clock.seconds += interval
             heard += await self.said()

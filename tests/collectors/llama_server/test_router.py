@@ -12,8 +12,8 @@ from tests.collectors.llama_server.support import Url
 from tests.collectors.ollama.support import JSON
 from tests.fakes.llama_server.router import Child, FakeRouter
 
-from gpumon.collectors.llama_server.listing import parse_router_models
-from gpumon.collectors.samples import ServedModel
+from gpumon.collectors.samples import ModelClaim
+from gpumon.collectors.servers.llama_server.identity import parse_router_models
 
 
 async def test_loaded_loading_and_sleeping_models_are_listed(router: FakeRouter, routed: Url) -> None:
@@ -34,14 +34,14 @@ async def test_each_model_has_its_own_slots(router: FakeRouter, routed: Url) -> 
     router.children = {"a": Child("loaded"), "b/x y": Child("loaded")}
     router.children["b/x y"].simulation.start(1, prompt=4)
     router.children["b/x y"].simulation.decode(1, 9)
-    said = {one.name: one for one in await routed.said()}
+    said = {one.model: one for one in await routed.said()}
     assert [slot.processing for slot in said["a"].slots or ()] == []
     assert [slot.decoded_tokens for slot in said["b/x y"].slots or ()] == [None, 9]
 
 
 async def test_the_facts_are_those_of_the_model_asked_about(router: FakeRouter, routed: Url) -> None:
     router.children = {"a": Child("loaded"), "b": Child("loaded")}
-    facts = {one.name: one.facts for one in await routed.said()}
+    facts = {one.model: one.facts for one in await routed.said()}
     assert facts["a"] is not None
     assert facts["a"].weights_bytes == 90
 
@@ -82,7 +82,7 @@ def test_what_is_no_list_of_models_is_none() -> None:
 def test_the_settings_of_a_recorded_router_are_those_of_its_child() -> None:
     recording = Path(__file__).parents[2] / "recordings" / "llama-server" / "b11434-router-models.json"
     [model] = parse_router_models(json.dumps(json.loads(recording.read_text())).encode()) or ()
-    assert isinstance(model, ServedModel)
+    assert isinstance(model, ModelClaim)
     assert (model.name, model.state) == ("gemma-3-270m-a", "ready")
     assert model.settings is not None
     assert (model.settings.context_length, model.settings.sleep_idle_seconds) == (2048, 6.0)

@@ -7,13 +7,13 @@ from itertools import pairwise
 from tests.collectors.llama_server.support import Url, url_of
 from tests.fakes.llama_server.server import OFF, FakeLlamaServer
 
-from gpumon.collectors.samples import ServedModel
+from gpumon.collectors.samples import ModelClaim
 
 
 async def test_its_model_is_told_from_its_answers(url: Url) -> None:
     listed = await url.listed()
     assert listed.health.state == "serving"
-    assert listed.models == (ServedModel(name="tiny", state="ready"),)
+    assert listed.models == (ModelClaim(name="tiny", state="ready"),)
     assert listed.version == "b1-fake"
 
 

@@ -8,7 +8,9 @@ import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock, MakeSource
 
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.ollama.collector import OllamaSource
+from gpumon.collectors.servers.kind import Asked
+from gpumon.collectors.servers.ollama.server import OllamaSource
+from gpumon.collectors.servers.registry import DEFAULT
 
 
 @pytest.fixture
@@ -17,7 +19,9 @@ async def make_source() -> AsyncIterator[MakeSource]:
     made: list[OllamaSource] = []
 
     def make(url: str) -> OllamaSource:
-        made.append(OllamaSource(parse_endpoint(url), FakeClock(), PATIENT))
+        made.append(
+            OllamaSource(DEFAULT, Asked(endpoint=parse_endpoint(url), clock=FakeClock(), limits=PATIENT))
+        )
         return made[-1]
 
     yield make

@@ -10,8 +10,9 @@ from tests.fakes.ollama.server import FakeOllama
 
 from gpumon.collectors.http.client import TimeLimits
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.ollama.pace import RunnersHint
+from gpumon.collectors.servers.kind import Asked, RunnersHint
+from gpumon.collectors.servers.ollama.server import OllamaSource
+from gpumon.collectors.servers.registry import DEFAULT
 
 
 @pytest.fixture
@@ -36,7 +37,12 @@ async def make_source(clock: FakeClock) -> AsyncIterator[MakeSource]:
         headers: dict[str, str] | None = None,
         runners: RunnersHint | None = None,
     ) -> OllamaSource:
-        made.append(OllamaSource(parse_endpoint(url, headers), clock, limits, runners))
+        made.append(
+            OllamaSource(
+                DEFAULT,
+                Asked(endpoint=parse_endpoint(url, headers), clock=clock, limits=limits, runners=runners),
+            )
+        )
         return made[-1]
 
     yield make

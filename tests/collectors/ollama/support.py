@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from hypothesis import strategies as st
 
 from gpumon.collectors.http.client import TimeLimits
-from gpumon.collectors.ollama.collector import OllamaSource
+from gpumon.collectors.servers.ollama.server import OllamaSource
 
 BRIEF = TimeLimits(connect=0.2, total=0.25, probe=0.25)
 """For servers that never answer."""

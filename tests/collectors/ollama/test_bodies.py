@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.collectors.ollama.support import JSON
 from tests.fakes.ollama.catalog import FOREVER, FakeModel
 
-from gpumon.collectors.ollama.bodies import BodyError, parse_ps, parse_tags, parse_time, parse_version
 from gpumon.collectors.samples import ModelClaim
+from gpumon.collectors.servers.ollama.bodies import BodyError, parse_ps, parse_tags, parse_time, parse_version
 
 GOOD = FakeModel("llama3:8b", forever=True).ps_row()
 

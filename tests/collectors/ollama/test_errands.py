@@ -10,9 +10,9 @@ import pytest
 from tests.collectors.ollama.support import BRIEF, FakeClock, MakeSource
 from tests.fakes.ollama.server import FakeOllama
 
-from gpumon.collectors.ollama import errands
-from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.samples import AnySample, OllamaInstalled, OllamaModelFacts, OllamaSample
+from gpumon.collectors.samples import AnySample, InstalledModels, ModelFacts, ServerSample
+from gpumon.collectors.servers.ollama import server
+from gpumon.collectors.servers.ollama.server import OllamaSource
 
 
 async def poll_and_settle(source: OllamaSource, times: int = 1) -> list[AnySample]:
@@ -24,12 +24,12 @@ async def poll_and_settle(source: OllamaSource, times: int = 1) -> list[AnySampl
     return samples
 
 
-def facts(samples: Sequence[AnySample]) -> list[OllamaModelFacts]:
-    return [sample for sample in samples if isinstance(sample, OllamaModelFacts)]
+def facts(samples: Sequence[AnySample]) -> list[ModelFacts]:
+    return [sample for sample in samples if isinstance(sample, ModelFacts)]
 
 
-def installed(samples: Sequence[AnySample]) -> list[OllamaInstalled]:
-    return [sample for sample in samples if isinstance(sample, OllamaInstalled)]
+def installed(samples: Sequence[AnySample]) -> list[InstalledModels]:
+    return [sample for sample in samples if isinstance(sample, InstalledModels)]
 
 
 async def test_the_first_poll_brings_the_list_and_errands_follow(
@@ -37,8 +37,8 @@ async def test_the_first_poll_brings_the_list_and_errands_follow(
 ) -> None:
     fake.catalog.load("llama3:8b")
     source = make_source(fake.url)
-    assert [type(sample) for sample in await source.poll()] == [OllamaSample]
-    assert [type(sample) for sample in await source.settle()] == [OllamaInstalled, OllamaModelFacts]
+    assert [type(sample) for sample in await source.poll()] == [ServerSample]
+    assert [type(sample) for sample in await source.settle()] == [InstalledModels, ModelFacts]
 
 
 async def test_what_errands_bring_comes_with_the_next_poll(fake: FakeOllama, make_source: MakeSource) -> None:
@@ -47,9 +47,9 @@ async def test_what_errands_bring_comes_with_the_next_poll(fake: FakeOllama, mak
     await source.poll()
     await source._errands.settle()
     assert [type(sample) for sample in await source.poll()] == [
-        OllamaSample,
-        OllamaInstalled,
-        OllamaModelFacts,
+        ServerSample,
+        InstalledModels,
+        ModelFacts,
     ]
 
 
@@ -100,7 +100,7 @@ async def test_a_failing_show_is_tried_three_times_and_never_hides_the_list(
     fake.misbehave("/api/show", "error_json")
     samples = await poll_and_settle(make_source(fake.url), times=10)
     assert fake.counts()["/api/show"] == 3
-    assert all(sample.health.state == "serving" for sample in samples if isinstance(sample, OllamaSample))
+    assert all(sample.health.state == "serving" for sample in samples if isinstance(sample, ServerSample))
 
 
 async def test_a_hanging_show_does_not_delay_the_list(fake: FakeOllama, make_source: MakeSource) -> None:
@@ -195,7 +195,7 @@ async def test_a_failing_tags_is_not_asked_at_every_poll(fake: FakeOllama, make_
 
 async def test_the_version_comes_with_the_first_list(fake: FakeOllama, make_source: MakeSource) -> None:
     (sample,) = await make_source(fake.url).poll()
-    assert isinstance(sample, OllamaSample)
+    assert isinstance(sample, ServerSample)
     assert sample.version == "0.33.0"
 
 
@@ -219,7 +219,7 @@ async def test_an_updated_server_shows_its_new_version_at_once(
     fake.version = "0.34.0"
     await fake.listen()
     sample = (await source.poll())[0]
-    assert isinstance(sample, OllamaSample)
+    assert isinstance(sample, ServerSample)
     assert sample.version == "0.34.0"
 
 
@@ -228,7 +228,7 @@ async def test_a_server_that_hides_its_version_is_still_serving(
 ) -> None:
     fake.misbehave("/api/version", "hang")
     (sample,) = await make_source(fake.url, BRIEF).poll()
-    assert isinstance(sample, OllamaSample)
+    assert isinstance(sample, ServerSample)
     assert (sample.health.state, sample.version) == ("idle", None)
 
 
@@ -243,7 +243,7 @@ async def test_closing_cancels_an_errand_that_hangs(fake: FakeOllama, make_sourc
 async def test_what_is_remembered_of_models_long_gone_is_bounded(
     fake: FakeOllama, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(errands, "MAX_DIGESTS", 5)
+    monkeypatch.setattr(server, "MAX_DIGESTS", 5)
     source = make_source(fake.url)
     for number in range(20):
         fake.catalog.load(f"model:{number}")

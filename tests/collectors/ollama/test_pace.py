@@ -9,9 +9,10 @@ from tests.collectors.ollama.support import FakeClock, MakeSource, free_port
 from tests.fakes.http import Answer
 from tests.fakes.ollama.server import FakeOllama
 
-from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.ollama.pace import KnownRunners, Pace
 from gpumon.collectors.samples import ModelClaim
+from gpumon.collectors.servers.kind import KnownRunners
+from gpumon.collectors.servers.ollama.pace import Pace
+from gpumon.collectors.servers.ollama.server import OllamaSource
 
 LOADED = (ModelClaim(name="llama3:8b", digest="d" * 64),)
 NEVER = 1e12

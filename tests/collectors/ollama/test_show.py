@@ -13,19 +13,18 @@ from hypothesis import strategies as st
 from tests.collectors.ollama.support import JSON
 from tests.fakes.ollama.catalog import FakeModel, llama_geometry
 
-from gpumon.collectors.ollama.bodies import BodyError
-from gpumon.collectors.ollama.show import parse_show
-from gpumon.collectors.samples import OllamaModelFacts
+from gpumon.collectors.samples import ModelFacts
+from gpumon.collectors.servers.ollama.bodies import BodyError, parse_show
 
 BLOB = "sha256-" + "ab" * 32
 OTHER_BLOB = "sha256-" + "cd" * 32
 
 
-def parsed(raw: bytes) -> OllamaModelFacts:
+def parsed(raw: bytes) -> ModelFacts:
     return parse_show(raw, "llama3:8b", "d" * 64, time=1.0, source="http://127.0.0.1:11434")
 
 
-def shown(**changes: object) -> OllamaModelFacts:
+def shown(**changes: object) -> ModelFacts:
     """Parse the answer for a common model with some parts changed."""
     return parsed(json.dumps(FakeModel("llama3:8b").show() | changes).encode())
 
@@ -202,7 +201,7 @@ def test_what_is_no_object_is_a_body_error(raw: bytes) -> None:
 def test_any_json_gives_facts_that_can_be_recorded(values: dict[str, Any]) -> None:
     clean = json.loads(json.dumps(values), parse_constant=lambda _name: None)
     facts = parsed(json.dumps(clean).encode())
-    assert msgspec.json.decode(msgspec.json.encode(facts), type=OllamaModelFacts) == facts
+    assert msgspec.json.decode(msgspec.json.encode(facts), type=ModelFacts) == facts
 
 
 @given(st.binary())

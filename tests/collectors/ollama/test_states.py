@@ -10,16 +10,17 @@ from tests.fakes.ollama.server import ANY_PATH, FakeOllama
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.http.failure import FailureKind
-from gpumon.collectors.ollama.classify import health_of_failure
-from gpumon.collectors.ollama.collector import OllamaSource
-from gpumon.collectors.samples import OllamaSample, SourceState
+from gpumon.collectors.samples import ServerSample, SourceState
+from gpumon.collectors.servers.ollama.classify import health_of_failure
+from gpumon.collectors.servers.ollama.server import OllamaSource
+from gpumon.collectors.servers.registry import DEFAULT
 
 ENDLESS = {"hang", "hang_headers", "hang_body", "drip"}
 
 
-async def polled(source: OllamaSource) -> OllamaSample:
+async def polled(source: OllamaSource) -> ServerSample:
     sample = (await source.poll())[0]
-    assert isinstance(sample, OllamaSample)
+    assert isinstance(sample, ServerSample)
     return sample
 
 
@@ -184,7 +185,7 @@ async def test_a_server_that_still_answers_version_is_busy(fake: FakeOllama, mak
 def test_another_machine_is_told_apart_from_this_one(
     kind: FailureKind, state: SourceState, detail: str
 ) -> None:
-    health = health_of_failure(kind, parse_endpoint("gpu.example"), answers_version=False)
+    health = health_of_failure(kind, parse_endpoint("gpu.example"), DEFAULT)
     assert (health.state, health.detail) == (state, detail)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import pytest
@@ -10,9 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.processes.tree import BLOB
 
-from gpumon.collectors.processes.command_line import blob_of, is_router, parse_runner, router_address
-from gpumon.collectors.processes.programs import server_kind
-from gpumon.collectors.samples import RunnerKind, RunnerSettings
+from gpumon.collectors.samples import RunnerSettings
+from gpumon.collectors.servers.kind import FoundRunner, FoundServer, ProcessView
+from gpumon.collectors.servers.llama_server.command_line import blob_of, is_router, listening_address
+from gpumon.collectors.servers.registry import BUILT_IN
+
+
+def recognised(
+    argv: Sequence[str], environ: Mapping[str, str] | None = None
+) -> FoundRunner | FoundServer | None:
+    """Return what the first kind that knows a process takes it for."""
+    found = (kind.recognise_process(ProcessView(argv, lambda: environ or {})) for kind in BUILT_IN)
+    return next((one for one in found if one is not None), None)
+
+
+def parse_runner(argv: Sequence[str]) -> tuple[str, RunnerSettings] | None:
+    found = recognised(argv)
+    return (found.kind, found.settings) if isinstance(found, FoundRunner) else None
+
+
+def server_kind(argv: Sequence[str]) -> str | None:
+    found = recognised(argv)
+    return found.kind if isinstance(found, FoundServer) and not is_router(argv) else None
+
 
 BLOB_PATH = f"/home/ollama/.ollama/models/blobs/{BLOB}"
 
@@ -35,7 +56,7 @@ OLLAMA_0_30_SETTINGS = RunnerSettings(
 )
 ON_BLOB = RunnerSettings(model_path=BLOB_PATH, blob=BLOB, port=40000)
 
-RUNNERS: list[tuple[str, RunnerKind, RunnerSettings]] = [
+RUNNERS: list[tuple[str, str, RunnerSettings]] = [
     (OLLAMA_0_30, "llama_server", OLLAMA_0_30_SETTINGS),
     (
         f"llama-server --model {BLOB_PATH} --port 40000 -c 16384 -np 4 --load-mode none --lora /a --embedding"
@@ -136,7 +157,7 @@ RUNNERS: list[tuple[str, RunnerKind, RunnerSettings]] = [
 
 
 @pytest.mark.parametrize(("line", "kind", "settings"), RUNNERS)
-def test_a_runner_is_known_with_its_settings(line: str, kind: RunnerKind, settings: RunnerSettings) -> None:
+def test_a_runner_is_known_with_its_settings(line: str, kind: str, settings: RunnerSettings) -> None:
     assert parse_runner(shlex.split(line)) == (kind, settings)
 
 
@@ -193,7 +214,7 @@ def test_what_holds_a_model_or_only_answers_a_question_is_no_router(line: str) -
 
 
 def test_a_router_says_where_it_listens() -> None:
-    assert router_address(["llama-server", "--host", "0.0.0.0", "--port", "9000"]) == ("0.0.0.0", 9000)
+    assert listening_address(["llama-server", "--host", "0.0.0.0", "--port", "9000"]) == ("0.0.0.0", 9000)
 
 
 @pytest.mark.parametrize(

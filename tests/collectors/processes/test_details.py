@@ -9,8 +9,8 @@ from tests.fakes.processes.tree import BOOT_TIME, FakeProc, llama_server
 
 from gpumon.collectors.processes.details import PSS_SECONDS, RunnerReader
 from gpumon.collectors.processes.finder import Finder
+from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc
-from gpumon.collectors.processes.users import Users
 from gpumon.collectors.samples import RunnerProcess
 
 ROLLUP = b"56-7f ---p 00000000 00:00 0  [rollup]\nRss:  4 kB\nPss:  %d kB\n"

@@ -7,8 +7,7 @@ import shlex
 import pytest
 from tests.fakes.processes.tree import BOOT_TIME, FakeProc
 
-from gpumon.collectors.processes.holder_groups import holder_group, holder_name
-from gpumon.collectors.processes.holders import RENAME_SECONDS, HolderReader
+from gpumon.collectors.processes.holders import RENAME_SECONDS, HolderReader, holder_group, holder_name
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import HolderGroup, HolderProcess
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.collectors.processes.model_file import model_file_bytes
+from gpumon.collectors.processes.details import model_file_bytes
 
 
 def test_it_is_the_size_on_disk_links_followed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.processes.tree import BLOB, MODELS, OLLAMA_SERVE, OLLAMA_USER_ID, FakeProc, llama_server
 
 from gpumon.collectors.processes.finder import Finder
+from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.server_details import (
     PROVEN_SECONDS,
@@ -17,7 +18,6 @@ from gpumon.collectors.processes.server_details import (
     STARTING_SECONDS,
     ServerReader,
 )
-from gpumon.collectors.processes.users import Users
 from gpumon.collectors.samples import ServerProcess
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"

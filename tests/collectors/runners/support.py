@@ -6,10 +6,9 @@ from tests.collectors.ollama.support import BRIEF, PATIENT, FakeClock
 from tests.fakes.llama_server.server import FakeLlamaServer
 
 from gpumon.collectors.http.client import TimeLimits
-from gpumon.collectors.runners.owner import Ownership
+from gpumon.collectors.runners.source import Ownership, Watch
 from gpumon.collectors.runners.target import RunnerTarget
-from gpumon.collectors.runners.watch import Watch
-from gpumon.collectors.samples import RunnerKind, RunnerSample
+from gpumon.collectors.samples import WorkSample
 
 PID = 4321
 
@@ -33,7 +32,7 @@ class Setting:
         self,
         fake: FakeLlamaServer,
         sleep_idle_seconds: float | None = None,
-        kind: RunnerKind = "llama_server",
+        kind: str = "llama_server",
     ) -> None:
         self.fake = fake
         self.clock = FakeClock()
@@ -58,15 +57,15 @@ class Setting:
         """Give up on an answer soon."""
         self.watch_with(BRIEF)
 
-    async def poll(self) -> RunnerSample | None:
+    async def poll(self) -> WorkSample | None:
         return await self.watch.poll(self.active)
 
-    async def said(self) -> RunnerSample:
+    async def said(self) -> WorkSample:
         sample = await self.poll()
         assert sample is not None, "nothing was asked"
         return sample
 
-    async def run(self, seconds: float, interval: float = 1.0) -> list[RunnerSample]:
+    async def run(self, seconds: float, interval: float = 1.0) -> list[WorkSample]:
         """Poll every ``interval``; return what was said."""
         samples = []
         for _ in range(round(seconds / interval)):

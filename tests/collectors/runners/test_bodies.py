@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.collectors.ollama.support import JSON
 
-from gpumon.collectors.runners.bodies import parse_properties, parse_slots, with_models
-from gpumon.collectors.samples import RunnerFacts, Slot
+from gpumon.collectors.samples import LoadFacts, Slot
+from gpumon.collectors.servers.llama_server.bodies import parse_properties, parse_slots, with_models
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "llama-server"
 
@@ -74,14 +74,14 @@ def test_no_answer_is_too_odd_to_be_read(value: object) -> None:
     body = json.dumps(value).encode()
     parse_slots(body)
     parse_properties(body)
-    with_models(RunnerFacts(), body)
+    with_models(LoadFacts(), body)
 
 
 def test_properties_and_models_make_the_facts() -> None:
     properties = parse_properties(recorded("b10434-props.json"))
     assert properties is not None
     assert not properties.sleeping
-    assert with_models(properties.facts, recorded("b10434-v1-models.json")) == RunnerFacts(
+    assert with_models(properties.facts, recorded("b10434-v1-models.json")) == LoadFacts(
         model_path="/models/gemma-3-270m-q4_k_m.gguf",
         build=properties.facts.build,
         slot_count=2,

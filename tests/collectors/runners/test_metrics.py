@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.collectors.runners.metrics import parse_counters
-from gpumon.collectors.samples import RunnerCounters
+from gpumon.collectors.samples import WorkCounters
+from gpumon.collectors.servers.llama_server.bodies import parse_counters
 
 RECORDED = (
     Path(__file__).parents[2] / "recordings" / "llama-server" / "b10434-metrics-busy.txt"
 ).read_bytes()
 
-COUNTERS = RunnerCounters(
+COUNTERS = WorkCounters(
     prompt_tokens_total=12.0,
     prompt_seconds_total=0.067584,
     prompt_tokens_cached_total=0.0,
@@ -39,13 +39,13 @@ def test_a_body_that_is_a_json_string_is_decoded() -> None:
 
 def test_a_counter_that_a_build_has_not_is_unknown() -> None:
     counters = parse_counters(b"llamacpp:tokens_predicted_total 7\n")
-    assert counters == RunnerCounters(decoded_tokens_total=7.0)
+    assert counters == WorkCounters(decoded_tokens_total=7.0)
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-1", "x", ""])
 def test_a_value_that_no_counter_has_is_unknown(value: str) -> None:
     body = f"llamacpp:tokens_predicted_total {value}\nllamacpp:requests_processing 1\n".encode()
-    assert parse_counters(body) == RunnerCounters(requests_processing=1)
+    assert parse_counters(body) == WorkCounters(requests_processing=1)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"vllm:requests 7\n", b'"half', b"7"])

@@ -14,7 +14,7 @@ import pytest
 from tests.collectors.ollama.support import free_port
 
 from gpumon.collectors.processes.proc import Proc
-from gpumon.collectors.runners.owner import PortOwner
+from gpumon.collectors.runners.source import PortOwner
 from gpumon.collectors.runners.target import RunnerTarget
 from gpumon.collectors.worker import Worker
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.collectors.runners.pace import IDLE_SECONDS, IdlePace
+from gpumon.collectors.servers.llama_server.conversation import IDLE_SECONDS, IdlePace
 
 hints = st.lists(st.sampled_from([None, False, True]), max_size=200)
 

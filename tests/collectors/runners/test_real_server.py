@@ -19,7 +19,7 @@ from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.runners.source import RunnersSource
 from gpumon.collectors.runners.target import RunnerTarget
-from gpumon.collectors.samples import AnySample, RunnerSample
+from gpumon.collectors.samples import AnySample, WorkSample
 from gpumon.collectors.source import Cadence, run_source
 
 pytestmark = [
@@ -61,7 +61,7 @@ class Listener:
         self.busy = asyncio.Event()
 
     def hear(self, sample: AnySample) -> None:
-        assert isinstance(sample, RunnerSample), sample
+        assert isinstance(sample, WorkSample), sample
         self.finished += self.meter.feed(sample)
         bare = msgspec.structs.replace(sample, counters=None)
         self.finished_by_slots += self.meter_of_slots.feed(bare)

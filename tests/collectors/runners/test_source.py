@@ -11,7 +11,7 @@ from tests.fakes.llama_server.server import FakeLlamaServer
 
 from gpumon.collectors.runners.source import RunnersSource
 from gpumon.collectors.runners.target import RunnerTarget
-from gpumon.collectors.samples import AnySample, RunnerSample
+from gpumon.collectors.samples import AnySample, WorkSample
 
 MakeSource = Callable[..., RunnersSource]
 
@@ -32,17 +32,17 @@ def target(fake: FakeLlamaServer, pid: int = 1, started: float = 1.0) -> RunnerT
     return RunnerTarget(pid, started, "llama_server", None, fake.port)
 
 
-async def heard(source: RunnersSource, *pids: int) -> dict[int, RunnerSample]:
+async def heard(source: RunnersSource, *pids: int) -> dict[int, WorkSample]:
     """Poll until these runners have been heard."""
-    samples: dict[int, RunnerSample] = {}
+    samples: dict[int, WorkSample] = {}
     while not samples.keys() >= set(pids):
-        samples |= {one.pid: one for one in runner_samples(await source.poll())}
+        samples |= {one.pid or 0: one for one in runner_samples(await source.poll())}
     return samples
 
 
-def runner_samples(samples: object) -> list[RunnerSample]:
+def runner_samples(samples: object) -> list[WorkSample]:
     assert isinstance(samples, list)
-    return [one for one in samples if isinstance(one, RunnerSample)]
+    return [one for one in samples if isinstance(one, WorkSample)]
 
 
 async def test_nothing_to_watch_is_nothing_to_say(source: RunnersSource) -> None:

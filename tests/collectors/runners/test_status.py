@@ -8,7 +8,7 @@ from tests.fakes.http import as_json
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.ollama.misbehaviour import html
 
-from gpumon.collectors.samples import RunnerKind, RunnerState
+from gpumon.collectors.samples import ModelState
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ from gpumon.collectors.samples import RunnerKind, RunnerState
 )
 async def test_health_says_how_far_it_is(
     fake: FakeLlamaServer,
-    kind: RunnerKind,
+    kind: str,
     body: dict[str, object],
-    state: RunnerState,
+    state: ModelState,
     progress: float | None,
 ) -> None:
     setting = Setting(fake, kind=kind)

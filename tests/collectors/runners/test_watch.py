@@ -8,8 +8,8 @@ from tests.collectors.runners.support import FakeOwner, Setting
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.ollama.misbehaviour import html
 
+from gpumon.collectors.runners.source import Watch
 from gpumon.collectors.runners.target import RunnerTarget
-from gpumon.collectors.runners.watch import Watch
 
 
 async def test_another_programs_port_gets_no_request(setting: Setting, fake: FakeLlamaServer) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpumon.collectors.runners.work import Work
 from gpumon.collectors.samples import Slot
+from gpumon.collectors.servers.llama_server.conversation import Work
 
 
 def slot(

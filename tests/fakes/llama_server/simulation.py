@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpumon.collectors.samples import RunnerCounters, Slot
+from gpumon.collectors.samples import Slot, WorkCounters
 
 
 @dataclass
@@ -125,9 +125,9 @@ class Simulation:
             decoded_tokens=following.get("n_decoded"),
         )
 
-    def counter_sample(self) -> RunnerCounters:
+    def counter_sample(self) -> WorkCounters:
         """Return the counters as a collector would."""
-        return RunnerCounters(
+        return WorkCounters(
             prompt_tokens_total=float(self.counted_prompt),
             prompt_seconds_total=self.counted_prompt_seconds,
             decoded_tokens_total=float(self.counted),

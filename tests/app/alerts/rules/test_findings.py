@@ -17,9 +17,9 @@ from gpumon.app.alerts.rules.model import spill
 from gpumon.app.alerts.rules.rate import slower
 from gpumon.app.alerts.rules.runner import hidden_spill, silent_fallback, stuck
 from gpumon.app.alerts.rules.source import source
+from gpumon.app.insight.agreement import Loaded
+from gpumon.app.insight.agreement import loaded as seen_together
 from gpumon.app.insight.falls import paced_of
-from gpumon.app.insight.loaded import Loaded
-from gpumon.app.insight.loaded import loaded as seen_together
 from gpumon.app.state.records import GpuRecord, SystemRecord
 from gpumon.collectors.samples import AnySample, GpuFacts, GpuReading, GpuSlow
 

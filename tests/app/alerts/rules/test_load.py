@@ -8,14 +8,13 @@ from tests.app.state.loads.test_thrash import again, loaded, taking_turns
 from tests.fakes.process_samples import BLOB, answer, facts, processes, runner
 from tests.fakes.samples import START, claim, nvml, ollama
 
-from gpumon.app.state.loads.endings import FAILURE_KEPT_SECONDS
-from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.loads.endings import FAILURE_KEPT_SECONDS, WINDOW_SECONDS
 from gpumon.collectors.samples import (
     AnySample,
     LogEvent,
     LogSample,
-    OllamaSample,
     RunnerSettings,
+    ServerSample,
     SourceHealth,
 )
 
@@ -123,7 +122,7 @@ class TestThrash:
 def test_an_expiry_is_compared_by_our_clock() -> None:
     """The server's clock is ten minutes ahead, and so is each expiry that it names."""
     stream = [
-        replace(sample, clock_offset_seconds=600.0) if isinstance(sample, OllamaSample) else sample
+        replace(sample, clock_offset_seconds=600.0) if isinstance(sample, ServerSample) else sample
         for sample in again(3, expires=620)
     ]
     assert raised(watch(*stream), "thrash").message.endswith("its keep_alive is too short")

@@ -9,7 +9,7 @@ from tests.fakes.process_samples import answer, facts, holding, processes, runne
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
 from gpumon.app.monitor import Monitor
-from gpumon.collectors.samples import AnySample, GpuProcess, RunnerKind, RunnerProcess, RunnerState
+from gpumon.collectors.samples import AnySample, GpuProcess, ModelState, RunnerProcess
 
 IDLE = runner(cpu_percent=2.0)
 
@@ -151,7 +151,7 @@ class TestUnknown:
 
 class TestWhileThingsChange:
     @pytest.mark.parametrize("state", ["starting", "loading", "asleep"])
-    def test_a_runner_that_is_loading_or_asleep_is_left_alone(self, state: RunnerState) -> None:
+    def test_a_runner_that_is_loading_or_asleep_is_left_alone(self, state: ModelState) -> None:
         samples = [s for at in range(20) for s in (answer(at, state), *round_at(at, 0.3))]
         assert shortfalls(watch(processes(0, IDLE), *samples)) == []
 
@@ -160,9 +160,7 @@ class TestWhileThingsChange:
         assert shortfalls(watch(*samples)) == []
 
     @pytest.mark.parametrize("kind", ["ollama_runner", "mlx_runner", "legacy_runner"])
-    def test_an_older_runner_that_does_not_say_that_it_is_ready_is_given_a_minute(
-        self, kind: RunnerKind
-    ) -> None:
+    def test_an_older_runner_that_does_not_say_that_it_is_ready_is_given_a_minute(self, kind: str) -> None:
         old = runner(kind=kind)
         assert shortfalls(watch(*rounds(None, 60, process=old))) == []
         assert shortfalls(watch(*rounds(None, 63, process=old))) == ["silent_fallback"]

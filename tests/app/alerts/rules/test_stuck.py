@@ -5,10 +5,10 @@ from tests.app.alerts.watching import active, raised, watch
 from tests.fakes.process_samples import answer, facts, holding, processes, runner
 from tests.fakes.samples import START, claim, gpu, nvml, ollama
 
-from gpumon.collectors.samples import AnySample, OllamaSample
+from gpumon.collectors.samples import AnySample, ServerSample
 
 
-def loaded(at: float) -> OllamaSample:
+def loaded(at: float) -> ServerSample:
     return ollama(at, [replace(claim(), expires_at=START)])
 
 

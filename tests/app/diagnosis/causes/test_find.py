@@ -8,7 +8,7 @@ from tests.app.state.states import state_of
 from tests.fakes.samples import OLLAMA, claim
 
 from gpumon.app.diagnosis.diagnose import diagnose
-from gpumon.collectors.samples import LogEvent, OllamaSample, SourceHealth
+from gpumon.collectors.samples import LogEvent, ServerSample, SourceHealth
 
 LARGE_CONTEXT = Scene(context=65536)
 TIGHT = Scene(total_gib=6.8, on_gpu_gib=5.0, in_ram_gib=1.0)
@@ -85,7 +85,8 @@ def test_a_model_that_came_later_is_not_blamed() -> None:
 
 def test_a_model_that_has_gone_since_is_to_blame() -> None:
     scene = Scene(on_gpu_gib=4.0)
-    before = OllamaSample(
+    before = ServerSample(
+        kind="ollama",
         time=LOADED - 10,
         source=OLLAMA,
         health=SourceHealth(state="serving"),

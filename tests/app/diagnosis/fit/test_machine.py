@@ -9,16 +9,15 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.fit.machine import Machine, fit_on
 from gpumon.app.diagnosis.fit.report import FitReport
 from gpumon.app.diagnosis.fit.text import fit_lines
-from gpumon.app.physics.geometry import NoGeometry
+from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.state.records.learned import LearnedRecord, MemoryKey, ScaleKey
-from gpumon.collectors.samples import MemoryCorrection, ModelWeights, OllamaModelFacts, RateScale
+from gpumon.collectors.samples import MemoryCorrection, ModelFacts, ModelWeights, RateScale
 
 GIB, MIB = 2**30, 2**20
 CARD = Card("RTX 4090", 24 * GIB, 23 * GIB, 1008e9, "nvidia_gddr6", uuid="GPU-1")
 SMALL = replace(CARD, vram_free_bytes=6 * GIB)
-FACTS = OllamaModelFacts(
+FACTS = ModelFacts(
     time=0.0,
     source="x",
     name="llama3.1:8b",
@@ -45,7 +44,7 @@ FACTS = OllamaModelFacts(
 FILE_BYTES = (130 * 32 + 690) * MIB
 
 
-def fit(machine: Machine, context: int = 4096, facts: OllamaModelFacts = FACTS, **more: int) -> FitReport:
+def fit(machine: Machine, context: int = 4096, facts: ModelFacts = FACTS, **more: int) -> FitReport:
     report = fit_on(machine, facts, LoadOptions(context), FILE_BYTES + more.get("projector_bytes", 0))
     assert isinstance(report, FitReport)
     return report
@@ -116,5 +115,5 @@ def test_one_that_the_modelfile_names_stands() -> None:
 
 
 def test_a_model_of_unknown_architecture_is_not_guessed_at() -> None:
-    facts = OllamaModelFacts(time=0, source="x", name="m", digest="d", architecture="rwkv99")
+    facts = ModelFacts(time=0, source="x", name="m", digest="d", architecture="rwkv99")
     assert isinstance(fit_on(Machine((CARD,)), facts, LoadOptions(4096)), NoGeometry)

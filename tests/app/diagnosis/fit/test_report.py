@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.app.physics.published import GIB, LLAMA3_8B, LLAMA3_70B, QWEN2_14B, QWEN35_27B
+from tests.app.physics.published import GIB, GPT_OSS_20B, LLAMA3_8B, LLAMA3_70B, QWEN2_14B, QWEN35_27B
 
 from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_freed
 from gpumon.app.diagnosis.fit.text import fit_lines
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.hardware import Card, Hardware
-from gpumon.app.physics.options import LoadOptions
 
 RAM = 51.2e9
 
@@ -206,3 +205,16 @@ def test_each_part_of_the_memory_has_its_line(line: str) -> None:
 
 def test_a_part_of_next_to_nothing_has_no_line() -> None:
     assert "compute buffers" not in text(report(LLAMA3_8B, card(23)))
+
+
+def test_experts_in_ram_are_told_as_the_runtime_logs_them() -> None:
+    found = report(GPT_OSS_20B, card(9))
+    line = next(line for line in fit_lines(found) if line.strip().startswith("on GPU"))
+    assert found.placement is not None
+    assert found.placement.overflowing_layers > 0
+    assert f"25 of 25 layers, experts of {found.placement.overflowing_layers} in RAM;" in line
+
+
+def test_a_split_of_whole_layers_names_no_experts() -> None:
+    line = next(line for line in fit_lines(report(LLAMA3_70B, card(23))) if line.strip().startswith("on GPU"))
+    assert "experts" not in line

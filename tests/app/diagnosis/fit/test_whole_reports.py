@@ -11,9 +11,8 @@ from tests.app.physics.published import GIB, LLAMA3_8B, LLAMA3_70B, QWEN2_14B, Q
 
 from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_freed
 from gpumon.app.diagnosis.fit.text import fit_lines
-from gpumon.app.physics.geometry import Geometry
+from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.hardware import Card, Hardware
-from gpumon.app.physics.options import LoadOptions
 from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES
 
 GOLDEN = Path(__file__).parent / "golden"

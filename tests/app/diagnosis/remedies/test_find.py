@@ -10,12 +10,11 @@ from tests.app.diagnosis.scenes import LOADED, NAME, Other, Scene, diagnosed, re
 
 from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic, arithmetic_of
 from gpumon.app.diagnosis.diagnosis import Remedy
-from gpumon.app.diagnosis.remedies.quantizations import smaller_files
-from gpumon.app.insight.loaded import loaded
-from gpumon.app.physics.geometry import Geometry
-from gpumon.app.physics.options import LoadOptions
-from gpumon.app.state.loads import options as load_options
-from gpumon.app.state.shapes import shape_of
+from gpumon.app.diagnosis.remedies.elsewhere import smaller_files
+from gpumon.app.insight import shapes as load_options
+from gpumon.app.insight.agreement import loaded
+from gpumon.app.insight.shapes import shape_of
+from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.collectors.samples import LogEvent
 
 LARGE_CONTEXT = Scene(context=65536)

@@ -10,8 +10,8 @@ from tests.fakes.samples import OLLAMA, START, claim, nvml, ollama
 from gpumon.app.insight.activity import activity
 from gpumon.app.recording.lines import decode_line, encode_line
 from gpumon.app.snapshot.build import build_snapshot
-from gpumon.app.state.metered import HOLD_SECONDS, rates_of
 from gpumon.app.state.state import State
+from gpumon.app.state.work import HOLD_SECONDS, rates_of
 from gpumon.app.views.model_page import model_facts
 from gpumon.collectors.samples import (
     MeteredModel,
@@ -19,10 +19,10 @@ from gpumon.collectors.samples import (
     MeterSample,
     ProcessSample,
     RunnerProcess,
-    RunnerSample,
     RunnerSettings,
     ServerProcess,
     Slot,
+    WorkSample,
 )
 
 METERED = "http://127.0.0.1:11435"
@@ -103,7 +103,7 @@ RUNNER = RunnerProcess(
     server_pid=40,
     settings=RunnerSettings(model_name="qwen3", port=4000),
 )
-SERVER = ServerProcess(pid=40, started=START, urls=(OLLAMA,))
+SERVER = ServerProcess(kind="ollama", pid=40, started=START, urls=(OLLAMA,))
 PROCESSES = ProcessSample(time=START, source="processes", servers=(SERVER,), runners=(RUNNER,))
 
 
@@ -116,7 +116,7 @@ def test_a_runner_is_joined_to_its_model_through_the_meter() -> None:
 
 def test_what_the_runner_itself_says_comes_first() -> None:
     slots = (Slot(slot_id=0, processing=True, task_id=1, decoded_tokens=5),)
-    said = RunnerSample(time=START + 3, source="runner 50", pid=50, started=START, state="ready", slots=slots)
+    said = WorkSample(time=START + 3, source="runner 50", pid=50, started=START, state="ready", slots=slots)
     state = state_of(PROCESSES, LOADED, meter(2, MODEL), said)
     [model] = state.models.values()
     assert rates_of(model, state).sources == ("/slots",)

@@ -6,9 +6,8 @@ from tests.app.state.states import state_of
 from tests.fakes.process_samples import answer, processes
 from tests.fakes.served_samples import FACTS, LLAMA, alone, served, statistics
 
-from gpumon.app.state.metered import rates_of
 from gpumon.app.state.records import ModelKey
-from gpumon.app.state.statistics import requests_of, server_facts
+from gpumon.app.state.work import rates_of, requests_of, server_facts
 
 KEY = ModelKey(LLAMA, "llama-3-8b")
 

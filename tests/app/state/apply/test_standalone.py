@@ -9,11 +9,11 @@ from tests.fakes.process_samples import BLOB, answer, holding, processes, server
 from tests.fakes.samples import GIB, OLLAMA, claim, gpu, nvml, ollama
 from tests.fakes.served_samples import FACTS, LLAMA, alone, router, served, statistics
 
-from gpumon.app.state.apply.standalone import parameter_words, quantization_words
 from gpumon.app.state.holders.measured import measured_vram_bytes, runner_of
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import RunnerState, ServedModel
+from gpumon.collectors.samples import ModelClaim, ModelState
+from gpumon.collectors.servers.llama_server.kind import parameter_words, quantization_words
 
 KEY = ModelKey(LLAMA, "llama-3-8b")
 
@@ -34,7 +34,7 @@ def test_a_process_that_is_ready_is_a_model() -> None:
 
 
 @pytest.mark.parametrize("loading", ["starting", "loading"])
-def test_a_process_that_loads_is_a_load_and_no_model(loading: RunnerState) -> None:
+def test_a_process_that_loads_is_a_load_and_no_model(loading: ModelState) -> None:
     state = state_of(processes(0, alone(), servers=()), answer(1, loading, pid=500))
     assert not state.models
     assert state.loads
@@ -177,14 +177,14 @@ def test_ollama_keeps_its_claims_beside_a_llama_server() -> None:
 
 
 def test_a_model_that_a_router_far_away_loads_is_listed() -> None:
-    state = state_of(served(0, ServedModel(name="a", state="loading"), source="http://box:8080"))
+    state = state_of(served(0, ModelClaim(name="a", state="loading"), source="http://box:8080"))
     assert only(state).served is not None
 
 
 def test_a_model_whose_process_is_seen_to_load_is_no_model_yet() -> None:
     child = alone(501, port=50001, alias="a", server_pid=400)
     looks = (processes(0, child, servers=(router(),)), answer(1, "loading", pid=501))
-    assert not state_of(*looks, served(2, ServedModel(name="a", state="loading"))).models
+    assert not state_of(*looks, served(2, ModelClaim(name="a", state="loading"))).models
 
 
 def test_a_model_that_is_unloaded_departs() -> None:

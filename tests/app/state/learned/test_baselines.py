@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.scene import Gpu, Machine, Model, loaded
 
-from gpumon.app.state.learned.baselines import (
+from gpumon.app.insight.learning.baselines import (
     REQUESTS_KEPT,
     context_range,
     counted,

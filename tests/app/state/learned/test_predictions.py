@@ -11,23 +11,23 @@ from tests.fakes.samples import GIB, OLLAMA, START
 from tests.scene import Model, loaded
 
 from gpumon.app.diagnosis.diagnose import diagnose
-from gpumon.app.state.hardware import hardware_of
+from gpumon.app.insight.hardware import hardware_of
+from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.learned.predictions import memory_correction
 from gpumon.app.state.records import LearnedRecord, MemoryKey, Prediction, ScaleKey
 from gpumon.collectors.samples import (
     GpuFacts,
     GpuReading,
     Learned,
     MemoryCorrection,
+    ModelFacts,
     ModelWeights,
-    OllamaModelFacts,
 )
 
 NAME = "llama3:70b"
 LAYERS, LAYER_BYTES = 32, 130 * 1024**2
 KEY = MemoryKey(f"sha-{NAME}", ("GPU-0",))
-SHAPE = OllamaModelFacts(
+SHAPE = ModelFacts(
     time=START,
     source=OLLAMA,
     name=NAME,
@@ -86,8 +86,8 @@ class TestMemory:
     def test_a_load_is_compared_with_what_the_driver_measured(self) -> None:
         found = prediction(settled(desk_of(held_gib=6.0)))
         assert found.measured_vram_bytes == 6 * GIB
-        assert found.vram.expected == pytest.approx(5.8 * GIB, rel=0.05)
-        assert found.error_fraction == pytest.approx(found.vram.expected / (6 * GIB) - 1)
+        assert found.expected_vram_bytes == pytest.approx(5.8 * GIB, rel=0.05)
+        assert found.error_fraction == pytest.approx(found.expected_vram_bytes / (6 * GIB) - 1)
 
     def test_the_difference_is_learned(self) -> None:
         desk = settled(desk_of(held_gib=6.0))
@@ -99,7 +99,7 @@ class TestMemory:
         desk = settled(desk_of(held_gib=6.5))
         desk.pid = 101
         found = prediction(settled(desk))
-        assert found.vram.expected == pytest.approx(6.5 * GIB)
+        assert found.expected_vram_bytes == pytest.approx(6.5 * GIB)
         assert found.error_fraction == pytest.approx(0.0, abs=1e-6)
 
     def test_what_an_earlier_run_has_learned_counts_too(self) -> None:
@@ -111,7 +111,7 @@ class TestMemory:
         desk.monitor.feed(SHAPE)
         desk.machine.say(Learned(time=START, source="learned", memory=(known,)))
         found = prediction(settled(desk))
-        assert found.vram.expected - found.uncorrected_vram_bytes == GIB
+        assert found.expected_vram_bytes - found.uncorrected_vram_bytes == GIB
 
     def test_a_load_is_compared_once(self) -> None:
         desk = settled(desk_of(held_gib=6.0))

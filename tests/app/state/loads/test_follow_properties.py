@@ -16,8 +16,8 @@ from gpumon.collectors.samples import (
     LogEvent,
     LogSample,
     RunnerProcess,
-    RunnerSample,
     SourceHealth,
+    WorkSample,
 )
 
 gib = st.one_of(st.none(), st.floats(0, 60).map(lambda value: int(value * GIB)))
@@ -30,10 +30,10 @@ def grown(process: RunnerProcess, rss: int | None, pages: int | None, reads: int
     return msgspec.structs.replace(process, rss_bytes=rss, file_bytes=pages, read_bytes=reads)
 
 
-def answered(pid: int, started: float, state: str, progress: float | None) -> RunnerSample:
+def answered(pid: int, started: float, state: str, progress: float | None) -> WorkSample:
     return msgspec.convert(
         {
-            "type": "runner",
+            "type": "work",
             "time": START,
             "source": f"runner {pid}",
             "pid": pid,
@@ -41,7 +41,7 @@ def answered(pid: int, started: float, state: str, progress: float | None) -> Ru
             "state": state,
             "progress": progress,
         },
-        RunnerSample,
+        WorkSample,
     )
 
 

@@ -8,7 +8,7 @@ from tests.app.state.states import state_of
 from tests.fakes.process_samples import BLOB, OTHER_BLOB, answer, facts, processes, runner
 from tests.fakes.samples import START, claim, nvml, ollama
 
-from gpumon.app.state.loads.thrash import WINDOW_SECONDS
+from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import SettingChange, Thrash
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AnySample, RunnerSettings

@@ -4,7 +4,7 @@ from tests.app.state.states import state_of
 from tests.fakes.process_samples import BLOB, OTHER_BLOB, processes, runner
 from tests.fakes.samples import START
 
-from gpumon.app.state.logs.events import LOGS_KEPT
+from gpumon.app.state.logs import LOGS_KEPT
 from gpumon.app.state.records import BufferKey, Placement, RunnerKey, ServerLog
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import BufferComponent, LogEvent, LogSample, SourceHealth

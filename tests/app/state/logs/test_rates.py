@@ -10,7 +10,7 @@ from tests.fakes.samples import claim, ollama
 
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import AnySample, LogEvent, RunnerState
+from gpumon.collectors.samples import AnySample, LogEvent, ModelState
 
 PROMPT = LogEvent(kind="request_prefill", slot=0, task=7, count=100, seconds=0.5)
 ANSWER = LogEvent(kind="request_decode", slot=0, task=7, count=700, seconds=10.0)
@@ -20,7 +20,7 @@ def progress(rate: float, slot: int = 0) -> LogEvent:
     return LogEvent(kind="decode_progress", slot=slot, task=7, count=100, tokens_per_second=rate)
 
 
-def mute(state: RunnerState = "ready") -> tuple[AnySample, ...]:
+def mute(state: ModelState = "ready") -> tuple[AnySample, ...]:
     """Return a runner whose port has no statistics, and a log that was opened a while ago."""
     return (ollama(0, [claim()]), processes(0, runner()), replace(answer(0, state), slots=None), log(0))
 

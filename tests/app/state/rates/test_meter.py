@@ -7,7 +7,7 @@ from tests.fakes.llama_server.simulation import Simulation
 
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.values import FinishedRequest
-from gpumon.collectors.samples import RunnerCounters, RunnerSample, RunnerState, Slot
+from gpumon.collectors.samples import ModelState, Slot, WorkCounters, WorkSample
 
 START = 1000.0
 
@@ -28,12 +28,12 @@ class Bench:
 
     def feed(
         self,
-        state: RunnerState,
+        state: ModelState,
         slots: tuple[Slot, ...] | None = None,
-        counters: RunnerCounters | None = None,
+        counters: WorkCounters | None = None,
     ) -> tuple[FinishedRequest, ...]:
         return self.meter.feed(
-            RunnerSample(
+            WorkSample(
                 time=self.time,
                 source="runner 7",
                 pid=7,
@@ -226,7 +226,7 @@ def test_a_busy_runner_keeps_its_rate_for_3_seconds() -> None:
 
 
 @pytest.mark.parametrize("state", ["asleep", "loading", "failing", "starting"])
-def test_a_runner_that_does_not_serve_has_no_rate(state: RunnerState) -> None:
+def test_a_runner_that_does_not_serve_has_no_rate(state: ModelState) -> None:
     bench = Bench().busy()
     [finished] = bench.feed(state)
     assert (finished.decoded_tokens, finished.decoded_is_lower_bound) == (120, True)
@@ -327,6 +327,6 @@ def test_draft_acceptance_is_known_where_there_are_drafts(
     drafted: float, accepted: float, share: float | None
 ) -> None:
     bench = Bench()
-    counters = RunnerCounters(draft_tokens_total=drafted, draft_accepted_total=accepted)
+    counters = WorkCounters(draft_tokens_total=drafted, draft_accepted_total=accepted)
     bench.feed("ready", bench.server.slot_samples(), counters)
     assert bench.meter.rates.draft_acceptance == share

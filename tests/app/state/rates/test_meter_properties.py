@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fakes.llama_server.simulation import Simulation
 
 from gpumon.app.state.rates.meter import RateMeter
-from gpumon.collectors.samples import RunnerCounters, RunnerSample
+from gpumon.collectors.samples import WorkCounters, WorkSample
 
 SLOTS = 3
 
@@ -45,7 +45,7 @@ class Run:
         self.meter = RateMeter()
         self.with_counters = with_counters
         self.time = 1000.0
-        self.counters: RunnerCounters | None = None
+        self.counters: WorkCounters | None = None
         self.totals: list[int] = []
 
     def play(self, steps: list[Event]) -> None:
@@ -74,7 +74,7 @@ class Run:
         counters = (self.counters or self.server.counter_sample()) if self.with_counters else None
         self.counters = None
         self.meter.feed(
-            RunnerSample(
+            WorkSample(
                 time=self.time,
                 source="runner 7",
                 pid=7,

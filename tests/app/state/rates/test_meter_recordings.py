@@ -10,17 +10,16 @@ import pytest
 
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
-from gpumon.collectors.runners.bodies import parse_slots
-from gpumon.collectors.runners.metrics import PREFIX, parse_counters
-from gpumon.collectors.samples import RunnerSample
+from gpumon.collectors.samples import WorkSample
+from gpumon.collectors.servers.llama_server.bodies import PREFIX, parse_counters, parse_slots
 
 RECORDINGS = Path(__file__).parents[3] / "recordings" / "llama-server"
 
 
-def sample(poll: dict[str, Any], with_counters: bool) -> RunnerSample:
+def sample(poll: dict[str, Any], with_counters: bool) -> WorkSample:
     names = {name.removeprefix(PREFIX): value for name, value in poll["metrics"].items()}
     text = "".join(f"{PREFIX}{name} {value}\n" for name, value in names.items())
-    return RunnerSample(
+    return WorkSample(
         time=1000.0 + poll["t_s"],
         source="runner 7",
         pid=7,

@@ -17,10 +17,9 @@ from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.collectors.http.client import HttpClient
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.runners.llama_server import LlamaServer
-from gpumon.collectors.runners.port import Port
-from gpumon.collectors.runners.said import Said
-from gpumon.collectors.samples import RunnerSample
+from gpumon.collectors.samples import WorkSample
+from gpumon.collectors.servers.llama_server.conversation import LlamaServer
+from gpumon.collectors.servers.port import Port, Said
 
 SLOTS = 2
 _T = TypeVar("_T")
@@ -80,7 +79,7 @@ class MemoryPort(Port):
         self.meanwhile: list[Step] = []
         self._server = server
 
-    async def get_llama(self, path: str) -> bytes:
+    async def get_body(self, path: str, server_header: str | None = None) -> bytes:
         self.asked.append(path)
         bodies: dict[str, object] = {"/slots": self._server.slots_body()}
         body = json.dumps(bodies.get(path, {})).encode()
@@ -128,8 +127,8 @@ def result_of(answer: Coroutine[object, object, _T]) -> _T:
     raise AssertionError("it waits")
 
 
-def sample_of(said: Said, time: float) -> RunnerSample:
-    return RunnerSample(
+def sample_of(said: Said, time: float) -> WorkSample:
+    return WorkSample(
         time=time,
         source="runner 7",
         pid=7,

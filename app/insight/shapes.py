@@ -1,0 +1,110 @@
+"""The geometry of loaded models, worked out once for each file, and the options of their loads."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, get_args
+
+from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
+from gpumon.app.physics.shape import geometry_of
+from gpumon.app.state.places import is_local
+from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord, ServerLog
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import ModelFacts, RunnerSettings
+
+UNDESCRIBED = NoGeometry("what its file holds is not known")
+
+
+class _Known(NamedTuple):
+    facts: ModelFacts
+    file_bytes: int | None
+    shape: Geometry | NoGeometry
+
+
+class Shapes:
+    """Remembers what is loaded."""
+
+    def __init__(self) -> None:
+        self._known: dict[ModelKey, _Known] = {}
+
+    def of(self, model: ModelRecord, state: State) -> Geometry | NoGeometry:
+        """Return the geometry of a model; anew only when more is known of it."""
+        size, before = file_bytes_of(model, state), self._known.get(model.key)
+        if before is not None and before.facts is model.facts and before.file_bytes == size:
+            return before.shape
+        shape = shape_of(model, state)
+        if model.facts is not None:
+            self._known[model.key] = _Known(model.facts, size, shape)
+        return shape
+
+    def forget(self, state: State) -> None:
+        """Forget the models that are no longer loaded."""
+        for key in self._known.keys() - state.models.keys():
+            del self._known[key]
+
+
+def shape_of(model: ModelRecord, state: State) -> Geometry | NoGeometry:
+    """Return the geometry of a model, or why it is not known."""
+    if model.facts is None:
+        return UNDESCRIBED
+    return geometry_of(model.facts, file_bytes_of(model, state))
+
+
+def file_bytes_of(model: ModelRecord, state: State) -> int | None:
+    """Return the size of a model's files, by ``/api/tags`` of its server."""
+    installed = state.installed.get(model.key.source)
+    rows = (row for row in (installed.models if installed else ()) if row.digest == model.key.digest)
+    return next((row.size_bytes for row in rows), None)
+
+
+DEFAULT_CACHE_TYPE: CacheType = "f16"
+DEFAULT_MICRO_BATCH = 512
+_NO_FLASH_ATTENTION = frozenset({"off", "0", "false", "disabled"})
+
+
+def load_options(model: ModelRecord, runner: RunnerRecord | None, state: State) -> LoadOptions | None:
+    """Return how the model was loaded; ``None`` where its context or its type of cache is not known.
+
+    What the command line leaves out has the runtime's default (ollama: envconfig/config.go).
+    """
+    settings = runner.process.settings if runner else RunnerSettings()
+    return options_of_settings(settings, model.claim.context_length, log_of(model, state))
+
+
+def options_of_settings(
+    settings: RunnerSettings, claimed_context: int | None = None, log: ServerLog | None = None
+) -> LoadOptions | None:
+    """Return the options on a command line; ``None`` where context or type of cache is not known."""
+    context = settings.context_length or claimed_context
+    k_type, v_type = (cache_type_named(said) for said in cache_types(settings, log))
+    if not context or k_type is None or v_type is None:
+        return None
+    return LoadOptions(
+        context_length=context,
+        parallel=settings.parallel or 1,
+        cache_type_k=k_type,
+        cache_type_v=v_type,
+        micro_batch_size=settings.micro_batch_size or settings.batch_size or DEFAULT_MICRO_BATCH,
+        flash_attention=settings.flash_attention not in _NO_FLASH_ATTENTION,
+        gpu_layers=settings.gpu_layers,
+    )
+
+
+def cache_types(settings: RunnerSettings, log: ServerLog | None) -> tuple[str, str]:
+    """Return the types of K and V: of a process that is seen its own, else those of the server."""
+    server = log.settings.get("OLLAMA_KV_CACHE_TYPE") if log else None
+    is_seen = settings.model_path is not None or settings.blob is not None
+    default = DEFAULT_CACHE_TYPE if is_seen else server or DEFAULT_CACHE_TYPE
+    return settings.cache_type_k or default, settings.cache_type_v or default
+
+
+def cache_type_named(said: str) -> CacheType | None:
+    """Return the type that a word names; ``None`` for one whose size is not known."""
+    word = said.strip().lower()
+    return next((kind for kind in get_args(CacheType) if kind == word), None)
+
+
+def log_of(model: ModelRecord, state: State) -> ServerLog | None:
+    """Return the log of a model's server: the only one there is, of a server on this machine."""
+    if len(state.logs) != 1 or not is_local(model.key.source, state.servers):
+        return None
+    return next(iter(state.logs.values()))

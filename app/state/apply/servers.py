@@ -1,0 +1,272 @@
+"""Takes what servers say of their models: which there are, how they work, what their files hold.
+
+A model is told of by its server's URL or, where no URL is asked, by the process that holds it.
+"""
+
+from __future__ import annotations
+
+from gpumon.app.state.apply.sources import hear
+from gpumon.app.state.apply.work import follow_work, hear_work
+from gpumon.app.state.holders.addresses import addresses_of, stands_alone
+from gpumon.app.state.holders.joins import join, name_of, stand_in
+from gpumon.app.state.holders.measured import is_steady, runner_of
+from gpumon.app.state.places import place
+from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord, Served
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import (
+    HEALTHY_STATES,
+    InstalledModels,
+    ModelClaim,
+    ModelFacts,
+    ModelState,
+    ServerSample,
+    WorkSample,
+)
+from gpumon.collectors.servers.kind import with_facts
+from gpumon.collectors.servers.registry import kind_named, kind_of_runner
+
+MODELS_END_WITH = frozenset({"not_running"})
+"""States of a server in which its models are known to be gone; in the others they are only not confirmed: a
+page of a proxy in between looks like another program."""
+
+CLOCK_RESOLUTION_SECONDS = 2.0
+"""An HTTP ``Date`` header counts whole seconds; a smaller difference says nothing."""
+
+FACTS_KEPT = 500
+
+NOT_LOADED: frozenset[ModelState] = frozenset({"starting", "loading"})
+
+
+def apply_server(state: State, sample: ServerSample) -> None:
+    """Take one look at a server: how it is, and its models."""
+    is_new, before = sample.source not in state.sources, set(state.models)
+    source = hear(state, sample.source, sample.health, sample.version, sample.kind)
+    state.models_revision += 1
+    if (offset := sample.clock_offset_seconds) is not None:
+        source.clock_offset_seconds = offset if abs(offset) > CLOCK_RESOLUTION_SECONDS else 0.0
+    if sample.models is not None:
+        _note_meter(state, sample)
+        shown = [claim for claim in sample.models if _is_shown(state, sample.source, claim)]
+        keys = {_apply_claim(state, sample, claim) for claim in shown}
+        _depart(state, sample.source, keep=keys)
+    elif sample.health.state in MODELS_END_WITH:
+        _depart(state, sample.source, keep=set())
+    follow_processes(state)
+    if is_new or before != state.models.keys():
+        join(state)
+
+
+def apply_work(state: State, sample: WorkSample) -> None:
+    """Take one poll of a model's work; where its process is known, it is that of the process."""
+    if sample.pid is not None and sample.started is not None:
+        runner = state.runners.get(RunnerKey(sample.pid, sample.started))
+        if runner is not None:
+            _take_of_process(state, runner, sample)
+        return
+    record = _named(state, sample)
+    if record is None:
+        return
+    record.served = served = record.served or Served(sample.state)
+    served.answer, served.state = sample, sample.state
+    if sample.facts is not None:
+        served.facts = sample.facts
+        record.claim = _with_facts(record, record.claim)
+    runner = runner_of(record, state)
+    if runner is not None:
+        _take_of_process(state, runner, sample)
+        return
+    state.note_answer(record.key, anew=True)
+    served.requests.extend(served.meter.feed(sample))
+    record.decode.add(state.now, served.meter.rates.decode_rate)
+    record.prefill.add(state.now, served.meter.rates.prefill_rate)
+
+
+def apply_facts(state: State, sample: ModelFacts) -> None:
+    """Take what the file of one model holds."""
+    key = ModelKey(sample.source, sample.digest)
+    state.facts[key] = sample
+    if len(state.facts) > FACTS_KEPT:
+        del state.facts[next(iter(state.facts))]
+    if key in state.models:
+        state.models[key].facts = sample
+        join(state)
+
+
+def apply_installed(state: State, sample: InstalledModels) -> None:
+    """Take what a server has installed."""
+    state.installed[sample.source] = sample
+
+
+def follow_processes(state: State) -> bool:
+    """Keep a model for each process that no URL tells of; return whether any has come or gone."""
+    before = _by_process(state)
+    wanted = _wanted(state)
+    if not before and not wanted:
+        return False
+    for key in before.keys() - wanted.keys():
+        depart(state, key)
+    for key, runner in wanted.items():
+        _keep(state, key, runner)
+    changed = before != _by_process(state)
+    if changed:
+        state.models_revision += 1
+    return changed
+
+
+def depart(state: State, key: ModelKey) -> None:
+    """Record that a model has been unloaded."""
+    record = state.models.pop(key)
+    record.gone = state.now
+    state.departed.append(record)
+
+
+def _note_meter(state: State, sample: ServerSample) -> None:
+    """Note whether a meter is on the way to a server."""
+    if sample.metered:
+        state.metered.setdefault(sample.source)
+    else:
+        state.metered.pop(sample.source, None)
+
+
+def _named(state: State, sample: WorkSample) -> ModelRecord | None:
+    """Return the model of a server that a sample names."""
+    if sample.model is None:
+        return None
+    found = state.models.get(ModelKey(sample.source, sample.model))
+    own = (one for key, one in state.models.items() if key.source == sample.source)
+    return found or next((one for one in own if one.claim.name == sample.model), None)
+
+
+def _take_of_process(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
+    anew = hear_work(runner, sample)
+    if stands_alone(state, runner) and follow_processes(state):
+        join(state)
+    state.note_answer(runner.model, anew=anew)
+    follow_work(state, runner, sample)
+
+
+def _is_shown(state: State, source: str, claim: ModelClaim) -> bool:
+    """Whether a model is to be shown: one whose process is seen to load is shown as a load already."""
+    if claim.state != "loading":
+        return True
+    loading = (one for one in state.runners.values() if one.process.settings.model_name == claim.name)
+    return not any(place(source) in {place(url) for url in addresses_of(state, one)} for one in loading)
+
+
+def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> ModelKey:
+    now = state.now
+    key = ModelKey(sample.source, claim.digest or claim.name)
+    record = state.models.get(key)
+    if record is None or record.runtime != kind_named(sample.kind).name:
+        record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
+        record.runtime = kind_named(sample.kind).name
+        state.models[key] = record
+    record.expiry_moves = _expiry_moves(record, claim)
+    record.claim, record.seen, record.process = _with_facts(record, claim), now, None
+    if claim.state is not None:
+        record.served = record.served or Served(claim.state)
+        record.served.state = claim.state
+    _take_memory(state, record)
+    return key
+
+
+def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
+    """Return ``claim`` with what else is known of the loaded model."""
+    facts = record.served.facts if record.served else None
+    return with_facts(claim, record.kind.claim_of(claim.name, claim.settings, facts))
+
+
+def _take_memory(state: State, record: ModelRecord) -> None:
+    """Take what is claimed of a model's memory, where anything is."""
+    if not record.claims_memory:
+        return
+    now, split = state.now, record.split
+    _note_steadiness(state, record)
+    if split.gpu_bytes:
+        state.gpu_claimed.add(record.key.source)
+    if split.spill_fraction == 0:
+        record.spilled_since = None
+    elif split.spill_fraction is not None and record.spilled_since is None:
+        record.spilled_since = now
+    record.vram.add(now, split.gpu_bytes)
+    record.ram.add(now, split.ram_bytes)
+    record.spill.add(now, split.spill_fraction)
+
+
+def _note_steadiness(state: State, record: ModelRecord) -> None:
+    claimed_bytes, runner = record.split.gpu_bytes, runner_of(record, state)
+    steady = is_steady(record.claim_steady_bytes, claimed_bytes)
+    if not steady:
+        record.claim_steady_bytes = claimed_bytes
+    if runner is not None and (not steady or runner.claimed_since is None):
+        runner.claimed_since = state.now
+
+
+def _expiry_moves(record: ModelRecord, claim: ModelClaim) -> bool:
+    """Whether the expiry was put off since the poll before.
+
+    Until its first request has ended, Ollama counts the time left from the instant of the poll; from then
+    on from the end of the last request (ollama: server/sched.go, server/routes.go).
+    """
+    before, after = record.claim.expires_at, claim.expires_at
+    return before is not None and after is not None and after > before
+
+
+def _depart(state: State, source: str, keep: set[ModelKey]) -> None:
+    own = (key for key, model in state.models.items() if key.source == source and model.process is None)
+    for key in [key for key in own if key not in keep]:
+        depart(state, key)
+
+
+def _by_process(state: State) -> dict[ModelKey, RunnerKey]:
+    return {key: model.process for key, model in state.models.items() if model.process is not None}
+
+
+def _wanted(state: State) -> dict[ModelKey, RunnerRecord]:
+    """Return the processes to keep a model for; of two with one address and name the newest."""
+    loaded = (runner for _, runner in sorted(state.runners.items(), key=lambda item: item[0].started))
+    return {
+        _key(state, runner): runner
+        for runner in loaded
+        if _is_loaded(runner) and stands_alone(state, runner) and not _is_asked_by_url(state, runner)
+    }
+
+
+def _is_loaded(runner: RunnerRecord) -> bool:
+    """Whether its model is loaded, as far as anything says so."""
+    answer = runner.answer
+    return runner.load_over if answer is None else answer.state not in NOT_LOADED
+
+
+def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
+    """Whether a source of its own kind that is well already tells of its model."""
+    where = {place(url) for url in addresses_of(state, runner)}
+    own = kind_of_runner(runner.process.kind).name
+    return any(
+        source.runtime == own and source.health.state in HEALTHY_STATES and place(name) in where
+        for name, source in state.sources.items()
+    )
+
+
+def _key(state: State, runner: RunnerRecord) -> ModelKey:
+    addresses = addresses_of(state, runner)
+    source = addresses[0] if addresses else f"process {runner.key.pid}"
+    return ModelKey(source, _name(state, runner))
+
+
+def _name(state: State, runner: RunnerRecord) -> str:
+    settings = runner.process.settings
+    return name_of(state, settings) or stand_in(settings)
+
+
+def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
+    kind = kind_of_runner(runner.process.kind)
+    record = state.models.get(key)
+    if record is not None and record.process != runner.key:
+        depart(state, key)
+        record = None
+    claim = kind.claim_of(key.digest, runner.process.settings, runner.facts)
+    if record is None:
+        record = state.models[key] = ModelRecord(key, claim, first_seen=state.now, seen=state.now)
+        record.runtime, record.process = kind.name, runner.key
+    record.claim, record.seen = claim, state.now

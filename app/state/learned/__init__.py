@@ -1,1 +1,0 @@
-"""What finished loads and requests teach about this machine."""

@@ -1,1 +1,0 @@
-"""What the lines of a server's log say of its loads and rates."""

@@ -1,0 +1,77 @@
+"""Takes in what is said of the machine: by the driver, the operating system, and earlier runs."""
+
+from __future__ import annotations
+
+from gpumon.app.state.apply.sources import hear
+from gpumon.app.state.holders.measured import measure, unaccounted_bytes
+from gpumon.app.state.holders.others import note_ended
+from gpumon.app.state.records import GpuRecord, SystemRecord
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import GpuReading, Learned, NvmlSample, SystemSample
+
+LISTS_ALL_GPUS = frozenset({"serving", "idle"})
+"""States of the driver in which a GPU that it does not list is no longer there."""
+
+
+def apply_nvml(state: State, sample: NvmlSample) -> None:
+    """Take one poll of the driver."""
+    hear(state, sample.source, sample.health, sample.driver_version)
+    state.driver_version = sample.driver_version or state.driver_version
+    state.gpus_revision += 1
+    state.driver_seen = state.now
+    for reading in sample.gpus:
+        _apply_reading(state, reading)
+    if sample.health.state in LISTS_ALL_GPUS:
+        _forget(state, keep={reading.uuid for reading in sample.gpus})
+    state.gpu_shown = state.gpu_shown or state.has_gpu
+    measure(state)
+
+
+def _forget(state: State, keep: set[str]) -> None:
+    for uuid in [uuid for uuid in state.gpus if uuid not in keep]:
+        del state.gpus[uuid]
+
+
+def _apply_reading(state: State, reading: GpuReading) -> None:
+    now = state.now
+    record = state.gpus.get(reading.uuid)
+    if record is None:
+        record = state.gpus[reading.uuid] = GpuRecord(reading, seen=now)
+    before, record.reading, record.seen = record.reading, reading, now
+    record.unaccounted_before = unaccounted_bytes(before)
+    note_ended(state, record, before)
+    record.facts = reading.facts or record.facts
+    record.slow = reading.slow or record.slow
+    if reading.state != "lost":
+        record.lost_since = None
+    elif record.lost_since is None:
+        record.lost_since = now
+    record.vram.add(now, reading.memory.used_bytes if reading.memory else None)
+    record.utilization.add(now, reading.utilization_percent)
+    record.power.add(now, reading.power_watts)
+    record.temperature.add(now, reading.temperature_celsius)
+
+
+def gpu_pids(state: State) -> frozenset[int]:
+    """Return the PIDs that the driver names on any GPU."""
+    return frozenset(process.pid for gpu in state.gpus.values() for process in gpu.reading.processes or ())
+
+
+def apply_system(state: State, sample: SystemSample) -> None:
+    """Take one look at the machine."""
+    hear(state, sample.source, sample.health)
+    now = state.now
+    if state.system is None:
+        state.system = SystemRecord(sample, seen=now)
+    system = state.system
+    system.sample, system.seen = sample, now
+    state.system_revision += 1
+    system.ram_used.add(now, sample.ram_used_bytes)
+    system.swap_used.add(now, sample.swap_used_bytes)
+    system.cpu.add(now, sample.cpu_percent)
+
+
+def apply_learned(state: State, sample: Learned) -> None:
+    """Take one reading; it changes nothing in which this run knows better."""
+    hear(state, sample.source, sample.health)
+    state.learned.absorb(sample)

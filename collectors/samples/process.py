@@ -1,0 +1,116 @@
+"""What the processes say: servers, the runners that hold a model each, and others that hold VRAM.
+
+Which kinds of servers and runners there are is up to ``gpumon.collectors.servers``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gpumon.collectors.samples.base import Fact, Sample, SourceHealth
+
+HolderGroup = Literal["desktop", "browser", "runtime", "container", "other"]
+
+
+class RunnerSettings(Fact, frozen=True, kw_only=True):
+    """What the command line of a runner says, and its environment; ``None`` where neither does."""
+
+    model_path: str | None = None
+    blob: str | None = None
+    """``sha256-<hex>`` where the model is one of Ollama's blobs."""
+    model_name: str | None = None
+    """Where the command line names a model instead of a file (MLX, imagegen)."""
+    port: int | None = None
+    host: str | None = None
+    context_length: int | None = None
+    """Tokens per slot."""
+    parallel: int | None = None
+    gpu_layers: int | None = None
+    """``-ngl``: only set where the user set ``num_gpu``; 0 is CPU by choice."""
+    batch_size: int | None = None
+    micro_batch_size: int | None = None
+    cache_type_k: str | None = None
+    cache_type_v: str | None = None
+    flash_attention: str | None = None
+    projector_path: str | None = None
+    draft_path: str | None = None
+    embedding: bool | None = None
+    threads: int | None = None
+    metrics: bool | None = None
+    sleep_idle_seconds: float | None = None
+
+
+class RunnerProcess(Fact, frozen=True, kw_only=True):
+    """The process that holds one loaded model. (``pid``, ``started``) is its identity."""
+
+    pid: int
+    started: float
+    kind: str
+    """Name of a ``RunnerKind``: ``llama_server``, ``ollama_runner``, …"""
+    settings: RunnerSettings
+    parent_pid: int | None = None
+    server_pid: int | None = None
+    """The server that started it; ``None`` for a llama-server on its own."""
+    user: str | None = None
+    rss_bytes: int | None = None
+    pss_bytes: int | None = None
+    file_bytes: int | None = None
+    """Part of ``rss_bytes`` that is mapped from files: weights that the kernel may drop."""
+    cpu_percent: float | None = None
+    """100 is one core; ``None`` in the first sample of a process."""
+    thread_count: int | None = None
+    read_bytes: int | None = None
+    """Read from storage since its start (/proc/PID/io)."""
+    model_file_bytes: int | None = None
+    """Size of the one file that it loads; ``None`` where it is not visible from here."""
+    other_namespace: bool = False
+    """In a container: its loopback port cannot be reached from here."""
+    unreadable: tuple[str, ...] = ()
+    """What could not be read, and why: ``io: permission denied``."""
+
+
+class ServerProcess(Fact, frozen=True, kw_only=True):
+    """A process that starts runners: it serves models, or is a router before those that do."""
+
+    pid: int
+    started: float
+    kind: str
+    """Name of a ``ServerKind``: ``ollama``, ``llama_swap``, …"""
+    user: str | None = None
+    urls: tuple[str, ...] = ()
+    """Where it listens, as far as it can be told: ``http://127.0.0.1:11434``."""
+    models_path: str | None = None
+    """``OLLAMA_MODELS`` or the owner's default, where it can be told."""
+    other_namespace: bool = False
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
+    """Variables of its environment that bear on its models, by name: only those that its kind lists."""
+
+
+class HolderProcess(Fact, frozen=True, kw_only=True):
+    """A process on a GPU that is no runner."""
+
+    pid: int
+    started: float | None = None
+    name: str | None = None
+    group: HolderGroup = "other"
+
+
+class ProcessSample(Sample, frozen=True, kw_only=True, tag="processes"):
+    """One look at the processes that matter; source ``processes``."""
+
+    health: SourceHealth = SourceHealth(state="serving")
+    servers: tuple[ServerProcess, ...] = ()
+    runners: tuple[RunnerProcess, ...] = ()
+    holders: tuple[HolderProcess, ...] = ()
+
+
+class BlobNames(Sample, frozen=True, kw_only=True, tag="blob_names"):
+    """Names from the manifests on disk, the second way from blob to model; source: the models directory."""
+
+    health: SourceHealth = SourceHealth(state="serving")
+    names: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """``sha256-<hex>`` of the weights to the names that have it."""
+    digests: dict[str, str] = msgspec.field(default_factory=dict)
+    """Name to the digest of its manifest (hex)."""

@@ -1,0 +1,89 @@
+"""A command line read without trust: which program it starts, and its flags by every spelling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+_PROGRAM = re.compile(r"[^/\\]*\Z")
+
+
+def program_name(argv: Sequence[str]) -> str:
+    """Return the name of the program, without directory, ``.exe`` or a package's wrapping; "" for none."""
+    match = _PROGRAM.search(argv[0][-512:]) if argv else None
+    name = match.group() if match else ""
+    if name.lower().endswith(".exe"):
+        name = name[:-4]
+    if name.startswith(".") and name.endswith("-wrapped"):  # how Nix names what it wraps
+        name = name[1 : -len("-wrapped")]
+    return name
+
+
+TEXT_LIMIT = 4096
+"""A longer value is no path (``PATH_MAX``) and no name."""
+_INTEGER = re.compile(r"-?[0-9]{1,18}\Z", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?\Z", re.ASCII)
+
+
+class Flags:
+    """The last value of each flag that ``spellings`` knows; a switch has the value ``""``.
+
+    ``spellings`` maps what is written (``--ctx-size``, ``-c``) to what it means; ``switches`` and
+    ``optional`` are the meanings that take no value, and those that may. ``defaults`` are values by meaning
+    that hold where the command line does not say: those of the environment.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        spellings: Mapping[str, str],
+        switches: frozenset[str] = frozenset(),
+        optional: frozenset[str] = frozenset(),
+        defaults: Mapping[str, str] | None = None,
+    ) -> None:
+        self._values: dict[str, str] = dict(defaults or {})
+        words = iter(range(1, len(argv)))
+        for at in words:
+            written, equals, value = argv[at].partition("=")
+            meaning = spellings.get(written)
+            if meaning is None:
+                continue
+            following = argv[at + 1] if at + 1 < len(argv) else None
+            if not equals and _takes_next(meaning, following, switches, optional):
+                value = following or ""
+                next(words, None)
+            self._values[meaning] = value
+
+    def has(self, meaning: str) -> bool:
+        """Whether the flag is there, with or without value."""
+        return meaning in self._values
+
+    def text(self, meaning: str) -> str | None:
+        """Return the value; ``None`` where it is missing, empty or too long."""
+        value = self._values.get(meaning)
+        return value if value and len(value) <= TEXT_LIMIT else None
+
+    def integer(self, meaning: str, least: int = 0, most: int = 2**53) -> int | None:
+        """Return the number; ``None`` where it is missing, no number or out of bounds."""
+        value = self._values.get(meaning, "")
+        number = int(value) if _INTEGER.match(value) else None
+        return number if number is not None and least <= number <= most else None
+
+    def seconds(self, meaning: str) -> float | None:
+        """Return a duration; ``None`` where it is missing or negative, which means never."""
+        value = self._values.get(meaning, "")
+        return float(value) if _DECIMAL.match(value) else None
+
+    def switch(self, on: str, off: str | None = None) -> bool | None:
+        """Return whether a switch is on; ``None`` where the command line does not say."""
+        if on in self._values:
+            return self._values[on].lower() not in ("false", "0", "f", "off", "disabled")
+        return False if off in self._values else None
+
+
+def _takes_next(
+    meaning: str, following: str | None, switches: frozenset[str], optional: frozenset[str]
+) -> bool:
+    if meaning in switches or following is None:
+        return False
+    return meaning not in optional or not following.startswith("-")

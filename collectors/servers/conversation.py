@@ -1,0 +1,206 @@
+"""The conversation with a server at a URL: what every kind needs, so that a new one writes only what it asks.
+
+A kind whose server answers a GET with JSON overrides ``look`` and nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply
+from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.fields import RawObject
+from gpumon.collectors.samples import AnySample, ModelClaim, ServerSample, SourceHealth, WorkSample
+from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status, phrase_of
+from gpumon.collectors.servers.kind import Asked, ServerKind
+from gpumon.collectors.servers.port import Said
+
+REMOTE_IDLE_SECONDS = 2.0
+MAX_DOUBLINGS = 4
+FAILURE_CAP_SECONDS = 10.0
+FORBIDDEN_SECONDS = 60.0
+"""After a refusal: each one may be a warning in the server's log."""
+
+
+class UnusableError(Exception):
+    """It answers, and not as a server of this kind that may be asked does."""
+
+    def __init__(self, health: SourceHealth) -> None:
+        super().__init__(health.detail)
+        self.health = health
+
+
+class BackOff:
+    """Seconds from poll to poll where polls fail: doubling up to a cap, and long after a refusal."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._forbidden = False
+
+    def note(self, health: SourceHealth | None) -> None:
+        """Note how a poll went: ``None`` is well."""
+        self._failures = 0 if health is None else self._failures + 1
+        self._forbidden = health is not None and health.state == "forbidden"
+
+    def delay(self, interval: float) -> float | None:
+        """Return seconds between the starts of two polls; ``None`` where the last one went well."""
+        if self._forbidden:
+            return max(interval, FORBIDDEN_SECONDS)
+        if not self._failures:
+            return None
+        doubled = 2.0 ** min(self._failures - 1, MAX_DOUBLINGS)
+        return min(max(interval, doubled), max(interval, FAILURE_CAP_SECONDS))
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """What one look at a server came to."""
+
+    health: SourceHealth | None = None
+    """``None``: it serves models, or has none."""
+    models: tuple[ModelClaim, ...] = ()
+    """Those that are loaded, loading or asleep."""
+    version: str | None = None
+    work: tuple[tuple[str, Said], ...] = ()
+    """What was asked of a model's work, by its name."""
+    origin: str | None = None
+    """Where counters or rates stand, shown beside them: a path."""
+
+
+class Conversation(ABC):
+    """Polls one server. Failure of whatever sort becomes a sample with a state, words and a hint."""
+
+    def __init__(self, kind: ServerKind, asked: Asked) -> None:
+        self.kind = kind
+        self.endpoint = asked.endpoint
+        self.clock = asked.clock
+        self.client = HttpClient(asked.endpoint, asked.limits)
+        self._back_off = BackOff()
+        self._works = False
+        self.replies: dict[str, Reply] = {}
+
+    @abstractmethod
+    async def look(self) -> Look:
+        """Ask what is due and return what was said.
+
+        Raises:
+            RequestError: it does not answer.
+            UnusableError: it answers, and not as it should.
+        """
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request was under way at the latest look."""
+        return self._works
+
+    def forget(self) -> None:
+        """Begin anew after a look that failed; for kinds that remember something."""
+        self.replies.clear()
+
+    async def poll(self) -> Sequence[AnySample]:
+        """Look once; return how the server is, with its models, then the work of each model."""
+        self.replies.clear()
+        try:
+            look = await self.look()
+        except UnusableError as problem:
+            return [self._failed(problem.health)]
+        except RequestError as failure:
+            return [self._failed(health_of_failure(failure.kind, self.endpoint, self.kind))]
+        self._back_off.note(None)
+        self._works = any(is_busy(said) for _, said in look.work)
+        return [self._server(look), *(self._work(name, said, look.origin) for name, said in look.work)]
+
+    def delay(self, interval: float) -> float:
+        """Return seconds to the next poll: slower when idle and far away, and when it fails."""
+        failing = self._back_off.delay(interval)
+        if failing is not None:
+            return failing
+        near = self.endpoint.is_loopback or self.busy
+        return interval if near else max(interval, REMOTE_IDLE_SECONDS)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+    async def get(self, path: str, max_bytes: int = MAX_LISTING_BYTES) -> Reply:
+        """GET ``path`` and return the 200; raise as ``look`` does."""
+        reply = self.replies[path] = await self.client.get(path, max_bytes)
+        health = health_of_status(reply, self.endpoint, self.kind)
+        if health is not None:
+            raise UnusableError(health)
+        if reply.status == 404:
+            raise UnusableError(foreign(self.endpoint, self.kind))
+        if reply.status != 200:
+            detail = f"HTTP {reply.status}{phrase_of(reply.status)}"
+            raise UnusableError(SourceHealth(state="nonsense", detail=detail))
+        return reply
+
+    async def get_object(self, path: str) -> RawObject:
+        """GET ``path`` and return the JSON object that it answers; raise as ``look`` does.
+
+        Read its fields with ``gpumon.collectors.http.fields``: what has another type than it should is
+        ``None``.
+        """
+        values = fields.read((await self.get(path)).body, fields.OBJECT)
+        if values is None:
+            raise UnusableError(SourceHealth(state="nonsense", detail=f"{path} is not a JSON object"))
+        return values
+
+    def _server(self, look: Look) -> ServerSample:
+        return ServerSample(
+            time=self.clock.now(),
+            source=self.endpoint.url,
+            kind=self.kind.name,
+            health=look.health or SourceHealth(state="serving" if look.models else "idle"),
+            version=look.version,
+            models=look.models,
+        )
+
+    def _failed(self, health: SourceHealth) -> ServerSample:
+        self._back_off.note(health)
+        self.forget()
+        return ServerSample(
+            time=self.clock.now(), source=self.endpoint.url, kind=self.kind.name, health=health
+        )
+
+    def _work(self, name: str, said: Said, origin: str | None) -> WorkSample:
+        return work_sample(said, self.clock.now(), self.endpoint.url, model=name, origin=origin)
+
+
+def work_sample(
+    said: Said,
+    time: float,
+    source: str,
+    *,
+    model: str | None = None,
+    process: tuple[int, float, int | None] | None = None,
+    origin: str | None = None,
+) -> WorkSample:
+    """Return what was said as a sample of a ``model`` by name, or of a ``process`` (PID, start, port)."""
+    pid, started, port = process or (None, None, None)
+    return WorkSample(
+        time=time,
+        source=source,
+        model=model,
+        pid=pid,
+        started=started,
+        port=port,
+        state=said.state,
+        detail=said.detail,
+        progress=said.progress,
+        facts=said.facts,
+        slots=said.slots,
+        counters=said.counters,
+        decode_tokens_per_second=said.decode_tokens_per_second,
+        prefill_tokens_per_second=said.prefill_tokens_per_second,
+        origin=origin,
+    )
+
+
+def is_busy(said: Said) -> bool:
+    """Whether a request is under way."""
+    running = said.counters.requests_processing if said.counters else None
+    return said.state == "busy" or bool(running) or any(slot.processing for slot in said.slots or ())

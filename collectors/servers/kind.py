@@ -1,0 +1,399 @@
+"""What a kind of server says of itself: the base class, and what it is handed.
+
+To add a kind, write one module with a subclass of ``ServerKind``:
+
+1. Give it a ``name``, a ``label`` and, for ``gpumon doctor``, what it ``gives``.
+2. Let ``recognise`` tell from a server's answers whether it is one.
+3. Let ``converse`` return a ``Conversation`` (``gpumon.collectors.servers.conversation``): its ``look`` asks
+   once and returns the models, each with what it does: slots, counters, or a rate that the server states.
+4. Where its processes are seen, let ``recognise_process`` say what their command line and environment tell.
+5. Override what else differs: what may be unloaded, the lines that users type, which claims are estimates.
+
+Then name an instance in ``registry.py``, or, in a package of your own, as an entry point of the group
+``gpumon.servers``. Nothing else in gpumon knows kinds by their names.
+``tests/collectors/servers/toy_kind.py`` is a whole kind in one file.
+
+This module stays cheap to import: what speaks HTTP is imported inside ``converse``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+
+from msgspec import Struct, structs
+
+from gpumon.collectors.samples import LoadFacts, ModelClaim, ModelState, RunnerSettings
+
+if TYPE_CHECKING:
+    from gpumon.collectors.clock import Clock
+    from gpumon.collectors.http.client import Reply, TimeLimits
+    from gpumon.collectors.http.endpoint import Endpoint
+    from gpumon.collectors.samples import AnySample, ModelFacts
+    from gpumon.collectors.servers.port import Port, Said
+
+MIB = 1024**2
+
+IsActive = Callable[[str], bool | None]
+"""Whether the process behind a model, given by its name, seems to work; ``None`` where that cannot be
+told."""
+
+
+class KnownRunners(NamedTuple):
+    """The processes that hold the models of a server, seen on this machine.
+
+    Every load and unload starts or ends one (ollama: server/sched.go), so they tell when to ask.
+    """
+
+    identities: frozenset[tuple[int, float]]
+    """PID and start time of each."""
+    loading: bool = False
+    """Whether one of them is not ready yet."""
+
+
+RunnersHint = Callable[[], KnownRunners | None]
+"""What is known of a server's runners; ``None`` where they cannot be seen: far away, in a container."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """A server to ask, and what is known beside its answers."""
+
+    endpoint: Endpoint
+    clock: Clock
+    limits: TimeLimits | None = None
+    """Time limits of requests; ``None`` for the usual ones."""
+    is_active: IsActive | None = None
+    runners: RunnersHint | None = None
+    trusted: bool = False
+    """Whether it was recognised by what it says, not by a header: a proxy may stand before it."""
+
+
+class Answers(Protocol):
+    """What a URL has answered, and a way to ask it more."""
+
+    @property
+    def seen(self) -> Mapping[str, Reply]:
+        """Answers that are there already, by path."""
+        ...
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the latest answer, errors included."""
+        ...
+
+    async def get(self, path: str) -> Reply | None:
+        """GET ``path`` once for all kinds; ``None`` where there is no answer, or none may be asked for."""
+        ...
+
+
+class Talk(Protocol):
+    """A conversation with one server at a URL."""
+
+    replies: dict[str, Reply]
+    """Answers of the latest poll, by path."""
+
+    async def poll(self) -> Sequence[AnySample]:
+        """Ask once; the first sample is a ``ServerSample``. Failure is a sample, not an exception."""
+        ...
+
+    def delay(self, interval: float) -> float:
+        """Return seconds from this poll's start to the next one, for the user's ``interval``."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class RunnerTalk(Protocol):
+    """A conversation with one process that holds a model, on its own loopback port."""
+
+    refused_state: ModelState
+    """What it means that the port refuses before the first answer."""
+
+    async def ask(self, active: bool | None, /) -> Said | None:
+        """Ask what is due, and return what was said; ``None`` where nothing is due.
+
+        ``active``: whether the process seems to work; ``None`` where that cannot be told.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Start from the beginning."""
+        ...
+
+
+class ProcessView(Struct, frozen=True):
+    """A process to recognise."""
+
+    argv: Sequence[str]
+    """Its command line. Keys may be in there: keep nothing but settings."""
+    environ: Callable[[], Mapping[str, str]]
+    """Returns the variables that its kind lists; none where they may not be read. Each call reads
+    ``/proc``."""
+
+
+class FoundServer(Struct, frozen=True):
+    """A process that starts runners: it serves models itself, or stands before those that do."""
+
+    kind: str
+    """Name of its ``ServerKind``."""
+
+
+class FoundRunner(Struct, frozen=True):
+    """A process that holds one model."""
+
+    kind: str
+    """Name of its ``RunnerKind``."""
+    settings: RunnerSettings
+
+
+class RunnerKind(Struct, frozen=True, kw_only=True):
+    """What kinds of processes that hold a model have different."""
+
+    name: str
+    """Stable: it stands in samples and recordings."""
+    format: str | None = None
+    """Of the files that it loads: ``gguf``."""
+    stands_alone: bool = False
+    """Whether users start it themselves: then each is a model of its own, whether or not a URL is asked."""
+    default_port: int | None = None
+    """Where it listens unless told otherwise, where it stands alone."""
+    tells_rates: bool = True
+    """Whether its port tells what its slots do or how many tokens it has generated."""
+    update_hint: str | None = None
+    """What to do for rates where ``tells_rates`` is false."""
+    switches: Mapping[str, str] = {}
+    """What to do for a path of its port that is switched off, by path: ``/slots``, ``/metrics``."""
+    claim: Literal["exact", "estimate"] | None = None
+    """What its server's claim of its memory is: sizes of buffers, or an estimate that may be far too high."""
+    estimate_words: str | None = None
+    """Why the driver may see less than is claimed, where the claim is an estimate."""
+    claimed_when_loaded: bool = False
+    """Whether its server lists it only when it is loaded; else from the start of its load."""
+    margin_bytes: int = 1024 * MIB
+    """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
+    logs_context_last: bool = False
+    """Whether it logs memory for the context after the weights are in place."""
+
+
+class Line(NamedTuple):
+    """A line that a user types, and where it goes where that is no shell."""
+
+    line: str | None = None
+    where: str | None = None
+
+
+NO_LINE = Line()
+
+Omission = Literal["sliding_window", "projector", "draft"]
+
+
+class ServerKind(ABC):
+    """One kind of server. Instances hold nothing: there is one for the whole program."""
+
+    name: ClassVar[str]
+    """Stable: it stands in samples, the snapshot and recordings."""
+    label: ClassVar[str]
+    """What people call it: ``Ollama``."""
+    gives: ClassVar[str] = "its models"
+    """What it adds to what the driver shows, for ``gpumon doctor``."""
+    default_url: ClassVar[str | None] = None
+    """Where it listens unless told otherwise."""
+    paths: ClassVar[frozenset[str]] = frozenset()
+    """Paths that sentences about it may name: a redacted recording keeps them."""
+    program_starts: ClassVar[tuple[str, ...]] = ()
+    """How the names of its programs begin, in lower case: a process on a GPU that holds a model."""
+    runners: ClassVar[tuple[RunnerKind, ...]] = ()
+    """The kinds of processes that hold its models."""
+
+    # --- How it is recognised and asked
+
+    imitates: ClassVar[str | None] = None
+    """Name of a kind whose API it answers as well: it is looked for before that one is believed."""
+
+    async def recognise(self, answers: Answers) -> bool:
+        """Whether these answers are those of such a server.
+
+        Look at what is there (``answers.header``, ``answers.seen``) before asking for more: each request is
+        a line in somebody's log.
+        """
+        del answers
+        return False
+
+    def converse(self, asked: Asked) -> Talk | None:
+        """Return a new conversation with a server; ``None`` for a kind that is not asked by its URL."""
+        del asked
+        return None
+
+    url_variable: ClassVar[str | None] = None
+    """Variable of gpumon's own environment that names its URL."""
+    key_hint: ClassVar[str] = "use --url with user:password@, or --header 'Authorization: …'"
+    """What to do where it asks for credentials."""
+
+    def start_hint(self, endpoint: Endpoint) -> str:
+        """Return what to do where nothing listens at ``endpoint``."""
+        del endpoint
+        return f"start {self.label}, or check --url"
+
+    def address_hint(self) -> str:
+        """Return what to do where another program answers."""
+        return "check --url"
+
+    # --- What its processes tell
+
+    environment: ClassVar[frozenset[str]] = frozenset()
+    """Variables that are read from its processes. Never one that holds a secret."""
+    runners_are: ClassVar[Literal["claimed", "routed", "alone"]] = "alone"
+    """What the child processes of a server are: ``claimed``, it lists their models itself, and they are
+    joined by file or name; ``routed``, each is reached at the server's URL under its model's name;
+    ``alone``, each is a model of its own, asked on its own port. A server that holds its model itself is
+    joined by its address."""
+    children_serve: ClassVar[bool] = True
+    """Whether a child may be a server itself; Ollama's look for GPUs resembles a router."""
+    keeps_blobs: ClassVar[bool] = False
+    """Whether it keeps models as files named ``sha256-<hex>``, so that such a file points to it."""
+
+    def recognise_process(self, process: ProcessView) -> FoundServer | FoundRunner | None:
+        """Return what a process is to this kind; ``None`` for what is none of its own."""
+        del process
+        return None
+
+    def converse_with_runner(
+        self, runner: str, port: Port, clock: Clock, *, may_sleep: bool
+    ) -> RunnerTalk | None:
+        """Return how a process of the kind ``runner`` is asked; ``None`` for one that has no port to ask.
+
+        ``may_sleep``: it was started to fall asleep when idle, and must not be kept awake.
+        """
+        del runner, port, clock, may_sleep
+        return None
+
+    def told_url(self, argv: Sequence[str], environ: Mapping[str, str] | None) -> str | None:
+        """Return where a server process was told to listen; ``None`` where neither argument tells.
+
+        ``environ`` is ``None`` where it may not be read.
+        """
+        del argv, environ
+        return None
+
+    def models_path(self, environ: Mapping[str, str], home: str | None) -> str | None:
+        """Return the folder of its models' manifests; ``home`` is that of the server's user."""
+        del environ, home
+        return None
+
+    def claim_of(self, name: str, settings: RunnerSettings | None, facts: LoadFacts | None) -> ModelClaim:
+        """Return what a process says of its model where no server claims memory for it."""
+        told, known = settings or RunnerSettings(), facts or LoadFacts()
+        return ModelClaim(
+            name=name,
+            context_length=known.context_length or told.context_length,
+            format=next((runner.format for runner in self.runners if runner.format), None),
+            quantization=known.quantization,
+        )
+
+    # --- What its figures mean
+
+    claim_source: ClassVar[str] = "server"
+    """Where its claims of memory stand: the path."""
+    estimate_source: ClassVar[str] = "NVML"
+    """What an estimate of its models' placement rests on where it claims nothing."""
+    claim_leaves_out: ClassVar[frozenset[Omission]] = frozenset()
+    """What its claims of memory are known to leave out."""
+    engine_cost: ClassVar[float | None] = None
+    """Time for a token over that of llama.cpp's own benchmark; ``None``: what a server usually costs."""
+    manages_memory: ClassVar[bool] = False
+    """Whether it loads, evicts and unloads models by itself."""
+
+    # --- What a user can do
+
+    unload_words: ClassVar[str] = "it does not unload a model when asked"
+    """Why a model cannot be unloaded, where ``unloads`` is false."""
+    unloads: ClassVar[bool] = False
+
+    async def unload(self, endpoint: Endpoint, name: str) -> str | None:
+        """Ask to unload a model, after the user has said yes; return what went wrong in one line."""
+        del endpoint, name
+        return self.unload_words
+
+    async def describe(self, endpoint: Endpoint, clock: Clock, name: str, digest: str) -> ModelFacts | str:
+        """Return what the file of an installed model holds, without loading it; else what went wrong."""
+        del endpoint, clock, name, digest
+        return "its server does not say"
+
+    context_note: ClassVar[str] = ""
+    """What else decides the context, behind the advice to shrink it."""
+
+    def set_context(self, tokens: int, slots: int) -> Line:
+        """Return how to ask for ``tokens`` in each of ``slots``."""
+        del tokens, slots
+        return NO_LINE
+
+    def set_cache_type(self, cache_type: str, *, has_flash_attention: bool) -> Line:
+        """Return how to ask for a type of context cache; one that is quantised needs flash attention."""
+        del cache_type, has_flash_attention
+        return NO_LINE
+
+    def set_slots(self, slots: int) -> Line:
+        """Return how to ask for a number of slots."""
+        del slots
+        return NO_LINE
+
+    def set_layers(self, layers: int) -> Line:
+        """Return how to ask for layers on the GPU."""
+        del layers
+        return NO_LINE
+
+    def set_expert_layers(self, layers: int) -> Line:
+        """Return how to keep the experts of some layers in RAM."""
+        del layers
+        return NO_LINE
+
+    def stop(self, url: str, name: str) -> str | None:
+        """Return the shell line that unloads a model; ``None`` where there is none."""
+        del url, name
+        return None
+
+    def restart(self) -> Line:
+        """Return how to start the server anew."""
+        return NO_LINE
+
+    def keep_longer(self) -> Line:
+        """Return how to keep models loaded for longer after a request."""
+        return NO_LINE
+
+    def fix_context(self, tokens: int) -> Line:
+        """Return how to give a model one context that clients need not ask for."""
+        del tokens
+        return NO_LINE
+
+    def shrink_all(self, *, context_length: int | None, cache_type: str | None) -> Line:
+        """Return how to load all models with less: of the two what is not ``None``."""
+        del context_length, cache_type
+        return NO_LINE
+
+    def allow_loaded(self, count: int) -> Line:
+        """Return how to let the server keep more models loaded."""
+        del count
+        return NO_LINE
+
+    def loaded_limit(self, settings: Mapping[str, str]) -> int | None:
+        """Return how many models the server may keep loaded by its ``settings``; ``None`` where not set."""
+        del settings
+        return None
+
+
+class UnknownKind(ServerKind):
+    """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self.name = self.label = name  # type: ignore[misc]
+
+
+def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
+    """Return ``claim`` with what is known of it besides, where it does not say itself."""
+    names: Collection[str] = ModelClaim.__struct_fields__
+    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
+    return (
+        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
+    )

@@ -1,0 +1,168 @@
+"""The answers of llama-server as sample values. Prompts, answers and templates are left where they are."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import msgspec
+
+from gpumon.collectors.http import fields
+from gpumon.collectors.http.fields import RawObject
+from gpumon.collectors.samples import LoadFacts, Slot, WorkCounters
+
+_BOOLEAN: msgspec.json.Decoder[bool] = msgspec.json.Decoder(bool)
+_INTEGER: msgspec.json.Decoder[int] = msgspec.json.Decoder(int)
+
+MAX_SLOTS = 256
+MAX_MODELS = 1024
+
+
+class Properties(NamedTuple):
+    """What ``GET /props`` says."""
+
+    facts: LoadFacts
+    sleeping: bool
+    alias: str | None = None
+    """What clients may call the model."""
+    is_router: bool = False
+    """Whether the server has no model of its own and starts one child per model."""
+
+
+def parse_slots(body: bytes) -> tuple[Slot, ...] | None:
+    """Return the slots (``GET /slots``, llama.cpp: tools/server/server-context.cpp, slot.to_json).
+
+    ``None`` if the body is no list of slots; what is no slot in the list is left out.
+    """
+    rows = fields.read(body, fields.ROWS)
+    if rows is None:
+        return None
+    objects = [fields.read(row, fields.OBJECT) for row in rows[:MAX_SLOTS]]
+    slots = [slot for values in objects if values is not None and (slot := _slot(values))]
+    return tuple(slots) if slots or not rows else None
+
+
+def _slot(values: RawObject) -> Slot | None:
+    slot_id = fields.amount(values, "id")
+    processing = _processing(values)
+    if slot_id is None or processing is None:
+        return None
+    following = _next_token(values)
+    return Slot(
+        slot_id=slot_id,
+        context_length=fields.amount(values, "n_ctx"),
+        processing=processing,
+        task_id=fields.amount(values, "id_task"),
+        prompt_tokens=fields.amount(values, "n_prompt_tokens"),
+        prompt_tokens_processed=fields.amount(values, "n_prompt_tokens_processed"),
+        prompt_tokens_cached=fields.amount(values, "n_prompt_tokens_cache"),
+        decoded_tokens=fields.amount(following, "n_decoded"),
+        remaining_tokens=fields.amount(following, "n_remain"),  # -1, no limit, is no amount
+    )
+
+
+def _processing(values: RawObject) -> bool | None:
+    """Return whether a slot works; builds of 2024 say so with a number (llama.cpp PR 10162), 0 is idle."""
+    flag = fields.field(values, "is_processing", _BOOLEAN)
+    if flag is not None:
+        return flag
+    state = fields.field(values, "state", _INTEGER)
+    return None if state is None else state != 0
+
+
+def _next_token(values: RawObject) -> RawObject:
+    """Return the progress of decoding: an object, in newer builds inside a list."""
+    rows = fields.field(values, "next_token", fields.ROWS)
+    if rows:
+        return fields.read(rows[0], fields.OBJECT) or {}
+    return fields.nested(values, "next_token")
+
+
+def parse_properties(body: bytes) -> Properties | None:
+    """Return what ``GET /props`` says of the model and the server; ``None`` if the body is no object."""
+    values = fields.read(body, fields.OBJECT)
+    if values is None:
+        return None
+    facts = LoadFacts(
+        model_path=fields.text(values, "model_path"),
+        build=fields.text(values, "build_info"),
+        slot_count=fields.amount(values, "total_slots"),
+        context_length=fields.amount(fields.nested(values, "default_generation_settings"), "n_ctx"),
+        quantization=fields.text(values, "model_ftype"),
+        slots_enabled=fields.field(values, "endpoint_slots", _BOOLEAN),
+        metrics_enabled=fields.field(values, "endpoint_metrics", _BOOLEAN),
+    )
+    return Properties(
+        facts,
+        sleeping=fields.field(values, "is_sleeping", _BOOLEAN) is True,
+        alias=fields.text(values, "model_alias"),
+        is_router=fields.text(values, "role") == "router",
+    )
+
+
+def model_rows(body: bytes) -> list[RawObject] | None:
+    """Return the models that ``GET /v1/models`` lists; ``None`` if the body is no such list."""
+    values = fields.read(body, fields.OBJECT) or {}
+    rows = fields.field(values, "data", fields.ROWS)
+    if rows is None:
+        return None
+    return [row for raw in rows[:MAX_MODELS] if (row := fields.read(raw, fields.OBJECT)) is not None]
+
+
+def with_models(facts: LoadFacts, body: bytes, name: str | None = None) -> LoadFacts:
+    """Add what ``GET /v1/models`` says of the weights (``meta``) of a router's model, or of the only one."""
+    rows = model_rows(body) or []
+    model = next((row for row in rows if name is None or fields.text(row, "id") == name), {})
+    meta = fields.nested(model, "meta")
+    return msgspec.structs.replace(
+        facts,
+        quantization=facts.quantization or fields.text(meta, "ftype"),
+        context_length=facts.context_length or fields.amount(meta, "n_ctx"),
+        parameter_count=fields.amount(meta, "n_params"),
+        weights_bytes=fields.amount(meta, "size"),
+        trained_context_length=fields.amount(meta, "n_ctx_train"),
+    )
+
+
+PREFIX = "llamacpp:"
+
+
+def parse_counters(body: bytes) -> WorkCounters | None:
+    """Return the counters (llama.cpp: tools/server/README.md, GET /metrics); ``None`` if there are none."""
+    values = dict(pair for line in _text(body).splitlines() if (pair := _pair(line)))
+    if not values:
+        return None
+    return WorkCounters(
+        prompt_tokens_total=values.get("prompt_tokens_total"),
+        prompt_seconds_total=values.get("prompt_seconds_total"),
+        prompt_tokens_cached_total=values.get("prompt_tokens_cached_total"),
+        decoded_tokens_total=values.get("tokens_predicted_total"),
+        decoded_seconds_total=values.get("tokens_predicted_seconds_total"),
+        requests_processing=_whole(values.get("requests_processing")),
+        requests_deferred=_whole(values.get("requests_deferred")),
+        draft_tokens_total=values.get("spec_decode_num_draft_tokens_total"),
+        draft_accepted_total=values.get("spec_decode_num_accepted_tokens_total"),
+    )
+
+
+def _text(body: bytes) -> str:
+    """Decode the body; builds about b7010 to b7100 sent it as one JSON string (llama.cpp issue 17384)."""
+    if body.startswith(b'"'):
+        return fields.read(body, fields.LONG_TEXT) or ""
+    return body.decode("utf-8", "replace")
+
+
+def _pair(line: str) -> tuple[str, float] | None:
+    """Return name and value of one line; series with labels are not among the counters that are read."""
+    name, _, value = line.strip().partition(" ")
+    if not name.startswith(PREFIX):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return (name.removeprefix(PREFIX), number) if math.isfinite(number) and number >= 0 else None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)

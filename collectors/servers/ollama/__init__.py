@@ -1,0 +1,1 @@
+"""Ollama: its API, its processes, and the lines that its users type."""

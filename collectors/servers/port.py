@@ -1,0 +1,94 @@
+"""The requests to the port of one model: GET only, one at a time, none twice to a path that is not served."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gpumon.collectors.http.client import MIB, HttpClient, Reply, TimeLimits
+from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.samples import LoadFacts, ModelState, Slot, WorkCounters
+
+
+class Said(Struct, frozen=True):
+    """The fields of a ``WorkSample`` that come from the server."""
+
+    state: ModelState
+    detail: str | None = None
+    progress: float | None = None
+    facts: LoadFacts | None = None
+    slots: tuple[Slot, ...] | None = None
+    counters: WorkCounters | None = None
+    decode_tokens_per_second: float | None = None
+    prefill_tokens_per_second: float | None = None
+
+
+class ForeignProgramError(Exception):
+    """Another program answers on the port."""
+
+
+MAX_BYTES = 4 * MIB
+LIMITS = TimeLimits(connect=1.0, total=2.0, probe=2.0)
+REFUSALS = {
+    400: "not for this server",
+    401: "asks for an API key",
+    403: "access denied",
+    404: "not served",
+    501: "turned off",
+}
+"""Statuses after which a path is never asked again; each 401 would be a warning in the server's log."""
+
+
+class NotServedError(Exception):
+    """The path has no answer for us; its text says why."""
+
+
+class StillLoadingError(Exception):
+    """HTTP 503: the model is being loaded."""
+
+
+class Port:
+    """Asks one runner; closes ``client`` at its end."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
+        self._refused: dict[str, str] = {}
+        self.trusted = False
+        """Whether the runner is known to own the port; else its answers must say what they come from."""
+
+    async def get(self, path: str) -> Reply:
+        """GET ``path`` and return whatever came; raise ``RequestError``."""
+        return await self._client.get(path, MAX_BYTES)
+
+    async def get_body(self, path: str, server_header: str | None = None) -> bytes:
+        """GET ``path`` and return the body of its 200.
+
+        ``server_header`` is what the header ``Server`` must say where the port is not known to be the
+        runner's own.
+
+        Raise ``NotServedError``, ``StillLoadingError``, ``ForeignProgramError`` or ``RequestError``.
+        """
+        if path in self._refused:
+            raise NotServedError(self._refused[path])
+        reply = await self.get(path)
+        if not self.trusted and reply.headers.get("server") != server_header:
+            raise ForeignProgramError
+        if reply.status in REFUSALS:
+            self.refuse(path, f"{path}: {REFUSALS[reply.status]} (HTTP {reply.status})")
+            raise NotServedError(self._refused[path])
+        if reply.status == 503:
+            raise StillLoadingError
+        if reply.status != 200:
+            raise RequestError("unusable")
+        return reply.body
+
+    def refuse(self, path: str, why: str) -> None:
+        """Never ask ``path`` again."""
+        self._refused[path] = why
+
+    def refusal(self, path: str) -> str | None:
+        """Return why ``path`` is not asked, ``None`` if it is."""
+        return self._refused.get(path)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()

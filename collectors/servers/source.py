@@ -1,0 +1,131 @@
+"""One URL of a server of models: told by its answers which kind it is, and asked as such."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from gpumon.collectors.http.client import HttpClient, Reply
+from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.samples import AnySample, ServerSample, SourceHealth
+from gpumon.collectors.servers.kind import Asked, ServerKind, Talk
+from gpumon.collectors.servers.registry import DEFAULT, REGISTRY, Registry
+
+WELL = frozenset({"serving", "idle"})
+
+
+class Answered:
+    """What a URL has answered to the usual question, and a way to ask it more while that leaves doubt."""
+
+    def __init__(self, client: HttpClient, seen: Mapping[str, Reply], *, may_ask: bool) -> None:
+        self._client = client
+        self._replies: dict[str, Reply | None] = dict(seen)
+        self._latest = next(reversed(list(seen.values())), None)
+        self._may_ask = may_ask
+
+    @property
+    def seen(self) -> Mapping[str, Reply]:
+        """Answers that are there already, by path."""
+        return {path: reply for path, reply in self._replies.items() if reply is not None}
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the latest answer, errors included."""
+        return self._latest.headers.get(name) if self._latest else None
+
+    async def get(self, path: str) -> Reply | None:
+        """GET ``path`` once for all kinds; ``None`` where there is no answer, or none may be asked for."""
+        if path not in self._replies and self._may_ask:
+            try:
+                self._replies[path] = await self._client.probe(path)
+            except RequestError:
+                self._replies[path] = None
+        return self._replies.get(path)
+
+
+class ServerSource:
+    """Asks as the default kind until another recognises the answers, then as that while it answers."""
+
+    def __init__(self, asked: Asked, registry: Registry = REGISTRY) -> None:
+        self._asked = asked
+        self._registry = registry
+        self._usual: Talk = DEFAULT.converse(asked)
+        self._other: Talk | None = None
+        self._doubted = False
+        """Whether this spell of foreign answers has been looked into."""
+        self._believed = False
+        """Whether this spell of good answers has been checked against kinds that imitate the default."""
+
+    @property
+    def name(self) -> str:
+        """The server's URL without credentials."""
+        return self._asked.endpoint.url
+
+    async def poll(self) -> Sequence[AnySample]:
+        """Return what the server says now, whichever kind it is."""
+        if self._other is not None:
+            samples = await self._other.poll()
+            if _health(samples).state != "foreign":
+                return samples
+            await self._leave(self._other)
+        samples = await self._usual.poll()
+        found = await self._recognised(_health(samples))
+        if found is None:
+            return samples
+        self._other = found
+        return await found.poll()
+
+    def delay(self, interval: float) -> float:
+        """Return seconds to the next poll, as the server that answers wants it."""
+        return (self._other or self._usual).delay(interval)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._other is not None:
+            await self._other.close()
+        await self._usual.close()
+
+    async def _leave(self, left: Talk) -> None:
+        self._other, self._doubted, self._believed = None, False, False
+        await left.close()
+
+    async def _recognised(self, health: SourceHealth) -> Talk | None:
+        """Return a conversation with the kind that has given these answers; ``None`` for the default one."""
+        if health.state in WELL:
+            self._doubted = False
+            is_first, self._believed = not self._believed, True
+            return await self._first(may_ask=True, imitators=True) if is_first else None
+        self._believed = False
+        may_ask = health.state == "foreign" and not self._doubted
+        self._doubted = self._doubted or may_ask
+        return await self._first(may_ask=may_ask, imitators=False)
+
+    async def _first(self, *, may_ask: bool, imitators: bool) -> Talk | None:
+        seen = self._usual.replies
+        if not (seen or may_ask):
+            return None
+        client = HttpClient(self._asked.endpoint, self._asked.limits)
+        answers = Answered(client, seen, may_ask=may_ask)
+        try:
+            for kind in self._registry.kinds():
+                is_candidate = kind.imitates == DEFAULT.name if imitators else kind is not DEFAULT
+                if is_candidate and await self._recognises(kind, answers):
+                    talk = kind.converse(replace(self._asked, trusted=may_ask))
+                    if talk is not None:
+                        return talk
+        finally:
+            await client.close()
+        return None
+
+    async def _recognises(self, kind: ServerKind, answers: Answered) -> bool:
+        """Ask a kind; one that fails costs itself only."""
+        try:
+            return await kind.recognise(answers)
+        except Exception as error:
+            self._registry.note_problem(kind.name, error)
+            return False
+
+
+def _health(samples: Sequence[AnySample]) -> SourceHealth:
+    first = samples[0]
+    return first.health if isinstance(first, ServerSample) else SourceHealth(state="failing")

@@ -66,6 +66,7 @@ PYTEST = (
 
 def main() -> int:
     """Run over the packages; return 1 where fewer were killed than wanted."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that the copy of the tree is removed
     options = _options()
     for name in IMPORTED_AHEAD:
         with suppress(ImportError):
@@ -167,6 +168,7 @@ def _test(tree: Path, tests: Sequence[str], limit: int, *, clean: bool) -> NoRet
     code = 1
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.alarm(MOST_SECONDS)
         os.chdir(tree)
         log = os.open(tree / "pytest.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

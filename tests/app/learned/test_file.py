@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.app.state.learned.test_baselines import baseline
+from tests.app.insight.learning.test_baselines import baseline
 
 from gpumon.app.learned.file import SaveError, remember_ram_bandwidth, save
 from gpumon.app.learned.place import learned_path

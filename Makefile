@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick mutants check format-check lint types layers audit fix man screenshots real lock clean
+.PHONY: help run test quick fuzz mutants check format-check lint types layers audit fix man screenshots real lock clean
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -28,6 +28,9 @@ run: $(RUN_READY) ## Start the dashboard; make run ARGS="demo" passes arguments
 
 test: $(DEV_READY) ## Run every test; make test ARGS="-k spill" passes arguments to pytest
 	@$(BIN)/pytest -n auto $(ARGS)
+
+fuzz: $(DEV_READY) ## Press keys at random in a tmux pane; make fuzz ARGS="--seconds 600 --seed 7"
+	@PYTHONPATH=.dev:. $(BIN)/python -m tests.fuzz.screen $(ARGS)
 
 quick: format-check lint types $(DEV_READY) ## While you work: format, lint, types and the tests that only reckon, in a minute
 	@$(BIN)/pytest -n auto -q --quick $(ARGS)
@@ -57,8 +60,8 @@ fix: $(DEV_READY) ## Format the code and repair what the linter can
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-man: $(DEV_READY) ## Write docs/gpumon.1 from the argument parser
-	@$(BIN)/python docs/manual.py > docs/gpumon.1
+man: $(DEV_READY) ## Write docs/gpumon.1 and the tables of docs/configuration.md again
+	@$(BIN)/python docs/manual.py
 
 screenshots: $(DEV_READY) ## Draw the pictures of the README again
 	@$(BIN)/python screenshots/draw.py

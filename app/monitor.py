@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
+from gpumon.app.fuses import GPUMON_SOURCE, Fuses
 from gpumon.app.insight.learning import learn
-from gpumon.app.state.records import ModelKey, ModelRecord
+from gpumon.app.log import log_path_words
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.state import State
 from gpumon.app.state.store import Store
-from gpumon.collectors.samples import AnySample
-
-if TYPE_CHECKING:
-    from gpumon.app.diagnosis.diagnose import Diagnoser
-    from gpumon.app.diagnosis.diagnosis import Diagnosis
+from gpumon.collectors.samples import AnySample, SourceHealth
 
 Listener = Callable[[AnySample], None]
 
@@ -25,54 +22,64 @@ class Monitor:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._listeners: list[Listener] = []
-        self._store = Store()
-        self.alerts = AlertBook(limits)
+        self.fuses = Fuses()
+        """What of gpumon itself fails now; whoever draws what this monitor knows guards it with these."""
+        self._faults_told = self.fuses.revision
+        self._listeners: list[tuple[str, Listener]] = []
+        self._store = Store(self.fuses)
+        self.alerts = AlertBook(limits, self.fuses)
         self.revision = 0
         """Grows with every sample: what was drawn at this number is still true at this number."""
-        self._diagnoser: Diagnoser | None = None
-        self._diagnosed: tuple[int, Mapping[ModelKey, Diagnosis]] = (-1, {})
+        self.pictures = self._pictures()
+        """What is said of each model and GPU, and of the whole; made when it is first asked for."""
 
     @property
     def state(self) -> State:
         """What is known now."""
         return self._store.state
 
-    @property
-    def diagnoses(self) -> Mapping[ModelKey, Diagnosis]:
-        """What is wrong with each loaded model; worked out when it is asked for, once for each revision."""
-        if self._diagnosed[0] != self.revision:
-            self._diagnosed = (self.revision, self._diagnosing().diagnoses(self.state))
-        return self._diagnosed[1]
+    def _pictures(self) -> Pictures:
+        return Pictures(self.state, self.alerts, self.limits.spill_bad_percent, self.fuses)
 
-    def spill(self, model: ModelRecord) -> Diagnosis | None:
-        """Return why a model spills and what would help, at most seconds old; ``None`` if it does not."""
-        return self._diagnosing().spill(model, self.state)
+    def listen(self, listener: Listener, name: str = "listener") -> None:
+        """Call ``listener`` with every sample, after the state and the alerts have taken it.
 
-    def _diagnosing(self) -> Diagnoser:
-        """Return what diagnoses, made for the first model: the first frame need not wait for it."""
-        if self._diagnoser is None:
-            from gpumon.app.diagnosis.diagnose import Diagnoser  # noqa: PLC0415 - keeps the start quick
-
-            self._diagnoser = Diagnoser()
-        return self._diagnoser
-
-    def listen(self, listener: Listener) -> None:
-        """Call ``listener`` with every sample, after the state and the alerts have taken it."""
-        self._listeners.append(listener)
+        ``name`` is what the user is told if it fails.
+        """
+        self._listeners.append((name, listener))
 
     def feed(self, sample: AnySample) -> None:
-        """Take one sample."""
+        """Take one sample. Whatever of ours fails over it costs its own part only: see ``fuses``."""
+        guard = self.fuses.guard
         touched = self._store.apply(sample)
-        learn(self._store.state, sample, touched)
-        self.alerts.observe(self._store.state)
+        self.fuses.pass_time(self.state.now)
+        with guard("learning"):
+            learn(self.state, touched)
+        with guard("alerts"):
+            self.alerts.observe(self.state, touched)
+        self.note_faults()
+        self.pictures.invalidate(touched)
         self.revision += 1
-        for listener in self._listeners:
-            listener(sample)
+        for name, listener in self._listeners:
+            with guard(name, listener):
+                listener(sample)
+
+    def note_faults(self) -> bool:
+        """Name in the state, as a source, what of gpumon itself fails; return whether that is news."""
+        if self._faults_told == self.fuses.revision:
+            return False
+        self._faults_told = self.fuses.revision
+        words = self.fuses.words()
+        hint = f"details in {log_path_words()}"
+        health = SourceHealth(state="failing", detail=words, hint=hint) if words else None
+        self._store.note_own_health(GPUMON_SOURCE, health)
+        return True
 
     def reset(self) -> None:
         """Forget everything that was fed, as before a seek back in a recording."""
-        self._store = Store()
-        self._diagnoser = None
-        self.alerts = AlertBook(self.limits)
+        self.fuses.clear()
+        self._faults_told = self.fuses.revision
+        self._store = Store(self.fuses)
+        self.alerts = AlertBook(self.limits, self.fuses)
+        self.pictures = self._pictures()
         self.revision += 1

@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from gpumon.collectors.model_server import ModelServerSource
 from tests.app.ui.screen import dashboard, text
 from tests.fakes.llama_server.server import FakeLlamaServer
 
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.servers.source import ServerSource
+from gpumon.collectors.servers.talk import Asked
 from gpumon.collectors.source import Source
 
 ROOT = Path(__file__).parents[1]
@@ -153,7 +154,7 @@ class Trace:
 async def one_poll_to_the_screen() -> Trace:
     """Follow one poll of a llama-server that generates, from its HTTP port until the new rate is drawn."""
     async with FakeLlamaServer() as server:
-        source = ModelServerSource(parse_endpoint(server.url), SystemClock())
+        source = ServerSource(Asked(endpoint=parse_endpoint(server.url), clock=SystemClock()))
         app = dashboard()
         server.simulation.start(0, 1000)
         async with app.run_test(size=(120, 40)) as pilot:

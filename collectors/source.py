@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -20,6 +22,43 @@ WAKING_SECONDS = 0.25
 
 CANCEL_SECONDS = 1.0
 """How long a cancelled poll may take to end before its source is closed under it."""
+
+
+_log = logging.getLogger("gpumon.collectors.source")
+logging.getLogger("gpumon").addHandler(logging.NullHandler())  # without a log nothing goes to the screen
+_logged: set[str] = set()
+MAX_LOGGED = 100
+
+
+def log_defect(where: str, error: Exception) -> None:
+    """Log a defect of our own with its traceback, once; without its text, which may hold a secret."""
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    name = type(error).__name__
+    if len(_logged) < MAX_LOGGED and (entry := f"internal error in {where}: {name}\n{trace}") not in _logged:
+        _logged.add(entry)
+        _log.error("%s", entry)
+
+
+class Backoff:
+    """A delay that doubles with each failure in a row, between ``first`` and ``most``, in their unit."""
+
+    def __init__(self, first: float, most: float) -> None:
+        self._first = first
+        self._most = most
+        self._current = 0.0
+
+    @property
+    def current(self) -> float:
+        """The delay after the failures so far; 0 after a success."""
+        return self._current
+
+    def failed(self) -> None:
+        """Note a failure."""
+        self._current = min(max(2 * self._current, self._first), self._most)
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        self._current = 0.0
 
 
 class Source(Protocol):
@@ -139,6 +178,7 @@ def _delay(source: Source, cadence: Cadence) -> float:
 
 def _broken(source: Source, error: Exception, heard: float, now: float) -> SourceSilent:
     """Name the exception by its type alone: its text may hold what must not be shown."""
+    log_defect(f"source {source.name}", error)
     detail = f"internal error: {type(error).__name__}"
     return SourceSilent(time=now, source=source.name, seconds=now - heard, detail=detail)
 
@@ -150,6 +190,8 @@ async def _watched_poll(source: Source, emit: Emit, clock: Clock) -> Sequence[An
     poll.add_done_callback(_mark_retrieved)
     try:
         done, _ = await asyncio.wait({poll}, timeout=SILENT_AFTER_SECONDS)
+        if not done:
+            _log.info("source %s is slow: asked %.0f s ago", source.name, clock.now() - asked)
         while not done:
             now = clock.now()
             emit(SourceSilent(time=now, source=source.name, seconds=now - asked))

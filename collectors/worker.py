@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+
+CLOSE_SECONDS = 0.2
+"""How long ``finish`` waits for a thread that may hang."""
 
 
 class Worker:
@@ -36,6 +40,13 @@ class Worker:
         self._start()
         self._jobs.put((future, function))
         return await asyncio.wrap_future(future)
+
+    async def finish(self, last: Callable[[], object]) -> None:
+        """Run ``last`` and close; where the thread hangs, leave both to the end of the process."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.run(last)
+        self.close()
 
     def close(self) -> None:
         """Let the thread end after the call it is in; does not wait for it."""

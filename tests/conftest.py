@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -66,6 +67,29 @@ def _own_state_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     """Keep what a test learns from other tests, and from the machine."""
     directory = tmp_path_factory.getbasetemp() / f"state-{next(_NUMBERS)}"
     monkeypatch.setenv("XDG_STATE_HOME", str(directory))
+
+
+class _Faults(logging.Handler):
+    """Keeps what gpumon logs as its own fault."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self.said.append(f"{record.getMessage()}: {error!r}")
+
+
+@pytest.fixture(autouse=True)
+def _no_internal_errors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which a fuse has blown unseen, unless it is marked ``internal_errors``."""
+    faults, log = _Faults(), logging.getLogger("gpumon")
+    log.addHandler(faults)
+    yield
+    log.removeHandler(faults)
+    if request.node.get_closest_marker("internal_errors") is None:
+        assert faults.said == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from docs.manual import manual
+from docs.manual import GUIDE, guide, manual
 
 from gpumon.app.cli.main import main
 
@@ -202,6 +202,11 @@ def pins(path: Path) -> set[str]:
 def test_the_manual_page_is_what_the_parser_says() -> None:
     page = (ROOT / "docs" / "gpumon.1").read_text(encoding="utf-8")
     assert page == manual(), "run: make man"
+
+
+def test_the_tables_of_the_guide_are_what_the_settings_say() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    assert text == guide(text), "run: make man"
 
 
 def test_the_readme_leads_to_every_guide() -> None:

@@ -6,15 +6,79 @@ from collections.abc import Sequence
 
 from gpumon.text import units
 from gpumon.text.names import short_gpu_name
-from gpumon.widgets.bars import split_bar
-from gpumon.widgets.columns import Column, Fitted, Row, draw_row, fit, offset_of
-from gpumon.widgets.fitting import in_role, joined, line_width, padded, plain_text, shorten_words, text_line
-from gpumon.widgets.glyphs import Glyphs
-from gpumon.widgets.gpu_memory import bar_parts, legend
-from gpumon.widgets.lines import Line, Role, Span
-from gpumon.widgets.rows import ALL, RowPanel, gutter
-from gpumon.widgets.trends import trend_line
-from gpumon.widgets.views import GpuRow
+from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.kit.gauges import BarPart, split_bar, trend_line
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import (
+    Line,
+    Role,
+    Span,
+    in_role,
+    joined,
+    line_width,
+    padded,
+    plain_text,
+    shorten,
+    shorten_words,
+    text_line,
+)
+from gpumon.widgets.kit.panels import ALL, RowPanel, gutter
+from gpumon.widgets.views import BarSegment, GpuRow
+
+CELLS_PER_MODEL = 3
+LABEL_WIDTHS = (40, 24, 14, 9)
+
+
+def bar_parts(row: GpuRow, width: int) -> list[BarPart]:
+    """Return the bar's parts: models first, then all other processes as one, reserved, free.
+
+    What is used but not told apart counts as a process; models are one part where cells are few.
+    """
+    models = [segment.size_bytes for segment in row.segments if segment.kind == "model"]
+    if len(models) * CELLS_PER_MODEL > width:
+        models = [sum(models)]
+    others = sum(segment.size_bytes for segment in row.segments if segment.kind == "process")
+    reserved = sum(segment.size_bytes for segment in row.segments if segment.kind == "reserved")
+    total = row.total_bytes or 0
+    untold = max(0, min(row.used_bytes or 0, total) - sum(models) - others - reserved)
+    free = max(0, total - sum(models) - others - reserved - untold)
+    parts = [BarPart(size, "model") for size in models]
+    return [
+        *parts,
+        BarPart(others + untold, "process"),
+        BarPart(reserved, "reserved"),
+        BarPart(free, "track"),
+    ]
+
+
+def legend(row: GpuRow, width: int, glyphs: Glyphs) -> Line:
+    """Name the bar's segments with their GiB: names are shortened first, then the last ones counted."""
+    everything, shortest = len(row.segments), LABEL_WIDTHS[-1]
+    tries = [_legend(row, everything, label_width, glyphs) for label_width in LABEL_WIDTHS]
+    tries += [_legend(row, count, shortest, glyphs) for count in range(everything - 1, 0, -1)]
+    tries += [_legend(row, min(1, everything), shortest, glyphs, free=False), joined(_free(row, glyphs))]
+    return next((line for line in tries if line_width(line) <= width), ())
+
+
+def _legend(row: GpuRow, count: int, label_width: int, glyphs: Glyphs, free: bool = True) -> Line:
+    parts = [_segment(segment, label_width, glyphs) for segment in row.segments[:count]]
+    if hidden := len(row.segments) - count:
+        parts.append(text_line(f"+{hidden} more", "dim"))
+    return joined([*parts, *(_free(row, glyphs) if free else ())])
+
+
+def _segment(segment: BarSegment, label_width: int, glyphs: Glyphs) -> Line:
+    label = shorten(glyphs.written(segment.label), label_width, glyphs.ellipsis)
+    swatch = Span(glyphs.fill(segment.kind), segment.kind)
+    return (swatch, Span(f" {label} ", "dim"), Span(units.gib(segment.size_bytes)))
+
+
+def _free(row: GpuRow, glyphs: Glyphs) -> Sequence[Line]:
+    if row.free_bytes is None:
+        return []
+    free = Span(units.gib(row.free_bytes))
+    return [(Span(glyphs.free, "track"), Span(" free ", "dim"), free, Span(" GiB", "dim"))]
+
 
 COLUMNS = (
     Column("mark", (0,)),
@@ -77,7 +141,7 @@ def _words_line(row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, g
 
 
 def _second_line(row: GpuRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
-    """Say the notes and name the bar's segments, below the bar where that leaves room enough."""
+    """Draw the notes and the legend of the bar, below the bar if there is room enough."""
     below_bar = offset_of("bar", fitted) or 0
     start = below_bar if width - below_bar >= LEGEND_ROOM else offset_of("name", fitted) or below_bar
     room = width - start

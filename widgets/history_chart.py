@@ -9,11 +9,10 @@ from itertools import groupby
 from rich.text import Text
 
 from gpumon.text import units
-from gpumon.widgets.fitting import Part, join_parts, shorten_words, text_line
-from gpumon.widgets.glyphs import Glyphs
-from gpumon.widgets.lines import Line, Role, Span
-from gpumon.widgets.panel import LinePanel, title_line
-from gpumon.widgets.trends import mean, resample, trend_text
+from gpumon.widgets.kit.gauges import area_lines, mean, resample, trend_text
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Line, Part, Role, Span, join_parts, shorten_words, text_line
+from gpumon.widgets.kit.panels import LinePanel, title_line
 from gpumon.widgets.views import ChartSeries, ChartView, Trend
 
 SMALLEST_WIDTH, SMALLEST_HEIGHT = 20, 5
@@ -34,7 +33,7 @@ def chart_lines(view: ChartView, width: int, height: int, glyphs: Glyphs) -> lis
         return [title, text_line(shorten_words("  no data yet", width, glyphs.ellipsis), "dim")][:height]
     room = height - len(head)
     if width < SMALLEST_WIDTH or room < SMALLEST_HEIGHT:
-        return _trends(view, top, width, glyphs)[:height]
+        return _trends(view, top, width, height, glyphs)[:height]
     return [*head, *_plot(view, top, width, room, glyphs)]
 
 
@@ -66,10 +65,18 @@ def runs(values: Trend) -> list[tuple[list[int], list[float]]]:
     return found
 
 
-def _trends(view: ChartView, top: float, width: int, glyphs: Glyphs) -> list[Line]:
+def _trends(view: ChartView, top: float, width: int, height: int, glyphs: Glyphs) -> list[Line]:
+    """Draw one series below the other without axes: as areas where there are rows enough, else as trends."""
+    rows = height // len(view.series)
+    if rows < 2:
+        return [
+            text_line(trend_text(series.values, width, top, glyphs, mean), _role(index))
+            for index, series in enumerate(view.series)
+        ]
     return [
-        text_line(trend_text(series.values, width, top, glyphs, mean), _role(index))
+        line
         for index, series in enumerate(view.series)
+        for line in area_lines(series.values, width, rows, top, glyphs, _role(index), mean)
     ]
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from gpumon.text import units
-from gpumon.widgets.bars import BarPart, bar, split_bar
-from gpumon.widgets.columns import Column, Row, draw_row, fit
-from gpumon.widgets.fitting import Part, in_role, join_parts, line_width, text_line
-from gpumon.widgets.glyphs import UNICODE, Glyphs
-from gpumon.widgets.lines import Line, Span
-from gpumon.widgets.panel import LinePanel, title_line
-from gpumon.widgets.rows import gutter
-from gpumon.widgets.trends import trend_text
+from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.kit.columns import Column, Row, draw_row, fit
+from gpumon.widgets.kit.gauges import BarPart, bar, split_bar, trend_text
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Line, Part, Span, in_role, join_parts, line_width, text_line
+from gpumon.widgets.kit.panels import LinePanel, gutter, title_line
 from gpumon.widgets.views import MemoryRow
 
 COLUMNS = (

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpumon.text import units
-from gpumon.widgets.bars import BarPart, split_bar
-from gpumon.widgets.columns import Column, Fitted, Row, draw_row, fit, offset_of
-from gpumon.widgets.fitting import Part, in_role, join_parts, shorten_words, text_line
-from gpumon.widgets.glyphs import Glyphs
-from gpumon.widgets.lines import Line, Role, Span
-from gpumon.widgets.rows import ALL, RowPanel, gutter
-from gpumon.widgets.trends import trend_line
+from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.kit.gauges import BarPart, split_bar, trend_line
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Line, Part, Role, Span, in_role, join_parts, shorten_words, text_line
+from gpumon.widgets.kit.panels import ALL, RowPanel, gutter
 from gpumon.widgets.views import ModelRow
 
 COLUMNS = (
@@ -61,7 +59,7 @@ def _cells(row: ModelRow, glyphs: Glyphs, selected: bool) -> Row:
         "mark": (gutter(row.level, selected, glyphs),),
         "name": (text_line(glyphs.written(row.name), "title"),),
         "details": _details(row, glyphs),
-        "spill": (text_line(_spill(row), row.level),),
+        "spill": (text_line(glyphs.written(_spill(row)), row.level),),
         "rate": (_rate(row, glyphs),),
         "trend": lambda width: trend_line(row.rate_trend, width, None, glyphs),
         "context": _context(row),
@@ -97,7 +95,7 @@ def _load_cells(row: ModelRow, glyphs: Glyphs) -> Row:
 
 
 def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
-    """Say what the driver measures beside what the runtime claims, and how the spill went."""
+    """Draw what the driver measures beside what the runtime claims, and the history of the spill."""
     start = offset_of("name", fitted) or 0
     parts = [Part(line, need) for need, line in enumerate(_second_parts(row, fitted, glyphs)) if line]
     line = join_parts(parts, width - start, (Span(f" {glyphs.dot} ", "dim"),))
@@ -135,9 +133,7 @@ def _details(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
 
 
 def _spill(row: ModelRow) -> str:
-    if not row.spill_fraction or row.spill_fraction < 0:
-        return ""
-    return "SPILL <1%" if row.spill_fraction < 0.01 else f"SPILL {units.percent(row.spill_fraction * 100)}"
+    return f"SPILL {row.spill_percent}" if row.spill_percent else ""
 
 
 def _processor(row: ModelRow, glyphs: Glyphs) -> Line:

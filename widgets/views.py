@@ -9,9 +9,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit import gauges
+from gpumon.widgets.kit.lines import Level
 
-Trend = tuple[float | None, ...]
+Trend = gauges.Trend
 """One value per cell, oldest first; ``None`` is a gap."""
 
 
@@ -35,6 +36,14 @@ class InstalledRow(Struct, frozen=True):
     loaded: bool = False
     server: str = ""
     """Where two servers have one of this name."""
+
+
+class ChoiceRow(Struct, frozen=True):
+    """Something to choose, and a word beside it."""
+
+    key: str
+    title: str
+    note: str = ""
 
 
 SegmentKind = Literal["model", "process", "reserved"]
@@ -94,7 +103,8 @@ class ModelRow(Struct, frozen=True):
     """What the driver sees for the model's process, where a process can be told."""
     processor: str = "Unknown"
     """As ``ollama ps`` prints it: ``48%/52% CPU/GPU``."""
-    spill_fraction: float | None = None
+    spill_percent: str = ""
+    """How much of it is spilled: ``34%``, ``<1%``, ``~57%`` where estimated; empty where nothing is."""
     context_length: int | None = None
     context_used_tokens: int | None = None
     decode_tokens_per_second: float | None = None

@@ -3,17 +3,105 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
 
-from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey
+from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, AlertKind
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.alerts.rules.host import SUBJECT
-from gpumon.app.alerts.watchers import watchers_of
+from gpumon.app.alerts.rules import machine
+from gpumon.app.alerts.rules.machine import SUBJECT, ram_low, source, swapping
+from gpumon.app.alerts.rules.model import (
+    hidden_spill,
+    likely_spill,
+    load_failed,
+    silent_fallback,
+    slower,
+    spill,
+    stuck,
+    thrash,
+)
+from gpumon.app.alerts.watcher import Rule, Watcher
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
-from gpumon.app.insight.falls import Paced, paced_models, paced_of
+from gpumon.app.insight.falls import Paced, paced_of
 from gpumon.app.insight.wording import shared_names
-from gpumon.app.state.records import GpuRecord, ModelRecord, SystemRecord
+from gpumon.app.state.records import (
+    FailedLoad,
+    GpuRecord,
+    ModelKey,
+    ModelRecord,
+    SourceRecord,
+    SystemRecord,
+    Thrash,
+)
 from gpumon.app.state.state import State
+from gpumon.app.state.touched import Touched
+
+_K = TypeVar("_K", bound="str | tuple[str, ...]")
+_R = TypeVar("_R")
+
+_RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
+    "silent_fallback": silent_fallback,
+    "hidden_spill": hidden_spill,
+    "likely_spill": likely_spill,
+    "stuck": stuck,
+}
+
+
+class Watchers(NamedTuple):
+    """A watcher for each rule."""
+
+    spill: Watcher[ModelKey, Loaded]
+    runners: tuple[Watcher[ModelKey, Loaded], ...]
+    slower: Watcher[ModelKey, Paced]
+    sources: Watcher[str, SourceRecord]
+    failed_loads: Watcher[str, FailedLoad]
+    thrash: Watcher[str, Thrash]
+    gpus: tuple[Watcher[str, GpuRecord], ...]
+    system: tuple[Watcher[str, SystemRecord], ...]
+
+    @property
+    def all(self) -> tuple[Watcher[Any, Any], ...]:
+        """Every watcher."""
+        models: tuple[Watcher[Any, Any], ...] = (self.spill, *self.runners, self.slower)
+        return (*models, self.sources, self.failed_loads, self.thrash, *self.gpus, *self.system)
+
+
+def watchers_of(limits: Limits, fuses: Fuses = UNFUSED) -> Watchers:
+    """Return the watchers of all rules, none of which has seen anything."""
+    measured, settled = limits.clear_seconds, limits.settled_seconds
+    return Watchers(
+        spill=Watcher("spill", spill, limits, fuses, clear_seconds=settled, vanished="unloaded"),
+        runners=tuple(
+            Watcher(kind, rule, limits, fuses, clear_seconds=settled, vanished="unloaded")
+            for kind, rule in _RUNNER_RULES.items()
+        ),
+        slower=Watcher("slower", slower, limits, fuses, clear_seconds=measured, vanished="unloaded"),
+        sources=Watcher("source", source, limits, fuses, clear_seconds=settled, by_time=True),
+        failed_loads=Watcher(
+            "load_failed", load_failed, limits, fuses, clear_seconds=settled, vanished="recovered"
+        ),
+        thrash=Watcher("thrash", thrash, limits, fuses, clear_seconds=settled, vanished="recovered"),
+        gpus=_gpu_watchers(limits, fuses),
+        system=(
+            Watcher("ram_low", ram_low, limits, fuses, clear_seconds=measured),
+            Watcher("swapping", swapping, limits, fuses, clear_seconds=measured),
+        ),
+    )
+
+
+def _gpu_watchers(limits: Limits, fuses: Fuses) -> tuple[Watcher[str, GpuRecord], ...]:
+    measured, settled = limits.clear_seconds, limits.settled_seconds
+    return (
+        Watcher("gpu_lost", machine.gpu_lost, limits, fuses, clear_seconds=settled),
+        Watcher("vram_full", machine.vram_full, limits, fuses, clear_seconds=measured),
+        Watcher("throttling", machine.throttling, limits, fuses, clear_seconds=measured),
+        Watcher("too_hot", machine.too_hot, limits, fuses, clear_seconds=measured),
+        Watcher("pcie_link", machine.pcie_link, limits, fuses, clear_seconds=measured),
+        Watcher("stuck", machine.not_returned, limits, fuses, clear_seconds=settled),
+        Watcher("ecc", machine.ecc, limits, fuses, clear_seconds=settled),
+    )
+
 
 RECENT_KEPT = 200
 FRESH_KEPT = 200
@@ -22,62 +110,65 @@ FRESH_KEPT = 200
 class AlertBook:
     """Knows what is wrong now and what was; the same samples give the same alerts."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._watchers = watchers_of(limits)
-        self._revisions: dict[str, tuple[int, ...]] = {}
-        self._answers = 0
+    def __init__(self, limits: Limits, fuses: Fuses = UNFUSED) -> None:
+        self._watchers = watchers_of(limits, fuses)
+        self._fuses = fuses
         self._shared: frozenset[str] = frozenset()
         self._recent: deque[Alert] = deque(maxlen=RECENT_KEPT)
         self._fresh: deque[AlertEvent] = deque(maxlen=FRESH_KEPT)
 
-    def observe(self, state: State) -> None:
-        """Take the state after a sample; only the rules that the sample bears on are asked."""
-        if self._moved("sources", state.sources_revision) or self._watchers.sources.follows:
-            self._note(self._watchers.sources.observe(state.sources, lambda _: state.now, state.now))
-        self._observe_models(state)
-        if self._moved("loads", state.loads_revision):
+    def observe(self, state: State, touched: Touched) -> None:
+        """Follow a sample: of what it has ``touched``, and only there, the rules are asked."""
+        self._observe_sources(state, touched)
+        self._observe_models(state, touched)
+        if touched.loads:
             self._observe_loads(state)
-        if self._moved("gpus", state.gpus_revision):
-            for gpu_watcher in self._watchers.gpus:
-                self._note(gpu_watcher.observe(state.gpus, _seen, state.now))
-        if state.system is not None and self._moved("system", state.system_revision):
-            for watcher in self._watchers.system:
-                self._note(watcher.observe({SUBJECT: state.system}, _seen, state.now))
+        for uuid in sorted(touched.gpus):
+            for watcher in self._watchers.gpus:
+                self._ask(watcher, uuid, state.gpus.get(uuid), _seen, state.now)
+        if touched.system and state.system is not None:
+            for host_watcher in self._watchers.system:
+                self._note(host_watcher.look(SUBJECT, state.system, _seen))
 
-    def _moved(self, what: str, *revisions: int) -> bool:
-        before = self._revisions.get(what)
-        self._revisions[what] = revisions
-        return revisions != before
+    def _observe_sources(self, state: State, touched: Touched) -> None:
+        """Ask of the sources that have changed, and of those that only wait for time to pass."""
+        watcher, now = self._watchers.sources, state.now
+        for name in sorted(touched.sources):
+            self._ask(watcher, name, state.sources.get(name), lambda _: now, now)
+        self._note(watcher.look_again(state.sources, lambda _: now, now))
 
-    def _observe_models(self, state: State) -> None:
-        """Ask what a sample bears on: the claims, what is measured for them, or one model alone."""
-        answers, self._answers = state.answers_revision - self._answers, state.answers_revision
-        claims = self._moved("claims", state.models_revision, state.joins_revision, state.gpu_shown)
-        measures = self._moved("measures", state.gpus_revision, state.runners_revision)
-        if claims or measures or answers > 1:
-            self._observe_all(state, claims=claims or answers > 1)
-        elif answers and state.answered in state.models:
-            self._observe_one(state.models[state.answered], state)
+    def _observe_models(self, state: State, touched: Touched) -> None:
+        if touched.claimed:
+            self._shared = shared_names(state.models.values())
+        for key in sorted(touched.models):
+            with self._fuses.guard("alerts of models", key):
+                self._observe_model(key, state, touched)
 
-    def _observe_all(self, state: State, *, claims: bool) -> None:
-        self._shared = shared_names(state.models.values())
-        watchers = self._watchers
-        models = {key: loaded(model, state, self._shared) for key, model in state.models.items()}
-        if claims:
-            at_a_gpu = {key: one for key, one in models.items() if one.gpu_known}
-            self._note(watchers.spill.observe(at_a_gpu, lambda one: one.model.seen, state.now))
-            self._note(watchers.slower.observe(paced_models(state), _paced, state.now))
-        for watcher in watchers.runners:
-            self._note(watcher.observe(models, _measured, state.now))
+    def _observe_model(self, key: ModelKey, state: State, touched: Touched) -> None:
+        """Ask of a model what the sample bears on: its claim, what is measured for it, or how it works."""
+        model = state.models.get(key)
+        if key in touched.claimed or key in touched.measured or touched.worked[key]:
+            self._observe_memory(key, model, state, is_claimed=key in touched.claimed)
+        if key in touched.claimed or key in touched.worked:
+            paced = paced_of(model, state) if model else None
+            if paced is not None or key in touched.claimed:
+                self._ask(self._watchers.slower, key, paced, _paced, state.now)
 
-    def _observe_one(self, model: ModelRecord, state: State) -> None:
-        paced = paced_of(model, state)
-        if state.answered_anew:
-            one = loaded(model, state, self._shared)
-            for watcher in self._watchers.runners:
-                self._note(watcher.look(model.key, one, _measured))
-        if paced is not None:
-            self._note(self._watchers.slower.look(model.key, paced, _paced))
+    def _observe_memory(
+        self, key: ModelKey, model: ModelRecord | None, state: State, *, is_claimed: bool
+    ) -> None:
+        one = loaded(model, state, self._shared) if model else None
+        if is_claimed:
+            at_a_gpu = one if one is not None and one.gpu_known else None
+            self._ask(self._watchers.spill, key, at_a_gpu, lambda one: one.model.seen, state.now)
+        for watcher in self._watchers.runners:
+            self._ask(watcher, key, one, _measured, state.now)
+
+    def _ask(
+        self, watcher: Watcher[_K, _R], key: _K, record: _R | None, seen: Callable[[_R], float], now: float
+    ) -> None:
+        """Ask a rule of one subject; ``None`` is one that is not there any more, and ends its alert."""
+        self._note(watcher.end(key, now) if record is None else watcher.look(key, record, seen))
 
     def _observe_loads(self, state: State) -> None:
         failed_loads, thrash = self._watchers.failed_loads, self._watchers.thrash

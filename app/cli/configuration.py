@@ -7,9 +7,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from gpumon.app.cli.commands import Commands, add_command
-from gpumon.app.cli.effective import load_settings
-from gpumon.app.cli.flags import add_config_flag, add_screen_flags, add_source_flags
+from gpumon.app.cli.common import load_settings
+from gpumon.app.cli.flags import Commands, add_command, add_config_flag, add_screen_flags, add_source_flags
 from gpumon.app.errors import GpumonError
 
 
@@ -32,7 +31,7 @@ def add_to(commands: Commands) -> None:
 
 def execute_show(options: Namespace) -> int:
     """Print the settings in effect as TOML, without secrets."""
-    from gpumon.app.config.show import shown
+    from gpumon.app.config.printed import shown
 
     sys.stdout.write(shown(load_settings(options)))
     return 0
@@ -46,7 +45,7 @@ def execute_path(options: Namespace) -> int:
 
 def execute_init(options: Namespace) -> int:
     """Write the template, readable by its owner only as it may come to hold a password."""
-    from gpumon.app.config.template import template
+    from gpumon.app.config.printed import template
 
     path = _path(options)
     _write(path, template(), replace=options.force)

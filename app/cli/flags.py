@@ -1,66 +1,50 @@
-"""The flags that are settings, accepted before and after a command."""
+"""What every command module adds itself with: its own parser, and the flags that are settings."""
 
 from __future__ import annotations
 
 import argparse
 from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction
 from pathlib import Path
+from typing import Protocol
+
+from gpumon.app.config.schema import Flag, FlagGroup, Setting, settings_of
+from gpumon.app.config.settings import Settings
+
+
+class Commands(Protocol):
+    """What ``ArgumentParser.add_subparsers`` returns, whose own type is private."""
+
+    def add_parser(self, name: str, *, help: str, description: str, allow_abbrev: bool) -> ArgumentParser:  # noqa: A002
+        """Return a new parser for the command ``name``."""
+        ...
+
+
+def add_command(commands: Commands, name: str, summary: str) -> ArgumentParser:
+    """Add a command with its one-line summary, and return its parser."""
+    description = f"{summary[0].upper()}{summary[1:]}."
+    return commands.add_parser(name, help=summary, description=description, allow_abbrev=False)
 
 
 def add_source_flags(parser: ArgumentParser) -> None:
     """Add what says which servers are asked, and how."""
-    group = parser.add_argument_group("sources")
-    group.add_argument(
-        "--url", action="append", default=SUPPRESS, metavar="URL", help="a server to ask; may be repeated"
-    )
-    group.add_argument(
-        "--header",
-        action="append",
-        default=SUPPRESS,
-        metavar="HEADER",
-        help='"Name: value" to send to every server, or "URL Name: value" to send to one; may be repeated. '
-        "Other users can read flags: put a secret into the settings file or GPUMON_HEADER",
-    )
-    group.add_argument("--ca-file", default=SUPPRESS, metavar="FILE", help="certificates to trust for https")
-    group.add_argument(
-        "--insecure", action="store_true", default=SUPPRESS, help="do not check certificates of https servers"
-    )
-    group.add_argument(
-        "--interval",
-        default=SUPPRESS,
-        metavar="SECONDS",
-        help="time between two looks, 0.25 to 60; 1 if not set",
-    )
-    add_config_flag(group)
+    add_config_flag(add_setting_flags(parser, "sources"))
 
 
 def add_screen_flags(parser: ArgumentParser) -> None:
     """Add what says how the dashboard looks."""
-    group = parser.add_argument_group("screen")
-    group.add_argument(
-        "--theme", default=SUPPRESS, metavar="NAME", help="colours: the name of a Textual theme"
-    )
-    glyphs = group.add_mutually_exclusive_group()
-    glyphs.add_argument(
-        "--ascii",
-        action="store_const",
-        const="ascii",
-        dest="glyphs",
-        default=SUPPRESS,
-        help="draw with ASCII only",
-    )
-    glyphs.add_argument(
-        "--unicode",
-        action="store_const",
-        const="unicode",
-        dest="glyphs",
-        default=SUPPRESS,
-        help="draw with blocks and braille, whatever the terminal says",
-    )
-    group.add_argument("--mouse", action=BooleanOptionalAction, default=SUPPRESS, help="take clicks")
-    group.add_argument(
-        "--bell", action=BooleanOptionalAction, default=SUPPRESS, help="ring the bell for a bad alert"
-    )
+    add_setting_flags(parser, "screen")
+
+
+def add_setting_flags(
+    parser: ArgumentParser, group: FlagGroup, root: type[Settings] = Settings
+) -> argparse._ActionsContainer:
+    """Add the flags of the settings that are declared to be of ``group``, and return where they stand."""
+    container = parser.add_argument_group(group)
+    for setting in settings_of(root):
+        flag = setting.about.flag
+        if flag is not None and flag.group == group:
+            _add(container, setting, flag)
+    return container
 
 
 def add_config_flag(parser: argparse._ActionsContainer) -> None:
@@ -68,3 +52,49 @@ def add_config_flag(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--config", type=Path, default=SUPPRESS, metavar="FILE", help="the settings file to read"
     )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=SUPPRESS,
+        help="log more, to gpumon.log in the state directory",
+    )
+
+
+def _add(container: argparse._ActionsContainer, setting: Setting, flag: Flag) -> None:
+    """Add one setting; left out on the command line, it leaves no attribute."""
+    if flag.words:
+        _add_words(container, flag)
+    elif setting.form == "switch":
+        container.add_argument(
+            flag.name, action=BooleanOptionalAction, default=SUPPRESS, help=_help(setting, flag)
+        )
+    else:
+        container.add_argument(
+            flag.name,
+            action="append" if setting.form in {"list", "table"} else "store",
+            default=SUPPRESS,
+            metavar=flag.metavar,
+            help=_help(setting, flag),
+        )
+
+
+def _add_words(container: argparse._ActionsContainer, flag: Flag) -> None:
+    one_of = container.add_mutually_exclusive_group()
+    for word, effect in flag.words.items():
+        one_of.add_argument(
+            f"--{word}",
+            action="store_const",
+            const=word,
+            dest=flag.attribute,
+            default=SUPPRESS,
+            help=effect,
+        )
+
+
+def _help(setting: Setting, flag: Flag) -> str:
+    return (flag.help or _as_help(setting.description)).replace("%", "%%")
+
+
+def _as_help(sentence: str) -> str:
+    """Return a sentence as help is written: in lower case, without a full stop."""
+    return f"{sentence[0].lower()}{sentence[1:]}".removesuffix(".")

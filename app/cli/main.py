@@ -7,17 +7,25 @@ import os
 import sys
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-from gpumon.app.cli import run
+from gpumon.app.cli import dashboard
+from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.errors import GpumonError
 from gpumon.text.safe import visible
 
+if TYPE_CHECKING:
+    from gpumon.app.log import Redact
+
 EXIT_USAGE = 2
+"""Also of ``snapshot`` and its like, where nothing could be read."""
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE."""
 
+_VERSION_ALONE = [[flag] for flag in VERSION_FLAGS]
+"""Answered without the parser, which takes longer to build than the answer to find."""
 _LONGEST_MESSAGE = 2000
 
 
@@ -32,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BROKEN_PIPE
     except OSError as error:
         if error.errno != errno.ENOSPC:
-            raise
+            return _crashed(error)
         _discard_output()
         sys.stderr.write("gpumon: cannot write to standard output: no space left on device\n")
         return EXIT_USAGE
@@ -40,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _outcome(arguments: Sequence[str] | None) -> int:
-    given = sys.argv[1:] if arguments is None else arguments
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
-        return _parsed_and_run(given) if given else run.execute(SimpleNamespace())
+        return _executed(given)
     except GpumonError as error:
         sys.stderr.write(f"gpumon: {visible(str(error), _LONGEST_MESSAGE)}\n")
         return EXIT_USAGE
@@ -50,6 +58,38 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         return EXIT_INTERRUPTED
     except SystemExit as leaving:  # argparse has printed what it had to say
         return leaving.code if isinstance(leaving.code, int) else 0
+    except OSError:
+        raise
+    except Exception as error:
+        return _crashed(error)
+
+
+def _executed(given: list[str]) -> int:
+    if given in _VERSION_ALONE:
+        return print_version()
+    if given:
+        return _parsed_and_run(given)
+    _start_log(debug=False)
+    return dashboard.execute(SimpleNamespace())
+
+
+def _crashed(error: Exception) -> int:
+    """Leave with one line in place of a traceback, which goes into a file."""
+    from gpumon.app.crash import EXIT_CRASHED, write_crash_report
+
+    sys.stderr.write(f"gpumon: {visible(write_crash_report(error), _LONGEST_MESSAGE)}\n")
+    return EXIT_CRASHED
+
+
+def _start_log(*, debug: bool) -> None:
+    from gpumon.app.log import start_log
+
+    def redactor() -> Redact:
+        from gpumon.app.recording.redaction import Redaction
+
+        return Redaction().words
+
+    start_log(redactor, debug=debug)
 
 
 def _parsed_and_run(arguments: Sequence[str]) -> int:
@@ -57,6 +97,7 @@ def _parsed_and_run(arguments: Sequence[str]) -> int:
     from gpumon.app.cli.parser import build_parser
 
     options = build_parser().parse_args(arguments)
+    _start_log(debug=getattr(options, "debug", False))
     return int(options.execute(options))
 
 

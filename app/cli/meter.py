@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.commands import Commands, add_command
+from gpumon.app.cli.flags import Commands, add_command
 from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def add_to(commands: Commands) -> None:
 def execute(options: Namespace) -> int:
     """Pass requests on until told to end."""
     _require_server()
-    import asyncio
-
+    from gpumon.app.crash import run
     from gpumon.app.meter.serve import Address, bind, parse_address, serve
 
     wanted, upstream = parse_address(options.listen), _upstream(options)
@@ -50,7 +49,7 @@ def execute(options: Namespace) -> int:
         address = Address(wanted.host, listening.getsockname()[1])
         _refuse_loop(address, upstream)
         _announce(address, upstream, quiet=options.quiet)
-        asyncio.run(serve(upstream, listening, check_host=address.is_loopback))
+        run(serve(upstream, listening, check_host=address.is_loopback))
     return 0
 
 
@@ -62,11 +61,14 @@ def _require_server() -> None:
 
 
 def _upstream(options: Namespace) -> Endpoint:
+    from gpumon.app.config.settings import url_problem
     from gpumon.collectors.http.endpoint import parse_endpoint
 
     endpoint = parse_endpoint(options.upstream, None, options.ca_file, options.insecure)
     if endpoint.address.scheme not in {"http", "https"} or not endpoint.address.host:
         raise GpumonError(f"--upstream: {endpoint.url} is not an http or https URL")
+    if wrong := url_problem(options.upstream):
+        raise GpumonError(f"--upstream: {wrong}")
     return endpoint
 
 

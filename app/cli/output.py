@@ -1,18 +1,46 @@
-"""Printing what a command has to say."""
+"""Prints what a command has to say: harmless to a terminal, and encoded as far as the output can."""
 
 from __future__ import annotations
 
 import sys
 
 from gpumon.app.errors import GpumonError
+from gpumon.text.safe import escaped_json, printable, well_formed
 
 
 def print_text(text: str, what: str) -> None:
     """Write ``text`` to stdout; ``what`` names it in errors.
 
+    Control characters are shown, and what the output cannot encode is a question mark.
+
     Raises:
         GpumonError: stdout is closed, or full.
     """
+    encoding = _encoding()
+    _write(printable(text).encode(encoding, "replace").decode(encoding), what)
+
+
+def print_json(document: object, what: str) -> None:
+    """Write a document as indented JSON; characters that are not plainly visible are escaped.
+
+    Raises:
+        GpumonError: stdout is closed, or full.
+    """
+    import msgspec
+
+    try:
+        encoded = msgspec.json.encode(document)
+    except UnicodeEncodeError:  # half a character, in the name of a process or a file
+        encoded = msgspec.json.encode(well_formed(msgspec.to_builtins(document)))
+    text = escaped_json(msgspec.json.format(encoded, indent=2).decode(), _encoding())
+    _write(f"{text}\n", what)
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def _write(text: str, what: str) -> None:
     if sys.stdout is None:
         raise GpumonError("there is no standard output to write to")
     try:

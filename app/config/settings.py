@@ -1,18 +1,64 @@
-"""Every setting, with its default, its limits and its description.
+"""Every setting, declared once: type, bounds and default as of any field, the rest by ``about``.
 
-The descriptions are data, not comments: the template, ``docs/configuration.md`` and the checks read them.
+The descriptions are data, not comments: ``app/config/schema.py`` says what reads them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 from msgspec.structs import asdict
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.collectors.http.host import parse_host
+from gpumon.app.config.schema import Flag, Table, about, masked, without_password
+from gpumon.app.errors import did_you_mean
+from gpumon.collectors.http.endpoint import parse_host, parse_url
 from gpumon.collectors.source import Cadence
+
+if TYPE_CHECKING:
+    from gpumon.app.alerts.limits import Limits
+
+AUTO = "auto"
+"""The theme that suits the terminal."""
+OWN_THEME = "gpumon"
+EVERY_URL = "*"
+"""The table of ``headers`` that is sent to every server."""
+
+
+def color_problem(color: str) -> str | None:
+    """Return what is wrong with a colour, ``None`` where it is one."""
+    # Here, because most settings name no colour and Textual takes a while to import.
+    from textual.color import Color, ColorParseError  # noqa: PLC0415
+
+    try:
+        Color.parse(color)
+    except ColorParseError:
+        return f'"{color}" is no colour'
+    return None
+
+
+def theme_problem(name: str) -> str | None:
+    """Return what is wrong with the name of a theme, ``None`` where there is one of that name."""
+    if name in {AUTO, OWN_THEME}:
+        return None
+    from textual.theme import BUILTIN_THEMES  # noqa: PLC0415
+
+    known = sorted({AUTO, OWN_THEME, *BUILTIN_THEMES})
+    if name in known:
+        return None
+    meant = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+    return f'no theme is called "{name}"{meant}'
+
+
+def url_problem(url: str) -> str | None:
+    """Return why a URL cannot be asked, ``None`` where it can."""
+    try:
+        parse_url(url)
+    except ValueError as error:
+        return str(error)
+    return None
+
 
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
 """A field name (RFC 9110 §5.6.2)."""
@@ -27,64 +73,63 @@ Color = Annotated[str, Meta(pattern=r"^(#[0-9A-Fa-f]{3,8}|[a-z][a-z_0-9]*)\Z")]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 
-EVERY_URL = "*"
-"""The table of ``headers`` that is sent to every server."""
-
-
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every TOML table whose keys are known."""
-
 
 class Panels(Table, frozen=True):
     """The parts of the screen that are shown."""
 
-    gpus: Annotated[bool, Meta(description="A line or two for each GPU.")] = True
-    models: Annotated[bool, Meta(description="A row for each loaded model.")] = True
-    memory: Annotated[bool, Meta(description="System RAM and swap.")] = True
-    alerts: Annotated[bool, Meta(description="What happened, newest first.")] = True
-    sources: Annotated[bool, Meta(description="What is asked, and how it answers.")] = True
+    gpus: Annotated[bool, about("A line or two for each GPU.")] = True
+    models: Annotated[bool, about("A row for each loaded model.")] = True
+    memory: Annotated[bool, about("System RAM and swap.")] = True
+    alerts: Annotated[bool, about("What happened, newest first.")] = True
+    chart: Annotated[bool, about("History of the VRAM in use, where there is room.")] = True
+    sources: Annotated[bool, about("What is asked, and how it answers.")] = True
 
 
 class AlertSettings(Table, frozen=True):
-    """When an alert is raised, and what is then run. All but ``hook`` are fields of ``Limits``."""
+    """When an alert is raised, and what is then run.
+
+    All but ``hook`` are fields of ``Limits``.
+    """
 
     spill_bad_percent: Annotated[
-        Percent, Meta(description="A spill is bad from this share of the model in system RAM upwards.")
+        Percent, about("A spill is bad from this share of the model in system RAM upwards.")
     ] = 5.0
     vram_nearly_full_percent: Annotated[
-        Percent, Meta(description="A GPU is nearly full from this share of its memory upwards.")
+        Percent, about("A GPU is nearly full from this share of its memory upwards.")
     ] = 97.0
     ram_low_percent: Annotated[
-        Percent, Meta(description="System RAM is low when less than this share is available.")
+        Percent, about("System RAM is low when less than this share is available.")
     ] = 8.0
     temperature_margin_celsius: Annotated[
         Annotated[float, Meta(ge=0, le=50)],
-        Meta(description="A GPU is hot this many degrees below the limit at which its driver slows it down."),
+        about("A GPU is hot this many degrees below the limit at which its driver slows it down."),
     ] = 3.0
     hold_seconds: Annotated[
-        Seconds, Meta(description="How long full VRAM, low RAM or swapping must last to be reported.")
+        Seconds, about("How long full VRAM, low RAM or swapping must last to be reported.")
     ] = 5.0
-    temperature_seconds: Annotated[Seconds, Meta(description="How long a GPU must be hot.")] = 3.0
+    temperature_seconds: Annotated[Seconds, about("How long a GPU must be hot.")] = 3.0
     throttling_seconds: Annotated[
-        Seconds, Meta(description="How long a GPU must be slowed down by heat or hardware.")
+        Seconds, about("How long a GPU must be slowed down by heat or hardware.")
     ] = 3.0
-    slower_percent: Annotated[
-        Percent, Meta(description="A model is slow this far below its own usual decode rate.")
-    ] = 20.0
-    source_seconds: Annotated[Seconds, Meta(description="How long a source must fail.")] = 3.0
+    slower_percent: Annotated[Percent, about("A model is slow this far below its own usual decode rate.")] = (
+        20.0
+    )
+    source_seconds: Annotated[Seconds, about("How long a source must fail.")] = 3.0
     clear_seconds: Annotated[
-        Seconds, Meta(description="How long memory, heat and clocks must be well again to end an alert.")
+        Seconds, about("How long memory, heat and clocks must be well again to end an alert.")
     ] = 10.0
     hook: Annotated[
         tuple[Argument, ...],
-        Meta(
-            description="A program to run for each alert, as a list of arguments; never given to a shell.",
-            examples=[["notify-send", "gpumon"]],
+        about(
+            "A program to run for each alert, as a list of arguments; never given to a shell.",
+            example=["notify-send", "gpumon"],
         ),
     ] = ()
 
     def limits(self) -> Limits:
         """Return the limits that the alert rules take."""
+        from gpumon.app.alerts.limits import Limits  # noqa: PLC0415 - what only shows settings does without
+
         chosen = asdict(self)
         del chosen["hook"]
         return Limits(**chosen)
@@ -94,23 +139,28 @@ class LearnSettings(Table, frozen=True):
     """What is kept of one run for the next."""
 
     enabled: Annotated[
-        bool, Meta(description="Keep usual rates of models in the state directory; never prompts or answers.")
+        bool, about("Keep usual rates of models in the state directory; never prompts or answers.")
     ] = True
+
+
+def _color(description: str, example: str) -> Meta:
+    look = 'a colour such as "#88c0d0" or "red"'
+    return about(description, example=example, look=look, check=color_problem)
 
 
 class Colors(Table, frozen=True):
     """Colours that replace those of the chosen theme, under the names of Textual's themes."""
 
-    primary: Annotated[Color | None, Meta(description="Titles and accents.", examples=["#88c0d0"])] = None
-    secondary: Annotated[Color | None, Meta(description="Second accent.", examples=["#81a1c1"])] = None
-    accent: Annotated[Color | None, Meta(description="Focus and selection.", examples=["#b48ead"])] = None
-    success: Annotated[Color | None, Meta(description="All is well.", examples=["#a3be8c"])] = None
-    warning: Annotated[Color | None, Meta(description="Watch this.", examples=["#ebcb8b"])] = None
-    error: Annotated[Color | None, Meta(description="Bad: a spill, a fault.", examples=["#bf616a"])] = None
-    foreground: Annotated[Color | None, Meta(description="Text.", examples=["#d8dee9"])] = None
-    background: Annotated[Color | None, Meta(description="Behind all.", examples=["#2e3440"])] = None
-    surface: Annotated[Color | None, Meta(description="Behind a panel.", examples=["#3b4252"])] = None
-    panel: Annotated[Color | None, Meta(description="Behind a heading.", examples=["#434c5e"])] = None
+    primary: Annotated[Color | None, _color("Titles and accents.", "#88c0d0")] = None
+    secondary: Annotated[Color | None, _color("Second accent.", "#81a1c1")] = None
+    accent: Annotated[Color | None, _color("Focus and selection.", "#b48ead")] = None
+    success: Annotated[Color | None, _color("All is well.", "#a3be8c")] = None
+    warning: Annotated[Color | None, _color("Watch this.", "#ebcb8b")] = None
+    error: Annotated[Color | None, _color("Bad: a spill, a fault.", "#bf616a")] = None
+    foreground: Annotated[Color | None, _color("Text.", "#d8dee9")] = None
+    background: Annotated[Color | None, _color("Behind all.", "#2e3440")] = None
+    surface: Annotated[Color | None, _color("Behind a panel.", "#3b4252")] = None
+    panel: Annotated[Color | None, _color("Behind a heading.", "#434c5e")] = None
 
 
 class Settings(Table, frozen=True):
@@ -118,54 +168,120 @@ class Settings(Table, frozen=True):
 
     interval_seconds: Annotated[
         Annotated[float, Meta(ge=Cadence.MINIMUM, le=Cadence.MAXIMUM)],
-        Meta(description="Seconds between two looks while something happens, 0.25 to 60."),
+        about(
+            "Seconds between two looks while something happens.",
+            flag=Flag("sources", "--interval", "SECONDS"),
+            variable="GPUMON_INTERVAL",
+        ),
     ] = 1.0
     urls: Annotated[
         tuple[Url, ...],
-        Meta(
-            min_length=1, description="The servers to ask; OLLAMA_HOST, or this machine's Ollama, if not set."
+        Meta(min_length=1),
+        about(
+            "The servers to ask; OLLAMA_HOST, or this machine's Ollama, if not set.",
+            flag=Flag("sources", "--url", "URL", help="a server to ask; may be repeated"),
+            variable="GPUMON_URL",
+            look='a URL such as "http://box:11434"',
+            check=url_problem,
+            secret=without_password,
         ),
     ] = (parse_host("").url,)
     ca_file: Annotated[
         str | None,
-        Meta(
-            description="Certificates (PEM) to trust for https in place of the public ones.",
-            examples=["~/ca.pem"],
+        about(
+            "Certificates (PEM) to trust for https in place of the public ones.",
+            example="~/ca.pem",
+            flag=Flag("sources", "--ca-file", "FILE"),
+            variable="GPUMON_CA_FILE",
         ),
     ] = None
-    insecure: Annotated[bool, Meta(description="Do not check the certificate of an https server.")] = False
+    insecure: Annotated[
+        bool,
+        about(
+            "Do not check the certificate of an https server.",
+            flag=Flag("sources", "--insecure"),
+            variable="GPUMON_INSECURE",
+        ),
+    ] = False
     log_files: Annotated[
         tuple[Argument, ...],
-        Meta(
-            description="Server logs to read besides those that are found.",
-            examples=[["~/ollama.log"]],
-        ),
+        about("Server logs to read besides those that are found.", example=["~/ollama.log"]),
     ] = ()
     theme: Annotated[
-        str, Meta(min_length=1, description="Name of a Textual theme; auto follows the terminal.")
-    ] = "auto"
+        str,
+        Meta(min_length=1),
+        about(
+            "Name of a Textual theme; auto follows the terminal.",
+            flag=Flag("screen", "--theme", "NAME"),
+            variable="GPUMON_THEME",
+            check=theme_problem,
+        ),
+    ] = AUTO
     glyphs: Annotated[
         Literal["auto", "unicode", "ascii"],
-        Meta(description="Characters to draw with: auto, unicode or ascii."),
+        about(
+            "Characters to draw with: auto, unicode or ascii.",
+            flag=Flag(
+                "screen",
+                words={
+                    "ascii": "draw with ASCII only",
+                    "unicode": "draw with blocks and braille, whatever the terminal says",
+                },
+            ),
+            variable="GPUMON_GLYPHS",
+        ),
     ] = "auto"
-    mouse: Annotated[bool, Meta(description="Take clicks; off, the terminal can select text.")] = True
-    bell: Annotated[bool, Meta(description="Ring the terminal's bell for a bad alert.")] = False
+    mouse: Annotated[
+        bool,
+        about(
+            "Take clicks; off, the terminal can select text.",
+            flag=Flag("screen", "--mouse"),
+            variable="GPUMON_MOUSE",
+        ),
+    ] = True
+    bell: Annotated[
+        bool,
+        about(
+            "Ring the terminal's bell for a bad alert.",
+            flag=Flag("screen", "--bell"),
+            variable="GPUMON_BELL",
+        ),
+    ] = False
+    headers: Annotated[
+        dict[Url, HeaderTable],
+        about(
+            "Headers to send: a table for each URL, or for every one under *.",
+            example={
+                EVERY_URL: {"X-Team": "research"},
+                "http://127.0.0.1:11434": {"Authorization": "Bearer ..."},
+            },
+            flag=Flag(
+                "sources",
+                "--header",
+                "HEADER",
+                help='"Name: value" to send to every server, or "URL Name: value" to send to one; may be '
+                "repeated. Other users can read flags: put a secret into the settings file or GPUMON_HEADER",
+            ),
+            variable="GPUMON_HEADER",
+            look="tables of URLs with header names and values, without control characters",
+            secret=masked,
+        ),
+    ] = field(default_factory=dict)
     panels: Panels = field(default_factory=Panels)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     learn: LearnSettings = field(default_factory=LearnSettings)
     colors: Colors = field(default_factory=Colors)
-    headers: Annotated[
-        dict[Url, HeaderTable],
-        Meta(description="Headers to send: a table for each URL, or for every one under *."),
-    ] = field(default_factory=dict)
 
     def headers_for(self, url: str) -> dict[str, str]:
-        """Return the headers to send to ``url``; its own win over those for every server."""
+        """Return the headers to send to ``url``; its own win over those for every server.
+
+        Two spellings of a name that differ in case are one header (RFC 9110 §5.1).
+        """
         server = parse_host(url).url
         own = (
             table for key, table in self.headers.items() if key != EVERY_URL and parse_host(key).url == server
         )
-        headers = dict(self.headers.get(EVERY_URL, {}))
-        for table in own:
-            headers |= table
-        return headers
+        sent: dict[str, tuple[str, str]] = {}
+        for table in (self.headers.get(EVERY_URL, {}), *own):
+            sent |= {name.lower(): (name, value) for name, value in table.items()}
+        return dict(sent.values())

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpumon.app.diagnosis.diagnosis import CauseKind, Evidence
 from gpumon.app.diagnosis.words import LOG, NVML, PS, size_evidence, tokens_evidence
 from gpumon.app.insight.shapes import log_of
+from gpumon.app.state.holders.addresses import server_of
+from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import ModelRecord, ServerLog
 from gpumon.app.state.state import State
 
 GIB = 1024**3
 SMALLEST_DEFAULT_TOKENS = 4096
 """The server's default on the smallest cards: what nobody can call too large."""
-DEFAULT_TIERS = ((47 * GIB, 262144), (23 * GIB, 32768))
-"""Total VRAM from which Ollama's default context is larger (ollama: server/routes.go, ``Serve``)."""
 
 
 class Asked(NamedTuple):
@@ -29,19 +30,16 @@ class Asked(NamedTuple):
 def who_asked(model: ModelRecord, context: int, state: State, source: str = PS) -> Asked:
     """Tell who asked for ``context`` tokens, as ``source`` says; what no setting explains was a request."""
     found = (
-        _modelfile(model, context) or _server(model, context, log_of(model, state)) or _tier(context, state)
+        _modelfile(model, context)
+        or _environment(model, context, state)
+        or _server(model, context, log_of(model, state))
+        or _tier(model, context, state)
     )
     if found is not None:
         return found
     who = "a request" if model.facts is not None else "a request or its Modelfile"
     evidence = tokens_evidence("context", context, source)
     return Asked("context_request", f"{who} asked for {context} tokens", evidence)
-
-
-def default_context(total_vram_bytes: int) -> int:
-    """Return the context that Ollama takes where nobody asks for one."""
-    tiers = (tokens for least, tokens in DEFAULT_TIERS if total_vram_bytes >= least)
-    return next(tiers, SMALLEST_DEFAULT_TOKENS)
 
 
 def _modelfile(model: ModelRecord, context: int) -> Asked | None:
@@ -51,26 +49,40 @@ def _modelfile(model: ModelRecord, context: int) -> Asked | None:
     return Asked("context_request", f"its Modelfile asks for {context} tokens", evidence)
 
 
+def _environment(model: ModelRecord, context: int, state: State) -> Asked | None:
+    """Take what the environment of the server's process says, where that may be read."""
+    runner = runner_of(model, state)
+    server = server_of(state, runner) if runner else None
+    return _variable(model, context, server.settings, "environment") if server else None
+
+
+def _variable(model: ModelRecord, context: int, settings: Mapping[str, str], source: str) -> Asked | None:
+    name = model.kind.context_variable
+    if name is None or settings.get(name) != str(context):
+        return None
+    evidence = tokens_evidence(name, context, source)
+    return Asked("context_default", f"{name} is {context} tokens", evidence)
+
+
 def _server(model: ModelRecord, context: int, log: ServerLog | None) -> Asked | None:
     """Take the log's word: the variable that a user has set, or the default that the server chose."""
     if log is None:
         return None
-    if log.settings.get("OLLAMA_CONTEXT_LENGTH") == str(context):
-        evidence = tokens_evidence("OLLAMA_CONTEXT_LENGTH", context, LOG)
-        return Asked("context_default", f"OLLAMA_CONTEXT_LENGTH is {context} tokens", evidence)
+    if (found := _variable(model, context, log.settings, LOG)) is not None:
+        return found
     if log.default_context is None or _clipped(log.default_context, model) != context:
         return None
     evidence = tokens_evidence("default context", log.default_context, LOG)
     return Asked("context_default", f"the server's default is {log.default_context} tokens", evidence)
 
 
-def _tier(context: int, state: State) -> Asked | None:
+def _tier(model: ModelRecord, context: int, state: State) -> Asked | None:
     """Compare with the default for the VRAM of all GPUs."""
     sizes = [gpu.total_bytes for gpu in state.gpus.values() if gpu.total_bytes is not None]
     total = sum(sizes)
-    if default_context(total) != context:
+    if model.kind.default_context(total) != context:
         return None
-    words = f"{context} tokens are Ollama's default for {total / GIB:.0f} GiB of VRAM"
+    words = f"{context} tokens are {model.kind.label}'s default for {total / GIB:.0f} GiB of VRAM"
     return Asked("context_default", words, size_evidence("VRAM", total, NVML))
 
 

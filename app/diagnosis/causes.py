@@ -23,6 +23,7 @@ from gpumon.app.diagnosis.words import (
     occupant_words,
     size_evidence,
 )
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, log_of
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, LoadOptions
@@ -271,7 +272,7 @@ def _better_cache_type(subject: Subject, options: LoadOptions) -> CacheType | No
 Rule = Callable[[Subject, Arithmetic], Cause | None]
 
 
-def cause_of(subject: Subject) -> Cause | None:
+def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     """Return why the model spills, ``None`` where it does not, or by choice; unknown where nothing tells."""
     if not subject.is_spilled or subject.loaded.by_choice:
         return None
@@ -280,11 +281,17 @@ def cause_of(subject: Subject) -> Cause | None:
     if plain is not None:
         return plain
     if isinstance(arithmetic, NoArithmetic):
-        return _unknown(
-            f"the cause cannot be told: {arithmetic.reason}", "what is missing", arithmetic.reason
-        )
-    found = (rule(subject, arithmetic) for rule in _RULES)
-    return next(filter(None, found), None) or _largest_part(subject, arithmetic)
+        reason = visible(arithmetic.reason)  # it names what the file says of itself
+        return _unknown(f"the cause cannot be told: {reason}", "what is missing", reason)
+    asked = 0
+    for rule in _RULES:
+        with fuses.guard(f"cause {rule.__name__}", subject.model.key):
+            if (found := rule(subject, arithmetic)) is not None:
+                return found
+            asked += 1
+    if asked < len(_RULES):
+        return _unknown("the cause cannot be told: internal error", "what is missing", "internal error")
+    return _largest_part(subject, arithmetic)
 
 
 def larger_than_gpu(_subject: Subject, arithmetic: Arithmetic) -> Cause | None:

@@ -12,9 +12,22 @@ from gpumon.text.safe import visible
 INDENT = " " * 11
 
 
-def report_lines(name: str, found: Diagnosis) -> Iterator[str]:
-    """Give the lines on one model: verdicts, cause, cost, remedies, each with what it rests on."""
+LONGEST_LINE = 2000
+
+
+def report_lines(name: str, found: Diagnosis, worst: tuple[str, str] | None = None) -> Iterator[str]:
+    """Yield the lines on one model: verdicts, cause, cost, remedies, each with what it rests on.
+
+    ``worst`` is level and sentence of what is worse than its verdicts, if anything is: an alert.
+    """
     yield visible(name)
+    for line in _lines(found, worst):
+        yield visible(line, LONGEST_LINE)
+
+
+def _lines(found: Diagnosis, worst: tuple[str, str] | None) -> Iterator[str]:
+    if worst is not None and worst[1] != found.verdict.sentence:
+        yield _line(*worst)
     for verdict in found.verdicts:
         yield _line(verdict.severity, verdict.sentence)
         yield from _evidence_lines(verdict.evidence)

@@ -6,7 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
-from gpumon.app.insight.agreement import Loaded, loaded
+from gpumon.app.insight.agreement import Loaded
+from gpumon.app.insight.faults import SPILL_BAD_PERCENT
 from gpumon.app.insight.left_out import placement_of
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated
@@ -152,6 +153,8 @@ class Subject(Struct, frozen=True):
     rates: Rates
     split: Split
     """GPU and RAM part: claimed, or estimated of a runtime that claims nothing."""
+    spill_bad_percent: float = SPILL_BAD_PERCENT
+    """From this part in RAM on a spill is bad."""
 
     @property
     def model(self) -> ModelRecord:
@@ -180,8 +183,13 @@ class Subject(Struct, frozen=True):
         return bool(self.split.spill_fraction) and self.loaded.gpu_known
 
 
-def subject_of(model: ModelRecord, state: State, geometry: Geometry | NoGeometry) -> Subject:
-    """Put together what a diagnosis of ``model`` rests on."""
-    known = loaded(model, state)
+def subject_of(
+    known: Loaded,
+    state: State,
+    geometry: Geometry | NoGeometry,
+    spill_bad_percent: float = SPILL_BAD_PERCENT,
+) -> Subject:
+    """Put together what a diagnosis of a model rests on."""
     arithmetic = arithmetic_of(known, state, geometry)
-    return Subject(known, state, arithmetic, rates_of(known, state, arithmetic), placement_of(model, state))
+    rates, split = rates_of(known, state, arithmetic), placement_of(known.model, state)
+    return Subject(known, state, arithmetic, rates, split, spill_bad_percent)

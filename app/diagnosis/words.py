@@ -59,8 +59,11 @@ def gpu_words(labels: Sequence[str]) -> str:
 
 
 def clock(at: float) -> str:
-    """Write a Unix time as local clock time without seconds."""
-    return time.strftime("%H:%M", time.localtime(at))
+    """Write a Unix time as local clock time without seconds; one that no calendar has is unknown."""
+    try:
+        return time.strftime("%H:%M", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return units.UNKNOWN
 
 
 def _number(rate: float) -> str:

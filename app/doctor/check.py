@@ -1,11 +1,17 @@
-"""One thing that was looked at, and how all of them are together."""
+"""A check of ``gpumon doctor``, the checks of gpumon's surroundings, and the report on all checks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, metadata, version
+from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from gpumon.text.safe import visible
 
 Status = Literal[
     "works",
@@ -48,3 +54,189 @@ def report_of(checks: Sequence[Check]) -> Report:
     else:
         code = int(any(check.needed and check.status in {"partly", "missing"} for check in checks))
     return Report(checks=tuple(checks), exit_code=code)
+
+
+STATUS_WIDTH = 9
+LONGEST_NAME = 28
+
+CONCLUSIONS = (
+    "What is needed works.",
+    "Something that is needed is missing.",
+    "Neither a GPU driver nor a server answers.",
+)
+"""By exit code."""
+
+
+def report_text(report: Report, columns: int = 80) -> str:
+    """Return the report in at most ``columns`` characters a line, but for words longer than that."""
+    names = min(LONGEST_NAME, max((len(check.name) for check in report.checks), default=0))
+    lines: list[str] = []
+    for check in report.checks:
+        head = f"{check.status:<{STATUS_WIDTH}}{check.name:<{names}}  "
+        lines += _wrapped(head, check.found, columns)
+        details = (("gives", check.gives), ("do", check.step or ""))
+        for word, text in details:
+            lines += _wrapped(f"{'':<{STATUS_WIDTH}}  {word:<6}", text, columns) if text else []
+    return "\n".join([*lines, "", CONCLUSIONS[report.exit_code], ""])
+
+
+def _wrapped(head: str, text: str, columns: int) -> Iterator[str]:
+    indent = " " * len(head)
+    yield from textwrap.wrap(
+        text,
+        columns,
+        initial_indent=head,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+DISTRIBUTION = "gpumon-llm"
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""Files that Docker and Podman put into a container."""
+
+EXTRA_GIVES = {
+    "meter": "gpumon meter: rates of servers that tell none",
+}
+
+
+def in_container(marks: tuple[Path, ...] = CONTAINER_MARKS) -> bool:
+    """Return whether this is a Docker or Podman container."""
+    return any(mark.exists() for mark in marks)
+
+
+def terminal_checks(
+    environ: Mapping[str, str], glyphs: Literal["unicode", "ascii"], *, is_terminal: bool, mouse: bool
+) -> Iterator[Check]:
+    """Yield what the dashboard will find in this terminal, going by the environment."""
+    dumb = environ.get("TERM", "dumb") == "dumb"
+    yield Check(
+        kind="terminal",
+        name="terminal",
+        status="nothing" if not is_terminal else "missing" if dumb else "works",
+        found=visible(environ.get("TERM") or "TERM is not set")
+        if is_terminal
+        else "the output is no terminal",
+        gives="the dashboard; gpumon snapshot and gpumon doctor need none",
+        step="set TERM to what the terminal is" if is_terminal and dumb else None,
+    )
+    yield _colors(environ, dumb)
+    yield Check(
+        kind="terminal",
+        name="characters",
+        status="works" if glyphs == "unicode" else "partly",
+        found="blocks and braille" if glyphs == "unicode" else "ASCII only",
+        gives="finer bars and charts",
+        step=None if glyphs == "unicode" else "set LANG to a UTF-8 locale, or try --unicode",
+    )
+    yield Check(
+        kind="terminal",
+        name="mouse",
+        status="works" if mouse else "nothing",
+        found="on; hold Shift to select text" if mouse else "switched off",
+        gives="clicks on rows; off, text is selected without Shift",
+    )
+    yield _clipboard(environ)
+
+
+def _colors(environ: Mapping[str, str], dumb: bool) -> Check:
+    term, step = environ.get("TERM", ""), None
+    if environ.get("NO_COLOR"):
+        found, step = "none: NO_COLOR is set", "unset NO_COLOR"
+    elif dumb:
+        found = "none"
+    elif environ.get("COLORTERM", "").lower() in {"truecolor", "24bit"}:
+        found = "16.7 million"
+    elif term.endswith(("-256color", "-direct", "kitty")):
+        found = "256"
+    else:
+        found, step = "16", "export COLORTERM=truecolor, if the terminal has more"
+    works = found[0].isdigit() and found != "16"
+    return Check(
+        kind="terminal",
+        name="colours",
+        status="works" if works else "partly",
+        found=found,
+        gives="levels at a glance; words and marks say the same",
+        step=step,
+    )
+
+
+def _clipboard(environ: Mapping[str, str]) -> Check:
+    """Say what is known of OSC 52, which no terminal answers to."""
+    step = None
+    if environ.get("TMUX"):
+        step = "tmux set -g set-clipboard on"
+    elif environ.get("VTE_VERSION") or environ.get("TERM") == "linux":
+        step = "this terminal takes none from programs: select the text that is shown"
+    return Check(
+        kind="terminal",
+        name="clipboard",
+        status="works" if step is None else "partly",
+        found="asked by OSC 52; not every terminal obeys",
+        gives="key y copies a command, which is also shown",
+        step=step,
+    )
+
+
+def folder_checks(settings_file: Path, state_folder: Path) -> Iterator[Check]:
+    """Yield checks of the settings file and of the folder in which gpumon keeps what it learns."""
+    there = settings_file.exists()
+    yield Check(
+        kind="folder",
+        name="settings file",
+        status="works" if there else "nothing",
+        found=visible(f"{settings_file}{'' if there else ' (not there)'}"),
+        gives="servers, colours, limits of alerts",
+        step=None if there else "gpumon config init",
+    )
+    writable = _is_writable(state_folder)
+    yield Check(
+        kind="folder",
+        name="state folder",
+        status="works" if writable else "missing",
+        found=visible(f"{state_folder}{'' if writable else ' cannot be written'}"),
+        gives="what is kept from run to run",
+        step=None if writable else visible(f"make it yours: ls -ld {state_folder}, or set XDG_STATE_HOME"),
+    )
+
+
+def extra_checks(distribution: str = DISTRIBUTION) -> Iterator[Check]:
+    """Yield a check of each optional part of the installed package."""
+    try:
+        package = metadata(distribution)
+    except PackageNotFoundError:
+        return
+    required = package.get_all("Requires-Dist") or []
+    for extra in package.get_all("Provides-Extra") or []:
+        marked = [line for line in required if f'extra == "{extra}"' in line.replace("'", '"')]
+        absent = [name for name in map(_package_name, marked) if not _is_installed(name)]
+        yield Check(
+            kind="extra",
+            name=f"extra {extra}",
+            status="missing" if absent else "works",
+            found=f"not installed: {', '.join(absent)}" if absent else "installed",
+            gives=EXTRA_GIVES.get(extra, "an optional part"),
+            step=f"pip install '{distribution}[{extra}]'" if absent else None,
+        )
+
+
+def _package_name(requirement: str) -> str:
+    """Return the name at the start of a requirement (PEP 508)."""
+    end = next((at for at, sign in enumerate(requirement) if not (sign.isalnum() or sign in "-_.")), None)
+    return requirement[:end]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether ``folder`` can be written to, or created if it does not exist."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

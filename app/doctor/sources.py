@@ -1,31 +1,84 @@
-"""Checks of the sources, from what they have said."""
+"""Checks of the sources and of the runners' own ports, from what they have said."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from gpumon.app.doctor.check import Check, Status
-from gpumon.app.doctor.runners import runner_checks
+from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, gpu_label, short_source_words, source_label
+from gpumon.app.picture.gpu import runner_name
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_server, place
-from gpumon.app.state.records import GpuRecord, SourceRecord
+from gpumon.app.state.records import GpuRecord, RunnerRecord, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
+GIVES = "token rates, context in use, phases of a load"
+NAME = "ports of models"
+NAMESPACE_STEP = "run gpumon in the same container, or on the host with --network host"
+
+
+def runner_checks(state: State) -> Iterator[Check]:
+    """Yield a check of each runner's port; one that says so where no model is loaded."""
+    if not state.runners:
+        words = "no model is loaded on this machine"
+        yield Check(kind="port", name=NAME, status="nothing", found=words, gives=GIVES)
+    for runner in state.runners.values():
+        status, found, step = _port(runner)
+        port = runner.process.settings.port
+        yield Check(
+            kind="port",
+            name=f"port {port}" if port else f"process {runner.key.pid}",
+            status=status,
+            found=f"{visible(runner_name(runner, state))}: {found}",
+            gives=GIVES,
+            step=step,
+        )
+
+
+def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
+    """Return how a runner answers, in words, and what to do."""
+    answer = runner.answer
+    if answer is None:
+        return "missing", "has not answered", None
+    if answer.state == "unreachable":
+        step = NAMESPACE_STEP if runner.process.other_namespace else None
+        return "missing", visible(answer.detail or "out of reach"), step
+    if answer.state in {"foreign", "failing"}:
+        return "missing", visible(answer.detail or "another program answers"), None
+    return _rates(runner, has_metrics="/metrics" in runner.meter.rates.sources)
+
+
+def _rates(runner: RunnerRecord, *, has_metrics: bool) -> tuple[Status, str, str | None]:
+    kind, sources = runner.kind, runner.meter.rates.sources
+    if not kind.tells_rates:
+        return "partly", "answers, but has no token rates", kind.update_hint
+    if runner.facts is not None and runner.facts.slots_enabled is False:
+        return "partly", "answers, /slots is switched off", kind.switches.get("/slots")
+    if sources and not {"/slots", "/metrics"} & set(sources):
+        return "works", visible(" and ".join(sources)), None
+    if has_metrics:
+        return "works", "/slots and /metrics", None
+    return "works", "/slots", kind.switches.get("/metrics") if runner.process.server_pid is None else None
+
+
 RUNNER_PREFIX = "runner "
 COVERED = frozenset({DRIVER_SOURCE, "system", "processes", "runners", LOG_SEARCH})
 """Sources that have a check of their own."""
 
-OTHER_GIVES = {"learned": "usual rates and corrections, from earlier runs"}
+OTHER_GIVES = {
+    "gpumon": "what it shows beside it; report it with the log",
+    "learned": "usual rates and corrections, from earlier runs",
+}
 
 CONTAINER_DRIVER_STEP = "start the container with --gpus all (needs the NVIDIA Container Toolkit)"
 CONTAINER_SERVER_STEP = "in a container: --network host, or --url http://HOST:11434"
 
 
 def source_checks(state: State, *, in_container: bool) -> Iterator[Check]:
-    """Give a check for each source, GPU and runner, those that the main job rests on first."""
+    """Yield a check for each source, GPU and runner, those that the main job rests on first."""
     yield _driver(state, in_container)
     yield from map(_gpu, sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index))
     for name, source in state.sources.items():
@@ -202,6 +255,7 @@ def _other(source: SourceRecord) -> Check:
         found=visible(_said(source)),
         gives=OTHER_GIVES.get(source.name, ""),
         step=visible(hint) if hint else None,
+        needed=source.name == GPUMON_SOURCE,
     )
 
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS
-from gpumon.app.feeds.marks import play_marks
-from gpumon.app.feeds.player import Player, Wait, wait_for_change
+from gpumon.app.feeds.player import Player, Wait, play_marks, wait_for_change
 from gpumon.app.monitor import Monitor
 
 

@@ -1,21 +1,43 @@
-"""The live feed: the collectors of this machine and of the configured servers."""
+"""The contract of a feed, and the live one: the collectors of this machine and of the configured servers."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from typing import Protocol
 
 from gpumon.app.insight.activity import Quiet
 from gpumon.app.monitor import Monitor
+from gpumon.app.state.state import State
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import AnySample, ProcessSample
 from gpumon.collectors.source import Cadence, Emit, Source, run_source
 
-SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter"})
+
+class Feed(Protocol):
+    """Something that feeds a monitor. A source that fails is data; only what ends the program is raised."""
+
+    def marks(self) -> tuple[str, ...]:
+        """Return the words that tell a viewer that this is not live: ``DEMO spill``, ``REPLAY 4x``."""
+        ...
+
+    async def run(self, monitor: Monitor) -> None:
+        """Feed samples into ``monitor`` until they end or the task is cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Release what is held; called once, after ``run``."""
+        ...
+
+
+SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter", "plug-ins"})
 
 HEAD_START_SECONDS = 0.1
 """The first sources are on the screen before the others are imported."""
+
+_log = logging.getLogger("gpumon.feeds")
 
 QUIET_INTERVAL_SECONDS = 3.0
 """While nothing happens no source is polled more often than this."""
@@ -51,10 +73,11 @@ class LiveFeed:
 
     async def run(self, monitor: Monitor) -> None:
         """Feed samples into ``monitor`` until cancelled."""
-        quiet, population = Quiet(), Population()
+        quiet, population, journal = Quiet(), Population(), Journal()
 
         def take(sample: AnySample) -> None:
             monitor.feed(sample)
+            journal.note(monitor.state)
             self.cadence.slow_down(QUIET_INTERVAL_SECONDS if quiet.lasts(monitor.state) else 0.0)
             if isinstance(sample, ProcessSample) and population.changes(sample):
                 self.cadence.look_again()
@@ -81,8 +104,28 @@ class Population:
         self._members: frozenset[tuple[int, float]] = frozenset()
 
     def changes(self, sample: ProcessSample) -> bool:
-        """Take a look at the processes; tell whether it found others than the one before."""
+        """Take a look at the processes; return whether it found others than the one before."""
+        if sample.servers is None or sample.runners is None:
+            return False
         found = frozenset((server.pid, server.started) for server in sample.servers)
         found |= {(runner.pid, runner.started) for runner in sample.runners}
         before, self._members = self._members, found
         return found != before
+
+
+class Journal:
+    """Logs what becomes of the sources, once for each change."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+
+    def note(self, state: State) -> None:
+        """Log the sources that are no longer what they were; how they are at first only for who debugs."""
+        for name in state.touched.sources & state.sources.keys():
+            source = state.sources[name]
+            now = "hanging" if source.silent_seconds is not None else source.health.state
+            before = self._states.get(name)
+            if before != now:
+                self._states[name] = now
+                level = logging.DEBUG if before is None else logging.INFO
+                _log.log(level, "source %s is %s, was %s", name, now, before or "not asked yet")

@@ -1,4 +1,4 @@
-"""Plays samples at their own pace into a monitor: pause, step, seek, speed."""
+"""Plays samples at their own pace into a monitor: pause, step, seek, speed; and the feed of a recording."""
 
 from __future__ import annotations
 
@@ -8,10 +8,61 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-from gpumon.app.feeds.pace import PlayClock
 from gpumon.app.monitor import Monitor
 from gpumon.app.recording.lines import Header
+from gpumon.app.recording.reader import Recording
 from gpumon.collectors.samples import AnySample
+
+SPEED_MINIMUM = 0.25
+SPEED_MAXIMUM = 64.0
+
+
+class PlayClock:
+    """Time in the recording as a function of elapsed time outside."""
+
+    def __init__(self, elapsed: Callable[[], float], speed: float = 1.0) -> None:
+        self._elapsed = elapsed
+        self._anchor_outside = elapsed()
+        self._anchor = 0.0
+        self._speed = min(max(speed, SPEED_MINIMUM), SPEED_MAXIMUM)
+        self._paused = False
+
+    @property
+    def time(self) -> float:
+        """Seconds since the epoch, in the recording."""
+        if self._paused:
+            return self._anchor
+        return self._anchor + (self._elapsed() - self._anchor_outside) * self._speed
+
+    @property
+    def speed(self) -> float:
+        """Recorded seconds per second."""
+        return self._speed
+
+    @property
+    def paused(self) -> bool:
+        """Whether it stands still."""
+        return self._paused
+
+    def jump(self, time: float) -> None:
+        """Go on from ``time``."""
+        self._anchor, self._anchor_outside = time, self._elapsed()
+
+    def change_speed(self, speed: float) -> None:
+        """Run at ``speed``, kept between 0.25 and 64."""
+        self.jump(self.time)
+        self._speed = min(max(speed, SPEED_MINIMUM), SPEED_MAXIMUM)
+
+    def pause(self, paused: bool) -> None:
+        """Stand still, or go on."""
+        self.jump(self.time)
+        self._paused = paused
+
+    def until(self, time: float) -> float:
+        """Return the seconds outside until it is ``time``; never ends where it stands still."""
+        left = (time - self.time) / self._speed
+        return float("inf") if self._paused and left > 0 else left
+
 
 LONGEST_GAP_SECONDS = 5.0
 """A longer silence in the recording (suspended, recorded again the next day) is played as this."""
@@ -190,3 +241,33 @@ class Player:
         if self._target == target:
             self._target = None
         self._clock.jump(max(target, self.start or target))
+
+
+def play_marks(title: str, player: Player) -> tuple[str, ...]:
+    """Return ``title``, with the speed where it is not its own, and ``PAUSED`` or ``END``."""
+    first = title if player.speed == 1.0 else f"{title} {player.speed:g}x"
+    if player.ended:
+        return (first, "END")
+    return (first, "PAUSED") if player.paused else (first,)
+
+
+class ReplayFeed:
+    """Plays a recording at ``speed``; at its end it stays, to be sought back, or returns as it is told."""
+
+    def __init__(self, recording: Recording, *, speed: float = 1.0, hold_at_end: bool = True) -> None:
+        self.recording = recording
+        self.player = Player(recording.items, speed=speed, end=recording.last_time(), hold_at_end=hold_at_end)
+        """Pause, step, seek and speed."""
+
+    def marks(self) -> tuple[str, ...]:
+        """Return ``REPLAY``, how it is played, ``DEMO`` where that was recorded, and what was left out."""
+        demo = ("DEMO",) if self.recording.header.demo else ()
+        left_out = self.recording.left_out
+        return play_marks("REPLAY", self.player) + demo + ((left_out,) if left_out else ())
+
+    async def run(self, monitor: Monitor) -> None:
+        """Feed samples into ``monitor`` until they end or it is cancelled."""
+        await self.player.run(monitor)
+
+    async def close(self) -> None:
+        """Release nothing: the file is open only while it is read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from gpumon.app.insight.learning.baselines import circumstances, counted, gpus_in_use, nearest
@@ -14,7 +14,6 @@ from gpumon.app.state.records import (
     STALE_AFTER_SECONDS,
     BaselineKey,
     GpuRecord,
-    ModelKey,
     ModelRecord,
     RunnerRecord,
 )
@@ -70,12 +69,6 @@ def paced_of(model: ModelRecord, state: State) -> Paced | None:
     if runner is None or runner.pace.latest is None:
         return None
     return Paced(model, runner, runner.pace.latest, state)
-
-
-def paced_models(state: State) -> Mapping[ModelKey, Paced]:
-    """Return the models of which a rate was measured."""
-    found = ((key, paced_of(model, state)) for key, model in state.models.items())
-    return {key: paced for key, paced in found if paced is not None}
 
 
 def compare(paced: Paced, percent: float = SLOWER_PERCENT, *, active: bool = False) -> Comparison | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.places import is_server
+from gpumon.app.state.places import LOG_PREFIX, is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuState
@@ -26,22 +27,22 @@ NOT_THERE = frozenset({"absent", "not_running"})
 
 
 def hangs(source: SourceRecord) -> bool:
-    """Tell whether a source was asked and does not answer."""
+    """Return whether a source was asked and does not answer."""
     return source.silent_seconds is not None or source.health.state == "hanging"
 
 
 def missing(source: SourceRecord) -> bool:
-    """Tell whether a source is simply not on this machine, and never was in this run."""
+    """Return whether a source is simply not on this machine, and never was in this run."""
     return source.answered is None and not hangs(source) and source.health.state in NOT_THERE
 
 
 def is_needed(source: SourceRecord) -> bool:
-    """Tell whether the main job rests on a source; of others that are missing nothing is said."""
+    """Return whether the main job rests on a source; of others that are missing nothing is said."""
     return source.name == DRIVER_SOURCE or is_server(source.name)
 
 
 def has_trouble(source: SourceRecord) -> bool:
-    """Tell whether a driver that answers names a GPU that it cannot show: one lost before this run began."""
+    """Return whether a driver that answers names a GPU that it cannot show: one lost before this run."""
     return source.name == DRIVER_SOURCE and source.health.state == "serving" and bool(source.health.detail)
 
 
@@ -50,18 +51,27 @@ def source_fault(source: SourceRecord) -> Fault | None:
 
     Nor has the log of a server that is not there any more.
     A server that stopped may have been stopped on purpose, and one that loads or unloads a model does not
-    answer for some seconds: both are only worth watching. A driver that hangs is a sick GPU.
+    answer for some seconds: both are only worth watching. A driver that hangs is a sick GPU. A fault of
+    gpumon's own must not hide what it still knows.
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
-    if missing(source) or _went_with_server(source) or source.name == LEARNED_SOURCE:
+    if missing(source) or _went_with_server(source) or is_optional(source):
         return None
+    if source.name == GPUMON_SOURCE:
+        return "watch"
     mild = is_server(source.name) and (hangs(source) or source.health.state == "not_running")
     return "watch" if mild else "bad"
 
 
+def is_optional(source: SourceRecord) -> bool:
+    """Whether nothing rests on what a source fails to give: what was learned, a file that is no log."""
+    not_a_log = source.name.startswith(LOG_PREFIX) and source.health.state == "nonsense"
+    return not_a_log or source.name == LEARNED_SOURCE
+
+
 def _went_with_server(source: SourceRecord) -> bool:
-    """Tell whether a log is not there any more, and neither is any server that would write it."""
+    """Return whether a log is not there any more, and neither is any server that would write it."""
     return source.is_pointless and source.health.state in NOT_THERE and not hangs(source)
 
 
@@ -103,6 +113,6 @@ def spilled_models(state: State) -> list[ModelRecord]:
 
 
 def on_cpu_by_choice(model: ModelRecord, state: State) -> bool:
-    """Tell whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
+    """Return whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
     runner = runner_of(model, state)
     return runner is not None and runner.process.settings.gpu_layers == 0

@@ -53,6 +53,11 @@ def _is_claimed(load: Load, state: State) -> bool:
     return runner is not None and runner.model is not None
 
 
+Level = Literal["ok", "watch", "bad", "unknown"]
+
+RANKS: dict[Level, int] = {"bad": 0, "watch": 1, "unknown": 2, "ok": 3}
+"""The worst first."""
+
 TOLD_FROM_STATE = frozenset({"spill", "gpu_lost", "source"})
 """Kinds of alert that the verdict knows at once, without waiting for the alert."""
 
@@ -74,7 +79,7 @@ Explain = Callable[[ModelRecord], str]
 class Health(NamedTuple):
     """How things are."""
 
-    level: Literal["ok", "watch", "bad", "unknown"]
+    level: Level
     sentence: str
     """One line, harmless to draw, no trailing full stop."""
     exit_code: int
@@ -93,12 +98,15 @@ def health(
     alerts: Iterable[Alarm],
     spill_bad_percent: float = SPILL_BAD_PERCENT,
     explain: Explain = lambda _model: "",
+    models: Iterable[tuple[Level, str]] = (),
 ) -> Health:
     """Return the verdict on what is known now; ``alerts`` are the active ones, the worst first.
 
-    ``explain`` gives what is to follow it on a spilled model.
+    ``explain`` gives what is to follow it on a spilled model; ``models`` are level and verdict of each: one
+    that is worse than all else is told in its own words.
     """
     troubles = [*_troubles(state, alerts, spill_bad_percent, explain)]
+    troubles += [Trouble(level, words) for level, words in models if level in {"watch", "bad"}]
     nothing_read = not _gpus_read(state) and not _servers_read(state)
     parts = [
         *(missing_words(source) for source in state.sources.values() if missing(source) and is_needed(source))

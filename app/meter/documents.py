@@ -1,10 +1,16 @@
-"""The JSON documents in the body of an answer, as its bytes come by in pieces of any size."""
+"""The JSON documents in the body of an answer, and what they say of tokens and times.
+
+The dialects: Ollama (``/api/generate``, ``/api/chat``: final object, nanoseconds), OpenAI (``usage``),
+llama-server (``timings``), Anthropic (``/v1/messages``) and OpenAI's ``/v1/responses``.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, NamedTuple
 
-from gpumon.app.meter.json_fields import Field, FieldScanner
+import msgspec
+
+from gpumon.app.meter.json_fields import PRESENT, Field, FieldScanner, read_whole, wanted_fields
 
 Framing = Literal[
     "lines",  # NDJSON: a document on each line
@@ -58,17 +64,143 @@ class Documents:
         self._awaited = self._prefix
         """What of the prefix has not come yet."""
         self._ignored = False
+        self._is_begun = False
 
     def _end_line(self, rest: bytes) -> Document:
+        if not self._is_begun and rest.startswith(self._prefix):
+            document = read_whole(self._wanted, rest[len(self._prefix) :])
+            if document is not None:
+                return document
         self._take(rest)
         document = self._scanner.values
         self._begin()
         return document
 
     def _take(self, piece: bytes) -> None:
+        self._is_begun = self._is_begun or bool(piece)
         head = piece[: len(self._awaited)]
         if not self._awaited.startswith(head):
             self._ignored = True
         self._awaited = self._awaited[len(head) :]
         if not self._ignored:
             self._scanner.feed(piece[len(head) :])
+
+
+_DECODED = (
+    "eval_count",
+    "timings.predicted_n",
+    "usage.completion_tokens",
+    "usage.output_tokens",
+    "response.usage.output_tokens",
+    "tokens_predicted",
+)
+_PROMPT = (
+    "prompt_eval_count",
+    "usage.prompt_tokens",
+    "usage.input_tokens",
+    "message.usage.input_tokens",
+    "response.usage.input_tokens",
+    "tokens_evaluated",
+)
+_RATES = ("eval_duration", "timings.predicted_per_second", "timings.prompt_per_second")
+_NAMES = ("model", "message.model", "response.model")
+_ENDS = ("done", "stop", "type", "choices[].finish_reason")
+_PIECES = (
+    "response",
+    "thinking",
+    "message.content",
+    "message.thinking",
+    "content",
+    "choices[].text",
+    "choices[].delta.content",
+    "choices[].delta.reasoning_content",
+    "choices[].delta.reasoning",
+    "choices[].delta.tool_calls[].function.arguments",
+    "delta",
+    "delta.text",
+    "delta.thinking",
+    "delta.partial_json",
+)
+"""Where the dialects put what was generated; a document that has one of them counts as a token."""
+
+_LAST_TYPES = frozenset({b"message_stop", b"response.completed"})
+
+WANTED = wanted_fields((*_DECODED, *_PROMPT, *_RATES, *_NAMES, *_ENDS), private_paths=_PIECES)
+REQUEST_WANTED = wanted_fields(("model",))
+
+_COUNT: msgspec.json.Decoder[int] = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0, le=2**60)])
+_NUMBER: msgspec.json.Decoder[float] = msgspec.json.Decoder(Annotated[float, msgspec.Meta(ge=0, le=2**60)])
+_TEXT: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
+
+
+class Figures(NamedTuple):
+    """What a server has said of one request; ``None`` where it has not."""
+
+    prompt_tokens: int | None = None
+    """Those found in the cache included."""
+    decoded_tokens: int | None = None
+    decode_tokens_per_second: float | None = None
+    prefill_tokens_per_second: float | None = None
+    """Of computed tokens. Ollama's ``prompt_eval_count`` counts cached ones too and gives no such rate."""
+
+    def updated(self, later: Figures) -> Figures:
+        """Return what is known once ``later`` has been said too."""
+        return self._replace(**{name: said for name, said in later._asdict().items() if said is not None})
+
+
+def figures_of(document: Document) -> Figures:
+    """Return what one document says."""
+    return Figures(
+        prompt_tokens=_first_count(document, _PROMPT),
+        decoded_tokens=_first_count(document, _DECODED),
+        decode_tokens_per_second=_decode_rate(document),
+        prefill_tokens_per_second=_number(document, "timings.prompt_per_second"),
+    )
+
+
+def has_piece(document: Document) -> bool:
+    """Return whether a document brings something that was generated."""
+    return any(document.get(path) == PRESENT for path in _PIECES)
+
+
+def is_last(document: Document) -> bool:
+    """Return whether a document says that the answer is complete; figures may still follow."""
+    if document.get("done") == b"true" or document.get("stop") == b"true":
+        return True
+    reason = document.get("choices[].finish_reason", b"")
+    return reason not in {b"", b"null"} or document.get("type") in _LAST_TYPES
+
+
+def model_of(document: Document) -> str | None:
+    """Return the model that a request or an answer names."""
+    raw = next((document[path] for path in _NAMES if document.get(path)), None)
+    if raw is None:
+        return None
+    try:
+        return _TEXT.decode(b'"' + raw + b'"')
+    except (ValueError, RecursionError):
+        return None
+
+
+def _decode_rate(document: Document) -> float | None:
+    """Return llama-server's own rate, or Ollama's by its definition: eval_count / eval_duration."""
+    count, nanoseconds = _number(document, "eval_count"), _number(document, "eval_duration")
+    if count and nanoseconds:
+        return count / nanoseconds * 1e9
+    return _number(document, "timings.predicted_per_second")
+
+
+def _first_count(document: Document, paths: tuple[str, ...]) -> int | None:
+    counts = (_read(document[path], _COUNT) for path in paths if path in document)
+    return next((int(count) for count in counts if count is not None), None)
+
+
+def _number(document: Document, path: str) -> float | None:
+    return _read(document[path], _NUMBER) if path in document else None
+
+
+def _read(raw: bytes, decoder: msgspec.json.Decoder[float] | msgspec.json.Decoder[int]) -> float | None:
+    try:
+        return decoder.decode(raw)
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import msgspec
 from msgspec import Struct, field
 
 ITEM = b'"'
@@ -42,6 +43,48 @@ def wanted_fields(paths: Iterable[str], private_paths: Iterable[str] = ()) -> Fi
         leaf = _grow(root, path)
         leaf.path, leaf.private = path, True
     return root
+
+
+_OBJECT: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_whole(wanted: Field, document: bytes) -> dict[str, bytes] | None:
+    """Return what ``FieldScanner`` finds in an object that is here as a whole, several times as fast.
+
+    ``None`` for what is no valid object.
+    """
+    values: dict[str, bytes] = {}
+    try:
+        _read_object(wanted, document, values)
+    except (ValueError, RecursionError):
+        return None
+    return values
+
+
+def _read_object(wanted: Field, document: bytes, values: dict[str, bytes]) -> None:
+    for name, raw in _OBJECT.decode(document).items():
+        here = wanted.inside.get(name.encode("utf-8", "replace"))
+        if here is not None:
+            _read_value(here, bytes(raw), values)
+
+
+def _read_value(here: Field, raw: bytes, values: dict[str, bytes]) -> None:
+    first = raw[:1]
+    if first == b"{":
+        if here.inside:
+            _read_object(here, raw, values)
+    elif first == b"[":
+        if (item := here.inside.get(ITEM)) is not None:
+            for element in _LIST.decode(raw):
+                _read_value(item, bytes(element), values)
+    elif here.path is not None:
+        text = raw[1:-1] if first == b'"' else raw
+        if not here.private:
+            if len(text) <= LONGEST_VALUE:
+                values[here.path] = text
+        elif first == b'"':
+            values[here.path] = PRESENT if text else b""
 
 
 def _grow(root: Field, path: str) -> Field:

@@ -7,7 +7,7 @@ import secrets
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, urlsplit
 
-from gpumon.collectors.http.host import is_loopback_host
+from gpumon.collectors.http.endpoint import is_loopback_host
 
 TOKEN_LENGTH = 8
 LATEST = ":latest"

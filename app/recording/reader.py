@@ -47,6 +47,15 @@ class Recording:
                 if item is not None:
                     yield item
 
+    @property
+    def left_out(self) -> str | None:
+        """Say in one line what the newest iteration left out, ``None`` where it was nothing."""
+        counts = {"damaged": self.damaged, "of a newer version": self.unknown}
+        said = [
+            f"{count} {'line' if count == 1 else 'lines'} {what}" for what, count in counts.items() if count
+        ]
+        return f"{', '.join(said)} left out" if said else None
+
     def first_time(self) -> float | None:
         """Return the time of the first sample, ``None`` if there is none."""
         return next((sample.time for sample in Recording(self.path, self.header)), None)

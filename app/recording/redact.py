@@ -33,7 +33,7 @@ def redact(recording: Recording, path: Path) -> Redacted:
         pass
     written = 0
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             for line in _lines(recording, redaction):
                 file.write(line)

@@ -42,6 +42,11 @@ class Redaction:
         """Return the sample with stand-ins for names."""
         return cast("AnySample", self._struct(sample))
 
+    def words(self, text: str) -> str:
+        """Return the name of a source, or a sentence, with stand-ins for what it names."""
+        is_source = " " not in text or text.startswith("log ")
+        return _source(self, text) if is_source and ("/" in text) else _sentence(self, text)
+
     def _struct(self, value: msgspec.Struct) -> msgspec.Struct:
         changes = {}
         for name in value.__struct_fields__:

@@ -93,7 +93,7 @@ def _waits_for_a_reader(path: Path) -> bool:
 
 def _open(path: Path) -> int:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise RecordingError(f"cannot record to {path}: {_words(error)}") from error
     if stat.S_ISREG(os.fstat(descriptor).st_mode):

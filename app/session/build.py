@@ -1,4 +1,4 @@
-"""Sessions: live, recorded while live, replayed, demonstrated."""
+"""Sessions: live, recorded while live, replayed, demonstrated; and whom the collectors are to ask next."""
 
 from __future__ import annotations
 
@@ -12,18 +12,79 @@ from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Describe, Session, Unload
-from gpumon.app.session.targets import known_runners, runner_targets, seems_busy, served_seems_busy
+from gpumon.app.state.apply.work import WORKING_CPU_PERCENT
 from gpumon.app.state.machine import gpu_pids
+from gpumon.app.state.places import place
+from gpumon.app.state.records import ModelKey, RunnerRecord
+from gpumon.app.state.state import State
 from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
+from gpumon.collectors.runners.target import RunnerTarget, target_of
 from gpumon.collectors.samples import ModelFacts
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
+from gpumon.collectors.servers.talk import KnownRunners
 from gpumon.collectors.source import Cadence, Source
 
 if TYPE_CHECKING:
-    from gpumon.app.learned.keeper import Keeper
-    from gpumon.collectors.servers.kind import KnownRunners
+    from gpumon.app.learned import Keeper
+
+
+BUSY_GPU_PERCENT = 10
+"""Utilisation from which a GPU works on something."""
+
+
+def runner_targets(state: State) -> list[RunnerTarget]:
+    """Return the runners to ask on their own ports: not those of a llama-server that is asked by its URL."""
+    return [target_of(runner.process) for runner in state.runners.values() if not _is_served(state, runner)]
+
+
+def served_seems_busy(state: State, source: str, name: str) -> bool | None:
+    """Whether the process of a server's model works; ``None`` where it is not known."""
+    model = state.models.get(ModelKey(source, name))
+    return seems_busy(state, model.runner.pid) if model is not None and model.runner else None
+
+
+def known_runners(state: State, url: str) -> KnownRunners | None:
+    """Return the processes that hold the models of the server at ``url``; ``None`` where they are not seen.
+
+    Those in a container are not: its port may be published elsewhere.
+    """
+    looks = state.sources.get("processes")
+    servers = {
+        server.pid
+        for server in state.servers
+        if not server.other_namespace and place(url) in map(place, server.urls)
+    }
+    if not servers or looks is None or not looks.healthy:
+        return None
+    own = [runner for runner in state.runners.values() if runner.process.server_pid in servers]
+    return KnownRunners(
+        frozenset((runner.key.pid, runner.key.started) for runner in own),
+        loading=not all(runner.load_over for runner in own),
+    )
+
+
+def seems_busy(state: State, pid: int) -> bool | None:
+    """Return, by its CPU use or by its GPUs, whether a runner works; ``None`` where neither is known."""
+    runner = next((runner for key, runner in state.runners.items() if key.pid == pid), None)
+    if runner is None:
+        return None
+    cpu = runner.process.cpu_percent
+    signs = [None if cpu is None else cpu >= WORKING_CPU_PERCENT, _gpus_busy(state, runner)]
+    known = [sign for sign in signs if sign is not None]
+    return any(known) if known else None
+
+
+def _is_served(state: State, runner: RunnerRecord) -> bool:
+    model = state.models.get(runner.model) if runner.model else None
+    return model is not None and model.served is not None and state.sources[model.key.source].healthy
+
+
+def _gpus_busy(state: State, runner: RunnerRecord) -> bool | None:
+    readings = [state.gpus[uuid].reading for uuid in runner.vram_by_gpu if uuid in state.gpus]
+    known = [r.utilization_percent for r in readings if r.utilization_percent is not None]
+    return max(known) >= BUSY_GPU_PERCENT if known else None
 
 
 def live_session(settings: Settings, record_to: Path | None = None) -> Session:
@@ -32,13 +93,12 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     Raises:
         RecordingError: the file cannot be written, or is something else than a recording.
     """
-    from gpumon.app.learned.keeper import Keeper
-    from gpumon.app.learned.place import learned_path
+    from gpumon.app.learned import Keeper, learned_path
 
     monitor = Monitor(settings.alerts.limits())
     keeper = Keeper(lambda: monitor.state, learned_path()) if settings.learn.enabled else None
     if keeper is not None:
-        monitor.listen(keeper.on_sample)
+        monitor.listen(keeper.on_sample, "what is learned")
     feed = live_feed(settings, monitor, keeper)
     session = Session(
         monitor,
@@ -71,13 +131,13 @@ def _other_sources(
     settings: Settings, monitor: Monitor, keeper: Keeper | None, clock: Clock
 ) -> Sequence[Source]:
     """Return what the driver's processes and the configured servers lead to."""
-    from gpumon.collectors.meter.source import MeterSource
+    from gpumon.collectors.meter import MeterSource
     from gpumon.collectors.processes.source import ProcessSource
     from gpumon.collectors.runners.source import RunnersSource
     from gpumon.collectors.server_log.source import LogSource
-    from gpumon.collectors.servers.kind import Asked
     from gpumon.collectors.servers.registry import PluginsSource
     from gpumon.collectors.servers.source import ServerSource
+    from gpumon.collectors.servers.talk import Asked
 
     learned = [_learned_source(clock, keeper)] if settings.learn.enabled else []
     return [
@@ -112,8 +172,8 @@ def _known_runners(monitor: Monitor, url: str) -> KnownRunners | None:
 
 
 def _learned_source(clock: Clock, keeper: Keeper | None) -> Source:
-    from gpumon.app.learned.place import learned_path
-    from gpumon.collectors.learned.source import LearnedSource
+    from gpumon.app.learned import learned_path
+    from gpumon.collectors.learned import LearnedSource
 
     return (
         LearnedSource(clock, learned_path(), keeper.trouble)
@@ -166,7 +226,7 @@ def replay_session(settings: Settings, path: Path, speed: float, at_seconds: flo
     Raises:
         RecordingError: the file cannot be read, or is no recording.
     """
-    from gpumon.app.feeds.replay import ReplayFeed
+    from gpumon.app.feeds.player import ReplayFeed
     from gpumon.app.recording.reader import read_recording
 
     recording = read_recording(path)
@@ -194,4 +254,4 @@ def _record(session: Session, path: Path) -> None:
     from gpumon.app.recording.writer import Recorder
 
     session.recorder = Recorder(path, new_header(time.time()))
-    session.monitor.listen(session.recorder.write)
+    session.monitor.listen(session.recorder.write, "recording")

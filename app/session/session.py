@@ -10,9 +10,9 @@ from msgspec import Struct, field
 from gpumon.collectors.samples import ModelFacts
 
 if TYPE_CHECKING:
-    from gpumon.app.feeds.feed import Feed
+    from gpumon.app.feeds.live import Feed
     from gpumon.app.feeds.player import Player
-    from gpumon.app.learned.keeper import Keeper
+    from gpumon.app.learned import Keeper
     from gpumon.app.monitor import Monitor
     from gpumon.app.recording.writer import Recorder
     from gpumon.app.views.models import SortKey

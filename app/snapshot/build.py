@@ -1,56 +1,294 @@
-"""Builds the snapshot from the state: pure, the same state gives the same document."""
+"""Builds the snapshot and the document of ``gpumon why`` from the pictures of models and GPUs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from gpumon.app.alerts.alert import Alert
-from gpumon.app.diagnosis.diagnose import diagnose
-from gpumon.app.insight.faults import SPILL_BAD_PERCENT
-from gpumon.app.insight.health import health
-from gpumon.app.snapshot.models import model_entry, names_by_pid
+from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
+from gpumon.app.fuses import Fuses
+from gpumon.app.physics.hardware import Band
+from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.load import LoadPicture
+from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.schema import (
+    SCHEMA_VERSION,
     AlertEntry,
+    BandEntry,
+    CauseEntry,
+    EvidenceEntry,
     GpuEntry,
     HolderEntry,
+    LoadEntry,
     MemoryEntry,
+    ModelEntry,
+    PredictionEntry,
     ProcessEntry,
+    RemedyEntry,
     ReturnedEntry,
+    RunnerEntry,
     Snapshot,
     SourceEntry,
+    VerdictEntry,
 )
-from gpumon.app.state.holders.others import GroupHolding, holders_by_group
-from gpumon.app.state.records import Returned, SourceRecord, SystemRecord
-from gpumon.app.state.state import State
-from gpumon.collectors.samples import GpuProcess, GpuReading
+from gpumon.app.state.holders.others import GroupHolding
+from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
+from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
+from gpumon.text.safe import visible
 
 
-def build_snapshot(
-    state: State, alerts: Iterable[Alert], spill_bad_percent: float = SPILL_BAD_PERCENT
-) -> Snapshot:
-    """Return what is known at ``state.now``; ``alerts`` are the active ones, the worst first.
+class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is said of a model; an item of what ``gpumon why --json`` prints, see docs/diagnosis.md."""
 
-    Values of a source that no longer answers are kept, and ``sources`` says how old they are.
+    name: str
+    url: str
+    level: str
+    sentence: str
+    spill_percent: str | None
+    verdicts: tuple[VerdictEntry, ...]
+    cause: CauseEntry | None
+    remedies: tuple[RemedyEntry, ...]
+    decode_tokens_per_second: float | None
+    expected_tokens_per_second: BandEntry | None
+    expected_fitting_tokens_per_second: BandEntry | None
+
+
+class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``gpumon why --json`` prints."""
+
+    schema: int = SCHEMA_VERSION
+    time: float
+    level: str
+    sentence: str
+    models: tuple[DiagnosisEntry, ...]
+
+
+def build_snapshot(pictures: Pictures) -> Snapshot:
+    """Return what is known now.
+
+    Values of a source that no longer answers are kept, and ``sources`` says how old they are. A model or GPU
+    over which gpumon itself fails is left out, and recorded in the fuses of ``pictures``.
     """
-    gpus = sorted((record.reading for record in state.gpus.values()), key=lambda gpu: (gpu.index, gpu.uuid))
-    names, holders = names_by_pid(state), holders_by_group(state)
-    active = tuple(alerts)
-    whole = health(state, active, spill_bad_percent)
-    models = sorted(state.models.values(), key=lambda model: (model.claim.name, model.key))
+    pictures.refresh()
+    state, whole = pictures.state, pictures.health()
+    models = [entry for model in pictures.models() for entry in _model_entries(model, pictures)]
     return Snapshot(
         time=state.now,
         host=state.system.sample.host if state.system else None,
         level=whole.level,
         sentence=whole.sentence,
         sources=tuple(_source(record, state.now) for _, record in sorted(state.sources.items())),
-        gpus=tuple(
-            _lost_gpu(gpu) if gpu.state == "lost" else _gpu(gpu, names, holders.get(gpu.uuid)) for gpu in gpus
-        ),
+        gpus=tuple(entry for gpu in pictures.gpus() for entry in _gpu_entries(gpu, pictures.fuses)),
         memory=_memory(state.system),
-        models=tuple(model_entry(record, state, diagnose(record, state)) for record in models),
-        alerts=tuple(_alert(alert) for alert in active),
-        returned=tuple(_returned(one) for one in state.returned),
+        models=(*models, *map(loading_entry, pictures.loads())),
+        alerts=tuple(map(_alert, pictures.active)),
+        returned=tuple(map(_returned, state.returned)),
     )
+
+
+def _gpu_entries(gpu: GpuPicture, fuses: Fuses) -> tuple[GpuEntry, ...]:
+    with fuses.guard("snapshot of a GPU", gpu.uuid):
+        return (_gpu(gpu),)
+    return ()
+
+
+def _model_entries(model: ModelPicture, pictures: Pictures) -> tuple[ModelEntry, ...]:
+    with pictures.fuses.guard("snapshot of a model", model.key):
+        details = pictures.details(model.key)
+        return () if details is None else (model_entry(details),)
+    return ()
+
+
+def why_document(pictures: Pictures, models: Sequence[ModelPicture]) -> WhyDocument:
+    """Return the document of ``gpumon why``: the verdict on the whole, and the diagnosis of each model."""
+    whole = pictures.health()
+    return WhyDocument(
+        time=pictures.now,
+        level=whole.level,
+        sentence=whole.sentence,
+        models=tuple(map(diagnosis_entry, models)),
+    )
+
+
+def model_entry(details: ModelDetails) -> ModelEntry:
+    """Return the entry of a loaded model: what is claimed, what is measured, how fast it runs, and why."""
+    model, usual, found = details.picture, details.usual, details.picture.diagnosis
+    claim, rates, estimate = model.claim, model.rates, model.left_out
+    return ModelEntry(
+        name=claim.name,
+        digest=claim.digest,
+        runtime=model.runtime,
+        url=model.key.source,
+        level=model.level,
+        sentence=model.sentence,
+        load=_load(model.load) if model.load else None,
+        claimed_size_bytes=claim.size_bytes,
+        claimed_vram_bytes=claim.size_vram_bytes,
+        spill_fraction=model.spill_fraction,
+        spill_percent=model.spill_percent or None,
+        processor=model.processor,
+        context_length=claim.context_length,
+        expires_at=claim.expires_at,
+        measured_vram_bytes=model.measured_vram_bytes,
+        measured_vram_by_gpu=model.measured_vram_by_gpu,
+        weights_in_ram_estimate_bytes=estimate.bytes if estimate else None,
+        agreement=model.agreement.kind,
+        agreement_cause=model.agreement.cause,
+        activity=model.activity,
+        runner=_runner(model.process, details) if model.process else None,
+        decode_tokens_per_second=rates.decode_rate,
+        prefill_tokens_per_second=rates.prefill_rate,
+        context_used_tokens=rates.context_tokens,
+        requests_running=rates.running,
+        requests_waiting=rates.waiting,
+        rate_source=model.rate_source,
+        rate_is_estimate=None if rates.decode_rate is None else rates.is_estimate,
+        tokens_generated_total=rates.decoded_total,
+        tokens_generated_is_lower_bound=None
+        if rates.decoded_total is None
+        else rates.decoded_total_is_lower_bound,
+        verdict=verdict_entry(found.verdict),
+        cause=_cause(found.cause),
+        remedies=_remedies(found),
+        expected_tokens_per_second=_band(found.expected_now),
+        baseline_tokens_per_second=usual.decode_tokens_per_second if usual else None,
+        baseline_request_count=usual.request_count if usual else None,
+        prediction=_prediction(details.prediction) if details.prediction else None,
+    )
+
+
+def loading_entry(load: LoadPicture) -> ModelEntry:
+    """Return the entry of a model that is loading and that no server lists yet."""
+    sentence = f"{visible(load.name)} is loading"
+    evidence = EvidenceEntry(name="phase", value=load.phase_words, source="gpumon")
+    return ModelEntry(
+        name=load.name,
+        level="ok",
+        sentence=sentence,
+        load=_load(load),
+        processor="Unknown",
+        context_length=load.context_length,
+        measured_vram_bytes=load.gpu_bytes,
+        measured_vram_by_gpu=load.vram_by_gpu or None,
+        activity="loading",
+        verdict=VerdictEntry(kind="loading", severity="ok", sentence=sentence, evidence=(evidence,)),
+    )
+
+
+def _load(load: LoadPicture) -> LoadEntry:
+    return LoadEntry(
+        phase=load.phase,
+        fraction=load.fraction,
+        seconds=load.seconds,
+        seconds_left=load.seconds_left,
+        seconds_left_is_estimate=None if load.seconds_left is None else load.is_estimate,
+        loaded_bytes=load.loaded_bytes,
+        target_bytes=load.target_bytes,
+        bytes_per_second=load.bytes_per_second,
+        made_room=load.evicted,
+    )
+
+
+def diagnosis_entry(model: ModelPicture) -> DiagnosisEntry:
+    """Return all that is said of one model, as ``gpumon why --json`` prints it."""
+    found = model.diagnosis
+    return DiagnosisEntry(
+        name=model.claim.name,
+        url=model.key.source,
+        level=model.level,
+        sentence=model.sentence,
+        spill_percent=model.spill_percent or None,
+        verdicts=tuple(map(verdict_entry, found.verdicts)),
+        cause=_cause(found.cause),
+        remedies=_remedies(found),
+        decode_tokens_per_second=found.decode_tokens_per_second_now,
+        expected_tokens_per_second=_band(found.expected_now),
+        expected_fitting_tokens_per_second=_band(found.expected_fitting),
+    )
+
+
+def verdict_entry(verdict: Verdict) -> VerdictEntry:
+    """Return the entry of a verdict."""
+    return VerdictEntry(
+        kind=verdict.kind,
+        severity=verdict.severity,
+        sentence=verdict.sentence,
+        evidence=tuple(map(_evidence, verdict.evidence)),
+    )
+
+
+def _cause(cause: Cause | None) -> CauseEntry | None:
+    if cause is None:
+        return None
+    evidence = tuple(map(_evidence, cause.evidence))
+    return CauseEntry(kind=cause.kind, sentence=cause.sentence, evidence=evidence)
+
+
+def _remedies(found: Diagnosis) -> tuple[RemedyEntry, ...]:
+    """Return the entries of the remedies, in order of gain."""
+    return tuple(map(_remedy, found.remedies))
+
+
+def _band(band: Band | None) -> BandEntry | None:
+    return None if band is None else BandEntry(low=band.low, expected=band.expected, high=band.high)
+
+
+def _evidence(evidence: Evidence) -> EvidenceEntry:
+    return EvidenceEntry(name=evidence.name, value=evidence.value, source=evidence.source)
+
+
+def _remedy(remedy: Remedy) -> RemedyEntry:
+    return RemedyEntry(
+        action=remedy.action,
+        sentence=remedy.sentence,
+        command=remedy.command,
+        where=remedy.where,
+        arithmetic=remedy.arithmetic,
+        frees_bytes=remedy.frees_bytes,
+        expected_tokens_per_second=_band(remedy.expected_tokens_per_second),
+    )
+
+
+def _prediction(prediction: Prediction) -> PredictionEntry:
+    return PredictionEntry(
+        vram_bytes=round(prediction.expected_vram_bytes),
+        measured_vram_bytes=prediction.measured_vram_bytes,
+        error_fraction=prediction.error_fraction,
+    )
+
+
+def _runner(process: RunnerProcess, details: ModelDetails) -> RunnerEntry:
+    settings, placed = process.settings, details.log
+    return RunnerEntry(
+        pid=process.pid,
+        kind=process.kind,
+        joined_by=details.picture.joined_by,
+        user=process.user,
+        port=settings.port,
+        context_length=settings.context_length,
+        parallel=settings.parallel,
+        gpu_layers=settings.gpu_layers,
+        batch_size=settings.batch_size,
+        kv_cache_type=settings.cache_type_k,
+        flash_attention=settings.flash_attention,
+        layers_on_gpu=placed.layers_on_gpu if placed else None,
+        layer_count=placed.layer_count if placed else None,
+        layers_with_experts_in_ram=placed.layers_overflowing if placed else None,
+        buffers_by_device=_buffers(placed) if placed else None,
+        rss_bytes=process.rss_bytes,
+        file_bytes=process.file_bytes,
+        cpu_percent=process.cpu_percent,
+    )
+
+
+def _buffers(placed: Placement) -> dict[str, dict[str, int]] | None:
+    by_device: dict[str, dict[str, int]] = {}
+    for key, size_bytes in sorted(placed.buffers.items()):
+        by_device.setdefault(key.device, {})[key.component] = size_bytes
+    return by_device or None
 
 
 def _source(record: SourceRecord, now: float) -> SourceEntry:
@@ -64,35 +302,36 @@ def _source(record: SourceRecord, now: float) -> SourceEntry:
     )
 
 
-def _gpu(gpu: GpuReading, names: Mapping[int, str], holders: Sequence[GroupHolding] | None) -> GpuEntry:
-    memory = gpu.memory
+def _gpu(gpu: GpuPicture) -> GpuEntry:
+    """Return the entry of a GPU; of one that is lost nothing is known but what it is."""
+    reading, lost = gpu.reading, gpu.reading.state == "lost"
+    if lost:
+        reading = GpuReading(
+            uuid=gpu.uuid, index=gpu.index, name=reading.name, pci_bus_id=reading.pci_bus_id, state="lost"
+        )
+    memory, names = reading.memory, {one.pid: one.name for one in gpu.models if one.is_loaded}
+    groups = None if lost else gpu.groups
     return GpuEntry(
-        uuid=gpu.uuid,
-        name=gpu.name,
-        index=gpu.index,
-        pci_bus_id=gpu.pci_bus_id,
-        state=gpu.state,
+        uuid=reading.uuid,
+        name=reading.name,
+        index=reading.index,
+        pci_bus_id=reading.pci_bus_id,
+        state=reading.state,
         unified=memory.unified if memory else None,
         vram_total_bytes=memory.total_bytes if memory else None,
         vram_used_bytes=memory.used_bytes if memory else None,
         vram_reserved_bytes=memory.reserved_bytes if memory else None,
         vram_free_bytes=memory.free_bytes if memory else None,
-        utilization_percent=gpu.utilization_percent,
-        power_watts=gpu.power_watts,
-        power_limit_watts=gpu.power_limit_watts,
-        temperature_celsius=gpu.temperature_celsius,
-        throttle_reasons=gpu.throttle_reasons,
-        processes=None if gpu.processes is None else tuple(_process(one, names) for one in gpu.processes),
-        holders=None if holders is None else tuple(map(_holder, holders)),
+        utilization_percent=reading.utilization_percent,
+        power_watts=reading.power_watts,
+        power_limit_watts=reading.power_limit_watts,
+        temperature_celsius=reading.temperature_celsius,
+        throttle_reasons=reading.throttle_reasons,
+        processes=None
+        if reading.processes is None
+        else tuple(_process(one, names) for one in reading.processes),
+        holders=None if groups is None else tuple(map(_holder, groups)),
     )
-
-
-def _lost_gpu(gpu: GpuReading) -> GpuEntry:
-    """Return a GPU of which nothing is known but what it is."""
-    bare = GpuReading(
-        uuid=gpu.uuid, index=gpu.index, name=gpu.name, pci_bus_id=gpu.pci_bus_id, state=gpu.state
-    )
-    return _gpu(bare, {}, None)
 
 
 def _process(process: GpuProcess, names: Mapping[int, str]) -> ProcessEntry:

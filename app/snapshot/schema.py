@@ -1,4 +1,4 @@
-"""The snapshot document, schema version 1. Every key is always there; ``null`` is unknown.
+"""The snapshot document, schema version 2. Every key is always there; ``null`` is unknown.
 
 Documented in docs/snapshot.md. Within a version fields may be added; none is renamed, removed or given
 another meaning or unit.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class SourceEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,42 +144,60 @@ class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True):
     error_fraction: float | None
 
 
+class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """How the load of a model goes."""
+
+    phase: str
+    fraction: float | None
+    seconds: float
+    seconds_left: float | None
+    seconds_left_is_estimate: bool | None
+    loaded_bytes: int | None
+    target_bytes: int | None
+    bytes_per_second: float | None
+    made_room: tuple[str, ...]
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A loaded model; ``digest`` and ``url`` are its identity."""
+    """A model that is loaded or loading; ``digest`` and ``url`` are the identity of one that is loaded."""
 
     name: str
-    digest: str | None
-    runtime: str
-    url: str
-    claimed_size_bytes: int | None
-    claimed_vram_bytes: int | None
-    spill_fraction: float | None
+    digest: str | None = None
+    runtime: str | None = None
+    url: str | None = None
+    level: str
+    sentence: str
+    load: LoadEntry | None
+    claimed_size_bytes: int | None = None
+    claimed_vram_bytes: int | None = None
+    spill_fraction: float | None = None
+    spill_percent: str | None = None
     processor: str
-    context_length: int | None
-    expires_at: float | None
-    measured_vram_bytes: int | None
-    measured_vram_by_gpu: dict[str, int] | None
-    weights_in_ram_estimate_bytes: int | None
-    agreement: str
-    agreement_cause: str | None
-    activity: str | None
-    runner: RunnerEntry | None
-    decode_tokens_per_second: float | None
-    prefill_tokens_per_second: float | None
-    context_used_tokens: int | None
-    requests_running: int | None
-    requests_waiting: int | None
-    rate_source: str | None
-    rate_is_estimate: bool | None
-    tokens_generated_total: int | None
-    tokens_generated_is_lower_bound: bool | None
+    context_length: int | None = None
+    expires_at: float | None = None
+    measured_vram_bytes: int | None = None
+    measured_vram_by_gpu: dict[str, int] | None = None
+    weights_in_ram_estimate_bytes: int | None = None
+    agreement: str = "unknown"
+    agreement_cause: str | None = None
+    activity: str | None = None
+    runner: RunnerEntry | None = None
+    decode_tokens_per_second: float | None = None
+    prefill_tokens_per_second: float | None = None
+    context_used_tokens: int | None = None
+    requests_running: int | None = None
+    requests_waiting: int | None = None
+    rate_source: str | None = None
+    rate_is_estimate: bool | None = None
+    tokens_generated_total: int | None = None
+    tokens_generated_is_lower_bound: bool | None = None
     verdict: VerdictEntry
-    cause: CauseEntry | None
-    remedies: tuple[RemedyEntry, ...]
-    expected_tokens_per_second: BandEntry | None
-    baseline_tokens_per_second: float | None
-    baseline_request_count: int | None
-    prediction: PredictionEntry | None
+    cause: CauseEntry | None = None
+    remedies: tuple[RemedyEntry, ...] = ()
+    expected_tokens_per_second: BandEntry | None = None
+    baseline_tokens_per_second: float | None = None
+    baseline_request_count: int | None = None
+    prediction: PredictionEntry | None = None
 
 
 class ReturnedEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 
-from gpumon.app.feeds.feed import Feed
+from gpumon.app.feeds.live import Feed
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import Snapshot
@@ -42,7 +42,7 @@ async def take_snapshot(
     feed are raised.
     """
     answers: Counter[str] = Counter()
-    monitor.listen(lambda sample: _count(answers, sample))
+    monitor.listen(lambda sample: _count(answers, sample), "snapshot")
     running = asyncio.ensure_future(feed.run(monitor))
     looking = asyncio.ensure_future(_look(monitor, answers, expected, sleep))
     try:
@@ -51,7 +51,8 @@ async def take_snapshot(
             running.result()
     finally:
         await _end(running, looking)
-    return build_snapshot(monitor.state, monitor.alerts.active, monitor.limits.spill_bad_percent)
+    snapshot = build_snapshot(monitor.pictures)
+    return build_snapshot(monitor.pictures) if monitor.note_faults() else snapshot
 
 
 def _count(answers: Counter[str], sample: AnySample) -> None:

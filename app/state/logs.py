@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpumon.app.state.places import LOG_SEARCH
-from gpumon.app.state.rates.log_meter import LogMeter
+from gpumon.app.state.rates.meter import LogMeter
 from gpumon.app.state.records import BufferKey, Placement, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import LogEvent, LogEventKind, LogSample, ModelState

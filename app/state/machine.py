@@ -17,19 +17,23 @@ def apply_nvml(state: State, sample: NvmlSample) -> None:
     """Take one poll of the driver."""
     hear(state, sample.source, sample.health, sample.driver_version)
     state.driver_version = sample.driver_version or state.driver_version
-    state.gpus_revision += 1
+    state.touched.gpus.update(reading.uuid for reading in sample.gpus)
     state.driver_seen = state.now
     for reading in sample.gpus:
         _apply_reading(state, reading)
     if sample.health.state in LISTS_ALL_GPUS:
         _forget(state, keep={reading.uuid for reading in sample.gpus})
-    state.gpu_shown = state.gpu_shown or state.has_gpu
+    if state.has_gpu and not state.gpu_shown:
+        state.gpu_shown = True
+        state.touched.claimed.update(state.models)  # a part in RAM is a spill only where there is a GPU
     measure(state)
+    state.touched.measured.update(runner.model for runner in state.runners.values() if runner.model)
 
 
 def _forget(state: State, keep: set[str]) -> None:
     for uuid in [uuid for uuid in state.gpus if uuid not in keep]:
         del state.gpus[uuid]
+        state.touched.gpus.add(uuid)
 
 
 def _apply_reading(state: State, reading: GpuReading) -> None:
@@ -65,7 +69,7 @@ def apply_system(state: State, sample: SystemSample) -> None:
         state.system = SystemRecord(sample, seen=now)
     system = state.system
     system.sample, system.seen = sample, now
-    state.system_revision += 1
+    state.touched.system = True
     system.ram_used.add(now, sample.ram_used_bytes)
     system.swap_used.add(now, sample.swap_used_bytes)
     system.cpu.add(now, sample.cpu_percent)

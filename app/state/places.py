@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gpumon.collectors.http.host import is_loopback_host, parse_host
+from gpumon.collectors.http.endpoint import is_loopback_host, parse_host
 from gpumon.collectors.samples import ServerProcess
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -18,7 +18,7 @@ LOG_PREFIX = "log "
 
 
 def is_server(source: str) -> bool:
-    """Tell whether a source is a server of models; those are named by their URL."""
+    """Whether a source is a server of models; those are named by their URL."""
     return "://" in source
 
 
@@ -32,10 +32,10 @@ def place(url: str) -> str:
 
 @lru_cache(maxsize=256)
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL leads to this machine by its host alone."""
+    """Whether a URL leads to this machine by its host alone."""
     return is_loopback_host(parse_host(url).host)
 
 
 def is_local(url: str, servers: Iterable[ServerProcess]) -> bool:
-    """Tell whether a URL leads to this machine: by its host, or because a server here listens there."""
+    """Whether a URL leads to this machine: by its host, or because a server here listens there."""
     return is_loopback(url) or place(url) in {place(own) for server in servers for own in server.urls}

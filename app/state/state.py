@@ -45,6 +45,10 @@ class State(Struct, eq=False):
     now: float = 0.0
     """Time of the newest sample: the only clock there is."""
     sources: dict[str, SourceRecord] = field(default_factory=dict)
+    log_sources: list[str] = field(default_factory=list)
+    """Those of ``sources`` that are logs, or look for logs."""
+    servers_here: list[str] = field(default_factory=list)
+    """Those of ``sources`` that are servers of this machine by their URL alone."""
     gpus: dict[str, GpuRecord] = field(default_factory=dict)
     models: dict[ModelKey, ModelRecord] = field(default_factory=dict)
     departed: deque[ModelRecord] = field(default_factory=lambda: deque(maxlen=DEPARTED_KEPT))
@@ -90,29 +94,8 @@ class State(Struct, eq=False):
     """Whether the driver has shown a GPU, at any time of this run."""
     gpu_claimed: set[str] = field(default_factory=set)
     """Servers that have claimed VRAM, at any time of this run."""
-    gpus_revision: int = 0
-    """Grows with every sample that speaks of GPUs; likewise the next four."""
-    models_revision: int = 0
-    runners_revision: int = 0
-    loads_revision: int = 0
-    system_revision: int = 0
-    sources_revision: int = 0
-    """Grows when a source is no longer what it was, not when it answers as before."""
-    joins_revision: int = 0
-    """Grows when processes and claims are joined anew."""
-    answers_revision: int = 0
-    """Grows with every sample that speaks of one loaded model alone, which is then ``answered``."""
-    answered: ModelKey | None = None
     touched: Touched = field(default_factory=Touched)
     """What the sample that is being taken in, or was the last to be, has touched."""
-    answered_anew: bool = False
-    """Whether that sample tells otherwise than the one before how the model is, not only how fast."""
-
-    def note_answer(self, model: ModelKey | None, *, anew: bool) -> None:
-        """Take that a sample speaks of ``model`` alone; ``None`` of a process that no server claims."""
-        if model is not None:
-            self.answered, self.answered_anew = model, anew
-            self.answers_revision += 1
 
     @property
     def gpu_known(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.state import machine
 from gpumon.app.state.apply import meters, processes, servers, sources
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
@@ -21,6 +22,7 @@ from gpumon.collectors.samples import (
     NvmlSample,
     ProcessSample,
     ServerSample,
+    SourceHealth,
     SourceSilent,
     SystemSample,
     WorkSample,
@@ -41,26 +43,48 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     SourceSilent: sources.apply_silent,
 }
 
+_PLACES = {kind: f"sample {kind.__struct_config__.tag}" for kind in _APPLIERS}
+"""How taking in each kind of sample is called where it fails."""
+
 BEAR_ON_SERVERS = frozenset({ProcessSample, ServerSample, SourceSilent, LogSample})
 """After these a server may be there, or not any more."""
 
 
 class Store:
-    """Applies samples to a state. Pure: no clock of its own, no I/O."""
+    """Applies samples to a state. Pure: no clock of its own, no I/O.
 
-    def __init__(self) -> None:
+    What fails over a sample costs that sample, and is recorded in ``fuses``; by default it is raised.
+    """
+
+    def __init__(self, fuses: Fuses = UNFUSED) -> None:
         self.state = State()
+        self._fuses = fuses
 
     def apply(self, sample: AnySample) -> Touched:
         """Take in one sample and return what it touched.
 
         Samples come in time order; an older one counts as said now.
         """
-        touched = self.state.touched = Touched()
-        self.state.now = max(self.state.now, sample.time)
-        _APPLIERS[type(sample)](self.state, sample)
-        if type(sample) in BEAR_ON_SERVERS:
-            sources.note_servers(self.state)
-        if type(sample) in BEAR_ON_LOADS:
-            follow_loads(self.state, sample)
+        state, kind, guard = self.state, type(sample), self._fuses.guard
+        touched = state.touched = Touched()
+        state.now = max(state.now, sample.time)
+        if not self._take(sample):
+            sources.note_not_taken(state, sample)
+        if kind in BEAR_ON_SERVERS:
+            sources.note_servers(state)
+        if kind in BEAR_ON_LOADS:
+            with guard("loads"):
+                follow_loads(state, sample)
         return touched
+
+    def _take(self, sample: AnySample) -> bool:
+        """Apply a sample; return whether that went well."""
+        kind = type(sample)
+        with self._fuses.guard(_PLACES.get(kind, "sample"), sample.source):
+            _APPLIERS[kind](self.state, sample)
+            return True
+        return False
+
+    def note_own_health(self, name: str, health: SourceHealth | None) -> None:
+        """Record how gpumon itself is, as a source called ``name``; ``None`` while nothing fails."""
+        sources.note_own_health(self.state, name, health)

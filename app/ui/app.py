@@ -3,36 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
-from textual.command import CommandPalette, Provider
 from textual.screen import Screen
-from textual.theme import Theme, ThemeProvider
+from textual.theme import Theme
 from textual.timer import Timer
 
+from gpumon.app.crash import watch_for_deaths, write_crash_report
+from gpumon.app.errors import GpumonError
 from gpumon.app.session.session import Session
-from gpumon.app.ui.crash import write_crash_report
-from gpumon.app.ui.draw_pace import DrawPace
-from gpumon.app.ui.garbage import SETTLED_SECONDS, spare_what_lasts
+from gpumon.app.ui.ending import (
+    HUNG_UP,
+    end_for_certain,
+    is_terminal_gone,
+    leave_for_certain,
+    leave_on_signals,
+)
 from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
+from gpumon.app.ui.screens.base import LiveScreen
 from gpumon.app.ui.screens.dashboard import DashboardScreen
-from gpumon.app.ui.screens.live_screen import LiveScreen
-from gpumon.app.ui.signals import leave_on_signals
+from gpumon.app.ui.textual_internals import SteadyApp
 from gpumon.app.ui.themes import next_theme, take_theme
-from gpumon.app.ui.trimming import trimmed
 from gpumon.collectors.samples import AnySample, NvmlSample, WorkSample
-from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.views import ChoiceRow
+
+Callback = Callable[[], Any]
 
 if TYPE_CHECKING:
     from gpumon.app.alerts.sinks import AlertHook
     from gpumon.app.ui.model_actions import ModelActions
+
+
+GATHER_SECONDS = 0.05
+"""Samples that come within this time of each other are drawn together."""
+
+SHORTEST_SECONDS = 0.2
+LONGEST_SECONDS = 3.0
+"""However long the interval, the screen is drawn at least this often, half as often without focus."""
+
+UNFOCUSED_FACTOR = 2.0
+
+
+class DrawPace:
+    """Says when the next picture is due. Times are those of a monotonic clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._drawn = float("-inf")
+
+    def drew(self, now: float) -> None:
+        """Record that the screen has just been drawn."""
+        self._drawn = now
+
+    def delay(self, now: float, interval: float | None, *, focused: bool, urgent: bool) -> float:
+        """Return seconds until the next picture; ``interval`` is that of polls, ``None`` for a recording."""
+        if urgent:
+            return GATHER_SECONDS
+        distance = min(max(0.9 * (interval or SHORTEST_SECONDS), SHORTEST_SECONDS), LONGEST_SECONDS)
+        if not focused:
+            distance *= UNFOCUSED_FACTOR
+        return max(GATHER_SECONDS, self._drawn + distance - now)
+
+
+SETTLED_SECONDS = 3.0
+"""By then every source has been imported and heard from."""
+
+
+def spare_what_lasts() -> None:
+    """Exempt everything that exists now from garbage collection, and switch collection on.
+
+    A full collection would spend 30 ms on some 100,000 objects of modules and widgets, and free none.
+    """
+    gc.freeze()
+    gc.enable()
+
 
 NOT_IN_PALETTE = frozenset({"command_palette"})
 """The palette does not offer itself."""
@@ -42,12 +94,12 @@ REPLAY_ACTIONS = frozenset(key.action for key in REPLAY_KEYS)
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
-class GpumonApp(App[int]):
+class GpumonApp(SteadyApp):
     """The dashboard of one session."""
 
     TITLE = "gpumon"
     CSS_PATH = "gpumon.tcss"
-    ENABLE_COMMAND_PALETTE = True
+    ENABLE_COMMAND_PALETTE = False  # ours answers to the same key
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, REPLAY_KEYS)]
 
     def __init__(
@@ -75,6 +127,10 @@ class GpumonApp(App[int]):
         self._draw_due = 0.0
         self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
+        self._palette: Screen[str] | None = None
+        self._watching = ExitStack()
+        self.crashed = False
+        """Whether it ended of an error, whatever has been asked for since."""
 
     def _alert_hook(self, command: Sequence[str]) -> AlertHook:
         from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
@@ -82,7 +138,7 @@ class GpumonApp(App[int]):
         return AlertHook(command, self.warn)
 
     def _actions(self) -> ModelActions:
-        """Return what acts on models, made for the first wish."""
+        """Return what acts on models, created on first use."""
         if self._model_actions is None:
             from gpumon.app.ui.model_actions import ModelActions  # noqa: PLC0415 - keeps the start quick
 
@@ -97,7 +153,8 @@ class GpumonApp(App[int]):
         """Start the feed at once: the driver is asked in a thread of its own while the frame is made."""
         take_theme(self, self._wanted_theme, self._colors)
         leave_on_signals(self.exit)
-        self.session.monitor.listen(self._on_sample)
+        self._watching.enter_context(watch_for_deaths(self.fail))
+        self.session.monitor.listen(self._on_sample, "screen")
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
         if not self.is_headless:
@@ -115,12 +172,15 @@ class GpumonApp(App[int]):
         if self._hook is not None:
             await self._hook.close()
         await self.session.close()
+        self._watching.close()
 
     async def _run_feed(self) -> None:
         try:
             await self.session.feed.run(self.session.monitor)
+        except GpumonError as error:
+            self.exit(1, return_code=1, message=f"gpumon: {error}")
         except Exception as error:
-            self.exit(1, message=f"gpumon: {error}")
+            self.fail(error)
 
     def _on_sample(self, sample: AnySample) -> None:
         events = self.session.monitor.alerts.fresh()
@@ -159,47 +219,60 @@ class GpumonApp(App[int]):
         if in_front and isinstance(in_front[0], LiveScreen):
             in_front[0].draw()
 
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        """Write what has changed of a picture, and no more."""
-        super()._display(screen, trimmed(renderable))
-
     def warn(self, words: str) -> None:
         """Show one line for a moment; what it names from outside is drawn as it is."""
         self.notify(words, severity="warning", markup=False)
 
-    def _handle_exception(self, error: Exception) -> None:
-        """Leave with one line in place of Textual's traceback, which goes into a file."""
-        if self.is_headless:
-            super()._handle_exception(error)
-        else:
+    def crash(self, error: Exception) -> None:
+        """Leave with one line on the terminal; the traceback goes into a file."""
+        if is_terminal_gone(error):
+            leave_for_certain(self.exit, HUNG_UP)
+        elif not self.crashed:
+            self.crashed = True
+            end_for_certain(1)
             self.exit(1, return_code=1, message=f"gpumon: {write_crash_report(error)}")
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer in the palette what the keys of the screen in front do, and to choose a theme."""
-        yield SystemCommand("Theme", "choose from all colour themes", self._choose_theme)
+        yield SystemCommand("Theme", "from a list", self._choose_theme)
         commands = {active.binding.action: active for active in screen.active_bindings.values()}
         for action, active in commands.items():
             binding = active.binding
             if binding.key_display and action not in self._not_in_palette():
                 run = partial(self.run_action, action, active.node)
-                yield SystemCommand(binding.description.capitalize(), f"key {binding.key_display}", run)
+                words = binding.description
+                yield SystemCommand(words[:1].upper() + words[1:], f"key {binding.key_display}", run)
 
     def _not_in_palette(self) -> frozenset[str]:
         return NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
 
     def _choose_theme(self) -> None:
-        self._ask_palette("themes", ThemeProvider)
+        def take(name: str) -> None:
+            self.theme = name
 
-    def _ask_palette(self, what: str, *providers: type[Provider]) -> None:
-        words = f"search for {what}{self.glyphs.ellipsis}"
-        self.push_screen(CommandPalette(providers or None, placeholder=words, id="--command-palette"))
+        names = sorted(self.available_themes)
+        rows = [ChoiceRow(name, name, "now" if name == self.theme else "") for name in names]
+        self._ask_palette("Themes", rows, {name: partial(take, name) for name in names})
+
+    def _ask_palette(self, title: str, rows: Sequence[ChoiceRow], does: Mapping[str, Callback]) -> None:
+        from gpumon.app.ui.screens.palette import PaletteScreen  # noqa: PLC0415 - keeps the start quick
+
+        def chosen(key: str | None) -> None:
+            if key is not None:
+                self.call_later(does[key])
+
+        self._palette = PaletteScreen(title, rows, self.glyphs)
+        self.push_screen(self._palette, chosen)
 
     # Keys
 
     def action_command_palette(self) -> None:
         """Offer everything by name."""
-        if self.use_command_palette and not isinstance(self.screen, CommandPalette):
-            self._ask_palette("commands")
+        if self.screen is self._palette:
+            return
+        commands = {command.title: command for command in self.get_system_commands(self.screen)}
+        rows = [ChoiceRow(title, title, command.help) for title, command in commands.items()]
+        self._ask_palette("Commands", rows, {title: each.callback for title, each in commands.items()})
 
     def action_pause(self) -> None:
         """Freeze the screen, or the player of a recording."""
@@ -213,7 +286,7 @@ class GpumonApp(App[int]):
         self._draw()
 
     def action_interval(self, step: int) -> None:
-        """Take the next longer or shorter interval."""
+        """Switch to the next longer or shorter interval."""
         cadence = self.session.cadence
         if cadence is None:
             return
@@ -246,7 +319,7 @@ class GpumonApp(App[int]):
         self._draw()
 
     def action_next_theme(self) -> None:
-        """Take the next colour theme."""
+        """Switch to the next colour theme."""
         self.theme = next_theme(self)
 
     def action_repaint(self) -> None:

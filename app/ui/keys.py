@@ -97,6 +97,14 @@ CONFIRM_KEYS = (
     Key("n,escape,q", "answer(False)", "n Esc", "no", "no"),
 )
 
+PALETTE_KEYS = (
+    Key("down", "move(1)", "↓", "", "next"),
+    Key("up", "move(-1)", "↑", "", "previous"),
+    Key("pagedown", "move(10)", "PgDn", "", "ten on"),
+    Key("pageup", "move(-10)", "PgUp", "", "ten back"),
+    Key("escape", "leave", "Esc", "", "close"),
+)
+
 APP_KEYS = (
     Key("space", "pause", "Space", "pause", "freeze the screen; collecting goes on"),
     Key("plus,equals_sign", "interval(1)", "+", "", "longer interval between samples"),

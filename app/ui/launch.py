@@ -26,7 +26,8 @@ def run_dashboard(settings: Settings, session: Session) -> int:
         bell=settings.bell,
         hook=settings.alerts.hook,
     )
-    return app.run(mouse=settings.mouse) or 0
+    code = app.run(mouse=settings.mouse) or 0
+    return 1 if app.crashed else code
 
 
 def forget_exported_size() -> None:

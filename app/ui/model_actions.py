@@ -1,22 +1,64 @@
-"""What the user can do about the selected model: unload it, copy the command that helps."""
+"""What the user can do about the selected model: unload it, or copy the command that helps it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import ClassVar
 
-from textual.app import App
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
 from textual.notifications import SeverityLevel
+from textual.screen import ModalScreen
 
 from gpumon.app.insight.unloading import Unloading, unload_outcome, unloading_of
 from gpumon.app.insight.wording import model_id
 from gpumon.app.session.session import Session, Unload
 from gpumon.app.state.records import ModelRecord
-from gpumon.app.ui.cursor import Row
-from gpumon.app.ui.screens.confirm import ConfirmScreen
-from gpumon.app.views.copy import command_to_copy, copied_words, nothing_words
-from gpumon.app.views.unload import asked_words, outcome_words, refused_words, unload_facts
+from gpumon.app.ui.keys import CONFIRM_KEYS, bindings, hints
+from gpumon.app.ui.screens.base import Row
+from gpumon.app.ui.textual_internals import SteadyScreen
+from gpumon.app.views.actions import (
+    asked_words,
+    command_to_copy,
+    copied_words,
+    nothing_words,
+    outcome_words,
+    refused_words,
+    unload_facts,
+)
 from gpumon.text.safe import visible
-from gpumon.widgets.glyphs import Glyphs
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.notices import HintBar
+from gpumon.widgets.tables import FactTable
+from gpumon.widgets.views import Fact
+
+
+class ConfirmScreen(ModalScreen[bool], SteadyScreen[bool]):
+    """Shows ``facts`` under the question; the result is ``True`` for yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(CONFIRM_KEYS)]
+
+    def __init__(self, question: str, facts: Sequence[Fact], glyphs: Glyphs) -> None:
+        super().__init__()
+        self._question = question
+        self._facts = tuple(facts)
+        self._glyphs = glyphs
+
+    def compose(self) -> ComposeResult:
+        """Put the keys under the facts."""
+        facts, keys = FactTable(self._question, glyphs=self._glyphs), HintBar(glyphs=self._glyphs)
+        facts.show(self._facts)
+        keys.show(hints(CONFIRM_KEYS))
+        with Vertical():
+            yield facts
+            yield keys
+
+    def action_answer(self, answer: bool) -> None:
+        """Close with the answer."""
+        self.dismiss(answer)
+
 
 NOTICE_SECONDS = 20.0
 """How long an answer stays on the screen: it may come while the user looks elsewhere."""
@@ -25,7 +67,7 @@ GOOD_ENDS = frozenset({"unloaded", "unmeasured"})
 
 
 class ModelActions:
-    """Asks, does, watches what comes of it, and says so in one line."""
+    """Asks first, acts, watches the outcome, and reports it in one line."""
 
     def __init__(self, app: App[int], session: Session, glyphs: Glyphs) -> None:
         self._app = app
@@ -35,27 +77,28 @@ class ModelActions:
         self._told_waiting: set[Unloading] = set()
 
     def unload(self, row: Row | None) -> None:
-        """Ask whether to unload the model of ``row``, and do it for a yes."""
+        """Ask whether to unload the model of ``row``, and do it if the answer is yes."""
         self._app.clear_notifications()  # in a small pane they would lie over the question
-        model, state = self._model(row), self._session.monitor.state
-        if model is None:
+        model = self._model(row)
+        picture = self._session.monitor.pictures.model(model.key) if model else None
+        if model is None or picture is None:
             self._say(self._no_model_words(row), warning=True)
             return
         unload = self._session.unload.get(model.key.source) if model.kind.unloads else None
         if unload is None:
             self._say(self._cannot_words(model), warning=True)
             return
-        question = ConfirmScreen("Unload this model?", unload_facts(model, state), self._glyphs)
+        question = ConfirmScreen("Unload this model?", unload_facts(picture), self._glyphs)
         self._app.push_screen(question, partial(self._answered, row, unload))
 
     def copy(self, row: Row | None) -> None:
         """Copy the best command against what is wrong with the model of ``row``, and show it."""
         self._app.clear_notifications()
-        model = self._model(row)
-        if model is None:
+        model, pictures = self._model(row), self._session.monitor.pictures
+        if model is None or (picture := pictures.closely(model.key)) is None:
             self._say(self._no_model_words(row), warning=True)
             return
-        found = self._session.monitor.diagnoses[model.key]
+        found = picture.diagnosis
         remedy = command_to_copy(found.remedies)
         if remedy is None or remedy.command is None:
             self._say(nothing_words(found.verdict, visible(model.claim.name)))
@@ -64,7 +107,7 @@ class ModelActions:
         self._say(copied_words(remedy))
 
     def look(self) -> None:
-        """Say of the unloadings under way which have ended, and how."""
+        """Report each unload under way that has ended, and how it ended."""
         for asked in list(self._under_way):
             outcome = unload_outcome(asked, self._session.monitor.state)
             if outcome is None or (outcome.kind == "waiting" and asked in self._told_waiting):

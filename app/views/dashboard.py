@@ -1,23 +1,157 @@
-"""Everything that the dashboard shows, built at one instant."""
+"""Everything that the dashboard shows, built at one instant: a function for each panel."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import TypeVar
 
-from gpumon.app.insight.health import health
-from gpumon.app.insight.wording import runtime_name
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gpumon.app.alerts.alert import Alert, AlertKind
+from gpumon.app.alerts.book import AlertBook
+from gpumon.app.fuses import GPUMON_SOURCE
+from gpumon.app.insight.faults import has_trouble, is_optional, source_fault
+from gpumon.app.insight.wording import runtime_name, short_source_words, source_label
 from gpumon.app.monitor import Monitor
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.places import is_server
-from gpumon.app.views.alerts import alert_rows, clock_words
-from gpumon.app.views.facts.spill import explanation
+from gpumon.app.state.records import SourceRecord
+from gpumon.app.state.state import State
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.levels import Levels
 from gpumon.app.views.loads import load_rows
-from gpumon.app.views.memory import memory_row
 from gpumon.app.views.models import SortKey, model_rows
-from gpumon.app.views.sources import source_rows
+from gpumon.app.views.page import clock_words, trend
+from gpumon.collectors.samples import SourceState
+from gpumon.text import units
 from gpumon.text.safe import visible
+from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
+
+RECOVERED_WORDS: dict[AlertKind, str] = {
+    "spill": "{} is wholly on GPU again",
+    "likely_spill": "{} no longer seems to spill",
+    "vram_full": "{} memory is no longer nearly full",
+    "throttling": "{} is no longer slowed down",
+    "too_hot": "{} has cooled down",
+    "gpu_lost": "{} is back",
+    "pcie_link": "{} PCIe link is at its maximum again",
+    "ram_low": "RAM is no longer running out",
+    "swapping": "no longer swapping",
+    "source": "{} is well again",
+    "slower": "{} is no longer slower than usual",
+    "thrash": "{} is no longer loaded again and again",
+}
+"""What is well again, of each kind that tells so by itself; ``{}`` is the subject."""
+
+
+def ended_words(alert: Alert) -> str:
+    """Say how an alert ended: what is well again, or what it was about and why nothing more is to be said."""
+    words = RECOVERED_WORDS.get(alert.kind) if alert.ended == "recovered" else None
+    return f"{alert.ended}: {alert.message}" if words is None else words.replace("{}", alert.subject)
+
+
+def alert_rows(book: AlertBook, now: float) -> tuple[AlertRow, ...]:
+    """Return the active alerts, worst and newest first, then those that have ended."""
+    return tuple(alert_row(alert, now) for alert in (*book.active, *book.recent))
+
+
+def alert_row(alert: Alert, now: float) -> AlertRow:
+    """Return the line of one alert."""
+    message = alert.message if alert.ended is None else ended_words(alert)
+    is_named = alert.subject in message
+    is_said = is_named or alert.subject_id == "system" or _names_its_address(alert, message)
+    return AlertRow(
+        key=f"{alert.kind} {alert.subject_id} {alert.since}",
+        level=alert.severity,
+        subject="" if is_said else alert.subject,
+        message=message,
+        started=clock_words(alert.since),
+        duration_seconds=alert.duration_seconds(now),
+        ongoing=alert.until is None,
+        acknowledged=alert.acknowledged,
+        name=alert.subject if is_named else "",
+    )
+
+
+def _names_its_address(alert: Alert, message: str) -> bool:
+    """Return whether the message on a server has its address: ``Ollama stopped: connection refused at …``."""
+    return alert.kind == "source" and alert.subject.rpartition(" at ")[2] in message
+
+
+MILD_STATES: frozenset[SourceState] = frozenset({"absent", "not_running", "asleep"})
+"""Not there is a fact; not answering is a fault."""
+
+QUIET_STATES: frozenset[SourceState] = MILD_STATES | {"forbidden", "unreachable"}
+NEEDED_SOURCES = frozenset({"nvml", "system"})
+"""With the servers, what the main job rests on; others may be missing without a word."""
+
+
+def source_rows(state: State) -> tuple[SourceRow, ...]:
+    """Return a row for each source that is silent, unhealthy or asleep, the faults first."""
+    rows = [source_row(source, state.now) for source in state.sources.values() if _is_news(source)]
+    return tuple(sorted(rows, key=lambda row: (row.level != "bad", row.name)))
+
+
+def _is_news(source: SourceRecord) -> bool:
+    """Return whether to speak of a source: of those that only add detail, their faults alone."""
+    if source.healthy and source.health.state != "asleep":
+        return has_trouble(source)
+    needed = source.name in NEEDED_SOURCES or is_server(source.name)
+    return needed or source.health.state not in QUIET_STATES
+
+
+def source_row(source: SourceRecord, now: float) -> SourceRow:
+    """Return what is wrong with a source, for how long, and what to do."""
+    level: Level = source_fault(source) or ("unknown" if is_optional(source) else "watch")
+    label = source_label(source.name, source.runtime)
+    return SourceRow(level, label, _words(source, now), source.health.hint or "")
+
+
+def _words(source: SourceRecord, now: float) -> str:
+    """Say in words how a source is doing; a wait names its seconds."""
+    waiting = waiting_seconds(source, now)
+    if waiting is not None:
+        return f"not answering for {units.duration(waiting)}"
+    return short_source_words(source)
+
+
+def waiting_seconds(source: SourceRecord, now: float) -> float | None:
+    """Return for how long a source has not answered, if that is what is wrong with it."""
+    if source.health.state == "hanging":
+        return now - (source.since if source.answered is None else source.answered)
+    return source.silent_seconds
+
+
+def memory_row(pictures: Pictures) -> MemoryRow:
+    """Return RAM, swap and CPU; everything unknown before the first sample."""
+    state = pictures.state
+    if state.system is None:
+        return MemoryRow()
+    sample = state.system.sample
+    source = state.sources.get(sample.source)
+    return MemoryRow(
+        level=pictures.level_of("system") or "ok",
+        total_bytes=sample.ram_total_bytes,
+        used_bytes=sample.ram_used_bytes,
+        available_bytes=sample.ram_available_bytes,
+        model_bytes=spilled_bytes(pictures),
+        swap_total_bytes=sample.swap_total_bytes,
+        swap_used_bytes=sample.swap_used_bytes,
+        swap_in_bytes_per_second=sample.swap_in_bytes_per_second,
+        swap_out_bytes_per_second=sample.swap_out_bytes_per_second,
+        cpu_percent=sample.cpu_percent,
+        cpu_trend=trend(state.system.cpu, state.now),
+        cpu_count=len(sample.cpu_percent_by_core) if sample.cpu_percent_by_core else None,
+        load_average=sample.load_average[0] if sample.load_average else None,
+        pressure_percent=sample.pressure.some_percent if sample.pressure else None,
+        age_seconds=source.age(state.now) if source else None,
+    )
+
+
+def spilled_bytes(pictures: Pictures) -> int | None:
+    """Return the bytes that loaded models claim in RAM; ``None`` where no model says."""
+    known = [model.ram_bytes for model in pictures.models() if model.ram_bytes is not None]
+    return sum(known) if known else None
 
 
 class ModelOrder(Struct, frozen=True):
@@ -37,34 +171,67 @@ class DashboardView(Struct, frozen=True):
     memory: MemoryRow
     sources: tuple[SourceRow, ...]
     alerts: tuple[AlertRow, ...]
+    time: float = 0.0
+    """Of the newest sample that it was built from."""
 
 
-def dashboard_view(monitor: Monitor, order: ModelOrder, interval: float) -> DashboardView:
-    """Build what the dashboard shows of ``monitor`` now."""
-    state, alerts = monitor.state, monitor.alerts
-    levels = Levels(alerts.active)
-    return DashboardView(
-        verdict=verdict_view(monitor, interval),
-        gpus=gpu_rows(state, levels),
-        models=(
-            *load_rows(state, order.filter_text),
-            *model_rows(state, levels, order.sort, order.descending, order.filter_text, monitor.spill),
-        ),
-        memory=memory_row(state, levels),
-        sources=source_rows(state),
-        alerts=alert_rows(alerts, state.now),
+NOTHING = DashboardView(VerdictView("unknown", ""), (), (), MemoryRow(), (), ())
+"""What stands in for the picture before the first one."""
+
+_Aging = TypeVar("_Aging", GpuRow, ModelRow, MemoryRow)
+
+
+def dashboard_view(
+    monitor: Monitor, order: ModelOrder, interval: float, before: DashboardView = NOTHING
+) -> DashboardView:
+    """Build what the dashboard shows of ``monitor`` now.
+
+    A panel that fails shows what it showed in ``before``, the picture before this one, marked as old; a line
+    among the sources names it.
+    """
+    pictures, guard = monitor.pictures, monitor.fuses.guard
+    now, seconds = monitor.state.now, monitor.state.now - before.time
+    gpus = tuple(_aged(row, seconds) for row in before.gpus)
+    with guard("panel gpus"):
+        gpus = gpu_rows(pictures)
+    models = tuple(_aged(row, seconds) for row in before.models)
+    with guard("panel models"):
+        models = _models(pictures, order)
+    memory = _aged(before.memory, seconds)
+    with guard("panel memory"):
+        memory = memory_row(pictures)
+    feed = before.alerts
+    with guard("panel alerts"):
+        feed = alert_rows(monitor.alerts, now)
+    monitor.note_faults()
+    verdict = VerdictView("unknown", "how things are cannot be told: internal error")
+    with guard("verdict"):
+        verdict = verdict_view(monitor, interval)
+    return DashboardView(verdict, gpus, models, memory, _sources(monitor), feed, now)
+
+
+def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:
+    return (
+        *load_rows(pictures, order.filter_text),
+        *model_rows(pictures, order.sort, order.descending, order.filter_text),
     )
+
+
+def _sources(monitor: Monitor) -> tuple[SourceRow, ...]:
+    with monitor.fuses.guard("panel sources"):
+        monitor.note_faults()
+        return source_rows(monitor.state)
+    return (SourceRow("watch", GPUMON_SOURCE, monitor.fuses.words() or ""),)
+
+
+def _aged(row: _Aging, seconds: float) -> _Aging:
+    """Return a row that could not be built anew after so many ``seconds``."""
+    return replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds))
 
 
 def verdict_view(monitor: Monitor, interval: float) -> VerdictView:
     """Return the health line, with versions, interval and the time of the newest sample at its right."""
-    state = monitor.state
-    found = health(
-        state,
-        monitor.alerts.active,
-        monitor.limits.spill_bad_percent,
-        lambda model: explanation(monitor.spill(model)),
-    )
+    state, found = monitor.state, monitor.pictures.health(explained=True)
     versions = [
         f"{runtime_name(source.runtime)} {visible(source.version)}"
         for source in state.sources.values()

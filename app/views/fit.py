@@ -23,7 +23,7 @@ from gpumon.app.state.records import ModelKey
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import Fact, InstalledRow, VerdictView
 
 LEAST_CONTEXT_TOKENS = 2048

@@ -1,88 +1,145 @@
-"""The page of a model: claim, measure and geometry, each figure with its origin, and its history."""
+"""The page of a model: verdict, claim, measure and geometry, each figure with its origin, and its history."""
 
 from __future__ import annotations
 
-from gpumon.app.alerts.book import AlertBook
-from gpumon.app.diagnosis.diagnose import diagnose
-from gpumon.app.insight.activity import state_words, until_words
-from gpumon.app.insight.wording import model_id, source_label
-from gpumon.app.state.records import ModelRecord
-from gpumon.app.state.state import State
-from gpumon.app.views.alerts import clock_words
-from gpumon.app.views.charts import model_charts
-from gpumon.app.views.facts.diagnosis import diagnosis_facts, diagnosis_verdict
-from gpumon.app.views.facts.learned import learned_facts
-from gpumon.app.views.facts.meter import meter_facts
-from gpumon.app.views.facts.runner import runner_facts
-from gpumon.app.views.facts.served import served_facts
-from gpumon.app.views.load_page import finished_load_facts
-from gpumon.app.views.page import GPUMON, PS, SHOW, PageView, text_of
+from collections.abc import Iterator, Mapping
+
+from gpumon.app.diagnosis.diagnosis import AND, Diagnosis, Remedy
+from gpumon.app.diagnosis.report import cost_words, remedy_words
+from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE
+from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.pictures import Pictures
+from gpumon.app.state.rates.values import summary_of
+from gpumon.app.state.records import Prediction
+from gpumon.app.views.loads import finished_load_facts
+from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
+from gpumon.app.views.page import GPUMON, SHOW, PageView, clock_words, model_charts, text_of
+from gpumon.collectors.samples import ModelFacts, RateBaseline
 from gpumon.text import units
 from gpumon.text.safe import visible
+from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import Fact, VerdictView
 
 
-def model_page(subject_id: str, state: State, alerts: AlertBook, seconds: float) -> PageView:
-    """Build the page of the model whose alerts have ``subject_id``."""
-    key = next((key for key in state.models if model_id(key) == subject_id), None)
-    if key is None:
+def model_page(subject_id: str, pictures: Pictures, seconds: float) -> PageView:
+    """Build the page of the model whose alerts bear ``subject_id``, with ``seconds`` of history."""
+    key = pictures.key_of(subject_id)
+    if key is not None:
+        pictures.refresh(key)
+    details = pictures.details(key) if key is not None else None
+    if details is None:
         return PageView(VerdictView("unknown", "this model is no longer loaded"))
-    record = state.models[key]
-    title = visible(record.claim.name)
-    found = diagnose(record, state)
-    verdict = diagnosis_verdict(title, subject_id, alerts, found)
-    charts = model_charts(record, state.now, seconds)
-    return PageView(verdict, model_facts(record, state), charts, tuple(diagnosis_facts(found)))
-
-
-def model_facts(record: ModelRecord, state: State) -> tuple[Fact, ...]:
-    """Return the figures of a model's page."""
-    return (
-        *_claim(record, state),
-        *runner_facts(record, state),
-        *meter_facts(record, state),
-        *learned_facts(record, state),
-        *finished_load_facts(record.runner, state),
-        *_model_times(record, state),
-        *(_model_geometry(record) if record.claims_memory else ()),
+    model, indices = details.picture, {gpu.uuid: gpu.index for gpu in pictures.gpus()}
+    return PageView(
+        VerdictView(model.level, model.sentence),
+        model_facts(details, indices),
+        model_charts(model, seconds),
+        tuple(diagnosis_facts(model.diagnosis)),
     )
 
 
-def _claim(record: ModelRecord, state: State) -> list[Fact]:
-    return _model_claim(record) if record.claims_memory else served_facts(record, state)
+def diagnosis_facts(found: Diagnosis) -> Iterator[Fact]:
+    """Yield what else is wrong, the cause, the cost, and each remedy with what to type."""
+    for verdict in found.verdicts[1:]:
+        yield Fact("also", verdict.sentence, verdict.evidence[0].source if verdict.evidence else "")
+    if found.cause is not None:
+        yield Fact("cause", found.cause.sentence, found.cause.evidence[0].source, found.verdict.severity)
+    if (cost := cost_words(found)) is not None:
+        yield Fact("cost", cost, ESTIMATE)
+    for number, remedy in enumerate(found.remedies, start=1):
+        yield from _remedy(number, remedy)
 
 
-def _model_claim(record: ModelRecord) -> list[Fact]:
-    claim, split = record.claim, record.split
-    spilled = None if split.spill_fraction is None else split.spill_fraction * 100
+def _remedy(number: int, remedy: Remedy) -> Iterator[Fact]:
+    yield Fact(f"remedy {number}", remedy_words(remedy), ARITHMETIC)
+    if remedy.command is None:
+        return
+    where, _, besides = (remedy.where or "in a shell").partition(AND)
+    yield Fact("  type", remedy.command, where)
+    if besides:
+        yield Fact("  and", besides, "")
+
+
+def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[Fact, ...]:
+    """Return the figures of a model's page; ``gpu_indices`` are by UUID."""
+    model = details.picture
+    return (
+        *(_claim(model) if model.claims_memory else served_facts(details)),
+        *runner_facts(details, gpu_indices),
+        *meter_facts(details.metered),
+        *learned_facts(details),
+        *finished_load_facts(details.finished_load),
+        *_times(model),
+        *(_geometry(details.facts) if model.claims_memory else ()),
+    )
+
+
+def learned_facts(details: ModelDetails) -> list[Fact]:
+    """Return the usual decode rate, those of this run, and how near the reckoned memory is to the real."""
+    return [*_of_this_run(details.picture), *_usual(details.usual), *_predicted(details.prediction)]
+
+
+def _of_this_run(model: ModelPicture) -> Iterator[Fact]:
+    summary = summary_of(model.series.decode, model.at)
+    if summary is not None:
+        words = (
+            f"last {units.rate(summary.last)}, average {units.rate(summary.average)}, "
+            f"best {units.rate(summary.best)}"
+        )
+        yield Fact("decode rates", words, GPUMON)
+
+
+def _usual(usual: RateBaseline | None) -> Iterator[Fact]:
+    if usual is None:
+        return
+    words = [
+        units.rate(usual.decode_tokens_per_second),
+        f"up to {units.tokens(usual.context_tokens_up_to)} tokens in the context",
+    ]
+    if usual.parallel > 1:
+        words.append(f"each of {usual.parallel} requests")
+    yield Fact("usual rate", ", ".join(words), f"learned from {usual.request_count} requests")
+
+
+def _predicted(prediction: Prediction | None) -> Iterator[Fact]:
+    if prediction is None:
+        return
+    words = f"predicted {units.size(prediction.expected_vram_bytes)}"
+    if prediction.error_fraction is not None:
+        off = f"error {abs(prediction.error_fraction):.0%}"
+        words = f"{words}, measured {units.size(prediction.measured_vram_bytes)}, {off}"
+    yield Fact("VRAM when wholly on GPU", words, "estimate")
+
+
+def _claim(model: ModelPicture) -> list[Fact]:
+    claim, said = model.claim, model.kind.claim_source
+    alarm: Level | None = "bad" if model.spill_percent else None
+    part = "part in RAM" if model.ram_bytes and not model.spill_percent else "spilled"
     return [
-        Fact("server", source_label(record.key.source), GPUMON),
-        Fact("digest", visible(claim.digest or units.UNKNOWN), PS),
-        Fact("size claimed", units.size(claim.size_bytes), PS),
-        Fact("on GPU", units.size(split.gpu_bytes), PS),
-        Fact("in RAM", units.size(split.ram_bytes), PS, "bad" if split.ram_bytes else None),
-        Fact("spilled", units.percent(spilled), PS, "bad" if spilled else None),
-        Fact("processor", record.processor, PS),
-        Fact("context", f"{text_of(claim.context_length)} tokens per slot", PS),
-        Fact("quantisation", visible(claim.quantization or units.UNKNOWN), PS),
-        Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), PS),
-        Fact("family", visible(claim.family or units.UNKNOWN), PS),
+        Fact("server", model.server_label, GPUMON),
+        Fact("digest", visible(claim.digest or units.UNKNOWN), said),
+        Fact("size claimed", units.size(claim.size_bytes), said),
+        Fact("on GPU", units.size(model.gpu_bytes), said),
+        Fact("in RAM", units.size(model.ram_bytes), said, alarm),
+        Fact(part, model.ram_percent, said, alarm),
+        Fact("processor", model.processor, said),
+        Fact("context", f"{text_of(claim.context_length)} tokens per slot", said),
+        Fact("quantisation", visible(claim.quantization or units.UNKNOWN), said),
+        Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), said),
+        Fact("family", visible(claim.family or units.UNKNOWN), said),
     ]
 
 
-def _model_times(record: ModelRecord, state: State) -> list[Fact]:
-    claims_memory = record.claims_memory
-    since = record.spilled_since
-    return [
-        Fact("seen since", clock_words(record.first_seen), GPUMON),
-        *([Fact("spilled since", clock_words(since), GPUMON)] if since is not None else []),
-        Fact("state", state_words(record, state), GPUMON),
-        *([Fact("kept until", until_words(record, state) or units.UNKNOWN, PS)] if claims_memory else []),
-    ]
+def _times(model: ModelPicture) -> Iterator[Fact]:
+    yield Fact("seen since", clock_words(model.first_seen), GPUMON)
+    if model.spilled_since is not None:
+        yield Fact("spilled since", clock_words(model.spilled_since), GPUMON)
+    yield Fact("state", model.doing, GPUMON)
+    if model.kind.manages_memory:
+        yield Fact("kept until", model.until or units.UNKNOWN, model.kind.claim_source)
 
 
-def _model_geometry(record: ModelRecord) -> list[Fact]:
-    facts = record.facts
+def _geometry(facts: ModelFacts | None) -> list[Fact]:
     if facts is None:
         return [Fact("geometry", "not known yet", SHOW)]
     return [

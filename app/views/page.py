@@ -1,15 +1,20 @@
-"""What the pages of GPUs and models have in common."""
+"""What pages share: figures with their origin, trends and history charts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 
 from msgspec import Struct
 
-from gpumon.app.alerts.book import AlertBook
+from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.model import ModelPicture
+from gpumon.app.state.series import Series
+from gpumon.app.state.state import State
 from gpumon.text import units
-from gpumon.widgets.views import ChartView, Fact, VerdictView
+from gpumon.text.units import GIB
+from gpumon.widgets.views import ChartSeries, ChartView, Fact, Trend, VerdictView
 
 NVML = "NVML"
 PS = "/api/ps"
@@ -26,21 +31,6 @@ class PageView(Struct, frozen=True):
     charts: tuple[ChartView, ...] = ()
     first: tuple[Fact, ...] = ()
     """What is said before the charts: a model's diagnosis."""
-
-
-def page_verdict(title: str, subject_id: str, alerts: AlertBook, known: bool, label: str = "") -> VerdictView:
-    """Return the worst alert on the subject, or its title with a healthy mark.
-
-    Messages begin with ``label``, the short name of the subject: the title takes its place.
-    """
-    worst = next((alert for alert in alerts.active if alert.subject_id == subject_id), None)
-    if worst is None:
-        return VerdictView("ok" if known else "unknown", title)
-    if title in worst.message:
-        return VerdictView(worst.severity, worst.message)
-    if label and worst.message.startswith(f"{label} "):
-        return VerdictView(worst.severity, f"{title}{worst.message.removeprefix(label)}")
-    return VerdictView(worst.severity, f"{title}: {worst.message}")
 
 
 def of_maximum(value: int | None, maximum: int | None, unit: str = "") -> str:
@@ -60,10 +50,105 @@ def text_of(value: int | None) -> str:
 
 
 def request_labels(newest: str) -> Iterator[str]:
-    """Give the labels of requests, the newest first, without end."""
+    """Yield the labels of requests without end, the newest first."""
     return chain((newest,), repeat("  the one before"))
 
 
 def about(words: str, *, estimate: bool) -> str:
     """Mark an estimate: ``~41 tok/s``; what is unknown stays as it is."""
     return f"~{words}" if estimate and words != units.UNKNOWN else words
+
+
+def clock_words(at: float) -> str:
+    """Write a Unix time as local clock time; one that no calendar has is unknown."""
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return units.UNKNOWN
+
+
+TREND_SECONDS = 120.0
+TREND_CELLS = 24
+
+
+def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int = TREND_CELLS) -> Trend:
+    """Return the means of the last ``seconds`` as one value per cell."""
+    return tuple(bucket.mean if bucket else None for bucket in series.window(now, seconds, cells))
+
+
+WINDOWS_SECONDS: tuple[float, ...] = (300.0, 3600.0, 86400.0)
+"""What the history charts can show: 5 minutes, an hour, a day."""
+
+CHART_CELLS = 150
+
+PEAKS_FROM_SECONDS = 1800.0
+"""From this window on a cell covers so many samples that the peaks are drawn as well."""
+
+
+def vram_chart(state: State, seconds: float) -> ChartView:
+    """Return used VRAM of every GPU."""
+    gpus = sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index)
+    capacities = [gpu.total_bytes for gpu in gpus if gpu.total_bytes]
+    series = [_line(f"GPU {gpu.reading.index}", gpu.vram, state.now, seconds, GIB) for gpu in gpus]
+    ceiling = max(capacities) / GIB if capacities else None
+    return ChartView("VRAM in use", "GiB", seconds, tuple(series), ceiling)
+
+
+def gpu_charts(gpu: GpuPicture, seconds: float) -> tuple[ChartView, ...]:
+    """Return the charts of a GPU's page."""
+    series, slowdown, limit = gpu.series, gpu.facts.slowdown_celsius, gpu.reading.power_limit_watts
+    total = gpu.memory.total_bytes if gpu.memory else None
+    return (
+        _chart("VRAM in use", "GiB", series.vram, gpu.at, seconds, total / GIB if total else None, GIB),
+        _chart("utilisation", "%", series.utilization, gpu.at, seconds, 100.0),
+        _chart("power", "W", series.power, gpu.at, seconds, limit),
+        _chart("temperature", "°C", series.temperature, gpu.at, seconds, slowdown),
+    )
+
+
+def model_charts(model: ModelPicture, seconds: float) -> tuple[ChartView, ...]:
+    """Return the charts of a model's page."""
+    series, now, size = model.series, model.at, model.claim.size_bytes
+    parts = []
+    if model.claims_memory:
+        parts += [
+            _line("VRAM claimed", series.claimed_vram, now, seconds, GIB),
+            _line("RAM claimed", series.claimed_ram, now, seconds, GIB),
+        ]
+    if series.measured_vram.last_time is not None:
+        parts.append(_line("VRAM measured", series.measured_vram, now, seconds, GIB))
+    charts = (
+        [ChartView("memory", "GiB", seconds, tuple(parts), size / GIB if size else None)] if parts else []
+    )
+    if series.decode.last_time is not None:
+        charts.append(_chart("decode rate", "tok/s", series.decode, now, seconds, None))
+    if series.prefill.last_time is not None:
+        charts.append(_chart("prefill rate", "tok/s", series.prefill, now, seconds, None))
+    return tuple(charts)
+
+
+def _chart(
+    title: str,
+    unit: str,
+    series: Series,
+    now: float,
+    seconds: float,
+    ceiling: float | None,
+    scale: float = 1.0,
+) -> ChartView:
+    line = _line(title, series, now, seconds, scale)
+    return ChartView(title, unit, seconds, (line,), ceiling)
+
+
+def _line(label: str, series: Series, now: float, seconds: float, scale: float = 1.0) -> ChartSeries:
+    cells = min(CHART_CELLS, int(seconds))
+    buckets = series.window(now, seconds, cells)
+    means = _scaled([bucket.mean if bucket else None for bucket in buckets], scale)
+    if seconds < PEAKS_FROM_SECONDS:
+        return ChartSeries(label, means)
+    maxima = _scaled([bucket.maximum if bucket else None for bucket in buckets], scale)
+    return ChartSeries(label, means, maxima)
+
+
+def _scaled(values: Sequence[float | None], scale: float) -> Trend:
+    return tuple(None if value is None else value / scale for value in values)

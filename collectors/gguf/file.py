@@ -1,4 +1,4 @@
-"""A ``.gguf`` file on disk as the facts that ``/api/show`` would give of it.
+"""A ``.gguf`` file on disk as the facts that ``/api/show`` would give of it (ggml/docs/gguf.md).
 
 Only the header is read, and of the vocabulary only its length: the package ``gguf`` decodes every token
 (docs/memory.md has the figures).
@@ -6,25 +6,186 @@ Only the header is read, and of the vocabulary only its length: the package ``gg
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gpumon.collectors.gguf.errors import GgufError
-from gpumon.collectors.gguf.header import HeaderReader
-from gpumon.collectors.gguf.metadata import GgufValue, read_metadata
-from gpumon.collectors.gguf.parts import parts_of
-from gpumon.collectors.gguf.tensor_types import MAX_DIMENSIONS, TYPE_NAMES, tensor_bytes
-from gpumon.collectors.gguf.weights import Tensor, summarize
+from gpumon.collectors.gguf.tensors import MAX_DIMENSIONS, TYPE_NAMES, Tensor, summarize, tensor_bytes
 from gpumon.collectors.samples import ModelFacts
 
-__all__ = ["GgufError", "gguf_file_bytes", "read_gguf"]
+
+class GgufError(Exception):
+    """A file that is no GGUF file, or a damaged one; its text says in one line what is wrong."""
+
+
+MAX_HEADER_BYTES = 256 * 2**20
+"""The largest vocabularies take 20 MiB; everything before the tensors' data has to end within this."""
+
+_U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
+
+
+class HeaderReader:
+    """A position in a file; every read raises ``GgufError`` where the file or patience ends."""
+
+    def __init__(self, stream: BinaryIO, file_bytes: int) -> None:
+        self._stream = stream
+        self._end = min(file_bytes, MAX_HEADER_BYTES)
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        """Return the next ``count`` bytes."""
+        self._advance(count)
+        piece = self._stream.read(count)
+        if len(piece) < count:
+            raise GgufError("ends in the middle of its header")
+        return piece
+
+    def skip(self, count: int) -> None:
+        """Leave out ``count`` bytes without reading them."""
+        self._advance(count)
+        self._stream.seek(count, 1)
+
+    def u32(self) -> int:
+        """Return the next four bytes as a count."""
+        return int(_U32.unpack(self.take(4))[0])
+
+    def u64(self) -> int:
+        """Return the next eight bytes as a count."""
+        return int(_U64.unpack(self.take(8))[0])
+
+    def text(self, limit: int) -> str | None:
+        """Return the next string; a longer one than ``limit`` bytes is left out and ``None``."""
+        length = self.u64()
+        if length > limit:
+            self.skip(length)
+            return None
+        return self.take(length).decode("utf-8", "replace")
+
+    def skip_texts(self, count: int) -> None:
+        """Leave out a list of strings: their lengths are all that is read of them."""
+        self.expect(count, 8)
+        for _ in range(count):
+            self.skip(self.u64())
+
+    def expect(self, count: int, bytes_each: int) -> None:
+        """Raise ``GgufError`` if so many items cannot be in what is left of the header."""
+        if count * bytes_each > self._end - self.position:
+            raise GgufError(f"announces {count} items, more than it can hold")
+
+    def _advance(self, count: int) -> None:
+        if count > self._end - self.position:
+            raise GgufError("ends in the middle of its header")
+        self.position += count
+
+
+GgufValue = int | float | str | bool | tuple[int | bool, ...]
+
+MAX_KEYS = 65_536
+MAX_KEY_BYTES = 65_535
+MAX_TEXT_BYTES = 800
+MAX_TEXT_LENGTH = 200
+MAX_LIST_LENGTH = 1024
+"""Ollama's own limit: longer lists are vocabularies (ollama: server/routes.go, GetModelInfo)."""
+TOKENS_KEY = "tokenizer.ggml.tokens"
+
+_STRING, _ARRAY, _BOOL = 8, 9, 7
+_SCALARS = {
+    0: struct.Struct("<B"),
+    1: struct.Struct("<b"),
+    2: struct.Struct("<H"),
+    3: struct.Struct("<h"),
+    4: struct.Struct("<I"),
+    5: struct.Struct("<i"),
+    6: struct.Struct("<f"),
+    _BOOL: struct.Struct("<?"),
+    10: struct.Struct("<Q"),
+    11: struct.Struct("<q"),
+    12: struct.Struct("<d"),
+}
+"""By ``enum gguf_type``; 8 is a string, 9 an array."""
+_FLOATS = {6, 12}
+_LARGEST = 2**63
+
+
+def read_metadata(reader: HeaderReader, key_count: int) -> tuple[dict[str, GgufValue], int | None]:
+    """Return the keys with scalars and short lists, and how many tokens the vocabulary has."""
+    if key_count > MAX_KEYS:
+        raise GgufError(f"announces {key_count} keys, more than any model has")
+    values: dict[str, GgufValue] = {}
+    vocabulary_size = None
+    for _ in range(key_count):
+        key = reader.text(MAX_KEY_BYTES)
+        kind = reader.u32()
+        if kind == _ARRAY:
+            length, value = _read_array(reader)
+            vocabulary_size = length if key == TOKENS_KEY else vocabulary_size
+        else:
+            value = _read_value(reader, kind)
+        if key is not None and value is not None:
+            values[key] = value
+    return values, vocabulary_size
+
+
+def _read_array(reader: HeaderReader) -> tuple[int, GgufValue | None]:
+    kind, length = reader.u32(), reader.u64()
+    if kind == _ARRAY:
+        raise GgufError("holds a list of lists, which no runtime reads either")
+    if kind == _STRING:
+        reader.skip_texts(length)
+        return length, None
+    form = _form(kind)
+    reader.expect(length, form.size)
+    if kind in _FLOATS or not 0 < length <= MAX_LIST_LENGTH:
+        reader.skip(length * form.size)
+        return length, None
+    raw = reader.take(length * form.size)
+    items = tuple(item for (item,) in form.iter_unpack(raw))
+    return length, items if all(-_LARGEST <= item < _LARGEST for item in items) else None
+
+
+def _read_value(reader: HeaderReader, kind: int) -> GgufValue | None:
+    if kind == _STRING:
+        text = reader.text(MAX_TEXT_BYTES)
+        return text if text is not None and len(text) <= MAX_TEXT_LENGTH else None
+    form = _form(kind)
+    (value,) = form.unpack(reader.take(form.size))
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if -_LARGEST <= value < _LARGEST else None
+
+
+def _form(kind: int) -> struct.Struct:
+    if kind not in _SCALARS:
+        raise GgufError(f"holds a value of type {kind}, which GGUF does not have")
+    return _SCALARS[kind]
+
+
+MAX_PARTS = 1000
+
+_PART = re.compile(r"(.*)-[0-9]{5}-of-([0-9]{5})\.gguf", re.DOTALL)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Return every file of the model that ``path`` is, or is a part of; raise ``GgufError``."""
+    found = _PART.fullmatch(path.name)
+    if found is None:
+        return [path]
+    count = int(found[2])
+    if not 0 < count <= MAX_PARTS:
+        raise GgufError(f"says that it is one of {count} parts")
+    return [path.with_name(f"{found[1]}-{part:05}-of-{count:05}.gguf") for part in range(1, count + 1)]
+
 
 MAGIC = b"GGUF"
 VERSIONS = range(2, 4)

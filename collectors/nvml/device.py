@@ -1,20 +1,23 @@
-"""One GPU: its identity, its handle, and one reading of it."""
+"""One GPU: its identity, its handle, and one reading of it.
+
+PCIe traffic comes from byte counters: each call of ``nvmlDeviceGetPcieThroughput`` blocks for its 20 ms
+measuring window.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
+import psutil
 from msgspec import Struct
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.nvml.facts import percent, read_facts, read_slow, watts
-from gpumon.collectors.nvml.memory import read_memory
-from gpumon.collectors.nvml.pcie import Counters, rates, read_counters
+from gpumon.collectors.nvml.driver import ALL_ONES, NOT_SUPPORTED, Answer, Query, is_all_ones
 from gpumon.collectors.nvml.processes import KINDS, Kind, ProcessNames, read_processes
-from gpumon.collectors.nvml.query import Answer, Query
-from gpumon.collectors.nvml.throttle import throttle_words
-from gpumon.collectors.samples import GpuMemory, GpuProcess, GpuReading, GpuState
+from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuProcess, GpuReading, GpuSlow, GpuState
 
 SELDOM_SECONDS = 4.5
 """Least time between two looks at what moves in seconds: every fifth at one reading a second."""
@@ -51,6 +54,9 @@ class Device:
         self._seldom: dict[tuple[object, ...], Answer] = {}
         """What was answered last to the questions that are asked seldom."""
         self._kinds_found: frozenset[Kind] = frozenset()
+        self._is_partitioned = False
+        """MIG is on: the card as a whole lists the processes of its parts to the privileged, else none, so
+        that an empty list says nothing (nvml.h, note on ``nvmlDeviceGetComputeRunningProcesses``)."""
 
     def read(self, names: ProcessNames) -> GpuReading:
         """Ask for everything that is due.
@@ -64,6 +70,9 @@ class Device:
         reading = self._fast(names, seldom_due=seldom_due)
         if slow_due:
             reading = msgspec.structs.replace(reading, slow=read_slow(self._query))
+            self._is_partitioned = bool(reading.slow and reading.slow.mig_mode)
+        if self._is_partitioned and not reading.processes:
+            reading = msgspec.structs.replace(reading, processes=None)
         if self._facts_due:
             reading = msgspec.structs.replace(reading, facts=read_facts(self._query, reading.memory))
         if self._query.trouble is not None and self._query.answers == 0:
@@ -80,7 +89,7 @@ class Device:
 
     def _fast(self, names: ProcessNames, *, seldom_due: bool) -> GpuReading:
         ask, seldom = self._query.ask, partial(self._ask_seldom, seldom_due)
-        memory = read_memory(self._query)
+        memory = read_memory(self._query, self.identity.name)
         utilization = ask("nvmlDeviceGetUtilizationRates")
         transmit, receive = self._pcie_rates()
         return GpuReading(
@@ -111,7 +120,7 @@ class Device:
 
     def _pcie_rates(self) -> tuple[float | None, float | None]:
         before, self._counters = self._counters, read_counters(self._query, self._clock.now())
-        return rates(before, self._counters)
+        return pcie_rates(before, self._counters)
 
     def _processes(
         self, memory: GpuMemory | None, names: ProcessNames, *, seldom_due: bool
@@ -139,3 +148,213 @@ def unwell(identity: Identity, state: GpuState, detail: str | None) -> GpuReadin
 
 def _known_state(state: int | None) -> int | None:
     return None if state == _STATE_UNKNOWN else state
+
+
+_THRESHOLD_SHUTDOWN, _THRESHOLD_SLOWDOWN = 0, 1  # nvml.h: nvmlTemperatureThresholds_t
+_CORRECTED, _UNCORRECTED, _VOLATILE = 0, 1, 0  # nvml.h: nvmlMemoryErrorType_t, nvmlEccCounterType_t
+
+_BRANDS = {
+    1: "Quadro",
+    2: "Tesla",
+    3: "NVS",
+    4: "GRID",
+    5: "GeForce",
+    6: "Titan",
+    7: "Virtual Applications",
+    8: "Virtual PC",
+    9: "vGPU for Compute",
+    10: "RTX Virtual Workstation",
+    11: "Cloud Gaming",
+    12: "Quadro RTX",
+    13: "NVIDIA RTX",
+    14: "NVIDIA",
+    15: "GeForce RTX",
+    16: "Titan RTX",
+}
+"""nvml.h: ``nvmlBrandType_t``."""
+
+
+def read_facts(query: Query, memory: GpuMemory | None) -> GpuFacts:
+    """Ask for the limits of a device and how it is attached.
+
+    Power comes in milliwatts from NVML. A device without memory of its own is an integrated one (nvml.h,
+    note on ``nvmlDeviceGetMemoryInfo``).
+    """
+    limits = query.ask("nvmlDeviceGetPowerManagementLimitConstraints")
+    return GpuFacts(
+        brand=_BRANDS.get(query.ask("nvmlDeviceGetBrand")),
+        memory_bus_width_bits=query.ask("nvmlDeviceGetMemoryBusWidth"),
+        max_sm_clock_mhz=query.ask("nvmlDeviceGetMaxClockInfo", _CLOCK_SM),
+        max_memory_clock_mhz=query.ask("nvmlDeviceGetMaxClockInfo", _CLOCK_MEMORY),
+        slowdown_celsius=query.ask("nvmlDeviceGetTemperatureThreshold", _THRESHOLD_SLOWDOWN),
+        shutdown_celsius=query.ask("nvmlDeviceGetTemperatureThreshold", _THRESHOLD_SHUTDOWN),
+        power_limit_default_watts=watts(query.ask("nvmlDeviceGetPowerManagementDefaultLimit")),
+        power_limit_max_watts=watts(limits and limits[1]),
+        pcie_generation_max=query.ask("nvmlDeviceGetMaxPcieLinkGeneration"),
+        pcie_width_max=query.ask("nvmlDeviceGetMaxPcieLinkWidth"),
+        persistence_mode=_enabled(query.ask("nvmlDeviceGetPersistenceMode")),
+        integrated=None if memory is None else memory.unified,
+    )
+
+
+def read_slow(query: Query) -> GpuSlow:
+    """Ask for what changes seldom: PCIe link, video engines, ECC and MIG."""
+    encoder = query.ask("nvmlDeviceGetEncoderUtilization")
+    decoder = query.ask("nvmlDeviceGetDecoderUtilization")
+    ecc = query.ask("nvmlDeviceGetEccMode")
+    mig = query.ask("nvmlDeviceGetMigMode")
+    return GpuSlow(
+        pcie_generation=query.ask("nvmlDeviceGetCurrPcieLinkGeneration"),
+        pcie_width=query.ask("nvmlDeviceGetCurrPcieLinkWidth"),
+        encoder_percent=percent(encoder and encoder[0]),
+        decoder_percent=percent(decoder and decoder[0]),
+        ecc_enabled=_enabled(ecc and ecc[0]),
+        ecc_corrected=query.ask("nvmlDeviceGetTotalEccErrors", _CORRECTED, _VOLATILE),
+        ecc_uncorrected=query.ask("nvmlDeviceGetTotalEccErrors", _UNCORRECTED, _VOLATILE),
+        mig_mode=_enabled(mig and mig[0]),
+    )
+
+
+def watts(milliwatts: int | None) -> float | None:
+    """Convert NVML's milliwatts."""
+    return None if milliwatts is None or is_all_ones(milliwatts) else milliwatts / 1000
+
+
+def percent(value: int | None) -> int | None:
+    """Return a share as it is, ``None`` for the impossible values that some drivers hand out (nvtop#110)."""
+    return value if value is not None and 0 <= value <= 100 else None
+
+
+def _enabled(state: int | None) -> bool | None:
+    return None if state is None or is_all_ones(state) else bool(state)
+
+
+_FUNCTION = "nvmlDeviceGetMemoryInfo"
+
+
+_INTEGRATED = re.compile(r"\b(?:GB10|N1X?|Thor|Orin|Xavier|Tegra)\b|nvgpu", re.ASCII | re.IGNORECASE)
+"""Names of GPUs that share the system's RAM: some drivers answer for them with a total of 0 (nvtop#411)."""
+
+
+def read_memory(query: Query, name: str | None) -> GpuMemory | None:
+    """Read ``nvmlDeviceGetMemoryInfo_v2``, or the call before it in drivers older than R510.
+
+    The older one counts the driver's reserve as used (gpustat#141). A GPU that answers NOT_SUPPORTED shares
+    the system's RAM (nvml.h: "the integrated GPU does not use a dedicated framebuffer"). A total of 0 means
+    the same only of a GPU whose ``name`` is known to; of a card it says nothing.
+    """
+    version = query.nvml.nvmlMemory_v2
+    newer = query.ask(_FUNCTION, version)
+    if newer is not None:
+        return _device_memory(newer, newer.reserved, name)
+    if query.refusal(_FUNCTION, version) is None:
+        return None
+    older = query.ask(_FUNCTION)
+    if older is not None:
+        return _device_memory(older, None, name)
+    return _system_memory() if query.refusal(_FUNCTION) == NOT_SUPPORTED else None
+
+
+def _device_memory(memory: Answer, reserved_bytes: int | None, name: str | None) -> GpuMemory | None:
+    """Return the figures that can be true; ``None`` without a total."""
+    total = _plausible(memory.total)
+    if total is None:
+        return None
+    if total == 0:
+        return _system_memory() if name is not None and _INTEGRATED.search(name) else None
+    return GpuMemory(
+        total_bytes=total,
+        used_bytes=_plausible(memory.used, total),
+        free_bytes=_plausible(memory.free, total),
+        reserved_bytes=_plausible(reserved_bytes, total),
+    )
+
+
+def _plausible(size_bytes: int | None, most_bytes: int = ALL_ONES - 1) -> int | None:
+    """Return a size, ``None`` for all ones, which stands for "not known", and for more than there is."""
+    return size_bytes if size_bytes is not None and size_bytes <= most_bytes else None
+
+
+def _system_memory() -> GpuMemory:
+    """Return MemTotal and MemAvailable of /proc/meminfo."""
+    ram = psutil.virtual_memory()
+    return GpuMemory(
+        total_bytes=ram.total,
+        used_bytes=ram.total - ram.available,
+        free_bytes=ram.available,
+        unified=True,
+    )
+
+
+_TRANSMIT, _RECEIVE = 197, 198  # nvml.h: NVML_FI_DEV_PCIE_COUNT_TX_BYTES, NVML_FI_DEV_PCIE_COUNT_RX_BYTES
+_UNSIGNED_LONG, _UNSIGNED_LONG_LONG = 2, 3  # nvml.h: nvmlValueType_t
+_SUCCESS = 0
+
+
+class Counters(NamedTuple):
+    """Bytes since some moment in the past, as of ``time`` (seconds)."""
+
+    time: float
+    transmit_bytes: int | None
+    receive_bytes: int | None
+
+
+def read_counters(query: Query, time: float) -> Counters | None:
+    """Ask for both counters at once; ``None`` if the call is refused."""
+    values = query.ask("nvmlDeviceGetFieldValues", (_TRANSMIT, _RECEIVE))
+    return None if values is None else Counters(time, _counter(values[0]), _counter(values[1]))
+
+
+def _counter(field: Answer) -> int | None:
+    """Return a counter of 64 bits; one of 32 bits wraps several times a second and says nothing."""
+    if field.nvmlReturn != _SUCCESS or field.valueType not in {_UNSIGNED_LONG, _UNSIGNED_LONG_LONG}:
+        return None
+    return _plausible(int(field.value.ullVal))
+
+
+def pcie_rates(before: Counters | None, now: Counters | None) -> tuple[float | None, float | None]:
+    """Return transmitted and received bytes per second between two readings."""
+    if before is None or now is None:
+        return None, None
+    seconds = now.time - before.time
+    transmit = _bytes_per_second(before.transmit_bytes, now.transmit_bytes, seconds)
+    return transmit, _bytes_per_second(before.receive_bytes, now.receive_bytes, seconds)
+
+
+def _bytes_per_second(before: int | None, now: int | None, seconds: float) -> float | None:
+    """Divide; ``None`` after a counter went back, as a wrap and a reset look the same."""
+    if before is None or now is None or now < before or seconds <= 0:
+        return None
+    return (now - before) / seconds
+
+
+_THROTTLE_IDLE = 0x1
+
+_THROTTLE_WORDS = {
+    0x2: "application clocks",
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "thermal slowdown (software)",
+    0x40: "thermal slowdown (hardware)",
+    0x80: "power brake",
+    0x100: "display clocks",
+    0x200: "board limit",
+    0x400: "reliability",
+}
+"""nvml.h: ``nvmlClocksEventReason*``."""
+
+
+def throttle_words(reasons: int | None) -> tuple[str, ...] | None:
+    """Return the set bits of ``nvmlClocksEventReasons`` in words, without "idle", which holds nothing down.
+
+    Bits that nvml.h does not name yet are given as numbers; ``None`` stays ``None``.
+    """
+    if reasons is None:
+        return None
+    bits = (1 << position for position in range(reasons.bit_length()))
+    return tuple(
+        _THROTTLE_WORDS.get(bit, f"reason {bit:#x}")
+        for bit in bits
+        if reasons & bit and bit != _THROTTLE_IDLE
+    )

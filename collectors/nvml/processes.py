@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import psutil
 
-from gpumon.collectors.nvml.query import Answer, Query
+from gpumon.collectors.nvml.driver import ALL_ONES, Answer, Query
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import GpuProcess
 
@@ -24,7 +24,6 @@ _VERSIONS = ("_v3", "_v2")
 """Older drivers, and R535 before 535.104.05, lack the third version; the rows are the same."""
 
 _PID_END = 2**31
-_NOT_AVAILABLE = 2**64 - 1
 
 
 class ProcessNames:
@@ -112,7 +111,7 @@ def _rows(answers: dict[Kind, Answer], total_bytes: int | None) -> Iterator[Row]
 
 def _plausible(vram_bytes: int | None, total_bytes: int | None) -> int | None:
     """Return the size, or ``None`` for "not available" (WDDM, WSL) and for more than the GPU has."""
-    if vram_bytes is None or vram_bytes == _NOT_AVAILABLE:
+    if vram_bytes is None or vram_bytes == ALL_ONES:
         return None
     return None if total_bytes is not None and vram_bytes > total_bytes else vram_bytes
 

@@ -7,6 +7,7 @@ a child has its parent's until it executes its own program.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,8 +15,8 @@ from typing import TypeVar
 
 from gpumon.collectors.processes.proc import Proc, Stat
 from gpumon.collectors.samples import RunnerSettings
-from gpumon.collectors.servers.kind import FoundRunner, FoundServer, ProcessView
 from gpumon.collectors.servers.registry import REGISTRY, Registry
+from gpumon.collectors.servers.talk import FoundRunner, FoundServer, ProcessView
 
 _T = TypeVar("_T")
 
@@ -25,6 +26,8 @@ REFRESH_SECONDS = 30.0
 """The same while servers are known: for servers that start later."""
 NO_CHILDREN_SECONDS = 5.0
 """The same where the kernel does not list children, so that a walk alone finds runners."""
+
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 _DEPTH_LIMIT = 16
 _DESCENDANT_LIMIT = 256
@@ -191,7 +194,8 @@ class Finder:
         except FileNotFoundError:
             self._children_listed = self._read_stat(pid) is None  # anew: it may have ended since
             return []
-        except OSError:
+        except OSError as error:
+            _raise_if_out_of_resources(error)
             return []
 
     def _stat(self, pid: int) -> Stat | None:
@@ -202,14 +206,24 @@ class Finder:
     def _read_stat(self, pid: int) -> Stat | None:
         try:
             return self._proc.stat(pid)
-        except (OSError, ValueError):
+        except ValueError:
+            return None
+        except OSError as error:
+            _raise_if_out_of_resources(error)
             return None
 
     def _command_line(self, pid: int) -> tuple[str, ...]:
         try:
             return self._proc.command_line(pid)
-        except OSError:
+        except OSError as error:
+            _raise_if_out_of_resources(error)
             return ()
+
+
+def _raise_if_out_of_resources(error: OSError) -> None:
+    """Raise what says nothing of the process that was looked at: it is there, and we cannot see it now."""
+    if error.errno in OUT_OF_RESOURCES:
+        raise error
 
 
 def _is_same(stat: Stat | None, start_ticks: int) -> bool:

@@ -10,7 +10,7 @@ from gpumon.collectors.processes.proc import Proc
 
 
 def is_unreachable(proc: Proc, pid: int, status: Mapping[str, str]) -> bool:
-    """Tell whether its loopback ports cannot be reached from here.
+    """Whether its loopback ports cannot be reached from here.
 
     The network namespace decides. Where it may not be read (another user's process), a PID of its own inside
     a container is taken as the sign of one.
@@ -20,12 +20,12 @@ def is_unreachable(proc: Proc, pid: int, status: Mapping[str, str]) -> bool:
 
 
 def is_contained(proc: Proc, pid: int, status: Mapping[str, str]) -> bool:
-    """Tell whether it is in another PID namespace: its paths are then the container's."""
+    """Whether it is in another PID namespace: its paths are then the container's."""
     return has_inner_pid(status) or bool(_differs(proc, pid, "pid"))
 
 
 def has_inner_pid(status: Mapping[str, str]) -> bool:
-    """Tell whether ``NSpid`` lists more than the PID that is seen from here. Readable by all."""
+    """Whether ``NSpid`` lists more than the PID that is seen from here. Readable by all."""
     return len(status.get("NSpid", "").split()) > 1
 
 

@@ -31,7 +31,7 @@ class Stat(NamedTuple):
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether it still runs: a zombie holds nothing."""
+        """Whether it still runs: a zombie holds nothing."""
         return self.state not in ("Z", "X")
 
 

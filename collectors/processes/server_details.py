@@ -102,7 +102,8 @@ class ServerReader:
         kind = kind_named(server.kind)
         home = self._users.home(user_id) if user_id is not None else None
         known.models_path = kind.models_path(environment or {}, str(home) if home else None)
-        known.settings = {name: value for name, value in (environment or {}).items() if name != "HOME"}
+        kept = kind.kept_variables
+        known.settings = {name: value for name, value in (environment or {}).items() if name in kept}
 
     def _environment(self, server: Server) -> dict[str, str] | None:
         try:

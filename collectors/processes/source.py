@@ -46,6 +46,8 @@ class ProcessSource:
         """Look once; names of blobs come along in the poll after they were read."""
         gpu_pids = self._gpu_pids()
         sample = await self._worker.run(lambda: self._look(gpu_pids))
+        if sample.servers is None:
+            return [sample]
         self._has_servers = bool(sample.servers or sample.runners)
         paths = (server.models_path for server in sample.servers)
         return [sample, *self._names.collect(path for path in paths if path)]
@@ -67,7 +69,9 @@ class ProcessSource:
             servers = self._servers.read(found.servers, found.runners, now)
             holders = self._holders.read(gpu_pids - {runner.pid for runner in runners}, now)
         except (OSError, ValueError) as error:
-            return ProcessSample(time=now, source=self.name, health=_health_of(error))
+            return ProcessSample(
+                time=now, source=self.name, health=_health_of(error), servers=None, runners=None, holders=None
+            )
         is_idle = not (servers or runners or holders)
         health = SourceHealth(state="idle" if is_idle else "serving")
         return ProcessSample(

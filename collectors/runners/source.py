@@ -8,17 +8,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import HttpClient, TimeLimits
+from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.http.failure import FailureKind, RequestError
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import own_listeners
 from gpumon.collectors.runners.target import RunnerTarget
 from gpumon.collectors.samples import AnySample, ModelState, WorkSample
-from gpumon.collectors.servers.conversation import work_sample
-from gpumon.collectors.servers.kind import RunnerTalk
+from gpumon.collectors.servers.conversation import Conversation, OwnPort, work_sample
 from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port, Said
 from gpumon.collectors.servers.registry import kind_of_runner
+from gpumon.collectors.servers.talk import Asked, RunnerTalk
 from gpumon.collectors.worker import Worker
 
 FOREIGN = Said("foreign", "another program listens on its port")
@@ -128,6 +127,7 @@ class Watch:
 
     async def close(self) -> None:
         """Close the connection."""
+        await self._talk.close()
         await self._port.close()
 
     def _pace(self, state: ModelState) -> None:
@@ -184,11 +184,19 @@ class _Silent:
     def forget(self) -> None:
         """Nothing is remembered."""
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
 
 def talk_with(target: RunnerTarget, port: Port, clock: Clock) -> RunnerTalk:
     """Return the conversation with a runner, as its kind has it."""
     kind = kind_of_runner(target.kind)
-    return kind.converse_with_runner(target.kind, port, clock, may_sleep=target.may_sleep) or _Silent()
+    own = kind.converse_with_runner(target.kind, port, clock, may_sleep=target.may_sleep)
+    if own is not None or target.obstacle is not None:
+        return own or _Silent()
+    asked = Asked(endpoint=parse_endpoint(target.url), clock=clock, limits=LIMITS, trusted=True)
+    talk = kind.converse(asked)
+    return OwnPort(talk) if isinstance(talk, Conversation) else _Silent()
 
 
 PATIENCE_SECONDS = 0.2

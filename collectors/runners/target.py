@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gpumon.collectors.http.host import is_loopback_host
+from gpumon.collectors.http.endpoint import is_loopback_host
 from gpumon.collectors.samples import RunnerProcess
 from gpumon.collectors.servers.registry import runner_named
 

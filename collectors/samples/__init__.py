@@ -15,21 +15,23 @@ from gpumon.collectors.samples.base import (
     SourceSilent,
     SourceState,
 )
-from gpumon.collectors.samples.gpu import (
-    GpuFacts,
-    GpuMemory,
-    GpuProcess,
-    GpuReading,
-    GpuSlow,
-    GpuState,
-    NvmlSample,
-)
 from gpumon.collectors.samples.learned import (
     Learned,
     MemoryCorrection,
     RamObservation,
     RateBaseline,
     RateScale,
+)
+from gpumon.collectors.samples.machine import (
+    GpuFacts,
+    GpuMemory,
+    GpuProcess,
+    GpuReading,
+    GpuSlow,
+    GpuState,
+    MemoryPressure,
+    NvmlSample,
+    SystemSample,
 )
 from gpumon.collectors.samples.meter import MeteredModel, MeteredRequest, MeterSample
 from gpumon.collectors.samples.process import (
@@ -50,7 +52,6 @@ from gpumon.collectors.samples.server import (
     ServerSample,
 )
 from gpumon.collectors.samples.server_log import BufferComponent, LogEvent, LogEventKind, LogSample
-from gpumon.collectors.samples.system import MemoryPressure, SystemSample
 from gpumon.collectors.samples.work import LoadFacts, ModelState, Slot, WorkCounters, WorkSample
 
 AnySample = (

@@ -58,3 +58,6 @@ class SourceSilent(Sample, frozen=True, kw_only=True, tag="silent"):
 
     seconds: float
     detail: str | None = None
+    """What is wrong, where it is not that it does not answer."""
+    state: SourceState = "failing"
+    """How it is, where there is a ``detail``."""

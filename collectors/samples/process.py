@@ -101,9 +101,10 @@ class ProcessSample(Sample, frozen=True, kw_only=True, tag="processes"):
     """One look at the processes that matter; source ``processes``."""
 
     health: SourceHealth = SourceHealth(state="serving")
-    servers: tuple[ServerProcess, ...] = ()
-    runners: tuple[RunnerProcess, ...] = ()
-    holders: tuple[HolderProcess, ...] = ()
+    servers: tuple[ServerProcess, ...] | None = ()
+    """``None``, here and below, where the look failed: what there was may well be there still."""
+    runners: tuple[RunnerProcess, ...] | None = ()
+    holders: tuple[HolderProcess, ...] | None = ()
 
 
 class BlobNames(Sample, frozen=True, kw_only=True, tag="blob_names"):

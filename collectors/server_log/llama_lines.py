@@ -8,9 +8,8 @@ from collections.abc import Callable
 import msgspec
 
 from gpumon.collectors.samples import BufferComponent, LogEvent, LogEventKind
-from gpumon.collectors.server_log.messages import LLAMA_MESSAGES, known
-from gpumon.collectors.server_log.ollama_lines import blob_of
-from gpumon.collectors.server_log.units import decimal, size_bytes, whole
+from gpumon.collectors.server_log.lines import decimal, size_bytes, whole
+from gpumon.collectors.server_log.ollama_lines import LLAMA_MESSAGES, blob_of, known
 
 _Builder = Callable[[re.Match[str]], LogEvent]
 

@@ -1,15 +1,89 @@
-"""What Ollama itself logs, 0.5 to 0.33 (ollama: server/sched.go, llm/, ml/device.go, discover/types.go)."""
+"""What Ollama itself logs, 0.5 to 0.33 (ollama: server/sched.go, llm/, ml/device.go, discover/types.go).
+
+An event's ``text`` is one of the messages named here and nothing else: what follows in the line (errors,
+paths, prompts) is never kept.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-from gpumon.collectors.samples import BufferComponent, LogEvent
-from gpumon.collectors.server_log.messages import OLLAMA_MESSAGES, known
-from gpumon.collectors.server_log.settings import parse_settings
-from gpumon.collectors.server_log.slog import Slog
-from gpumon.collectors.server_log.units import decimal, size_bytes, sum_of_sizes, whole
+from gpumon.collectors.samples import BufferComponent, LogEvent, LogEventKind
+from gpumon.collectors.server_log.lines import Slog, decimal, size_bytes, sum_of_sizes, whole
+
+OLLAMA_MESSAGES: dict[str, LogEventKind] = {
+    "llama-server load failed; evicting all other models and retrying once": "evicting",
+    "llama-server model predicted to exceed available memory, evicting": "evicting",
+    "runtime OOM detected; expiring loaded models": "out_of_memory",
+    "Load failed": "load_failed",
+    "error loading llama server": "load_failed",
+    "client connection closed before llama-server finished loading": "load_failed",
+    "client connection closed before server finished loading": "load_failed",
+    "llama-server VRAM tracking: no per-device buffer sizes were parsed": "warning",
+    "llama-server startup failed with projector GPU offload": "warning",
+    "NVIDIA driver too old": "warning",
+    "dropping integrated GPU": "warning",
+    "unable to refresh free memory, using old values": "warning",
+    "requested context size too large for model": "warning",
+    "truncating input prompt": "warning",
+    "llama-server terminated": "warning",
+    "gpu VRAM usage didn't recover within timeout": "warning",
+    "model request too large for system": "warning",
+    "flash attention enabled but not supported by": "warning",
+    "quantized kv cache requested but flash attention disabled": "warning",
+}
+"""How a message of Ollama begins, and what it means (ollama: server/sched.go, llm/, discover/)."""
+
+LLAMA_MESSAGES: dict[str, LogEventKind] = {
+    "exiting due to model loading error": "load_failed",
+    "evicting idle LRU": "evicting",
+    "models_max limit reached, removing LRU": "evicting",
+}
+"""The same for llama-server (llama.cpp: tools/server)."""
+
+
+def known(message: str, messages: dict[str, LogEventKind]) -> tuple[str, LogEventKind] | None:
+    """Return which of ``messages`` this one begins with, and its kind."""
+    return next(((text, kind) for text, kind in messages.items() if message.startswith(text)), None)
+
+
+_SETTING_LIMIT = 64
+_LONGEST_VALUE = 512
+_KEPT = ("OLLAMA_", "LLAMA_ARG_")
+_NAME = re.compile(r"(?:^| )([A-Z][A-Z0-9]*_[A-Z0-9_]+|https?_proxy|no_proxy):", re.ASCII)
+_SECRET_WORDS = frozenset(
+    {"AUTH", "CREDENTIAL", "CREDENTIALS", "KEY", "KEYS", "PASS", "PASSWORD", "SECRET", "TOKEN"}
+)
+_SECRET_VALUE = re.compile(
+    r"""
+    ://[^/\s]*@                        # user:password@ in an address
+    | \b(?:sk|hf|ghp|gho|nvapi|xox.)[-_]\w   # tokens with a maker's mark
+    | \b(?:Bearer|Basic)\s
+    | (?<![\w/.])[A-Za-z0-9+_=-]{32,}(?![\w/.])  # long and without a dot or slash: no path, no address
+    """,
+    re.ASCII | re.VERBOSE,
+)
+
+
+def parse_settings(text: str) -> dict[str, str]:
+    """Return the settings of Ollama and llama.cpp in a printed Go map, without what looks secret."""
+    body = text.removeprefix("map[").removesuffix("]")
+    names = list(_NAME.finditer(body))
+    ends = [name.start() for name in names[1:]] + [len(body)]
+    settings = {name[1]: body[name.end() : end] for name, end in zip(names, ends, strict=False)}
+    kept = [(name, value) for name, value in settings.items() if _may_be_kept(name, value)]
+    return dict(kept[:_SETTING_LIMIT])
+
+
+def _may_be_kept(name: str, value: str) -> bool:
+    return (
+        name.startswith(_KEPT)
+        and len(value) <= _LONGEST_VALUE
+        and not _SECRET_WORDS.intersection(name.split("_"))
+        and not _SECRET_VALUE.search(value)
+    )
+
 
 _Builder = Callable[[Slog], LogEvent | None]
 

@@ -2,25 +2,125 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import LogSample, ServerProcess, SourceHealth
-from gpumon.collectors.server_log.follower import Follower
-from gpumon.collectors.server_log.journal import Journal
-from gpumon.collectors.server_log.places import Place, find_places, nothing_found
-from gpumon.collectors.server_log.reader import Reader
-from gpumon.collectors.server_log.tail import BACKLOG_BYTES, Tail
+from gpumon.collectors.server_log.follower import Follower, Place
+from gpumon.collectors.server_log.readers import BACKLOG_BYTES, UNIT, Journal, Reader, Tail
 from gpumon.collectors.worker import Worker
+
+PROC: Final = Path("/proc")
+USUAL_FILES: Final = (
+    Path("/opt/homebrew/var/log/ollama.log"),
+    Path("/usr/local/var/log/ollama.log"),
+    Path("/var/log/ollama.log"),
+)
+_OUTPUTS = (1, 2)
+_CLOCK_SECONDS = 2.0
+"""How far the start of a process, counted from boot, may be off the wall clock."""
+
+
+def find_places(
+    servers: Sequence[ServerProcess],
+    named: Sequence[Path] = (),
+    home: Path | None = None,
+    proc: Path = PROC,
+    usual_files: Sequence[Path] = USUAL_FILES,
+) -> tuple[Place, ...]:
+    """Return the logs to follow: those that the user named, or else those that can be found."""
+    if named:
+        return tuple(Place(path) for path in named)
+    here = [server for server in servers if not server.other_namespace]
+    written = [Place(file) for server in here for file in _outputs(proc, server.pid)]
+    usual = _usual([*_logs_beside_models(here, home), *usual_files], here)
+    journal = [] if written else _journal(here, proc)
+    return (*_different([*written, *usual]), *journal)
+
+
+def nothing_found(servers: Sequence[ServerProcess]) -> SourceHealth:
+    """Say why there is no log, and how to get one."""
+    if not servers:
+        return SourceHealth(state="absent", detail="no server is running, so there is no log to read")
+    if all(server.other_namespace for server in servers):
+        return SourceHealth(
+            state="absent",
+            detail="the server runs in a container, where its log is out of reach",
+            hint="docker logs -f NAME > FILE 2>&1, and name FILE in log_files of the settings",
+        )
+    return SourceHealth(
+        state="absent",
+        detail="the server writes its log to a terminal, or where it cannot be seen",
+        hint="ollama serve > FILE 2>&1, and name FILE in log_files of the settings",
+    )
+
+
+def _outputs(proc: Path, pid: int) -> Iterator[Path]:
+    """Return the regular files that a process writes to, by the name that they have here."""
+    for output in _OUTPUTS:
+        link = proc / str(pid) / "fd" / str(output)
+        with contextlib.suppress(OSError):
+            file = link.readlink()
+            if _is_regular(link) and _identity(file) == _identity(link):
+                yield file
+
+
+def _logs_beside_models(servers: Sequence[ServerProcess], home: Path | None) -> Iterator[Path]:
+    """Return where the desktop app keeps its log: ``~/.ollama/logs``, next to ``~/.ollama/models``."""
+    if home is not None:
+        yield home / ".ollama" / "logs" / "server.log"
+    for server in servers:
+        if server.models_path:
+            yield Path(server.models_path).parent / "logs" / "server.log"
+
+
+def _usual(files: Sequence[Path], servers: Sequence[ServerProcess]) -> Iterator[Place]:
+    """Return those that exist and, if a server is known, were written to since it started."""
+    started = min((server.started for server in servers), default=None)
+    for file in files:
+        with contextlib.suppress(OSError):
+            is_of_this_run = started is None or file.stat().st_mtime >= started - _CLOCK_SECONDS
+            if is_of_this_run and _is_regular(file):
+                yield Place(file, from_end=started is None)
+
+
+def _journal(servers: Sequence[ServerProcess], proc: Path) -> Iterator[Place]:
+    """Return the journal if Ollama is a service of systemd: its control group says so (man 7 cgroups)."""
+    for server in servers:
+        with contextlib.suppress(OSError):
+            groups = (proc / str(server.pid) / "cgroup").read_text(errors="replace").splitlines()
+            if any(group.endswith(f"/{UNIT}") and "/user@" not in group for group in groups):
+                yield Place(since=server.started - _CLOCK_SECONDS)
+                return
+
+
+def _different(places: Sequence[Place]) -> list[Place]:
+    """Drop places that are the same file as one before, and those that are gone meanwhile."""
+    files: dict[tuple[int, int], Place] = {}
+    for place in places:
+        with contextlib.suppress(OSError):
+            if place.path:
+                files.setdefault(_identity(place.path), place)
+    return list(files.values())
+
+
+def _is_regular(file: Path) -> bool:
+    return stat.S_ISREG(file.stat().st_mode)
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_dev, status.st_ino
+
 
 LOOK_SECONDS = 10.0
 """Between looks for logs while the servers stay the same."""
 NO_LOG_SECONDS = 5.0
 """Between polls while there is no log."""
-_CLOSE_SECONDS = 0.2
 
 _Servers = Sequence[ServerProcess]
 Find = Callable[[_Servers, Sequence[Path]], Sequence[Place]]
@@ -63,7 +163,7 @@ class Logs:
         return [LogSample(time=now, source=name, health=health), *samples]
 
     def awaits_nothing(self, servers: _Servers) -> bool:
-        """Tell whether no log is followed, and these are the servers of which none was found."""
+        """Return whether no log is followed, and these are the servers of which none was found."""
         return not self._followers and servers == self._servers
 
     def close(self) -> None:
@@ -118,7 +218,4 @@ class LogSource:
 
     async def close(self) -> None:
         """Close the logs and end the thread; if a file system hangs, leave both to the end of the process."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._worker.run(self._logs.close)
-        self._worker.close()
+        await self._worker.finish(self._logs.close)

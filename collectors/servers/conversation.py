@@ -8,16 +8,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, RequestError, status_words
 from gpumon.collectors.http.fields import RawObject
-from gpumon.collectors.samples import AnySample, ModelClaim, ServerSample, SourceHealth, WorkSample
-from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status, phrase_of
-from gpumon.collectors.servers.kind import Asked, ServerKind
-from gpumon.collectors.servers.port import Said
+from gpumon.collectors.samples import (
+    AnySample,
+    LoadFacts,
+    ModelClaim,
+    ModelState,
+    ServerSample,
+    SourceHealth,
+    WorkSample,
+)
+from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status
+from gpumon.collectors.servers.kind import ServerKind
+from gpumon.collectors.servers.port import ForeignProgramError, Said
+from gpumon.collectors.servers.talk import Asked
 
 REMOTE_IDLE_SECONDS = 2.0
 MAX_DOUBLINGS = 4
@@ -111,7 +120,10 @@ class Conversation(ABC):
             return [self._failed(health_of_failure(failure.kind, self.endpoint, self.kind))]
         self._back_off.note(None)
         self._works = any(is_busy(said) for _, said in look.work)
-        return [self._server(look), *(self._work(name, said, look.origin) for name, said in look.work)]
+        return [
+            self._server_sample(look),
+            *(self._work_sample(name, said, look.origin) for name, said in look.work),
+        ]
 
     def delay(self, interval: float) -> float:
         """Return seconds to the next poll: slower when idle and far away, and when it fails."""
@@ -134,7 +146,7 @@ class Conversation(ABC):
         if reply.status == 404:
             raise UnusableError(foreign(self.endpoint, self.kind))
         if reply.status != 200:
-            detail = f"HTTP {reply.status}{phrase_of(reply.status)}"
+            detail = status_words(reply.status)
             raise UnusableError(SourceHealth(state="nonsense", detail=detail))
         return reply
 
@@ -149,7 +161,7 @@ class Conversation(ABC):
             raise UnusableError(SourceHealth(state="nonsense", detail=f"{path} is not a JSON object"))
         return values
 
-    def _server(self, look: Look) -> ServerSample:
+    def _server_sample(self, look: Look) -> ServerSample:
         return ServerSample(
             time=self.clock.now(),
             source=self.endpoint.url,
@@ -166,7 +178,7 @@ class Conversation(ABC):
             time=self.clock.now(), source=self.endpoint.url, kind=self.kind.name, health=health
         )
 
-    def _work(self, name: str, said: Said, origin: str | None) -> WorkSample:
+    def _work_sample(self, name: str, said: Said, origin: str | None) -> WorkSample:
         return work_sample(said, self.clock.now(), self.endpoint.url, model=name, origin=origin)
 
 
@@ -196,7 +208,7 @@ def work_sample(
         counters=said.counters,
         decode_tokens_per_second=said.decode_tokens_per_second,
         prefill_tokens_per_second=said.prefill_tokens_per_second,
-        origin=origin,
+        origin=said.origin or origin,
     )
 
 
@@ -204,3 +216,44 @@ def is_busy(said: Said) -> bool:
     """Whether a request is under way."""
     running = said.counters.requests_processing if said.counters else None
     return said.state == "busy" or bool(running) or any(slot.processing for slot in said.slots or ())
+
+
+class OwnPort:
+    """Asks the process of one model on its own port as its server would be asked by a URL."""
+
+    refused_state: ModelState = "starting"
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._resume_at = float("-inf")
+
+    async def ask(self, _active: bool | None, /) -> Said | None:
+        """Return what it says of its only model; ``None`` after a refusal. Raise ``RequestError``."""
+        now = self._conversation.clock.now()
+        if now < self._resume_at:
+            return None
+        try:
+            look = await self._conversation.look()
+        except UnusableError as problem:
+            if problem.health.state == "foreign":
+                raise ForeignProgramError from None
+            if problem.health.state == "forbidden":
+                self._resume_at = now + FORBIDDEN_SECONDS
+            return Said("failing", problem.health.detail)
+        return _of_only_model(look)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._conversation.forget()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._conversation.close()
+
+
+def _of_only_model(look: Look) -> Said:
+    """Return the work of a server's only model, with where its figures stand."""
+    said = look.work[0][1] if look.work else Said(look.models[0].state or "ready" if look.models else "ready")
+    claim = look.models[0] if look.models else None
+    facts = said.facts or (LoadFacts(context_length=claim.context_length) if claim else None)
+    return msgspec.structs.replace(said, facts=facts, origin=said.origin or look.origin)

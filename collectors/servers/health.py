@@ -5,19 +5,15 @@ Shared by all kinds: what differs is what a kind says of itself (``label``, ``st
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import Reply
+from gpumon.collectors.http.client import FailureKind, Reply, error_message, is_html, one_line, status_words
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.samples import SourceHealth, SourceState
 from gpumon.collectors.servers.kind import ServerKind
 
 OWN_ERRORS = {408, 429, 499}
 """Client-side statuses by which a server says that it could not do it, not that it does not know the path."""
-MAX_WORDS = 200
 
 _FAILURES: dict[FailureKind, tuple[SourceState, str, str]] = {
     "no_such_host": ("unreachable", "no such host: {host}", "check the name in --url{variable}"),
@@ -35,6 +31,7 @@ _FAILURES: dict[FailureKind, tuple[SourceState, str, str]] = {
     "ca_file": ("unreachable", "the certificates to trust cannot be read", "check the file of --ca-file"),
     "proxy": ("unreachable", "the environment's proxy does not work", "check HTTP_PROXY, or add to NO_PROXY"),
     "unusable": ("unreachable", "address or header cannot be used", "check --url{variable} and --header"),
+    "internal": ("failing", "internal error in the request", "please report it, with gpumon's own log"),
 }
 
 
@@ -84,7 +81,7 @@ def _failing(reply: Reply, endpoint: Endpoint, server: ServerKind) -> SourceHeal
     message, log = error_message(reply, endpoint), f"see {server.label}'s own log"
     if message:
         return SourceHealth(state="failing", detail=f"HTTP {reply.status}: {message}", hint=log)
-    detail = f"HTTP {reply.status}{phrase_of(reply.status)}"
+    detail = status_words(reply.status)
     if is_html(reply):
         hint = f"check that {server.label} runs behind the proxy"
         return SourceHealth(state="failing", detail=f"{detail}, from a proxy", hint=hint)
@@ -105,35 +102,10 @@ def _origin(location: str) -> str | None:
         host = parts.hostname
     except ValueError:
         return None
-    return _one_line(f"{parts.scheme}://{host}") if parts.scheme and host else None
+    return one_line(f"{parts.scheme}://{host}") if parts.scheme and host else None
 
 
 def foreign(endpoint: Endpoint, server: ServerKind) -> SourceHealth:
     """Return the health where what answers is no such server."""
     detail = f"another program answers at {endpoint.authority}"
     return SourceHealth(state="foreign", detail=detail, hint=server.address_hint())
-
-
-def error_message(reply: Reply, endpoint: Endpoint) -> str | None:
-    """Return the server's own words, ``{"error": …}``, on one line and without our secrets."""
-    values = fields.read(reply.body, fields.OBJECT)
-    message = fields.field(values, "error", fields.LONG_TEXT) if values else None
-    return _one_line(endpoint.without_secrets(message)) or None if message else None
-
-
-def is_html(reply: Reply) -> bool:
-    """Whether a person's page came back instead of data."""
-    return "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<"
-
-
-def phrase_of(status: int) -> str:
-    """Return the standard words of a status in brackets; nothing for one that has none."""
-    try:
-        return f" ({HTTPStatus(status).phrase})"
-    except ValueError:
-        return ""
-
-
-def _one_line(words: str) -> str:
-    line = " ".join(words[: 4 * MAX_WORDS].split())
-    return line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 1] + "…"

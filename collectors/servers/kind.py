@@ -11,7 +11,7 @@ To add a kind, write one module with a subclass of ``ServerKind``:
 
 Then name an instance in ``registry.py``, or, in a package of your own, as an entry point of the group
 ``gpumon.servers``. Nothing else in gpumon knows kinds by their names.
-``tests/collectors/servers/toy_kind.py`` is a whole kind in one file.
+``tests/fakes/toy_kind.py`` is a whole kind in one file.
 
 This module stays cheap to import: what speaks HTTP is imported inside ``converse``.
 """
@@ -19,133 +19,30 @@ This module stays cheap to import: what speaks HTTP is imported inside ``convers
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from msgspec import Struct, structs
 
-from gpumon.collectors.samples import LoadFacts, ModelClaim, ModelState, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
+from gpumon.collectors.servers.talk import (
+    Answers,
+    Asked,
+    FoundRunner,
+    FoundServer,
+    ProcessView,
+    RunnerTalk,
+    Talk,
+)
+from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.collectors.clock import Clock
-    from gpumon.collectors.http.client import Reply, TimeLimits
     from gpumon.collectors.http.endpoint import Endpoint
-    from gpumon.collectors.samples import AnySample, ModelFacts
-    from gpumon.collectors.servers.port import Port, Said
+    from gpumon.collectors.samples import ModelFacts
+    from gpumon.collectors.servers.port import Port
 
 MIB = 1024**2
-
-IsActive = Callable[[str], bool | None]
-"""Whether the process behind a model, given by its name, seems to work; ``None`` where that cannot be
-told."""
-
-
-class KnownRunners(NamedTuple):
-    """The processes that hold the models of a server, seen on this machine.
-
-    Every load and unload starts or ends one (ollama: server/sched.go), so they tell when to ask.
-    """
-
-    identities: frozenset[tuple[int, float]]
-    """PID and start time of each."""
-    loading: bool = False
-    """Whether one of them is not ready yet."""
-
-
-RunnersHint = Callable[[], KnownRunners | None]
-"""What is known of a server's runners; ``None`` where they cannot be seen: far away, in a container."""
-
-
-class Asked(Struct, frozen=True, kw_only=True):
-    """A server to ask, and what is known beside its answers."""
-
-    endpoint: Endpoint
-    clock: Clock
-    limits: TimeLimits | None = None
-    """Time limits of requests; ``None`` for the usual ones."""
-    is_active: IsActive | None = None
-    runners: RunnersHint | None = None
-    trusted: bool = False
-    """Whether it was recognised by what it says, not by a header: a proxy may stand before it."""
-
-
-class Answers(Protocol):
-    """What a URL has answered, and a way to ask it more."""
-
-    @property
-    def seen(self) -> Mapping[str, Reply]:
-        """Answers that are there already, by path."""
-        ...
-
-    def header(self, name: str) -> str | None:
-        """Return a header of the latest answer, errors included."""
-        ...
-
-    async def get(self, path: str) -> Reply | None:
-        """GET ``path`` once for all kinds; ``None`` where there is no answer, or none may be asked for."""
-        ...
-
-
-class Talk(Protocol):
-    """A conversation with one server at a URL."""
-
-    replies: dict[str, Reply]
-    """Answers of the latest poll, by path."""
-
-    async def poll(self) -> Sequence[AnySample]:
-        """Ask once; the first sample is a ``ServerSample``. Failure is a sample, not an exception."""
-        ...
-
-    def delay(self, interval: float) -> float:
-        """Return seconds from this poll's start to the next one, for the user's ``interval``."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
-
-
-class RunnerTalk(Protocol):
-    """A conversation with one process that holds a model, on its own loopback port."""
-
-    refused_state: ModelState
-    """What it means that the port refuses before the first answer."""
-
-    async def ask(self, active: bool | None, /) -> Said | None:
-        """Ask what is due, and return what was said; ``None`` where nothing is due.
-
-        ``active``: whether the process seems to work; ``None`` where that cannot be told.
-        """
-        ...
-
-    def forget(self) -> None:
-        """Start from the beginning."""
-        ...
-
-
-class ProcessView(Struct, frozen=True):
-    """A process to recognise."""
-
-    argv: Sequence[str]
-    """Its command line. Keys may be in there: keep nothing but settings."""
-    environ: Callable[[], Mapping[str, str]]
-    """Returns the variables that its kind lists; none where they may not be read. Each call reads
-    ``/proc``."""
-
-
-class FoundServer(Struct, frozen=True):
-    """A process that starts runners: it serves models itself, or stands before those that do."""
-
-    kind: str
-    """Name of its ``ServerKind``."""
-
-
-class FoundRunner(Struct, frozen=True):
-    """A process that holds one model."""
-
-    kind: str
-    """Name of its ``RunnerKind``."""
-    settings: RunnerSettings
 
 
 class RunnerKind(Struct, frozen=True, kw_only=True):
@@ -244,6 +141,8 @@ class ServerKind(ABC):
 
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
+    kept_variables: ClassVar[frozenset[str]] = frozenset()
+    """Those of a server process that go into its sample as they are: settings, no URL and no path."""
     runners_are: ClassVar[Literal["claimed", "routed", "alone"]] = "alone"
     """What the child processes of a server are: ``claimed``, it lists their models itself, and they are
     joined by file or name; ``routed``, each is reached at the server's URL under its model's name;
@@ -262,7 +161,7 @@ class ServerKind(ABC):
     def converse_with_runner(
         self, runner: str, port: Port, clock: Clock, *, may_sleep: bool
     ) -> RunnerTalk | None:
-        """Return how a process of the kind ``runner`` is asked; ``None`` for one that has no port to ask.
+        """Return how a process of the kind ``runner`` is asked; ``None``: by ``converse``, or not at all.
 
         ``may_sleep``: it was started to fall asleep when idle, and must not be kept awake.
         """
@@ -292,7 +191,19 @@ class ServerKind(ABC):
             quantization=known.quantization,
         )
 
-    # --- What its figures mean
+    # --- What its names and figures mean
+
+    def full_name(self, name: str) -> str:
+        """Return a model's name with all that its clients may leave out, so that two spellings compare."""
+        return name
+
+    context_variable: ClassVar[str | None] = None
+    """Variable of the server's environment that sets the context of its models."""
+
+    def default_context(self, total_vram_bytes: int) -> int | None:
+        """Return the context it takes where nobody asks for one; ``None`` where it is the model's own."""
+        del total_vram_bytes
+        return None
 
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""
@@ -387,7 +298,7 @@ class UnknownKind(ServerKind):
     """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
 
     def __init__(self, name: str) -> None:
-        self.name = self.label = name  # type: ignore[misc]
+        self.name, self.label = name, visible(name)  # type: ignore[misc]
 
 
 def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:

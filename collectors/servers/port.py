@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gpumon.collectors.http.client import MIB, HttpClient, Reply, TimeLimits
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import MIB, HttpClient, Reply, RequestError, TimeLimits
 from gpumon.collectors.samples import LoadFacts, ModelState, Slot, WorkCounters
 
 
@@ -20,6 +19,7 @@ class Said(Struct, frozen=True):
     counters: WorkCounters | None = None
     decode_tokens_per_second: float | None = None
     prefill_tokens_per_second: float | None = None
+    origin: str | None = None
 
 
 class ForeignProgramError(Exception):

@@ -7,21 +7,22 @@ broken one costs itself only.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
-from gpumon.collectors.servers.launchers import LAUNCHERS
-from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
+from gpumon.collectors.servers.koboldcpp import KoboldCppKind
+from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 
 GROUP = "gpumon.servers"
 
 DEFAULT = OllamaKind()
 """What is expected at a URL until it has answered."""
-BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), *LAUNCHERS)
+BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), *LAUNCHERS, KoboldCppKind())
 
 
 class Registry:
@@ -50,6 +51,10 @@ class Registry:
     def kinds(self) -> tuple[ServerKind, ...]:
         """Return all kinds, in order of recognition; looks up those of other packages the first time."""
         self._look()
+        return self.known()
+
+    def known(self) -> tuple[ServerKind, ...]:
+        """Return the kinds that are there without a look at other packages."""
         return (*self._built_in, *self._added)
 
     def kind(self, name: str | None) -> ServerKind:
@@ -163,11 +168,11 @@ class PluginsSource:
 
     async def poll(self) -> Sequence[SourceSilent]:
         """Return a sample for each broken one."""
-        self._registry.kinds()
+        await asyncio.to_thread(self._registry.kinds)
         now = self._clock.now()
         return [
-            SourceSilent(time=now, source=f"plug-in {name}", seconds=0.0, detail=words)
-            for name, words in self._registry.problems.items()
+            SourceSilent(time=now, source=f"plug-in {name}", seconds=0.0, state="absent", detail=words)
+            for name, words in list(self._registry.problems.items())
         ]
 
     def delay(self, interval: float) -> float:

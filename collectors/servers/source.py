@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from gpumon.collectors.http.client import HttpClient, Reply
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import HttpClient, Reply, RequestError
 from gpumon.collectors.samples import AnySample, ServerSample, SourceHealth
-from gpumon.collectors.servers.kind import Asked, ServerKind, Talk
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import DEFAULT, REGISTRY, Registry
+from gpumon.collectors.servers.talk import Asked, Talk
 
 WELL = frozenset({"serving", "idle"})
 
@@ -107,7 +108,7 @@ class ServerSource:
         client = HttpClient(self._asked.endpoint, self._asked.limits)
         answers = Answered(client, seen, may_ask=may_ask)
         try:
-            for kind in self._registry.kinds():
+            for kind in await asyncio.to_thread(self._registry.kinds):
                 is_candidate = kind.imitates == DEFAULT.name if imitators else kind is not DEFAULT
                 if is_candidate and await self._recognises(kind, answers):
                     talk = kind.converse(replace(self._asked, trusted=may_ask))

@@ -16,7 +16,7 @@ from tests.fakes.virtual_time import LoopClock, run
 from gpumon.collectors import clock as clock_module
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.samples import AnySample, InstalledModels, SourceSilent
-from gpumon.collectors.source import Cadence, run_source
+from gpumon.collectors.source import Backoff, Cadence, log_defect, run_source
 from gpumon.collectors.worker import Worker
 
 
@@ -101,6 +101,7 @@ def test_a_poll_that_answers_in_time_is_not_reported() -> None:
     assert not silences(samples)
 
 
+@pytest.mark.internal_errors
 def test_a_poll_that_raises_is_reported_and_polled_again() -> None:
     source = ScriptedSource()
     source.fails_at = {1, 2}
@@ -279,3 +280,40 @@ def test_the_clock_works_where_time_in_suspension_is_not_counted(monkeypatch: py
     clock = SystemClock()
     first = clock.now()
     assert clock.now() >= first
+
+
+# ------------------------------------------------------------------------------------------- back-off
+
+
+def test_a_delay_doubles_with_each_failure_up_to_its_most() -> None:
+    backoff = Backoff(1.0, 5.0)
+    delays = []
+    for _ in range(5):
+        backoff.failed()
+        delays.append(backoff.current)
+    assert delays == [1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+def test_a_success_takes_the_delay_away() -> None:
+    backoff = Backoff(1.0, 5.0)
+    assert backoff.current == 0.0
+    backoff.failed()
+    backoff.failed()
+    backoff.succeeded()
+    assert backoff.current == 0.0
+    backoff.failed()
+    assert backoff.current == 1.0
+
+
+@pytest.mark.internal_errors
+async def test_the_defect_of_a_source_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> None:
+        raise LookupError("secret")
+
+    for _ in range(3):
+        try:
+            broken()
+        except LookupError as error:
+            log_defect("source toy", error)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "internal error in source toy: LookupError" in caplog.text

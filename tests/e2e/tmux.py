@@ -48,13 +48,21 @@ class Pane:
 
     def press(self, *keys: str) -> None:
         """Send keys by tmux's names: ``Enter``, ``Down``, ``q``."""
-        self._tmux("send-keys", *keys)
+        self._tmux("send-keys", *("\\;" if key == ";" else key for key in keys))  # else a command begins
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as a terminal would, whatever they mean."""
+        self._tmux("send-keys", "-H", *(f"{byte:02x}" for byte in data))
 
     def resize(self, columns: int, rows: int) -> None:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p").stdout
+
+    def all_lines(self) -> str:
+        """Return what has scrolled off as well, lines joined that were broken at the edge of the pane."""
+        return self._tmux("capture-pane", "-p", "-J", "-S", "-").stdout
 
     def painted(self) -> str:
         """Return the screen with its colours, as the sequences that would draw it."""

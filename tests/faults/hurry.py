@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.fakes.processes.tree import FakeProc
 
 from gpumon.app.feeds import live
-from gpumon.app.ui import draw_pace
+from gpumon.app.ui import app
 from gpumon.collectors import source as sources
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.http import client
@@ -56,7 +56,7 @@ def hurry() -> None:
     server.VERSION_SECONDS = INTERVAL_SECONDS
     device.SELDOM_SECONDS = device.SLOW_SECONDS = INTERVAL_SECONDS
     nvml_source._RETRY_FIRST_SECONDS = nvml_source._RETRY_MOST_SECONDS = INTERVAL_SECONDS
-    draw_pace.SHORTEST_SECONDS = draw_pace.GATHER_SECONDS = DRAW_SECONDS
+    app.SHORTEST_SECONDS = app.GATHER_SECONDS = DRAW_SECONDS
     brief = partial(client.TimeLimits, connect=LATE_SECONDS, total=REQUEST_SECONDS, probe=REQUEST_SECONDS)
     client.TimeLimits = brief  # type: ignore[assignment, misc]
     sources._watched_poll = _counted

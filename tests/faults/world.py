@@ -47,7 +47,7 @@ class World:
     @property
     def snapshot(self) -> Snapshot:
         monitor = self.session.monitor
-        return build_snapshot(monitor.state, monitor.alerts.active)
+        return build_snapshot(monitor.pictures)
 
     def change_interval(self, seconds: float) -> None:
         """Poll so often from now on."""

@@ -12,27 +12,23 @@ from tests.fakes.gguf.writer import tiny_llama
 from tests.fakes.llama_server.simulation import Simulation
 from tests.fakes.ollama.catalog import FakeModel
 
-from gpumon.app.config.entries import checked, settings_from
-from gpumon.app.config.errors import ConfigError
+from gpumon.app.config.entries import ConfigError, checked, settings_from
 from gpumon.app.config.file import read as read_settings
-from gpumon.app.meter.documents import Documents
-from gpumon.app.meter.figures import WANTED, figures_of
+from gpumon.app.meter.documents import WANTED, Documents, figures_of
 from gpumon.app.recording.lines import RecordingError
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.redaction import Redaction
-from gpumon.collectors.gguf.errors import GgufError
-from gpumon.collectors.gguf.file import read_gguf
-from gpumon.collectors.learned.document import DocumentError, decode
-from gpumon.collectors.meter.report import parse_report
+from gpumon.collectors.gguf.file import GgufError, read_gguf
+from gpumon.collectors.learned import DocumentError, decode
+from gpumon.collectors.meter import parse_report
+from gpumon.collectors.server_log.follower import event_of
 from gpumon.collectors.server_log.lines import split
-from gpumon.collectors.server_log.parse import event_of
-from gpumon.collectors.server_log.settings import parse_settings
+from gpumon.collectors.server_log.ollama_lines import parse_settings
 from gpumon.collectors.servers.llama_server.bodies import parse_counters, parse_properties, parse_slots
 from gpumon.collectors.servers.llama_server.command_line import settings_of
 from gpumon.collectors.servers.llama_server.identity import parse_router_models
 from gpumon.collectors.servers.ollama.bodies import BodyError, parse_ps, parse_show, parse_tags, parse_version
-from gpumon.collectors.system.dmi import bandwidth_of_table
-from gpumon.collectors.system.pressure import parse_memory_pressure
+from gpumon.collectors.system.source import bandwidth_of_table, parse_memory_pressure
 
 
 class Parser(NamedTuple):

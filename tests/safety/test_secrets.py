@@ -14,11 +14,11 @@ from tests.fakes.ollama.server import FakeOllama
 from tests.safety.conftest import Run
 
 from gpumon.app.config.settings import LearnSettings, Settings
+from gpumon.app.crash import write_crash_report
 from gpumon.app.recording.lines import new_header
 from gpumon.app.recording.writer import Recorder
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
-from gpumon.app.ui.crash import write_crash_report
 
 PASSWORD, TOKEN, KEY = "pass-4711-word", "token-4711-bearer", "key-4711-header"
 BASIC = base64.b64encode(f"user:{PASSWORD}".encode()).decode()

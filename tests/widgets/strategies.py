@@ -6,7 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import (
     AlertRow,
     BarSegment,
@@ -76,7 +76,7 @@ models = st.builds(
     ram_bytes=sizes,
     measured_vram_bytes=sizes,
     processor=names,
-    spill_fraction=figures,
+    spill_percent=names,
     context_length=st.none() | st.integers(0, 10**7),
     context_used_tokens=st.none() | st.integers(0, 10**7),
     decode_tokens_per_second=figures,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gpumon.widgets.alert_feed import alert_lines
-from gpumon.widgets.fitting import plain_text
 from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.kit.lines import plain_text
+from gpumon.widgets.notices import alert_lines
 from gpumon.widgets.views import AlertRow
 
 NAME = "qwen2.5-coder:14b-instruct"

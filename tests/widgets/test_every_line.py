@@ -11,20 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.widgets import strategies as any_
 
-from gpumon.widgets.alert_feed import alert_lines
-from gpumon.widgets.fact_table import fact_lines
-from gpumon.widgets.fitting import line_width, plain_text
-from gpumon.widgets.glyphs import ASCII, UNICODE, Glyphs
+from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
-from gpumon.widgets.hint_bar import hint_line
 from gpumon.widgets.history_chart import chart_lines
-from gpumon.widgets.installed_panel import installed_lines
-from gpumon.widgets.lines import Line
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Line, line_width, plain_text
+from gpumon.widgets.kit.panels import title_line
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.panel import title_line
-from gpumon.widgets.source_panel import source_lines
-from gpumon.widgets.verdict import verdict_lines
+from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines
+from gpumon.widgets.tables import fact_lines, installed_lines
 
 Draw = Callable[[Any, int, Glyphs], Sequence[Line]]
 rows = st.lists

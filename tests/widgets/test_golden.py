@@ -9,18 +9,15 @@ from pathlib import Path
 import pytest
 from tests.widgets import sample_views as views
 
-from gpumon.widgets.alert_feed import alert_lines
-from gpumon.widgets.fact_table import fact_lines
-from gpumon.widgets.fitting import plain_text
-from gpumon.widgets.glyphs import ASCII, UNICODE, Glyphs
+from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
-from gpumon.widgets.hint_bar import hint_line
 from gpumon.widgets.history_chart import chart_lines
-from gpumon.widgets.lines import Line
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Line, plain_text
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.source_panel import source_lines
-from gpumon.widgets.verdict import verdict_lines
+from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines
+from gpumon.widgets.tables import fact_lines
 
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = (200, 120, 80, 60, 40)

@@ -4,11 +4,9 @@ import pytest
 from msgspec.structs import replace
 from tests.widgets import sample_views as views
 
-from gpumon.widgets.fitting import plain_text
 from gpumon.widgets.glyphs import UNICODE
-from gpumon.widgets.gpu_memory import bar_parts, legend
-from gpumon.widgets.gpu_panel import gpu_lines
-from gpumon.widgets.lines import Line
+from gpumon.widgets.gpu_panel import bar_parts, gpu_lines, legend
+from gpumon.widgets.kit.lines import Line, plain_text
 from gpumon.widgets.views import BarSegment, GpuRow
 
 GIB = views.GIB

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 from tests.widgets import sample_views as views
 
-from gpumon.widgets.fitting import plain_text
 from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.kit.lines import plain_text
 from gpumon.widgets.model_panel import model_lines
 from gpumon.widgets.views import ModelRow
 
@@ -21,7 +21,7 @@ def test_a_loading_model_says_so_at_any_width(width: int) -> None:
 
 
 def test_a_spill_too_small_to_count_is_not_written_as_nothing() -> None:
-    assert "SPILL <1%" in _text(replace(views.SPILLED_MODEL, spill_fraction=0.004))
+    assert "SPILL <1%" in _text(replace(views.SPILLED_MODEL, spill_percent="<1%"))
 
 
 def test_a_model_on_the_gpu_says_nothing_of_a_spill() -> None:

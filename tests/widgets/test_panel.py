@@ -13,19 +13,15 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gpumon.widgets.alert_feed import AlertFeed
-from gpumon.widgets.fact_table import FactTable
 from gpumon.widgets.glyphs import ASCII
 from gpumon.widgets.gpu_panel import GpuPanel
-from gpumon.widgets.hint_bar import HintBar
 from gpumon.widgets.history_chart import HistoryChart
-from gpumon.widgets.lines import Line
+from gpumon.widgets.kit.lines import Line, Span
+from gpumon.widgets.kit.panels import LinePanel, RowPanel
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.panel import LinePanel
-from gpumon.widgets.rows import RowPanel
-from gpumon.widgets.source_panel import SourcePanel
-from gpumon.widgets.verdict import VerdictLine
+from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel, VerdictLine
+from gpumon.widgets.tables import FactTable
 
 View = object
 PANELS: list[tuple[type[Any], View, View]] = [
@@ -209,3 +205,28 @@ async def test_a_panel_draws_without_colour(monkeypatch: pytest.MonkeyPatch) -> 
 
 def _text(panel: LinePanel) -> list[str]:
     return [panel.render_line(y).text.rstrip() for y in range(panel.size.height)]
+
+
+class Lines(LinePanel):
+    """As many lines as it is told, the first ones blank."""
+
+    blank, words = 0, 0
+
+    def lines_for(self, width: int, height: int | None) -> list[Line]:
+        return [*[()] * self.blank, *[(Span("words"),)] * self.words][:height]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((0, 0), (1, 0)), ((0, 1), (2, 0)), ((1, 1), (3, 2)), ((2, 1), (0, 0))]
+)
+async def test_lines_that_come_and_go_are_drawn_whether_blank_or_not(
+    before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    panel = Lines()
+    panel.styles.height = 5
+    async with PanelApp(panel).run_test(size=(20, 5)) as pilot:
+        for panel.blank, panel.words in (before, after):
+            panel.redraw()
+            await pilot.pause()
+        shown = [panel.render_line(y).text.strip() for y in range(5)]
+    assert shown == [*[""] * after[0], *["words"] * after[1], *[""] * (5 - sum(after))]

@@ -1,25 +1,31 @@
-"""Puts together what ``gpumon fit`` reckons with: the model's facts, the cards, what is loaded."""
+"""Puts together what ``gpumon fit`` reckons with: the model, the cards, what is loaded, what was learned."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from gpumon.app.cli.fit.asked import Asked
-from gpumon.app.cli.fit.cards import cards_of_this_machine
-from gpumon.app.cli.fit.learned import learned, with_ram_bandwidth
 from gpumon.app.cli.fit.model import Model, is_file, loaded_here, model_of_file, model_of_servers
 from gpumon.app.diagnosis.fit.machine import Machine, default_options, fit_on
 from gpumon.app.diagnosis.fit.report import FitReport, with_freed
+from gpumon.app.learned import learned_path
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
-from gpumon.app.physics.hardware import Card
-from gpumon.collectors.system.dmi import read_ram_bandwidth
+from gpumon.app.physics.hardware import Card, card_of
+from gpumon.app.state.records.learned import LearnedRecord, record_of
+from gpumon.collectors.clock import SystemClock
+from gpumon.collectors.learned import DocumentError, read
+from gpumon.collectors.system.source import read_ram_bandwidth
 
 if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings
+
+_DRIVER_SECONDS = 5.0
+"""A driver that does not answer in time is one whose memory is not known."""
 
 
 async def answer(asked: Asked, settings: Settings) -> FitReport | NoGeometry:
@@ -65,3 +71,35 @@ def _options(asked: Asked, found: Model, cards: tuple[Card, ...]) -> LoadOptions
         cache_type_k=asked.cache_type or options.cache_type_k,
         cache_type_v=asked.cache_type or options.cache_type_v,
     )
+
+
+async def cards_of_this_machine() -> tuple[Card, ...]:
+    """Return the cards whose memory the driver tells; none are woken for it."""
+    from gpumon.collectors.nvml.source import NvmlSource
+
+    source = NvmlSource(SystemClock())
+    try:
+        async with asyncio.timeout(_DRIVER_SECONDS):
+            samples = await source.poll()
+    except TimeoutError:
+        return ()
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await source.close()
+    cards = (card_of(reading) for sample in samples for reading in sample.gpus)
+    return tuple(card for card in cards if card is not None)
+
+
+def learned() -> LearnedRecord:
+    """Return what the state directory holds; a file that cannot be used teaches nothing."""
+    try:
+        return record_of([read(learned_path()).as_sample(0.0, "learned")])
+    except (DocumentError, OSError):
+        return LearnedRecord()
+
+
+def with_ram_bandwidth(record: LearnedRecord, bytes_per_second: float | None) -> LearnedRecord:
+    """Return the record without its own bandwidths of RAM, where the user names one."""
+    if bytes_per_second is None:
+        return record
+    return LearnedRecord(scales=record.scales, memory=record.memory)

@@ -5,18 +5,47 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.commands import Commands, add_command
-from gpumon.app.cli.effective import load_settings
-from gpumon.app.cli.flags import add_source_flags
-from gpumon.app.cli.output import print_text
+from msgspec import Struct
+
+from gpumon.app.cli.common import load_settings
+from gpumon.app.cli.flags import Commands, add_command, add_source_flags
+from gpumon.app.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gpumon.app.diagnosis.fit.report import FitReport
-    from gpumon.app.physics.geometry import NoGeometry
+    from gpumon.app.physics.geometry import CacheType, NoGeometry
+    from gpumon.app.physics.hardware import Band
 
 EXIT_FITS = 0
 EXIT_DOES_NOT_FIT = 1
 EXIT_CANNOT_TELL = 2
+
+
+class TokenRate(Struct, frozen=True):
+    """An estimate: nine of ten measurements lie between ``low`` and ``high``."""
+
+    low: float
+    expected: float
+    high: float
+
+
+class FitDocument(Struct, frozen=True):
+    """What ``gpumon fit --json`` prints; ``null`` is not known."""
+
+    fits: bool | None = None
+    required_vram_bytes: int | None = None
+    available_vram_bytes: int | None = None
+    weights_bytes: int | None = None
+    """A projector's included."""
+    kv_cache_bytes: int | None = None
+    overhead_bytes: int | None = None
+    """Recurrent state, compute buffers, CUDA's own, and what earlier loads have taught."""
+    max_context: dict[str, int | None] | None = None
+    layers_on_gpu: int | None = None
+    spill_fraction: float | None = None
+    decode_tokens_per_second: TokenRate | None = None
 
 
 def add_to(commands: Commands) -> None:
@@ -45,12 +74,14 @@ def execute(options: Namespace) -> int:
     from gpumon.app.cli.fit.asked import asked_of
 
     asked = asked_of(options)  # before anything is asked of anyone: wrong values are found at once
-    import asyncio
-
     from gpumon.app.cli.fit.answer import answer
+    from gpumon.app.crash import run
 
-    report = asyncio.run(answer(asked, load_settings(options).settings))
-    print_text(_document(report) if options.json else _words(asked.model, report), "report")
+    report = run(answer(asked, load_settings(options).settings))
+    if options.json:
+        print_json(fit_document(report), "report")
+    else:
+        print_text(_words(asked.model, report), "report")
     return exit_code(report)
 
 
@@ -72,9 +103,31 @@ def _words(model: str, report: FitReport | NoGeometry) -> str:
     return "\n".join(fit_lines(report)) + "\n"
 
 
-def _document(report: FitReport | NoGeometry) -> str:
-    import msgspec
+def fit_document(report: FitReport | NoGeometry) -> FitDocument:
+    """Return the report as it is printed; without a geometry nothing is known."""
+    from gpumon.app.physics.geometry import NoGeometry
 
-    from gpumon.app.cli.fit.document import fit_document
+    if isinstance(report, NoGeometry):
+        return FitDocument()
+    need, placement = report.need, report.placement
+    weights = need.weights_bytes + need.projector_bytes
+    return FitDocument(
+        fits=report.fits,
+        required_vram_bytes=report.required_vram_bytes,
+        available_vram_bytes=report.available_vram_bytes,
+        weights_bytes=weights,
+        kv_cache_bytes=need.kv_cache_bytes,
+        overhead_bytes=report.required_vram_bytes - weights - need.kv_cache_bytes,
+        max_context=None if report.max_context is None else _by_name(report.max_context),
+        layers_on_gpu=None if placement is None else placement.layers_on_gpu,
+        spill_fraction=None if placement is None else placement.spill_fraction,
+        decode_tokens_per_second=_rate(report.decode),
+    )
 
-    return msgspec.json.format(msgspec.json.encode(fit_document(report)), indent=2).decode() + "\n"
+
+def _by_name(contexts: Mapping[CacheType, int | None]) -> dict[str, int | None]:
+    return {str(kind): tokens for kind, tokens in contexts.items()}
+
+
+def _rate(band: Band | None) -> TokenRate | None:
+    return None if band is None else TokenRate(*(round(value, 2) for value in band))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,18 +18,29 @@ from gpumon.collectors.http.client import (
     MAX_LISTING_BYTES,
     HttpClient,
     Reply,
+    RequestError,
     TimeLimits,
 )
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import InstalledModel, ModelClaim, ModelFacts
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import BodyError, Listing, parse_ps, parse_show, parse_tags
 from gpumon.collectors.servers.registry import DEFAULT
 
 _Row = TypeVar("_Row", ModelClaim, InstalledModel)
+_DEFAULT_HOST = "registry.ollama.ai"
+_DEFAULT_NAMESPACE = "library"
 _DEFAULT_TAG = "latest"
 _SOON = TimeLimits(connect=0.3, total=0.5)
+
+
+class FullName(NamedTuple):
+    """A model's name with all that Ollama lets one leave out."""
+
+    host: str
+    namespace: str
+    model: str
+    tag: str
 
 
 class Model(Struct, frozen=True):
@@ -45,7 +56,7 @@ class Model(Struct, frozen=True):
 
 
 def is_file(name: str) -> bool:
-    """Tell whether the user means a file: no model's name begins like a path."""
+    """Return whether the user means a file: no model's name begins like a path."""
     is_path = name.startswith(("/", "./", "../"))
     return is_path or name.lower().endswith(".gguf") or Path(name).is_file()
 
@@ -119,8 +130,9 @@ async def _ask(name: str, client: HttpClient) -> Model:
 
 
 def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) -> InstalledModel:
-    wanted = _with_tag(name).lower()
-    found = next((model for model in models if _with_tag(model.name).lower() == wanted), None)
+    wanted = full_name(name)
+    found = next((model for model in models if full_name(model.name) == wanted), None)
+    found = found or _only_tag(name, models)
     if found is None:
         raise GpumonError(f"no model {name} is installed at {endpoint.authority}; try: ollama pull {name}")
     if found.remote:
@@ -128,9 +140,20 @@ def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) 
     return found
 
 
-def _with_tag(name: str) -> str:
-    """Return the name as Ollama completes it."""
-    return name if ":" in name.rpartition("/")[2] else f"{name}:{_DEFAULT_TAG}"
+def _only_tag(name: str, models: Sequence[InstalledModel]) -> InstalledModel | None:
+    """Return the only installed model of a name that was given without a tag, whatever its tag is."""
+    if ":" in name.rpartition("/")[2]:
+        return None
+    tags = [model for model in models if full_name(model.name)[:-1] == full_name(name)[:-1]]
+    return tags[0] if len(tags) == 1 else None
+
+
+def full_name(name: str) -> FullName:
+    """Return a model's name as Ollama completes and compares it (ollama: types/model/name.go)."""
+    *path, last = name.lower().rpartition("://")[2].split("/")
+    model, _, tag = last.partition(":")
+    host, namespace = ("/".join(path[:-1]), path[-1]) if path else ("", "")
+    return FullName(host or _DEFAULT_HOST, namespace or _DEFAULT_NAMESPACE, model, tag or _DEFAULT_TAG)
 
 
 def _same(claim: ModelClaim, installed: InstalledModel) -> bool:

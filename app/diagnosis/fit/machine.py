@@ -8,7 +8,6 @@ from typing import NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.asked import default_context
 from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_freed, with_rates
 from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, ram_bandwidth
 from gpumon.app.insight.learning.predictions import memory_correction
@@ -23,6 +22,7 @@ from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.records.learned import LearnedRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import ModelFacts
+from gpumon.collectors.servers.registry import DEFAULT
 
 
 def default_options(facts: ModelFacts, vram_total_bytes: int) -> LoadOptions:
@@ -30,7 +30,7 @@ def default_options(facts: ModelFacts, vram_total_bytes: int) -> LoadOptions:
 
     A context is cut to what the model was trained for.
     """
-    context = _number(facts, "num_ctx") or default_context(vram_total_bytes)
+    context = _number(facts, "num_ctx") or DEFAULT.default_context(vram_total_bytes)
     return LoadOptions(
         context_length=min(context, facts.trained_context_length or context),
         micro_batch_size=_number(facts, "num_batch") or LEAST_MICRO_BATCH,

@@ -14,6 +14,7 @@ from gpumon.app.diagnosis.remedies import elsewhere, settings
 from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
 from gpumon.app.diagnosis.remedies.reloads import reload_remedies
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.fuses import UNFUSED, Fuses
 
 Candidate = Callable[[Subject, Arithmetic], Remedy | None]
 
@@ -32,7 +33,9 @@ IN_ORDER: tuple[Candidate, ...] = (
 )
 
 
-def remedies_of(subject: Subject, verdicts: tuple[Verdict, ...], cause: Cause | None) -> tuple[Remedy, ...]:
+def remedies_of(
+    subject: Subject, verdicts: tuple[Verdict, ...], cause: Cause | None, fuses: Fuses = UNFUSED
+) -> tuple[Remedy, ...]:
     """Return what would help, in order of gain."""
     broken = machine_remedies(subject, verdicts, cause)
     arithmetic = subject.arithmetic
@@ -43,5 +46,8 @@ def remedies_of(subject: Subject, verdicts: tuple[Verdict, ...], cause: Cause | 
     if not is_spill or isinstance(arithmetic, NoArithmetic):
         return others
     candidates = FITS_NOW if arithmetic.fits(arithmetic.room.free_bytes) else IN_ORDER
-    found = (candidate(subject, arithmetic) for candidate in candidates)
+    found: list[Remedy | None] = []
+    for candidate in candidates:
+        with fuses.guard(f"remedy {candidate.__name__}", subject.model.key):
+            found.append(candidate(subject, arithmetic))
     return (*(remedy for remedy in found if remedy is not None), *others)

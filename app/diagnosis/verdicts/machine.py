@@ -42,7 +42,7 @@ def evicted(subject: Subject) -> Verdict | None:
     evidence = tuple(Evidence("loaded in its place", visible(other), GPUMON) for other in others)
     return Verdict(
         "evicted",
-        "watch",
+        "ok",
         f"{subject.name} had to leave{by}, and was loaded again at {clock(load.started)}",
         (*evidence, Evidence("load took", units.duration(load.total_seconds), GPUMON)),
     )

@@ -21,6 +21,7 @@ from gpumon.app.insight.shapes import log_of
 from gpumon.app.insight.wording import amount, gpu_label, spill_words
 from gpumon.app.state.hindrances import rivals
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
+from gpumon.app.state.places import is_local
 from gpumon.app.state.records import FinishedLoad
 from gpumon.app.state.records.load import identity
 from gpumon.text import units
@@ -43,6 +44,24 @@ def hidden_spill(subject: Subject) -> Verdict | None:
         return None
     sentence = f"{subject.name} is only in part on the GPU though {_claim_words(subject)}"
     return Verdict("hidden_spill", "bad", sentence, _claim_evidence(subject))
+
+
+def over_all_cards(subject: Subject) -> Verdict | None:
+    """Find a model of which more is claimed on GPUs than all of them hold: the rest cannot be in VRAM."""
+    claimed, capacity = subject.split.gpu_bytes, _capacity_bytes(subject)
+    if claimed is None or capacity is None or claimed <= capacity or _missing(subject) == "hidden_spill":
+        return None
+    missing, size = claimed - capacity, subject.model.claim.size_bytes or claimed
+    is_estimate = subject.runner is not None and subject.runner.kind.claim == "estimate"
+    is_bad = missing * 100 >= subject.spill_bad_percent * size and not is_estimate
+    cards = "its GPU has" if len(subject.state.gpus) == 1 else "all GPUs together have"
+    return Verdict(
+        "hidden_spill",
+        "bad" if is_bad else "watch",
+        f"{subject.name} cannot be on the GPU as a whole: {amount(claimed)} are claimed there, {cards} "
+        f"{amount(capacity)}, so at least {amount(missing)} must be in RAM",
+        (*_claim_evidence(subject)[:1], size_evidence("VRAM in all", capacity, NVML)),
+    )
 
 
 def lost_gpu(subject: Subject) -> Verdict | None:
@@ -93,7 +112,7 @@ def spilled(subject: Subject) -> Verdict | None:
     model, split = subject.model, subject.split
     if not subject.is_spilled or subject.loaded.by_choice:
         return None
-    fault = spill_fault(model) or "watch"
+    fault = spill_fault(model, subject.spill_bad_percent) or "watch"
     estimated = "probably " if model.split.spill_fraction is None and split.gpu_bytes else ""
     since = f" since {clock(model.spilled_since)}" if model.spilled_since else ""
     sentence = f"{subject.name} {estimated}{spill_words(split)}{since}{_cost_words(subject)}"
@@ -110,6 +129,15 @@ def on_cpu_by_choice(subject: Subject) -> Verdict | None:
         f"{subject.name} runs on the CPU by choice (num_gpu 0)",
         (Evidence("GPU layers asked for", "0", COMMAND_LINE), *_split_evidence(subject)),
     )
+
+
+def _capacity_bytes(subject: Subject) -> int | None:
+    """Return the memory of all GPUs of a model's machine; ``None`` where it is not told, or is the RAM."""
+    state, memories = subject.state, [gpu.reading.memory for gpu in subject.state.gpus.values()]
+    if not memories or not is_local(subject.model.key.source, state.servers):
+        return None
+    totals = [memory.total_bytes for memory in memories if memory is not None and not memory.unified]
+    return sum(totals) if len(totals) == len(memories) else None
 
 
 def _missing(subject: Subject) -> Shortfall:

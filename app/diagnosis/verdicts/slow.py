@@ -30,7 +30,7 @@ def long_context(subject: Subject) -> Verdict | None:
         return None
     words = f"is slow because of a long context: {units.rate(rate)} at {units.tokens(tokens)} tokens"
     said = Evidence("tokens in the context", str(tokens), SLOTS)
-    return Verdict("long_context", "watch", f"{subject.name} {words}", (said, *evidence))
+    return Verdict("long_context", "ok", f"{subject.name} {words}", (said, *evidence))
 
 
 def parallel_requests(subject: Subject) -> Verdict | None:
@@ -42,7 +42,7 @@ def parallel_requests(subject: Subject) -> Verdict | None:
     each, together = units.rate(rates.per_request), units.rate(rates.now)
     words = f"works on {rates.streams} requests at once: {each} each, {together} together"
     said = Evidence("requests", str(rates.streams), SLOTS)
-    return Verdict("parallel_requests", "watch", f"{subject.name} {words}", (said, *evidence))
+    return Verdict("parallel_requests", "ok", f"{subject.name} {words}", (said, *evidence))
 
 
 def _fall(subject: Subject) -> tuple[Comparison, tuple[Change, ...]] | None:

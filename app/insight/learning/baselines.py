@@ -130,7 +130,7 @@ def _lists(processes: Iterable[GpuProcess] | None, pid: int) -> bool:
 def _learn(state: State, key: BaselineKey, rate: float, context_tokens: int) -> None:
     learned = state.learned
     learned.baselines[key] = _renewed(learned.baselines.get(key), key, rate, context_tokens, state.now)
-    learned.revision += 1
+    state.touched.learned = True
     learned.bound()
 
 

@@ -7,24 +7,24 @@ has described the file, which it does once; what is measured of the same load ne
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from statistics import median
 
 from gpumon.app.insight.learning.baselines import gpus_in_use
 from gpumon.app.insight.shapes import load_options, shape_of
 from gpumon.app.physics.geometry import NoGeometry
 from gpumon.app.physics.memory import memory_need
-from gpumon.app.state.holders.measured import hidden_spill_fraction
+from gpumon.app.state.holders.measured import hidden_spill_fraction, runner_of
 from gpumon.app.state.records import (
     LearnedRecord,
     MemoryKey,
+    ModelKey,
     ModelRecord,
     Prediction,
-    RunnerKey,
     RunnerRecord,
 )
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import AnySample, MemoryCorrection, WorkSample
+from gpumon.collectors.samples import MemoryCorrection
 
 OBSERVATIONS_KEPT = 20
 """A correction is the median of so many of the last loads."""
@@ -33,25 +33,20 @@ PLAUSIBLE_SHARE = 0.5
 UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
 
 
-def follow_predictions(state: State, sample: AnySample) -> None:
-    """Reckon the loads of which enough is known after a sample, and compare those that are over."""
-    for runner in _told_of(state, sample):
-        model = state.models.get(runner.model) if runner.model else None
-        if model is None or model.facts is None or _is_done(runner, model) or not _is_loaded(runner):
+def follow_predictions(state: State, touched: Iterable[ModelKey]) -> None:
+    """Estimate the loads of ``touched`` models of which enough is known, and compare those that are over."""
+    for key in touched:
+        model = state.models.get(key)
+        runner = runner_of(model, state) if model else None
+        if model is None or model.facts is None or runner is None:
+            continue
+        if _is_done(runner, model) or not _is_loaded(runner):
             continue
         if runner.described is not model.facts:
             runner.described = model.facts
             runner.prediction = _predicted(state, model, runner)
         if runner.prediction is not None and runner.prediction.measured_vram_bytes is None:
             _compare(state, model, runner, runner.prediction)
-
-
-def _told_of(state: State, sample: AnySample) -> Collection[RunnerRecord]:
-    """Return the runners on which a sample bears: its own, or all."""
-    if not isinstance(sample, WorkSample) or sample.pid is None or sample.started is None:
-        return state.runners.values()
-    own = state.runners.get(RunnerKey(sample.pid, sample.started))
-    return () if own is None else (own,)
 
 
 def memory_correction(learned: LearnedRecord, digest: str, gpu_uuids: tuple[str, ...]) -> int:
@@ -97,7 +92,7 @@ def _compare(state: State, model: ModelRecord, runner: RunnerRecord, prediction:
         return
     key = MemoryKey(model.key.digest, prediction.gpu_uuids)
     learned.memory[key] = _renewed(learned.memory.get(key), key, difference, state.now)
-    learned.revision += 1
+    state.touched.learned = True
     learned.bound()
 
 

@@ -87,7 +87,7 @@ def _learn(
     key = ScaleKey(load.gpu_uuids, load.geometry.is_moe, spill > 0)
     learned = state.learned
     learned.scales[key] = _renewed_scale(learned.scales.get(key), key, scale, state.now)
-    learned.revision += 1
+    state.touched.learned = True
     learned.bound()
 
 
@@ -109,7 +109,7 @@ def _observe_ram(
     learned, is_moe = state.learned, load.geometry.is_moe
     before = learned.ram_observed.get(is_moe)
     learned.ram_observed[is_moe] = _renewed_ram(before, found, state.now, is_moe=is_moe)
-    learned.revision += 1
+    state.touched.learned = True
 
 
 def _ram_is_only_observed(state: State, load: _Load) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.holders.joins import full_name, join
+from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
@@ -14,12 +14,19 @@ def apply_meter(state: State, sample: MeterSample) -> None:
     """Take one poll of a meter; it is no source of its own, as its server tells whether it is there."""
     if sample.server in state.metered:
         state.metered[sample.server] = sample
-    state.models_revision += 1
     _note_upstream(state, sample)
-    by_name = {full_name(one.name): one for one in sample.models or () if one.name is not None}
     for record in state.models.values():
         if record.key.source == sample.server:
-            _apply(state, record, by_name.get(full_name(record.claim.name)))
+            state.touched.claimed.add(record.key)
+            _apply(state, record, _metered(record, sample))
+
+
+def _metered(record: ModelRecord, sample: MeterSample) -> MeteredModel | None:
+    """Return the requests to a model, however its clients spell its name; the last spelling counts."""
+    full_name = record.kind.full_name
+    wanted = full_name(record.claim.name)
+    own = (one for one in sample.models or () if one.name is not None and full_name(one.name) == wanted)
+    return next(reversed([*own]), None)
 
 
 def _note_upstream(state: State, sample: MeterSample) -> None:

@@ -14,9 +14,10 @@ from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, Runne
 
 
 def apply_processes(state: State, sample: ProcessSample) -> None:
-    """Take one look at the processes."""
+    """Record one look at the processes; one that failed says nothing of them, and leaves all as it was."""
     hear(state, sample.source, sample.health)
-    state.runners_revision += 1
+    if sample.servers is None or sample.runners is None or sample.holders is None:
+        return
     before = _identities(state)
     state.servers = sample.servers
     state.holders = {holder.pid: holder for holder in sample.holders}
@@ -30,6 +31,7 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     if changed or _identities(state) != before:
         join(state)
         locate_all(state)
+    state.touched.measured.update(runner.model for runner in state.runners.values() if runner.model)
 
 
 def apply_blob_names(state: State, sample: BlobNames) -> None:

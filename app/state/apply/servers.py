@@ -41,7 +41,6 @@ def apply_server(state: State, sample: ServerSample) -> None:
     """Take one look at a server: how it is, and its models."""
     is_new, before = sample.source not in state.sources, set(state.models)
     source = hear(state, sample.source, sample.health, sample.version, sample.kind)
-    state.models_revision += 1
     if (offset := sample.clock_offset_seconds) is not None:
         source.clock_offset_seconds = offset if abs(offset) > CLOCK_RESOLUTION_SECONDS else 0.0
     if sample.models is not None:
@@ -75,7 +74,7 @@ def apply_work(state: State, sample: WorkSample) -> None:
     if runner is not None:
         _take_of_process(state, runner, sample)
         return
-    state.note_answer(record.key, anew=True)
+    state.touched.work(record.key, anew=True)
     served.requests.extend(served.meter.feed(sample))
     record.decode.add(state.now, served.meter.rates.decode_rate)
     record.prefill.add(state.now, served.meter.rates.prefill_rate)
@@ -89,6 +88,7 @@ def apply_facts(state: State, sample: ModelFacts) -> None:
         del state.facts[next(iter(state.facts))]
     if key in state.models:
         state.models[key].facts = sample
+        state.touched.claimed.add(key)
         join(state)
 
 
@@ -107,15 +107,13 @@ def follow_processes(state: State) -> bool:
         depart(state, key)
     for key, runner in wanted.items():
         _keep(state, key, runner)
-    changed = before != _by_process(state)
-    if changed:
-        state.models_revision += 1
-    return changed
+    return before != _by_process(state)
 
 
 def depart(state: State, key: ModelKey) -> None:
     """Record that a model has been unloaded."""
     record = state.models.pop(key)
+    state.touched.claimed.add(key)
     record.gone = state.now
     state.departed.append(record)
 
@@ -141,7 +139,7 @@ def _take_of_process(state: State, runner: RunnerRecord, sample: WorkSample) -> 
     anew = hear_work(runner, sample)
     if stands_alone(state, runner) and follow_processes(state):
         join(state)
-    state.note_answer(runner.model, anew=anew)
+    state.touched.work(runner.model, anew=anew)
     follow_work(state, runner, sample)
 
 
@@ -156,24 +154,26 @@ def _is_shown(state: State, source: str, claim: ModelClaim) -> bool:
 def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> ModelKey:
     now = state.now
     key = ModelKey(sample.source, claim.digest or claim.name)
+    state.touched.claimed.add(key)
     record = state.models.get(key)
     if record is None or record.runtime != kind_named(sample.kind).name:
         record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
         record.runtime = kind_named(sample.kind).name
         state.models[key] = record
     record.expiry_moves = _expiry_moves(record, claim)
-    record.claim, record.seen, record.process = _with_facts(record, claim), now, None
     if claim.state is not None:
         record.served = record.served or Served(claim.state)
         record.served.state = claim.state
+    record.claim, record.seen, record.process = _with_facts(record, claim), now, None
     _take_memory(state, record)
     return key
 
 
 def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
     """Return ``claim`` with what else is known of the loaded model."""
-    facts = record.served.facts if record.served else None
-    return with_facts(claim, record.kind.claim_of(claim.name, claim.settings, facts))
+    if record.served is None:
+        return claim
+    return with_facts(claim, record.kind.claim_of(claim.name, claim.settings, record.served.facts))
 
 
 def _take_memory(state: State, record: ModelRecord) -> None:
@@ -266,6 +266,8 @@ def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
         depart(state, key)
         record = None
     claim = kind.claim_of(key.digest, runner.process.settings, runner.facts)
+    if record is None or record.claim != claim:
+        state.touched.claimed.add(key)
     if record is None:
         record = state.models[key] = ModelRecord(key, claim, first_seen=state.now, seen=state.now)
         record.runtime, record.process = kind.name, runner.key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_loopback, is_server
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import HEALTHY_STATES, SourceHealth, SourceSilent
+from gpumon.collectors.samples import HEALTHY_STATES, AnySample, SourceHealth, SourceSilent
 
 
 def hear(
@@ -15,12 +15,12 @@ def hear(
     version: str | None = None,
     runtime: str | None = None,
 ) -> SourceRecord:
-    """Take that ``source`` has answered, and how it is; return its record."""
+    """Record that ``source`` has answered, and how it is; return its record."""
     record = state.sources.get(source)
     if record is None or _differs(record, health, runtime):
-        state.sources_revision += 1
+        state.touched.sources.add(source)
     if record is None:
-        record = state.sources[source] = SourceRecord(source, health, since=state.now)
+        record = _new_source(state, source, health, state.now)
     elif record.health.state != health.state:
         record.since = state.now
     record.health = health
@@ -34,24 +34,34 @@ def hear(
     return record
 
 
+def _new_source(state: State, name: str, health: SourceHealth, since: float) -> SourceRecord:
+    record = state.sources[name] = SourceRecord(name, health, since)
+    if name == LOG_SEARCH or name.startswith(LOG_PREFIX):
+        state.log_sources.append(name)
+    elif is_server(name) and is_loopback(name):
+        state.servers_here.append(name)
+    return record
+
+
 def note_servers(state: State) -> None:
     """Note of each log whether there is a server on this machine that could write it."""
+    if not state.log_sources:
+        return
     is_pointless = not _has_server(state)
-    for name, source in state.sources.items():
-        if (name == LOG_SEARCH or name.startswith(LOG_PREFIX)) and source.is_pointless != is_pointless:
+    for name in state.log_sources:
+        source = state.sources[name]
+        if source.is_pointless != is_pointless:
             source.is_pointless = is_pointless
-            state.sources_revision += 1
+            state.touched.sources.add(name)
 
 
 def _has_server(state: State) -> bool:
-    """Tell whether a server is seen on this machine, as a process or by its answers."""
-    return bool(state.servers) or any(
-        source.healthy and is_server(name) and is_loopback(name) for name, source in state.sources.items()
-    )
+    """Return whether a server is seen on this machine, as a process or by its answers."""
+    return bool(state.servers) or any(state.sources[name].healthy for name in state.servers_here)
 
 
 def _differs(record: SourceRecord, health: SourceHealth, runtime: str | None) -> bool:
-    """Tell whether a source answers otherwise than before."""
+    """Return whether a source answers differently from before."""
     return (
         record.silent_seconds is not None
         or record.health != health
@@ -60,14 +70,28 @@ def _differs(record: SourceRecord, health: SourceHealth, runtime: str | None) ->
 
 
 def apply_silent(state: State, sample: SourceSilent) -> None:
-    """Take that a source does not answer, or that asking it failed."""
+    """Record that a source does not answer, or that asking it failed."""
     if sample.detail is not None:
-        hear(state, sample.source, SourceHealth(state="failing", detail=sample.detail))
+        hear(state, sample.source, SourceHealth(state=sample.state, detail=sample.detail))
         return
-    state.sources_revision += 1
+    state.touched.sources.add(sample.source)
     since = state.now - sample.seconds
     record = state.sources.get(sample.source)
     if record is None:
-        record = SourceRecord(sample.source, SourceHealth(state="hanging"), since)
-        state.sources[sample.source] = record
+        record = _new_source(state, sample.source, SourceHealth(state="hanging"), since)
     record.silent_seconds, record.silent_since = sample.seconds, since
+
+
+def note_not_taken(state: State, sample: AnySample) -> None:
+    """Record that what a source has said could not be taken in: its values are those of before."""
+    if sample.source in state.sources and not isinstance(sample, SourceSilent) and hasattr(sample, "health"):
+        detail = "internal error, its answer is not taken in"
+        hear(state, sample.source, SourceHealth(state="failing", detail=detail))
+
+
+def note_own_health(state: State, name: str, health: SourceHealth | None) -> None:
+    """Record how gpumon itself is; ``None`` removes the source, which is there only while something fails."""
+    if health is not None:
+        hear(state, name, health)
+    elif state.sources.pop(name, None) is not None:
+        state.touched.sources.add(name)

@@ -5,6 +5,7 @@ A pure function of what is known: the samples may arrive in any order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -64,10 +65,6 @@ def _installed(state: State) -> Iterator[InstalledModel]:
         yield from sample.models
 
 
-_OWN_REGISTRIES = ("registry.ollama.ai/", "ollama.com/")
-_OWN_NAMESPACE = "library/"
-
-
 class Match(NamedTuple):
     """A runner and a claim that are one."""
 
@@ -88,7 +85,6 @@ class Servers(NamedTuple):
 
 def join(state: State) -> None:
     """Join all runners and claims anew."""
-    state.joins_revision += 1
     before = {key: runner.model for key, runner in state.runners.items()}
     holders = {key: model.runner for key, model in state.models.items()}
     for runner in state.runners.values():
@@ -103,6 +99,8 @@ def join(state: State) -> None:
             runner.claimed_since = _claimed_since(state, runner)
     for key, model in state.models.items():
         _note_end(state, model, holders[key])
+        if model.runner != holders[key]:
+            state.touched.claimed.add(key)
 
 
 def may_be_claimed(state: State, runner: RunnerRecord) -> bool:
@@ -151,12 +149,13 @@ def _matches(state: State) -> Iterator[Match]:
 
 
 def _address_matches(state: State) -> Iterator[Match]:
-    """Give what a server that holds its model itself and its process have in common: their address."""
+    """Yield what a server that holds its only model itself and its process have in common: their address."""
+    counts = Counter(key.source for key in state.models)
     for model in state.models.values():
         own = state.runners.get(model.process) if model.process else None
         if own is not None:
             yield Match(own, model, "process")
-        elif not _claims_one_by_one(model.runtime):
+        elif counts[model.key.source] == 1 and not _claims_one_by_one(model.runtime):
             runner = standalone_runner_at(state, model.key.source)
             if runner is not None:
                 yield Match(runner, model, "address")
@@ -231,6 +230,7 @@ def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | No
     settings = runner.process.settings
     if settings.blob is not None and settings.blob in blobs_of(state, model):
         return Match(runner, model, "blob")
+    full_name = model.kind.full_name
     if settings.model_name is not None and full_name(settings.model_name) == full_name(model.claim.name):
         return Match(runner, model, "name")
     return None
@@ -238,11 +238,3 @@ def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | No
 
 def _nothing_known(state: State, runner: RunnerRecord, model: ModelRecord) -> bool:
     return runner.process.settings.model_name is None and not blobs_of(state, model)
-
-
-def full_name(name: str) -> str:
-    """Return a model's name without what Ollama leaves out, and with the tag that it implies."""
-    for registry in _OWN_REGISTRIES:
-        name = name.removeprefix(registry)
-    name = name.removeprefix(_OWN_NAMESPACE)
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

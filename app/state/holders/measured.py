@@ -89,6 +89,11 @@ def runner_of(model: ModelRecord, state: State) -> RunnerRecord | None:
     return state.runners.get(model.runner) if model.runner else None
 
 
+def is_measurable(state: State) -> bool:
+    """Return whether the driver can say of every GPU what processes hold: not in MIG mode."""
+    return not any(map(_hides_processes, state.gpus.values()))
+
+
 def _has_unidentified(state: State) -> bool:
     """Tell whether a GPU lists a PID that this machine does not have: that of another namespace.
 
@@ -147,8 +152,13 @@ def _is_same(entry: GpuProcess, runner: RunnerRecord) -> bool:
 
 
 def _lists(gpu: GpuRecord, state: State) -> bool:
-    """Tell whether a GPU has listed its processes in the latest poll."""
-    return gpu.reading.processes is not None and gpu.seen == state.driver_seen
+    """Return whether a GPU has listed its processes in the latest poll."""
+    return gpu.reading.processes is not None and gpu.seen == state.driver_seen and not _hides_processes(gpu)
+
+
+def _hides_processes(gpu: GpuRecord) -> bool:
+    """Return whether processes are listed by the parts of a GPU in MIG mode only, not by the whole."""
+    return bool(gpu.slow.mig_mode) and not gpu.reading.processes
 
 
 def _note_steadiness(runner: RunnerRecord, measured_at: float | None) -> None:

@@ -235,7 +235,7 @@ def close(state: State, load: Load) -> None:
     """Keep a load that is over: ready, or its process gone."""
     finished = _finished(state, load)
     state.finished_loads.append(finished)
-    state.loads_revision += 1
+    state.touched.loads = True
     if finished.outcome == "loaded":
         state.failed_loads.pop(_model(finished.settings), None)
         learn(state, load)
@@ -254,7 +254,7 @@ def note_retry(state: State, load: Load) -> None:
     if failed is None:
         return
     failed.retrying = True
-    state.loads_revision += 1
+    state.touched.loads = True
     before, after = _context(failed.load.settings), _context(load.settings)
     is_smaller = before is not None and after is not None and after < before
     if is_smaller and load.started - failed.load.ended <= RETRY_SECONDS:
@@ -325,7 +325,7 @@ def _revise(state: State, finished: FinishedLoad, outcome: LoadOutcome) -> None:
         if kept is finished:
             state.finished_loads[position] = replace(finished, outcome=outcome)
     _settle(state, finished)
-    state.loads_revision += 1
+    state.touched.loads = True
 
 
 def _settle(state: State, finished: FinishedLoad) -> None:

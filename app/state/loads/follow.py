@@ -64,7 +64,7 @@ def follow_loads(state: State, sample: AnySample) -> None:
     if isinstance(sample, LogSample):
         revise_failures(state)
     if state.failed_loads or state.thrash:
-        state.loads_revision += 1
+        state.touched.loads = True
         forget_failures(state)
         forget_thrash(state)
 

@@ -52,7 +52,7 @@ class PaceTrack:
             self._add(point)
 
     def end(self, request: FinishedRequest) -> None:
-        """Take that a request has ended: short ones tell nothing until then."""
+        """Record that a request has ended: short ones tell nothing until then."""
         rate, parallel, context = request.decode_rate, request.parallel, request.context_tokens
         if rate is not None and parallel is not None and context is not None and is_telling(request):
             self.latest = Pace(request.ended, rate, parallel, context)
@@ -73,7 +73,7 @@ class PaceTrack:
 
 
 def is_telling(request: FinishedRequest) -> bool:
-    """Tell whether a request was long enough for its rate to mean something."""
+    """Whether a request was long enough for its rate to mean something."""
     tokens, rate = request.decoded_tokens or 0, request.decode_rate or 0.0
     return tokens >= TELLING_TOKENS and 0 < rate <= tokens / TELLING_SECONDS
 

@@ -81,7 +81,7 @@ class Task:
         return self.slot.decoded_tokens or 0
 
     def is_same(self, slot: Slot) -> bool:
-        """Tell whether ``slot`` still works on this request; task numbers start again after a reload."""
+        """Whether ``slot`` still works on this request; task numbers start again after a reload."""
         same_task = slot.processing and slot.task_id == self.slot.task_id
         return same_task and (slot.decoded_tokens or 0) >= self.decoded_tokens
 

@@ -48,8 +48,6 @@ class LearnedRecord(Struct):
     """By whether it is that of models with experts."""
     ram_bandwidth_bytes_per_second: float | None = None
     """Measured by ``gpumon calibrate``."""
-    revision: int = 0
-    """Grows with each thing that is learned from samples, not with what ``Learned`` samples bring."""
 
     def absorb(self, other: Learned) -> None:
         """Take what another has learned: of two of a kind the one renewed later, of equals the own."""

@@ -10,23 +10,19 @@ from textual.binding import BindingType
 
 from gpumon.app.session.session import Session
 from gpumon.app.state.places import is_server
-from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
 from gpumon.app.ui.layout import Content, Layout, plan
-from gpumon.app.ui.screens.list_screen import ListScreen
-from gpumon.app.views.charts import WINDOWS_SECONDS, vram_chart
-from gpumon.app.views.dashboard import DashboardView, ModelOrder, dashboard_view
+from gpumon.app.ui.screens.base import ListScreen, Row
+from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
+from gpumon.app.views.page import WINDOWS_SECONDS, vram_chart
 from gpumon.app.views.playing import play_hints
-from gpumon.widgets.alert_feed import AlertFeed
-from gpumon.widgets.glyphs import Glyphs
 from gpumon.widgets.gpu_panel import GpuPanel
-from gpumon.widgets.hint_bar import HintBar
 from gpumon.widgets.history_chart import HistoryChart
+from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.source_panel import SourcePanel, source_lines
-from gpumon.widgets.verdict import VerdictLine, verdict_lines
+from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel, VerdictLine, source_lines, verdict_lines
 from gpumon.widgets.views import VerdictView
 
 HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
@@ -79,15 +75,16 @@ class DashboardScreen(ListScreen):
         """Draw what is known now, also while paused: a key was pressed that changes the picture."""
         choices, monitor = self.session.choices, self.session.monitor
         order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
-        self._view = dashboard_view(monitor, order, self.session.interval_seconds)
+        before = self._view or NOTHING
+        self._view = dashboard_view(monitor, order, self.session.interval_seconds, before)
         self.lay_out()
 
     def lay_out(self) -> None:
-        """Give each panel its lines and its view."""
+        """Assign each panel its lines and hand it its view."""
         if self._view is None or not self.composed:
             return
         with self.app.batch_update():
-            height = self.size.height - (1 if self.query_one("#filter").display else 0)
+            height = max(0, self.size.height - (1 if self.query_one("#filter").display else 0))
             layout = plan(height, self._content(self._view))
             if layout != self._plan:
                 self._plan = layout
@@ -149,11 +146,14 @@ class DashboardScreen(ListScreen):
             return
         self._charted = state.now
         seconds = WINDOWS_SECONDS[self.session.choices.window]
-        self.query_one(HistoryChart).show(vram_chart(state, seconds))
+        with self.session.monitor.fuses.guard("panel chart"):
+            self.query_one(HistoryChart).show(vram_chart(state, seconds))
 
     def _no_models_words(self) -> str:
         if self.session.choices.filter_text:
             return "no model matches the filter"
+        if "panel models" in self.session.monitor.fuses.places:
+            return "not known: internal error"
         known = any(is_server(s.name) and s.healthy for s in self.session.monitor.state.sources.values())
         return "no model is loaded" if known else "not known: no server answers"
 
@@ -195,7 +195,7 @@ class DashboardScreen(ListScreen):
 
     def action_fit(self) -> None:
         """List the installed models, to see which would fit."""
-        from gpumon.app.ui.screens.fit_list import FitList  # noqa: PLC0415 - keeps the start quick
+        from gpumon.app.ui.screens.fit import FitList  # noqa: PLC0415 - keeps the start quick
 
         self.app.push_screen(FitList(self.session, self.glyphs))
 

@@ -17,9 +17,10 @@ from gpumon.app.ui.keys import (
     REPLAY_KEYS,
     Key,
 )
-from gpumon.app.ui.scroll import Scroll
-from gpumon.widgets.fact_table import FactTable
-from gpumon.widgets.glyphs import Glyphs
+from gpumon.app.ui.screens.base import Scroll
+from gpumon.app.ui.textual_internals import SteadyScreen
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import Fact
 
 SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
@@ -35,7 +36,7 @@ SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
 ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up"})
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(ModalScreen[None], SteadyScreen[None]):
     """Every key and mark; any of the closing keys leaves it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

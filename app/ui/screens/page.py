@@ -7,23 +7,22 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from gpumon.app.log import log_path_words
+from gpumon.app.picture.load import LOAD_PREFIX
 from gpumon.app.session.session import Session
-from gpumon.app.ui.cursor import Row
 from gpumon.app.ui.keys import APP_KEYS, MODEL_KEYS, PAGE_KEYS, VIEW_KEYS, Key, bindings, hints
-from gpumon.app.ui.screens.live_screen import LiveScreen
-from gpumon.app.ui.scroll import Scroll
-from gpumon.app.views.charts import WINDOWS_SECONDS
-from gpumon.app.views.gpu_page import gpu_page
-from gpumon.app.views.load_page import load_page
-from gpumon.app.views.loads import LOAD_PREFIX
+from gpumon.app.ui.screens.base import LiveScreen, Row, Scroll
+from gpumon.app.views.dashboard import ModelOrder, dashboard_view
+from gpumon.app.views.gpus import gpu_page
+from gpumon.app.views.loads import load_page
 from gpumon.app.views.model_page import model_page
-from gpumon.app.views.page import PageView
+from gpumon.app.views.page import WINDOWS_SECONDS, PageView
 from gpumon.app.views.playing import play_hints
-from gpumon.widgets.fact_table import FactTable
-from gpumon.widgets.glyphs import Glyphs
-from gpumon.widgets.hint_bar import HintBar
 from gpumon.widgets.history_chart import HistoryChart
-from gpumon.widgets.verdict import VerdictLine
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.notices import HintBar, VerdictLine
+from gpumon.widgets.tables import FactTable
+from gpumon.widgets.views import VerdictView
 
 CHARTS = 4
 CHART_HEIGHT = 9
@@ -78,11 +77,20 @@ class Page(LiveScreen):
         self.draw()
 
     def _view(self) -> PageView:
+        monitor, name = self.session.monitor, self._row.panel.removesuffix("s")
+        with monitor.fuses.guard(f"page {name}", self._row.key):
+            return self._built()
+        return PageView(
+            VerdictView("unknown", f"internal error in page {name}; details in {log_path_words()}")
+        )
+
+    def _built(self) -> PageView:
+        pictures = self.session.monitor.pictures
         if self._row.key.startswith(LOAD_PREFIX):
-            return load_page(self._row.key, self.session.monitor.state)
+            return load_page(self._row.key, pictures)
         build = gpu_page if self._row.panel == "gpus" else model_page
         seconds = WINDOWS_SECONDS[self.session.choices.window]
-        return build(self._row.key, self.session.monitor.state, self.session.monitor.alerts, seconds)
+        return build(self._row.key, pictures, seconds)
 
     def _show_charts(self, view: PageView) -> None:
         room = self.size.height >= LEAST_HEIGHT_FOR_CHARTS
@@ -102,13 +110,19 @@ class Page(LiveScreen):
         self.query_one(Scroll).scroll_relative(y=step * 2, animate=False)
 
     def action_neighbour(self, step: int) -> None:
-        """Show the next subject of the same kind."""
-        state = self.session.monitor.state
-        keys = list(state.gpus) if self._row.panel == "gpus" else [" ".join(key) for key in state.models]
+        """Show the next subject of the dashboard's list."""
+        keys = self._listed()
         if keys:
             index = keys.index(self._row.key) if self._row.key in keys else -step
             self._row = Row(self._row.panel, keys[(index + step) % len(keys)])
             self.draw()
+
+    def _listed(self) -> list[str]:
+        """Return the keys of its kind that the dashboard lists now: in its order, by its filter."""
+        choices = self.session.choices
+        order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
+        view = dashboard_view(self.session.monitor, order, self.session.interval_seconds)
+        return [row.key for row in (view.gpus if self._row.panel == "gpus" else view.models)]
 
     def action_window(self) -> None:
         """Show the next longer history."""

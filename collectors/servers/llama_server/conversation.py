@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import RequestError
 from gpumon.collectors.samples import LoadFacts, ModelState, Slot, WorkCounters
 from gpumon.collectors.servers.llama_server.bodies import (
     Properties,
@@ -42,7 +42,7 @@ class Work:
         self._slots = None
 
     def goes_on(self, slots: tuple[Slot, ...] | None) -> bool:
-        """Tell whether nothing has begun, got to its first token or ended since the latest look."""
+        """Whether nothing has begun, got to its first token or ended since the latest look."""
         if slots is None or self._slots is None or _works(slots) != _works(self._slots):
             return False
         return all(map(_continues, self._slots, slots))
@@ -59,7 +59,7 @@ def _works(slots: tuple[Slot, ...]) -> list[tuple[int, SlotWork]]:
 
 
 def _continues(before: Slot, after: Slot) -> bool:
-    """Tell of two looks at a slot with the same task; task numbers start again after a reload."""
+    """Whether two looks at a slot with one task number see one task; numbers start again after a reload."""
     if not after.processing:
         return True
     return after.task_id is not None and (after.decoded_tokens or 0) >= (before.decoded_tokens or 0)
@@ -88,7 +88,7 @@ class IdlePace:
         self._rested = True
 
     def due(self, now: float, active: bool | None) -> bool:
-        """Tell whether to ask now.
+        """Whether to ask now.
 
         Without a hint by the timer alone. With one only when it says so: at once if it has rested since the
         last answer, else (it may be the echo of what has ended, or of another program) by the timer.
@@ -157,6 +157,9 @@ class LlamaServer:
         self._counted_at = float("-inf")
         self._steady = False
         self._work.forget()
+
+    async def close(self) -> None:
+        """Nothing is open but the port."""
 
     async def ask(self, active: bool | None, /) -> Said | None:
         """Return what it says now, ``None`` where it is better not asked; raise ``RequestError``."""
@@ -294,7 +297,7 @@ class LlamaServer:
     async def _unanswered(
         self, failure: RequestError, counters: WorkCounters | None, facts: LoadFacts | None
     ) -> Said:
-        """Tell a server whose statistics wait behind a batch from one that does not answer at all."""
+        """Return ``busy`` where statistics wait behind a batch; raise where it does not answer at all."""
         self._note_work(None)
         if failure.kind != "timeout":
             raise failure
@@ -319,5 +322,5 @@ class LlamaServer:
 
 
 def _rests(counters: WorkCounters | None) -> bool:
-    """Tell whether the counters alone show that nothing runs."""
+    """Whether the counters alone show that nothing runs."""
     return counters is not None and counters.requests_processing == 0

@@ -1,28 +1,17 @@
-"""llama-server: what gpumon knows of it apart from the talk over HTTP."""
+"""llama-server: what gpumon knows of it apart from the talk over HTTP, and of the programs that start it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.host import parse_host
+from gpumon.collectors.http.endpoint import Endpoint, parse_host
 from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
-from gpumon.collectors.servers.kind import (
-    Answers,
-    Asked,
-    FoundRunner,
-    FoundServer,
-    Line,
-    ProcessView,
-    RunnerKind,
-    RunnerTalk,
-    ServerKind,
-    Talk,
-)
+from gpumon.collectors.servers.command_line import program_name
+from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.llama_server.command_line import (
     VARIABLES,
     is_llama_server,
@@ -30,9 +19,19 @@ from gpumon.collectors.servers.llama_server.command_line import (
     listening_address,
     settings_of,
 )
+from gpumon.collectors.servers.talk import (
+    Answers,
+    Asked,
+    FoundRunner,
+    FoundServer,
+    ProcessView,
+    RunnerTalk,
+    Talk,
+)
 
 if TYPE_CHECKING:
     from gpumon.collectors.servers.port import Port
+
 
 HEADER = "llama.cpp"
 """``Server`` in every answer of llama-server, errors included; a proxy puts its own name there."""
@@ -167,3 +166,27 @@ def quantization_words(file_type: str | None) -> str | None:
         return None
     base, _, size = file_type.partition(" - ")
     return f"{base}_{size[0]}" if size in {"Small", "Medium", "Large"} else file_type
+
+
+class _Launcher(ServerKind):
+    """Known by the name of its program."""
+
+    gives = "nothing: its models are asked one by one"
+    programs: ClassVar[frozenset[str]]
+
+    def recognise_process(self, process: ProcessView) -> FoundServer | None:
+        """Return a server for a process of that program."""
+        return FoundServer(self.name) if program_name(process.argv).lower() in self.programs else None
+
+
+class _LlamaSwap(_Launcher):
+    name, label = "llama_swap", "llama-swap"
+    programs = frozenset({"llama-swap"})
+
+
+class _Lemonade(_Launcher):
+    name, label = "lemonade", "Lemonade"
+    programs = frozenset({"lemond", "lemonade-server", "lemonade-server-dev", "lemonade-router"})
+
+
+LAUNCHERS: tuple[ServerKind, ...] = (_LlamaSwap(), _Lemonade())

@@ -8,12 +8,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from gpumon.collectors.http.client import HttpClient, Reply
-from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.client import HttpClient, Reply, RequestError
 from gpumon.collectors.samples import ModelClaim, ModelState, SourceHealth
 from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError, is_busy
 from gpumon.collectors.servers.health import foreign
-from gpumon.collectors.servers.kind import Asked, IsActive, ServerKind
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.llama_server.conversation import IdlePace, LlamaServer
 from gpumon.collectors.servers.llama_server.identity import (
     LOADING,
@@ -23,6 +22,7 @@ from gpumon.collectors.servers.llama_server.identity import (
     parse_router_models,
 )
 from gpumon.collectors.servers.port import ForeignProgramError, Port, Said, StillLoadingError
+from gpumon.collectors.servers.talk import Asked, IsActive
 
 PATHS = frozenset({"/props", "/slots", "/metrics"})
 """Paths that a router hands on to the model's own server; it answers the others itself."""

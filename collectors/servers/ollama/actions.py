@@ -5,11 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import MAX_DETAIL_BYTES, MAX_PROBE_BYTES, HttpClient, Reply, TimeLimits
+from gpumon.collectors.http.client import (
+    MAX_DETAIL_BYTES,
+    MAX_PROBE_BYTES,
+    HttpClient,
+    Reply,
+    RequestError,
+    TimeLimits,
+    error_message,
+)
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import ModelFacts
-from gpumon.collectors.servers.health import error_message
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.ollama.bodies import BodyError, parse_show
 from gpumon.collectors.servers.ollama.classify import health_of_failure, health_of_status

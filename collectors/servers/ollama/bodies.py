@@ -12,8 +12,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from gpumon.collectors.gguf.tensor_types import MAX_DIMENSIONS
-from gpumon.collectors.gguf.weights import Tensor, summarize
+from gpumon.collectors.gguf.tensors import MAX_DIMENSIONS, Tensor, summarize
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import InstalledModel, ModelClaim, ModelFacts, ModelWeights

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gpumon.collectors.http.client import Reply
+from gpumon.collectors.http.client import FailureKind, Reply, status_words
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.samples import SourceHealth
 from gpumon.collectors.servers import health
-from gpumon.collectors.servers.health import foreign, phrase_of
+from gpumon.collectors.servers.health import foreign
 
 if TYPE_CHECKING:
     from gpumon.collectors.servers.kind import ServerKind
@@ -83,7 +82,7 @@ def numbers_of(version: str) -> tuple[int, ...]:
 
 def problem_of_status(status: int) -> str:
     """Return the words for a status that a list of models does not have."""
-    return f"HTTP {status}{phrase_of(status)} instead of a list of models"
+    return f"{status_words(status)} instead of a list of models"
 
 
 def health_of_models(loaded: int, rejected_rows: int) -> SourceHealth:

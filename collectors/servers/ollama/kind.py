@@ -9,23 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.http.host import parse_host
+from gpumon.collectors.http.endpoint import Endpoint, parse_host
 from gpumon.collectors.samples import ModelFacts
-from gpumon.collectors.servers.kind import (
-    MIB,
+from gpumon.collectors.servers.kind import MIB, Line, RunnerKind, ServerKind
+from gpumon.collectors.servers.ollama.command_line import SERVE_COMMANDS, ollama_command, parse_runner
+from gpumon.collectors.servers.talk import (
     Answers,
     Asked,
     FoundRunner,
     FoundServer,
-    Line,
     ProcessView,
-    RunnerKind,
     RunnerTalk,
-    ServerKind,
     Talk,
 )
-from gpumon.collectors.servers.ollama.command_line import SERVE_COMMANDS, ollama_command, parse_runner
 
 if TYPE_CHECKING:
     from gpumon.collectors.servers.port import Port
@@ -39,6 +35,11 @@ LONGER_KEEP_ALIVE = "1h"
 GREETING = b"Ollama is running"
 """The answer of ``GET /`` (ollama: server/routes.go)."""
 
+_OWN_REGISTRIES = ("registry.ollama.ai/", "ollama.com/")
+_OWN_NAMESPACE = "library/"
+_DEFAULT_CONTEXTS = ((47 * 1024 * MIB, 262144), (23 * 1024 * MIB, 32768))
+"""Total VRAM from which the default context is larger."""
+_SMALLEST_DEFAULT_CONTEXT = 4096
 _OWN_MARGIN_BYTES = 457 * MIB
 """What Ollama before 0.30 leaves free of each CUDA device (ollama: ml/device.go, MinimumMemory)."""
 _NEWER = "Ollama 0.30 or newer tells its token rates"
@@ -76,11 +77,8 @@ class OllamaKind(ServerKind):
         # ollama runner --imagegen-engine --model NAME
         _own_runner("imagegen_runner", estimates=True),
     )
-    environment = frozenset(
+    kept_variables = frozenset(
         {
-            "HOME",
-            "OLLAMA_HOST",
-            "OLLAMA_MODELS",
             "OLLAMA_CONTEXT_LENGTH",
             "OLLAMA_NUM_PARALLEL",
             "OLLAMA_KV_CACHE_TYPE",
@@ -92,6 +90,7 @@ class OllamaKind(ServerKind):
             "CUDA_VISIBLE_DEVICES",
         }
     )
+    environment = kept_variables | {"HOME", "OLLAMA_HOST", "OLLAMA_MODELS"}
     runners_are = "claimed"
     children_serve = False
     keeps_blobs = True
@@ -99,6 +98,7 @@ class OllamaKind(ServerKind):
     claim_source = "/api/ps"
     claim_leaves_out = frozenset({"sliding_window", "projector", "draft"})
     unloads = True
+    context_variable = "OLLAMA_CONTEXT_LENGTH"
     context_note = " (a client of the API sets options.num_ctx)"
 
     async def recognise(self, answers: Answers) -> bool:
@@ -147,6 +147,18 @@ class OllamaKind(ServerKind):
             return models
         own = environ.get("HOME") or home
         return str(Path(own) / ".ollama" / "models") if own else None
+
+    def full_name(self, name: str) -> str:
+        """Return a name without what Ollama leaves out, and with the tag that it implies."""
+        for registry in _OWN_REGISTRIES:
+            name = name.removeprefix(registry)
+        name = name.removeprefix(_OWN_NAMESPACE)
+        return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+    def default_context(self, total_vram_bytes: int) -> int:
+        """Return the default for the VRAM of all GPUs together (ollama: server/routes.go, ``Serve``)."""
+        tiers = (tokens for least, tokens in _DEFAULT_CONTEXTS if total_vram_bytes >= least)
+        return next(tiers, _SMALLEST_DEFAULT_CONTEXT)
 
     async def unload(self, endpoint: Endpoint, name: str) -> str | None:
         """Ask for it as ``ollama stop`` does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpumon.collectors.samples import ModelClaim
-from gpumon.collectors.servers.kind import KnownRunners
+from gpumon.collectors.servers.talk import KnownRunners
 
 CHANGE_SECONDS = 30.0
 """After the list of loaded models changed, more is likely to happen for so long."""
@@ -74,7 +74,7 @@ class Pace:
         return max(interval, slow) if is_steady and self._is_all_seen(runners) else interval
 
     def _is_all_seen(self, runners: KnownRunners | None) -> bool:
-        """Tell whether each loaded model may have a process among those that are seen."""
+        """Whether each loaded model may have a process among those that are seen."""
         return runners is not None and 0 < len(self._loaded or ()) <= len(runners.identities)
 
     def _is_busy(self, now: float) -> bool:

@@ -67,6 +67,9 @@ class StatusRunner:
         """Ask at the next turn."""
         self._next_at = float("-inf")
 
+    async def close(self) -> None:
+        """Nothing is open but the port."""
+
     async def ask(self, _active: bool | None, /) -> Said | None:
         """Return what it says now, ``None`` while it is ready; raise ``RequestError``."""
         if self._clock.now() < self._next_at:

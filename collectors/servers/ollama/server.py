@@ -10,9 +10,15 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.http.client import MAX_DETAIL_BYTES, MAX_LISTING_BYTES, HttpClient, Reply
-from gpumon.collectors.http.failure import FailureKind, RequestError
-from gpumon.collectors.meter.report import is_meter
+from gpumon.collectors.http.client import (
+    MAX_DETAIL_BYTES,
+    MAX_LISTING_BYTES,
+    FailureKind,
+    HttpClient,
+    Reply,
+    RequestError,
+)
+from gpumon.collectors.meter import is_meter
 from gpumon.collectors.samples import (
     AnySample,
     InstalledModels,
@@ -21,7 +27,7 @@ from gpumon.collectors.samples import (
     ServerSample,
     SourceHealth,
 )
-from gpumon.collectors.servers.kind import Asked, KnownRunners, ServerKind
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import (
     BodyError,
@@ -34,6 +40,7 @@ from gpumon.collectors.servers.ollama.bodies import (
 from gpumon.collectors.servers.ollama.classify import Peer
 from gpumon.collectors.servers.ollama.kind import GREETING
 from gpumon.collectors.servers.ollama.pace import Pace
+from gpumon.collectors.servers.talk import Asked, KnownRunners
 
 ErrandSample = ModelFacts | InstalledModels
 
@@ -61,7 +68,7 @@ class Errands:
 
     @property
     def pending(self) -> bool:
-        """Tell whether a poll soon would bring new samples."""
+        """Whether a poll soon would bring new samples."""
         return self._task is not None or bool(self._done)
 
     def start(self, loaded: Sequence[ModelClaim]) -> None:

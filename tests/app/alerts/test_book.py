@@ -105,7 +105,7 @@ def test_observing_again_changes_nothing(stream: list[AnySample]) -> None:
     for sample in stream:
         once.feed(sample)
         twice.feed(sample)
-        twice.alerts.observe(twice.state)
+        twice.alerts.observe(twice.state, twice.state.touched)
     assert (once.alerts.active, once.alerts.recent) == (twice.alerts.active, twice.alerts.recent)
 
 

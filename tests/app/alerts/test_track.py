@@ -8,8 +8,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.app.alerts.alert import Alert, AlertEvent
-from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding
+from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Alert, AlertEvent, Finding
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.alerts.watcher import Watcher
 

@@ -7,17 +7,20 @@ from itertools import takewhile
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.app.alerts.watching import active, watch
 from tests.fakes.process_samples import answer, holding, processes, runner
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, system
 
+from gpumon.app.alerts.alert import Finding
 from gpumon.app.alerts.book import AlertBook
-from gpumon.app.alerts.finding import Finding
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.monitor import Monitor
+from gpumon.app.state.state import State
+from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import AnySample
 
 NAMES = ("a", "b", "c")
@@ -86,14 +89,47 @@ def test_a_look_at_ram_asks_of_ram_alone(three: Monitor, monkeypatch: pytest.Mon
     assert asked(three, system(1), monkeypatch) == {"ram_low": 1, "swapping": 1}
 
 
-def test_a_source_that_answers_otherwise_is_asked_about_until_it_is_well(
+def test_a_source_that_answers_otherwise_is_asked_about_alone(
     three: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert asked(three, ollama_down(1, "failing"), monkeypatch)["source"] == len(three.state.sources)
-    assert "source" in asked(three, system(2), monkeypatch), "time alone raises its alert"
-    for at in (3, 6, 7):
-        three.feed(ollama(at, MODELS))
-    assert "source" not in asked(three, system(8), monkeypatch)
+    assert asked(three, ollama_down(1, "failing"), monkeypatch)["source"] == 1
+
+
+@pytest.mark.parametrize(("held_seconds", "times"), [(2.9, 0), (3.0, 1)])
+def test_a_source_is_asked_about_again_when_time_alone_raises_its_alert(
+    three: Monitor, monkeypatch: pytest.MonkeyPatch, held_seconds: float, times: int
+) -> None:
+    three.feed(ollama_down(1, "failing"))
+    assert asked(three, system(1 + held_seconds), monkeypatch).get("source", 0) == times
+    assert (active(three, "source") is not None) == bool(times)
+
+
+def test_a_source_whose_alert_is_raised_is_not_asked_about_until_it_changes(
+    three: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sample in (ollama_down(1, "failing"), system(4)):
+        three.feed(sample)
+    assert active(three, "source") is not None
+    assert "source" not in asked(three, system(5), monkeypatch)
+
+
+@pytest.mark.parametrize(("well_seconds", "is_over"), [(2.9, False), (3.0, True)])
+def test_time_alone_ends_the_alert_of_a_source_that_is_well_again(
+    three: Monitor, well_seconds: float, is_over: bool
+) -> None:
+    for sample in (ollama_down(1, "failing"), system(4), ollama(5, MODELS), system(5 + well_seconds)):
+        three.feed(sample)
+    assert (active(three, "source") is None) == is_over
+
+
+def test_what_is_asked_of_many_sources_grows_with_their_number_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor, calls, number = watch(), Counter[str](), 300
+    watcher = monitor.alerts._watchers.sources
+    rule = watcher._rule
+    monkeypatch.setattr(watcher, "_rule", lambda *given: calls.update("r") or rule(*given))
+    for place in range(number):
+        monitor.feed(replace(ollama_down(place * 0.1, "failing"), source=f"http://host{place}:11434"))
+    assert number <= calls["r"] <= 3 * number
 
 
 def test_what_a_gpu_shows_first_is_a_spill_at_that_sample() -> None:
@@ -103,14 +139,26 @@ def test_what_a_gpu_shows_first_is_a_spill_at_that_sample() -> None:
     assert active(watch(spilled, nvml(0.5, gpu())), "spill") is not None
 
 
+def everything(state: State) -> Touched:
+    """Return that all is touched that is there, or was."""
+    keys = {*state.models, *(model.key for model in state.departed)}
+    return Touched(
+        sources={*state.sources},
+        gpus={*state.gpus},
+        claimed=keys,
+        worked=dict.fromkeys(state.models, True),
+        loads=True,
+        system=True,
+    )
+
+
 @pytest.mark.parametrize("scenario", ["evict", "gpu-lost", "throttle"])
 def test_to_ask_everything_at_every_sample_would_find_nothing_more(scenario: str) -> None:
     monitor, thorough = Monitor(Limits()), AlertBook(Limits())
     end = START + PRELUDE_SECONDS + 240.0
     for sample in takewhile(lambda sample: sample.time < end, scenario_named(scenario).samples(START)):
         monitor.feed(sample)
-        thorough._revisions.clear()
-        thorough.observe(monitor.state)
+        thorough.observe(monitor.state, everything(monitor.state))
     events = monitor.alerts.fresh()
     assert events == thorough.fresh()
     assert events, "nothing happens in this story"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import math
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gpumon.app import learned
 from gpumon.app.cli.main import main
-from gpumon.app.learned.place import learned_path
-from gpumon.collectors.learned.document import read
+from gpumon.app.learned import learned_path
+from gpumon.collectors.learned import read
 from gpumon.collectors.system.ram_bandwidth import CannotMeasureError
 
 MEASURE = "gpumon.collectors.system.ram_bandwidth.measure_ram_bandwidth"
@@ -32,6 +37,55 @@ def test_it_says_what_it_does_and_what_it_found(
 def test_what_it_found_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MEASURE, lambda: 42.5e9)
     main(["calibrate"])
+    assert read(learned_path()).ram_bandwidth_bytes_per_second == 42.5e9
+
+
+class Clock:
+    """Time that passes where the lock is waited for, and what happens after some of it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.release_at = math.inf
+        folder = learned_path().parent
+        folder.mkdir(parents=True)
+        self.held = os.open(folder, os.O_RDONLY)
+        fcntl.flock(self.held, fcntl.LOCK_EX)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now >= self.release_at:
+            self.release()
+
+    def release(self) -> None:
+        fcntl.flock(self.held, fcntl.LOCK_UN)
+
+
+@pytest.fixture
+def locked(state_directory: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    monkeypatch.setattr(learned, "time", clock)
+    monkeypatch.setattr(MEASURE, lambda: 42.5e9)
+    yield clock
+    os.close(clock.held)
+
+
+def test_a_lock_that_another_process_keeps_is_one_line_after_two_seconds(
+    locked: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate"]) == 2
+    assert locked.now == pytest.approx(2.0, abs=0.05)
+    folder = learned_path().parent
+    assert capsys.readouterr().err == f"gpumon: another process holds {folder} locked; nothing is kept\n"
+    locked.release()
+    assert main(["calibrate"]) == 0
+
+
+def test_a_lock_that_is_given_back_in_time_is_waited_for(locked: Clock) -> None:
+    locked.release_at = 1.9
+    assert main(["calibrate"]) == 0
     assert read(learned_path()).ram_bandwidth_bytes_per_second == 42.5e9
 
 

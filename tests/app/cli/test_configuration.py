@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpumon.app.cli.main import main
-from gpumon.app.config.template import template
+from gpumon.app.config.printed import template
 
 
 @pytest.fixture

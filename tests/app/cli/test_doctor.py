@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.ollama.server import FakeOllama
 
-from gpumon.app.cli import doctor
+from gpumon.app.cli import machine
 from gpumon.app.cli.main import main
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +51,7 @@ async def test_json_lists_every_check_with_status_and_step(tmp_path: Path) -> No
 def test_a_stopped_server_is_told_with_how_to_start_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(machine, "LOOK_SECONDS", 0.5)
     code = main(["doctor", "--url", "127.0.0.1:9"])
     said = capsys.readouterr().out
     assert "connection refused at 127.0.0.1:9" in said

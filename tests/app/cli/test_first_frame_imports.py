@@ -20,8 +20,7 @@ NOT_NEEDED = (
     "gpumon.app.recording",
     "gpumon.app.snapshot",
     "gpumon.app.ui.model_actions",
-    "gpumon.app.ui.screens.confirm",
-    "gpumon.app.ui.screens.fit_list",
+    "gpumon.app.ui.screens.fit",
     "gpumon.app.ui.screens.help",
     "gpumon.app.ui.screens.page",
     "gpumon.collectors.http.transport",
@@ -33,7 +32,7 @@ MODULES_AT_MOST = 260
 SCRIPT = """
 import sys
 from types import SimpleNamespace
-from gpumon.app.cli.effective import screen_settings
+from gpumon.app.cli.common import screen_settings
 from gpumon.app.cli.main import main
 settings = screen_settings(SimpleNamespace())
 from gpumon.app.session.build import live_session

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from gpumon.app.cli.given import flag_entries
 from gpumon.app.cli.parser import build_parser
-from gpumon.app.config.entries import checked, settings_from
-from gpumon.app.config.errors import ConfigError
+from gpumon.app.config.entries import ConfigError, checked, settings_from
+from gpumon.app.config.load import flag_entries
 from gpumon.app.config.settings import Settings
 
 
 def settings(*arguments: str) -> Settings:
-    return settings_from(checked(flag_entries(build_parser().parse_args(arguments))))
+    return settings_from(checked(flag_entries(vars(build_parser().parse_args(arguments)))))
 
 
 def test_no_flag_sets_nothing() -> None:
-    assert flag_entries(build_parser().parse_args([])) == {}
+    assert flag_entries(vars(build_parser().parse_args([]))) == {}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ sys.exit(code)
     ("arguments", "code"),
     [
         (["--version"], 0),
+        (["-v"], 0),
+        (["help", "fit"], 0),
+        (["--url", "http://127.0.0.1:99999"], 2),
         (["--help"], 0),
         (["config", "show"], 0),
         (["--interval", "never"], 2),

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gpumon.app.cli import dashboard
 from gpumon.app.cli import parser as parsing
-from gpumon.app.cli import run
 from gpumon.app.cli.main import main
+from gpumon.app.crash import EXIT_CRASHED
 from gpumon.app.errors import GpumonError
+from gpumon.app.log import state_folder
 
 
 def outcome_of(monkeypatch: pytest.MonkeyPatch, result: int | BaseException) -> int:
@@ -35,7 +37,7 @@ def test_the_code_of_the_command_is_the_exit_code(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_word_the_dashboard_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "execute", lambda options: 7 if vars(options) == {} else 1)
+    monkeypatch.setattr(dashboard, "execute", lambda options: 7 if vars(options) == {} else 1)
     assert main([]) == 7
 
 
@@ -60,13 +62,23 @@ def test_an_interruption_is_quiet(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ZeroDivisionError):
-        outcome_of(monkeypatch, ZeroDivisionError())
+@pytest.mark.parametrize("fault", [ZeroDivisionError(), OSError(5, "text of the error")])
+def test_a_fault_of_ours_is_one_line_a_report_and_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: Exception
+) -> None:
+    assert outcome_of(monkeypatch, fault) == EXIT_CRASHED
+    report = state_folder() / "crash.txt"
+    name = type(fault).__name__
+    assert capsys.readouterr().err == f"gpumon: internal error ({name}); please report it with {report}\n"
+    assert report.read_text().rstrip().endswith(f"builtins.{name}")
+    assert "text of the error" not in report.read_text()
 
 
-def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["-V"], ["-v"], ["-v", "--ascii"], ["--ascii", "--version"]], ids=str
+)
+def test_the_version_is_printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("gpumon ")
 
 

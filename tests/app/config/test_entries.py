@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from gpumon.app.config.entries import Entries, Entry, checked, leaves, settings_from
-from gpumon.app.config.errors import ConfigError
-from gpumon.app.config.keys import KeyPath, keys
+from gpumon.app.config.entries import ConfigError, Entries, Entry, checked, leaves, settings_from
+from gpumon.app.config.schema import KeyPath, settings_of
 from gpumon.app.config.settings import Settings
 
 PLACE = "config.toml:7"
@@ -30,7 +29,9 @@ def test_nothing_set_is_the_defaults() -> None:
 
 
 def test_a_default_passes_its_own_check() -> None:
-    defaults: Entries = {key.path: Entry(key.default, PLACE) for key in keys() if key.default is not None}
+    defaults: Entries = {
+        key.path: Entry(key.default, PLACE) for key in settings_of(Settings) if key.default is not None
+    }
     del defaults["headers",]
     assert settings_from(checked(defaults)) == Settings()
 

@@ -16,7 +16,13 @@ from tests.scene import Gpu, Machine, Model, Program, Weights
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import AnySample, GpuFacts, HolderGroup, LogEvent, Slot
+from gpumon.collectors.samples import (
+    AnySample,
+    GpuFacts,
+    HolderGroup,
+    LogEvent,
+    Slot,
+)
 
 NAME = "llama3.1:8b"
 BLOB = scene.BLOB

@@ -12,16 +12,20 @@ from tests.fakes.served_samples import FACTS, alone, served, statistics
 
 from gpumon.app.diagnosis import arithmetic
 from gpumon.app.diagnosis.arithmetic import Arithmetic, usable_bytes
-from gpumon.app.diagnosis.asked import default_context
-from gpumon.app.diagnosis.diagnose import Diagnoser, diagnoses
+from gpumon.app.diagnosis.diagnose import diagnoses
 from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.room import Occupant, Room
 from gpumon.app.diagnosis.subject import Rates, Subject, subject_of
 from gpumon.app.diagnosis.words import gpu_words, needs_words, occupant_words
+from gpumon.app.insight.agreement import loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
+from gpumon.app.picture.pictures import Pictures
+from gpumon.app.state.state import State
+from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import GpuSlow
+from gpumon.collectors.servers.registry import DEFAULT
 
 MIB = 1024**2
 WHOLE = Scene(in_ram_gib=0.0)
@@ -34,7 +38,7 @@ def kinds(found: Diagnosis) -> set[str]:
 def subject(scene: Scene) -> Subject:
     state = scene.state()
     model = next(one for one in state.models.values() if one.claim.name == scene.name)
-    return subject_of(model, state, Shapes().of(model, state))
+    return subject_of(loaded(model, state), state, Shapes().of(model, state))
 
 
 def reckoned(scene: Scene) -> Arithmetic:
@@ -55,7 +59,7 @@ class TestDefaults:
         ],
     )
     def test_the_context_that_ollama_takes_grows_with_the_vram(self, total_bytes: int, tokens: int) -> None:
-        assert default_context(total_bytes) == tokens
+        assert DEFAULT.default_context(total_bytes) == tokens
 
     def test_the_margins_are_those_of_the_runtimes(self) -> None:
         assert (arithmetic.FIT_MARGIN_BYTES, arithmetic.TIGHT_MARGIN_BYTES) == (1024 * MIB, 128 * MIB)
@@ -212,7 +216,7 @@ class TestCommands:
         looks = processes(0, alone(), servers=()), served(0, "m"), statistics(0, name="m", facts=FACTS)
         state = state_of(ollama_down(0, "not_running"), *looks)
         [model] = state.models.values()
-        return subject_of(model, state, NoGeometry("unknown"))
+        return subject_of(loaded(model, state), state, NoGeometry("unknown"))
 
     def test_ollama(self) -> None:
         own = subject(Scene())
@@ -293,32 +297,31 @@ class TestWords:
         assert occupant_words(held) == words
 
 
-class TestDiagnoser:
+class TestKept:
     """What is drawn all the time is diagnosed anew after some seconds only, or where it is another case."""
 
+    def diagnosed(self, pictures: Pictures, state: State) -> Diagnosis:
+        pictures.state = state
+        pictures.invalidate(Touched(claimed={*state.models}))
+        [model] = pictures.models()
+        return model.diagnosis
+
     def test_it_is_kept_for_five_seconds(self) -> None:
-        diagnoser, scene = Diagnoser(), Scene()
-        found = []
-        for later in (2.0, 6.9, 7.0):
-            state = scene.state(system(later))
-            [model] = state.models.values()
-            found.append(diagnoser.spill(model, state))
+        pictures = Pictures(State())
+        found = [self.diagnosed(pictures, Scene().state(system(later))) for later in (2.0, 6.9, 7.0)]
+        assert found[0] is found[1]
+        assert found[2] is not found[1]
+
+    def test_that_of_a_model_that_is_well_is_kept_for_fifteen(self) -> None:
+        pictures = Pictures(State())
+        found = [self.diagnosed(pictures, WHOLE.state(system(later))) for later in (2.0, 16.9, 17.0)]
         assert found[0] is found[1]
         assert found[2] is not found[1]
 
     def test_another_share_on_the_gpu_is_another_case(self) -> None:
-        diagnoser = Diagnoser()
-        found = []
-        for on_gpu in (6.0, 5.0):
-            state = Scene(on_gpu_gib=on_gpu).state()
-            [model] = state.models.values()
-            found.append(diagnoser.spill(model, state))
+        pictures = Pictures(State())
+        found = [self.diagnosed(pictures, Scene(on_gpu_gib=on_gpu).state()) for on_gpu in (6.0, 5.0)]
         assert found[0] is not found[1]
-
-    def test_a_model_that_does_not_spill_has_none(self) -> None:
-        state = WHOLE.state()
-        [model] = state.models.values()
-        assert Diagnoser().spill(model, state) is None
 
     def test_every_model_has_a_diagnosis(self) -> None:
         state = Scene(others=[Other("qwen3:8b", 3.0)]).state()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.app.doctor.check import Check, report_of
-from gpumon.app.doctor.report import report_text
+from gpumon.app.doctor.check import Check, report_of, report_text
 
 WORKS = Check(
     kind="driver", name="GPU driver", status="works", found="driver 570", gives="memory", needed=True

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.doctor.check import Check
-from gpumon.app.doctor.surroundings import extra_checks, folder_checks, in_container, terminal_checks
+from gpumon.app.doctor.check import Check, extra_checks, folder_checks, in_container, terminal_checks
 
 GOOD = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 

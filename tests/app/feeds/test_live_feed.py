@@ -18,13 +18,13 @@ from tests.fakes.virtual_time import LoopClock, run
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.targets import known_runners
+from gpumon.app.session.build import known_runners
 from gpumon.collectors.http.client import HttpClient, Reply
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import AnySample, RunnerProcess
-from gpumon.collectors.servers.kind import Asked
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.servers.talk import Asked
 from gpumon.collectors.source import Cadence, Source
 
 LOADED = "llama3:8b"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.fakes.playing import START, Heard, system_at
 
-from gpumon.app.feeds.replay import ReplayFeed
+from gpumon.app.feeds.player import ReplayFeed
 from gpumon.app.recording.lines import Header
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.recording.writer import Recorder

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from tests.scene import Gpu, Machine, Model, loaded
 
-from gpumon.app.insight.falls import Comparison, compare, paced_models, paced_of
+from gpumon.app.insight.falls import Comparison, compare, paced_of
 
 USUAL = 40.0
 
@@ -121,12 +121,12 @@ def test_a_model_that_has_answered_nothing_has_no_pace() -> None:
     model = loaded()
     model.machine.look()
     assert paced_of(model.record, model.machine.state) is None
-    assert paced_models(model.machine.state) == {}
 
 
 def test_every_model_with_a_pace_is_found_with_its_process(model: Model) -> None:
-    [(key, paced)] = paced_models(model.machine.state).items()
-    assert (key, paced.model, paced.runner.key.pid) == (model.record.key, model.record, model.pid)
+    paced = paced_of(model.record, model.machine.state)
+    assert paced is not None
+    assert (paced.model, paced.runner.key.pid) == (model.record, model.pid)
     assert paced.state is model.machine.state
 
 

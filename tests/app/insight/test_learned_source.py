@@ -6,7 +6,7 @@ from tests.app.alerts.watching import watch
 from tests.fakes.samples import START, claim, gpu, nvml, ollama
 
 from gpumon.app.insight.health import health
-from gpumon.app.views.sources import source_rows
+from gpumon.app.views.dashboard import source_rows
 from gpumon.collectors.samples import Learned, SourceHealth
 
 DAMAGED = Learned(

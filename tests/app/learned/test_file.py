@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.app.insight.learning.test_baselines import baseline
 
-from gpumon.app.learned.file import SaveError, remember_ram_bandwidth, save
-from gpumon.app.learned.place import learned_path
-from gpumon.collectors.learned.document import Document, DocumentError, decode, encode, read
+from gpumon.app.learned import SaveError, learned_path, remember_ram_bandwidth, save
+from gpumon.collectors.learned import Document, DocumentError, decode, encode, read
 from gpumon.collectors.samples import MemoryCorrection, RamObservation, RateScale
 
 FULL = Document(
@@ -161,7 +160,7 @@ class TestTrouble:
         def refused(_: Path) -> Document:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-        monkeypatch.setattr("gpumon.app.learned.file.read", refused)
+        monkeypatch.setattr("gpumon.app.learned.read", refused)
         with pytest.raises(SaveError, match="permission denied"):
             save(path, Document())
         assert path.read_bytes() == before

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.scene import Model, loaded
 
-from gpumon.app.learned.keeper import Keeper
-from gpumon.collectors.learned.document import Document, read
+from gpumon.app.learned import Keeper
+from gpumon.collectors.learned import Document, read
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_it_is_written_at_once_and_then_seldom(
     desk: Model, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[Document] = []
-    monkeypatch.setattr("gpumon.app.learned.keeper.save", lambda _, document: written.append(document))
+    monkeypatch.setattr("gpumon.app.learned.save", lambda _, document: written.append(document))
     desk.usual(40.0, count=20)
     assert 0 < len(written) <= desk.machine.now / 30 + 1
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
-from gpumon.app.meter.gateway import Gateway
+from gpumon.app.meter.gateway import Gateway, build_client
 from gpumon.app.meter.serve import Address, bind, build_server
-from gpumon.app.meter.upstream import build_client
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.meter.report import REPORT_PATH, MeterReport
+from gpumon.collectors.meter import REPORT_PATH, MeterReport
 from gpumon.collectors.samples import MeteredModel
 
 NDJSON = "application/x-ndjson"
@@ -57,10 +56,10 @@ class Meter:
 
 
 @asynccontextmanager
-async def metering(upstream: str, *, check_host: bool = True) -> AsyncIterator[Meter]:
+async def metering(upstream: str, *, check_host: bool = True, port: int = 0) -> AsyncIterator[Meter]:
     """Run a meter before ``upstream``; the port takes connections before the server is ready for them."""
     endpoint = parse_endpoint(upstream)
-    with bind(Address("127.0.0.1", 0)) as listening:
+    with bind(Address("127.0.0.1", port)) as listening:
         port = listening.getsockname()[1]
         async with build_client(endpoint) as behind, direct(port) as client:
             server = build_server(Gateway(endpoint, behind, SystemClock().now, check_host=check_host))

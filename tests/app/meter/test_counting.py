@@ -6,8 +6,7 @@ import pytest
 from tests.app.meter.support import EVENTS, NDJSON, chat, events, lines, metering
 from tests.fakes.upstream import FakeUpstream, head, saying, streaming
 
-from gpumon.app.meter.book import MODELS_KEPT, REQUESTS_KEPT, Book
-from gpumon.app.meter.reading import Reading, is_inference
+from gpumon.app.meter.book import MODELS_KEPT, REQUESTS_KEPT, Book, Reading, is_inference
 from gpumon.collectors.samples import MeteredModel
 
 TIMINGS = {"prompt_n": 20, "prompt_per_second": 200.0, "predicted_n": 8, "predicted_per_second": 20.0}

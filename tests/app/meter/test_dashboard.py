@@ -13,11 +13,11 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.meter.source import MeterSource
+from gpumon.collectors.meter import MeterSource
 from gpumon.collectors.samples import AnySample
-from gpumon.collectors.servers.kind import Asked
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.servers.talk import Asked
 from gpumon.collectors.source import Cadence, Source, run_source
 
 PS = b'{"models":[{"name":"gemma3:4b","model":"gemma3:4b","digest":"ab","size":9,"size_vram":9}]}'
@@ -60,7 +60,7 @@ async def test_the_rate_of_an_answer_under_way_reaches_the_snapshot() -> None:
             task.cancel()
         await asyncio.wait(feeding)
     assert known.is_set(), "a source ended"
-    [model] = build_snapshot(monitor.state, ()).models
+    [model] = build_snapshot(monitor.pictures).models
     assert model.rate_source == "meter"
     assert model.decode_tokens_per_second
     assert (model.rate_is_estimate, model.requests_running, model.activity) == (True, 1, "busy")

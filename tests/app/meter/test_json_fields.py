@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.app.meter.json_fields import LONGEST_VALUE, PRESENT, FieldScanner, wanted_fields
+from gpumon.app.meter.json_fields import LONGEST_VALUE, PRESENT, FieldScanner, read_whole, wanted_fields
 
 WANTED = wanted_fields(("model", "usage.tokens", "choices[].end", "done"), private_paths=("text", "a.text"))
 
@@ -107,3 +107,29 @@ def test_a_value_that_is_too_long_counts_as_not_there(length: int, known: bool) 
 
 def test_what_follows_the_document_is_not_looked_at() -> None:
     assert scan(b'{"model":"a"} {"model":"b"}') == {"model": b"a"}
+
+
+@given(st.dictionaries(NAMES, JSON, max_size=8), st.sampled_from([None, 1]))
+def test_a_whole_object_is_read_as_the_scanner_reads_it(
+    document: dict[str, object], indent: int | None
+) -> None:
+    data = json.dumps(document, indent=indent).encode()
+    found = read_whole(WANTED, data)
+    assert found is not None or b"Infinity" in data, "which is no JSON"
+    assert (scan(data) if found is None else found) == expected(document)
+
+
+@pytest.mark.parametrize("data", [b"", b"[DONE]", b"[]", b"5", b'{"model":', b'{"model":1}x', b"{" * 100_000])
+def test_what_is_no_whole_object_is_left_to_the_scanner(data: bytes) -> None:
+    assert read_whole(WANTED, data) is None
+
+
+@pytest.mark.parametrize(("length", "found"), [(LONGEST_VALUE, True), (LONGEST_VALUE + 1, False)])
+def test_a_value_of_a_whole_object_is_bounded_as_the_scanners(length: int, found: bool) -> None:
+    values = read_whole(WANTED, b'{"model":"%s"}' % (b"x" * length))
+    assert values is not None
+    assert ("model" in values) == found
+
+
+def test_the_text_of_a_private_field_of_a_whole_object_is_not_kept() -> None:
+    assert read_whole(WANTED, b'{"text":"secret","a":{"text":""}}') == {"text": PRESENT, "a.text": b""}

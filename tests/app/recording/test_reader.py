@@ -119,7 +119,14 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     path = tmp_path / "new"
     path.write_bytes(b'{"gpumon_recording":3}\n')
-    with pytest.raises(RecordingError, match="format 2 of a newer gpumon, this one reads 1"):
+    with pytest.raises(RecordingError, match="format 3 of a newer gpumon, this one reads 2"):
+        read_recording(path)
+
+
+def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "old"
+    path.write_bytes(b'{"gpumon_recording":1}\n')
+    with pytest.raises(RecordingError, match="format 1 of an older gpumon, this one reads 2"):
         read_recording(path)
 
 

@@ -174,6 +174,8 @@ def test_what_belonged_together_still_does(copy: Recording) -> None:
     assert isinstance(ollama, ServerSample)
     assert isinstance(facts, ModelFacts)
     assert isinstance(processes, ProcessSample)
+    assert processes.servers is not None
+    assert processes.runners is not None
     assert ollama.models is not None
     assert (ollama.models[0].name, ollama.models[0].digest) == (facts.name, facts.digest)
     assert ollama.source == facts.source == processes.servers[0].urls[0]

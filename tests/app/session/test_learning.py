@@ -9,11 +9,10 @@ from tests.app.insight.learning.test_baselines import baseline
 from tests.fakes.recordings import scenario_samples, write_recording
 
 from gpumon.app.config.settings import LearnSettings, Settings
-from gpumon.app.learned.file import save
-from gpumon.app.learned.place import learned_path
+from gpumon.app.learned import learned_path, save
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import demo_session, live_feed, live_session, replay_session
-from gpumon.collectors.learned.document import Document, read
+from gpumon.collectors.learned import Document, read
 from gpumon.collectors.samples import Learned
 
 OFF = Settings(learn=LearnSettings(enabled=False))
@@ -22,8 +21,9 @@ OFF = Settings(learn=LearnSettings(enabled=False))
 def test_a_live_session_keeps_what_it_learns_when_it_closes() -> None:
     session = live_session(Settings())
     session.monitor.feed(Learned(time=1.0, source="learned", baselines=(baseline(),)))
-    session.monitor.state.learned.revision += 1
     assert session.keeper is not None
+    session.monitor.state.touched.learned = True
+    session.keeper.on_sample(Learned(time=2.0, source="learned"))
     session.keeper.close()
     assert read(learned_path()).baselines == (baseline(),)
 

@@ -53,7 +53,7 @@ class Watching:
     @property
     def models(self) -> list[ModelEntry]:
         """Return the entries of the server's model."""
-        return [one for one in build_snapshot(self.monitor.state, ()).models if one.name == ALIAS]
+        return [one for one in build_snapshot(self.monitor.pictures).models if one.name == ALIAS]
 
     async def until(self, holds: Callable[[ModelEntry], object]) -> ModelEntry:
         """Wait until something holds of the model, of which there is never more than one."""

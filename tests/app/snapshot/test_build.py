@@ -6,6 +6,7 @@ from tests.fakes.process_samples import BLOB, runner, server
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import HolderEntry, ReturnedEntry, Snapshot
 from gpumon.collectors.samples import (
@@ -33,7 +34,7 @@ def snapshot_of(*samples: AnySample) -> Snapshot:
     monitor = Monitor(Limits())
     for sample in samples:
         monitor.feed(sample)
-    return build_snapshot(monitor.state, monitor.alerts.active)
+    return build_snapshot(monitor.pictures)
 
 
 def gpu(**fields: object) -> NvmlSample:
@@ -49,7 +50,7 @@ def model(**fields: object) -> ServerSample:
 def test_with_nothing_known_every_key_is_there_and_null() -> None:
     document = msgspec.json.decode(msgspec.json.encode(snapshot_of()))
     assert document == {
-        "schema": 1,
+        "schema": 2,
         "time": 0.0,
         "host": None,
         "level": "unknown",
@@ -217,4 +218,4 @@ def test_the_level_follows_the_users_limit() -> None:
     monitor = Monitor(Limits())
     for sample in (gpu(), model(size_bytes=4 * 1024**3, size_vram_bytes=3 * 1024**3)):
         monitor.feed(sample)
-    assert build_snapshot(monitor.state, (), spill_bad_percent=30.0).level == "watch"
+    assert build_snapshot(Pictures(monitor.state, spill_bad_percent=30.0)).level == "watch"

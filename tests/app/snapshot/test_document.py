@@ -17,6 +17,7 @@ SECTIONS = {
     schema.HolderEntry: "`gpus[].holders[]`",
     schema.MemoryEntry: "## `memory`",
     schema.ModelEntry: "## `models[]`",
+    schema.LoadEntry: "`models[].load`",
     schema.PredictionEntry: "`models[].prediction`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",

@@ -84,10 +84,10 @@ def test_after_a_night_of_sleep_values_are_old_until_the_next_answer() -> None:
     monitor = Monitor(Limits())
     monitor.feed(listed(START))
     monitor.feed(SourceSilent(time=START + NIGHT_SECONDS, source=OLLAMA, seconds=2.0))
-    (source,) = build_snapshot(monitor.state, ()).sources
+    (source,) = build_snapshot(monitor.pictures).sources
     assert (source.state, source.age_seconds) == ("hanging", NIGHT_SECONDS)
     monitor.feed(listed(START + NIGHT_SECONDS + 1))
-    (source,) = build_snapshot(monitor.state, ()).sources
+    (source,) = build_snapshot(monitor.pictures).sources
     assert (source.state, source.age_seconds) == ("serving", 0.0)
 
 
@@ -105,7 +105,7 @@ def test_samples_that_go_back_in_time_are_survived(steps: list[float], spilled: 
     for step in steps:
         at += step
         monitor.feed(listed(at, spilled=spilled))
-        build_snapshot(monitor.state, monitor.alerts.active)
+        build_snapshot(monitor.pictures)
     assert len(monitor.state.models) == bool(steps)
 
 

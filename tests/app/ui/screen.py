@@ -15,7 +15,8 @@ from gpumon.app.session.session import Describe, Session, Unload
 from gpumon.app.ui.app import GpumonApp
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.source import Cadence
-from gpumon.widgets.glyphs import UNICODE, Glyphs
+from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.kit.glyphs import Glyphs
 
 START = 1_790_000_000.0
 

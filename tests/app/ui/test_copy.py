@@ -7,8 +7,6 @@ from tests.app.ui.screen import dashboard, text
 from tests.fakes.samples import claim, gpu, nvml, ollama
 
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy, Verdict
-from gpumon.app.monitor import Monitor
-from gpumon.app.state.records import ModelKey
 
 LOADED = (nvml(0, gpu()), ollama(0.1, [claim("qwen3:14b", ram_gib=5.0)]))
 FITTING = (nvml(0, gpu()), ollama(0.1, [claim("qwen3:14b", gpu_gib=5.0)]))
@@ -20,11 +18,10 @@ def remedies(monkeypatch: pytest.MonkeyPatch) -> list[Remedy]:
     """The remedies of whatever is diagnosed."""
     found: list[Remedy] = []
 
-    def diagnoses(monitor: Monitor) -> dict[ModelKey, Diagnosis]:
-        verdict = Verdict("spilled", "bad", "it spills")
-        return {key: Diagnosis((verdict,), remedies=tuple(found)) for key in monitor.state.models}
+    def diagnose(*_: object) -> Diagnosis:
+        return Diagnosis((Verdict("spilled", "bad", "it spills"),), remedies=tuple(found))
 
-    monkeypatch.setattr(Monitor, "diagnoses", property(diagnoses))
+    monkeypatch.setattr("gpumon.app.diagnosis.diagnose.diagnose", diagnose)
     return found
 
 

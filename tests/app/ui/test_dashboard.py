@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from tests.app.ui.screen import dashboard, scenario, text
+from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
 
@@ -12,8 +15,8 @@ FLEET = scenario("fleet", PRELUDE_SECONDS + 5)
 
 
 def models_part(screen: str) -> str:
-    """Return the lines from the title of the models on."""
-    return screen.partition("─ Models")[2]
+    """Return the lines from the title of the models to that of the next panel."""
+    return screen.partition("─ Models")[2].partition("─ Memory")[0]
 
 
 async def test_the_frame_is_there_before_the_first_sample() -> None:
@@ -168,3 +171,37 @@ async def test_no_size_breaks_it(size: tuple[int, int]) -> None:
 async def test_without_a_server_that_answers_nothing_is_said_of_models() -> None:
     async with dashboard().run_test(size=(80, 24)) as pilot:
         assert "not known: no server answers" in await text(pilot)
+
+
+async def test_the_next_page_is_that_of_the_next_row_in_the_order_of_the_list() -> None:
+    async with dashboard(FLEET).run_test(size=(120, 60)) as pilot:
+        await pilot.press("s", "S")  # by name, reversed
+        listed = names(models_part(await text(pilot)).partition("─ Memory")[0])
+        await pilot.press("g", "tab", "enter")  # the first model
+        seen = [await page_name(pilot)]
+        for _ in listed[1:]:
+            await pilot.press("n")
+            seen.append(await page_name(pilot))
+    assert seen == listed
+
+
+async def test_the_pages_are_those_that_the_filter_lists() -> None:
+    async with dashboard(FLEET).run_test(size=(120, 60)) as pilot:
+        await pilot.press("slash", *"coder", "enter", "enter")
+        first = await page_name(pilot)
+        await pilot.press("n")
+        second = await page_name(pilot)
+        await pilot.press("p")
+        assert "coder" in first
+        assert "coder" in second
+        assert await page_name(pilot) == first
+
+
+def names(models: str) -> list[str]:
+    """Return the names of the models in the rows of the list."""
+    return re.findall(r"^[▌ ][●▲■○] (\S+)", models, flags=re.MULTILINE)
+
+
+async def page_name(pilot: Pilot[int]) -> str:
+    """Return the model that the first line of a page speaks of."""
+    return (await text(pilot)).split()[1]

@@ -10,8 +10,9 @@ from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.ui.app import GpumonApp
-from gpumon.app.ui.trimming import TrimmedUpdate, trimmed
+from gpumon.app.ui.textual_internals import TrimmedUpdate, trimmed
 from gpumon.collectors.samples import AnySample, NvmlSample
+from gpumon.widgets.kit.updates import _pieces
 
 SPILLED = scenario("spill", PRELUDE_SECONDS + 70)
 
@@ -34,7 +35,7 @@ class Cells:
 
     def count(self, renderable: RenderableType | None) -> None:
         if isinstance(renderable, TrimmedUpdate):
-            for _, y, strip in renderable._pieces():
+            for _, y, strip in _pieces(renderable.chops, renderable.spans, renderable.chop_ends):
                 self.by_line[y] = self.by_line.get(y, 0) + strip.cell_length
         elif renderable is not None:
             self.whole_screens += 1

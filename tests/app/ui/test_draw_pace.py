@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpumon.app.ui.draw_pace import GATHER_SECONDS, DrawPace
+from gpumon.app.ui.app import GATHER_SECONDS, DrawPace
 
 
 def drawn_at(time: float) -> DrawPace:

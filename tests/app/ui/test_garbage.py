@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gpumon.app.ui.garbage import spare_what_lasts
+from gpumon.app.ui.app import spare_what_lasts
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from tests.app.alerts.watching import raised, watch
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, silent
 
 from gpumon.app.alerts.alert import AlertKind
-from gpumon.app.views.alerts import alert_row
-from gpumon.app.views.ended import RECOVERED_WORDS
+from gpumon.app.views.dashboard import RECOVERED_WORDS, alert_row
 from gpumon.collectors.samples import AnySample
 from gpumon.widgets.views import AlertRow
 

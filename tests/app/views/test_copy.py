@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpumon.app.diagnosis.diagnosis import Remedy
-from gpumon.app.views.copy import command_to_copy, copied_words
+from gpumon.app.views.actions import command_to_copy, copied_words
 
 
 def remedy(command: str | None, where: str | None = None) -> Remedy:

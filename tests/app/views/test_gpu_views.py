@@ -8,9 +8,9 @@ from tests.app.alerts.watching import watch
 from tests.app.state.states import state_of
 from tests.fakes.samples import gpu, nvml, silent
 
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.state import State
-from gpumon.app.views.gpu_page import gpu_page, is_known
-from gpumon.app.views.gpus import notes
+from gpumon.app.views.gpus import gpu_page
 from gpumon.collectors.samples import AnySample, GpuReading
 
 MISMATCH = "driver and library versions differ"
@@ -18,7 +18,7 @@ MUTE = GpuReading(uuid="GPU-0", index=0)
 
 
 def known(state: State) -> bool:
-    return is_known(state.gpus["GPU-0"], state)
+    return Pictures(state).gpus()[0].is_known
 
 
 def test_a_gpu_that_tells_its_figures_is_known() -> None:
@@ -42,12 +42,11 @@ def test_the_row_of_a_lost_gpu_says_why_where_that_is_more_than_the_word() -> No
     lost = state_of(
         nvml(0, gpu(0, state="lost", detail=MISMATCH), gpu(1, state="lost", detail="GPU is lost"))
     )
-    assert notes(lost.gpus["GPU-0"]) == (f"lost: {MISMATCH}",)
-    assert notes(lost.gpus["GPU-1"]) == ("lost",)
+    assert [one.notes for one in Pictures(lost).gpus()] == [(f"lost: {MISMATCH}",), ("lost",)]
 
 
 def test_the_page_of_a_gpu_names_it_once() -> None:
     lost = replace(gpu(state="lost", detail="fell off the bus"), name="RTX 4090")
     monitor = watch(nvml(0, gpu()), nvml(1, lost))
-    page = gpu_page("GPU-0", monitor.state, monitor.alerts, 300.0)
+    page = gpu_page("GPU-0", monitor.pictures, 300.0)
     assert page.verdict.sentence == "GPU 0 RTX 4090 is lost: fell off the bus"

@@ -12,15 +12,14 @@ from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.targets import runner_targets, served_seems_busy
+from gpumon.app.picture.pictures import Pictures
+from gpumon.app.session.build import runner_targets, served_seems_busy
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import ModelEntry
 from gpumon.app.state.state import State
-from gpumon.app.views.dashboard import verdict_view
-from gpumon.app.views.levels import Levels
+from gpumon.app.views.dashboard import source_rows, verdict_view
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import model_rows
-from gpumon.app.views.sources import source_rows
 from gpumon.collectors.samples import AnySample
 from gpumon.widgets.views import ModelRow
 
@@ -36,18 +35,18 @@ def here(measured_gib: float = 6.0) -> tuple[AnySample, ...]:
 
 
 def only_row(state: State) -> ModelRow:
-    [row] = model_rows(state, Levels(()))
+    [row] = model_rows(Pictures(state))
     return row
 
 
 def entry(state: State) -> ModelEntry:
-    [model] = build_snapshot(state, ()).models
+    [model] = build_snapshot(Pictures(state)).models
     return model
 
 
 def page_words(state: State) -> str:
     [key] = state.models
-    page = model_page(" ".join(key), state, AlertBook(Limits()), 300.0)
+    page = model_page(" ".join(key), Pictures(state), 300.0)
     return "\n".join(f"{fact.label}: {fact.value} ({fact.origin})" for fact in page.facts)
 
 

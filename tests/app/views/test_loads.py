@@ -6,6 +6,7 @@ from tests.app.state.states import state_of
 from tests.fakes.process_samples import processes, runner
 from tests.fakes.samples import START
 
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views.loads import load_rows
 
 TWO = processes(
@@ -16,8 +17,8 @@ TWO = processes(
 
 
 def test_each_load_has_a_row() -> None:
-    assert [row.name for row in load_rows(state_of(TWO))] == ["Llama3:8b", "qwen3:14b"]
+    assert [row.name for row in load_rows(Pictures(state_of(TWO)))] == ["Llama3:8b", "qwen3:14b"]
 
 
 def test_a_filter_leaves_out_loads_of_another_name() -> None:
-    assert [row.name for row in load_rows(state_of(TWO), "llama")] == ["Llama3:8b"]
+    assert [row.name for row in load_rows(Pictures(state_of(TWO)), "llama")] == ["Llama3:8b"]

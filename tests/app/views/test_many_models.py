@@ -45,4 +45,4 @@ def test_diagnoses_of_models_that_have_gone_are_forgotten() -> None:
     for at in range(50):
         monitor.feed(ollama(at, [claim(f"m{at}", ram_gib=1.0)]))
         dashboard_view(monitor, ModelOrder(), 1.0)
-    assert len(monitor._diagnosing()._spills) <= 2
+    assert len(monitor.pictures._diagnoses) <= 2

@@ -8,8 +8,8 @@ from tests.fakes.samples import GIB, claim, gpu, nvml, ollama
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
-from gpumon.app.views.levels import Levels
 from gpumon.app.views.models import SORT_KEYS, model_rows
 from gpumon.collectors.samples import AnySample
 from gpumon.widgets.views import ModelRow
@@ -18,7 +18,7 @@ FAR = "http://box:11434"
 
 
 def rows(*samples: AnySample) -> tuple[ModelRow, ...]:
-    return model_rows(state_of(*samples), Levels(()), SORT_KEYS[0])
+    return model_rows(Pictures(state_of(*samples)), SORT_KEYS[0])
 
 
 def test_a_model_of_two_servers_is_named_with_each() -> None:

@@ -6,9 +6,9 @@ import pytest
 from tests.app.state.states import state_of
 from tests.fakes.samples import nvml, ollama, ollama_down, silent
 
-from gpumon.app.views.sources import source_rows
+from gpumon.app.views.dashboard import source_rows
 from gpumon.collectors.samples import AnySample
-from gpumon.widgets.lines import Level
+from gpumon.widgets.kit.lines import Level
 
 
 @pytest.mark.parametrize(

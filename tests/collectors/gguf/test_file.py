@@ -30,7 +30,7 @@ from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes
 from gpumon.app.physics.shape import geometry_of
 from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
-from gpumon.collectors.gguf.weights import Tensor, summarize
+from gpumon.collectors.gguf.tensors import Tensor, summarize
 from gpumon.collectors.samples import ModelFacts
 
 ONE_KEY = struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + string("k")

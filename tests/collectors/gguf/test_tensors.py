@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.collectors.gguf.tensor_types import BLOCK_SIZES, TYPE_NAMES, element_count, tensor_bytes
-from gpumon.collectors.gguf.weights import Tensor, summarize
+from gpumon.collectors.gguf.tensors import (
+    BLOCK_SIZES,
+    TYPE_NAMES,
+    Tensor,
+    element_count,
+    summarize,
+    tensor_bytes,
+)
 
 BITS = {
     "Q2_K": 2.625, "Q3_K": 3.4375, "Q4_0": 4.5, "IQ4_NL": 4.5, "Q4_K": 4.5, "IQ4_XS": 4.25, "MXFP4": 4.25,

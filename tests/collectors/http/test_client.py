@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,9 +15,8 @@ from tests.collectors.ollama.support import BRIEF, PATIENT, free_port, full_back
 from tests.fakes.http import Answer
 from tests.fakes.ollama.server import ANY_PATH, FakeOllama
 
-from gpumon.collectors.http.client import MIB, HttpClient, TimeLimits
+from gpumon.collectors.http.client import MIB, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
-from gpumon.collectors.http.failure import RequestError
 
 CAP = 8 * MIB
 
@@ -59,6 +59,18 @@ async def test_nothing_else_is_sent(fake: FakeOllama, client: HttpClient) -> Non
         "user-agent": "gpumon",
         "accept-encoding": "identity",
     }
+
+
+async def test_the_host_header_leaves_out_the_interface() -> None:
+    client = HttpClient(parse_endpoint("http://[fe80::1%25eth0]:1"), PATIENT)
+    request = client._open().get("/api/ps")
+    assert (request.url.host, request.headers["host"]) == ("fe80::1%eth0", "[fe80::1]:1")
+    await client.close()
+
+
+async def test_an_interface_that_is_not_here_is_a_failure_like_others() -> None:
+    kind = await kind_of_failure(parse_endpoint("http://[fe80::1%25nothere9]:1"))
+    assert kind in {"no_such_host", "no_route"}
 
 
 async def test_a_given_header_replaces_ours_however_it_is_spelled(fake: FakeOllama) -> None:
@@ -125,6 +137,96 @@ async def test_a_compressed_answer_is_read_though_none_was_asked_for(
 ) -> None:
     fake.misbehave("/api/version", "gzipped")
     assert (await client.get("/api/version", CAP)).body == b'{"version": "0.33.0"}'
+
+
+GZIPPED = gzip.compress(b"hello " * 100, mtime=0)
+AS_GZIP = {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize("cut", [1, 8, len(GZIPPED) - 12])
+async def test_a_compressed_answer_that_is_cut_short_is_no_answer(
+    cut: int, fake: FakeOllama, client: HttpClient
+) -> None:
+    fake.misbehave("/api/ps", Answer(200, GZIPPED[:-cut], headers=AS_GZIP))
+    with pytest.raises(RequestError, match="bad_encoding"):
+        await client.get("/api/ps", CAP)
+
+
+@pytest.mark.parametrize("members", [2, 64])
+async def test_every_member_of_a_compressed_answer_is_read(
+    members: int, fake: FakeOllama, client: HttpClient
+) -> None:
+    fake.misbehave("/api/ps", Answer(200, GZIPPED * members, headers=AS_GZIP))
+    assert (await client.get("/api/ps", CAP)).body == b"hello " * 100 * members
+
+
+@pytest.mark.parametrize(
+    ("body", "cap", "kind"),
+    [
+        (GZIPPED * 65, CAP, "bad_encoding"),
+        (GZIPPED + b"rubbish", CAP, "bad_encoding"),
+        (GZIPPED + GZIPPED[:-1], CAP, "bad_encoding"),
+        (GZIPPED * 3, 1799, "too_large"),
+    ],
+)
+async def test_what_follows_a_compressed_answer_is_bounded_and_checked(
+    body: bytes, cap: int, kind: str, fake: FakeOllama, client: HttpClient
+) -> None:
+    fake.misbehave("/api/ps", Answer(200, body, headers=AS_GZIP))
+    with pytest.raises(RequestError, match=kind):
+        await client.get("/api/ps", cap)
+
+
+UNASKED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"
+
+
+class Talkative:
+    """A server that numbers its answers and says more than it was asked for."""
+
+    def __init__(self, more: bytes, *, later: bool) -> None:
+        self.more = more
+        self.later = later
+        self.connections = 0
+        self.said_more = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                body = str(self.connections).encode()
+                answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+                if self.later:
+                    writer.write(answer)
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+                    writer.write(self.more)
+                else:
+                    writer.write(answer + self.more)
+                await writer.drain()
+                self.said_more.set()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize("way", ["direct", "client"])
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("more", [UNASKED, b"\r\n", UNASKED + b"x" * 200_000])
+async def test_bytes_that_nobody_asked_for_are_not_taken_for_the_next_answer(
+    way: str, later: bool, more: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Endpoint, "is_loopback", way == "direct")
+    talkative = Talkative(more, later=later)
+    async with await asyncio.start_server(talkative.serve, "127.0.0.1", 0) as server:
+        client = HttpClient(parse_endpoint(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"), PATIENT)
+        for number in (b"1", b"2", b"3"):
+            talkative.said_more.clear()
+            assert (await client.get("/api/ps", CAP)).body == number
+            await talkative.said_more.wait()
+            await asyncio.sleep(0.02)
+        await client.close()
+        server.close()
 
 
 @pytest.mark.parametrize(
@@ -237,7 +339,7 @@ async def test_the_text_of_a_failure_holds_no_secret(fake: FakeOllama) -> None:
 
 
 def test_httpx_is_not_imported_before_the_first_request() -> None:
-    code = "import sys; import gpumon.collectors.ollama.collector; sys.exit('httpx' in sys.modules)"
+    code = "import sys; import gpumon.collectors.servers.ollama.server; sys.exit('httpx' in sys.modules)"
     environment = {"PYTHONPATH": str(Path(__file__).parents[3] / ".dev")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
     assert done.returncode == 0
@@ -247,7 +349,27 @@ def test_a_failure_of_an_unknown_kind_is_still_a_failure() -> None:
     from gpumon.collectors.http.transport import failure_kind  # noqa: PLC0415
 
     assert failure_kind(httpx.ConnectError("?"), answering=False) == "no_route"
-    assert failure_kind(LookupError(), answering=False) == "unusable"
+    assert failure_kind(httpx.UnsupportedProtocol("?"), answering=False) == "unusable"
+    assert failure_kind(LookupError(), answering=False) == "internal"
+
+
+@pytest.mark.internal_errors
+async def test_a_defect_of_ours_is_called_one_and_logged_without_its_text(
+    fake: FakeOllama, client: HttpClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from gpumon.collectors.http.transport import Channel  # noqa: PLC0415
+
+    def broken(*arguments: object) -> None:
+        raise TypeError(fake.url)
+
+    monkeypatch.setattr(Channel, "get", broken)
+    for _ in range(2):
+        with pytest.raises(RequestError, match="internal"):
+            await client.get("/api/ps", CAP)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "internal error in a request: TypeError" in caplog.text
+    assert "in broken" in caplog.text
+    assert fake.url not in caplog.text
 
 
 async def test_a_number_of_answers_at_the_cap_is_not_too_large(fake: FakeOllama, client: HttpClient) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.collectors.http.host import is_loopback_host, parse_host
+from gpumon.collectors.http.endpoint import is_loopback_host, parse_host, parse_url
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,80 @@ def test_addresses_of_this_machine_are_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ["192.168.1.2", "example.com", "localhost.example.com", "", "fe80::1"])
 def test_addresses_of_other_machines_are_not_loopback(host: str) -> None:
     assert not is_loopback_host(host)
+
+
+@pytest.mark.parametrize(
+    "text", ["http://[fe80::1%25eth0]:1", "http://[fe80::1%eth0]:1", "[fe80::1%25eth0]:1", "[fe80::1%eth0]:1"]
+)
+def test_the_interface_of_a_link_local_address_is_understood(text: str) -> None:
+    address = parse_host(text)
+    assert (address.host, address.port, address.zone) == ("fe80::1%eth0", 1, "eth0")
+    assert address.url == "http://[fe80::1%25eth0]:1"
+    assert address.url_to_connect == "http://[fe80::1%eth0]:1"
+    assert address.authority_without_zone == "[fe80::1]:1"
+    assert parse_host(address.url) == address
+
+
+def test_a_link_local_address_alone_keeps_its_interface() -> None:
+    assert parse_host("fe80::1%eth0").url == "http://[fe80::1%25eth0]:11434"
+
+
+@pytest.mark.parametrize("host", ["gpu.example", "127.0.0.1", "::1"])
+def test_no_other_address_has_an_interface(host: str) -> None:
+    assert parse_host(host).zone == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "box",
+        "box:1",
+        "box:65535",
+        ":8080",
+        "http://box",
+        "HTTPS://box:8443/ollama",
+        "http://user:p@ss@box:1",
+        "http://[fe80::1%25eth0]:1",
+        "::1",
+        " 'http://box' ",
+    ],
+)
+def test_a_url_that_can_be_used_is_the_address_of_the_lenient_rule(text: str) -> None:
+    assert parse_url(text) == parse_host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("http://127.0.0.1:99999", "port 99999 is not between 1 and 65535"),
+        ("127.0.0.1:65536", "port 65536 is not between 1 and 65535"),
+        ("http://box:0", "port 0 is not between 1 and 65535"),
+        ("http://box:-1", "port -1 is not between 1 and 65535"),
+        ("http://box:http", "port http is not between 1 and 65535"),
+        ("http://[::1]:70000", "port 70000 is not between 1 and 65535"),
+        ("ftp://box", "ftp:// is neither http:// nor https://"),
+        ("http://", "no host is named"),
+        ("http://:8080", "no host is named"),
+        ("http://a b:1", "the host holds a blank or a control character"),
+        ("http://a\x1b[31m", "the host holds a blank or a control character"),
+    ],
+)
+def test_a_url_that_cannot_be_meant_is_refused_in_one_line(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        parse_url(text)
+
+
+@given(st.text() | st.text(alphabet="abz0189.:/@[]?#%' -\n\0é\ud800", max_size=40).map("http://".__add__))
+def test_any_text_is_either_a_url_or_refused_in_one_line(text: str) -> None:
+    assert len(refusal_of(text).splitlines()) <= 1
+
+
+def refusal_of(text: str) -> str:
+    try:
+        parse_url(text)
+    except ValueError as refusal:
+        return str(refusal)
+    return ""
 
 
 URLISH = st.text(alphabet="abz0189.:/@[]?#%'\" -\\\t\n\0é\ud800", max_size=40)

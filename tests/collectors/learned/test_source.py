@@ -8,8 +8,7 @@ import pytest
 from tests.app.insight.learning.test_baselines import baseline
 
 from gpumon.collectors.clock import SystemClock
-from gpumon.collectors.learned.document import Document, encode
-from gpumon.collectors.learned.source import LearnedSource
+from gpumon.collectors.learned import Document, LearnedSource, encode
 from gpumon.collectors.samples import Learned, SourceHealth
 
 

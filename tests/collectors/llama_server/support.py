@@ -9,8 +9,8 @@ from tests.fakes.llama_server.server import FakeLlamaServer
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import AnySample, ServerSample, WorkSample
-from gpumon.collectors.servers.kind import Asked
 from gpumon.collectors.servers.source import ServerSource
+from gpumon.collectors.servers.talk import Asked
 
 
 class Url:

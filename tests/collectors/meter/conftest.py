@@ -8,9 +8,9 @@ import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock, MakeSource
 
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.servers.kind import Asked
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.servers.talk import Asked
 
 
 @pytest.fixture

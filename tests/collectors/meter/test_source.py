@@ -11,8 +11,14 @@ from tests.fakes.http import Answer
 from tests.fakes.ollama.server import FakeOllama
 
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.meter.report import MeterReport, is_meter, parse_report
-from gpumon.collectors.meter.source import IDLE_SECONDS, SLOWEST_SECONDS, MeterSource
+from gpumon.collectors.meter import (
+    IDLE_SECONDS,
+    SLOWEST_SECONDS,
+    MeterReport,
+    MeterSource,
+    is_meter,
+    parse_report,
+)
 from gpumon.collectors.samples import MeteredModel, MeterSample
 
 PATH = "/.gpumon/meter"

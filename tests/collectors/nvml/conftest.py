@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.fakes.nvml.driver import FakeDriver
 
-from gpumon.collectors.nvml.binding import load_pynvml
-from gpumon.collectors.nvml.monitor import Monitor
+from gpumon.collectors.nvml.driver import load_pynvml
+from gpumon.collectors.nvml.source import Monitor
 from gpumon.collectors.samples import GpuReading
 
 

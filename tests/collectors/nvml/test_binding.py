@@ -12,9 +12,8 @@ import pynvml
 import pytest
 from tests.collectors.nvml.conftest import ManualClock
 
-from gpumon.collectors.nvml.binding import UnusableBindingError, checked, load_pynvml
-from gpumon.collectors.nvml.monitor import Monitor
-from gpumon.collectors.nvml.query import RefusedError, call
+from gpumon.collectors.nvml.driver import RefusedError, UnusableBindingError, call, checked, load_pynvml
+from gpumon.collectors.nvml.source import Monitor
 
 FIX = "pip uninstall pynvml nvidia-ml-py3; pip install --force-reinstall nvidia-ml-py"
 

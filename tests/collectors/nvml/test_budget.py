@@ -6,7 +6,7 @@ import pytest
 from tests.collectors.nvml.conftest import ManualClock
 from tests.fakes.nvml.driver import GIB, FakeDriver
 
-from gpumon.collectors.nvml.monitor import Monitor
+from gpumon.collectors.nvml.source import Monitor
 
 NVITOP_CALLS_PER_GPU_SECOND = 14.4
 

@@ -22,7 +22,7 @@ from tests.fakes.nvml.driver import (
     FakeDriver,
 )
 
-from gpumon.collectors.nvml.monitor import RESTART_AFTER_POLLS, Monitor
+from gpumon.collectors.nvml.source import RESTART_AFTER_POLLS, Monitor
 from gpumon.collectors.samples import NvmlSample
 
 INIT = "nvmlInitWithFlags"
@@ -260,8 +260,8 @@ READER = """
 import sys
 from pathlib import Path
 from gpumon.collectors.clock import SystemClock
-from gpumon.collectors.nvml.binding import load_pynvml
-from gpumon.collectors.nvml.monitor import Monitor
+from gpumon.collectors.nvml.driver import load_pynvml
+from gpumon.collectors.nvml.source import Monitor
 monitor = Monitor(SystemClock(), load_pynvml, Path("/nonexistent"), Path("/nonexistent"))
 for line in sys.stdin:
     print(monitor.read().health.state, flush=True)
@@ -299,3 +299,58 @@ def test_an_upgraded_driver_is_used_without_a_new_start_of_the_program(
     upgraded.replace(tmp_path / build.SONAME)
     assert reader() == "failing", "the old library is still mapped"
     assert reader() == "serving"
+
+
+# ------------------------------------------------------------------------------ two GPUs of one UUID
+
+UUID = "GPU-00000000-1111-2222-3333-444444444444"
+FIRST, SECOND = f"{UUID}@00000000:01:00.0", f"{UUID}@00000000:02:00.0"
+
+
+@pytest.fixture
+def twins(two_gpus: FakeDriver) -> FakeDriver:
+    two_gpus[1].uuid = two_gpus[0].uuid
+    return two_gpus
+
+
+def ids(sample: NvmlSample) -> list[str]:
+    return [gpu.uuid for gpu in sample.gpus]
+
+
+def test_two_gpus_of_one_uuid_are_told_apart_by_where_they_are(twins: FakeDriver, read: Read) -> None:
+    assert ids(read()) == [FIRST, SECOND]
+
+
+def test_a_third_gpu_keeps_its_own_uuid(twins: FakeDriver, read: Read) -> None:
+    twins.state.gpu_count = 3
+    assert ids(read()) == [FIRST, SECOND, "GPU-00000002-1111-2222-3333-444444444444"]
+
+
+def test_twins_keep_their_ids_when_the_driver_numbers_them_anew(twins: FakeDriver, read: Read) -> None:
+    read()
+    twins.reorder(1, 0)
+    twins.load()
+    assert ids(read()) == [SECOND, FIRST]
+
+
+def test_a_twin_keeps_its_id_when_the_other_is_lost_or_gone(twins: FakeDriver, read: Read) -> None:
+    read()
+    twins.lose(1)
+    lost = read()
+    twins.find(1)
+    twins.state.gpu_count = 1
+    gone = read()
+    assert (ids(lost), states(lost)) == ([FIRST, SECOND], ["ok", "lost"])
+    assert (ids(gone), states(gone)) == ([FIRST, SECOND], ["ok", "lost"])
+
+
+def test_a_twin_that_opens_late_leaves_no_third_row(twins: FakeDriver, read: Read) -> None:
+    twins.error("nvmlDeviceGetHandleByIndex_v2", UNKNOWN, 1)
+    alone = read()
+    twins.error("nvmlDeviceGetHandleByIndex_v2", 0, 1)
+    assert (ids(alone), ids(read())) == ([UUID], [FIRST, SECOND])
+
+
+def test_gpus_of_one_uuid_and_no_pci_address_go_by_their_index(twins: FakeDriver, read: Read) -> None:
+    twins.error("nvmlDeviceGetPciInfo_v3", NO_PERMISSION)
+    assert ids(read()) == [f"{UUID}@0", f"{UUID}@1"]

@@ -17,6 +17,7 @@ from tests.fakes.nvml.driver import (
 from gpumon.collectors.samples import GpuMemory
 
 V2 = "nvmlDeviceGetMemoryInfo_v2"
+ALL_ONES = 2**64 - 1
 
 
 @pytest.fixture
@@ -65,11 +66,62 @@ def test_not_supported_means_unified_memory(fake_driver: FakeDriver, read_one: R
     assert reading.facts.integrated is True
 
 
-def test_a_total_of_nothing_means_unified_memory(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+@pytest.mark.parametrize("name", ["NVIDIA GB10", "NVIDIA Thor", "Orin (nvgpu)"])
+def test_a_total_of_nothing_means_unified_memory_on_an_integrated_gpu(
+    name: str, fake_driver: FakeDriver, read_one: ReadOne
+) -> None:
+    fake_driver[0].name = name.encode()
     fake_driver[0].total_bytes = fake_driver[0].reserved_bytes = 0
     memory = read_one().memory
     assert memory is not None
     assert memory.unified
+
+
+def test_a_total_of_nothing_says_nothing_of_a_card(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    fake_driver[0].total_bytes = fake_driver[0].reserved_bytes = 0
+    reading = read_one()
+    assert reading.memory is None
+    assert reading.facts is not None
+    assert reading.facts.integrated is None
+
+
+def test_more_used_than_there_is_is_unknown(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    gpu = fake_driver[0]
+    gpu.total_bytes, gpu.used_bytes = 24 * GIB, 24 * GIB + 1
+    assert read_one().memory == GpuMemory(total_bytes=24 * GIB, reserved_bytes=gpu.reserved_bytes)
+
+
+def test_all_of_it_used_is_known(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    gpu = fake_driver[0]
+    gpu.total_bytes, gpu.reserved_bytes, gpu.used_bytes = 24 * GIB, 0, 24 * GIB
+    assert read_one().memory == GpuMemory(
+        total_bytes=24 * GIB, used_bytes=24 * GIB, free_bytes=0, reserved_bytes=0
+    )
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_total_of_all_ones_is_unknown(older: bool, fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    if older:
+        fake_driver.without_memory_v2()
+    fake_driver[0].total_bytes = ALL_ONES
+    assert read_one().memory is None
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_used_memory_of_all_ones_is_unknown(older: bool, fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    if older:
+        fake_driver.without_memory_v2()
+    fake_driver[0].used_bytes, fake_driver[0].reserved_bytes = ALL_ONES, 0
+    memory = read_one().memory
+    assert memory is not None
+    assert (memory.total_bytes, memory.used_bytes) == (24564 * MIB, None)
+
+
+def test_a_reserve_of_all_ones_is_unknown(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    fake_driver[0].reserved_bytes = ALL_ONES
+    memory = read_one().memory
+    assert memory is not None
+    assert (memory.used_bytes, memory.reserved_bytes) == (0, None)
 
 
 def test_unified_memory_stays_so_in_the_readings_that_do_not_ask_again(

@@ -8,8 +8,8 @@ import pytest
 from tests.collectors.nvml.conftest import ManualClock, ReadOne
 from tests.fakes.nvml.driver import FakeDriver
 
-from gpumon.collectors.nvml.pcie import Counters, rates, read_counters
-from gpumon.collectors.nvml.query import Query
+from gpumon.collectors.nvml.device import Counters, pcie_rates, read_counters
+from gpumon.collectors.nvml.driver import Query
 
 
 def test_rates_need_two_readings(read_one: ReadOne) -> None:
@@ -62,7 +62,7 @@ def test_no_rate_spans_the_time_in_which_a_gpu_was_lost(fake_driver: FakeDriver,
 
 def test_no_time_no_rate() -> None:
     now = Counters(5.0, 100, 100)
-    assert rates(now, now) == (None, None)
+    assert pcie_rates(now, now) == (None, None)
 
 
 def test_a_counter_of_32_bits_is_not_used() -> None:

@@ -18,8 +18,8 @@ from tests.collectors.nvml.conftest import ReadOne
 from tests.fakes.nvml.driver import FUNCTION_NOT_FOUND, GIB, NOT_AVAILABLE, NOT_SUPPORTED, UNKNOWN, FakeDriver
 from tests.fakes.processes.tree import FakeProc
 
+from gpumon.collectors.nvml.driver import Query
 from gpumon.collectors.nvml.processes import ProcessNames, read_processes
-from gpumon.collectors.nvml.query import Query
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import GpuProcess
 

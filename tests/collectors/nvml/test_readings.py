@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.collectors.nvml.conftest import ManualClock, ReadOne
 from tests.fakes.nvml.driver import FUNCTION_NOT_FOUND, NOT_SUPPORTED, FakeDriver
 
-from gpumon.collectors.nvml.monitor import Monitor
+from gpumon.collectors.nvml.source import Monitor
 from gpumon.collectors.samples import GpuFacts, GpuSlow
 
 
@@ -129,6 +130,65 @@ def test_mig_leaves_utilization_unknown(fake_driver: FakeDriver, read_one: ReadO
     assert reading.slow is not None
     assert reading.slow.mig_mode is True
     assert reading.memory is not None
+
+
+def test_mig_without_processes_leaves_them_unknown(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    fake_driver.datacenter(0)
+    fake_driver[0].mig_mode = 1
+    assert [read_one().processes for _ in range(8)] == [None] * 8
+
+
+def test_mig_keeps_the_processes_that_a_privileged_user_is_told(
+    fake_driver: FakeDriver, read_one: ReadOne
+) -> None:
+    fake_driver.datacenter(0)
+    fake_driver[0].mig_mode = 1
+    fake_driver.run(0, pid=4711, vram_bytes=1)
+    assert [process.pid for process in read_one().processes or ()] == [4711]
+
+
+def test_mig_turned_off_lets_an_empty_list_mean_no_process(
+    fake_driver: FakeDriver, read_one: ReadOne
+) -> None:
+    fake_driver.datacenter(0)
+    fake_driver[0].mig_mode = 1
+    read_one()
+    fake_driver[0].mig_mode = 0
+    assert [read_one().processes for _ in range(8)][-1] == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature_celsius", 2**32 - 1),
+        ("power_milliwatts", 2**32 - 1),
+        ("power_limit_milliwatts", 2**32 - 1),
+        ("sm_clock_mhz", 2**32 - 1),
+        ("memory_clock_mhz", 2**32 - 1),
+        ("fan_percent", 2**32 - 1),
+        ("throttle_reasons", 2**64 - 1),
+    ],
+)
+def test_a_value_of_all_ones_is_unknown(
+    field: str, value: int, fake_driver: FakeDriver, read_one: ReadOne
+) -> None:
+    setattr(fake_driver[0], field, value)
+    name = field.replace("power_milliwatts", "power_watts").replace("_milliwatts", "_watts")
+    reading = read_one()
+    assert (reading.state, getattr(reading, name)) == ("ok", None)
+
+
+def test_facts_of_all_ones_are_unknown(fake_driver: FakeDriver, read_one: ReadOne) -> None:
+    fake_driver.datacenter(0)
+    gpu = fake_driver[0]
+    gpu.power_limit_max_milliwatts = gpu.memory_bus_width_bits = gpu.slowdown_celsius = 2**32 - 1
+    gpu.persistence_mode = gpu.ecc_enabled = gpu.mig_mode = gpu.pcie_width = 2**32 - 1
+    reading = read_one()
+    assert reading.facts is not None
+    assert reading.slow is not None
+    facts, slow = reading.facts, reading.slow
+    assert (facts.power_limit_max_watts, facts.memory_bus_width_bits, facts.slowdown_celsius) == (None,) * 3
+    assert (facts.persistence_mode, slow.ecc_enabled, slow.mig_mode, slow.pcie_width) == (None,) * 4
 
 
 def test_an_impossible_utilization_is_unknown(fake_driver: FakeDriver, read_one: ReadOne) -> None:

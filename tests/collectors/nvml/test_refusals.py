@@ -10,7 +10,7 @@ import pytest
 from tests.collectors.nvml.conftest import ManualClock, ReadOne
 from tests.fakes.nvml.driver import MIB, NO_PERMISSION, NOT_SUPPORTED, UNKNOWN, FakeDriver
 
-from gpumon.collectors.nvml.monitor import Monitor
+from gpumon.collectors.nvml.source import Monitor
 from gpumon.collectors.samples import GpuReading
 
 FIELDS = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpumon.collectors.nvml.throttle import throttle_words
+from gpumon.collectors.nvml.device import throttle_words
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from tests.fakes.ollama.server import FakeOllama
 
 from gpumon.collectors.http.client import TimeLimits
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.servers.kind import Asked, RunnersHint
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.servers.talk import Asked, RunnersHint
 
 
 @pytest.fixture

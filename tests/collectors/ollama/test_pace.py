@@ -10,9 +10,9 @@ from tests.fakes.http import Answer
 from tests.fakes.ollama.server import FakeOllama
 
 from gpumon.collectors.samples import ModelClaim
-from gpumon.collectors.servers.kind import KnownRunners
 from gpumon.collectors.servers.ollama.pace import Pace
 from gpumon.collectors.servers.ollama.server import OllamaSource
+from gpumon.collectors.servers.talk import KnownRunners
 
 LOADED = (ModelClaim(name="llama3:8b", digest="d" * 64),)
 NEVER = 1e12

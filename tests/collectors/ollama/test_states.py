@@ -8,8 +8,8 @@ from tests.fakes.http import Answer
 from tests.fakes.ollama.misbehaviour import ANSWERS, MISBEHAVIOURS
 from tests.fakes.ollama.server import ANY_PATH, FakeOllama
 
+from gpumon.collectors.http.client import FailureKind
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.samples import ServerSample, SourceState
 from gpumon.collectors.servers.ollama.classify import health_of_failure
 from gpumon.collectors.servers.ollama.server import OllamaSource
@@ -311,3 +311,17 @@ async def test_a_date_that_cannot_be_read_gives_no_offset(
 ) -> None:
     fake.misbehave("/api/ps", Answer(200, b'{"models":[]}', headers={"Date": date}))
     assert (await polled(make_source(fake.url))).clock_offset_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("version", "size_vram"),
+    [("0.1.38", 0), ("0.1.41", 0), ("0.1.42", None), ("0.33.0", None), ("0.0.0", None)],
+)
+async def test_up_to_0_1_41_a_size_in_vram_that_is_left_out_is_0(
+    fake: FakeOllama, make_source: MakeSource, version: str, size_vram: int | None
+) -> None:
+    fake.version = version
+    row = b'{"models":[{"name":"a","model":"a","size":1000,"digest":"d"}]}'
+    fake.misbehave("/api/ps", Answer(body=row))
+    sample = await polled(make_source(fake.url))
+    assert [(model.size_bytes, model.size_vram_bytes) for model in sample.models or ()] == [(1000, size_vram)]

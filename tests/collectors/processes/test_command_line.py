@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.fakes.processes.tree import BLOB
 
 from gpumon.collectors.samples import RunnerSettings
-from gpumon.collectors.servers.kind import FoundRunner, FoundServer, ProcessView
 from gpumon.collectors.servers.llama_server.command_line import blob_of, is_router, listening_address
 from gpumon.collectors.servers.registry import BUILT_IN
+from gpumon.collectors.servers.talk import FoundRunner, FoundServer, ProcessView
 
 
 def recognised(
@@ -323,3 +323,57 @@ def test_any_words_at_all_are_survived(words: list[str]) -> None:
     parse_runner(words)
     is_router(words)
     server_kind(words)
+
+
+ONLY_ENVIRONMENT = {
+    "LLAMA_ARG_MODEL": "/models/Qwen3-14B-Q4_K_M.gguf",
+    "LLAMA_ARG_CTX_SIZE": "32768",
+    "LLAMA_ARG_N_PARALLEL": "2",
+    "LLAMA_ARG_N_GPU_LAYERS": "99",
+    "LLAMA_ARG_PORT": "8033",
+    "LLAMA_ARG_FLASH_ATTN": "off",
+    "LLAMA_ARG_ENDPOINT_METRICS": "1",
+}
+
+
+def settings_from(argv: str, environ: Mapping[str, str]) -> RunnerSettings:
+    found = recognised(argv.split(), environ)
+    assert isinstance(found, FoundRunner), found
+    return found.settings
+
+
+def test_a_llama_server_without_a_flag_is_known_by_its_environment() -> None:
+    settings = settings_from("/app/llama-server", ONLY_ENVIRONMENT)
+    assert settings == RunnerSettings(
+        model_path="/models/Qwen3-14B-Q4_K_M.gguf",
+        context_length=16384,
+        parallel=2,
+        gpu_layers=99,
+        port=8033,
+        flash_attention="off",
+        metrics=True,
+    )
+
+
+def test_a_flag_wins_over_its_variable() -> None:
+    settings = settings_from("llama-server -m /b.gguf -c 4096 -np 1", ONLY_ENVIRONMENT)
+    assert (settings.model_path, settings.context_length, settings.port) == ("/b.gguf", 4096, 8033)
+
+
+def test_a_folder_of_models_in_the_environment_makes_a_router() -> None:
+    assert recognised(["llama-server"], {"LLAMA_ARG_MODELS_DIR": "/models"}) == FoundServer("llama_server")
+
+
+def test_a_variable_that_may_hold_a_key_is_not_even_read() -> None:
+    names = {name for kind in BUILT_IN for name in kind.environment}
+    assert not any(word in name for name in names for word in ("KEY", "TOKEN", "PASSWORD", "SECRET"))
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("best,千问", "best"), (" best , x", "best"), (",best", "best"), ("best", "best"), (",", None)],
+)
+def test_of_several_aliases_the_first_is_the_name(alias: str, name: str | None) -> None:
+    found = parse_runner(["llama-server", "-m", "/a.gguf", "-a", alias])
+    assert found is not None
+    assert found[1].model_name == name

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.processes.tree import OLLAMA_SERVE, OTHER_BLOB, CountingProc, FakeProc, llama_server
+from tests.fakes.toy_kind import ToyKind
 
 from gpumon.collectors.processes.finder import (
     NO_CHILDREN_SECONDS,
@@ -14,6 +15,8 @@ from gpumon.collectors.processes.finder import (
     Finder,
     Found,
 )
+from gpumon.collectors.servers.registry import BUILT_IN, Registry
+from gpumon.collectors.servers.talk import ProcessView
 
 NOTHING: frozenset[int] = frozenset()
 
@@ -253,3 +256,35 @@ def test_bytes_that_are_no_text_are_shown(tree: FakeProc, looking: Looking) -> N
 def test_without_proc_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Finder(CountingProc(tmp_path / "none")).look(NOTHING, 0.0)
+
+
+def test_a_runner_that_only_its_environment_tells_of_is_found(tree: FakeProc, looking: Looking) -> None:
+    tree.add(300, ("/app/llama-server",))
+    tree.write(300, "environ", b"LLAMA_ARG_MODEL=/m/a.gguf\0LLAMA_API_KEY=secret\0LLAMA_ARG_PORT=9000\0")
+    [runner] = looking.look().runners
+    assert (runner.kind, runner.settings.model_path, runner.settings.port) == (
+        "llama_server",
+        "/m/a.gguf",
+        9000,
+    )
+    assert "secret" not in repr(runner)
+
+
+def test_where_the_environment_may_not_be_read_it_is_taken_for_a_router(
+    tree: FakeProc, looking: Looking
+) -> None:
+    tree.add(300, ("/app/llama-server",))
+    assert servers_of(looking.look()) == {300: "llama_server"}
+
+
+def test_a_kind_that_fails_costs_itself_only(tree: FakeProc) -> None:
+    class Faulty(ToyKind):
+        name = label = "faulty"
+
+        def recognise_process(self, process: ProcessView) -> None:
+            raise KeyError(process)
+
+    registry = Registry((Faulty(), *BUILT_IN))
+    tree.add(100, OLLAMA_SERVE)
+    assert servers_of(Finder(CountingProc(tree.root), registry).look(NOTHING, 1.0)) == {100: "ollama"}
+    assert registry.problems == {"faulty": "internal error: KeyError"}

@@ -53,21 +53,21 @@ async def runners_when(
     """Poll until the server's runners are as wanted: a child executes its program when it gets to it."""
     for _ in range(10_000):
         sample = await poll(source)
-        runners = [runner for runner in sample.runners if runner.server_pid == server]
+        runners = [runner for runner in sample.runners or () if runner.server_pid == server]
         if wanted(runners):
             return runners
     raise AssertionError("never as wanted")
 
 
 async def test_a_runner_is_found_followed_and_gone(ollama: Actor, source: ProcessSource) -> None:
-    assert ollama.pid in [server.pid for server in (await poll(source)).servers]
+    assert ollama.pid in [server.pid for server in (await poll(source)).servers or ()]
     pid = ollama.start(llama_server(BLOB, 36183, "-c", "8192", "-np", "2"))
     (runner,) = await runners_when(source, ollama.pid, lambda runners: len(runners) == 1)
     assert (runner.pid, runner.parent_pid, runner.kind) == (pid, ollama.pid, "llama_server")
     assert (runner.settings.blob, runner.settings.port) == (BLOB, 36183)
     assert runner.settings.context_length == 4096
     ollama.stop()
-    assert not any(runner.pid == pid for runner in (await poll(source)).runners)
+    assert not any(runner.pid == pid for runner in (await poll(source)).runners or ())
 
 
 async def test_the_next_model_is_another_runner(ollama: Actor, source: ProcessSource) -> None:
@@ -101,7 +101,7 @@ async def test_the_look_for_gpus_of_a_real_child_is_no_runner(ollama: Actor, sou
     ollama.start(llama_server())
     await runners_when(source, ollama.pid, lambda runners: len(runners) == 1)
     sample = await poll(source)
-    assert looking not in {server.pid for server in sample.servers}
+    assert looking not in {server.pid for server in sample.servers or ()}
 
 
 async def test_a_server_says_who_and_where_it_is(
@@ -111,7 +111,7 @@ async def test_a_server_says_who_and_where_it_is(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         monkeypatch.setenv("OLLAMA_HOST", "elsewhere:1")
         with Actor(program, OLLAMA_SERVE, [listener.fileno()]) as ollama:
-            (server,) = (server for server in (await poll(source)).servers if server.pid == ollama.pid)
+            (server,) = (server for server in (await poll(source)).servers or () if server.pid == ollama.pid)
     assert (server.kind, server.user) == ("ollama", psutil.Process().username())
     assert server.urls == (url,), "its socket counts more than what it was told"
     home = os.environ.get("HOME")

@@ -250,3 +250,11 @@ def test_a_path_inside_a_container_is_unknown_outside(tree: FakeProc) -> None:
 def test_only_ollama_has_a_models_path(tree: FakeProc) -> None:
     tree.add(100, ("llama-swap",))
     assert Reading(tree).read().models_path is None
+
+
+def test_settings_of_its_environment_are_kept_and_nothing_else_of_it(tree: FakeProc, server: Reading) -> None:
+    told = ("OLLAMA_CONTEXT_LENGTH=65536", "OLLAMA_NUM_PARALLEL=4", "CUDA_VISIBLE_DEVICES=1")
+    environ(tree, *told, "OLLAMA_HOST=:9000", "HOME=/home/anna", "OPENAI_API_KEY=secret", "OLLAMA_MODELS=/m")
+    seen = server.read()
+    assert seen.settings == dict(pair.split("=", 1) for pair in told)
+    assert "secret" not in repr(seen)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from tests.fakes.processes.tree import BLOB, FakeProc, llama_server
 
+from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.source import IDLE_SECONDS, ProcessSource
 from gpumon.collectors.samples import BlobNames, HolderProcess, ProcessSample
 
@@ -64,9 +68,9 @@ async def test_a_sample_holds_servers_runners_and_holders(tree: FakeProc, pollin
     polling.gpu_pids = frozenset({50, 200, 99_999})
     sample = await polling.poll()
     assert (sample.source, sample.time, sample.health.state) == ("processes", polling.clock.time, "serving")
-    assert [server.pid for server in sample.servers] == [100]
-    assert [(runner.pid, runner.server_pid) for runner in sample.runners] == [(200, 100)]
-    assert [(holder.pid, holder.group) for holder in sample.holders] == [
+    assert [server.pid for server in sample.servers or ()] == [100]
+    assert [(runner.pid, runner.server_pid) for runner in sample.runners or ()] == [(200, 100)]
+    assert [(holder.pid, holder.group) for holder in sample.holders or ()] == [
         (50, "desktop"),
         (99_999, "container"),
     ]
@@ -153,6 +157,30 @@ async def test_a_disk_that_hangs_holds_up_no_poll(
     spun_up = threading.Event()
     monkeypatch.setattr(polling.source._names, "_read", lambda _asked: spun_up.wait() and [])
     for _ in range(3):
-        assert len((await polling.poll(after=100.0)).servers) == 1
+        assert len((await polling.poll(after=100.0)).servers or ()) == 1
     spun_up.set()
     await polling.source._names.settle()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("reader", ["stat", "command_line", "children", "pids"])
+async def test_a_look_that_is_refused_is_a_failure_and_no_empty_machine(
+    tree: FakeProc, polling: Polling, monkeypatch: pytest.MonkeyPatch, number: int, reader: str
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    tree.add(100, ("ollama", "serve"))
+    tree.add(200, llama_server(), parent=100)
+    tree.add(300, ("new",), parent=100)
+    before = await polling.poll()
+    with monkeypatch.context() as patch:
+        patch.setattr(Proc, reader, refuse)
+        failed = await polling.poll(after=60.0)
+    assert failed.health.state == "failing"
+    assert failed.health.detail == f"/proc: {os.strerror(number).lower()}"
+    assert (failed.servers, failed.runners, failed.holders) == (None, None, None)
+    after = await polling.poll()
+    assert after.health.state == "serving"
+    assert [one.pid for one in after.runners or ()] == [one.pid for one in before.runners or ()] == [200]
+    assert polling.source.delay(1.0) == 1.0, "there are servers as before"

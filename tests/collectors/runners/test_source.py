@@ -109,3 +109,18 @@ async def test_the_hint_is_asked_by_pid(fake: FakeLlamaServer) -> None:
     await heard(source, 5)
     await source.close()
     assert set(asked) == {5}
+
+
+async def test_one_watch_that_raises_loses_no_others_answer(
+    source: RunnersSource, targets: list[RunnerTarget], fake: FakeLlamaServer
+) -> None:
+    targets += [target(fake, pid=1), target(fake, pid=2)]
+    await source._follow(targets)
+
+    async def fail(_active: bool | None) -> None:
+        raise KeyError("secret")
+
+    source._watches[1, 1.0].poll = fail  # type: ignore[method-assign, assignment]
+    samples = await heard(source, 1, 2)
+    assert (samples[1].state, samples[1].detail) == ("failing", "internal error: KeyError")
+    assert samples[2].state == "ready"

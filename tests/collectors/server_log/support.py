@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gpumon.collectors.samples import BufferComponent, LogEvent, ServerProcess
-from gpumon.collectors.server_log.assembler import Assembler
+from gpumon.collectors.server_log.follower import Assembler
 
 LOGS = Path(__file__).parents[2] / "recordings" / "logs"
 BLOB = "sha256-4c27e0f5b5adf02ac956c7322bd2ee7636fe3f45a8512c9aba5385242cb6e09a"
@@ -47,4 +47,4 @@ def buffer(device: str, component: BufferComponent, mib: float, at: float | None
 
 
 def server(pid: int = 77, started: float = 500.0, **fields: object) -> ServerProcess:
-    return ServerProcess(pid=pid, started=started, **fields)  # type: ignore[arg-type]
+    return ServerProcess(pid=pid, started=started, kind="ollama", **fields)  # type: ignore[arg-type]

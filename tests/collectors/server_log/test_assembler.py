@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.collectors.server_log.support import LOAD_FINISHED, LOADED, assembled
 
-from gpumon.collectors.server_log.assembler import Assembler
+from gpumon.collectors.server_log.follower import Assembler
 
 NEW_ENGINE = "time=1970-01-01T00:00:01Z level=INFO source=device.go"
 

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 from tests.fakes.systemd import FakeSystemd
 
-from gpumon.collectors.server_log.journal import Journal, check_permission
-from gpumon.collectors.server_log.libsystemd import JournalHandle, load_systemd
-from gpumon.collectors.server_log.reader import BYTES_PER_READ, Entry
+from gpumon.collectors.server_log.readers import (
+    BYTES_PER_READ,
+    Entry,
+    Journal,
+    JournalHandle,
+    check_permission,
+    load_systemd,
+)
 
 
 @pytest.fixture

@@ -8,13 +8,10 @@ from hypothesis import strategies as st
 from tests.collectors.server_log.support import GIB, LOGS, MIB
 
 from gpumon.collectors.samples import LogEvent
-from gpumon.collectors.server_log.assembler import Assembler
-from gpumon.collectors.server_log.lines import split
-from gpumon.collectors.server_log.messages import LLAMA_MESSAGES, OLLAMA_MESSAGES
-from gpumon.collectors.server_log.parse import LONGEST_LINE_BYTES, event_of
-from gpumon.collectors.server_log.settings import parse_settings
-from gpumon.collectors.server_log.slog import parse_slog
-from gpumon.collectors.server_log.units import size_bytes, sum_of_sizes, unix_seconds
+from gpumon.collectors.server_log.follower import Assembler, event_of
+from gpumon.collectors.server_log.lines import parse_slog, size_bytes, split, sum_of_sizes, unix_seconds
+from gpumon.collectors.server_log.ollama_lines import LLAMA_MESSAGES, OLLAMA_MESSAGES, parse_settings
+from gpumon.collectors.server_log.readers import LONGEST_LINE_BYTES
 
 
 def parse_line(text: str) -> LogEvent | None:

@@ -10,7 +10,8 @@ import pytest
 from tests.collectors.server_log.support import server
 
 from gpumon.collectors.samples import ServerProcess
-from gpumon.collectors.server_log.places import Place, find_places, nothing_found
+from gpumon.collectors.server_log.follower import Place
+from gpumon.collectors.server_log.source import find_places, nothing_found
 
 PID = 77
 

@@ -9,8 +9,8 @@ import pytest
 from tests.collectors.server_log.support import LOAD_FINISHED, LOADED, FakeClock, server
 
 from gpumon.collectors.samples import LogSample, ServerProcess, SourceHealth
-from gpumon.collectors.server_log.places import Place
-from gpumon.collectors.server_log.reader import Entry
+from gpumon.collectors.server_log.follower import Place
+from gpumon.collectors.server_log.readers import Entry
 from gpumon.collectors.server_log.source import LOOK_SECONDS, NO_LOG_SECONDS, LogSource
 from gpumon.collectors.source import Source
 
@@ -143,6 +143,23 @@ async def test_a_log_in_an_unknown_format_is_told_once(setting: Setting) -> None
     samples = [await setting.sample(), await setting.sample()]
     assert [sample.unknown_format for sample in samples] == [True, False]
     assert [sample.health.state for sample in samples] == ["nonsense", "nonsense"]
+
+
+async def test_a_short_file_that_no_longer_grows_is_told_to_be_unknown_too(setting: Setting) -> None:
+    setting.reader.say("INFO: something else")
+    assert (await setting.sample()).health.state == "serving"
+    setting.clock.seconds += 9.0
+    assert (await setting.sample()).health.state == "serving"
+    setting.clock.seconds += 1.0
+    assert (await setting.sample()).health.state == "nonsense"
+    setting.reader.say(LOADED)
+    assert (await setting.sample()).health.state == "serving"
+
+
+async def test_an_empty_log_is_not_unknown_however_long(setting: Setting) -> None:
+    await setting.sample()
+    setting.clock.seconds += 100.0
+    assert (await setting.sample()).health.state == "serving"
 
 
 async def test_a_log_of_requests_alone_is_not_unknown(setting: Setting) -> None:

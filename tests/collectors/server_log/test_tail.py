@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.collectors.server_log.parse import LONGEST_LINE_BYTES
-from gpumon.collectors.server_log.reader import BYTES_PER_READ
-from gpumon.collectors.server_log.tail import BACKLOG_BYTES, LineSplitter, Tail
+from gpumon.collectors.server_log.readers import (
+    BACKLOG_BYTES,
+    BYTES_PER_READ,
+    LONGEST_LINE_BYTES,
+    LineSplitter,
+    Tail,
+)
 
 
 @pytest.fixture

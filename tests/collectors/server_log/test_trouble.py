@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.collectors.server_log.places import Place
-from gpumon.collectors.server_log.trouble import trouble
+from gpumon.collectors.server_log.follower import Place, trouble
 
 JOURNAL = Place(since=0.0)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.collectors.system.dmi import bandwidth_of_table, read_ram_bandwidth
+from gpumon.collectors.system.source import bandwidth_of_table, read_ram_bandwidth
 
 
 def module(

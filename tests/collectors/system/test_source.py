@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 
 from gpumon.collectors.samples import MemoryPressure, SourceSilent, SystemSample
 from gpumon.collectors.system import source as system
-from gpumon.collectors.system.dmi import RamBandwidth
-from gpumon.collectors.system.pressure import parse_memory_pressure, read_memory_pressure
-from gpumon.collectors.system.source import SystemSource, rate
+from gpumon.collectors.system.source import (
+    RamBandwidth,
+    SystemSource,
+    parse_memory_pressure,
+    rate,
+    read_memory_pressure,
+)
 
 SOME = "some avg10=1.53 avg60=0.80 avg300=0.20 total=12345\n"
 FULL = "full avg10=0.50 avg60=0.10 avg300=0.00 total=1234\n"

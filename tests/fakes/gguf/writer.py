@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpumon.collectors.gguf.tensor_types import TYPE_NAMES, tensor_bytes
-from gpumon.collectors.gguf.weights import Tensor
+from gpumon.collectors.gguf.tensors import TYPE_NAMES, Tensor, tensor_bytes
 
 TYPE_NUMBERS = {name: number for number, name in reversed(TYPE_NAMES.items())}
 

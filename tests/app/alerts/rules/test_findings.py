@@ -11,14 +11,11 @@ from tests.fakes.process_samples import holding
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, system
 from tests.scene import Gpu, Machine, Model, loaded
 
-from gpumon.app.alerts.finding import CLEAR, UNKNOWN, Finding, above, below
+from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Finding, above, below
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.alerts.rules import gpu as gpu_rules
-from gpumon.app.alerts.rules.host import ram_low, swapping
-from gpumon.app.alerts.rules.model import spill
-from gpumon.app.alerts.rules.rate import slower
-from gpumon.app.alerts.rules.runner import hidden_spill, silent_fallback, stuck
-from gpumon.app.alerts.rules.source import source
+from gpumon.app.alerts.rules import machine as gpu_rules
+from gpumon.app.alerts.rules.machine import ram_low, source, swapping
+from gpumon.app.alerts.rules.model import hidden_spill, silent_fallback, slower, spill, stuck
 from gpumon.app.insight.agreement import Loaded
 from gpumon.app.insight.agreement import loaded as seen_together
 from gpumon.app.insight.falls import paced_of

@@ -4,7 +4,7 @@ import pytest
 from tests.app.alerts.watching import active, raised, watch
 from tests.fakes.samples import START, gpu, nvml, ollama
 
-from gpumon.collectors.nvml.throttle import throttle_words
+from gpumon.collectors.nvml.device import throttle_words
 from gpumon.collectors.samples import GpuFacts, GpuSlow
 
 HOT_CARD = GpuFacts(slowdown_celsius=90)

@@ -213,5 +213,5 @@ def test_a_server_that_is_asked_less_often_than_the_driver_keeps_its_verdict(
         monitor.feed(processes(at, IDLE))
         if at % 3 == 0:
             monitor.feed(ollama(at, [claim(gpu_gib=10.0)]))
-        verdicts |= {diagnosis.verdict.kind for diagnosis in monitor.diagnoses.values()}
+        verdicts |= {model.diagnosis.verdict.kind for model in monitor.pictures.models()}
     assert verdicts == {kind}

@@ -95,6 +95,42 @@ async def test_a_model_that_is_not_installed_is_one_line_and_ends_with_2(
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "small:8b",
+        "SMALL:8B",
+        "library/small:8b",
+        "registry.ollama.ai/library/small:8b",
+        "https://registry.ollama.ai/library/small:8b",
+        "small",
+        "library/small",
+    ],
+)
+async def test_a_model_is_found_by_every_name_that_ollama_takes(ollama: FakeOllama, name: str) -> None:
+    assert await fit(ollama, name, "--gpu", "4090") == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["other/small:8b", "hf.co/library/small:8b", "small:latest", "small:1b", "library/other/small:8b"]
+)
+async def test_a_model_of_another_name_is_not_taken_for_it(ollama: FakeOllama, name: str) -> None:
+    assert await fit(ollama, name, "--gpu", "4090") == 2
+
+
+async def test_a_name_without_a_tag_does_not_choose_between_two(ollama: FakeOllama) -> None:
+    ollama.catalog.install(FakeModel("small:1b", GIB))
+    assert await fit(ollama, "small", "--gpu", "4090") == 2
+    ollama.catalog.install(FakeModel("small:latest", GIB))
+    assert await fit(ollama, "small", "--gpu", "4090") == 0
+
+
+async def test_a_name_of_a_host_is_compared_with_all_its_parts(ollama: FakeOllama) -> None:
+    ollama.catalog.install(FakeModel("hf.co/maker/small-GGUF:Q4_K_M", GIB))
+    assert await fit(ollama, "hf.co/Maker/small-gguf:q4_k_m", "--gpu", "4090") == 0
+    assert await fit(ollama, "maker/small-GGUF:Q4_K_M", "--gpu", "4090") == 2
+
+
 async def test_a_cloud_model_is_never_loaded_here(
     ollama: FakeOllama, capsys: pytest.CaptureFixture[str]
 ) -> None:

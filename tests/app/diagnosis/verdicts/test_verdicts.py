@@ -18,8 +18,9 @@ from tests.app.state.states import state_of
 from tests.fakes.samples import GIB, START, system
 
 from gpumon.app.demo.scenarios import scenario_named
-from gpumon.app.diagnosis.diagnose import RANKS, diagnose, diagnoses
+from gpumon.app.diagnosis.diagnose import diagnose, diagnoses
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict
+from gpumon.app.insight.health import RANKS
 from gpumon.app.state.records import FinishedLoad, RunnerKey, Thrash
 from gpumon.app.state.state import State
 from gpumon.app.state.store import Store

@@ -8,6 +8,7 @@ from tests.app.state.states import state_of
 from tests.fakes.samples import OLLAMA, START, claim, nvml, ollama
 
 from gpumon.app.insight.activity import activity
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.recording.lines import decode_line, encode_line
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.state.state import State
@@ -56,7 +57,7 @@ def rate(state: State) -> float | None:
 def test_a_model_has_the_rate_that_its_meter_counts() -> None:
     state = state_of(LOADED, meter(2, MODEL))
     [model] = state.models.values()
-    [entry] = build_snapshot(state, ()).models
+    [entry] = build_snapshot(Pictures(state)).models
     assert (entry.decode_tokens_per_second, entry.rate_source, entry.rate_is_estimate) == (
         41.0,
         "meter",
@@ -124,8 +125,10 @@ def test_what_the_runner_itself_says_comes_first() -> None:
 
 def test_the_page_marks_what_is_estimated() -> None:
     state = state_of(LOADED, meter(2, replace(MODEL, requests=(REQUEST,))))
-    [model] = state.models.values()
-    facts = {fact.label: fact.value for fact in model_facts(model, state)}
+    [key] = state.models
+    details = Pictures(state).details(key)
+    assert details is not None
+    facts = {fact.label: fact.value for fact in model_facts(details, {})}
     assert facts["decode rate"] == "~41 tok/s"
     assert facts["last metered request"] == "80 tokens in 2s, decode 40 tok/s"
 

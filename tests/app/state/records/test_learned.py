@@ -47,10 +47,6 @@ def test_who_speaks_first_does_not_matter_but_for_equals(
     assert ages(*one, *other) == ages(*other, *one)
 
 
-def test_what_is_told_is_no_news_to_write() -> None:
-    assert record(baseline()).revision == 0
-
-
 def test_the_oldest_go_when_there_are_too_many() -> None:
     many = [baseline(digest=str(number), updated=number) for number in range(KEPT + 7)]
     known = record(*many)

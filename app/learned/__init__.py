@@ -1,1 +1,0 @@
-"""What the state has learned, kept across runs in the state directory."""

@@ -1,0 +1,89 @@
+"""The picture of a load in progress."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gpumon.app.state.records import Load, LoadPhase
+from gpumon.text import units
+
+LOAD_PREFIX = "load "
+"""Begins the identities of loads: no URL, with which those of models begin, starts like this."""
+
+PHASE_WORDS: dict[LoadPhase, str] = {
+    "starting": "starting",
+    "fitting": "fitting",
+    "weights": "weights",
+    "context": "context",
+    "warm_up": "warm-up",
+    "ready": "ready",
+}
+
+
+class LoadPicture(Struct, frozen=True, kw_only=True):
+    """All that is said of a load at one instant; ``None`` is unknown."""
+
+    id: str
+    name: str
+    """As it is known from outside; not harmless to draw."""
+    pid: int
+    phase: LoadPhase
+    phase_words: str
+    """What is going on, and how far it is where that is known: ``weights 43%``."""
+    fraction: float | None
+    """0 to 1; of the bytes, or of the time where no bytes can be seen."""
+    seconds: float
+    """So far."""
+    seconds_left: float | None
+    is_estimate: bool
+    """Whether ``seconds_left`` rests on a rule of thumb."""
+    time_left: str
+    """``8s left``, ``~8s left`` for a rule of thumb; empty where it cannot be told."""
+    loaded_bytes: int | None
+    target_bytes: int | None
+    bytes_per_second: float | None
+    gpu_bytes: int | None
+    """What it has taken so far on all GPUs."""
+    vram_by_gpu: dict[str, int]
+    ram_bytes: int | None
+    context_length: int | None
+    evicted: tuple[str, ...]
+    """Models that were unloaded to make room for it."""
+    phase_seconds: dict[LoadPhase, float]
+    """How long each phase that is over has lasted."""
+
+
+def load_picture(load: Load, now: float) -> LoadPicture:
+    """Put together what is said of one load."""
+    return LoadPicture(
+        id=f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        name=load.name,
+        pid=load.key.pid,
+        phase=load.phase,
+        phase_words=_phase_words(load),
+        fraction=load.fraction,
+        seconds=now - load.started,
+        seconds_left=load.seconds_left,
+        is_estimate=load.estimated,
+        time_left=_time_left(load),
+        loaded_bytes=load.loaded_bytes,
+        target_bytes=load.target_bytes,
+        bytes_per_second=load.bytes_per_second,
+        gpu_bytes=sum(load.vram_by_gpu.values()) if load.vram_by_gpu else None,
+        vram_by_gpu=dict(load.vram_by_gpu),
+        ram_bytes=load.ram_bytes,
+        context_length=load.settings.context_length,
+        evicted=load.evicted,
+        phase_seconds=dict(load.phase_seconds),
+    )
+
+
+def _phase_words(load: Load) -> str:
+    words = PHASE_WORDS[load.phase]
+    return words if load.fraction is None else f"{words} {load.fraction * 100:.0f}%"
+
+
+def _time_left(load: Load) -> str:
+    if load.seconds_left is None:
+        return ""
+    return f"{'~' if load.estimated else ''}{units.duration(load.seconds_left)} left"

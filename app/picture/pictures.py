@@ -1,0 +1,288 @@
+"""Keeps the pictures of all models, loads and GPUs, each made once per change."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from gpumon.app.alerts.alert import Alert
+from gpumon.app.fuses import UNFUSED, Fuses
+from gpumon.app.insight.agreement import Loaded, loaded, may_load, shortfall
+from gpumon.app.insight.faults import SPILL_BAD_PERCENT
+from gpumon.app.insight.health import Health, Level, health, unclaimed_loads
+from gpumon.app.insight.wording import model_id, shared_names
+from gpumon.app.picture.gpu import GpuPicture, gpu_picture
+from gpumon.app.picture.load import LoadPicture, load_picture
+from gpumon.app.picture.model import ModelDetails, ModelPicture, model_details, model_picture, spill_notes
+from gpumon.app.state.holders.measured import is_measurable
+from gpumon.app.state.holders.others import holders_by_group
+from gpumon.app.state.records import ModelKey, ModelRecord
+from gpumon.app.state.state import State
+from gpumon.app.state.touched import Touched
+
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.diagnosis import Diagnosis
+    from gpumon.app.insight.shapes import Shapes
+
+DIAGNOSIS_SECONDS = 5.0
+"""A diagnosis stands so long unless its circumstances change: it is the dearest part of a picture."""
+
+WELL_SECONDS = 15.0
+"""The same of a model that is well: of its diagnosis only that is shown until it is looked at closely."""
+
+TIME_SECONDS = 1.0
+"""A picture says how old things are and what is left: it is made anew as time goes."""
+
+
+class Alerts(Protocol):
+    """What the pictures need of the alerts."""
+
+    @property
+    def active(self) -> Sequence[Alert]:
+        """Those that are active, the worst first."""
+
+
+class NoAlerts:
+    """Where nobody watches."""
+
+    active: Sequence[Alert] = ()
+
+
+class _Kept(NamedTuple):
+    """A diagnosis, when it was made, and of what."""
+
+    at: float
+    circumstances: Hashable
+    diagnosis: Diagnosis
+
+
+class Pictures:
+    """The pictures of what ``state`` and ``alerts`` say now. Whoever feeds these calls ``invalidate``."""
+
+    def __init__(
+        self,
+        state: State,
+        alerts: Alerts | None = None,
+        spill_bad_percent: float = SPILL_BAD_PERCENT,
+        fuses: Fuses = UNFUSED,
+    ) -> None:
+        """``fuses`` take what fails over a diagnosis; by default it is raised."""
+        self.state = state
+        self.alerts = alerts or NoAlerts()
+        self.fuses = fuses
+        self._spill_bad_percent = spill_bad_percent
+        self._models: dict[ModelKey, ModelPicture] = {}
+        self._details: dict[ModelKey, ModelDetails] = {}
+        self._gpus: dict[str, GpuPicture] = {}
+        self._all_models: tuple[ModelPicture, ...] | None = None
+        self._health: dict[bool, Health] = {}
+        self._shared: frozenset[str] | None = None
+        self._alerts_by_subject: dict[str, list[Alert]] | None = None
+        self._active: tuple[Alert, ...] | None = None
+        self._surroundings: Hashable = None
+        self._diagnoses: dict[ModelKey, _Kept] = {}
+        self._shapes: Shapes | None = None
+        self._made = 0.0
+        self._keys: frozenset[ModelKey] = frozenset()
+
+    @property
+    def now(self) -> float:
+        """The instant that the pictures show: the time of the newest sample."""
+        return self.state.now
+
+    @property
+    def active(self) -> tuple[Alert, ...]:
+        """The alerts that are active, the worst first."""
+        if self._active is None:
+            self._active = tuple(self.alerts.active)
+        return self._active
+
+    def invalidate(self, touched: Touched) -> None:
+        """Forget the pictures of what a sample has ``touched``.
+
+        What a GPU holds bears on every model. Diagnoses outlive it for some seconds where their circumstances
+        stay.
+        """
+        if self._bears_on_all():
+            self._models.clear()
+            self._details.clear()
+            self._gpus.clear()
+            self._made, self._keys = self.now, frozenset(self.state.models)
+        elif touched.gpus:
+            self._models.clear()
+            self._details.clear()
+        for key in touched.models:
+            self._models.pop(key, None)
+            self._details.pop(key, None)
+        for uuid in touched.gpus:
+            self._gpus.pop(uuid, None)
+        self._all_models = self._shared = self._alerts_by_subject = None
+        self._active = self._surroundings = None
+        self._health.clear()
+
+    def _bears_on_all(self) -> bool:
+        """Return whether time has passed, or alerts or the loaded models are others than were pictured."""
+        is_later = abs(self.now - self._made) >= TIME_SECONDS
+        return is_later or self._keys != self.state.models.keys() or self._active != tuple(self.alerts.active)
+
+    def refresh(self, key: ModelKey | None = None) -> None:
+        """Diagnose anew what is looked at closely, at most once a second: one model, or all for ``None``."""
+        for one in list(self._diagnoses) if key is None else [key]:
+            kept = self._diagnoses.get(one)
+            if kept is not None and not 0 <= self.now - kept.at < TIME_SECONDS:
+                del self._diagnoses[one]
+                self._models.pop(one, None)
+                self._details.pop(one, None)
+                self._all_models = None
+                self._health.clear()
+
+    def models(self) -> tuple[ModelPicture, ...]:
+        """Return the pictures of all loaded models, by name."""
+        if self._all_models is None:
+            self._forget()
+            records = sorted(self.state.models.values(), key=lambda one: (one.claim.name, one.key))
+            self._all_models = tuple(self._model(record) for record in records)
+        return self._all_models
+
+    def model(self, key: ModelKey) -> ModelPicture | None:
+        """Return the picture of one model; ``None`` where it is not loaded."""
+        record = self.state.models.get(key)
+        return None if record is None else self._model(record)
+
+    def closely(self, key: ModelKey) -> ModelPicture | None:
+        """Return the picture of one model, diagnosed in this second; ``None`` where it is not loaded."""
+        self.refresh(key)
+        return self.model(key)
+
+    def key_of(self, subject_id: str) -> ModelKey | None:
+        """Return the key of the model whose row and alerts bear ``subject_id``."""
+        return next((key for key in self.state.models if model_id(key) == subject_id), None)
+
+    def details(self, key: ModelKey) -> ModelDetails | None:
+        """Return what a page says of one model; ``None`` where it is not loaded."""
+        record = self.state.models.get(key)
+        if record is None:
+            return None
+        if key not in self._details:
+            self._details[key] = model_details(self._model(record), record, self.state)
+        return self._details[key]
+
+    def loads(self) -> tuple[LoadPicture, ...]:
+        """Return the loads of which no server speaks as a model yet, the oldest first."""
+        return tuple(load_picture(load, self.now) for load in unclaimed_loads(self.state))
+
+    def load(self, load_id: str) -> LoadPicture | None:
+        """Return the picture of one load, claimed or not; ``None`` where it is over."""
+        loads = (load_picture(load, self.now) for load in self.state.loads.values())
+        return next((load for load in loads if load.id == load_id), None)
+
+    def gpus(self) -> tuple[GpuPicture, ...]:
+        """Return the pictures of all GPUs in the driver's order, lost ones included."""
+        missing = [uuid for uuid in self.state.gpus if uuid not in self._gpus]
+        groups = holders_by_group(self.state) if missing else {}
+        for uuid in missing:
+            record = self.state.gpus[uuid]
+            self._gpus[uuid] = gpu_picture(record, self.state, groups.get(uuid), self._alerts_on(uuid))
+        return tuple(
+            sorted((self._gpus[uuid] for uuid in self.state.gpus), key=lambda gpu: (gpu.index, gpu.uuid))
+        )
+
+    def gpu(self, uuid: str) -> GpuPicture | None:
+        """Return the picture of one GPU; ``None`` where the driver does not list it."""
+        return next((gpu for gpu in self.gpus() if gpu.uuid == uuid), None)
+
+    def level_of(self, subject_id: str) -> Level | None:
+        """Return the level of the worst alert that is active on a subject; ``None`` without one."""
+        alerts = self._alerts_on(subject_id)
+        return alerts[0].severity if alerts else None
+
+    def health(self, *, explained: bool = False) -> Health:
+        """Return the verdict on the whole; ``explained`` adds why the one model that spills does."""
+        if explained not in self._health:
+            models = self.models()
+            by_key = {model.key: model for model in models} if explained else {}
+            self._health[explained] = health(
+                self.state,
+                self.active,
+                self._spill_bad_percent,
+                lambda record: (
+                    "".join(f"; {words}" for words in spill_notes(by_key[record.key].diagnosis))
+                    if explained
+                    else ""
+                ),
+                [(model.level, model.sentence) for model in models],
+            )
+        return self._health[explained]
+
+    def _model(self, record: ModelRecord) -> ModelPicture:
+        made = self._models.get(record.key)
+        if made is None:
+            known = loaded(record, self.state, self._shared_names())
+            alerts = self._alerts_on(model_id(record.key))
+            made = model_picture(known, self.state, self._diagnosis(known), alerts, is_measurable(self.state))
+            self._models[record.key] = made
+        return made
+
+    def _diagnosis(self, known: Loaded) -> Diagnosis:
+        key, circumstances = known.model.key, self._circumstances(known)
+        kept = self._diagnoses.get(key)
+        if kept is None or self._is_old(kept) or kept.circumstances != circumstances:
+            kept = self._diagnoses[key] = _Kept(self.now, circumstances, self._diagnosed(known))
+        return kept.diagnosis
+
+    def _is_old(self, kept: _Kept) -> bool:
+        lasts = WELL_SECONDS if kept.diagnosis.verdict.kind == "healthy" else DIAGNOSIS_SECONDS
+        return not 0 <= self.now - kept.at < lasts
+
+    def _diagnosed(self, known: Loaded) -> Diagnosis:
+        """Diagnose one model; the first frame, which has none, does not wait for the import."""
+        from gpumon.app.diagnosis.diagnose import diagnose  # noqa: PLC0415 - keeps the start quick
+        from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
+
+        if self._shapes is None:
+            self._shapes = Shapes()
+        return diagnose(known.model, self.state, self._shapes, self._spill_bad_percent, known, self.fuses)
+
+    def _circumstances(self, known: Loaded) -> Hashable:
+        """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""
+        if self._surroundings is None:
+            alerts = frozenset((alert.key, alert.severity) for alert in self.active)
+            readings = [gpu.reading for gpu in self.state.gpus.values()]
+            gpus = tuple((reading.state, reading.throttle_reasons) for reading in readings)
+            self._surroundings = (alerts, gpus, tuple(self.state.thrash), len(self.state.models))
+        record, estimate = known.model, known.left_out
+        return (
+            record.claim.size_bytes,
+            record.claim.size_vram_bytes,
+            record.claim.context_length,
+            record.runner,
+            record.facts is None,
+            record.spilled_since,
+            known.activity == "loading",
+            known.by_choice,
+            known.gpu_known,
+            shortfall(known),
+            may_load(known),
+            None if estimate is None else estimate.bytes > 0,
+            self._surroundings,
+        )
+
+    def _shared_names(self) -> frozenset[str]:
+        if self._shared is None:
+            self._shared = shared_names(self.state.models.values())
+        return self._shared
+
+    def _alerts_on(self, subject_id: str) -> list[Alert]:
+        """Return the active alerts on a subject, the worst first."""
+        if self._alerts_by_subject is None:
+            self._alerts_by_subject = {}
+            for alert in self.active:
+                self._alerts_by_subject.setdefault(alert.subject_id, []).append(alert)
+        return self._alerts_by_subject.get(subject_id, [])
+
+    def _forget(self) -> None:
+        """Forget the models that are no longer loaded, once they are as many as those that are."""
+        if len(self._diagnoses) > 2 * len(self.state.models):
+            self._diagnoses = {key: one for key, one in self._diagnoses.items() if key in self.state.models}
+            if self._shapes is not None:
+                self._shapes.forget(self.state)

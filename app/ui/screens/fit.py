@@ -1,0 +1,166 @@
+"""Whether one installed model fits, where each GiB goes and how fast it would be, before it is loaded."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from gpumon.app.session.session import Session
+from gpumon.app.ui.keys import APP_KEYS, FIT_LIST_KEYS, FIT_PAGE_KEYS, bindings, hints
+from gpumon.app.ui.screens.base import ListScreen, LiveScreen, Row, Scroll
+from gpumon.app.views.fit import FitChoice, FitView, fit_view, installed_of, installed_rows
+from gpumon.app.views.playing import play_hints
+from gpumon.text.safe import visible
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.notices import HintBar, VerdictLine
+from gpumon.widgets.tables import FactTable, InstalledPanel
+from gpumon.widgets.views import VerdictView
+
+GONE = FitView(VerdictView("unknown", "this model is no longer installed"))
+NOT_DESCRIBED = "what its file holds is not known, and nobody can be asked: this is not live"
+ASKING = "asking its server what the file holds"
+
+
+class FitPage(LiveScreen):
+    """Computes anew with each answer of the driver, and with each key."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(FIT_PAGE_KEYS)]
+
+    def __init__(self, row: Row, session: Session, glyphs: Glyphs) -> None:
+        super().__init__(session, glyphs)
+        self._row = row
+        self._choice = FitChoice()
+        self._missing = NOT_DESCRIBED
+        self._view = GONE
+
+    def compose(self) -> ComposeResult:
+        """Create the panels once."""
+        verdict = VerdictLine(glyphs=self.glyphs)
+        verdict.styles.height = "auto"
+        yield verdict
+        with Scroll(self.glyphs):
+            yield FactTable(glyphs=self.glyphs, id="facts")
+        yield HintBar(glyphs=self.glyphs, id="hints")
+
+    @property
+    def selected(self) -> Row:
+        """Its subject."""
+        return self._row
+
+    def on_mount(self) -> None:
+        """Ask the server what the file holds, where that is not known."""
+        state = self.session.monitor.state
+        model = installed_of(state, self._row.key)
+        if model is not None and model.key not in state.facts and model.key.source in self.session.describe:
+            self._missing = ASKING
+            self.run_worker(self._ask(model.key.source, model.name, model.key.digest), name="describe")
+
+    async def _ask(self, source: str, name: str, digest: str) -> None:
+        said = await self.session.describe[source](name, digest)
+        if isinstance(said, str):
+            self._missing = f"what its file holds is not known: {visible(said)}"
+        else:
+            self.session.monitor.feed(said)
+        self.draw()
+
+    def draw(self) -> None:
+        """Compute with what is known now."""
+        if not self.composed:
+            return
+        state = self.session.monitor.state
+        model = installed_of(state, self._row.key)
+        self._view = GONE if model is None else fit_view(state, model, self._choice, self._missing)
+        self.query_one(VerdictLine).show(self._view.verdict)
+        self.query_one(FactTable).show(self._view.facts)
+        keys = hints(APP_KEYS[-1:], FIT_PAGE_KEYS)
+        self.query_one(HintBar).show((*play_hints(self.session.player), *keys))
+
+    # Keys
+
+    def action_context(self, step: int) -> None:
+        """Switch to the next larger or smaller context."""
+        self._choose(self._view.more if step > 0 else self._view.less)
+
+    def action_cache(self) -> None:
+        """Switch to the next cache type."""
+        self._choose(self._view.other_cache)
+
+    def action_reset(self) -> None:
+        """Go back to the server's own context and cache type."""
+        self._choose(FitChoice())
+
+    def _choose(self, choice: FitChoice) -> None:
+        if self._view.facts:
+            self._choice = choice
+            self.draw()
+
+    def action_leave(self) -> None:
+        """Go back to the list."""
+        self.dismiss()
+
+    def action_scroll(self, step: int) -> None:
+        """Scroll by lines."""
+        self.query_one(Scroll).scroll_relative(y=step * 2, animate=False)
+
+
+PANEL = "installed"
+
+
+class FitList(ListScreen):
+    """The installed models; Enter opens the page of one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(FIT_LIST_KEYS)]
+
+    def __init__(self, session: Session, glyphs: Glyphs) -> None:
+        super().__init__(session, glyphs, prefer=PANEL)
+        self._filter = ""
+
+    def compose(self) -> ComposeResult:
+        """Put the filter under the list."""
+        panel = InstalledPanel(glyphs=self.glyphs, id=PANEL)
+        panel.styles.height = "1fr"
+        yield panel
+        yield self.filter_box()
+        yield HintBar(glyphs=self.glyphs, id="hints")
+
+    def draw(self) -> None:
+        """List what is installed now."""
+        if not self.composed:
+            return
+        rows = installed_rows(self.session.monitor.state, self._filter)
+        self.query_one(InstalledPanel).show(rows, self._empty_words())
+        self.cursor.place([Row(PANEL, row.key) for row in rows])
+        self.show_cursor()
+        filtering = (("Esc", f"filter: {self._filter}"),) if self._filter else ()
+        keys = hints(APP_KEYS[-1:], FIT_LIST_KEYS, APP_KEYS[-2:-1])
+        self.query_one(HintBar).show((*filtering, *play_hints(self.session.player), *keys))
+
+    def _empty_words(self) -> str:
+        if self._filter:
+            return "no model matches the filter"
+        is_known = bool(self.session.monitor.state.installed)
+        return "no model is installed" if is_known else "not known: no server has listed its models yet"
+
+    # Keys
+
+    def open_row(self, row: Row) -> None:
+        """Open the page of a model."""
+        self.app.push_screen(FitPage(row, self.session, self.glyphs))
+
+    def action_leave(self) -> None:
+        """Drop the filter, or else go back to the dashboard."""
+        if self.query_one("#filter").display or self._filter:
+            self.drop_filter()
+        else:
+            self.dismiss()
+
+    def narrow(self, text: str) -> None:
+        """Narrow the list."""
+        self._filter = text
+        self.draw()
+
+    def make_room(self) -> None:
+        """Draw the hints anew: they name the filter."""
+        self.draw()

@@ -1,0 +1,97 @@
+"""The words around what a user does to a model: copying the command that helps, unloading it."""
+
+from __future__ import annotations
+
+from gpumon.app.diagnosis.diagnosis import Remedy, Verdict
+from gpumon.app.insight.unloading import Unloading, UnloadKind, UnloadOutcome
+from gpumon.app.insight.wording import address
+from gpumon.app.picture.model import ModelPicture
+from gpumon.app.views.page import GPUMON, NVML, PROC
+from gpumon.text import units
+from gpumon.text.safe import visible
+from gpumon.widgets.views import Fact
+
+LONGEST_COMMAND = 1000
+
+
+def command_to_copy(remedies: tuple[Remedy, ...]) -> Remedy | None:
+    """Return the best remedy that has a command.
+
+    One with characters that are not shown as they are is passed over: pasted into a shell, they would be
+    obeyed.
+    """
+    return next((one for one in remedies if one.command and _is_plain(one.command)), None)
+
+
+def copied_words(remedy: Remedy) -> str:
+    """Say what was copied and where it goes; the command stands on a line of its own, to be selected."""
+    where = f", to type {visible(remedy.where)}" if remedy.where else ""
+    return f"copied{where}:\n{visible(remedy.command or '', LONGEST_COMMAND)}"
+
+
+def nothing_words(verdict: Verdict, name: str) -> str:
+    """Say why there is nothing to copy for the model called ``name``: it needs no help, or none is known."""
+    if verdict.severity == "ok":
+        return f"nothing to copy: {name} needs no help"
+    return f"nothing to copy: no command is known that would help {name}"
+
+
+def _is_plain(command: str) -> bool:
+    return visible(command, LONGEST_COMMAND) == command
+
+
+def unload_facts(model: ModelPicture) -> tuple[Fact, ...]:
+    """Return what the user should know before it is unloaded."""
+    return (
+        Fact("model", visible(model.claim.name)),
+        Fact("server", address(model.key.source)),
+        _gain(model),
+        _requests(model),
+        Fact("afterwards", "the next request for it loads it again"),
+    )
+
+
+def _gain(model: ModelPicture) -> Fact:
+    measured = model.measured_vram_bytes
+    if measured is not None:
+        return Fact("returns", f"{units.size(measured)} of VRAM", NVML)
+    return Fact("returns", f"{units.size(model.gpu_bytes)} of VRAM, by its claim", model.kind.claim_source)
+
+
+def _requests(model: ModelPicture) -> Fact:
+    match model.activity:
+        case "busy":
+            return Fact("requests", "one runs now: it is finished first, nothing is cut off", PROC, "watch")
+        case None:
+            return Fact("requests", "those that run, if any, are finished first", GPUMON)
+        case _:
+            return Fact("requests", "none runs now", PROC)
+
+
+def asked_words(asked: Unloading) -> str:
+    """Say that the server has been asked."""
+    return f"asked {address(asked.key.source)} to unload {visible(asked.name)}"
+
+
+def refused_words(asked: Unloading, problem: str) -> str:
+    """Say that the server could not be asked, or would not do it."""
+    return f"{visible(asked.name)} was not unloaded: {visible(problem)}"
+
+
+def outcome_words(asked: Unloading, outcome: UnloadOutcome) -> str:
+    """Say how it ended, in one line."""
+    name, after = visible(asked.name), units.duration(outcome.seconds)
+    words: dict[UnloadKind, str] = {
+        "unloaded": f"{name} is unloaded: {units.size(outcome.returned_bytes)} of VRAM came back in {after}",
+        "unmeasured": f"{name} is unloaded, after {after}; its VRAM is not measured from here",
+        "not_returned": f"{name} is gone; {_missing(asked, outcome)} of VRAM did not come back in {after}",
+        "reloaded": f"{name} was unloaded and is loaded again: something has asked for it",
+        "waiting": f"{name} is still at work after {after}; it goes when its requests have ended",
+        "stays": f"{name} is still loaded after {after}, and does nothing: see the server's log",
+        "unknown": f"not known whether {name} is unloaded: {address(asked.key.source)} does not answer",
+    }
+    return words[outcome.kind]
+
+
+def _missing(asked: Unloading, outcome: UnloadOutcome) -> str:
+    return units.size(sum(size for _, size in asked.vram_by_gpu) - (outcome.returned_bytes or 0))

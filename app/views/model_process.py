@@ -1,0 +1,247 @@
+"""Figures of what runs a model: its process or server, its settings, rates and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gpumon.app.insight.agreement import Agreement
+from gpumon.app.insight.left_out import LeftOut
+from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.records import Placement
+from gpumon.app.state.work import METER
+from gpumon.app.views.page import GPUMON, NVML, PROC, about, request_labels, text_of
+from gpumon.collectors.samples import (
+    BufferComponent,
+    LoadFacts,
+    MeteredModel,
+    MeteredRequest,
+    RunnerProcess,
+    RunnerSettings,
+)
+from gpumon.text import units
+from gpumon.text.safe import visible
+from gpumon.widgets.views import Fact
+
+LOG = "server log"
+
+COMPONENT_WORDS: dict[BufferComponent, str] = {
+    "model": "weights",
+    "kv_cache": "KV cache",
+    "recurrent_state": "recurrent state",
+    "compute": "compute",
+    "output": "output",
+}
+
+
+def placement_facts(placement: Placement | None) -> list[Fact]:
+    """Return what the log says of a load; nothing where it says nothing."""
+    return [] if placement is None else [*_layers(placement), *_buffers(placement), *_retries(placement)]
+
+
+def _layers(placement: Placement) -> Iterator[Fact]:
+    on_gpu, count = placement.layers_on_gpu, placement.layer_count
+    if on_gpu is not None and count is not None:
+        yield Fact("layers on GPU", f"{on_gpu} of {count}", LOG, "watch" if on_gpu < count else None)
+    if placement.layers_overflowing:
+        yield Fact("layers with experts in RAM", text_of(placement.layers_overflowing), LOG, "watch")
+
+
+def _buffers(placement: Placement) -> Iterator[Fact]:
+    devices = sorted({(not key.on_gpu, key.device) for key in placement.buffers})
+    for in_ram, device in devices:
+        label = f"buffers on {visible(device)}{' (RAM)' if in_ram else ''}"
+        yield Fact(label, ", ".join(_parts(placement, device)), LOG)
+
+
+def _parts(placement: Placement, device: str) -> Iterator[str]:
+    sizes = {key.component: size for key, size in placement.buffers.items() if key.device == device}
+    for component, words in COMPONENT_WORDS.items():
+        if sizes.get(component):
+            yield f"{words} {units.size(sizes[component])}"
+
+
+def _retries(placement: Placement) -> Iterator[Fact]:
+    if placement.retries:
+        yield Fact("tries before that ran out of memory", text_of(placement.retries), LOG, "watch")
+
+
+REQUESTS_SHOWN = 5
+
+
+def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[Fact]:
+    """Return the figures of the process behind a model; one that says so where none can be told."""
+    model = details.picture
+    work = [*_rates(model.rates), *_requests(details.requests)]
+    if model.process is None:
+        return [Fact("process", "cannot be told from here", PROC), *work]
+    return [
+        *_measured(model, gpu_indices),
+        *_process(model.process),
+        *_settings(model.process.settings),
+        *placement_facts(details.log),
+        *work,
+    ]
+
+
+def _measured(model: ModelPicture, gpu_indices: Mapping[str, int]) -> Iterator[Fact]:
+    words = units.size(model.measured_vram_bytes)
+    yield Fact("VRAM measured", words if model.measurable else "cannot be: MIG is on", NVML)
+    if model.claims_memory:
+        yield Fact("claim and driver", _agreement_words(model.agreement), f"NVML, {model.kind.claim_source}")
+    by_gpu = model.measured_vram_by_gpu or {}
+    for uuid, size_bytes in by_gpu.items() if len(by_gpu) > 1 else ():
+        if uuid in gpu_indices:
+            yield Fact(f"  on GPU {gpu_indices[uuid]}", units.size(size_bytes), NVML)
+
+
+def _agreement_words(compared: Agreement) -> str:
+    if compared.difference_bytes is None:
+        return "cannot be compared"
+    words = compared.kind.replace("_", " ")
+    because = f": {compared.cause}" if compared.cause else ""
+    return f"{words} ({units.size(abs(compared.difference_bytes))} apart){because}"
+
+
+def _process(process: RunnerProcess) -> list[Fact]:
+    user = f" of {visible(process.user)}" if process.user else ""
+    facts = [
+        Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}", PROC),
+        Fact("RAM resident", units.size(process.rss_bytes), PROC),
+        Fact("  of it mapped from files", units.size(process.file_bytes), PROC),
+        Fact("CPU (one core is 100%)", units.percent(process.cpu_percent), PROC),
+    ]
+    return facts + [Fact("not readable", visible(words), PROC) for words in process.unreadable]
+
+
+def _settings(settings: RunnerSettings) -> list[Fact]:
+    cache = {settings.cache_type_k, settings.cache_type_v} - {None}
+    layers = "as many as fit" if settings.gpu_layers is None else str(settings.gpu_layers)
+    return [
+        Fact("slots", text_of(settings.parallel), "command line"),
+        Fact("GPU layers asked for", layers, "command line"),
+        Fact("KV cache type", visible(", ".join(sorted(map(str, cache)))) or "f16 (default)", "command line"),
+        Fact("flash attention", visible(settings.flash_attention or units.UNKNOWN), "command line"),
+        Fact("batch", text_of(settings.batch_size), "command line"),
+    ]
+
+
+def _rates(rates: RunnerRates) -> list[Fact]:
+    if not rates.sources:
+        return []
+    origin = ", ".join(rates.sources)
+    lower = "at least " if rates.decoded_total_is_lower_bound else ""
+    return [
+        Fact("decode rate", about(units.rate(rates.decode_rate), estimate=rates.is_estimate), origin),
+        Fact("prefill rate", units.rate(rates.prefill_rate), origin),
+        Fact("requests running", text_of(rates.running), origin),
+        Fact("requests waiting", text_of(rates.waiting), origin),
+        Fact("context in use", _context(rates), origin),
+        Fact("tokens generated", f"{lower}{text_of(rates.decoded_total)}", origin),
+    ]
+
+
+def _context(rates: RunnerRates) -> str:
+    if rates.context_tokens is None:
+        return units.UNKNOWN
+    return f"{rates.context_tokens} of {text_of(rates.context_length)} tokens"
+
+
+def _requests(newest_first: Sequence[FinishedRequest]) -> list[Fact]:
+    return [
+        Fact(label, _request(request), request.source)
+        for label, request in zip(request_labels("last request"), newest_first[:REQUESTS_SHOWN], strict=False)
+    ]
+
+
+def _request(request: FinishedRequest) -> str:
+    count = f"{'>= ' if request.decoded_is_lower_bound else ''}{text_of(request.decoded_tokens)}"
+    parts = [
+        f"{count} tokens in {units.duration(request.ended - request.started)}",
+        f"decode {units.rate(request.decode_rate)}",
+        f"prefill {units.rate(request.prefill_rate)}",
+        f"first token {units.duration(request.first_token_seconds)}",
+    ]
+    return ", ".join(part for part in parts if not part.endswith(units.UNKNOWN))
+
+
+def meter_facts(metered: MeteredModel | None) -> list[Fact]:
+    """Return what the meter before a model's server has counted; nothing where there is none."""
+    if metered is None:
+        return []
+    newest_first = metered.requests[: -REQUESTS_SHOWN - 1 : -1]
+    return [
+        *_totals(metered),
+        *(
+            Fact(label, _metered_request(one), METER)
+            for label, one in zip(request_labels("last metered request"), newest_first, strict=False)
+        ),
+    ]
+
+
+def _totals(metered: MeteredModel) -> list[Fact]:
+    total = about(text_of(metered.decoded_tokens_total), estimate=metered.decoded_total_is_estimate)
+    return [
+        Fact("requests ended, metered", text_of(metered.requests_ended), METER),
+        Fact("tokens generated, metered", total, METER),
+        Fact("prompt tokens, metered", text_of(metered.prompt_tokens_total), METER),
+    ]
+
+
+def _metered_request(request: MeteredRequest) -> str:
+    tokens = about(text_of(request.decoded_tokens), estimate=request.decoded_is_estimate)
+    rate = about(units.rate(request.decode_tokens_per_second), estimate=request.decode_rate_is_estimate)
+    parts = [
+        f"{tokens} tokens in {units.duration(request.seconds)}",
+        f"decode {rate}",
+        f"prefill {units.rate(request.prefill_tokens_per_second)}",
+        f"first token {units.duration(request.first_token_seconds)}",
+        *([] if request.outcome == "finished" else [request.outcome]),
+    ]
+    return ", ".join(part for part in parts if not part.endswith(units.UNKNOWN))
+
+
+PROPS = "/props"
+MODELS = "/v1/models"
+ARGUMENTS = "command line"
+
+NO_FACTS = LoadFacts()
+
+
+def served_facts(details: ModelDetails) -> list[Fact]:
+    """Return the figures of a model of which its server tells file, slots and context, but no memory."""
+    model, facts = details.picture, details.server_facts or NO_FACTS
+    claim = model.claim
+    return [
+        Fact("server", model.server_label, GPUMON),
+        Fact("build", visible(facts.build or units.UNKNOWN), PROPS),
+        Fact("file", visible(facts.model_path or units.UNKNOWN), PROPS),
+        Fact("weights", units.size(facts.weights_bytes), MODELS),
+        Fact("in RAM (estimate)", _left_out(model.left_out), "weights less VRAM measured"),
+        Fact(
+            "context",
+            _tokens(claim.context_length, " per slot"),
+            PROPS if facts.context_length else ARGUMENTS,
+        ),
+        Fact("trained context", _tokens(facts.trained_context_length), MODELS),
+        Fact("slots", text_of(facts.slot_count), PROPS),
+        Fact("quantisation", visible(claim.quantization or units.UNKNOWN), MODELS),
+        Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), MODELS),
+        *_detail(details.statistics_detail),
+    ]
+
+
+def _tokens(count: int | None, beside: str = "") -> str:
+    return units.UNKNOWN if count is None else f"{count} tokens{beside}"
+
+
+def _left_out(found: LeftOut | None) -> str:
+    if found is None:
+        return units.UNKNOWN
+    return f"at least {units.size(found.bytes)}" if found.bytes else "none seen"
+
+
+def _detail(detail: str | None) -> Iterator[Fact]:
+    """Say why something is not told: a path that is turned off, a key that is missing."""
+    if detail:
+        yield Fact("statistics", visible(detail), GPUMON)

@@ -1,0 +1,133 @@
+"""What a kind of server is handed, and what it hands back: a URL to ask, answers, a process to recognise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from gpumon.collectors.samples import ModelState, RunnerSettings
+
+if TYPE_CHECKING:
+    from gpumon.collectors.clock import Clock
+    from gpumon.collectors.http.client import Reply, TimeLimits
+    from gpumon.collectors.http.endpoint import Endpoint
+    from gpumon.collectors.samples import AnySample
+    from gpumon.collectors.servers.port import Said
+
+IsActive = Callable[[str], bool | None]
+"""Whether the process behind a model, given by its name, seems to work; ``None`` where that cannot be
+told."""
+
+
+class KnownRunners(NamedTuple):
+    """The processes that hold the models of a server, seen on this machine.
+
+    Every load and unload starts or ends one (ollama: server/sched.go), so they tell when to ask.
+    """
+
+    identities: frozenset[tuple[int, float]]
+    """PID and start time of each."""
+    loading: bool = False
+    """Whether one of them is not ready yet."""
+
+
+RunnersHint = Callable[[], KnownRunners | None]
+"""What is known of a server's runners; ``None`` where they cannot be seen: far away, in a container."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """A server to ask, and what is known beside its answers."""
+
+    endpoint: Endpoint
+    clock: Clock
+    limits: TimeLimits | None = None
+    """Time limits of requests; ``None`` for the usual ones."""
+    is_active: IsActive | None = None
+    runners: RunnersHint | None = None
+    trusted: bool = False
+    """Whether it was recognised by what it says, not by a header: a proxy may stand before it."""
+
+
+class Answers(Protocol):
+    """What a URL has answered, and a way to ask it more."""
+
+    @property
+    def seen(self) -> Mapping[str, Reply]:
+        """Answers that are there already, by path."""
+        ...
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the latest answer, errors included."""
+        ...
+
+    async def get(self, path: str) -> Reply | None:
+        """GET ``path`` once for all kinds; ``None`` where there is no answer, or none may be asked for."""
+        ...
+
+
+class Talk(Protocol):
+    """A conversation with one server at a URL."""
+
+    replies: dict[str, Reply]
+    """Answers of the latest poll, by path."""
+
+    async def poll(self) -> Sequence[AnySample]:
+        """Ask once; the first sample is a ``ServerSample``. Failure is a sample, not an exception."""
+        ...
+
+    def delay(self, interval: float) -> float:
+        """Return seconds from this poll's start to the next one, for the user's ``interval``."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class RunnerTalk(Protocol):
+    """A conversation with one process that holds a model, on its own loopback port."""
+
+    refused_state: ModelState
+    """What it means that the port refuses before the first answer."""
+
+    async def ask(self, active: bool | None, /) -> Said | None:
+        """Ask what is due, and return what was said; ``None`` where nothing is due.
+
+        ``active``: whether the process seems to work; ``None`` where that cannot be told.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Start from the beginning."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections of its own; those of the port are closed by whoever has opened it."""
+        ...
+
+
+class ProcessView(Struct, frozen=True):
+    """A process to recognise."""
+
+    argv: Sequence[str]
+    """Its command line. Keys may be in there: keep nothing but settings."""
+    environ: Callable[[], Mapping[str, str]]
+    """Returns the variables that its kind lists; none where they may not be read. Each call reads
+    ``/proc``."""
+
+
+class FoundServer(Struct, frozen=True):
+    """A process that starts runners: it serves models itself, or stands before those that do."""
+
+    kind: str
+    """Name of its ``ServerKind``."""
+
+
+class FoundRunner(Struct, frozen=True):
+    """A process that holds one model."""
+
+    kind: str
+    """Name of its ``RunnerKind``."""
+    settings: RunnerSettings

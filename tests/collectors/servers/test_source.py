@@ -1,0 +1,111 @@
+"""Which kind answers at a URL: told by its answers, at the cost of as few requests as can be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.collectors.ollama.support import PATIENT, FakeClock
+from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.toy_kind import ToyKind
+from tests.fakes.toy_server import COUNTED, ToyServer
+
+from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.samples import ServerSample
+from gpumon.collectors.servers.registry import Registry
+from gpumon.collectors.servers.source import ServerSource
+from gpumon.collectors.servers.talk import Answers, Asked
+
+
+class Imitator(ToyKind):
+    """Answers as Ollama does, and is known by the name of its only model."""
+
+    name = label = "imitator"
+    imitates = "ollama"
+
+    async def recognise(self, answers: Answers) -> bool:
+        reply = answers.seen.get("/api/ps")
+        return reply is not None and b"imitated" in reply.body
+
+
+class Faulty(ToyKind):
+    name = label = "faulty"
+
+    async def recognise(self, answers: Answers) -> bool:
+        raise KeyError("secret")
+
+
+class Setting:
+    """One URL, and the kinds beside those that are built in."""
+
+    def __init__(self, url: str, *kinds: ToyKind) -> None:
+        self.registry = Registry()
+        for kind in kinds:
+            self.registry.add(kind)
+        self.source = ServerSource(
+            Asked(endpoint=parse_endpoint(url), clock=FakeClock(), limits=PATIENT), self.registry
+        )
+
+    async def poll(self) -> ServerSample:
+        first = (await self.source.poll())[0]
+        assert isinstance(first, ServerSample)
+        return first
+
+
+@pytest.fixture
+async def ollama() -> AsyncIterator[FakeOllama]:
+    async with FakeOllama() as fake:
+        yield fake
+
+
+async def test_the_default_is_asked_for_nothing_but_its_own(ollama: FakeOllama) -> None:
+    setting = Setting(ollama.url, ToyKind(), Imitator())
+    assert (await setting.poll()).kind == "ollama"
+    await setting.poll()
+    await setting.source.close()
+    assert set(ollama.counts()) <= {"/api/ps", "/api/version", "/api/tags"}
+
+
+async def test_another_kind_is_recognised_in_the_same_poll_and_then_asked_alone() -> None:
+    async with ToyServer(COUNTED) as toy:
+        setting = Setting(toy.url, ToyKind())
+        assert (await setting.poll()).kind == "toy"
+        toy.requests.clear()
+        assert (await setting.poll()).kind == "toy"
+        await setting.source.close()
+    assert [request.path for request in toy.requests] == ["/toy/status"]
+
+
+async def test_what_nobody_recognises_is_asked_about_once_a_spell() -> None:
+    async with ToyServer(COUNTED) as toy:
+        setting = Setting(toy.url)
+        assert (await setting.poll()).health.state == "foreign"
+        toy.requests.clear()
+        assert (await setting.poll()).health.state == "foreign"
+        await setting.source.close()
+    assert [request.path for request in toy.requests] == ["/api/ps"]
+
+
+async def test_a_kind_that_fails_costs_itself_only() -> None:
+    async with ToyServer(COUNTED) as toy:
+        setting = Setting(toy.url, Faulty(), ToyKind())
+        assert (await setting.poll()).kind == "toy"
+        await setting.source.close()
+    assert setting.registry.problems == {"faulty": "internal error: KeyError"}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("imitated:1b", "imitator"), ("llama3:8b", "ollama")])
+async def test_one_that_imitates_the_default_is_known_by_its_mark(
+    ollama: FakeOllama, name: str, kind: str
+) -> None:
+    ollama.catalog.load(name)
+    setting = Setting(ollama.url, Imitator())
+    assert (await setting.poll()).kind == kind
+    await setting.source.close()
+
+
+async def test_until_something_answers_the_kind_is_not_known() -> None:
+    setting = Setting("http://127.0.0.1:9")
+    sample = await setting.poll()
+    assert (sample.kind, sample.health.state) == (None, "not_running")
+    await setting.source.close()

@@ -1,0 +1,166 @@
+"""The drawing vocabulary: a line is a tuple of spans, a span is text with a role; and how lines fit a width.
+
+Parts are dropped whole, names are shortened, a figure is never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from rich.cells import cell_len
+
+Level = Literal["ok", "watch", "bad", "unknown"]
+"""The only meanings that colour carries."""
+
+Role = Literal[
+    "plain",
+    "dim",  # secondary text, and values that have grown old
+    "title",
+    "ok",
+    "watch",
+    "bad",
+    "unknown",
+    "model",  # VRAM held by a model
+    "process",  # VRAM held by another process
+    "reserved",  # VRAM kept by the driver
+    "track",  # the empty part of a bar
+    "ram",  # the part of a model in system RAM
+    "cursor",  # the selected row's marker
+]
+
+
+class Span(NamedTuple):
+    """A run of text drawn in one style."""
+
+    text: str
+    role: Role = "plain"
+
+
+Line = tuple[Span, ...]
+
+
+GAP: Line = (Span("  "),)
+"""Stands between the parts of a line."""
+
+
+class Part(NamedTuple):
+    """A piece of a line that is shown whole or not at all; a lower ``need`` stays longer."""
+
+    line: Line
+    need: int = 0
+
+
+def text_line(text: str, role: Role = "plain") -> Line:
+    """Return a line of one span, or of none for an empty text."""
+    return (Span(text, role),) if text else ()
+
+
+def line_width(line: Line) -> int:
+    """Return the width of ``line`` in terminal cells."""
+    width = 0
+    for text, _ in line:
+        width += len(text) if text.isascii() else cell_len(text)
+    return width
+
+
+def plain_text(line: Line) -> str:
+    """Return the characters of ``line`` without its roles."""
+    return "".join(span.text for span in line)
+
+
+def shorten(name: str, width: int, ellipsis: str = "…") -> str:
+    """Return ``name`` in at most ``width`` cells: an ellipsis takes the place of its middle.
+
+    Both ends of a model's name tell (family and quantization), so neither is lost.
+    """
+    if cell_len(name) <= width:
+        return name
+    room = width - cell_len(ellipsis)
+    if room <= 0:
+        return ellipsis if room == 0 else ""
+    tail = room * 2 // 5
+    return _head(name, room - tail) + ellipsis + _tail(name, tail)
+
+
+def shorten_words(sentence: str, width: int, ellipsis: str = "…") -> str:
+    """Return as many whole words of ``sentence`` as fit into ``width`` cells, then an ellipsis."""
+    if cell_len(sentence) <= width:
+        return sentence
+    kept = ""
+    for word in sentence.split(" "):
+        longer = f"{kept} {word}" if kept else word
+        if cell_len(longer) + cell_len(ellipsis) > width:
+            break
+        kept = longer
+    return kept.rstrip(" ,;:") + ellipsis if kept else shorten(sentence, width, ellipsis)
+
+
+def wrap_words(sentence: str, width: int, limit: int, ellipsis: str = "…") -> list[str]:
+    """Break ``sentence`` between words into at most ``limit`` texts of ``width`` cells."""
+    rows: list[str] = []
+    rest = sentence.split(" ")
+    while rest and len(rows) < limit - 1:
+        taken = 1
+        while taken < len(rest) and cell_len(" ".join(rest[: taken + 1])) <= width:
+            taken += 1
+        rows.append(shorten_words(" ".join(rest[:taken]), width, ellipsis))
+        rest = rest[taken:]
+    return [*rows, shorten_words(" ".join(rest), width, ellipsis)] if rest and limit > 0 else rows
+
+
+def join_parts(parts: Sequence[Part], width: int, separator: Line = GAP) -> Line:
+    """Join the parts that fit into ``width``, in their order; those of least need are dropped first."""
+    gap = line_width(separator)
+    kept: set[int] = set()
+    room = width + gap
+    for index in sorted(range(len(parts)), key=lambda index: parts[index].need):
+        room -= line_width(parts[index].line) + gap
+        if room < 0:
+            break
+        kept.add(index)
+    return joined([parts[index].line for index in sorted(kept)], separator)
+
+
+def joined(lines: Iterable[Line], separator: Line = GAP) -> Line:
+    """Join the lines that are not empty, with ``separator`` between them."""
+    spans: list[Span] = []
+    for line in lines:
+        if line:
+            spans += (*separator, *line) if spans else line
+    return tuple(spans)
+
+
+def spread(left: Line, right: Line, width: int) -> Line:
+    """Put ``left`` and ``right`` at the two edges; ``right`` is left out where they would touch."""
+    gap = width - line_width(left) - line_width(right)
+    return (*left, Span(" " * gap), *right) if right and gap >= 1 else left
+
+
+def padded(line: Line, width: int, align: str = "left") -> Line:
+    """Pad ``line`` with blanks to ``width`` cells."""
+    blank = Span(" " * (width - line_width(line)))
+    if not blank.text:
+        return line
+    return (blank, *line) if align == "right" else (*line, blank)
+
+
+def in_role(line: Line, role: Role) -> Line:
+    """Return ``line`` drawn in one role, except for the cursor."""
+    return tuple(span if span.role == "cursor" else Span(span.text, role) for span in line)
+
+
+def _head(text: str, width: int) -> str:
+    """Return the longest start of ``text`` that fits, never half of a wide character."""
+    kept = text[:width]
+    while cell_len(kept) > width:
+        kept = kept[:-1]
+    return kept
+
+
+def _tail(text: str, width: int) -> str:
+    """Return the longest end of ``text`` that fits, never half of a wide character."""
+    kept = text[len(text) - width :]
+    while cell_len(kept) > width:
+        kept = kept[1:]
+    return kept

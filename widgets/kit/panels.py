@@ -1,0 +1,304 @@
+"""Widgets that draw lines and redraw only those that changed; panels of rows with a cursor among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import ClassVar, get_args
+
+from msgspec import Struct
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from gpumon.widgets.kit.glyphs import UNICODE, Glyphs
+from gpumon.widgets.kit.lines import Level, Line, Role, Span, line_width, shorten, shorten_words, text_line
+from gpumon.widgets.kit.updates import changed_runs
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def title_line(title: str, note: str, width: int, glyphs: Glyphs) -> Line:
+    """Draw a rule with a title at its left and a note at its right: ``─ GPUs ────── +2 more ─``."""
+    rule = glyphs.rule
+    if width < 8:
+        return text_line(rule * width, "track")
+    left = (
+        Span(f"{rule} ", "track"),
+        Span(shorten(glyphs.written(title), width - 6, glyphs.ellipsis), "title"),
+    )
+    right = (Span(f" {glyphs.written(note)} ", "dim"), Span(rule, "track")) if note else ()
+    if line_width(left) + line_width(right) + 3 > width:
+        right = ()
+    fill = width - line_width(left) - line_width(right) - 1
+    return (*left, Span(f" {rule * fill}", "track"), *right)
+
+
+def _changed_regions(before: list[Line], after: list[Line]) -> Iterator[Region]:
+    for y, (old, new) in enumerate(zip_longest(before, after, fillvalue=())):
+        for start, end in changed_runs(old, new):
+            yield Region(start, y, end - start, 1)
+
+
+def _runs(line: Line) -> Iterator[Span]:
+    """Yield the line in as few runs as look the same: the colour of a blank is not seen."""
+    text, role = "", line[0].role if line else "plain"
+    for span in line:
+        if span.role != role and text.strip() and span.text.strip():
+            yield Span(text, role)
+            text, role = "", span.role
+        elif not text.strip():
+            role = span.role
+        text += span.text
+    if text:
+        yield Span(text, role)
+
+
+class LinePanel(Widget):
+    """Draws the lines of its ``lines_for``; a subclass keeps a view and turns it into lines.
+
+    Each role is a component class, so that colours come from the theme.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line-panel--{role}" for role in ROLES}
+    DEFAULT_CSS = """
+    LinePanel {
+        height: auto;
+        & > .line-panel--plain { color: $foreground; }
+        & > .line-panel--dim { color: $text-muted; }
+        & > .line-panel--title { color: $foreground; text-style: bold; }
+        & > .line-panel--ok { color: $text-success; }
+        & > .line-panel--watch { color: $text-warning; text-style: bold; }
+        & > .line-panel--bad { color: $text-error; text-style: bold; }
+        & > .line-panel--unknown { color: $text-muted; }
+        & > .line-panel--model { color: $primary; }
+        & > .line-panel--process { color: $foreground 60%; }
+        & > .line-panel--reserved { color: $foreground 40%; }
+        & > .line-panel--track { color: $foreground 25%; }
+        & > .line-panel--ram { color: $warning; }
+        & > .line-panel--cursor { color: $accent; text-style: bold; }
+        &:ansi > .line-panel--dim { text-style: dim; }
+        &:ansi > .line-panel--unknown { text-style: dim; }
+        &:ansi > .line-panel--process { text-style: dim; }
+        &:ansi > .line-panel--reserved { text-style: dim; }
+        &:ansi > .line-panel--track { text-style: dim; }
+    }
+    """
+
+    def __init__(
+        self,
+        *,
+        glyphs: Glyphs = UNICODE,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.glyphs = glyphs
+        self._lines: list[Line] = []
+        self._strips: list[Strip | None] = []
+        self._role_styles: dict[Role, Style] = {}
+        self._natural_height = 0
+
+    def lines_for(self, width: int, height: int | None) -> list[Line]:
+        """Return the lines at ``width`` cells; at most ``height`` of them, all of them for ``None``."""
+        raise NotImplementedError
+
+    def redraw(self) -> None:
+        """Draw what the view now says: nothing if the lines are the same, else only the changed ones."""
+        width, height = self.content_size
+        if not width:
+            return
+        lines = self.lines_for(width, None if self.styles.auto_dimensions else height)
+        if self.styles.auto_dimensions and len(lines) != self._natural_height:
+            self._natural_height = len(lines)
+            self.refresh(layout=True)
+        self.show_lines(lines if len(lines) <= height else self.lines_for(width, height))
+
+    def show_lines(self, lines: list[Line]) -> None:
+        """Show ``lines``, and refresh only the regions that differ from those shown before."""
+        previous, self._lines = self._lines, lines
+        self._strips = [*self._strips, *[None] * len(lines)][: len(lines)]  # blank lines more differ nowhere
+        regions = [*_changed_regions(previous, lines)]
+        if not regions:
+            return
+        for region in regions:
+            if region.y < len(lines):
+                self._strips[region.y] = None
+        self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        """Return line ``y``, built once for each change."""
+        if y >= len(self._lines):
+            return Strip.blank(self.content_size.width, self._style("plain"))
+        strip = self._strips[y]
+        if strip is None:
+            strip = self._strips[y] = self._strip(self._lines[y])
+        return strip
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """Return the number of lines at ``width``."""
+        self._natural_height = len(self.lines_for(width, None))
+        return self._natural_height
+
+    def on_resize(self) -> None:
+        """Lay the view out anew for the new size."""
+        self.redraw()
+
+    def notify_style_update(self) -> None:
+        """Drop the styles and strips made with the old theme."""
+        self._role_styles.clear()
+        self._strips = [None] * len(self._lines)
+        super().notify_style_update()
+
+    def _strip(self, line: Line) -> Strip:
+        segments = [Segment(text, self._style(role)) for text, role in _runs(line)]
+        return Strip(segments, line_width(line))
+
+    def _style(self, role: Role) -> Style:
+        style = self._role_styles.get(role)
+        if style is None:
+            style = self._role_styles[role] = self.get_component_rich_style(f"line-panel--{role}")
+        return style
+
+
+ALL = slice(None)
+"""Every row."""
+
+
+class Window(Struct, frozen=True):
+    """The rows in view: ``count`` of them from row ``first``, and how many are not."""
+
+    first: int
+    count: int
+    hidden: int
+    titled: bool
+
+
+def window_of(
+    rows: int, lines_per_row: int, height: int | None, cursor: int | None, first: int = 0
+) -> Window:
+    """Choose the rows in view at ``height`` lines, moving ``first`` only as far as the cursor needs.
+
+    The title's line goes to a row where that shows them all, or where there is but one line.
+    """
+    if height is None:
+        return Window(0, rows, 0, titled=True)
+    fits_bare = rows * lines_per_row == height
+    titled = not fits_bare and height >= 2
+    count = min(rows, max(1 if height else 0, (height - titled) // lines_per_row))
+    if cursor is not None:
+        first = min(max(first, cursor - count + 1), cursor)
+    return Window(max(0, min(first, rows - count)), count, rows - count, titled)
+
+
+def gutter(level: Level, selected: bool, glyphs: Glyphs) -> Line:
+    """Draw the left edge of a row: the cursor's marker if selected, and the level's mark."""
+    return (Span(glyphs.cursor if selected else " ", "cursor"), Span(glyphs.mark(level), level))
+
+
+class RowPanel(LinePanel):
+    """A titled panel of rows, each of ``lines_per_row`` lines, one of them under the cursor."""
+
+    title = ""
+    """Words in the panel's rule."""
+    empty_words = ""
+    """What stands where there are no rows."""
+
+    class RowSelected(Message):
+        """A row was clicked."""
+
+        def __init__(self, panel: RowPanel, key: str) -> None:
+            super().__init__()
+            self.panel = panel
+            self.key = key
+
+        @property
+        def control(self) -> RowPanel:
+            """The panel of the row."""
+            return self.panel
+
+    def __init__(
+        self,
+        *,
+        glyphs: Glyphs = UNICODE,
+        lines_per_row: int = 1,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(glyphs=glyphs, id=id, classes=classes)
+        self._lines_per_row = lines_per_row
+        self._cursor_key: str | None = None
+        self._window = Window(0, 0, 0, titled=False)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all rows, in their order."""
+        raise NotImplementedError
+
+    def row_lines(self, width: int, shown: slice) -> Sequence[Line]:
+        """Return the lines of the rows ``shown``, ``lines_per_row`` for each, in columns that suit all."""
+        raise NotImplementedError
+
+    def empty_line(self, width: int) -> Line:
+        """Return what is said where there are no rows; nothing where no words were given."""
+        if not self.empty_words:
+            return ()
+        words = f"  {self.glyphs.written(self.empty_words)}"
+        return text_line(shorten_words(words, width, self.glyphs.ellipsis), "dim")
+
+    @property
+    def cursor_key(self) -> str | None:
+        """The key of the row under the cursor; ``None`` for no cursor."""
+        return self._cursor_key
+
+    @cursor_key.setter
+    def cursor_key(self, key: str | None) -> None:
+        if key != self._cursor_key:
+            self._cursor_key = key
+            self.redraw()
+
+    @property
+    def lines_per_row(self) -> int:
+        """Lines that each row takes."""
+        return self._lines_per_row
+
+    @lines_per_row.setter
+    def lines_per_row(self, count: int) -> None:
+        if count != self._lines_per_row:
+            self._lines_per_row = count
+            self.redraw()
+
+    def lines_for(self, width: int, height: int | None) -> list[Line]:
+        """Return the title and the rows in view."""
+        keys = self.keys
+        if not keys:
+            return self._empty(width, height)
+        cursor = keys.index(self._cursor_key) if self._cursor_key in keys else None
+        window = window_of(len(keys), self._lines_per_row, height, cursor, self._window.first)
+        if height is not None or not self._window.count:
+            self._window = window
+        note = f"+{window.hidden} more" if window.hidden else ""
+        lines = [title_line(self.title, note, width, self.glyphs)] if window.titled else []
+        lines += self.row_lines(width, slice(window.first, window.first + window.count))
+        return lines[:height]
+
+    def _empty(self, width: int, height: int | None) -> list[Line]:
+        words = self.empty_line(width)
+        if height == 1:
+            return [words] if words else []
+        return [title_line(self.title, "", width, self.glyphs), words][:height] if words else []
+
+    def on_click(self, event: events.Click) -> None:
+        """Post the key of the row under the mouse."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        line = offset.y - self._window.titled
+        row = self._window.first + line // self._lines_per_row
+        if line >= 0 and row < min(len(self.keys), self._window.first + self._window.count):
+            self.post_message(self.RowSelected(self, self.keys[row]))

@@ -1,0 +1,186 @@
+"""Lists beside the dashboard: the figures of a page, models on disk, what the palette offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from gpumon.text import units
+from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.kit.columns import Column, Row, draw_row, fit
+from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import (
+    Line,
+    Span,
+    line_width,
+    padded,
+    shorten,
+    shorten_words,
+    spread,
+    text_line,
+    wrap_words,
+)
+from gpumon.widgets.kit.panels import ALL, LinePanel, RowPanel, title_line
+from gpumon.widgets.views import ChoiceRow, Fact, InstalledRow
+
+WRAP_LIMIT = 6
+VALUE_LEAST_WIDTH = 12
+
+
+def fact_lines(facts: Sequence[Fact], width: int, glyphs: Glyphs) -> list[Line]:
+    """Draw the facts in columns; values wrap between words, and origins go where they leave no room."""
+    labels = max((line_width(_label(fact, glyphs)) for fact in facts), default=0)
+    label_width = min(labels, max(4, width * 2 // 5))
+    origin_width = max((line_width(_origin(fact, glyphs)) for fact in facts), default=0)
+    room = width - label_width - 3
+    if room - origin_width - 2 >= VALUE_LEAST_WIDTH * 2:
+        room -= origin_width + 2
+    else:
+        origin_width = 0
+    room = min(room, max((cell_len(glyphs.written(fact.value, limit=2000)) for fact in facts), default=0))
+    lines: list[Line] = []
+    for fact in facts:
+        lines += _fact(fact, label_width, room, origin_width, glyphs)
+    return [line for line in lines if line_width(line) <= width]
+
+
+def _fact(fact: Fact, label_width: int, room: int, origin_width: int, glyphs: Glyphs) -> list[Line]:
+    label = text_line(shorten(glyphs.written(fact.label), label_width, glyphs.ellipsis), "dim")
+    start: Line = (Span(" "), *padded(label, label_width), Span("  "))
+    values = wrap_words(glyphs.written(fact.value, limit=2000), max(1, room), WRAP_LIMIT, glyphs.ellipsis)
+    first: Line = (*start, Span(values[0], fact.level or "plain"))
+    if origin_width:
+        origin = _origin(fact, glyphs)
+        first = spread(first, origin, line_width(start) + room + 2 + line_width(origin))
+    indent = Span(" " * line_width(start))
+    return [first, *((indent, Span(value, fact.level or "plain")) for value in values[1:])]
+
+
+def _label(fact: Fact, glyphs: Glyphs) -> Line:
+    return text_line(glyphs.written(fact.label))
+
+
+def _origin(fact: Fact, glyphs: Glyphs) -> Line:
+    return text_line(glyphs.written(fact.origin), "dim")
+
+
+class FactTable(LinePanel):
+    """A titled list of facts."""
+
+    def __init__(
+        self,
+        title: str = "",
+        *,
+        glyphs: Glyphs = UNICODE,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(glyphs=glyphs, id=id, classes=classes)
+        self._title = title
+        self._facts: tuple[Fact, ...] = ()
+
+    def show(self, facts: Sequence[Fact]) -> None:
+        """Draw ``facts``."""
+        if (shown := tuple(facts)) != self._facts:
+            self._facts = shown
+            self.redraw()
+
+    def lines_for(self, width: int, height: int | None) -> list[Line]:
+        """Return the title, if there is one, and the facts."""
+        title = [title_line(self._title, "", width, self.glyphs)] if self._title else []
+        return [*title, *fact_lines(self._facts, width, self.glyphs)][:height]
+
+
+COLUMNS = (
+    Column("mark", (0,)),
+    Column("name", (0, 10, 40), widths=(8, 24, 60), gap=1),
+    Column("size", (20,), align="right"),
+    Column("loaded", (30,)),
+    Column("server", (50,)),
+)
+
+
+def installed_lines(
+    rows: Sequence[InstalledRow],
+    width: int,
+    glyphs: Glyphs,
+    cursor: str | None = None,
+    shown: slice = ALL,
+) -> list[Line]:
+    """Draw one line for each of the models ``shown``, in columns that suit all."""
+    cells = [_cells(row, glyphs, selected=row.key == cursor) for row in rows]
+    fitted = fit(COLUMNS, cells, width)
+    return [draw_row(row, fitted, glyphs.ellipsis) for row in cells[shown]]
+
+
+def _cells(row: InstalledRow, glyphs: Glyphs, *, selected: bool) -> Row:
+    return {
+        "mark": (text_line(glyphs.cursor if selected else " ", "cursor"),),
+        "name": (text_line(glyphs.written(row.name), "title" if selected else "plain"),),
+        "size": (text_line(units.size(row.size_bytes), "dim"),),
+        "loaded": (text_line("loaded" if row.loaded else "", "ok"),),
+        "server": (text_line(glyphs.written(row.server), "dim"),),
+    }
+
+
+class InstalledPanel(RowPanel):
+    """The installed models."""
+
+    title = "Installed models"
+    _rows: tuple[InstalledRow, ...] = ()
+
+    def show(self, rows: Sequence[InstalledRow], empty: str) -> None:
+        """Draw ``rows``, or the words of ``empty`` where there are none."""
+        shown = (tuple(rows), empty)
+        if shown != (self._rows, self.empty_words):
+            self._rows, self.empty_words = shown
+            self.redraw()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the models shown."""
+        return tuple(row.key for row in self._rows)
+
+    def row_lines(self, width: int, shown: slice) -> list[Line]:
+        """Return the lines of the models ``shown``."""
+        return installed_lines(self._rows, width, self.glyphs, self.cursor_key, shown)
+
+
+CHOICE_COLUMNS = (
+    Column("mark", (0,)),
+    Column("title", (0, 10), widths=(16, 60), gap=1, cut=shorten_words),
+    Column("note", (5,)),
+)
+
+
+class ChoicePanel(RowPanel):
+    """What there is to choose from, one line each."""
+
+    _rows: tuple[ChoiceRow, ...] = ()
+
+    def show(self, rows: Sequence[ChoiceRow], empty: str) -> None:
+        """Draw ``rows``, or the words of ``empty`` where there are none."""
+        shown = (tuple(rows), empty)
+        if shown != (self._rows, self.empty_words):
+            self._rows, self.empty_words = shown
+            self.redraw()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the rows shown."""
+        return tuple(row.key for row in self._rows)
+
+    def row_lines(self, width: int, shown: slice) -> list[Line]:
+        """Return the lines of the rows ``shown``."""
+        cells = [self._cells(row) for row in self._rows]
+        fitted = fit(CHOICE_COLUMNS, cells, width)
+        return [draw_row(row, fitted, self.glyphs.ellipsis) for row in cells[shown]]
+
+    def _cells(self, row: ChoiceRow) -> Row:
+        selected = row.key == self.cursor_key
+        return {
+            "mark": (text_line(self.glyphs.cursor if selected else " ", "cursor"),),
+            "title": (text_line(self.glyphs.written(row.title), "title" if selected else "plain"),),
+            "note": (text_line(self.glyphs.written(row.note), "dim"),),
+        }

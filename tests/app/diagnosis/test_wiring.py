@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from tests.app.diagnosis.scenes import Other, Scene, decoding, diagnosed, remedy, verdict
-from tests.fakes.samples import GIB
-from tests.scene import Gpu, Machine, Model, Weights, loaded
+from tests.fakes.samples import GIB, START
+from tests.scene import Gpu, Machine, Model, Program, Weights, loaded
 
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.diagnosis.diagnosis import Diagnosis
@@ -106,3 +106,41 @@ class TestVerdicts:
         model.machine.run(3)
         kinds = {one.kind for one in diagnose(model.record, model.machine.state).verdicts}
         assert kinds == {"lost_gpu" if is_lost else "silent_fallback"}
+
+
+class TestWhoIsToBlame:
+    def test_memory_that_came_back_before_the_load_is_nobodys(self) -> None:
+        machine = Scene(on_gpu_gib=4.0).machine()
+        model = machine.servers[0].models[0]
+        blender = machine.starts(Program("blender", 7.0, pid=300))
+        machine.run(2)
+        machine.programs.remove(blender)
+        machine.now = 5.0
+        machine.run(2)
+        model.started = START + 30.0
+        model.pid = 101
+        machine.now = 40.0
+        machine.run(2)
+        found = diagnose(model.record, machine.state).cause
+        assert found is not None
+        assert "blender" not in found.sentence
+
+    @pytest.mark.parametrize(
+        ("context", "kind"), [(8192, "other_model"), (32768, "context_request")], ids=["others", "context"]
+    )
+    def test_where_no_change_alone_would_do_it_is_the_larger_part(self, context: int, kind: str) -> None:
+        scene = Scene(
+            layer_mib=285, context=context, others=[Other("qwen3:8b", 3.0)], on_gpu_gib=5.0, in_ram_gib=8.0
+        )
+        found = diagnosed(scene).cause
+        assert found is not None
+        assert found.kind == kind
+
+    @pytest.mark.parametrize("kind", ["context", "parallel"])
+    def test_a_fall_is_blamed_on_what_has_changed(self, kind: str) -> None:
+        model = loaded(Model("a:8b"))
+        model.usual(40.0)
+        model.request(8.0, 16.0, **({"prompt": 60_000} if kind == "context" else {"parallel": 4}))
+        model.request(8.0, 16.0, **({"prompt": 60_000} if kind == "context" else {"parallel": 4}))
+        found = {one.kind for one in diagnose(model.record, model.machine.state).verdicts}
+        assert "below_baseline" not in found

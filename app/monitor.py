@@ -49,7 +49,7 @@ class Monitor:
         self._listeners.append((name, listener))
 
     def feed(self, sample: AnySample) -> None:
-        """Take one sample. Whatever of ours fails over it costs its own part only: see ``fuses``."""
+        """Take in one sample. Whatever of ours fails over it costs its own part only: see ``fuses``."""
         guard = self.fuses.guard
         touched = self._store.apply(sample)
         self.fuses.pass_time(self.state.now)

@@ -34,8 +34,7 @@ from gpumon.app.state.records import (
     SystemRecord,
     Thrash,
 )
-from gpumon.app.state.state import State
-from gpumon.app.state.touched import Touched
+from gpumon.app.state.state import State, Touched
 
 _K = TypeVar("_K", bound="str | tuple[str, ...]")
 _R = TypeVar("_R")

@@ -49,7 +49,7 @@ class AlertHook:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self, grace_seconds: float = 1.0) -> None:
-        """Give what is running ``grace_seconds`` to end, then end it."""
+        """Return what is running ``grace_seconds`` to end, then end it."""
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)

@@ -105,7 +105,7 @@ def execute_replay(options: Namespace) -> int:
 def execute_redact(options: Namespace) -> int:
     """Write the copy and say how much it holds."""
     from gpumon.app.recording.reader import read_recording
-    from gpumon.app.recording.redact import redact
+    from gpumon.app.recording.redaction import redact
 
     done = redact(read_recording(options.file), options.copy)
     left_out = f"; {done.left_out} lines that cannot be read are left out" if done.left_out else ""

@@ -205,7 +205,11 @@ class Settings(Table, frozen=True):
     ] = False
     log_files: Annotated[
         tuple[Argument, ...],
-        about("Server logs to read besides those that are found.", example=["~/ollama.log"]),
+        about(
+            "Server logs to read instead of those that are found; what a journal, Docker or Kubernetes puts "
+            "in front of a line is taken off.",
+            example=["~/ollama.log"],
+        ),
     ] = ()
     theme: Annotated[
         str,

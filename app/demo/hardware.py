@@ -15,8 +15,8 @@ from gpumon.collectors.samples import (
     MemoryPressure,
     SystemSample,
 )
+from gpumon.text.units import GIB, MIB
 
-GIB = 1024**3
 KEPT_FREE_BYTES = int(1.4 * GIB)
 """What the kernel defends before it swaps."""
 SWAP_BYTES_PER_SECOND = 180 * 1024**2
@@ -42,7 +42,7 @@ class Host(Struct):
     load: float = 0.4
 
     def step(self, model_bytes: int, threads: float, now: float) -> None:
-        """Take a second in which runners hold ``model_bytes`` of RAM and keep ``threads`` busy."""
+        """Pass a second in which runners hold ``model_bytes`` of RAM and keep ``threads`` busy."""
         self.busy_threads = min(float(self.cores), threads + 0.35 + 0.2 * wobble(8, now))
         self.load += (self.busy_threads - self.load) / 60
         wanted = self.base_gib * GIB * (1 + 0.004 * wobble(3, now / 20)) + model_bytes
@@ -88,9 +88,6 @@ class Host(Struct):
         start = int(now / 30) % self.cores
         loads = [97.0] * full + [round(rest, 1)] * (full < self.cores) + [0.0] * (self.cores - full - 1)
         return tuple(loads[(core - start) % self.cores] for core in range(self.cores))
-
-
-MIB = 1024**2
 
 
 class Card(Struct, frozen=True):
@@ -189,7 +186,7 @@ class Gpu(Struct):
         return now < self.lost_until
 
     def step(self, works: list[Work], now: float) -> None:
-        """Take a second of work of all that runs on it."""
+        """Pass a second, with the work of all that runs on it."""
         self.work = Work(
             gpu_share=min(0.99, sum(work.gpu_share for work in works)),
             gpu_effort=min(1.0, sum(work.gpu_effort for work in works)),

@@ -15,6 +15,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_BYTES
+from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES
+from gpumon.text.units import MIB
 
 
 def wobble(seed: int, seconds: float) -> float:
@@ -98,9 +100,6 @@ LIBRARY: dict[str, Llm] = {llm.name: llm for llm in _LIBRARY}
 """The models by name."""
 
 
-MIB = 1024**2
-FIT_MARGIN_BYTES = 1024 * MIB
-"""What llama.cpp leaves free on each GPU when it fits a model (--fit-target)."""
 HOST_BUFFER_BYTES = 24 * MIB
 
 

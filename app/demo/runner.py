@@ -73,7 +73,7 @@ class Runner(Struct):
         return self.weights_at + CONTEXT_SECONDS + WARM_UP_SECONDS
 
     def request(self, now: float, seconds: float) -> None:
-        """Take a request that works for ``seconds``, after the load and the requests before it."""
+        """Accept a request that works for ``seconds``, after the load and the requests before it."""
         if self.busy_until and self.busy_until <= now:
             self.finished = self.busy_until
         self.asked = max(now, self.ready_at, self.busy_until)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from gpumon.app.demo.hardware import L40S, MIB, RTX_3090, RTX_4070, RTX_4090, Host
+from gpumon.app.demo.hardware import L40S, RTX_3090, RTX_4070, RTX_4090, Host
 from gpumon.app.demo.machine import Machine, Program
 from gpumon.app.demo.story import (
     PRELUDE_SECONDS,
@@ -17,6 +17,7 @@ from gpumon.app.demo.story import (
     Stop,
 )
 from gpumon.app.errors import GpumonError
+from gpumon.text.units import MIB
 
 
 def desktop(vram_mib: int) -> tuple[Program, ...]:

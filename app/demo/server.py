@@ -53,7 +53,7 @@ class Server:
     def request(
         self, name: str, context: int, seconds: float, now: float, gpus: tuple[int, ...] | None = None
     ) -> None:
-        """Take a client's request: load the model if it is not loaded with this context, then work."""
+        """Accept a client's request: load the model if it is not loaded with this context, then work."""
         if now < self._down_until:
             return
         runner = next((one for one in self.runners if one.llm.name == name), None)

@@ -55,7 +55,7 @@ def process_sample(
 
 
 def runner_samples(now: float, runners: Iterable[Runner]) -> Iterator[WorkSample]:
-    """Give what the runners that are asked answer: loading ones, and those at work."""
+    """Yield what the runners that are asked answer: loading ones, and those at work."""
     for runner in runners:
         if runner.started <= now and (now < runner.ready_at or now < runner.busy_until + SEEN_AFTER_SECONDS):
             yield _answer(runner, now)

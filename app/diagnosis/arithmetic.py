@@ -20,8 +20,8 @@ from gpumon.app.physics.hardware import Hardware
 from gpumon.app.physics.memory import memory_need
 from gpumon.app.physics.placement import place
 from gpumon.app.state.state import State
+from gpumon.text.units import MIB
 
-MIB = 1024**2
 FIT_MARGIN_BYTES = 1024 * MIB
 """What llama-server leaves free of each GPU when it chooses the layers (llama.cpp: ``--fit-target``)."""
 TIGHT_MARGIN_BYTES = 128 * MIB
@@ -57,7 +57,7 @@ class Arithmetic(Struct, frozen=True):
         geometry: Geometry | None = None,
         margin_bytes: int | None = None,
     ) -> bool:
-        """Tell whether all of it would be on the GPUs if the runtime chose the layers."""
+        """Return whether all of it would be on the GPUs if the runtime chose the layers."""
         wanted = replace(options or self.options, gpu_layers=None)
         margin = self.margin_bytes if margin_bytes is None else margin_bytes
         return place(geometry or self.geometry, wanted, self.usable(free_bytes), margin).fits

@@ -12,8 +12,8 @@ from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import ModelRecord, ServerLog
 from gpumon.app.state.state import State
+from gpumon.text.units import GIB
 
-GIB = 1024**3
 SMALLEST_DEFAULT_TOKENS = 4096
 """The server's default on the smallest cards: what nobody can call too large."""
 
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
 
 def who_asked(model: ModelRecord, context: int, state: State, source: str = PS) -> Asked:
-    """Tell who asked for ``context`` tokens, as ``source`` says; what no setting explains was a request."""
+    """Return who asked for ``context`` tokens, as ``source`` says; what no setting explains was a request."""
     found = (
         _modelfile(model, context)
         or _environment(model, context, state)
@@ -50,7 +50,7 @@ def _modelfile(model: ModelRecord, context: int) -> Asked | None:
 
 
 def _environment(model: ModelRecord, context: int, state: State) -> Asked | None:
-    """Take what the environment of the server's process says, where that may be read."""
+    """Look in the environment of the server's process, where that may be read."""
     runner = runner_of(model, state)
     server = server_of(state, runner) if runner else None
     return _variable(model, context, server.settings, "environment") if server else None
@@ -65,7 +65,7 @@ def _variable(model: ModelRecord, context: int, settings: Mapping[str, str], sou
 
 
 def _server(model: ModelRecord, context: int, log: ServerLog | None) -> Asked | None:
-    """Take the log's word: the variable that a user has set, or the default that the server chose."""
+    """Look in the log: the variable that a user has set, or the default that the server chose."""
     if log is None:
         return None
     if (found := _variable(model, context, log.settings, LOG)) is not None:

@@ -251,7 +251,7 @@ def _layer_count(subject: Subject) -> int | None:
 
 
 def _had_room(subject: Subject, room: Room, claimed_bytes: int) -> bool:
-    """Tell whether at least a layer would have gone onto a GPU: by the arithmetic, else all by the claim."""
+    """Return whether a layer would have gone onto a GPU: by the arithmetic, else all by the claim."""
     arithmetic = subject.arithmetic
     if isinstance(arithmetic, NoArithmetic):
         return claimed_bytes + FIT_MARGIN_BYTES <= max(room.free_bytes)

@@ -6,17 +6,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
-from gpumon.app.insight.agreement import Loaded
+from gpumon.app.insight.agreement import Loaded, placement_of
 from gpumon.app.insight.faults import SPILL_BAD_PERCENT
-from gpumon.app.insight.left_out import placement_of
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated
 from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.placement import placement_of_claim
-from gpumon.app.physics.speed import decode_rate
+from gpumon.app.physics.speed import decode_tokens_per_second
 from gpumon.app.state import work
 from gpumon.app.state.records import ModelRecord, RunnerRecord
-from gpumon.app.state.split import Split
+from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import requests_of
 from gpumon.text.safe import visible
@@ -65,7 +64,7 @@ def rates_of(loaded: Loaded, state: State, arithmetic: Arithmetic | NoArithmetic
     """Return what is measured and what is to be expected."""
     rates = work.own_rates(loaded.model, state)
     measured = Rates(
-        now=rates.decode_rate,
+        now=rates.decode_tokens_per_second,
         last=_last_rate(loaded.model, state),
         streams=sum(slot.phase == "decode" for slot in rates.slots),
         context_tokens=rates.context_tokens,
@@ -91,7 +90,9 @@ def expected_fitting(
     """Return the rate with all of the model on the GPUs, on as few as hold it."""
     shape, wanted = geometry or arithmetic.geometry, options or arithmetic.options
     whole = _whole(arithmetic, arithmetic.need_bytes(wanted, shape))
-    return decode_rate(shape, wanted, arithmetic.hardware, whole, context_tokens, arithmetic.engine_cost)
+    return decode_tokens_per_second(
+        shape, wanted, arithmetic.hardware, whole, context_tokens, arithmetic.engine_cost
+    )
 
 
 def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) -> Band | None:
@@ -99,7 +100,7 @@ def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) ->
     present = placement_now(loaded, arithmetic)
     if present is None:
         return None
-    return decode_rate(
+    return decode_tokens_per_second(
         arithmetic.geometry,
         arithmetic.options,
         arithmetic.hardware,
@@ -141,7 +142,14 @@ def _whole(arithmetic: Arithmetic, need_bytes: int) -> Placement:
 
 
 def _last_rate(model: ModelRecord, state: State) -> float | None:
-    return next((one.decode_rate for one in reversed(requests_of(model, state)) if one.decode_rate), None)
+    return next(
+        (
+            one.decode_tokens_per_second
+            for one in reversed(requests_of(model, state))
+            if one.decode_tokens_per_second
+        ),
+        None,
+    )
 
 
 class Subject(Struct, frozen=True):

@@ -11,6 +11,7 @@ from gpumon.app.picture.gpu import runner_name
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_server, place
 from gpumon.app.state.records import GpuRecord, RunnerRecord, SourceRecord
 from gpumon.app.state.state import State
+from gpumon.collectors.runners.target import NO_PORT
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -44,7 +45,7 @@ def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
     if answer is None:
         return "missing", "has not answered", None
     if answer.state == "unreachable":
-        step = NAMESPACE_STEP if runner.process.other_namespace else None
+        step = None if answer.detail == NO_PORT else NAMESPACE_STEP
         return "missing", visible(answer.detail or "out of reach"), step
     if answer.state in {"foreign", "failing"}:
         return "missing", visible(answer.detail or "another program answers"), None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.app.state.apply.work import WORKING_CPU_PERCENT, is_working
 from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
-from gpumon.app.state.split import go_round
+from gpumon.app.state.records.model import go_round
 from gpumon.app.state.state import State
-from gpumon.app.state.work import answer_of, metered_of
-from gpumon.collectors.samples import GpuReading, WorkSample
+from gpumon.app.state.work import WORKING_CPU_PERCENT, answer_of, is_working, metered_of
+from gpumon.collectors.samples import LOADING_STATES, GpuReading, WorkSample
 
 FOREVER_YEARS = 20
 """Beyond this ``ollama ps`` prints "Forever"."""
@@ -62,7 +61,6 @@ def _count(number: int, unit: str) -> str:
 
 Activity = Literal["loading", "busy", "idle", "stopping", "stuck", "gone"]
 
-LOADING_STATES = frozenset({"starting", "loading"})
 
 WORKING_GPU_PERCENT = 10
 """Utilisation from which the only process on a GPU works on something."""
@@ -81,7 +79,7 @@ ACTIVITY_UNTIL = {"stopping": "Stopping..."}
 
 
 def activity(model: ModelRecord, state: State) -> Activity | None:
-    """Tell what a claimed model does; ``None`` where it cannot be told.
+    """Return what a claimed model does; ``None`` where it cannot be told.
 
     An expiry in the past is both what a request longer than the keep-alive leaves behind and what a model
     that is being stopped has (ollama: server/sched.go); only what its process does tells them apart.
@@ -124,7 +122,7 @@ def state_words(model: ModelRecord, state: State) -> str:
 
 
 def is_gone(model: ModelRecord, state: State) -> bool:
-    """Tell whether a model is still claimed though its process has ended: killed, or crashed."""
+    """Return whether a model is still claimed though its process has ended: killed, or crashed."""
     return (
         model.runner_ended is not None
         and model.seen > model.runner_ended
@@ -133,7 +131,7 @@ def is_gone(model: ModelRecord, state: State) -> bool:
 
 
 def is_loading(runner: RunnerRecord) -> bool:
-    """Tell whether the runner itself says that it is not ready yet."""
+    """Return whether the runner itself says that it is not ready yet."""
     return runner.answer is not None and runner.answer.state in LOADING_STATES
 
 
@@ -142,7 +140,7 @@ def _loads_far_away(model: ModelRecord) -> bool:
 
 
 def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> bool | None:
-    """Tell whether a request is under way, by the best of what is known."""
+    """Return whether a request is under way, by the best of what is known."""
     told = _told(answer_of(model, state), state)
     if told is not None:
         return told
@@ -155,7 +153,7 @@ def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> b
 
 
 def _has_metered_requests(model: ModelRecord, state: State) -> bool:
-    """Tell whether requests are under way through a meter; others may pass it by."""
+    """Return whether requests are under way through a meter; others may pass it by."""
     metered = metered_of(model, state)
     return metered is not None and metered.requests_running > 0
 
@@ -209,7 +207,7 @@ class Quiet:
         self._looked = 0.0
 
     def lasts(self, state: State) -> bool:
-        """Tell whether nothing has been loaded, unloaded or at work for some time, and all sources answer.
+        """Return whether nothing has been loaded, unloaded or at work for some time, and all sources answer.
 
         While something happens it looks once a second; before it says that nothing does, each time.
         """

@@ -10,14 +10,59 @@ from msgspec import Struct
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity
 from gpumon.app.insight.faults import on_cpu_by_choice
-from gpumon.app.insight.left_out import LeftOut, left_out
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, runner_of, tolerance_bytes
 from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import ModelFacts, RunnerSettings
+from gpumon.app.state.work import server_facts
+from gpumon.collectors.samples import UNSETTLED_STATES, ModelFacts, RunnerSettings
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.registry import DEFAULT
+
+LEAST_SHARE = 0.10
+"""Part of the weights from which they count as left out: the token embedding stays in RAM by design, and the
+context and the compute buffers, which the driver counts too, outweigh it."""
+
+
+class LeftOut(NamedTuple):
+    """How much of a model's weights cannot be on a GPU."""
+
+    bytes: int
+    """At the least: what the driver measures holds the context as well. 0 where all may be there."""
+    weights_bytes: int
+    measured_bytes: int
+
+
+def left_out(model: ModelRecord, state: State) -> LeftOut | None:
+    """Estimate what is on no GPU: weights (``/v1/models``, ``meta.size``) less VRAM of the process.
+
+    ``None`` where either is unknown or not settled, where memory without an owner may be the model's, and
+    of a server that tells.
+    """
+    runner = runner_of(model, state)
+    if model.claims_memory or runner is None or runner.vram_confirmed is None:
+        return None
+    facts, measured = server_facts(model, state), runner.measured_vram_bytes
+    weights = facts.weights_bytes if facts else None
+    is_settled = runner.answer is not None and runner.answer.state not in UNSETTLED_STATES
+    if not weights or measured is None or not is_settled:
+        return None
+    missing, least = weights - measured, LEAST_SHARE * weights
+    if missing >= least > missing - state.hidden_vram_bytes:
+        return None
+    return LeftOut(missing if missing >= least else 0, weights, measured)
+
+
+def placement_of(model: ModelRecord, state: State) -> Split:
+    """Return the split that a server claims, or that which the driver's figures amount to."""
+    found = left_out(model, state)
+    if model.claims_memory:
+        return model.split
+    if found is None:
+        return UNKNOWN_SPLIT
+    return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
+
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
 """Ollama counts only the last of their two context caches (ollama#16763)."""
@@ -91,7 +136,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
 
 
 def logged_in_ram(model: ModelRecord, state: State) -> bool:
-    """Tell whether the log of the server places all of a model in RAM that it claims to be on a GPU.
+    """Return whether the log of the server places all of a model in RAM that it claims to be on a GPU.
 
     Ollama counts every backend that it does not know as a GPU (ollama: llm/llama_server.go, ``MemorySize``).
     """
@@ -101,7 +146,7 @@ def logged_in_ram(model: ModelRecord, state: State) -> bool:
 
 
 def _causes_of_more(difference: int, evidence: Evidence) -> Iterator[str]:
-    """Give what the claim is known to leave out (ollama: llm/llama_server.go, ``memoryParsingWriter``)."""
+    """Yield what the claim is known to leave out (ollama: llm/llama_server.go, ``memoryParsingWriter``)."""
     left_out, label = evidence.server.claim_leaves_out, evidence.server.label
     if "sliding_window" in left_out and _has_sliding_window(evidence):
         yield f"context of a sliding-window model, which {label} counts in part"
@@ -192,12 +237,11 @@ LITTLE_SHARE = 0.25
 UNSURE_LOAD_SECONDS = 60.0
 """How long memory must stay below the claim where a model may still be loading, for all that is told."""
 
-UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
 """States of a runner in which its memory is not all there, and need not be."""
 
 
 def shortfall(loaded: Loaded) -> Shortfall:
-    """Tell what is missing on the GPU of what is claimed; an estimate must be far off to count."""
+    """Return what is missing on the GPU of what is claimed; an estimate must be far off to count."""
     claimed, measured = loaded.model.split.gpu_bytes, loaded.measured_bytes
     if claimed is None or measured is None or loaded.runner is None or loaded.agreement.kind == "unknown":
         return "unknown"
@@ -217,7 +261,7 @@ def is_load_over(runner: RunnerRecord) -> bool:
 
 
 def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> bool:
-    """Tell whether the model may still be loading: older servers claim it from the start of the load."""
+    """Return whether the model may still be loading: older servers claim it from the start of the load."""
     runner = loaded.runner
     if runner is None or is_load_over(runner):
         return False
@@ -225,7 +269,7 @@ def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> boo
 
 
 def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
-    """Tell whether claim and process were there when the driver measured, and it says so twice.
+    """Return whether claim and process were there when the driver measured, and it says so twice.
 
     While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
     driver is asked more often than the server: any time since both have said the same will do.

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 from gpumon.app.insight.learning.baselines import circumstances, counted, gpus_in_use, nearest
 from gpumon.app.insight.wording import gpu_label, shares
-from gpumon.app.state.hindrances import SEVERE_REASONS, SWAPPING_BYTES_PER_SECOND, rivals
 from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.rates.pace import Pace
 from gpumon.app.state.records import (
@@ -18,6 +17,7 @@ from gpumon.app.state.records import (
     RunnerRecord,
 )
 from gpumon.app.state.state import State
+from gpumon.app.state.work import SEVERE_REASONS, SWAPPING_BYTES_PER_SECOND, rivals
 from gpumon.collectors.samples import GpuReading, RateBaseline, SystemSample
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -140,7 +140,7 @@ def slowdown_words(gpu: GpuRecord, reasons: Iterable[str]) -> str:
 
 
 def is_severe(reasons: Iterable[str]) -> bool:
-    """Tell whether heat or the board's own protection is among the reasons."""
+    """Return whether heat or the board's own protection is among the reasons."""
     return any(_has(reason, SEVERE_REASONS) for reason in reasons)
 
 
@@ -252,7 +252,7 @@ def _power_change(gpu: GpuRecord) -> Iterator[Change]:
 
 
 def _other_users(paced: Paced, since: float) -> Iterator[Change]:
-    """Give who else works on its GPUs: models at work, and processes that have come since."""
+    """Yield who else works on its GPUs: models at work, and processes that have come since."""
     state = paced.state
     for rival in rivals(state, paced.runner):
         model = state.models.get(rival.model) if rival.model else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple, Protocol
 
+from gpumon.app.insight.agreement import placement_of
 from gpumon.app.insight.faults import (
     SPILL_BAD_PERCENT,
     Fault,
@@ -16,7 +17,6 @@ from gpumon.app.insight.faults import (
     spill_fault,
     spilled_models,
 )
-from gpumon.app.insight.left_out import placement_of
 from gpumon.app.insight.wording import (
     DRIVER_SOURCE,
     amount,
@@ -124,7 +124,7 @@ def health(
 def _troubles(
     state: State, alerts: Iterable[Alarm], spill_bad_percent: float, explain: Explain
 ) -> Iterator[Trouble]:
-    """Give what is wrong; of equal levels the first counts most."""
+    """Yield what is wrong; of equal levels the first counts most."""
     driver = state.sources.get(DRIVER_SOURCE)
     if driver is not None and not driver.healthy and (fault := source_fault(driver)) is not None:
         yield Trouble(fault, source_words(driver))  # its GPUs are lost with it

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 
 from gpumon.app.state.places import is_server
 from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord
-from gpumon.app.state.split import Split, go_round
+from gpumon.app.state.records.model import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text.safe import visible

@@ -70,7 +70,7 @@ class Reading:
             self._request = None
 
     def answer_begins(self, content_type: str, content_encoding: str) -> None:
-        """Take how the answer is written; what is compressed cannot be read along."""
+        """Record how the answer is written; what is compressed cannot be read along."""
         framing = framing_of(content_type)
         if framing is not None and content_encoding.lower() in {"", "identity"}:
             self._answer = Documents(framing, WANTED)
@@ -127,11 +127,11 @@ class Exchange:
         return not self._pieces and self.figures == Figures()
 
     def name_model(self, document: Document) -> None:
-        """Take the model's name from the request; that of the answer only stands in for it."""
+        """Record the model's name from the request; that of the answer only stands in for it."""
         self.model = model_of(document) or self.model
 
     def take(self, document: Document, now: float, *, streamed: bool) -> None:
-        """Take one document of the answer."""
+        """Take in one document of the answer."""
         self.model = self.model or model_of(document)
         self.figures = self.figures.updated(figures_of(document))
         self.complete = self.complete or is_last(document)
@@ -141,7 +141,7 @@ class Exchange:
             self._last_piece = now
             self._decode.add(now, self.decoded_tokens)
 
-    def decode_rate(self, now: float) -> float | None:
+    def decode_tokens_per_second(self, now: float) -> float | None:
         """Return tokens per second over the last moments; ``None`` while no answer is under way."""
         if self._first_piece is None or self.complete:
             return None
@@ -242,7 +242,7 @@ class Book:
     def _model(self, name: str | None, now: float) -> MeteredModel:
         running = [exchange for exchange in self._running if exchange.model == name]
         tally = self._tallies.get(name) or Tally()
-        rates = [(rate, one) for one in running if (rate := one.decode_rate(now)) is not None]
+        rates = [(rate, one) for one in running if (rate := one.decode_tokens_per_second(now)) is not None]
         return MeteredModel(
             name=name,
             requests_running=len(running),

@@ -45,7 +45,7 @@ class Documents:
         self._begin()
 
     def feed(self, data: bytes) -> list[Document]:
-        """Take the next bytes and return the documents that end in them."""
+        """Take in the next bytes and return the documents that end in them."""
         if not self.streamed:
             self._take(data)
             return []

@@ -114,7 +114,7 @@ class FieldScanner:
         self._ended = False
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Take in the next bytes."""
         at = 0
         while at < len(data) and not self._ended:
             at = self._in_text(data, at) if self._in_string else self._between(data, at)

@@ -96,7 +96,7 @@ class Waiting:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: ClientConnection) -> None:
-        """Take one in; where there are too many, the oldest are closed, so that others get their turn."""
+        """Admit one; where there are too many, the oldest are closed, so that others get their turn."""
         self._since.pop(connection, None)
         self._since[connection] = connection.loop.time()
         if len(self._since) > self._most and self._timer is None:
@@ -208,7 +208,7 @@ class OutOfFiles:
         self._has_said = False
 
     def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Take what goes wrong where nobody waits for it (asyncio: ``set_exception_handler``)."""
+        """Receive what goes wrong where nobody waits for it (asyncio: ``set_exception_handler``)."""
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
             loop.default_exception_handler(context)

@@ -113,7 +113,7 @@ def canonical(architecture: str) -> str:
 
 
 def is_known(architecture: str) -> bool:
-    """Tell whether the layers of an architecture can be described; the name is the canonical one."""
+    """Return whether the layers of an architecture can be described; the name is the canonical one."""
     hybrids = HYBRID_BY_HEADS | HYBRID_BY_INTERVAL | HYBRID_BOTH
     return architecture in FULL | RECURRENT | STATELESS | hybrids or architecture in SLIDING
 

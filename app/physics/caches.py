@@ -137,7 +137,7 @@ def layer_caches(keys: GgufKeys, architecture: str) -> tuple[LayerCache, ...] | 
 
 
 def _is_embedding_gemma(keys: GgufKeys, architecture: str) -> bool:
-    """Tell Ollama's early files of EmbeddingGemma, which call themselves gemma3."""
+    """Return whether this is one of Ollama's early files of EmbeddingGemma, which call themselves gemma3."""
     if architecture != "gemma3":
         return False
     return keys.count("pooling_type") is not None or "embedding" in keys.facts.capabilities
@@ -204,7 +204,7 @@ def _head_sizes(keys: GgufKeys, suffix: str, query_heads: tuple[int, ...] | None
 
 
 def _is_latent(keys: GgufKeys, architecture: str) -> bool:
-    """Tell multi-head latent attention; files of before 2025 lack its keys and keep full heads."""
+    """Return whether attention is latent (MLA); files of before 2025 lack its keys and keep full heads."""
     has_keys = all(keys.size(f"attention.{part}_length_mla") for part in ("key", "value"))
     return has_keys and architecture in {"deepseek2", "mistral4", "kimi-linear"}
 

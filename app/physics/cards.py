@@ -7,9 +7,8 @@ import re
 from typing import NamedTuple
 
 from gpumon.app.physics.hardware import Card, CardClass
+from gpumon.text.units import GIB, MIB
 
-_GIB = 1024**3
-_MIB = 1024**2
 _USABLE_SHARE = 0.97
 """What CUDA can hand out on an idle card (a 16 GB card: 15,840 of 16,384 MiB; 24 GB: 23.6 GiB)."""
 
@@ -193,6 +192,6 @@ def _suggestion(name: str) -> str:
 
 
 def _as_card(known: KnownCard) -> Card:
-    total = known.vram_gib * _GIB if known.driver_mib is None else known.driver_mib * _MIB
+    total = known.vram_gib * GIB if known.driver_mib is None else known.driver_mib * MIB
     bandwidth = known.gigabytes_per_second * 1e9
     return Card(known.name, total, round(total * _USABLE_SHARE), bandwidth, known.card_class)

@@ -17,6 +17,7 @@ from msgspec import Struct
 from gpumon.app.cuda import CUDA_CONTEXT_BYTES
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, Geometry, Layer, LoadOptions
 from gpumon.app.physics.hardware import Band
+from gpumon.text.units import MIB
 
 
 class MemoryNeed(Struct, frozen=True):
@@ -109,7 +110,6 @@ def layer_cache_bytes(layer: Layer, options: LoadOptions, v_elements: int) -> in
     return round((k + v) * stream_cells(layer, options) * stream_count(options))
 
 
-MIB = 2**20
 GRAPH_BYTES = 94 * MIB
 """Activations of a micro-batch of 512 tokens; with the context 0.24 GiB (0.12 to 0.28)."""
 GRAPH_MICRO_BATCH = 512

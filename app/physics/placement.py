@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from gpumon.app.physics import memory
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions
 from gpumon.app.physics.memory import PADDING, Placement
+from gpumon.text.units import MIB
 
-RUNTIME_MARGIN_BYTES = 457 * memory.MIB
+RUNTIME_MARGIN_BYTES = 457 * MIB
 """What Ollama leaves free of each CUDA device (ollama: ml/device.go, MinimumMemory)."""
-SPLIT_OVERHEAD_BYTES = 471 * memory.MIB
+SPLIT_OVERHEAD_BYTES = 471 * MIB
 """What a model that is only partly on a GPU takes beyond the rest, there: 0.70 GiB (0.65 to 1.1) in all."""
 LONGEST_CONTEXT = 2**20
 """Where a file does not say what its model was trained with."""

@@ -126,7 +126,7 @@ class TokenTime(Struct, frozen=True):
     cpu_seconds: float
 
 
-def decode_rate(
+def decode_tokens_per_second(
     geometry: Geometry,
     options: LoadOptions,
     hardware: Hardware,
@@ -186,7 +186,7 @@ def ram_bandwidth_of_rate(
     return reading / left if left > 0 and reading > 0 else None
 
 
-def prefill_rate(
+def prefill_tokens_per_second(
     geometry: Geometry,
     options: LoadOptions,
     hardware: Hardware,

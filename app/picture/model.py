@@ -12,10 +12,9 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import Agreement, Loaded, logged_in_ram
+from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, logged_in_ram
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
-from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.state.holders.measured import runner_of
@@ -28,8 +27,8 @@ from gpumon.app.state.records import (
     Placement,
     Prediction,
 )
+from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.series import Series
-from gpumon.app.state.split import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import answer_of, metered_of, rates_of, requests_of, server_facts
 from gpumon.collectors.samples import (

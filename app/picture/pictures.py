@@ -17,8 +17,7 @@ from gpumon.app.picture.model import ModelDetails, ModelPicture, model_details, 
 from gpumon.app.state.holders.measured import is_measurable
 from gpumon.app.state.holders.others import holders_by_group
 from gpumon.app.state.records import ModelKey, ModelRecord
-from gpumon.app.state.state import State
-from gpumon.app.state.touched import Touched
+from gpumon.app.state.state import State, Touched
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis

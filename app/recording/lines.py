@@ -90,7 +90,7 @@ def decode_line(line: bytes) -> AnySample | Rejected:
 
 
 def _why(line: bytes) -> Rejected:
-    """Tell a sample type or value of a newer version from a line that is no sample."""
+    """Return whether a line is a sample of a newer version, rather than no sample at all."""
     try:
         _TAGS.decode(line)
     except (ValueError, RecursionError):

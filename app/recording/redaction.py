@@ -1,16 +1,19 @@
-"""Which texts of a sample name something, and what stands in their place. Figures stay."""
+"""Leaves out of a recording what names people, machines and models, and writes the copy."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import cast
+from pathlib import Path
+from typing import NamedTuple, cast
 
 import msgspec
 
-from gpumon.app.recording.lines import Header
+from gpumon.app.recording.lines import MAGIC, Header, RecordingError, encode_header, encode_line
 from gpumon.app.recording.pseudonyms import Pseudonyms
+from gpumon.app.recording.reader import Recording
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.servers.registry import REGISTRY
 
@@ -230,3 +233,42 @@ RULES: dict[str, Rule] = {
 def _rule(type_name: str, field: str) -> Rule:
     """Return the rule of a field; one of few words (a state, a kind) has none and stays."""
     return _source if field == "source" else RULES.get(f"{type_name}.{field}", _keep)
+
+
+class Redacted(NamedTuple):
+    """What a copy holds, and what it lacks."""
+
+    samples: int
+    left_out: int
+    """Lines that were damaged or of a newer version: what cannot be read cannot be redacted."""
+
+
+def redact(recording: Recording, path: Path) -> Redacted:
+    """Write the recording to the new file ``path`` with stand-ins for names.
+
+    It is read twice: a name may be said in a sentence before it is known to be one.
+
+    Raises:
+        RecordingError: it cannot be read, or the copy cannot be written; there is such a file already.
+    """
+    redaction = Redaction()
+    for _ in _lines(recording, redaction):
+        pass
+    written = 0
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            for line in _lines(recording, redaction):
+                file.write(line)
+                written += not line.startswith(MAGIC)
+    except OSError as error:
+        raise RecordingError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+    return Redacted(written, recording.unknown + recording.damaged)
+
+
+def _lines(recording: Recording, redaction: Redaction) -> Iterator[bytes]:
+    for item in recording.items():
+        if isinstance(item, Header):
+            yield encode_header(redaction.header(item))
+        else:
+            yield encode_line(redaction.sample(item))

@@ -12,11 +12,11 @@ from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Describe, Session, Unload
-from gpumon.app.state.apply.work import WORKING_CPU_PERCENT
 from gpumon.app.state.machine import gpu_pids
 from gpumon.app.state.places import place
 from gpumon.app.state.records import ModelKey, RunnerRecord
 from gpumon.app.state.state import State
+from gpumon.app.state.work import WORKING_CPU_PERCENT
 from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 from gpumon.collectors.runners.target import RunnerTarget, target_of

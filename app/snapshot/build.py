@@ -139,13 +139,13 @@ def model_entry(details: ModelDetails) -> ModelEntry:
         agreement_cause=model.agreement.cause,
         activity=model.activity,
         runner=_runner(model.process, details) if model.process else None,
-        decode_tokens_per_second=rates.decode_rate,
-        prefill_tokens_per_second=rates.prefill_rate,
+        decode_tokens_per_second=rates.decode_tokens_per_second,
+        prefill_tokens_per_second=rates.prefill_tokens_per_second,
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
         requests_waiting=rates.waiting,
         rate_source=model.rate_source,
-        rate_is_estimate=None if rates.decode_rate is None else rates.is_estimate,
+        rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
         tokens_generated_total=rates.decoded_total,
         tokens_generated_is_lower_bound=None
         if rates.decoded_total is None

@@ -20,7 +20,7 @@ NOT_READY: frozenset[ModelState] = frozenset({"starting", "loading", "asleep", "
 
 
 def take_rate(state: State, log: ServerLog, event: LogEvent) -> None:
-    """Take one event of a request, where it is known whose it is and nothing better tells of it."""
+    """Take in one event of a request, where it is known whose it is and nothing better tells of it."""
     if event.kind not in RATE_EVENTS or state.now - log.since < BACKLOG_SECONDS:
         return
     runner = _runner_of(state, event)
@@ -52,7 +52,7 @@ def _runner_of(state: State, event: LogEvent) -> RunnerRecord | None:
 
 
 def _tells_nothing(runner: RunnerRecord) -> bool:
-    """Tell whether its port is closed to us, or has no statistics: turned off, or of an older era."""
+    """Return whether its port is closed to us, or has no statistics: turned off, or of an older era."""
     if runner.meter.rates.sources:
         return False
     return runner.answer is None or runner.answer.state not in NOT_READY
@@ -61,8 +61,8 @@ def _tells_nothing(runner: RunnerRecord) -> bool:
 def _note(state: State, runner: RunnerRecord) -> None:
     model = state.models.get(runner.model) if runner.model else None
     if model is not None:
-        model.decode.add(state.now, runner.rates.decode_rate)
-        model.prefill.add(state.now, runner.rates.prefill_rate)
+        model.decode.add(state.now, runner.rates.decode_tokens_per_second)
+        model.prefill.add(state.now, runner.rates.prefill_tokens_per_second)
 
 
 LOGS_KEPT = 32
@@ -73,7 +73,7 @@ SAME_START_SECONDS = 15.0
 
 
 def take_log(state: State, sample: LogSample) -> None:
-    """Take the events of one log, in order."""
+    """Take in the events of one log, in order."""
     if sample.source == LOG_SEARCH:
         return
     log = state.logs.get(sample.source)
@@ -182,7 +182,7 @@ def _forget_buffers(placement: Placement) -> None:
 
 
 def _add_layers(placement: Placement, event: LogEvent) -> None:
-    """Take the layers; another number of layers in all is that of a draft model, loaded besides."""
+    """Record the layers; another number of layers in all is that of a draft model, loaded besides."""
     if placement.layer_count not in {None, event.total}:
         return
     if placement.layer_count is not None:

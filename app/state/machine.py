@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.apply.sources import hear
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
 from gpumon.app.state.records import GpuRecord, SystemRecord
+from gpumon.app.state.servers import hear
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuReading, Learned, NvmlSample, SystemSample
 
@@ -14,7 +14,7 @@ LISTS_ALL_GPUS = frozenset({"serving", "idle"})
 
 
 def apply_nvml(state: State, sample: NvmlSample) -> None:
-    """Take one poll of the driver."""
+    """Take in one poll of the driver."""
     hear(state, sample.source, sample.health, sample.driver_version)
     state.driver_version = sample.driver_version or state.driver_version
     state.touched.gpus.update(reading.uuid for reading in sample.gpus)
@@ -62,7 +62,7 @@ def gpu_pids(state: State) -> frozenset[int]:
 
 
 def apply_system(state: State, sample: SystemSample) -> None:
-    """Take one look at the machine."""
+    """Take in one look at the machine."""
     hear(state, sample.source, sample.health)
     now = state.now
     if state.system is None:
@@ -76,6 +76,6 @@ def apply_system(state: State, sample: SystemSample) -> None:
 
 
 def apply_learned(state: State, sample: Learned) -> None:
-    """Take one reading; it changes nothing in which this run knows better."""
+    """Take in one reading; it changes nothing in which this run knows better."""
     hear(state, sample.source, sample.health)
     state.learned.absorb(sample)

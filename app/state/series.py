@@ -50,7 +50,7 @@ class _Tier:
         return Bucket(self._minima[slot], self._means[slot], self._maxima[slot])
 
     def is_over(self, end: float) -> bool:
-        """Tell whether every bucket that begins before ``end`` seconds has its last value."""
+        """Return whether every bucket that begins before ``end`` seconds has its last value."""
         return self.newest is not None and math.ceil(end / self.width - _ROUNDING) - 1 < self.newest
 
     def add(self, number: int, value: float, held: float | None) -> None:

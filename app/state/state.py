@@ -1,12 +1,14 @@
-"""What is known now: the records of every source, GPU, model and process."""
+"""What is known now, and what the latest sample has touched of it."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from msgspec import Struct, field
 
 from gpumon.app.state.places import is_local
+from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import (
     FailedLoad,
     FinishedLoad,
@@ -24,7 +26,6 @@ from gpumon.app.state.records import (
     SystemRecord,
     Thrash,
 )
-from gpumon.app.state.touched import Touched
 from gpumon.collectors.samples import (
     BlobNames,
     HolderProcess,
@@ -33,6 +34,49 @@ from gpumon.collectors.samples import (
     ModelFacts,
     ServerProcess,
 )
+
+
+class Touched(Struct):
+    """Filled while one sample is taken in, and returned by ``Store.apply``.
+
+    A key that is not in the state any more is that of something that has gone.
+    """
+
+    sources: set[str] = field(default_factory=set)
+    """Sources that are no longer what they were; one that answers as before is not among them."""
+    gpus: set[str] = field(default_factory=set)
+    """UUIDs of the GPUs that the driver spoke of."""
+    claimed: set[ModelKey] = field(default_factory=set)
+    """Models of which a server spoke, that came or went, or whose process is another one."""
+    measured: set[ModelKey] = field(default_factory=set)
+    """Models of whose process the driver or the operating system spoke."""
+    worked: dict[ModelKey, bool] = field(default_factory=dict)
+    """Models that told how they work, and whether that is otherwise than before, not only faster."""
+    requests: dict[RunnerKey, tuple[FinishedRequest, ...]] = field(default_factory=dict)
+    """Requests that were seen to end."""
+    loads: bool = False
+    """Whether loads have failed, been given up, or come to be too many."""
+    system: bool = False
+    """Whether the operating system spoke of RAM, swap and CPU."""
+    learned: bool = False
+    """Whether something was learned of this machine that an earlier run did not know."""
+
+    @property
+    def models(self) -> set[ModelKey]:
+        """Every model that the sample bears on."""
+        return self.claimed | self.measured | self.worked.keys()
+
+    def work(self, model: ModelKey | None, *, anew: bool) -> None:
+        """Add that a model told how it works; ``None`` is a process that no server claims."""
+        if model is not None:
+            self.worked[model] = anew or self.worked.get(model, False)
+
+    def end_requests(self, runner: RunnerKey, requests: Iterable[FinishedRequest]) -> None:
+        """Add requests of a runner that have ended."""
+        ended = tuple(requests)
+        if ended:
+            self.requests[runner] = (*self.requests.get(runner, ()), *ended)
+
 
 DEPARTED_KEPT = 50
 RETURNED_KEPT = 50
@@ -103,7 +147,7 @@ class State(Struct, eq=False):
         return self.gpu_shown or bool(self.gpu_claimed)
 
     def gpu_known_at(self, source: str) -> bool:
-        """Tell whether the machine of a server has a GPU; this machine's says nothing of a remote server."""
+        """Return whether a server's machine has a GPU; this machine's says nothing of a remote one."""
         return source in self.gpu_claimed or (self.gpu_shown and is_local(source, self.servers))
 
     @property

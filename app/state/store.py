@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gpumon.app.fuses import UNFUSED, Fuses
-from gpumon.app.state import machine
-from gpumon.app.state.apply import meters, processes, servers, sources
+from gpumon.app.state import machine, processes, servers, work
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
-from gpumon.app.state.state import State
-from gpumon.app.state.touched import Touched
+from gpumon.app.state.state import State, Touched
 from gpumon.collectors.samples import (
     AnySample,
     BlobNames,
@@ -38,9 +36,9 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     ProcessSample: processes.apply_processes,
     BlobNames: processes.apply_blob_names,
     LogSample: processes.apply_log,
-    MeterSample: meters.apply_meter,
+    MeterSample: work.apply_meter,
     Learned: machine.apply_learned,
-    SourceSilent: sources.apply_silent,
+    SourceSilent: servers.apply_silent,
 }
 
 _PLACES = {kind: f"sample {kind.__struct_config__.tag}" for kind in _APPLIERS}
@@ -69,9 +67,9 @@ class Store:
         touched = state.touched = Touched()
         state.now = max(state.now, sample.time)
         if not self._take(sample):
-            sources.note_not_taken(state, sample)
+            servers.note_not_taken(state, sample)
         if kind in BEAR_ON_SERVERS:
-            sources.note_servers(state)
+            servers.note_servers(state)
         if kind in BEAR_ON_LOADS:
             with guard("loads"):
                 follow_loads(state, sample)
@@ -87,4 +85,4 @@ class Store:
 
     def note_own_health(self, name: str, health: SourceHealth | None) -> None:
         """Record how gpumon itself is, as a source called ``name``; ``None`` while nothing fails."""
-        sources.note_own_health(self.state, name, health)
+        servers.note_own_health(self.state, name, health)

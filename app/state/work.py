@@ -1,14 +1,16 @@
-"""What a model does, by the best source: its process, its server, or a pass-through meter."""
+"""How a model works: what its process, its server or a meter says of its requests, and what holds it back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from gpumon.app.state.holders.joins import join
 from gpumon.app.state.holders.measured import runner_of
+from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
-from gpumon.app.state.records import ModelRecord
+from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import LoadFacts, MeteredModel, WorkSample
+from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
 
 HOLD_SECONDS = 5.0
 """So long a meter's word stands: it is asked more often than that."""
@@ -47,7 +49,7 @@ def _metered_rates(record: ModelRecord, state: State) -> RunnerRates | None:
     if metered is None:
         return None
     return RunnerRates(
-        decode_rate=metered.decode_tokens_per_second,
+        decode_tokens_per_second=metered.decode_tokens_per_second,
         is_estimate=metered.decode_rate_is_estimate,
         decoded_total=metered.decoded_tokens_total,
         decoded_total_is_lower_bound=True,
@@ -78,3 +80,147 @@ def server_facts(model: ModelRecord, state: State) -> LoadFacts | None:
     if runner is not None and runner.facts is not None:
         return runner.facts
     return model.served.facts if model.served else None
+
+
+SEVERE_REASONS = ("thermal", "hardware", "brake")
+"""Parts of the reasons for held clocks that pass; a power cap is how the machine is set up."""
+SWAPPING_BYTES_PER_SECOND = 4.0 * 1024**2
+AT_WORK_SECONDS = 3.0
+
+
+def is_hindered(state: State, runner: RunnerRecord) -> bool:
+    """Return whether heat, swapping or another model at work on the same GPU slows a runner now."""
+    return _is_throttled(state, runner) or _swaps(state) or any(_rivals(state, runner))
+
+
+def rivals(state: State, runner: RunnerRecord) -> list[RunnerRecord]:
+    """Return the other runners at work on a GPU that this one uses."""
+    return [*_rivals(state, runner)]
+
+
+def _rivals(state: State, runner: RunnerRecord) -> Iterator[RunnerRecord]:
+    since, own = state.now - AT_WORK_SECONDS, runner.vram_by_gpu.keys()
+    for other in state.runners.values():
+        at_work = other.worked is not None and other.worked >= since
+        if at_work and other is not runner and not own.isdisjoint(other.vram_by_gpu):
+            yield other
+
+
+def _is_throttled(state: State, runner: RunnerRecord) -> bool:
+    reasons = (
+        reason
+        for uuid in runner.vram_by_gpu
+        if uuid in state.gpus
+        for reason in state.gpus[uuid].reading.throttle_reasons or ()
+    )
+    return any(word in reason.lower() for reason in reasons for word in SEVERE_REASONS)
+
+
+def _swaps(state: State) -> bool:
+    if state.system is None:
+        return False
+    sample = state.system.sample
+    moved = (sample.swap_in_bytes_per_second or 0.0) + (sample.swap_out_bytes_per_second or 0.0)
+    return moved >= SWAPPING_BYTES_PER_SECOND
+
+
+WORKING_CPU_PERCENT = 20.0
+"""From here on a runner works on something; one that waits for requests uses next to nothing."""
+
+
+def hear_work(runner: RunnerRecord, sample: WorkSample) -> bool:
+    """Take in what a process says of its work; return whether it tells otherwise than before."""
+    anew = _tells_otherwise(runner.answer, sample)
+    runner.answer = sample
+    runner.facts = sample.facts or runner.facts
+    return anew
+
+
+def follow_work(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
+    """Follow the requests of a process, and whether it is ready, after it has been heard and joined."""
+    _follow_requests(state, runner, sample)
+    _note_rates(state, runner)
+    if is_working(sample):
+        runner.worked = state.now
+    if sample.state not in AT_HAND_STATES:
+        runner.ready_since = None
+    elif runner.ready_since is None:
+        runner.ready_since = state.now
+
+
+def is_working(sample: WorkSample) -> bool:
+    """Whether a model is said to work on a request."""
+    running = sample.counters.requests_processing if sample.counters and sample.slots is None else None
+    at_work = bool(running) or bool(sample.decode_tokens_per_second)
+    return sample.state == "busy" or at_work or any(slot.processing for slot in sample.slots or ())
+
+
+def _tells_otherwise(before: WorkSample | None, sample: WorkSample) -> bool:
+    return (
+        before is None
+        or before.state != sample.state
+        or is_working(before) != is_working(sample)
+        or sample.facts is not None
+    )
+
+
+def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
+    finished = runner.meter.feed(sample)
+    runner.requests.extend(finished)
+    if (finished or runner.rates.slots) and is_hindered(state, runner):
+        runner.pace.hindered_at = state.now
+    for request in finished:
+        runner.pace.end(request)
+    runner.pace.see(state.now, runner.rates)
+    state.touched.end_requests(runner.key, finished)
+
+
+def _note_rates(state: State, runner: RunnerRecord) -> None:
+    model = state.models.get(runner.model) if runner.model else None
+    if model is not None and (runner.rates.sources or model.metered is None):
+        model.decode.add(state.now, runner.rates.decode_tokens_per_second)
+        model.prefill.add(state.now, runner.rates.prefill_tokens_per_second)
+
+
+def apply_meter(state: State, sample: MeterSample) -> None:
+    """Take in one poll of a meter; it is no source of its own, as its server tells whether it is there."""
+    if sample.server in state.metered:
+        state.metered[sample.server] = sample
+    _note_upstream(state, sample)
+    for record in state.models.values():
+        if record.key.source == sample.server:
+            state.touched.claimed.add(record.key)
+            _apply(state, record, _metered(record, sample))
+
+
+def _metered(record: ModelRecord, sample: MeterSample) -> MeteredModel | None:
+    """Return the requests to a model, however its clients spell its name; the last spelling counts."""
+    full_name = record.kind.full_name
+    wanted = full_name(record.claim.name)
+    own = (one for one in sample.models or () if one.name is not None and full_name(one.name) == wanted)
+    return next(reversed([*own]), None)
+
+
+def _note_upstream(state: State, sample: MeterSample) -> None:
+    """Remember the server behind a meter of this machine: its processes hold the models that are shown."""
+    if sample.upstream is None or not is_loopback(sample.server):
+        return
+    if state.upstreams.get(sample.server) != sample.upstream:
+        state.upstreams[sample.server] = sample.upstream
+        join(state)
+
+
+def _apply(state: State, record: ModelRecord, metered: MeteredModel | None) -> None:
+    prefill_tokens_per_second = _new_prefill_rate(record.metered, metered)
+    record.metered = metered
+    record.metered_at = None if metered is None else state.now
+    if metered is not None and not own_rates(record, state).sources:
+        record.decode.add(state.now, metered.decode_tokens_per_second)
+        record.prefill.add(state.now, prefill_tokens_per_second)
+
+
+def _new_prefill_rate(before: MeteredModel | None, metered: MeteredModel | None) -> float | None:
+    """Return the prefill rate of the request that ended since the poll before: it is known no earlier."""
+    if before is None or metered is None or metered.requests_ended <= before.requests_ended:
+        return None
+    return metered.requests[-1].prefill_tokens_per_second if metered.requests else None

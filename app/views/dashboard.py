@@ -18,8 +18,7 @@ from gpumon.app.state.places import is_server
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.state import State
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.loads import load_rows
-from gpumon.app.views.models import SortKey, model_rows
+from gpumon.app.views.models import SortKey, load_rows, model_rows
 from gpumon.app.views.page import clock_words, trend
 from gpumon.collectors.samples import SourceState
 from gpumon.text import units

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS
 from gpumon.app.diagnosis.fit.machine import (
     Installed,
     Machine,
@@ -26,7 +27,6 @@ from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import Fact, InstalledRow, VerdictView
 
-LEAST_CONTEXT_TOKENS = 2048
 MOST_CONTEXT_TOKENS = 2**20
 """Where a file does not say what its model was trained with."""
 

@@ -11,8 +11,8 @@ from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.rates.values import summary_of
 from gpumon.app.state.records import Prediction
-from gpumon.app.views.loads import finished_load_facts
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
+from gpumon.app.views.models import finished_load_facts
 from gpumon.app.views.page import GPUMON, SHOW, PageView, clock_words, model_charts, text_of
 from gpumon.collectors.samples import ModelFacts, RateBaseline
 from gpumon.text import units

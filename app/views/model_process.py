@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpumon.app.insight.agreement import Agreement
-from gpumon.app.insight.left_out import LeftOut
+from gpumon.app.insight.agreement import Agreement, LeftOut
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement
@@ -132,8 +131,12 @@ def _rates(rates: RunnerRates) -> list[Fact]:
     origin = ", ".join(rates.sources)
     lower = "at least " if rates.decoded_total_is_lower_bound else ""
     return [
-        Fact("decode rate", about(units.rate(rates.decode_rate), estimate=rates.is_estimate), origin),
-        Fact("prefill rate", units.rate(rates.prefill_rate), origin),
+        Fact(
+            "decode rate",
+            about(units.rate(rates.decode_tokens_per_second), estimate=rates.is_estimate),
+            origin,
+        ),
+        Fact("prefill rate", units.rate(rates.prefill_tokens_per_second), origin),
         Fact("requests running", text_of(rates.running), origin),
         Fact("requests waiting", text_of(rates.waiting), origin),
         Fact("context in use", _context(rates), origin),
@@ -158,8 +161,8 @@ def _request(request: FinishedRequest) -> str:
     count = f"{'>= ' if request.decoded_is_lower_bound else ''}{text_of(request.decoded_tokens)}"
     parts = [
         f"{count} tokens in {units.duration(request.ended - request.started)}",
-        f"decode {units.rate(request.decode_rate)}",
-        f"prefill {units.rate(request.prefill_rate)}",
+        f"decode {units.rate(request.decode_tokens_per_second)}",
+        f"prefill {units.rate(request.prefill_tokens_per_second)}",
         f"first token {units.duration(request.first_token_seconds)}",
     ]
     return ", ".join(part for part in parts if not part.endswith(units.UNKNOWN))

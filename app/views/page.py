@@ -1,10 +1,11 @@
-"""What pages share: figures with their origin, trends and history charts."""
+"""What pages share: figures with their origin, charts, trends, the hints of a player."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -15,6 +16,10 @@ from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.units import GIB
 from gpumon.widgets.views import ChartSeries, ChartView, Fact, Trend, VerdictView
+
+if TYPE_CHECKING:
+    from gpumon.app.feeds.player import Player
+
 
 NVML = "NVML"
 PS = "/api/ps"
@@ -152,3 +157,27 @@ def _line(label: str, series: Series, now: float, seconds: float, scale: float =
 
 def _scaled(values: Sequence[float | None], scale: float) -> Trend:
     return tuple(None if value is None else value / scale for value in values)
+
+
+Hint = tuple[str, str]
+
+
+def play_hints(player: Player | None) -> tuple[Hint, ...]:
+    """Return position and length, and how it is played; nothing for what has no end."""
+    if player is None or player.start is None or player.position is None or player.end is None:
+        return ()
+    position = f"{play_time(player.position - player.start)} / {play_time(player.end - player.start)}"
+    return ((position, _manner(player)),)
+
+
+def play_time(seconds: float) -> str:
+    """Write a time as players do: ``0:42``, ``12:30``, ``1:02:03``."""
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _manner(player: Player) -> str:
+    if player.ended:
+        return "end"
+    return "paused" if player.paused else f"{player.speed:g}x"

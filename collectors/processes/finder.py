@@ -171,7 +171,7 @@ class Finder:
                 return
 
     def _attach_orphans(self) -> None:
-        """Give each runner without server the nearest one above it."""
+        """Return each runner without server the nearest one above it."""
         for pid, runner in self._runners.items():
             if runner.server_pid is None and runner.stat.parent_pid > 1:
                 above = (parent for parent in self._ancestors(runner.stat) if parent in self._servers)

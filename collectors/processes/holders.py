@@ -61,7 +61,7 @@ _RUNTIMES = _words(
     comfyui
     """
 )
-_RUNTIME_STARTS = ("koboldcpp", "vllm::", "vllm", "sglang::", "lm studio", "lm-studio")
+_RUNTIME_STARTS = ("vllm::", "vllm", "sglang::", "lm studio", "lm-studio")
 """Beside the programs of the kinds that are known (``ServerKind.program_starts``)."""
 
 _PYTHON_RUNTIMES = (

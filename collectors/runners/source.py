@@ -12,7 +12,7 @@ from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError,
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import own_listeners
-from gpumon.collectors.runners.target import RunnerTarget
+from gpumon.collectors.runners.target import NO_PORT, RunnerTarget
 from gpumon.collectors.samples import AnySample, ModelState, WorkSample
 from gpumon.collectors.servers.conversation import Conversation, OwnPort, work_sample
 from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port, Said
@@ -179,7 +179,7 @@ class _Silent:
 
     async def ask(self, _active: bool | None, /) -> Said:
         """Return that nothing can be asked."""
-        return Said("unreachable", "it has no port that tells anything")
+        return Said("unreachable", NO_PORT)
 
     def forget(self) -> None:
         """Nothing is remembered."""

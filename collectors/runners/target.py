@@ -12,6 +12,10 @@ WILDCARDS = {None: "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "
 """The loopback address that reaches what listens everywhere."""
 
 
+NO_PORT = "it has no port that tells anything"
+"""What is said of a process of a kind that cannot be asked."""
+
+
 class RunnerTarget(Struct, frozen=True):
     """One runner. (``pid``, ``started``) is its identity."""
 

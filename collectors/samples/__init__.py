@@ -52,7 +52,17 @@ from gpumon.collectors.samples.server import (
     ServerSample,
 )
 from gpumon.collectors.samples.server_log import BufferComponent, LogEvent, LogEventKind, LogSample
-from gpumon.collectors.samples.work import LoadFacts, ModelState, Slot, WorkCounters, WorkSample
+from gpumon.collectors.samples.work import (
+    AT_HAND_STATES,
+    LOADED_STATES,
+    LOADING_STATES,
+    UNSETTLED_STATES,
+    LoadFacts,
+    ModelState,
+    Slot,
+    WorkCounters,
+    WorkSample,
+)
 
 AnySample = (
     NvmlSample
@@ -71,7 +81,11 @@ AnySample = (
 """The union that a recording line decodes to."""
 
 __all__ = [
+    "AT_HAND_STATES",
     "HEALTHY_STATES",
+    "LOADED_STATES",
+    "LOADING_STATES",
+    "UNSETTLED_STATES",
     "AnySample",
     "BlobNames",
     "BufferComponent",

@@ -17,6 +17,14 @@ ModelState = Literal[
     "failing",
 ]
 
+LOADING_STATES: frozenset[ModelState] = frozenset({"starting", "loading"})
+AT_HAND_STATES: frozenset[ModelState] = frozenset({"ready", "busy"})
+"""The model is in memory, and a request would be answered at once."""
+LOADED_STATES: frozenset[ModelState] = AT_HAND_STATES | {"asleep"}
+"""The load is over; a model that sleeps may have given its memory back since."""
+UNSETTLED_STATES: frozenset[ModelState] = LOADING_STATES | {"asleep"}
+"""What is measured now is not what the model takes when it works."""
+
 
 class Slot(Fact, frozen=True, kw_only=True):
     """One slot of llama-server (``GET /slots``); no text of prompts or answers."""

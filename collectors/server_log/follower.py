@@ -69,7 +69,7 @@ class Assembler:
         """Lines of a form that is known."""
 
     def feed(self, text: str) -> LogEvent | None:
-        """Take the next line and return its event, if it says something new that matters."""
+        """Take in the next line and return its event, if it says something new that matters."""
         if not text.strip() or len(text) > LONGEST_LINE_BYTES:
             return None
         line = split(text)

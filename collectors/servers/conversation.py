@@ -27,9 +27,9 @@ from gpumon.collectors.servers.health import foreign, health_of_failure, health_
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.port import ForeignProgramError, Said
 from gpumon.collectors.servers.talk import Asked
+from gpumon.collectors.source import Backoff
 
 REMOTE_IDLE_SECONDS = 2.0
-MAX_DOUBLINGS = 4
 FAILURE_CAP_SECONDS = 10.0
 FORBIDDEN_SECONDS = 60.0
 """After a refusal: each one may be a warning in the server's log."""
@@ -43,26 +43,26 @@ class UnusableError(Exception):
         self.health = health
 
 
-class BackOff:
-    """Seconds from poll to poll where polls fail: doubling up to a cap, and long after a refusal."""
+class Retry:
+    """How long to wait after a poll that failed: twice as long each time, and much longer after a refusal."""
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._backoff = Backoff(1.0, FAILURE_CAP_SECONDS)
         self._forbidden = False
 
     def note(self, health: SourceHealth | None) -> None:
-        """Note how a poll went: ``None`` is well."""
-        self._failures = 0 if health is None else self._failures + 1
+        """Record how a poll went: ``None`` is well."""
         self._forbidden = health is not None and health.state == "forbidden"
+        if health is None:
+            self._backoff.succeeded()
+        else:
+            self._backoff.failed()
 
     def delay(self, interval: float) -> float | None:
         """Return seconds between the starts of two polls; ``None`` where the last one went well."""
         if self._forbidden:
             return max(interval, FORBIDDEN_SECONDS)
-        if not self._failures:
-            return None
-        doubled = 2.0 ** min(self._failures - 1, MAX_DOUBLINGS)
-        return min(max(interval, doubled), max(interval, FAILURE_CAP_SECONDS))
+        return max(interval, self._backoff.current) if self._backoff.current else None
 
 
 class Look(Struct, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ class Conversation(ABC):
         self.endpoint = asked.endpoint
         self.clock = asked.clock
         self.client = HttpClient(asked.endpoint, asked.limits)
-        self._back_off = BackOff()
+        self._retry = Retry()
         self._works = False
         self.replies: dict[str, Reply] = {}
 
@@ -118,7 +118,7 @@ class Conversation(ABC):
             return [self._failed(problem.health)]
         except RequestError as failure:
             return [self._failed(health_of_failure(failure.kind, self.endpoint, self.kind))]
-        self._back_off.note(None)
+        self._retry.note(None)
         self._works = any(is_busy(said) for _, said in look.work)
         return [
             self._server_sample(look),
@@ -127,7 +127,7 @@ class Conversation(ABC):
 
     def delay(self, interval: float) -> float:
         """Return seconds to the next poll: slower when idle and far away, and when it fails."""
-        failing = self._back_off.delay(interval)
+        failing = self._retry.delay(interval)
         if failing is not None:
             return failing
         near = self.endpoint.is_loopback or self.busy
@@ -172,7 +172,7 @@ class Conversation(ABC):
         )
 
     def _failed(self, health: SourceHealth) -> ServerSample:
-        self._back_off.note(health)
+        self._retry.note(health)
         self.forget()
         return ServerSample(
             time=self.clock.now(), source=self.endpoint.url, kind=self.kind.name, health=health

@@ -7,7 +7,6 @@ broken one costs itself only.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -168,7 +167,7 @@ class PluginsSource:
 
     async def poll(self) -> Sequence[SourceSilent]:
         """Return a sample for each broken one."""
-        await asyncio.to_thread(self._registry.kinds)
+        self._registry.kinds()
         now = self._clock.now()
         return [
             SourceSilent(time=now, source=f"plug-in {name}", seconds=0.0, state="absent", detail=words)

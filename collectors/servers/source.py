@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
@@ -108,7 +107,7 @@ class ServerSource:
         client = HttpClient(self._asked.endpoint, self._asked.limits)
         answers = Answered(client, seen, may_ask=may_ask)
         try:
-            for kind in await asyncio.to_thread(self._registry.kinds):
+            for kind in self._registry.kinds():
                 is_candidate = kind.imitates == DEFAULT.name if imitators else kind is not DEFAULT
                 if is_candidate and await self._recognises(kind, answers):
                     talk = kind.converse(replace(self._asked, trusted=may_ask))

@@ -55,8 +55,14 @@ def runner(
     )
 
 
-def server(pid: int = SERVER_PID, *urls: str, other_namespace: bool = False) -> ServerProcess:
+def server(
+    pid: int = SERVER_PID,
+    *urls: str,
+    other_namespace: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> ServerProcess:
     return ServerProcess(
+        settings=dict(settings or {}),
         pid=pid,
         started=START - 3600,
         kind="ollama",

@@ -106,7 +106,12 @@ def _unknown(runner: Runner) -> bool:
     """Tell whether no rate is made up."""
     record = runner.record()
     answer = record.answer if record is not None else None
-    return answer is not None and not answer.slots and record is not None and record.rates.decode_rate is None
+    return (
+        answer is not None
+        and not answer.slots
+        and record is not None
+        and record.rates.decode_tokens_per_second is None
+    )
 
 
 RUNNER_FAULTS: dict[str, RunnerFault] = {

@@ -26,7 +26,7 @@ from gpumon.collectors.server_log.lines import split
 from gpumon.collectors.server_log.ollama_lines import parse_settings
 from gpumon.collectors.servers.llama_server.bodies import parse_counters, parse_properties, parse_slots
 from gpumon.collectors.servers.llama_server.command_line import settings_of
-from gpumon.collectors.servers.llama_server.identity import parse_router_models
+from gpumon.collectors.servers.llama_server.server import parse_router_models
 from gpumon.collectors.servers.ollama.bodies import BodyError, parse_ps, parse_show, parse_tags, parse_version
 from gpumon.collectors.system.source import bandwidth_of_table, parse_memory_pressure
 

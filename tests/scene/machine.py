@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -170,6 +170,8 @@ class Server:
     machine: Machine
     url: str = OLLAMA
     pid: int = process_fakes.SERVER_PID
+    settings: dict[str, str] = field(default_factory=dict)
+    """Variables of its process's environment."""
     state: SourceState | None = None
     """As it answers unless told otherwise: then nothing is known of its models."""
     detail: str | None = None
@@ -253,9 +255,14 @@ class Machine:
     def state(self) -> State:
         return self.monitor.state
 
-    def ollama(self, url: str = OLLAMA, pid: int = process_fakes.SERVER_PID) -> Server:
-        """Start a server."""
-        self.servers.append(Server(self, url, pid))
+    def ollama(
+        self,
+        url: str = OLLAMA,
+        pid: int = process_fakes.SERVER_PID,
+        settings: Mapping[str, str] | None = None,
+    ) -> Server:
+        """Start a server; ``settings`` are in the environment of its process."""
+        self.servers.append(Server(self, url, pid, dict(settings or {})))
         return self.servers[-1]
 
     def llama_server(
@@ -330,7 +337,7 @@ class Machine:
         ]
         runners = [one.process() for one in models if one.is_running]
         runners += [one.process() for one in self.alone]
-        servers = [process_fakes.server(one.pid, one.url) for one in self.servers]
+        servers = [process_fakes.server(one.pid, one.url, settings=one.settings) for one in self.servers]
         return process_fakes.processes(self.now, *runners, servers=servers, holders=holders)
 
 

@@ -149,7 +149,7 @@ def _without(model: ModelRecord, cards: tuple[Card, ...], state: State) -> tuple
 
 
 def _residents(state: State, key: ModelKey) -> Iterator[Resident]:
-    """Give the other models that hold memory of this machine's cards."""
+    """Yield the other models that hold memory of this machine's cards."""
     for model in state.models.values():
         runner = runner_of(model, state)
         measured = runner.measured_vram_bytes if runner else None

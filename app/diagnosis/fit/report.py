@@ -12,7 +12,7 @@ from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions
 from gpumon.app.physics.hardware import Band, Card, Hardware
 from gpumon.app.physics.memory import LEAST_MICRO_BATCH, MemoryNeed, Placement, memory_need
 from gpumon.app.physics.placement import largest_context, place
-from gpumon.app.physics.speed import decode_rate
+from gpumon.app.physics.speed import decode_tokens_per_second
 
 COMPARED_CACHE_TYPES: tuple[CacheType, ...] = ("f16", "q8_0", "q4_0")
 """Those that Ollama documents for ``OLLAMA_KV_CACHE_TYPE``."""
@@ -143,7 +143,7 @@ def with_rates(report: FitReport) -> FitReport:
     short = min(SHORT_CONTEXT_TOKENS, options.context_length)
 
     def rate(where: Placement, tokens: int) -> Band | None:
-        return decode_rate(geometry, options, hardware, where, tokens)
+        return decode_tokens_per_second(geometry, options, hardware, where, tokens)
 
     return replace(
         report,

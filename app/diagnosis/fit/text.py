@@ -30,7 +30,7 @@ def fit_lines(report: FitReport) -> list[str]:
 
 
 def fit_rows(report: FitReport) -> Iterator[tuple[str, str]]:
-    """Give what the answer rests on, label and words: where the bytes go, what fits, how fast it is."""
+    """Yield what the answer rests on, label and words: where the bytes go, what fits, how fast it is."""
     yield from _parts(report)
     yield from _place(report)
     yield from _rates(report)

@@ -49,7 +49,7 @@ class Smaller(NamedTuple):
 
 
 def smaller_files(geometry: Geometry, present: str | None) -> Iterator[Smaller]:
-    """Give the smaller files of a model, the largest first; none where its bits per weight are not known."""
+    """Yield the smaller files of a model, the largest first; none where its bits per weight are not known."""
     bits = geometry.weight_bits or FILE_BITS.get((present or "").upper())
     if bits is None:
         return
@@ -102,7 +102,7 @@ def free_process(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
 
 
 def smaller_quantization(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
-    """Take the largest smaller file of the same model that fits."""
+    """Suggest the largest smaller file of the same model that fits."""
     free = arithmetic.room.free_bytes
     candidates = smaller_files(arithmetic.geometry, subject.model.claim.quantization)
     found = next((one for one in candidates if arithmetic.fits(free, geometry=one.geometry)), None)
@@ -174,7 +174,7 @@ def _freed(
 
 
 def _has_whole_layers_in_ram(subject: Subject) -> bool:
-    """Tell by the log that layers are in RAM as a whole: newer runtimes move experts first by themselves."""
+    """Return whether the log places whole layers in RAM: newer runtimes move experts first."""
     placement = subject.runner.placement if subject.runner else None
     if placement is None or placement.layers_on_gpu is None or placement.layer_count is None:
         return False

@@ -41,7 +41,7 @@ class Pair(NamedTuple):
     free_bytes: tuple[int, ...]
 
     def fits(self, own: LoadOptions, theirs: LoadOptions) -> bool:
-        """Tell whether the second one fits beside the first."""
+        """Return whether the second one fits beside the first."""
         margin, usable = self.arithmetic.margin_bytes, self.arithmetic.usable(self.free_bytes)
         first = place(self.arithmetic.geometry, replace(own, gpu_layers=None), usable, margin)
         left = [free - held for free, held in zip(usable, first.vram_bytes_by_gpu, strict=True)]
@@ -49,7 +49,7 @@ class Pair(NamedTuple):
 
 
 def reload_remedies(subject: Subject) -> Iterator[Remedy]:
-    """Give what would end the loads."""
+    """Yield what would end the loads."""
     if not subject.model.kind.manages_memory:
         return
     thrash = thrash_of(subject)

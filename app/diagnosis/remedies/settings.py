@@ -63,7 +63,7 @@ def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
 
 
 def reduce_parallel(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
-    """Take the most slots with which it fits."""
+    """Suggest the most slots with which it fits."""
     options = arithmetic.options
     fewer = (replace(options, parallel=slots) for slots in range(options.parallel - 1, 0, -1))
     fitting = next((one for one in fewer if arithmetic.fits(arithmetic.room.free_bytes, one)), None)
@@ -88,7 +88,7 @@ def quantize_cache(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
 
 
 def shrink_context(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
-    """Take the largest context that fits."""
+    """Suggest the largest context that fits."""
     options = arithmetic.options
     free = arithmetic.usable(arithmetic.room.free_bytes)
     tokens = largest_context(
@@ -109,7 +109,7 @@ WORTH_IT = 1.25
 
 
 def combine_settings(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
-    """Take a smaller type of cache, or one slot as well, with the longest context that fits then."""
+    """Suggest a smaller type of cache, or one slot as well, with the longest context that fits then."""
     combinations = _combinations(arithmetic.options)
     if any(arithmetic.fits(arithmetic.room.free_bytes, one) for one in combinations[:2]):
         return None
@@ -138,7 +138,7 @@ def _combinations(options: LoadOptions) -> tuple[LoadOptions, LoadOptions, LoadO
 
 
 def _is_combined(wanted: LoadOptions, present: LoadOptions) -> bool:
-    """Tell whether more than one setting differs: one alone is another remedy."""
+    """Return whether more than one setting differs: one alone is another remedy."""
     changed = (
         wanted.cache_type_k != present.cache_type_k,
         wanted.parallel != present.parallel,

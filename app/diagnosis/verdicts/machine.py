@@ -9,9 +9,9 @@ from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import GPUMON, NVML, clock, size_evidence
 from gpumon.app.insight.falls import LINK_BUSY_PERCENT, costly_reasons, is_severe, link_below_best, swap_rate
 from gpumon.app.insight.wording import gpu_label
-from gpumon.app.state.hindrances import SWAPPING_BYTES_PER_SECOND
 from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import FinishedLoad, GpuRecord, Thrash
+from gpumon.app.state.work import SWAPPING_BYTES_PER_SECOND
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -112,13 +112,13 @@ def link_degraded(subject: Subject) -> Verdict | None:
 
 
 def _gpus(subject: Subject) -> Iterator[GpuRecord]:
-    """Give the GPUs that its process is on."""
+    """Return the GPUs that its process is on."""
     held = subject.runner.vram_by_gpu if subject.runner else {}
     return (gpu for uuid, gpu in subject.state.gpus.items() if held.get(uuid))
 
 
 def _is_here(subject: Subject) -> bool:
-    """Tell whether the model is on this machine, whose RAM is known."""
+    """Return whether the model is on this machine, whose RAM is known."""
     return subject.runner is not None
 
 

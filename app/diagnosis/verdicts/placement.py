@@ -19,11 +19,11 @@ from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
 from gpumon.app.insight.faults import spill_fault
 from gpumon.app.insight.shapes import log_of
 from gpumon.app.insight.wording import amount, gpu_label, spill_words
-from gpumon.app.state.hindrances import rivals
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import FinishedLoad
 from gpumon.app.state.records.load import identity
+from gpumon.app.state.work import rivals
 from gpumon.text import units
 
 HISTORY_SECONDS = 86400.0
@@ -206,7 +206,7 @@ def _load_on_gpu(subject: Subject) -> FinishedLoad | None:
 
 
 def _is_unwanted(subject: Subject) -> bool:
-    """Tell whether nobody asked for the CPU, and nothing but the GPU's absence explains it."""
+    """Return whether nobody asked for the CPU, and nothing but the GPU's absence explains it."""
     return subject.is_spilled and not subject.loaded.by_choice
 
 

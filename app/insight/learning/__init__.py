@@ -5,8 +5,7 @@ from __future__ import annotations
 from gpumon.app.insight.learning.baselines import learn_rates
 from gpumon.app.insight.learning.predictions import follow_predictions
 from gpumon.app.insight.learning.scales import learn_scales
-from gpumon.app.state.state import State
-from gpumon.app.state.touched import Touched
+from gpumon.app.state.state import State, Touched
 
 
 def learn(state: State, touched: Touched) -> None:

@@ -25,7 +25,7 @@ USUAL_SHARE = 0.8
 
 
 def learn_rates(state: State, runner: RunnerRecord, requests: Iterable[FinishedRequest]) -> None:
-    """Take the rates of requests that have ended, but for those that something held back."""
+    """Learn from requests that have ended, but for those that something held back."""
     model = state.models.get(runner.model) if runner.model else None
     for request in requests:
         if model is None or not is_telling(request) or was_hindered(runner, request):
@@ -34,7 +34,7 @@ def learn_rates(state: State, runner: RunnerRecord, requests: Iterable[FinishedR
             continue
         key = circumstances(state, model, request.context_tokens, request.parallel)
         if key is not None:
-            _learn(state, key, request.decode_rate or 0.0, request.context_tokens)
+            _learn(state, key, request.decode_tokens_per_second or 0.0, request.context_tokens)
 
 
 def circumstances(state: State, model: ModelRecord, context_tokens: int, parallel: int) -> BaselineKey | None:
@@ -87,7 +87,7 @@ def nearest(
 
 
 def was_hindered(runner: RunnerRecord, request: FinishedRequest) -> bool:
-    """Tell whether something held a runner back while it worked on a request."""
+    """Return whether something held a runner back while it worked on a request."""
     hindered_at = runner.pace.hindered_at
     return hindered_at is not None and hindered_at >= request.started
 
@@ -171,7 +171,7 @@ def _is_same_placement(one: BaselineKey, other: BaselineKey) -> bool:
 
 
 def _is_split_no_worse(one: BaselineKey, other: BaselineKey) -> bool:
-    """Tell whether no more of a model is in RAM in one set of circumstances than in the other."""
+    """Return whether no more of a model is in RAM in one set of circumstances than in the other."""
     own, theirs = one.spill_percent_up_to, other.spill_percent_up_to
     return own == theirs or (own is not None and theirs is not None and own < theirs)
 

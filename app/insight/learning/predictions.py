@@ -24,13 +24,12 @@ from gpumon.app.state.records import (
     RunnerRecord,
 )
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import MemoryCorrection
+from gpumon.collectors.samples import UNSETTLED_STATES, MemoryCorrection
 
 OBSERVATIONS_KEPT = 20
 """A correction is the median of so many of the last loads."""
 PLAUSIBLE_SHARE = 0.5
 """Of the prediction; a larger difference is no property of the machine, and teaches nothing."""
-UNSETTLED_STATES = frozenset({"starting", "loading", "asleep"})
 
 
 def follow_predictions(state: State, touched: Iterable[ModelKey]) -> None:
@@ -56,14 +55,14 @@ def memory_correction(learned: LearnedRecord, digest: str, gpu_uuids: tuple[str,
 
 
 def _is_done(runner: RunnerRecord, model: ModelRecord) -> bool:
-    """Tell whether all has been reckoned of a load, and compared, that can be."""
+    """Return whether all that can be has been estimated of a load, and compared."""
     prediction = runner.prediction
     compared = prediction is None or prediction.measured_vram_bytes is not None
     return compared and runner.described is model.facts
 
 
 def _is_loaded(runner: RunnerRecord) -> bool:
-    """Tell whether its memory is all there, and the driver has said so twice."""
+    """Return whether its memory is all there, and the driver has said so twice."""
     if runner.vram_confirmed is None or runner.claimed_since is None:
         return False
     if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:

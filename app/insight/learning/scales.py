@@ -71,7 +71,7 @@ def _guesses_ahead(runner: RunnerRecord) -> bool:
 def _learn(
     state: State, model: ModelRecord, runner: RunnerRecord, load: _Load, request: FinishedRequest
 ) -> None:
-    spill, rate = model.split.spill_fraction, request.decode_rate
+    spill, rate = model.split.spill_fraction, request.decode_tokens_per_second
     if spill is None or not rate:
         return
     hardware = _hardware(state, load)

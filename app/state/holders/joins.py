@@ -104,7 +104,7 @@ def join(state: State) -> None:
 
 
 def may_be_claimed(state: State, runner: RunnerRecord) -> bool:
-    """Tell whether a server that is asked may have started a runner; also before any server was heard."""
+    """Return whether a server that is asked may have started a runner; also before any server was heard."""
     if not any(map(is_server, state.sources)):
         return True
     servers, pid = _servers(state), runner.process.server_pid
@@ -193,7 +193,7 @@ def _listening(state: State, source: str) -> set[int]:
 
 
 def _is_loose(server: ServerProcess) -> bool:
-    """Tell whether its URLs do not say where it is reached: a container may publish another port."""
+    """Return whether its URLs do not say where it is reached: a container may publish another port."""
     return server.other_namespace or not server.urls
 
 
@@ -219,7 +219,7 @@ def _certain_matches(state: State, runners: list[RunnerRecord], models: list[Mod
 
 
 def _unique_matches(state: State, runners: list[RunnerRecord], models: list[ModelRecord]) -> Iterator[Match]:
-    """Give the matches in which neither side has another choice."""
+    """Yield the matches in which neither side has another choice."""
     matches = [m for runner in runners for model in models if (m := _match(state, runner, model))]
     for match in matches:
         if sum(other.runner is match.runner or other.model is match.model for other in matches) == 1:

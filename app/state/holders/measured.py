@@ -95,7 +95,7 @@ def is_measurable(state: State) -> bool:
 
 
 def _has_unidentified(state: State) -> bool:
-    """Tell whether a GPU lists a PID that this machine does not have: that of another namespace.
+    """Return whether a GPU lists a PID that this machine does not have: that of another namespace.
 
     Inside a container the driver gives the host's PIDs; any of them may be a runner that is seen here.
     """
@@ -125,7 +125,7 @@ def hidden_spill_fraction(model: ModelRecord, runner: RunnerRecord) -> float | N
 
 
 def is_steady(before_bytes: int | None, now_bytes: int | None) -> bool:
-    """Tell whether a figure has stayed what it was, but for noise."""
+    """Return whether a figure has stayed what it was, but for noise."""
     if before_bytes is None or now_bytes is None:
         return False
     return abs(now_bytes - before_bytes) <= STEADY_BYTES

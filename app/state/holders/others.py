@@ -47,7 +47,7 @@ def holders_by_group(state: State) -> dict[str, tuple[GroupHolding, ...]]:
 
 
 def note_ended(state: State, gpu: GpuRecord, before: GpuReading) -> None:
-    """Take from two readings of a GPU which processes ended, and whether their memory came back.
+    """Find in two readings of a GPU which processes ended, and whether their memory came back.
 
     It has come back when the memory in use that belongs to no listed process has not grown in its place;
     the driver may need some seconds for it.

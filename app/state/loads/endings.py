@@ -120,13 +120,13 @@ def _is_full(state: State, left: Sequence[ModelRecord]) -> bool:
 
 
 def _is_of(state: State, model: ModelRecord, load: Load) -> bool:
-    """Tell whether a claim was for what ``load`` loads."""
+    """Return whether a claim was for what ``load`` loads."""
     blob = load.settings.blob
     return model.claim.name == load.name or (blob is not None and blob in blobs_of(state, model))
 
 
 def _expires_by(state: State, model: ModelRecord, load: Load) -> bool:
-    """Tell whether a model's own time was over when the load began."""
+    """Return whether a model's own time was over when the load began."""
     expires_at = _expires_at(state, model)
     return expires_at is not None and expires_at <= load.started
 
@@ -249,7 +249,7 @@ def close(state: State, load: Load) -> None:
 
 
 def note_retry(state: State, load: Load) -> None:
-    """Take that a model is loading again: the failure before it may have been a try with more context."""
+    """Record that a model is loading again: the failure before it may have been a try with more context."""
     failed = state.failed_loads.get(_model(load.settings))
     if failed is None:
         return
@@ -329,7 +329,7 @@ def _revise(state: State, finished: FinishedLoad, outcome: LoadOutcome) -> None:
 
 
 def _settle(state: State, finished: FinishedLoad) -> None:
-    """Take that the latest load of a model did not fail after all, or no longer matters."""
+    """Record that the latest load of a model did not fail after all, or no longer matters."""
     state.failed_loads.pop(_model(finished.settings), None)
 
 

@@ -20,6 +20,8 @@ from gpumon.app.state.records.machine import free_bytes
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
+    LOADED_STATES,
+    LOADING_STATES,
     AnySample,
     LogSample,
     NvmlSample,
@@ -39,8 +41,6 @@ READY_SHOWN_SECONDS = 3.0
 ANSWER_HOLDS_SECONDS = 10.0
 START_SLACK_SECONDS = 1.0
 
-READY_STATES = frozenset({"ready", "busy", "asleep"})
-LOADING_STATES = frozenset({"starting", "loading"})
 MUTE_STATES = frozenset({"unreachable", "foreign"})
 
 
@@ -91,7 +91,7 @@ def _follow(state: State, runner: RunnerRecord) -> None:
 
 
 def _can_end(state: State, runner: RunnerRecord) -> bool:
-    """Tell whether anything would say that it is ready: its port, or a claim.
+    """Return whether anything would say that it is ready: its port, or a claim.
 
     Nothing does of a container's runner whose server is not asked: it would load for ever.
     """
@@ -100,10 +100,10 @@ def _can_end(state: State, runner: RunnerRecord) -> bool:
 
 
 def _is_ready(state: State, runner: RunnerRecord) -> bool:
-    """Tell whether a model is loaded: by its port first, then by a claim."""
+    """Return whether a model is loaded: by its port first, then by a claim."""
     answer = runner.answer
     if answer is not None and state.now - answer.time <= ANSWER_HOLDS_SECONDS:
-        if answer.state in READY_STATES:
+        if answer.state in LOADED_STATES:
             return True
         if answer.state in LOADING_STATES:
             return False
@@ -117,7 +117,7 @@ def _claim(state: State, runner: RunnerRecord) -> ModelRecord | None:
 
 
 def _begins(state: State, runner: RunnerRecord) -> bool:
-    """Tell whether a runner that was not followed so far is loading, or was a moment ago."""
+    """Return whether a runner that was not followed so far is loading, or was a moment ago."""
     if runner.answer is not None and runner.answer.state in LOADING_STATES:
         return state.now - runner.answer.time <= ANSWER_HOLDS_SECONDS
     return runner.first_seen - runner.key.started <= FRESH_SECONDS

@@ -60,7 +60,7 @@ def context_seconds(load: Load) -> float:
 
 
 def copies_later(load: Load) -> bool:
-    """Tell whether the weights are copied to a GPU only after all of them have arrived in RAM."""
+    """Return whether the weights are copied to a GPU only after all of them have arrived in RAM."""
     evidence, target = load.evidence, load.target_bytes
     if evidence.said.amount or not is_mapped(evidence) or target is None:
         return False
@@ -68,7 +68,7 @@ def copies_later(load: Load) -> bool:
 
 
 def _copy_is_unknown(load: Load) -> bool:
-    """Tell whether the end of the copy says more than a rule of thumb from its start on."""
+    """Return whether the end of the copy says more than a rule of thumb from its start on."""
     return copies_later(load) and (load.lesson is None or load.lesson.tail_seconds is None)
 
 
@@ -118,7 +118,7 @@ WARM_UP_AFTER_SECONDS = 1.0
 
 
 def follow_load(load: Load, runner: RunnerRecord, now: float) -> None:
-    """Take what is known of the runner now; of one that is ready only its memory."""
+    """Take in what is known of the runner now; of one that is ready only its memory."""
     _take(load, runner)
     if load.ready_at is not None:
         return
@@ -179,7 +179,7 @@ def _has_context(load: Load) -> bool:
 
 
 def _context_is_logged(load: Load, runner: RunnerRecord) -> bool:
-    """Tell whether llama.cpp has logged memory for the context after the weights were there.
+    """Return whether llama.cpp has logged memory for the context after the weights were there.
 
     It logs the same while it tries arrangements; Ollama's own engine takes that memory first.
     """

@@ -88,7 +88,7 @@ class RateMeter:
         self._start()
 
     def feed(self, sample: WorkSample) -> tuple[FinishedRequest, ...]:
-        """Take one sample and return the requests that it shows to have ended.
+        """Take in one sample and return the requests that it shows to have ended.
 
         Slots tell of each request; without them counters that grow while tokens are generated make a rate,
         and where there are none the rate that the server states is taken.
@@ -124,7 +124,7 @@ class RateMeter:
             self._without_statistics(sample)
 
     def _measure_counts(self, sample: WorkSample, counters: WorkCounters) -> None:
-        """Take the growth of counters for the rate; a count that stands still is no rate."""
+        """Measure the rate by the growth of counters; a count that stands still is no rate."""
         decoded, computed = counters.decoded_tokens_total, counters.prompt_tokens_total
         rebased = decoded is not None and self._ledger.add(decoded, 0, 0)
         for window, count in ((self._output, decoded), (self._input, computed)):
@@ -133,8 +133,8 @@ class RateMeter:
             if count is not None:
                 window.add(sample.time, count)
         self.rates = RunnerRates(
-            decode_rate=self._output.rate,
-            prefill_rate=self._input.rate,
+            decode_tokens_per_second=self._output.rate,
+            prefill_tokens_per_second=self._input.rate,
             decoded_total=None if decoded is None else self._ledger.total,
             running=counters.requests_processing,
             waiting=counters.requests_deferred,
@@ -212,8 +212,8 @@ class RateMeter:
         counters = self._counters if held else None
         fullest = max(self._slots, key=lambda slot: slot.prompt_tokens or 0, default=None)
         return RunnerRates(
-            decode_rate=self._output.rate,
-            prefill_rate=_sum(task.prefill_rate for task in tasks),
+            decode_tokens_per_second=self._output.rate,
+            prefill_tokens_per_second=_sum(task.prefill_tokens_per_second for task in tasks),
             slots=tasks,
             decoded_total=self._ledger.total,
             decoded_total_is_lower_bound=self._ledger.is_lower_bound,
@@ -230,7 +230,12 @@ class RateMeter:
         running = sample.counters.requests_processing if sample.counters else None
         if self._measured_at is None or sample.time - self._measured_at > HOLD_SECONDS:
             self.rates = replace(
-                self.rates, decode_rate=None, prefill_rate=None, slots=(), running=running, waiting=None
+                self.rates,
+                decode_tokens_per_second=None,
+                prefill_tokens_per_second=None,
+                slots=(),
+                running=running,
+                waiting=None,
             )
 
     def _end_all(self, time: float) -> tuple[FinishedRequest, ...]:
@@ -246,8 +251,8 @@ class RateMeter:
 def _stated(sample: WorkSample) -> RunnerRates:
     """Return the rates that a server itself states; one of 0 is no request at work."""
     return RunnerRates(
-        decode_rate=sample.decode_tokens_per_second or None,
-        prefill_rate=sample.prefill_tokens_per_second or None,
+        decode_tokens_per_second=sample.decode_tokens_per_second or None,
+        prefill_tokens_per_second=sample.prefill_tokens_per_second or None,
         running=sample.counters.requests_processing if sample.counters else None,
         waiting=sample.counters.requests_deferred if sample.counters else None,
         sources=(sample.origin or STATED,),
@@ -305,7 +310,7 @@ class LogMeter:
         self.rates = RunnerRates()
 
     def feed(self, event: LogEvent, now: float) -> FinishedRequest | None:
-        """Take one event, read at ``now``; return the request that it ends."""
+        """Take in one event, read at ``now``; return the request that it ends."""
         if event.slot is None:
             return None
         finished = self._take(event, event.slot, now)
@@ -317,8 +322,8 @@ class LogMeter:
         self._decode = _fresh(self._decode, now)
         self._prefill = _fresh(self._prefill, now)
         self.rates = RunnerRates(
-            decode_rate=_sum_of_latest(self._decode),
-            prefill_rate=_sum_of_latest(self._prefill),
+            decode_tokens_per_second=_sum_of_latest(self._decode),
+            prefill_tokens_per_second=_sum_of_latest(self._prefill),
             decoded_total=self._decoded_total or None,
             decoded_total_is_lower_bound=True,
             running=len(self._decode.keys() | self._prefill.keys()) or None,
@@ -354,8 +359,8 @@ class LogMeter:
             started=now - decoded[1] - (prompt[1] if prompt else 0.0),
             ended=now,
             decoded_tokens=decoded[0],
-            prefill_rate=_rate(prompt),
-            decode_rate=_rate(decoded),
+            prefill_tokens_per_second=_rate(prompt),
+            decode_tokens_per_second=_rate(decoded),
             source=LOG,
         )
 

@@ -41,7 +41,7 @@ class PaceTrack:
         self._seen: RunnerRates | None = None
 
     def see(self, time: float, rates: RunnerRates) -> None:
-        """Take the rates of one poll."""
+        """Take in the rates of one poll."""
         if rates is self._seen:
             return
         self._seen = rates
@@ -53,7 +53,7 @@ class PaceTrack:
 
     def end(self, request: FinishedRequest) -> None:
         """Record that a request has ended: short ones tell nothing until then."""
-        rate, parallel, context = request.decode_rate, request.parallel, request.context_tokens
+        rate, parallel, context = request.decode_tokens_per_second, request.parallel, request.context_tokens
         if rate is not None and parallel is not None and context is not None and is_telling(request):
             self.latest = Pace(request.ended, rate, parallel, context)
 
@@ -74,13 +74,17 @@ class PaceTrack:
 
 def is_telling(request: FinishedRequest) -> bool:
     """Whether a request was long enough for its rate to mean something."""
-    tokens, rate = request.decoded_tokens or 0, request.decode_rate or 0.0
+    tokens, rate = request.decoded_tokens or 0, request.decode_tokens_per_second or 0.0
     return tokens >= TELLING_TOKENS and 0 < rate <= tokens / TELLING_SECONDS
 
 
 def _point(time: float, rates: RunnerRates) -> Pace | None:
     """Return the rate of this moment; ``None`` where a prompt is computed or a request has just begun."""
-    decoding = [slot.decode_rate for slot in rates.slots if slot.phase == "decode" and slot.decode_rate]
+    decoding = [
+        slot.decode_tokens_per_second
+        for slot in rates.slots
+        if slot.phase == "decode" and slot.decode_tokens_per_second
+    ]
     contexts = [slot.context_tokens for slot in rates.slots if slot.context_tokens is not None]
     if not decoding or len(decoding) != len(rates.slots) or not contexts:
         return None

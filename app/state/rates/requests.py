@@ -86,7 +86,7 @@ class Task:
         return same_task and (slot.decoded_tokens or 0) >= self.decoded_tokens
 
     def see(self, slot: Slot, time: float) -> None:
-        """Take one poll of its slot."""
+        """Take in one poll of its slot."""
         self.slot = slot
         processed = slot.prompt_tokens_processed
         if processed is not None and processed != self._prefill.last:
@@ -101,7 +101,7 @@ class Task:
         self._decode.add(time, slot.decoded_tokens)
 
     def note_company(self, count: int) -> None:
-        """Take how many requests are at work, this one included."""
+        """Record how many requests are at work, this one included."""
         if self.decoding:
             self._company[count] += 1
 
@@ -112,8 +112,8 @@ class Task:
             slot_id=self.slot.slot_id,
             task_id=self.slot.task_id,
             phase=phase,
-            decode_rate=self._decode.rate,
-            prefill_rate=None if self.decoding else self._prefill.rate,
+            decode_tokens_per_second=self._decode.rate,
+            prefill_tokens_per_second=None if self.decoding else self._prefill.rate,
             decoded_tokens=self.slot.decoded_tokens,
             context_tokens=self.slot.prompt_tokens,
             context_length=self.slot.context_length,
@@ -131,8 +131,9 @@ class Task:
             prompt_tokens=self._prompt_tokens,
             decoded_tokens=self.slot.decoded_tokens if final is None else final,
             decoded_is_lower_bound=final is None,
-            prefill_rate=_prompt_rate(self._before, after, prompt_processed) or self._prefill_rate(),
-            decode_rate=_decode_rate(self._before, after, final) or self._decode_rate(),
+            prefill_tokens_per_second=_prompt_rate(self._before, after, prompt_processed)
+            or self._prefill_rate(),
+            decode_tokens_per_second=_decode_rate(self._before, after, final) or self._decode_rate(),
             first_token_seconds=None if self._first_token_at is None else self._first_token_at - self.started,
             context_tokens=self.slot.prompt_tokens,
             parallel=self._parallel(),

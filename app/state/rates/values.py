@@ -18,9 +18,9 @@ class SlotRates(Struct, frozen=True):
     slot_id: int
     task_id: int | None
     phase: Phase
-    decode_rate: float | None = None
+    decode_tokens_per_second: float | None = None
     """Tokens per second over the last 2 s."""
-    prefill_rate: float | None = None
+    prefill_tokens_per_second: float | None = None
     """Prompt tokens per second, between batches; ``None`` before the second one."""
     decoded_tokens: int | None = None
     context_tokens: int | None = None
@@ -30,11 +30,11 @@ class SlotRates(Struct, frozen=True):
 class RunnerRates(Struct, frozen=True):
     """A runner at its latest sample. Rates are ``None`` where no request is in that phase."""
 
-    decode_rate: float | None = None
+    decode_tokens_per_second: float | None = None
     """Tokens per second, all requests together."""
     is_estimate: bool = False
-    """Whether ``decode_rate`` rests on pieces of answers that were counted as tokens."""
-    prefill_rate: float | None = None
+    """Whether ``decode_tokens_per_second`` rests on pieces of answers that were counted as tokens."""
+    prefill_tokens_per_second: float | None = None
     """Prompt tokens per second, all requests together."""
     slots: tuple[SlotRates, ...] = ()
     decoded_total: int | None = None
@@ -66,8 +66,8 @@ class FinishedRequest(Struct, frozen=True):
     decoded_tokens: int | None = None
     decoded_is_lower_bound: bool = False
     """Its end was not seen: ``decoded_tokens`` is what the last poll found."""
-    prefill_rate: float | None = None
-    decode_rate: float | None = None
+    prefill_tokens_per_second: float | None = None
+    decode_tokens_per_second: float | None = None
     first_token_seconds: float | None = None
     """From when it was first seen to its first token, to within a poll; ``None`` where either was missed."""
     source: str = "/slots"

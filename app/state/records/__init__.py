@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.records.keys import ModelKey, RunnerKey
 from gpumon.app.state.records.learned import BaselineKey, LearnedRecord, MemoryKey, ScaleKey
 from gpumon.app.state.records.load import (
     PHASES,
@@ -19,10 +18,8 @@ from gpumon.app.state.records.load import (
 )
 from gpumon.app.state.records.log import BufferKey, Placement, ServerLog
 from gpumon.app.state.records.machine import GpuRecord, Leftover, Returned, SystemRecord
-from gpumon.app.state.records.model import JoinedBy, ModelRecord, Served
-from gpumon.app.state.records.prediction import Prediction
-from gpumon.app.state.records.runner import RunnerRecord
-from gpumon.app.state.records.source import STALE_AFTER_SECONDS, SourceRecord
+from gpumon.app.state.records.model import STALE_AFTER_SECONDS, JoinedBy, ModelRecord, Served, SourceRecord
+from gpumon.app.state.records.runner import ModelKey, Prediction, RunnerKey, RunnerRecord
 
 __all__ = [
     "PHASES",

@@ -16,11 +16,11 @@ from msgspec import Struct, field
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.collectors.samples import RunnerProcess
+from gpumon.text.units import GIB
 
 RATE_SECONDS = 3.0
 POINTS_KEPT = 32
 
-GIB = 1024**3
 NOISE_BYTES = GIB // 2
 """Below this it may be code and libraries that arrive, not weights."""
 OVERHEAD_BYTES = GIB // 4
@@ -47,7 +47,7 @@ class Stream(Struct):
     points: deque[Point] = field(default_factory=lambda: deque(maxlen=POINTS_KEPT))
 
     def take(self, time: float, amount: float) -> None:
-        """Take what has arrived by ``time``; less than before is taken for no more than before."""
+        """Take in what has arrived by ``time``; less than before is taken for no more than before."""
         self.amount = max(self.amount, amount)
         points = self.points
         if points and time <= points[-1].time:
@@ -57,7 +57,7 @@ class Stream(Struct):
             points.popleft()
 
     def _is_stale(self, first: Point, second: Point, time: float) -> bool:
-        """Tell whether a point is old, or in the wait before the growth.
+        """Return whether a point is old, or in the wait before the growth.
 
         The last of that wait serves until there are two points of the growth.
         """
@@ -130,7 +130,7 @@ class Evidence(Struct):
 
 
 def take_process(evidence: Evidence, process: RunnerProcess, time: float) -> None:
-    """Take the memory and the reads of the process, as seen at ``time``."""
+    """Take in the memory and the reads of the process, as seen at ``time``."""
     if (pages := process.file_bytes) is not None:
         evidence.base_file_bytes = _base(evidence.base_file_bytes, pages)
         evidence.pages_now = max(0, pages - evidence.base_file_bytes)
@@ -147,7 +147,7 @@ def take_process(evidence: Evidence, process: RunnerProcess, time: float) -> Non
 
 
 def take_vram(evidence: Evidence, vram_by_gpu: dict[str, int], time: float, target_bytes: int | None) -> None:
-    """Take the device memory of the process, as the driver's poll at ``time`` gave it."""
+    """Take in the device memory of the process, as the driver's poll at ``time`` gave it."""
     if evidence.vram_time is not None and time <= evidence.vram_time:
         return
     vram_before, gpu_before, was_steady = evidence.vram_bytes, evidence.gpu_bytes, evidence.vram_steady
@@ -166,7 +166,7 @@ def arriving(evidence: Evidence) -> Stream | None:
 
 
 def is_mapped(evidence: Evidence) -> bool:
-    """Tell whether the weights arrive as mapped pages of the file."""
+    """Return whether the weights arrive as mapped pages of the file."""
     pages = evidence.pages.amount
     return pages >= NOISE_BYTES and pages >= MAPPED_SHARE * evidence.reads.amount
 

@@ -50,7 +50,7 @@ class LearnedRecord(Struct):
     """Measured by ``gpumon calibrate``."""
 
     def absorb(self, other: Learned) -> None:
-        """Take what another has learned: of two of a kind the one renewed later, of equals the own."""
+        """Take in what another has learned: of two of a kind the one renewed later, of equals the own."""
         for baseline in other.baselines:
             _take(self.baselines, baseline_key(baseline), baseline, _age_of_baseline)
         for scale in other.scales:

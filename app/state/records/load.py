@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 from msgspec import Struct, field
 
 from gpumon.app.state.records.evidence import Evidence
-from gpumon.app.state.records.keys import RunnerKey
 from gpumon.app.state.records.log import Placement
+from gpumon.app.state.records.runner import RunnerKey
 from gpumon.collectors.samples import RunnerSettings
 
 LoadPhase = Literal[

@@ -1,28 +1,111 @@
-"""A loaded model."""
+"""What is remembered of a server and of a loaded model: the latest claim, its parts, its series."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.values import FinishedRequest
-from gpumon.app.state.records.keys import ModelKey, RunnerKey
-from gpumon.app.state.records.runner import REQUESTS_KEPT
+from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
 from gpumon.app.state.series import Series
-from gpumon.app.state.split import Split, processor_words, split_of
 from gpumon.collectors.samples import (
+    HEALTHY_STATES,
     LoadFacts,
     MeteredModel,
     ModelClaim,
     ModelFacts,
     ModelState,
+    SourceHealth,
     WorkSample,
 )
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import DEFAULT, kind_named
+
+STALE_AFTER_SECONDS = 10.0
+"""Values of a healthy source are drawn as current up to this age."""
+
+
+class SourceRecord(Struct):
+    """A source: how it is, since when, and when it last gave values."""
+
+    name: str
+    health: SourceHealth
+    since: float
+    """When ``health.state`` became what it is."""
+    answered: float | None = None
+    """Time of the last sample with a healthy state."""
+    silent_seconds: float | None = None
+    """How long the poll under way has been waiting, if it is late."""
+    silent_since: float | None = None
+    """When that poll began."""
+    version: str | None = None
+    runtime: str | None = None
+    """Name of its ``ServerKind``, of a server that has answered as one."""
+    is_pointless: bool = False
+    """Whether there is nothing to tell: the log of servers that have stopped."""
+    clock_offset_seconds: float = 0.0
+    """The server's clock minus ours; 0 where it is within the resolution of the ``Date`` header."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answers and says what was asked."""
+        return self.health.state in HEALTHY_STATES and self.silent_seconds is None
+
+    def age(self, now: float) -> float | None:
+        """Return the age in seconds of its last values where they are no longer current, else ``None``."""
+        if self.answered is None:
+            return None
+        age = now - self.answered
+        return None if self.healthy and age <= STALE_AFTER_SECONDS else age
+
+
+class Split(NamedTuple):
+    """The two parts of a model in bytes, and their share; all ``None`` where the claim makes no sense."""
+
+    gpu_bytes: int | None
+    ram_bytes: int | None
+    spill_fraction: float | None
+    """RAM part / all, 0 to 1."""
+
+
+UNKNOWN_SPLIT = Split(None, None, None)
+
+
+@lru_cache(maxsize=256)
+def split_of(size_bytes: int | None, size_vram_bytes: int | None) -> Split:
+    """Split a claim into its GPU and RAM parts."""
+    if size_bytes is None or size_vram_bytes is None or size_bytes <= 0:
+        return UNKNOWN_SPLIT
+    if not 0 <= size_vram_bytes <= size_bytes:
+        return UNKNOWN_SPLIT
+    ram_bytes = size_bytes - size_vram_bytes
+    return Split(size_vram_bytes, ram_bytes, ram_bytes / size_bytes)
+
+
+def processor_words(size_bytes: int | None, size_vram_bytes: int | None) -> str:
+    """Write the PROCESSOR column exactly as ``ollama ps`` does, the order of its cases included."""
+    if size_bytes is None or size_vram_bytes is None:
+        return "Unknown"
+    if size_vram_bytes == 0:
+        return "100% CPU"
+    if size_vram_bytes == size_bytes:
+        return "100% GPU"
+    if size_vram_bytes > size_bytes or size_bytes == 0:
+        return "Unknown"
+    cpu_percent = go_round(float(size_bytes - size_vram_bytes) / float(size_bytes) * 100)
+    return f"{cpu_percent}%/{100 - cpu_percent}% CPU/GPU"
+
+
+def go_round(value: float) -> int:
+    """Round half away from zero as Go's ``math.Round`` does; Python's ``round`` goes to even."""
+    whole = math.floor(abs(value))
+    return int(math.copysign(whole + (abs(value) - whole >= 0.5), value))
+
 
 JoinedBy = Literal[
     "blob",  # the runner's file is the claim's, by /api/show or by a manifest on disk

@@ -1,26 +1,54 @@
-"""A process that holds a model."""
+"""What is remembered of a process that holds a model, and by which keys models and processes are known."""
 
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from gpumon.app.state.rates.meter import LogMeter, RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
-from gpumon.app.state.records.keys import ModelKey, RunnerKey
 from gpumon.app.state.records.log import Placement
-from gpumon.app.state.records.prediction import Prediction
 from gpumon.app.state.series import Series
-from gpumon.collectors.samples import (
-    LoadFacts,
-    ModelFacts,
-    RunnerProcess,
-    WorkSample,
-)
+from gpumon.collectors.samples import LoadFacts, ModelFacts, RunnerProcess, WorkSample
 from gpumon.collectors.servers.kind import RunnerKind
 from gpumon.collectors.servers.registry import runner_named
+
+
+class ModelKey(NamedTuple):
+    """Identity of a loaded model: the server, and the manifest's digest (the name where there is none)."""
+
+    source: str
+    """The server's URL; ``process PID`` of a llama-server in a container, whose URL is not known."""
+    digest: str
+
+
+class RunnerKey(NamedTuple):
+    """Identity of a process: the PID alone is used again."""
+
+    pid: int
+    started: float
+
+
+class Prediction(Struct):
+    """The memory of a model when all of it is on the GPUs that it uses."""
+
+    gpu_uuids: tuple[str, ...]
+    uncorrected_vram_bytes: int
+    expected_vram_bytes: float
+    """On all GPUs together, corrected by what earlier loads have taught. An estimate."""
+    measured_vram_bytes: int | None = None
+    """What the driver measured when the load was over; ``None`` until then, and where a part is in RAM."""
+
+    @property
+    def error_fraction(self) -> float | None:
+        """How far the prediction was from the measurement: 0.02 is 2 % too much."""
+        if not self.measured_vram_bytes:
+            return None
+        return self.expected_vram_bytes / self.measured_vram_bytes - 1
+
 
 REQUESTS_KEPT = 50
 """Finished requests, of each process or model."""

@@ -15,8 +15,7 @@ from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.base import ListScreen, Row
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
-from gpumon.app.views.page import WINDOWS_SECONDS, vram_chart
-from gpumon.app.views.playing import play_hints
+from gpumon.app.views.page import WINDOWS_SECONDS, play_hints, vram_chart
 from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.glyphs import Glyphs

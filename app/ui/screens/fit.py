@@ -11,7 +11,7 @@ from gpumon.app.session.session import Session
 from gpumon.app.ui.keys import APP_KEYS, FIT_LIST_KEYS, FIT_PAGE_KEYS, bindings, hints
 from gpumon.app.ui.screens.base import ListScreen, LiveScreen, Row, Scroll
 from gpumon.app.views.fit import FitChoice, FitView, fit_view, installed_of, installed_rows
-from gpumon.app.views.playing import play_hints
+from gpumon.app.views.page import play_hints
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.notices import HintBar, VerdictLine

@@ -14,10 +14,9 @@ from gpumon.app.ui.keys import APP_KEYS, MODEL_KEYS, PAGE_KEYS, VIEW_KEYS, Key, 
 from gpumon.app.ui.screens.base import LiveScreen, Row, Scroll
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
 from gpumon.app.views.gpus import gpu_page
-from gpumon.app.views.loads import load_page
 from gpumon.app.views.model_page import model_page
-from gpumon.app.views.page import WINDOWS_SECONDS, PageView
-from gpumon.app.views.playing import play_hints
+from gpumon.app.views.models import load_page
+from gpumon.app.views.page import WINDOWS_SECONDS, PageView, play_hints
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.notices import HintBar, VerdictLine

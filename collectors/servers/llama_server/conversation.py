@@ -48,7 +48,7 @@ class Work:
         return all(map(_continues, self._slots, slots))
 
     def see(self, slots: tuple[Slot, ...] | None) -> None:
-        """Take a look."""
+        """Take in a look."""
         self._slots = slots
 
 

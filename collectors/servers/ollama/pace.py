@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpumon.collectors.samples import ModelClaim
 from gpumon.collectors.servers.talk import KnownRunners
+from gpumon.collectors.source import Backoff
 
 CHANGE_SECONDS = 30.0
 """After the list of loaded models changed, more is likely to happen for so long."""
@@ -12,7 +13,6 @@ IDLE_MINIMUM_SECONDS = 5.0
 LOOPBACK_CAP_SECONDS = 5.0
 """A server started on this machine is noticed within this."""
 REMOTE_CAP_SECONDS = 10.0
-MAX_DOUBLINGS = 10
 STEADY_AFTER_SECONDS = 10.0
 """Loaded models of whose processes nothing has changed for so long are asked about more seldom."""
 STEADY_FACTOR = 3.0
@@ -30,7 +30,7 @@ class Pace:
 
     def __init__(self, is_loopback: bool) -> None:
         self._cap = LOOPBACK_CAP_SECONDS if is_loopback else REMOTE_CAP_SECONDS
-        self._failures = 0
+        self._backoff = Backoff(1.0, self._cap)
         self._loaded: frozenset[tuple[str, str | None]] | None = None
         self._changed_at: float | None = None
         self._runners: KnownRunners | None = None
@@ -41,7 +41,7 @@ class Pace:
 
     def failed(self) -> None:
         """Note a poll that got no list."""
-        self._failures += 1
+        self._backoff.failed()
 
     def listed(self, models: tuple[ModelClaim, ...], now: float, runners: KnownRunners | None = None) -> None:
         """Note what is loaded at the time ``now``, and what is known of the processes that hold it."""
@@ -52,13 +52,12 @@ class Pace:
             self._stirred_at = now
         self._loaded, self._runners = loaded, runners
         self._first_expiry = _first_expiry(models)
-        self._failures = 0
+        self._backoff.succeeded()
 
     def delay(self, interval: float, now: float, runners: KnownRunners | None = None) -> float:
         """Return seconds from the last poll's start to the next one."""
-        if self._failures:
-            doubled = 2.0 ** min(self._failures - 1, MAX_DOUBLINGS)
-            return min(max(interval, doubled), self._cap)
+        if self._backoff.current:
+            return min(max(interval, self._backoff.current), self._cap)
         if _identities(runners) != _identities(self._runners):
             return 0.0
         if runners is not None and runners.loading:

@@ -19,8 +19,7 @@ from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.monitor import Monitor
-from gpumon.app.state.state import State
-from gpumon.app.state.touched import Touched
+from gpumon.app.state.state import State, Touched
 from gpumon.collectors.samples import AnySample
 
 NAMES = ("a", "b", "c")

@@ -24,8 +24,11 @@ NOT_NEEDED = (
     "gpumon.app.ui.screens.help",
     "gpumon.app.ui.screens.page",
     "gpumon.collectors.http.transport",
-    "gpumon.collectors.model_server",
     "gpumon.collectors.server_log",
+    "gpumon.collectors.servers.conversation",
+    "gpumon.collectors.servers.llama_server.conversation",
+    "gpumon.collectors.servers.ollama.server",
+    "gpumon.collectors.servers.source",
 )
 MODULES_AT_MOST = 260
 """Of gpumon. Each costs about 0.2 ms and 15 KiB before the first frame: what is more needs a reason."""

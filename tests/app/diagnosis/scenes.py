@@ -83,6 +83,8 @@ class Scene:
     kv_heads: int = 8
     parameters: Mapping[str, str] = field(default_factory=dict)
     log: Sequence[LogEvent] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of the server's process."""
     reading: Mapping[str, object] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
 
@@ -110,7 +112,7 @@ class Scene:
             more=self.reading,
         )
         machine = Machine(card, *([replace_total(card, self.second_gib)] if self.second_gib else []))
-        server = machine.ollama()
+        server = machine.ollama(settings=self.environment)
         server.load(self._model())
         for other in self.others:
             if other.is_model:

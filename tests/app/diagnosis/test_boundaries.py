@@ -22,8 +22,7 @@ from gpumon.app.insight.agreement import loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.state.state import State
-from gpumon.app.state.touched import Touched
+from gpumon.app.state.state import State, Touched
 from gpumon.collectors.samples import GpuSlow
 from gpumon.collectors.servers.registry import DEFAULT
 

@@ -27,7 +27,7 @@ from gpumon.app.insight.faults import (
 from gpumon.app.insight.health import loading_words, unclaimed_loads
 from gpumon.app.insight.wording import amount, model_label, placement_words, shared_names, spill_words
 from gpumon.app.state.records import SourceRecord
-from gpumon.app.state.split import Split, split_of
+from gpumon.app.state.records.model import Split, split_of
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AnySample, SourceHealth, SourceState
 

@@ -13,7 +13,7 @@ from gpumon.app.insight.wording import (
     source_words,
 )
 from gpumon.app.state.records import SourceRecord
-from gpumon.app.state.split import UNKNOWN_SPLIT, split_of
+from gpumon.app.state.records.model import UNKNOWN_SPLIT, split_of
 from gpumon.collectors.samples import SourceHealth, SourceState
 from gpumon.text.units import GIB
 

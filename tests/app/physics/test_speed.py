@@ -29,14 +29,20 @@ from gpumon.app.physics.efficiency import BENCHMARK_COST
 from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.hardware import Card, Hardware
 from gpumon.app.physics.memory import Placement
-from gpumon.app.physics.speed import decode_rate, prefill_rate, ram_bandwidth_of_rate
+from gpumon.app.physics.speed import (
+    decode_tokens_per_second,
+    prefill_tokens_per_second,
+    ram_bandwidth_of_rate,
+)
 
 OPTIONS = LoadOptions(4096)
 
 
 def predicted(row: Row, hardware: Hardware | None = None) -> float:
     machine = hardware or row.machine.hardware(row.cards)
-    band = decode_rate(row.model, OPTIONS, machine, row.placement, row.context_tokens, BENCHMARK_COST)
+    band = decode_tokens_per_second(
+        row.model, OPTIONS, machine, row.placement, row.context_tokens, BENCHMARK_COST
+    )
     assert band is not None
     return band.expected
 
@@ -108,7 +114,7 @@ def test_calibrated_split_rates_are_within_8_percent_at_the_median() -> None:
 def test_nine_of_ten_published_rates_lie_in_the_band() -> None:
     rows = [*EVERY_RATE_ON_GPU, *SPLIT, *MORE_SPLIT]
     bands = [
-        decode_rate(
+        decode_tokens_per_second(
             r.model, OPTIONS, r.machine.hardware(r.cards), r.placement, r.context_tokens, BENCHMARK_COST
         )
         for r in rows
@@ -134,7 +140,7 @@ def test_a_second_card_makes_one_stream_no_faster() -> None:
 
 def test_rates_fall_as_the_context_fills() -> None:
     empty, full = (
-        decode_rate(LLAMA3_8B, OPTIONS, RTX_4090.hardware(), whole(LLAMA3_8B), tokens)
+        decode_tokens_per_second(LLAMA3_8B, OPTIONS, RTX_4090.hardware(), whole(LLAMA3_8B), tokens)
         for tokens in (0, 32768)
     )
     assert empty is not None
@@ -144,7 +150,10 @@ def test_rates_fall_as_the_context_fills() -> None:
 
 def test_a_hybrid_is_hurt_less_by_a_long_context_than_a_model_that_attends_everywhere() -> None:
     def fall(geometry: Geometry) -> float:
-        bands = [decode_rate(geometry, OPTIONS, RTX_4090.hardware(), whole(geometry), n) for n in (0, 65536)]
+        bands = [
+            decode_tokens_per_second(geometry, OPTIONS, RTX_4090.hardware(), whole(geometry), n)
+            for n in (0, 65536)
+        ]
         assert bands[0] is not None
         assert bands[1] is not None
         return bands[1].expected / bands[0].expected
@@ -162,7 +171,7 @@ def test_where_experts_overflow_only_they_are_read_from_ram() -> None:
     hardware, whole_blocks = row.machine.hardware(), row.placement
     overflowing = replace(whole_blocks, overflowing_layers=len(GPT_OSS_20B.layers) - 12)
     chosen, by_hand = (
-        decode_rate(row.model, OPTIONS, hardware, placement, 4096)
+        decode_tokens_per_second(row.model, OPTIONS, hardware, placement, 4096)
         for placement in (overflowing, whole_blocks)
     )
     assert chosen is not None
@@ -177,19 +186,19 @@ def test_unpacking_one_to_three_bits_costs_time() -> None:
 
 def test_nothing_is_said_without_the_bandwidth_of_the_card() -> None:
     card = Card("?", 24 * GB, 24 * GB, None, "nvidia_gddr6")
-    assert decode_rate(LLAMA3_8B, OPTIONS, Hardware((card,)), whole(LLAMA3_8B), 0) is None
+    assert decode_tokens_per_second(LLAMA3_8B, OPTIONS, Hardware((card,)), whole(LLAMA3_8B), 0) is None
 
 
 def test_nothing_is_said_of_a_split_model_without_the_bandwidth_of_ram() -> None:
     split = SPLIT[3]
     hardware = replace(split.machine.hardware(), ram_bandwidth_bytes_per_second=None)
-    assert decode_rate(split.model, OPTIONS, hardware, split.placement, 0) is None
+    assert decode_tokens_per_second(split.model, OPTIONS, hardware, split.placement, 0) is None
 
 
 def test_the_bandwidth_of_ram_follows_from_one_observed_rate() -> None:
     split = SPLIT[3]
     hardware = split.machine.hardware()
-    band = decode_rate(split.model, OPTIONS, hardware, split.placement, 0)
+    band = decode_tokens_per_second(split.model, OPTIONS, hardware, split.placement, 0)
     assert band is not None
     found = ram_bandwidth_of_rate(split.model, OPTIONS, hardware, split.placement, 0, band.expected)
     assert found == pytest.approx(hardware.ram_bandwidth_bytes_per_second)
@@ -205,7 +214,7 @@ def test_a_rate_that_the_gpu_part_alone_cannot_reach_says_nothing_of_ram() -> No
 def test_without_a_gpu_ram_alone_counts() -> None:
     """Core i7-8700 class: about 60 % of the nominal bandwidth (the reference's CPU rows)."""
     placement = Placement(0, 33, 0, LLAMA3_8B.file_bytes, ())
-    band = decode_rate(LLAMA3_8B, OPTIONS, Hardware((), 42.7e9), placement, 0, BENCHMARK_COST)
+    band = decode_tokens_per_second(LLAMA3_8B, OPTIONS, Hardware((), 42.7e9), placement, 0, BENCHMARK_COST)
     assert band is not None
     assert 5 < band.expected < 6
 
@@ -213,7 +222,10 @@ def test_without_a_gpu_ram_alone_counts() -> None:
 def test_a_calibrated_band_is_narrower() -> None:
     plain = RTX_4090.hardware()
     known = replace(plain, is_calibrated=True)
-    bands = [decode_rate(LLAMA3_8B, OPTIONS, hardware, whole(LLAMA3_8B), 0) for hardware in (plain, known)]
+    bands = [
+        decode_tokens_per_second(LLAMA3_8B, OPTIONS, hardware, whole(LLAMA3_8B), 0)
+        for hardware in (plain, known)
+    ]
     assert bands[0] is not None
     assert bands[1] is not None
     assert bands[1].high - bands[1].low < bands[0].high - bands[0].low
@@ -221,7 +233,7 @@ def test_a_calibrated_band_is_narrower() -> None:
 
 def test_prefill_of_8b_on_a_4090_is_of_the_published_size() -> None:
     """pp512 of 7139 tok/s, XiongjieDai/GPU-Benchmarks-on-LLM-Inference."""
-    band = prefill_rate(LLAMA3_8B, OPTIONS, RTX_4090.hardware(), whole(LLAMA3_8B), 0)
+    band = prefill_tokens_per_second(LLAMA3_8B, OPTIONS, RTX_4090.hardware(), whole(LLAMA3_8B), 0)
     assert band is not None
     assert band.low < 7139 < band.high
 
@@ -232,7 +244,8 @@ def test_prefill_of_a_split_model_is_bound_by_the_link() -> None:
         replace(split.machine.hardware().cards[0], link_bytes_per_second=rate) for rate in (3e9, 25e9)
     )
     bands = [
-        prefill_rate(split.model, OPTIONS, Hardware((card,)), split.placement, 0) for card in (slow, fast)
+        prefill_tokens_per_second(split.model, OPTIONS, Hardware((card,)), split.placement, 0)
+        for card in (slow, fast)
     ]
     assert bands[0] is not None
     assert bands[1] is not None
@@ -241,9 +254,11 @@ def test_prefill_of_a_split_model_is_bound_by_the_link() -> None:
 
 def test_prefill_says_nothing_where_the_link_or_the_gpu_is_not_known() -> None:
     split = SPLIT[3]
-    assert prefill_rate(split.model, OPTIONS, split.machine.hardware(), split.placement, 0) is None
+    assert (
+        prefill_tokens_per_second(split.model, OPTIONS, split.machine.hardware(), split.placement, 0) is None
+    )
     alone = Placement(0, 33, 0, LLAMA3_8B.file_bytes, ())
-    assert prefill_rate(LLAMA3_8B, OPTIONS, Hardware((), 5e10), alone, 0) is None
+    assert prefill_tokens_per_second(LLAMA3_8B, OPTIONS, Hardware((), 5e10), alone, 0) is None
 
 
 MODELS = st.sampled_from([row.model for row in (*ON_GPU, *SPLIT)])
@@ -254,7 +269,7 @@ BANDWIDTHS = st.floats(100e9, 8e12)
 def rate(geometry: Geometry, layers: int, tokens: int, gpu: float = 9e11, ram: float = 5e10) -> float:
     row = Row(geometry, RTX_4090, 0, "", gpu_layers=layers if layers <= len(geometry.layers) else None)
     hardware = Hardware((Card("x", 1, 1, gpu, "nvidia_gddr6"),), ram)
-    band = decode_rate(geometry, OPTIONS, hardware, row.placement, tokens)
+    band = decode_tokens_per_second(geometry, OPTIONS, hardware, row.placement, tokens)
     assert band is not None
     assert 0 < band.low <= band.expected <= band.high
     return band.expected

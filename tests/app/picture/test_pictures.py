@@ -9,7 +9,7 @@ from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.model import ModelPicture, spill_notes
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.state.touched import Touched
+from gpumon.app.state.state import Touched
 
 SPILLED = Scene(context=65536)
 

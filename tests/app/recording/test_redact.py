@@ -17,8 +17,7 @@ from gpumon.app.demo.scenarios import list_scenarios
 from gpumon.app.recording.lines import RecordingError
 from gpumon.app.recording.pseudonyms import Pseudonyms
 from gpumon.app.recording.reader import Recording, read_recording
-from gpumon.app.recording.redact import redact
-from gpumon.app.recording.redaction import RULES, Redaction
+from gpumon.app.recording.redaction import RULES, Redaction, redact
 from gpumon.collectors.samples import (
     AnySample,
     GpuProcess,

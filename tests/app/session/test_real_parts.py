@@ -157,7 +157,7 @@ async def test_a_real_runner_is_followed_through_load_work_and_exit(world: World
     assert (runner.placement.model_bytes or 0) > 200 * MIB, "by the log of the server"
     assert runner.placement.gpu_bytes == 0, "there is no GPU in truth"
 
-    await world.until(lambda: runner.rates.decode_rate is not None)
+    await world.until(lambda: runner.rates.decode_tokens_per_second is not None)
     assert activity(model, world.state) == "busy"
 
     asking.cancel()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.app.state.split import UNKNOWN_SPLIT, Split, go_round, processor_words, split_of
+from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split, go_round, processor_words, split_of
 
 sizes = st.integers(1, 2**45)
 

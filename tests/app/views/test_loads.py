@@ -7,7 +7,7 @@ from tests.fakes.process_samples import processes, runner
 from tests.fakes.samples import START
 
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.views.loads import load_rows
+from gpumon.app.views.models import load_rows
 
 TWO = processes(
     0.5,

@@ -10,7 +10,7 @@ from tests.fakes.samples import START, system
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.feeds.player import Player
 from gpumon.app.monitor import Monitor
-from gpumon.app.views.playing import play_hints, play_time
+from gpumon.app.views.page import play_hints, play_time
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.collectors.ollama.support import JSON
 from tests.fakes.llama_server.router import Child, FakeRouter
 
 from gpumon.collectors.samples import ModelClaim
-from gpumon.collectors.servers.llama_server.identity import parse_router_models
+from gpumon.collectors.servers.llama_server.server import parse_router_models
 
 
 async def test_loaded_loading_and_sleeping_models_are_listed(router: FakeRouter, routed: Url) -> None:

@@ -129,8 +129,8 @@ async def test_one_long_request_is_measured_as_the_server_measures_it(server: Re
     assert timings["predicted_ms"] > 2000, "too short to compare"
     [by_slots] = listener.finished_by_slots
     [finished] = listener.finished
-    assert by_slots.decode_rate == pytest.approx(timings["predicted_per_second"], rel=0.03)
-    assert finished.decode_rate == pytest.approx(timings["predicted_per_second"], rel=0.03)
+    assert by_slots.decode_tokens_per_second == pytest.approx(timings["predicted_per_second"], rel=0.03)
+    assert finished.decode_tokens_per_second == pytest.approx(timings["predicted_per_second"], rel=0.03)
     assert by_slots.decoded_tokens == finished.decoded_tokens == timings["predicted_n"] == 180
     assert not by_slots.decoded_is_lower_bound
     assert finished.prompt_tokens == timings["prompt_n"]
@@ -162,7 +162,7 @@ async def test_requests_side_by_side_are_each_measured_as_the_server_measures_th
 ) -> None:
     listener, timings = await watched(server, 90, 90)
     assert min(one["predicted_ms"] for one in timings) > 2000, "too short to compare"
-    found = sorted(request.decode_rate or 0.0 for request in listener.finished_by_slots)
+    found = sorted(request.decode_tokens_per_second or 0.0 for request in listener.finished_by_slots)
     assert found == pytest.approx(sorted(one["predicted_per_second"] for one in timings), rel=0.03)
     assert [request.decoded_tokens for request in listener.finished_by_slots] == [90, 90]
 
@@ -188,7 +188,7 @@ async def test_a_long_prompt_is_counted_and_measured_as_the_server_does(server: 
     assert timings["prompt_n"] > 1000, "too short to be seen on its way"
     assert finished.prompt_tokens == timings["prompt_n"]
     # Its first and last batch begin and end between two polls.
-    assert finished.prefill_rate == pytest.approx(timings["prompt_per_second"], rel=0.10)
+    assert finished.prefill_tokens_per_second == pytest.approx(timings["prompt_per_second"], rel=0.10)
     assert finished.decoded_tokens == 8
 
 

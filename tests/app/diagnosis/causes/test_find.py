@@ -43,6 +43,17 @@ def test_the_variable_that_sets_the_default_is_named() -> None:
     assert "OLLAMA_CONTEXT_LENGTH" in cause(Scene(context=65536, log=log)).sentence
 
 
+def test_the_variable_is_named_from_the_servers_environment_where_there_is_no_log() -> None:
+    found = cause(Scene(context=65536, environment={"OLLAMA_CONTEXT_LENGTH": "65536"}))
+    assert (found.kind, found.evidence[0].source) == ("context_default", "environment")
+    assert "OLLAMA_CONTEXT_LENGTH is 65536 tokens" in found.sentence
+
+
+def test_a_variable_that_says_otherwise_explains_nothing() -> None:
+    found = cause(Scene(context=65536, environment={"OLLAMA_CONTEXT_LENGTH": "8192"}))
+    assert found.kind == "context_request"
+
+
 def test_several_slots_are_to_blame_where_one_would_fit() -> None:
     found = cause(Scene(context=16384, parallel=4))
     assert found.kind == "slots"

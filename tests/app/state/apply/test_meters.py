@@ -51,7 +51,7 @@ LOADED = replace(ollama(1, [claim("qwen3:latest")], source=METERED), metered=Tru
 
 def rate(state: State) -> float | None:
     [model] = state.models.values()
-    return rates_of(model, state).decode_rate
+    return rates_of(model, state).decode_tokens_per_second
 
 
 def test_a_model_has_the_rate_that_its_meter_counts() -> None:

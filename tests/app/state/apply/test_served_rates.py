@@ -15,7 +15,7 @@ KEY = ModelKey(LLAMA, "llama-3-8b")
 def test_tokens_between_two_polls_are_a_rate() -> None:
     state = state_of(served(0, "llama-3-8b"), statistics(0), statistics(1, 20), statistics(2, 50))
     rates = rates_of(state.models[KEY], state)
-    assert rates.decode_rate == 30.0
+    assert rates.decode_tokens_per_second == 30.0
     assert (rates.running, rates.context_tokens, rates.sources) == (1, 60, ("/slots",))
 
 
@@ -23,7 +23,7 @@ def test_an_idle_model_has_no_rate() -> None:
     state = state_of(
         served(0, "llama-3-8b"), statistics(0), statistics(1, 20), statistics(2, 50), statistics(3)
     )
-    assert rates_of(state.models[KEY], state).decode_rate is None
+    assert rates_of(state.models[KEY], state).decode_tokens_per_second is None
     assert len(requests_of(state.models[KEY], state)) == 1
 
 
@@ -49,7 +49,7 @@ def test_what_the_url_says_is_said_of_the_process_where_it_is_known() -> None:
         statistics(3, 50),
     )
     [runner] = state.runners.values()
-    assert runner.rates.decode_rate == 30.0
+    assert runner.rates.decode_tokens_per_second == 30.0
     assert runner.facts == FACTS
     assert rates_of(state.models[KEY], state) is runner.rates
 

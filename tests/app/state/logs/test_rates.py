@@ -32,26 +32,34 @@ def only(state: State) -> RunnerRecord:
 
 def test_a_finished_request_is_the_last_rate() -> None:
     [request] = only(state_of(*mute(), log(20, PROMPT, ANSWER))).requests
-    assert (request.decode_rate, request.prefill_rate, request.decoded_tokens) == (70.0, 200.0, 700)
+    assert (request.decode_tokens_per_second, request.prefill_tokens_per_second, request.decoded_tokens) == (
+        70.0,
+        200.0,
+        700,
+    )
     assert request.source == "log"
     assert request.ended - request.started == 10.5
 
 
 def test_the_lines_of_a_request_under_way_are_a_rate_for_some_seconds() -> None:
     record = only(state_of(*mute(), log(20, progress(40.0))))
-    assert (record.rates.decode_rate, record.rates.running, record.rates.sources) == (40.0, 1, ("log",))
+    assert (record.rates.decode_tokens_per_second, record.rates.running, record.rates.sources) == (
+        40.0,
+        1,
+        ("log",),
+    )
     later = only(state_of(*mute(), log(20, progress(40.0)), processes(30, runner())))
-    assert later.rates.decode_rate is None
+    assert later.rates.decode_tokens_per_second is None
 
 
 def test_requests_side_by_side_add_up() -> None:
     record = only(state_of(*mute(), log(20, progress(40.0), progress(30.0, slot=1))))
-    assert (record.rates.decode_rate, record.rates.running) == (70.0, 2)
+    assert (record.rates.decode_tokens_per_second, record.rates.running) == (70.0, 2)
 
 
 def test_a_finished_request_no_longer_runs() -> None:
     record = only(state_of(*mute(), log(20, progress(40.0)), log(21, PROMPT, ANSWER)))
-    assert (record.rates.decode_rate, record.rates.decoded_total) == (None, 700)
+    assert (record.rates.decode_tokens_per_second, record.rates.decoded_total) == (None, 700)
     assert record.rates.decoded_total_is_lower_bound
 
 
@@ -89,7 +97,7 @@ def test_a_container_whose_port_cannot_be_reached_has_the_rates_of_the_log() -> 
 
 def test_a_rate_that_nothing_was_computed_for_is_unknown() -> None:
     [request] = only(state_of(*mute(), log(20, replace(ANSWER, count=0)))).requests
-    assert request.decode_rate is None
+    assert request.decode_tokens_per_second is None
 
 
 def test_the_series_of_the_model_has_the_rate() -> None:

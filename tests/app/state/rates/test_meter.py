@@ -63,14 +63,19 @@ class Bench:
 
 def test_before_any_sample_nothing_is_known() -> None:
     rates = RateMeter().rates
-    assert (rates.decode_rate, rates.running, rates.decoded_total) == (None, None, None)
+    assert (rates.decode_tokens_per_second, rates.running, rates.decoded_total) == (None, None, None)
 
 
 def test_no_request_is_no_rate_and_not_a_rate_of_0() -> None:
     bench = Bench()
     bench.poll()
     rates = bench.meter.rates
-    assert (rates.decode_rate, rates.prefill_rate, rates.running, rates.waiting) == (None, None, 0, 0)
+    assert (
+        rates.decode_tokens_per_second,
+        rates.prefill_tokens_per_second,
+        rates.running,
+        rates.waiting,
+    ) == (None, None, 0, 0)
 
 
 def test_an_idle_server_may_be_known_from_its_counters_alone() -> None:
@@ -82,8 +87,10 @@ def test_an_idle_server_may_be_known_from_its_counters_alone() -> None:
 
 def test_a_steady_request_has_its_rate() -> None:
     rates = Bench().busy().meter.rates
-    assert rates.decode_rate == 40.0
-    assert [(slot.slot_id, slot.phase, slot.decode_rate) for slot in rates.slots] == [(0, "decode", 40.0)]
+    assert rates.decode_tokens_per_second == 40.0
+    assert [(slot.slot_id, slot.phase, slot.decode_tokens_per_second) for slot in rates.slots] == [
+        (0, "decode", 40.0)
+    ]
 
 
 def test_the_first_poll_that_sees_tokens_is_no_rate_yet() -> None:
@@ -91,15 +98,15 @@ def test_the_first_poll_that_sees_tokens_is_no_rate_yet() -> None:
     bench.poll()
     bench.server.start(0, prompt=10)
     bench.decode(0.25)
-    assert bench.meter.rates.decode_rate is None
+    assert bench.meter.rates.decode_tokens_per_second is None
     bench.decode(0.25)
-    assert bench.meter.rates.decode_rate == 40.0
+    assert bench.meter.rates.decode_tokens_per_second == 40.0
 
 
 def test_the_rate_follows_within_2_seconds() -> None:
     bench = Bench().busy()
     bench.decode(2, rate=8)
-    assert bench.meter.rates.decode_rate == 8.0
+    assert bench.meter.rates.decode_tokens_per_second == 8.0
 
 
 def test_overlapping_requests_add_up() -> None:
@@ -109,15 +116,15 @@ def test_overlapping_requests_add_up() -> None:
         bench.server.decode(1, 5)
         bench.decode(0.25)
     rates = bench.meter.rates
-    assert rates.decode_rate == 60.0
-    assert [slot.decode_rate for slot in rates.slots] == [40.0, 20.0]
+    assert rates.decode_tokens_per_second == 60.0
+    assert [slot.decode_tokens_per_second for slot in rates.slots] == [40.0, 20.0]
 
 
 def test_a_request_that_ends_takes_its_rate_along() -> None:
     bench = Bench().busy()
     bench.server.end(0)
     bench.poll()
-    assert (bench.meter.rates.decode_rate, bench.meter.rates.slots) == (None, ())
+    assert (bench.meter.rates.decode_tokens_per_second, bench.meter.rates.slots) == (None, ())
 
 
 def test_a_prompt_has_a_rate_from_batch_to_batch() -> None:
@@ -127,8 +134,8 @@ def test_a_prompt_has_a_rate_from_batch_to_batch() -> None:
         bench.poll()
         bench.time += 3
         bench.server.read(0, 1536)
-    assert bench.meter.rates.prefill_rate == 512.0
-    assert bench.meter.rates.decode_rate is None
+    assert bench.meter.rates.prefill_tokens_per_second == 512.0
+    assert bench.meter.rates.decode_tokens_per_second is None
 
 
 def test_a_finished_prompt_has_the_rate_of_all_of_it() -> None:
@@ -140,7 +147,7 @@ def test_a_finished_prompt_has_the_rate_of_all_of_it() -> None:
     bench.poll()
     bench.server.end(0)
     [finished] = bench.poll()
-    assert (finished.prefill_rate, finished.first_token_seconds) == (800.0, 5.0)
+    assert (finished.prefill_tokens_per_second, finished.first_token_seconds) == (800.0, 5.0)
 
 
 def test_the_total_counts_a_request_under_way_and_then_as_ended() -> None:
@@ -174,7 +181,7 @@ def test_counters_that_turn_up_later_are_no_burst() -> None:
     bench.server.counted += 1_000_000
     bench.with_counters = True
     bench.decode(0.5)
-    assert bench.meter.rates.decode_rate == 40.0
+    assert bench.meter.rates.decode_tokens_per_second == 40.0
 
 
 def test_counters_that_start_again_lose_nothing() -> None:
@@ -203,7 +210,7 @@ def test_a_restarted_runner_starts_over() -> None:
     bench.started = 2.0
     bench.server = Simulation()
     bench.poll()
-    assert (bench.meter.rates.decoded_total, bench.meter.rates.decode_rate) == (0, None)
+    assert (bench.meter.rates.decoded_total, bench.meter.rates.decode_tokens_per_second) == (0, None)
 
 
 def test_task_numbers_used_again_after_a_reload_are_another_request() -> None:
@@ -221,7 +228,7 @@ def test_a_busy_runner_keeps_its_rate_for_3_seconds() -> None:
     held = bench.meter.rates
     bench.time += 0.5
     bench.feed("busy")
-    assert (held.decode_rate, bench.meter.rates.decode_rate) == (40.0, None)
+    assert (held.decode_tokens_per_second, bench.meter.rates.decode_tokens_per_second) == (40.0, None)
     assert bench.meter.rates.decoded_total == 120
 
 
@@ -231,7 +238,7 @@ def test_a_runner_that_does_not_serve_has_no_rate(state: ModelState) -> None:
     [finished] = bench.feed(state)
     assert (finished.decoded_tokens, finished.decoded_is_lower_bound) == (120, True)
     rates = bench.meter.rates
-    assert (rates.decode_rate, rates.running, rates.decoded_total) == (None, None, 120)
+    assert (rates.decode_tokens_per_second, rates.running, rates.decoded_total) == (None, None, 120)
 
 
 def test_a_finished_request_says_what_it_came_to() -> None:
@@ -252,7 +259,7 @@ def test_a_finished_request_says_what_it_came_to() -> None:
         ended=START + 4.25,
         prompt_tokens=100,
         decoded_tokens=126,
-        decode_rate=40.0,
+        decode_tokens_per_second=40.0,
         first_token_seconds=0.25,
         context_tokens=220,
         parallel=1,
@@ -264,7 +271,7 @@ def test_the_servers_own_rate_is_preferred_where_the_counters_are_of_this_reques
     bench.server.counted_seconds = 2.5
     bench.server.end(0)
     [finished] = bench.poll()
-    assert finished.decode_rate == 120 / 2.5
+    assert finished.decode_tokens_per_second == 120 / 2.5
 
 
 def test_two_requests_that_end_together_have_the_rates_that_were_seen() -> None:
@@ -277,7 +284,7 @@ def test_two_requests_that_end_together_have_the_rates_that_were_seen() -> None:
         bench.decode(0.25)
     for slot in (0, 1):
         bench.server.end(slot)
-    assert [request.decode_rate for request in bench.poll()] == [40.0, 20.0]
+    assert [request.decode_tokens_per_second for request in bench.poll()] == [40.0, 20.0]
 
 
 def test_a_slot_taken_again_at_once_leaves_a_lower_bound() -> None:

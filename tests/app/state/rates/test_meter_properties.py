@@ -139,6 +139,13 @@ def test_rates_are_known_only_where_a_request_runs(steps: list[Event]) -> None:
     for step in steps:
         run.play([step])
         rates = run.meter.rates
-        assert all(rate is None or rate >= 0 for rate in (rates.decode_rate, rates.prefill_rate))
+        assert all(
+            rate is None or rate >= 0
+            for rate in (rates.decode_tokens_per_second, rates.prefill_tokens_per_second)
+        )
         if not rates.running:
-            assert (rates.decode_rate, rates.prefill_rate, rates.slots) == (None, None, ())
+            assert (rates.decode_tokens_per_second, rates.prefill_tokens_per_second, rates.slots) == (
+                None,
+                None,
+                (),
+            )

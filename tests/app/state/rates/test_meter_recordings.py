@@ -44,23 +44,23 @@ def replay(name: str, with_counters: bool = True) -> tuple[list[RunnerRates], li
 @pytest.mark.parametrize("with_counters", [True, False])
 def test_two_chats_at_once_give_the_throughput_of_both(with_counters: bool) -> None:
     rates, _ = replay("b11549-xllamacpp-two-chats-4hz.json", with_counters)
-    steady = [one.decode_rate for one in rates[3:]]
+    steady = [one.decode_tokens_per_second for one in rates[3:]]
     assert steady == [pytest.approx(72.0, rel=0.01)] * len(steady)
-    assert [slot.decode_rate for slot in rates[-1].slots] == [pytest.approx(36.0, rel=0.01)] * 2
+    assert [slot.decode_tokens_per_second for slot in rates[-1].slots] == [pytest.approx(36.0, rel=0.01)] * 2
 
 
 def test_while_the_prompt_is_read_there_is_no_decode_rate() -> None:
     rates, _ = replay("b11549-xllamacpp-two-chats-4hz.json")
-    assert [one.decode_rate for one in rates[:3]] == [None, None, None]
+    assert [one.decode_tokens_per_second for one in rates[:3]] == [None, None, None]
     assert [slot.phase for slot in rates[1].slots] == ["prefill", "prefill"]
 
 
 def test_a_long_prompt_shows_its_rate_from_the_second_batch() -> None:
     rates, _ = replay("b10434-poll-4hz-long-prompt.json")
-    known = [one.prefill_rate for one in rates if one.prefill_rate is not None]
+    known = [one.prefill_tokens_per_second for one in rates if one.prefill_tokens_per_second is not None]
     assert known[0] == pytest.approx(2048 / 8.832, rel=0.01), "the server's log says 227"
-    assert rates[-1].prefill_rate is None, "it decodes by now"
-    assert rates[-1].decode_rate == pytest.approx(32.2, rel=0.03), "the server's own figure"
+    assert rates[-1].prefill_tokens_per_second is None, "it decodes by now"
+    assert rates[-1].decode_tokens_per_second == pytest.approx(32.2, rel=0.03), "the server's own figure"
 
 
 def test_three_requests_on_two_slots() -> None:
@@ -87,7 +87,7 @@ def test_one_request_at_the_rate_of_its_own_timings() -> None:
     rates, _ = replay("b10434-poll-4hz-generation.json")
     first, last = rates[1], rates[-1]
     assert (first.context_tokens, first.context_length) == (20, 2048)
-    assert last.decode_rate == pytest.approx(36.0, rel=0.05)
+    assert last.decode_tokens_per_second == pytest.approx(36.0, rel=0.05)
     assert last.sources == ("/slots", "/metrics")
 
 
@@ -100,4 +100,4 @@ def test_a_build_that_leaves_the_count_in_the_slot_gives_it_exactly() -> None:
     [finished] = meter.feed(sample(after, with_counters=False))
     assert (finished.decoded_tokens, finished.decoded_is_lower_bound) == (100, False)
     assert finished.prompt_tokens == 1503
-    assert finished.prefill_rate is None, "it counts a batch before it is computed"
+    assert finished.prefill_tokens_per_second is None, "it counts a batch before it is computed"

@@ -10,7 +10,9 @@ from gpumon.app.state.rates.values import FinishedRequest, Phase, RunnerRates, S
 
 def rates(*decode: float | None, phase: Phase = "decode") -> RunnerRates:
     slots = tuple(
-        SlotRates(slot_id=number, task_id=number, phase=phase, decode_rate=rate, context_tokens=100)
+        SlotRates(
+            slot_id=number, task_id=number, phase=phase, decode_tokens_per_second=rate, context_tokens=100
+        )
         for number, rate in enumerate(decode)
     )
     return RunnerRates(slots=slots)
@@ -30,7 +32,7 @@ def request(tokens: int = 200, rate: float = 40.0) -> FinishedRequest:
         started=0.0,
         ended=9.0,
         decoded_tokens=tokens,
-        decode_rate=rate,
+        decode_tokens_per_second=rate,
         context_tokens=700,
         parallel=1,
     )

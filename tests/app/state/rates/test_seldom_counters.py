@@ -172,4 +172,4 @@ def test_a_long_request_is_followed_by_its_slots_alone() -> None:
         run.server.decode(0, 40)
         run.poll(1.0)
     assert run.port.asked.count("/metrics") <= 14
-    assert run.meter.rates.decode_rate == 40.0
+    assert run.meter.rates.decode_tokens_per_second == 40.0

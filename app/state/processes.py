@@ -1,15 +1,14 @@
-"""Takes what the processes and the logs of servers say."""
+"""Takes in what is seen of processes, of names on disk, and of the logs of servers."""
 
 from __future__ import annotations
 
-from gpumon.app.state.apply.servers import follow_processes
-from gpumon.app.state.apply.sources import hear
-from gpumon.app.state.apply.work import WORKING_CPU_PERCENT
 from gpumon.app.state.holders.joins import blobs_by_digest, join
 from gpumon.app.state.holders.measured import locate_all
 from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.records import RunnerKey, RunnerRecord
+from gpumon.app.state.servers import follow_processes, hear
 from gpumon.app.state.state import State
+from gpumon.app.state.work import WORKING_CPU_PERCENT
 from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess
 
 
@@ -35,14 +34,14 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
 
 
 def apply_blob_names(state: State, sample: BlobNames) -> None:
-    """Take the names from the manifests of one models directory."""
+    """Take in the names from the manifests of one models directory."""
     state.blob_names[sample.source] = sample
     state.disk_blobs = blobs_by_digest(state.blob_names.values())
     join(state)
 
 
 def apply_log(state: State, sample: LogSample) -> None:
-    """Take the events of a server's log."""
+    """Take in the events of a server's log."""
     hear(state, sample.source, sample.health)
     take_log(state, sample)
 

@@ -1,29 +1,121 @@
-"""Takes what servers say of their models: which there are, how they work, what their files hold.
+"""Takes in what servers say: how they are, which models they have, how these work, what their files hold.
 
 A model is told of by its server's URL or, where no URL is asked, by the process that holds it.
 """
 
 from __future__ import annotations
 
-from gpumon.app.state.apply.sources import hear
-from gpumon.app.state.apply.work import follow_work, hear_work
 from gpumon.app.state.holders.addresses import addresses_of, stands_alone
 from gpumon.app.state.holders.joins import join, name_of, stand_in
 from gpumon.app.state.holders.measured import is_steady, runner_of
-from gpumon.app.state.places import place
-from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord, Served
+from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_loopback, is_server, place
+from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord, Served, SourceRecord
 from gpumon.app.state.state import State
+from gpumon.app.state.work import follow_work, hear_work
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
+    LOADING_STATES,
+    AnySample,
     InstalledModels,
     ModelClaim,
     ModelFacts,
-    ModelState,
     ServerSample,
+    SourceHealth,
+    SourceSilent,
     WorkSample,
 )
 from gpumon.collectors.servers.kind import with_facts
 from gpumon.collectors.servers.registry import kind_named, kind_of_runner
+
+
+def hear(
+    state: State,
+    source: str,
+    health: SourceHealth,
+    version: str | None = None,
+    runtime: str | None = None,
+) -> SourceRecord:
+    """Record that ``source`` has answered, and how it is; return its record."""
+    record = state.sources.get(source)
+    if record is None or _differs(record, health, runtime):
+        state.touched.sources.add(source)
+    if record is None:
+        record = _new_source(state, source, health, state.now)
+    elif record.health.state != health.state:
+        record.since = state.now
+    record.health = health
+    record.silent_seconds = record.silent_since = None
+    if runtime is not None and runtime != record.runtime:
+        record.version = None
+    record.version = version or record.version
+    record.runtime = runtime or record.runtime
+    if health.state in HEALTHY_STATES:
+        record.answered = state.now
+    return record
+
+
+def _new_source(state: State, name: str, health: SourceHealth, since: float) -> SourceRecord:
+    record = state.sources[name] = SourceRecord(name, health, since)
+    if name == LOG_SEARCH or name.startswith(LOG_PREFIX):
+        state.log_sources.append(name)
+    elif is_server(name) and is_loopback(name):
+        state.servers_here.append(name)
+    return record
+
+
+def note_servers(state: State) -> None:
+    """Note of each log whether there is a server on this machine that could write it."""
+    if not state.log_sources:
+        return
+    is_pointless = not _has_server(state)
+    for name in state.log_sources:
+        source = state.sources[name]
+        if source.is_pointless != is_pointless:
+            source.is_pointless = is_pointless
+            state.touched.sources.add(name)
+
+
+def _has_server(state: State) -> bool:
+    """Return whether a server is seen on this machine, as a process or by its answers."""
+    return bool(state.servers) or any(state.sources[name].healthy for name in state.servers_here)
+
+
+def _differs(record: SourceRecord, health: SourceHealth, runtime: str | None) -> bool:
+    """Return whether a source answers differently from before."""
+    return (
+        record.silent_seconds is not None
+        or record.health != health
+        or (runtime is not None and record.runtime != runtime)
+    )
+
+
+def apply_silent(state: State, sample: SourceSilent) -> None:
+    """Record that a source does not answer, or that asking it failed."""
+    if sample.detail is not None:
+        hear(state, sample.source, SourceHealth(state=sample.state, detail=sample.detail))
+        return
+    state.touched.sources.add(sample.source)
+    since = state.now - sample.seconds
+    record = state.sources.get(sample.source)
+    if record is None:
+        record = _new_source(state, sample.source, SourceHealth(state="hanging"), since)
+    record.silent_seconds, record.silent_since = sample.seconds, since
+
+
+def note_not_taken(state: State, sample: AnySample) -> None:
+    """Record that what a source has said could not be taken in: its values are those of before."""
+    if sample.source in state.sources and not isinstance(sample, SourceSilent) and hasattr(sample, "health"):
+        detail = "internal error, its answer is not taken in"
+        hear(state, sample.source, SourceHealth(state="failing", detail=detail))
+
+
+def note_own_health(state: State, name: str, health: SourceHealth | None) -> None:
+    """Record how gpumon itself is; ``None`` removes the source, which is there only while something fails."""
+    if health is not None:
+        hear(state, name, health)
+    elif state.sources.pop(name, None) is not None:
+        state.touched.sources.add(name)
+
 
 MODELS_END_WITH = frozenset({"not_running"})
 """States of a server in which its models are known to be gone; in the others they are only not confirmed: a
@@ -34,11 +126,9 @@ CLOCK_RESOLUTION_SECONDS = 2.0
 
 FACTS_KEPT = 500
 
-NOT_LOADED: frozenset[ModelState] = frozenset({"starting", "loading"})
-
 
 def apply_server(state: State, sample: ServerSample) -> None:
-    """Take one look at a server: how it is, and its models."""
+    """Take in one look at a server: how it is, and its models."""
     is_new, before = sample.source not in state.sources, set(state.models)
     source = hear(state, sample.source, sample.health, sample.version, sample.kind)
     if (offset := sample.clock_offset_seconds) is not None:
@@ -56,7 +146,7 @@ def apply_server(state: State, sample: ServerSample) -> None:
 
 
 def apply_work(state: State, sample: WorkSample) -> None:
-    """Take one poll of a model's work; where its process is known, it is that of the process."""
+    """Take in one poll of a model's work; where its process is known, it is that of the process."""
     if sample.pid is not None and sample.started is not None:
         runner = state.runners.get(RunnerKey(sample.pid, sample.started))
         if runner is not None:
@@ -76,12 +166,12 @@ def apply_work(state: State, sample: WorkSample) -> None:
         return
     state.touched.work(record.key, anew=True)
     served.requests.extend(served.meter.feed(sample))
-    record.decode.add(state.now, served.meter.rates.decode_rate)
-    record.prefill.add(state.now, served.meter.rates.prefill_rate)
+    record.decode.add(state.now, served.meter.rates.decode_tokens_per_second)
+    record.prefill.add(state.now, served.meter.rates.prefill_tokens_per_second)
 
 
 def apply_facts(state: State, sample: ModelFacts) -> None:
-    """Take what the file of one model holds."""
+    """Take in what the file of one model holds."""
     key = ModelKey(sample.source, sample.digest)
     state.facts[key] = sample
     if len(state.facts) > FACTS_KEPT:
@@ -93,7 +183,7 @@ def apply_facts(state: State, sample: ModelFacts) -> None:
 
 
 def apply_installed(state: State, sample: InstalledModels) -> None:
-    """Take what a server has installed."""
+    """Take in what a server has installed."""
     state.installed[sample.source] = sample
 
 
@@ -177,7 +267,7 @@ def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
 
 
 def _take_memory(state: State, record: ModelRecord) -> None:
-    """Take what is claimed of a model's memory, where anything is."""
+    """Take in what is claimed of a model's memory, where anything is."""
     if not record.claims_memory:
         return
     now, split = state.now, record.split
@@ -235,7 +325,7 @@ def _wanted(state: State) -> dict[ModelKey, RunnerRecord]:
 def _is_loaded(runner: RunnerRecord) -> bool:
     """Whether its model is loaded, as far as anything says so."""
     answer = runner.answer
-    return runner.load_over if answer is None else answer.state not in NOT_LOADED
+    return runner.load_over if answer is None else answer.state not in LOADING_STATES
 
 
 def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:

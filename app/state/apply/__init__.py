@@ -1,1 +1,0 @@
-"""Takes the samples into the state: a module for each kind of source."""

@@ -144,3 +144,11 @@ class TestWhoIsToBlame:
         model.request(8.0, 16.0, **({"prompt": 60_000} if kind == "context" else {"parallel": 4}))
         found = {one.kind for one in diagnose(model.record, model.machine.state).verdicts}
         assert "below_baseline" not in found
+
+    def test_at_most_three_of_those_who_were_there_are_named(self) -> None:
+        others = [Other(f"m{index}:4b", 1.9 - index / 10, pid=200 + index) for index in range(4)]
+        found = diagnosed(Scene(others=others, on_gpu_gib=3.0, layer_mib=235, in_ram_gib=5.0)).cause
+        assert found is not None
+        assert found.sentence == (
+            "m0:4b (1.9 GiB), m1:4b (1.8 GiB) and m2:4b (1.7 GiB) were on the GPU before it"
+        )

@@ -10,6 +10,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.fakes.nvml.driver import FakeDriver
 
@@ -26,6 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick", action="store_true", help="only tests that reckon, and wait for nothing outside"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try, with ``--quick``, fewer of the endless inputs; profiles made later take this over."""
+    if config.getoption("--quick"):
+        for profile in ("quick", "unhurried"):
+            hypothesis.settings.register_profile(profile, deadline=None, max_examples=20)
+        hypothesis.settings.load_profile("quick")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

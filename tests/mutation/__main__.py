@@ -112,12 +112,13 @@ def _files(package: Path) -> list[Path]:
 
 
 def _tests(tree: Path, package: str) -> list[str]:
-    """Return what judges a package: the folder that mirrors it; of a file, the tests with its name."""
+    """Return what judges a package: the folder that mirrors it; of a file, the tests that import it."""
     folder = Path("tests", package)
     if (tree / folder).is_dir():
         return [str(folder)]
-    files = (tree / folder.parent).glob(f"test_{folder.stem}*.py")
-    return sorted(str(path.relative_to(tree)) for path in files) or [str(folder.parent)]
+    module = "gpumon." + ".".join(Path(package).with_suffix("").parts)
+    files = (tree / folder.parent).glob("test_*.py")
+    return sorted(str(path.relative_to(tree)) for path in files if module in path.read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -116,10 +116,22 @@ def mutants(source: str, path: str) -> Iterator[Mutant]:
         operator = operator_named(name)
         starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
         for occurrence, start in enumerate(starts):
+            if name == "ExceptionReplacer" and not _can_be_made(
+                source, Mutant(path, name, occurrence, start)
+            ):
+                continue  # cosmic-ray replaces a plain name only
             if name.startswith("ReplaceBinary") and not _within(start, between):
                 continue  # a star that is no product
             if not _within(start, left_out):
                 yield Mutant(path, name, occurrence, start)
+
+
+def _can_be_made(source: str, mutant: Mutant) -> bool:
+    try:
+        mutated(source, mutant)
+    except AttributeError:
+        return False
+    return True
 
 
 def _within(place: Position, parts: Iterable[tuple[Position, Position]]) -> bool:

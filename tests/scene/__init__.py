@@ -12,7 +12,7 @@ builders of ``tests.fakes`` alone, so that a change of their types is made there
 
 from __future__ import annotations
 
-from tests.scene.machine import BLOB, Machine, Model, Server, loaded
+from tests.scene.machine import BLOB, LlamaServer, Machine, Model, Server, loaded
 from tests.scene.things import Gpu, Program, Weights
 
-__all__ = ["BLOB", "Gpu", "Machine", "Model", "Program", "Server", "Weights", "loaded"]
+__all__ = ["BLOB", "Gpu", "LlamaServer", "Machine", "Model", "Program", "Server", "Weights", "loaded"]

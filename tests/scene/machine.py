@@ -9,6 +9,7 @@ from typing import Any, Literal
 from msgspec.structs import replace
 from tests.fakes import process_samples as process_fakes
 from tests.fakes import samples as fakes
+from tests.fakes import served_samples as served_fakes
 from tests.fakes.samples import OLLAMA, START
 from tests.scene.things import Gpu, Program, Weights, resting_slot, working_slot
 
@@ -200,6 +201,36 @@ class Server:
         yield fakes.ollama(self.machine.now, claims, source=self.url)
 
 
+@dataclass
+class LlamaServer:
+    """A llama-server that Ollama has not started: it tells its weights, and nothing of where they are."""
+
+    machine: Machine
+    name: str = "llama-3-8b"
+    measured_gib: float = 6.0
+    pid: int = 500
+    gpu: int = 0
+    gpu_layers: int | None = None
+    is_asked: bool = False
+    """Whether it is asked by its URL, and not only by the port of its process."""
+    port: PortState = "ready"
+
+    def process(self) -> RunnerProcess:
+        """Return its process."""
+        return served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers)
+
+    def samples(self) -> Iterator[AnySample]:
+        """Return what it says: by its URL or by the port of its process."""
+        if self.is_asked:
+            yield served_fakes.served(self.machine.now, self.name)
+            yield served_fakes.statistics(
+                self.machine.now, name=self.name, facts=served_fakes.FACTS, state=self.port
+            )
+            return
+        said = process_fakes.answer(self.machine.now, self.port, pid=self.pid, processing=False)
+        yield replace(said, facts=served_fakes.FACTS)
+
+
 @dataclass(init=False)
 class Machine:
     """Cards, servers and programs, and what is made of what they say."""
@@ -212,6 +243,7 @@ class Machine:
         """Bytes per second."""
         self.now = 0.0
         self.servers: list[Server] = []
+        self.alone: list[LlamaServer] = []
         self.programs: list[Program] = []
         self.driver: SourceState = "serving"
         self.monitor = Monitor(limits or Limits())
@@ -232,6 +264,14 @@ class Machine:
         """Start a server; ``settings`` are in the environment of its process."""
         self.servers.append(Server(self, url, pid, dict(settings or {})))
         return self.servers[-1]
+
+    def llama_server(
+        self, measured_gib: float = 6.0, *, gpu_layers: int | None = None, is_asked: bool = False
+    ) -> LlamaServer:
+        """Start a llama-server of its own."""
+        one = LlamaServer(self, measured_gib=measured_gib, gpu_layers=gpu_layers, is_asked=is_asked)
+        self.alone.append(one)
+        return one
 
     def starts(self, program: Program) -> Program:
         """Have a program hold memory of a GPU."""
@@ -268,6 +308,7 @@ class Machine:
         looks = [self._driver(models), self._processes(models)]
         looks += [sample for server in self.servers for sample in server.samples()]
         looks += [model.answer() for model in models if model.port]
+        looks += [sample for one in self.alone for sample in one.samples()]
         return [
             *looks,
             fakes.system(
@@ -286,6 +327,7 @@ class Machine:
         for index, card in enumerate(self.gpus):
             held = {one.pid: one.held_gib for one in models if one.gpu == index and one.is_running}
             held |= {one.pid: one.gib for one in self.programs if one.gpu == index}
+            held |= {one.pid: one.measured_gib for one in self.alone if one.gpu == index}
             yield self.retouch(card.reading(index, held))
 
     def _processes(self, models: Sequence[Model]) -> AnySample:
@@ -294,6 +336,7 @@ class Machine:
             for one in self.programs
         ]
         runners = [one.process() for one in models if one.is_running]
+        runners += [one.process() for one in self.alone]
         servers = [process_fakes.server(one.pid, one.url, settings=one.settings) for one in self.servers]
         return process_fakes.processes(self.now, *runners, servers=servers, holders=holders)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gpumon.app.alerts.alert import Alert, AlertEvent
-from gpumon.app.alerts.sinks import AT_ONCE, WAITING_AT_MOST, AlertHook
+from gpumon.app.alerts.sinks import AT_ONCE, DEADLINE_SECONDS, WAITING_AT_MOST, AlertHook
 
 ALERT = Alert(
     kind="spill",
@@ -156,3 +156,7 @@ async def test_closing_ends_what_still_runs_and_those_it_started() -> None:
 
 async def test_closing_without_anything_running_is_nothing() -> None:
     await AlertHook(["true"], lambda _: None).close()
+
+
+def test_a_few_run_at_once_for_some_seconds_and_the_rest_wait() -> None:
+    assert (AT_ONCE, DEADLINE_SECONDS, WAITING_AT_MOST) == (4, 10.0, 100)

@@ -23,6 +23,7 @@ LOGGED = LogEvent(kind="server_config", settings={"OLLAMA_CONTEXT_LENGTH": "6553
 HOT = {"throttle_reasons": ("thermal slowdown (hardware)",), "temperature_celsius": 91}
 CAPPED = {"throttle_reasons": ("power cap",), "power_limit_watts": 150.0, "power_watts": 149.0}
 THREE = [Other("qwen3:8b", 3.0, pid=201), Other("phi4:14b", 2.5, pid=202), Other("steam", 1.5, pid=203)]
+DESKTOP = [Other("qwen3:8b", 2.0, pid=201), Other("Xorg", 1.6, pid=202, group="desktop")]
 
 SCENES: dict[str, tuple[Scene, Sequence[AnySample]]] = {
     "spill": (Scene(), decoding(5.0)),
@@ -40,6 +41,21 @@ SCENES: dict[str, tuple[Scene, Sequence[AnySample]]] = {
     "other-model": (Scene(others=[Other("qwen3:8b", 7.0)], on_gpu_gib=4.0), ()),
     "other-process": (Scene(others=[Other("blender", 7.0)], on_gpu_gib=4.0), ()),
     "several-others": (Scene(others=THREE, on_gpu_gib=4.0), ()),
+    "others-and-the-desktop": (
+        Scene(layer_mib=280, context=32768, others=DESKTOP, on_gpu_gib=5.0, in_ram_gib=8.0),
+        (),
+    ),
+    "the-desktop": (
+        Scene(context=2048, cache_type="q4_0", total_gib=6.7, others=DESKTOP[1:], on_gpu_gib=4.0),
+        (),
+    ),
+    "several-models": (
+        Scene(layer_mib=200, others=THREE[:2], on_gpu_gib=4.0, in_ram_gib=4.0, total_gib=9.5),
+        decoding(4.0),
+    ),
+    "settings-together": (Scene(layer_mib=260, context=65536, parallel=2, total_gib=14.5), ()),
+    "cache-already-small": (Scene(layer_mib=300, context=65536, cache_type="q4_0", total_gib=12.5), ()),
+    "one-request": (Scene(), decoding(5.0, slots=1)),
     "margin": (Scene(total_gib=6.8, on_gpu_gib=5.0, in_ram_gib=1.0), ()),
     "layers-by-hand": (Scene(gpu_layers=20, on_gpu_gib=4.0), ()),
     "larger-than-gpu": (Scene(layer_mib=600, on_gpu_gib=11.0, in_ram_gib=9.0), ()),

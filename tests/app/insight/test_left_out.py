@@ -8,28 +8,22 @@ from tests.app.state.states import state_of
 from tests.fakes.process_samples import holding, processes
 from tests.fakes.samples import GIB, claim, gpu, nvml, ollama
 from tests.fakes.served_samples import FACTS, alone, served, statistics
+from tests.scene import Gpu, Machine
 
 from gpumon.app.insight.agreement import LeftOut, left_out, placement_of
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import AnySample
 
 WEIGHTS = 5 * GIB
 NAME = "llama-3-8b"
 
 
-def seen(measured_bytes: float, *more: AnySample, unowned_gib: float = 0.0, ready: bool = True) -> State:
+def seen(measured_bytes: float, *, unowned_gib: float = 0.0, ready: bool = True) -> State:
     """Return what is known of a llama-server whose process holds so much of a GPU."""
-    used = measured_bytes / GIB + unowned_gib
-    looks: list[AnySample] = []
-    for at in range(3):
-        looks += [
-            processes(at, alone(), servers=()),
-            nvml(at, holding(gpu(used_gib=used), {500: measured_bytes / GIB})),
-            served(at, NAME),
-            statistics(at, facts=FACTS, state="ready" if ready else "loading"),
-        ]
-    return state_of(*looks, *more)
+    machine = Machine(Gpu(unowned_gib=unowned_gib))
+    server = machine.llama_server(measured_bytes / GIB, is_asked=True)
+    server.port = "ready" if ready else "loading"
+    return machine.run(2).state
 
 
 def found(state: State) -> LeftOut | None:

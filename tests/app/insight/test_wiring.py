@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 from tests.app.state.states import state_of
-from tests.fakes.process_samples import BLOB, OTHER_BLOB, facts, holding, processes, runner
-from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
+from tests.fakes.process_samples import BLOB, OTHER_BLOB, blob_names, facts, holding, processes, runner
+from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
 from tests.scene import Model, loaded
 
+from gpumon.app.insight.activity import activity
 from gpumon.app.insight.agreement import agreement_of, logged_in_ram
 from gpumon.app.insight.unloading import unload_outcome, unloading_of
+from gpumon.collectors.samples import MeteredModel, MeterSample
 
 
 class TestAgreementOfAModel:
@@ -105,3 +108,31 @@ class TestUnloading:
         model.machine.look()
         outcome = unload_outcome(asked, model.machine.state)
         assert (outcome.kind if outcome else None) == kind
+
+
+class TestEvidenceWithoutFacts:
+    @pytest.mark.parametrize(
+        ("family", "cause"),
+        [("gemma3", "context of a sliding-window model, which Ollama counts in part"), ("llama", None)],
+    )
+    def test_the_family_that_the_server_names_stands_for_them(self, family: str, cause: str | None) -> None:
+        row = replace(claim(gpu_gib=6.0), family=family)
+        names = blob_names(0, {BLOB: ["llama3:70b"]})
+        looks = processes(0, runner()), names, ollama(0, [row]), nvml(1, holding(gpu(), {100: 8.0}))
+        state = state_of(*looks)
+        [model] = state.models.values()
+        assert agreement_of(model, state).cause == cause
+
+
+class TestMeteredRequests:
+    @pytest.mark.parametrize(("count", "doing"), [(0, "idle"), (1, "busy")])
+    def test_a_request_through_a_meter_is_work(self, count: int, doing: str) -> None:
+        through = replace(ollama(0, [claim("m:latest")]), metered=True)
+        counted = MeteredModel(name="m:latest", requests_running=count)
+        told = MeterSample(
+            time=START + 1, source="meter x", server=OLLAMA, upstream=OLLAMA, models=(counted,)
+        )
+        idle = processes(0, runner(cpu_percent=0.0)), facts(0, "m:latest")
+        state = state_of(*idle, through, told)
+        [model] = state.models.values()
+        assert activity(model, state) == doing

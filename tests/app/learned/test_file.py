@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.app.state.learned.test_baselines import baseline
+from tests.app.insight.learning.test_baselines import baseline
 
 from gpumon.app.learned import SaveError, learned_path, remember_ram_bandwidth, save
 from gpumon.collectors.learned import Document, DocumentError, decode, encode, read

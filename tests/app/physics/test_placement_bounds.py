@@ -15,6 +15,7 @@ from gpumon.app.physics.placement import (
     SPLIT_OVERHEAD_BYTES,
     largest_context,
     place,
+    placement_of_claim,
 )
 
 OPTIONS = LoadOptions(4096)
@@ -225,3 +226,38 @@ class TestLargestContext:
         model = uniform()
         free = need_bytes(model, LoadOptions(2560)) + RUNTIME_MARGIN_BYTES
         assert largest_context(model, OPTIONS, [free], "f16") == 2560
+
+
+class TestOfAClaim:
+    """The layers that claimed bytes stand for."""
+
+    @pytest.mark.parametrize(
+        ("ram_bytes", "in_ram"),
+        [(-5, 0), (0, 0), (1, 1), (GIB, 1), (GIB + 1, 2), (2 * GIB, 2), (9 * GIB, 9)],
+    )
+    def test_a_part_of_a_layer_in_ram_is_a_layer(self, ram_bytes: int, in_ram: int) -> None:
+        placed = placement_of_claim(uniform(), OPTIONS, (0, 9 * GIB - max(0, ram_bytes)), ram_bytes)
+        assert (placed.layers_on_gpu, placed.layer_count) == (9 - in_ram, 9)
+        assert placed.output_on_gpu is (in_ram < 9)
+        assert placed.vram_bytes_by_gpu == (0, placed.vram_bytes)
+        assert (placed.vram_bytes, placed.ram_bytes) == (9 * GIB - max(0, ram_bytes), ram_bytes)
+        assert placed.overflowing_layers == 0
+
+    @pytest.mark.parametrize(
+        ("experts_mib", "blocks"), [(0, 1), (1, 1), (400, 1), (401, 2), (800, 2), (3200, 8), (9000, 8)]
+    )
+    def test_of_experts_they_are_the_fewest_blocks_that_hold_as_much(
+        self, experts_mib: int, blocks: int
+    ) -> None:
+        model = replace(uniform(experts_mib=400), token_embedding_bytes=300 * MIB, host_bytes=50 * MIB)
+        placed = placement_of_claim(model, OPTIONS, (4 * GIB,), (350 + experts_mib) * MIB)
+        assert placed.overflowing_layers == blocks
+        assert placed.layers_on_gpu == 9 - blocks
+
+    def test_what_is_always_in_ram_is_no_expert(self) -> None:
+        model = replace(uniform(experts_mib=400), token_embedding_bytes=300 * MIB)
+        assert placement_of_claim(model, OPTIONS, (4 * GIB,), 300 * MIB).overflowing_layers == 1
+        assert placement_of_claim(model, OPTIONS, (0,), 300 * MIB).overflowing_layers == 0
+        chosen = replace(OPTIONS, gpu_layers=5)
+        assert placement_of_claim(model, chosen, (4 * GIB,), 300 * MIB).overflowing_layers == 0
+        assert placement_of_claim(model, OPTIONS, (4 * GIB,), 0).overflowing_layers == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.app.state.learned.test_baselines import baseline
+from tests.app.insight.learning.test_baselines import baseline
 from tests.fakes.recordings import scenario_samples, write_recording
 
 from gpumon.app.config.settings import LearnSettings, Settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.app.state.learned.test_predictions import desk_of, settled
+from tests.app.insight.learning.test_predictions import desk_of, settled
 from tests.scene import Model, loaded
 
 from gpumon.app.snapshot.build import build_snapshot

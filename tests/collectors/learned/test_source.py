@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.app.state.learned.test_baselines import baseline
+from tests.app.insight.learning.test_baselines import baseline
 
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.learned import Document, LearnedSource, encode

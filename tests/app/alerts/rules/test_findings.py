@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import asdict
 from tests.app.state.states import state_of
@@ -346,3 +348,24 @@ class TestSource:
     def test_a_server_that_answers(self) -> None:
         [record] = state_of(ollama(0, [claim()])).sources.values()
         assert source(record, LIMITS, False).level == "clear"
+
+
+@pytest.mark.parametrize("rule", [silent_fallback, hidden_spill])
+def test_a_shortfall_that_is_none_clears_and_one_that_cannot_be_told_does_nothing(
+    rule: Callable[[Loaded, Limits, bool], Finding],
+) -> None:
+    well, unsettled = loaded(Model()), loaded(Model(measured_gib=3.0, port="loading"))
+    assert rule(model_of(well), LIMITS, False) == CLEAR
+    assert rule(model_of(unsettled), LIMITS, False) == UNKNOWN
+
+
+@pytest.mark.parametrize("rule", [silent_fallback, hidden_spill])
+@pytest.mark.parametrize(("seconds", "told"), [(59.0, False), (60.0, True)])
+def test_an_older_runner_is_given_a_minute_to_load(
+    rule: Callable[[Loaded, Limits, bool], Finding], seconds: float, told: bool
+) -> None:
+    held = 0.2 if rule is silent_fallback else 6.0
+    kind = "mlx_runner"
+    model = loaded(Model(measured_gib=held, kind=kind, cpu_percent=0.0))
+    found = rule(model_of(model, seconds), LIMITS, False)
+    assert (found.level == "bad") is told

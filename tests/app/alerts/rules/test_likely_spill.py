@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from msgspec.structs import replace
-from tests.app.alerts.watching import active, raised, watch
-from tests.fakes.process_samples import answer, holding, processes
-from tests.fakes.samples import gpu, nvml
-from tests.fakes.served_samples import FACTS, alone
+from tests.app.alerts.watching import active, raised
+from tests.scene import Gpu, Machine
 
 from gpumon.app.monitor import Monitor
-from gpumon.collectors.samples import AnySample
-
-
-def rounds(measured_gib: float | None, gpu_layers: int | None, unowned_gib: float) -> Iterator[AnySample]:
-    """Yield looks at a llama-server with 5 GiB of weights, of which the driver sees so much."""
-    process = alone(gpu_layers=gpu_layers)
-    held = {} if measured_gib is None else {process.pid: measured_gib}
-    for second in range(12):
-        yield processes(second, process, servers=())
-        yield replace(answer(second, pid=process.pid, processing=False), facts=FACTS)
-        yield nvml(second, holding(gpu(used_gib=(measured_gib or 0.0) + unowned_gib), held))
 
 
 def watched(
     measured_gib: float | None, *, gpu_layers: int | None = None, unowned_gib: float = 0.3
 ) -> Monitor:
-    return watch(*rounds(measured_gib, gpu_layers, unowned_gib))
+    """Look at a llama-server with 5 GiB of weights, of which the driver sees so much."""
+    machine = Machine(Gpu(unowned_gib=unowned_gib))
+    machine.llama_server(measured_gib or 0.0, gpu_layers=gpu_layers)
+    return machine.run(11).monitor
 
 
 def test_less_vram_than_weights_is_a_likely_spill_and_says_that_it_is_an_estimate() -> None:

@@ -1,29 +1,22 @@
 from __future__ import annotations
 
-from msgspec.structs import replace
 from tests.app.alerts.watching import active, raised, watch
-from tests.fakes.process_samples import answer, facts, holding, processes, runner
-from tests.fakes.samples import START, claim, gpu, nvml, ollama
-
-from gpumon.collectors.samples import AnySample, ServerSample
-
-
-def loaded(at: float) -> ServerSample:
-    return ollama(at, [replace(claim(), expires_at=START)])
+from tests.fakes.process_samples import holding
+from tests.fakes.samples import gpu, nvml
+from tests.scene import Gpu, Machine, Model, loaded
 
 
-def idle(at: float) -> list[AnySample]:
-    return [processes(at, runner(cpu_percent=0.0)), loaded(at), answer(at, processing=False)]
-
-
-def stopping(seconds: int) -> list[AnySample]:
-    held = nvml(0, holding(gpu(), {100: 10.0}))
-    return [*idle(0), facts(0), held, *(sample for at in range(1, seconds) for sample in idle(at))]
+def stopping(seconds: int) -> Model:
+    """Return a model past its time that does nothing, after so many seconds."""
+    model = loaded(Model(cpu_percent=0.0, expires_seconds=0.0), Machine(Gpu()))
+    model.works(processing=False)
+    model.machine.run(seconds - 1)
+    return model
 
 
 def test_a_model_that_stops_and_does_not_go_is_stuck_after_a_minute() -> None:
-    assert active(watch(*stopping(61)), "stuck") is None
-    alert = raised(watch(*stopping(63)), "stuck")
+    assert active(stopping(61).monitor, "stuck") is None
+    alert = raised(stopping(63).monitor, "stuck")
     assert (alert.severity, alert.subject) == ("watch", "llama3:70b")
     assert alert.message == (
         "llama3:70b is stuck: it should have been unloaded and does nothing; "
@@ -32,14 +25,17 @@ def test_a_model_that_stops_and_does_not_go_is_stuck_after_a_minute() -> None:
 
 
 def test_a_model_that_works_past_its_expiry_is_not_stuck() -> None:
-    busy = [answer(at, processing=True) for at in range(300)]
-    samples = [sample for at in range(300) for sample in (*idle(at)[:2], busy[at])]
-    assert active(watch(*samples), "stuck") is None
+    model = loaded(Model(cpu_percent=0.0, expires_seconds=0.0), Machine(Gpu()))
+    model.works()
+    assert active(model.machine.run(299).monitor, "stuck") is None
 
 
 def test_a_model_that_goes_after_all_ends_it() -> None:
-    monitor = watch(*stopping(63), ollama(63))
-    assert [(alert.kind, alert.ended) for alert in monitor.alerts.recent] == [("stuck", "unloaded")]
+    model = stopping(63)
+    model.machine.servers[0].unload(model)
+    model.machine.now = 63.0
+    model.machine.look()
+    assert [(alert.kind, alert.ended) for alert in model.monitor.alerts.recent] == [("stuck", "unloaded")]
 
 
 LISTED = nvml(0, holding(gpu(used_gib=6.0), {7: 5.0}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.app.state.learned.test_baselines import baseline, record
+from tests.app.insight.learning.test_baselines import baseline, record
 
 from gpumon.app.state.records.learned import KEPT
 from gpumon.collectors.samples import Learned, RamObservation, RateBaseline

@@ -311,9 +311,9 @@ class TestKept:
         assert found[0] is found[1]
         assert found[2] is not found[1]
 
-    def test_that_of_a_model_that_is_well_is_kept_for_fifteen(self) -> None:
+    def test_that_of_a_model_that_is_well_is_kept_for_thirty(self) -> None:
         pictures = Pictures(State())
-        found = [self.diagnosed(pictures, WHOLE.state(system(later))) for later in (2.0, 16.9, 17.0)]
+        found = [self.diagnosed(pictures, WHOLE.state(system(later))) for later in (2.0, 31.9, 32.0)]
         assert found[0] is found[1]
         assert found[2] is not found[1]
 

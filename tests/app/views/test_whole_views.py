@@ -39,7 +39,7 @@ def told(value: object) -> object:
     """Return a view as plain values: figures to four digits, curves by their length and last value."""
     match value:
         case dict():
-            return {str(name): told(one) for name, one in value.items()}
+            return {str(name): told(one) for name, one in value.items() if name != "gpu_pictures"}
         case list() | tuple():
             if len(value) > MOST_VALUES and all(one is None or isinstance(one, float | int) for one in value):
                 return f"{len(value)} values, the last {told(value[-1])}"

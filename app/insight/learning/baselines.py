@@ -177,7 +177,7 @@ def _is_split_no_worse(one: BaselineKey, other: BaselineKey) -> bool:
 
 
 def _distance(one: BaselineKey, other: BaselineKey) -> tuple[int, int, int, int]:
-    """Order circumstances by how far they are from others: by work, by GPUs, by the split."""
+    """Order circumstances by how far they are from others: by work, by GPUs; of equals the least spilled."""
     lengths = (one.context_tokens_up_to.bit_length(), other.context_tokens_up_to.bit_length())
     return (
         abs(other.parallel - one.parallel),

@@ -30,7 +30,7 @@ _logged: set[str] = set()
 MAX_LOGGED = 100
 
 
-def log_defect(where: str, error: Exception) -> None:
+def log_defect(where: str, error: BaseException) -> None:
     """Log a defect of our own with its traceback, once; without its text, which may hold a secret."""
     trace = "".join(traceback.format_tb(error.__traceback__))
     name = type(error).__name__

@@ -58,7 +58,7 @@ def report_of(checks: Sequence[Check]) -> Report:
 
 
 STATUS_WIDTH = 9
-LONGEST_NAME = 28
+LONGEST_NAME = 34
 
 CONCLUSIONS = (
     "What is needed works.",

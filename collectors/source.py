@@ -57,7 +57,7 @@ class Backoff:
         self._current = min(max(2 * self._current, self._first), self._most)
 
     def succeeded(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._current = 0.0
 
 
@@ -118,7 +118,7 @@ class Cadence:
             self._wake()
 
     def look_again(self) -> None:
-        """Let waiting sources ask anew when they are due: what was learnt may make one of them due now."""
+        """Let waiting sources ask again when they are due: what was learnt may make one of them due now."""
         self._wake()
 
     async def wait(self, seconds: float) -> None:

@@ -46,7 +46,7 @@ class Rates(Struct, frozen=True):
 
     @property
     def usual_context_tokens(self) -> int:
-        """Tokens in the context to reckon with: those of now, else a usual number."""
+        """Tokens in the context to compute with: those of now, else a usual number."""
         return USUAL_CONTEXT_TOKENS if self.context_tokens is None else self.context_tokens
 
     @property

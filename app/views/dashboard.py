@@ -225,7 +225,7 @@ def _sources(monitor: Monitor) -> tuple[SourceRow, ...]:
 
 
 def _aged(row: _Aging, seconds: float) -> _Aging:
-    """Return a row that could not be built anew after so many ``seconds``."""
+    """Return a row that could not be rebuilt for so many ``seconds``."""
     return replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds))
 
 

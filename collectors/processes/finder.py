@@ -192,7 +192,7 @@ class Finder:
             self._children_listed = True
             return children
         except FileNotFoundError:
-            self._children_listed = self._read_stat(pid) is None  # anew: it may have ended since
+            self._children_listed = self._read_stat(pid) is None  # again: it may have ended since
             return []
         except OSError as error:
             _raise_if_out_of_resources(error)

@@ -146,7 +146,7 @@ class LinePanel(Widget):
         return self._natural_height
 
     def on_resize(self) -> None:
-        """Lay the view out anew for the new size."""
+        """Lay the view out again for the new size."""
         self.redraw()
 
     def notify_style_update(self) -> None:

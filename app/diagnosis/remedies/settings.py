@@ -45,7 +45,7 @@ def reload_model(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     """Load it again: what took the memory has gone, and the runtime does not move layers by itself."""
     if arithmetic.options.gpu_layers is not None or not arithmetic.fits(arithmetic.room.free_bytes):
         return None
-    words = "unload it; the next request loads it anew, and it fits now"
+    words = "unload it; the next request loads it again, and it fits now"
     return reckoned("reload_model", words, commands.stop(subject.model), subject, arithmetic)
 
 

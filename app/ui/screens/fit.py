@@ -24,7 +24,7 @@ ASKING = "asking its server what the file holds"
 
 
 class FitPage(LiveScreen):
-    """Computes anew with each answer of the driver, and with each key."""
+    """Computes again with each answer of the driver, and with each key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(FIT_PAGE_KEYS)]
 
@@ -162,5 +162,5 @@ class FitList(ListScreen):
         self.draw()
 
     def make_room(self) -> None:
-        """Draw the hints anew: they name the filter."""
+        """Redraw the hints: they name the filter."""
         self.draw()

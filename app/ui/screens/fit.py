@@ -19,7 +19,7 @@ from gpumon.widgets.tables import FactTable, InstalledPanel
 from gpumon.widgets.views import VerdictView
 
 GONE = FitView(VerdictView("unknown", "this model is no longer installed"))
-NOT_DESCRIBED = "what its file holds is not known, and nobody can be asked: this is not live"
+NOT_DESCRIBED = "what its file holds is not known; only a live dashboard can ask the server"
 ASKING = "asking its server what the file holds"
 
 

@@ -8,6 +8,7 @@ from itertools import islice, takewhile
 
 import pytest
 
+from gpumon.app.demo.models import LIBRARY
 from gpumon.app.demo.scenarios import list_scenarios
 from gpumon.app.demo.story import PRELUDE_SECONDS, Scenario
 from gpumon.collectors.samples import (
@@ -139,10 +140,12 @@ def test_claims_make_sense(scenario: Scenario) -> None:
 
 
 @every_scenario
-def test_each_digest_is_described_once(scenario: Scenario) -> None:
+def test_each_installed_model_is_described_once(scenario: Scenario) -> None:
     described = [sample.digest for sample in samples_of(scenario) if isinstance(sample, ModelFacts)]
-    assert described
     assert len(described) == len(set(described))
+    assert set(described) == {llm.digest for llm in LIBRARY.values()}, (
+        "or none can be looked at in the fit list"
+    )
 
 
 @every_scenario

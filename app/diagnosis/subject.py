@@ -42,7 +42,7 @@ class Rates(Struct, frozen=True):
     expected_fitting: Band | None = None
     """Wholly on GPU."""
     expected_empty: Band | None = None
-    """Wholly on GPU, at the begin of a context."""
+    """Wholly on GPU, at the start of a context."""
 
     @property
     def usual_context_tokens(self) -> int:

@@ -85,7 +85,7 @@ class NvmlSource:
 
 
 RESTART_AFTER_POLLS = 3
-"""With a GPU lost or failing for so many polls NVML is started again, then after twice as many, and so on."""
+"""With a GPU lost or failing for this many polls NVML is restarted, then after twice as many, and so on."""
 RESTART_AFTER_POLLS_AT_MOST = 300
 
 

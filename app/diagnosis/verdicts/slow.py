@@ -17,7 +17,7 @@ from gpumon.app.insight.falls import (
 from gpumon.text import units
 
 LONG_CONTEXT_SHARE = 0.8
-"""Of the rate at the begin of a context, below which a context is long."""
+"""Of the rate at the start of a context, below which a context is long."""
 PARALLEL_SHARE = 0.7
 """Of the rate of a request alone, below which the others cost it something."""
 

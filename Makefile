@@ -32,7 +32,7 @@ test: $(DEV_READY) ## Run every test; make test ARGS="-k spill" passes arguments
 fuzz: $(DEV_READY) ## Press keys at random in a tmux pane; make fuzz ARGS="--seconds 600 --seed 7"
 	@PYTHONPATH=.dev:. $(BIN)/python -m tests.fuzz.screen $(ARGS)
 
-quick: format-check lint types $(DEV_READY) ## While you work: format, lint, types and the tests that only reckon, in a minute
+quick: format-check lint types $(DEV_READY) ## While you work: format, lint, types and the tests that only compute, in a minute
 	@$(BIN)/pytest -n auto -q --quick $(ARGS)
 
 mutants: $(MUTATION_READY) ## Try small wrong changes; make mutants ARGS="app/insight" names a package

@@ -135,7 +135,7 @@ class Unfused(Fuses):
 
 
 UNFUSED: Final = Unfused()
-"""What pure functions are given where nobody says otherwise."""
+"""What pure functions are given by default."""
 
 
 def _origin(error: Exception) -> tuple[str, str, int]:

@@ -30,7 +30,7 @@ _logged: set[str] = set()
 MAX_LOGGED = 100
 
 
-def log_defect(where: str, error: Exception) -> None:
+def log_defect(where: str, error: BaseException) -> None:
     """Log a defect of our own with its traceback, once; without its text, which may hold a secret."""
     trace = "".join(traceback.format_tb(error.__traceback__))
     name = type(error).__name__
@@ -57,7 +57,7 @@ class Backoff:
         self._current = min(max(2 * self._current, self._first), self._most)
 
     def succeeded(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._current = 0.0
 
 
@@ -118,7 +118,7 @@ class Cadence:
             self._wake()
 
     def look_again(self) -> None:
-        """Let waiting sources ask anew when they are due: what was learnt may make one of them due now."""
+        """Let waiting sources ask again when they are due: what was learnt may make one of them due now."""
         self._wake()
 
     async def wait(self, seconds: float) -> None:

@@ -39,7 +39,7 @@ def manual() -> str:
 
 
 def guide(text: str, root: type[Settings] = Settings) -> str:
-    """Return the guide to the settings with its tables written anew; its other words stay."""
+    """Return the guide to the settings with its tables written again; its other words stay."""
     for name, written in (("keys", key_tables(root)), ("variables", variable_table(root))):
         block = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         text = block.sub(lambda found, written=written: f"{found[1]}\n{written}\n{found[2]}", text)  # type: ignore[misc]

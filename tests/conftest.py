@@ -25,7 +25,7 @@ _OUTSIDE = re.compile(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--quick", action="store_true", help="only tests that reckon, and wait for nothing outside"
+        "--quick", action="store_true", help="only tests that compute, and wait for nothing outside"
     )
 
 

@@ -260,14 +260,7 @@ class GpuPanel(RowPanel):
 
     def show(self, rows: Sequence[GpuRow]) -> None:
         """Draw ``rows``."""
-        if (shown := tuple(rows)) != self._rows:
-            self._rows = shown
-            self.redraw()
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys of the GPUs shown."""
-        return tuple(row.key for row in self._rows)
+        self.show_rows(rows)
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the GPUs ``shown``."""

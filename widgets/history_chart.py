@@ -190,7 +190,7 @@ def _role_of(style: object) -> Role:
 
 
 class HistoryChart(LinePanel):
-    """A chart that fills its widget; drawn anew only for a new view or size."""
+    """A chart that fills its widget; redrawn only for a new view or size."""
 
     DEFAULT_CSS = "HistoryChart { height: 1fr; }"
     _view: ChartView | None = None

@@ -190,15 +190,7 @@ class ModelPanel(RowPanel):
 
     def show(self, rows: Sequence[ModelRow], empty: str = "no model is loaded") -> None:
         """Draw ``rows``, or the words of ``empty`` where there are none."""
-        shown = (tuple(rows), empty)
-        if shown != (self._rows, self.empty_words):
-            self._rows, self.empty_words = shown
-            self.redraw()
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys of the models shown."""
-        return tuple(row.key for row in self._rows)
+        self.show_rows(rows, empty)
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the models ``shown``."""

@@ -132,15 +132,7 @@ class InstalledPanel(RowPanel):
 
     def show(self, rows: Sequence[InstalledRow], empty: str) -> None:
         """Draw ``rows``, or the words of ``empty`` where there are none."""
-        shown = (tuple(rows), empty)
-        if shown != (self._rows, self.empty_words):
-            self._rows, self.empty_words = shown
-            self.redraw()
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys of the models shown."""
-        return tuple(row.key for row in self._rows)
+        self.show_rows(rows, empty)
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the models ``shown``."""
@@ -161,15 +153,7 @@ class ChoicePanel(RowPanel):
 
     def show(self, rows: Sequence[ChoiceRow], empty: str) -> None:
         """Draw ``rows``, or the words of ``empty`` where there are none."""
-        shown = (tuple(rows), empty)
-        if shown != (self._rows, self.empty_words):
-            self._rows, self.empty_words = shown
-            self.redraw()
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys of the rows shown."""
-        return tuple(row.key for row in self._rows)
+        self.show_rows(rows, empty)
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the rows ``shown``."""

@@ -57,7 +57,8 @@ def _require_server() -> None:
     from importlib.util import find_spec
 
     if find_spec("uvicorn") is None:
-        raise GpumonError("the meter needs uvicorn; install it with: pip install 'gpumon-llm[meter]'")
+        step = f"python3 -m pip --python {sys.executable} install uvicorn"
+        raise GpumonError(f"the meter needs uvicorn; install it with: {step}")
 
 
 def _upstream(options: Namespace) -> Endpoint:

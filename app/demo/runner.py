@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gpumon.app.cuda import CUDA_CONTEXT_BYTES
 from gpumon.app.demo.models import Llm, Placement, compute_bytes
@@ -12,6 +12,7 @@ START_SECONDS = 1.0
 CONTEXT_SECONDS = 0.6
 WARM_UP_SECONDS = 1.4
 PREFILL_SECONDS = 2.0
+PROMPT_TOKENS = 1400
 FOREVER_SECONDS = 9_223_372_036.0
 """``keep_alive: -1`` is the largest Go duration, about 292 years."""
 EFFICIENCY = 0.89
@@ -45,11 +46,18 @@ class Runner(Struct):
     keep_alive_seconds: float
     bandwidth_bytes_per_second: float
     """Of the memory of the GPU that it is on."""
-    asked: float = 0.0
-    """Begin of the request under way."""
-    busy_until: float = 0.0
-    finished: float | None = None
-    """End of the last request that ended before the one under way."""
+    turns: list[tuple[float, float]] = field(default_factory=list)
+    """Begin and end of each request: one at a time, the others wait."""
+
+    @property
+    def busy_until(self) -> float:
+        """When the last request that was accepted ends; 0 before the first."""
+        return self.turns[-1][1] if self.turns else 0.0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How long the prompt of each request is."""
+        return min(PROMPT_TOKENS, self.context // 2)
 
     @property
     def weights_at(self) -> float:
@@ -73,11 +81,17 @@ class Runner(Struct):
         return self.weights_at + CONTEXT_SECONDS + WARM_UP_SECONDS
 
     def request(self, now: float, seconds: float) -> None:
-        """Accept a request that works for ``seconds``, after the load and the requests before it."""
-        if self.busy_until and self.busy_until <= now:
-            self.finished = self.busy_until
-        self.asked = max(now, self.ready_at, self.busy_until)
-        self.busy_until = self.asked + seconds
+        """Accept a request that works for ``seconds``, after the load and the requests before it.
+
+        As in Ollama, it ends sooner if its answer fills the context.
+        """
+        begin = max(now, self.ready_at, self.busy_until)
+        room = PREFILL_SECONDS + (self.context - self.prompt_tokens) / self.tokens_per_second
+        self.turns.append((begin, begin + min(seconds, room)))
+
+    def asked(self, now: float) -> float | None:
+        """Return when the request under way began, ``None`` while there is none."""
+        return next((begin for begin, end in self.turns if begin <= now < end), None)
 
     def busy(self, now: float) -> bool:
         """Whether a request is under way or waits for the load."""
@@ -85,9 +99,8 @@ class Runner(Struct):
 
     def expires_at(self, now: float) -> float:
         """Return ``expires_at`` as Ollama computes it: sliding until the first request has ended."""
-        if not self.busy(now):
-            return self.busy_until + self.keep_alive_seconds
-        return (now if self.finished is None else self.finished) + self.keep_alive_seconds
+        finished = max((end for _, end in self.turns if end <= now), default=now)
+        return finished + self.keep_alive_seconds
 
     def vram_bytes(self, gpu: int, now: float) -> int:
         """Return what the driver sees on ``gpu``: the context, then growing weights, then KV and scratch."""
@@ -113,9 +126,10 @@ class Runner(Struct):
             rate = self.read_bytes_per_second if now < self.weights_at else 0.0
             on_gpu = 1 - self.placement.spill_fraction
             return Work(0.03, 0.12, cpu_threads=1.2, receive_bytes_per_second=rate * on_gpu)
-        if not self.busy(now):
+        asked = self.asked(now)
+        if asked is None:
             return Work()
-        return self._prefill() if now < self.asked + PREFILL_SECONDS else self._decoding()
+        return self._prefill() if now < asked + PREFILL_SECONDS else self._decoding()
 
     def claim(self, now: float) -> ModelClaim:
         """Return its row of ``/api/ps``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpumon.app.demo.models import LIBRARY, place
+from gpumon.app.demo.models import LIBRARY, Llm, place
 from gpumon.app.demo.runner import Runner
 from gpumon.app.demo.watching import MODELS_PATH, SOURCE_URL
 from gpumon.collectors.samples import (
@@ -43,7 +43,7 @@ class Server:
         self._bandwidth = bandwidth_bytes_per_second
         self._up_since = 0.0
         self._next_pid = 48210
-        self._described: set[str] = set()
+        self._has_described = False
         self._tags_at = 0.0
         self._down_until = 0.0
         self.runners: list[Runner] = []
@@ -113,7 +113,7 @@ class Server:
                 clock_offset_seconds=0.0,
             )
         ]
-        return said + self._tags(now) + [self._describe(runner, now) for runner in self._new(ready)]
+        return said + self._tags(now) + self._descriptions(now)
 
     def _load(self, name: str, context: int, now: float, gpus: tuple[int, ...] | None) -> Runner:
         llm = LIBRARY[name]
@@ -145,11 +145,6 @@ class Server:
         self.runners.remove(runner)
         self.leaving.append((runner, now + VRAM_RECOVERY_SECONDS))
 
-    def _new(self, ready: list[Runner]) -> list[Runner]:
-        new = [runner for runner in ready if runner.llm.digest not in self._described]
-        self._described.update(runner.llm.digest for runner in new)
-        return new
-
     def _tags(self, now: float) -> list[AnySample]:
         if now < self._tags_at:
             return []
@@ -166,26 +161,34 @@ class Server:
         )
         return [InstalledModels(time=now, source=SOURCE, models=models), manifests]
 
-    def _describe(self, runner: Runner, now: float) -> ModelFacts:
-        llm = runner.llm
-        return ModelFacts(
-            time=now,
-            source=SOURCE,
-            name=llm.name,
-            digest=llm.digest,
-            architecture=llm.family,
-            blobs=(llm.blob,),
-            capabilities=("completion", "tools"),
-            trained_context_length=llm.trained_context,
-            layer_count=llm.layers,
-            embedding_length=llm.embedding,
-            parameter_count=round(float(llm.parameter_size.removesuffix("B")) * 1e9),
-            geometry={
-                f"{llm.family}.attention.head_count_kv": llm.kv_heads,
-                f"{llm.family}.attention.key_length": llm.head_dim,
-                f"{llm.family}.attention.value_length": llm.head_dim,
-            },
-        )
+    def _descriptions(self, now: float) -> list[AnySample]:
+        """Describe every installed model once: in a demonstration nobody can be asked later."""
+        if self._has_described:
+            return []
+        self._has_described = True
+        return [_description(llm, now) for llm in LIBRARY.values()]
+
+
+def _description(llm: Llm, now: float) -> ModelFacts:
+    """Return what ``/api/show`` says of a model."""
+    return ModelFacts(
+        time=now,
+        source=SOURCE,
+        name=llm.name,
+        digest=llm.digest,
+        architecture=llm.family,
+        blobs=(llm.blob,),
+        capabilities=("completion", "tools"),
+        trained_context_length=llm.trained_context,
+        layer_count=llm.layers,
+        embedding_length=llm.embedding,
+        parameter_count=round(float(llm.parameter_size.removesuffix("B")) * 1e9),
+        geometry={
+            f"{llm.family}.attention.head_count_kv": llm.kv_heads,
+            f"{llm.family}.attention.key_length": llm.head_dim,
+            f"{llm.family}.attention.value_length": llm.head_dim,
+        },
+    )
 
 
 _NOT_RUNNING = SourceHealth(

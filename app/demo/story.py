@@ -23,7 +23,7 @@ class Event(Protocol):
 
 
 class Request(Struct, frozen=True):
-    """A client asks ``model`` for work of so many seconds."""
+    """A client asks ``model`` for work of this many seconds."""
 
     model: str
     seconds: float
@@ -46,7 +46,7 @@ class Stop(Struct, frozen=True):
 
 
 class ServerDown(Struct, frozen=True):
-    """Ollama ends and is started again after so many seconds."""
+    """Ollama ends, and is restarted after this many seconds."""
 
     seconds: float
 
@@ -56,7 +56,7 @@ class ServerDown(Struct, frozen=True):
 
 
 class GpuLost(Struct, frozen=True):
-    """A card falls off the bus and comes back after so many seconds."""
+    """A card falls off the bus and comes back after this many seconds."""
 
     gpu: int
     seconds: float
@@ -67,7 +67,7 @@ class GpuLost(Struct, frozen=True):
 
 
 class AirflowBlocked(Struct, frozen=True):
-    """Something covers the fans of a card for so many seconds."""
+    """Something covers the fans of a card for this many seconds."""
 
     gpu: int
     factor: float
@@ -79,7 +79,7 @@ class AirflowBlocked(Struct, frozen=True):
 
 
 class Happening(Struct, frozen=True):
-    """An event, so many seconds after the begin of its part."""
+    """An event, this many seconds after the start of its part."""
 
     at: int
     event: Event
@@ -95,7 +95,7 @@ class Scenario(Struct, frozen=True):
     prelude: tuple[Happening, ...]
     story: tuple[Happening, ...]
     story_seconds: int
-    """After so many seconds the story begins again, on the same machine."""
+    """After this many seconds the story begins again, on the same machine."""
     programs: tuple[Program, ...] = ()
 
     def samples(self, start: float) -> Iterator[AnySample]:

@@ -19,7 +19,6 @@ from gpumon.collectors.samples import (
 SERVER_PID = 48100
 SOURCE_URL = "http://127.0.0.1:11434"
 MODELS_PATH = "/usr/share/ollama/.ollama/models"
-PROMPT_TOKENS = 1400
 SEEN_AFTER_SECONDS = 2.0
 """So long after a request the port is still asked, so that its end is seen."""
 
@@ -113,18 +112,16 @@ def _answer(runner: Runner, now: float) -> WorkSample:
 
 
 def _slot(runner: Runner, now: float) -> Slot:
-    working = runner.asked <= now < runner.busy_until
-    if not working:
+    asked = runner.asked(now)
+    if asked is None:
         return Slot(slot_id=0, context_length=runner.context)
-    prompt = min(PROMPT_TOKENS, runner.context // 2)
-    prefilled = int(prompt * min(1.0, (now - runner.asked) / PREFILL_SECONDS))
-    decoded = int(max(0.0, now - runner.asked - PREFILL_SECONDS) * runner.tokens_per_second)
-    decoded = min(decoded, runner.context - prompt)
+    prefilled = int(runner.prompt_tokens * min(1.0, (now - asked) / PREFILL_SECONDS))
+    decoded = int(max(0.0, now - asked - PREFILL_SECONDS) * runner.tokens_per_second)
     return Slot(
         slot_id=0,
         context_length=runner.context,
         processing=True,
-        task_id=int(runner.asked),
+        task_id=int(asked),
         prompt_tokens=prefilled + decoded,
         prompt_tokens_processed=prefilled,
         prompt_tokens_cached=0,

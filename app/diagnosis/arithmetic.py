@@ -29,7 +29,7 @@ TIGHT_MARGIN_BYTES = 128 * MIB
 
 
 class NoArithmetic(NamedTuple):
-    """Why it cannot be reckoned, one line."""
+    """Why it cannot be computed, one line."""
 
     reason: str
 

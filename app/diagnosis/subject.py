@@ -42,11 +42,11 @@ class Rates(Struct, frozen=True):
     expected_fitting: Band | None = None
     """Wholly on GPU."""
     expected_empty: Band | None = None
-    """Wholly on GPU, at the begin of a context."""
+    """Wholly on GPU, at the start of a context."""
 
     @property
     def usual_context_tokens(self) -> int:
-        """Tokens in the context to reckon with: those of now, else a usual number."""
+        """Tokens in the context to compute with: those of now, else a usual number."""
         return USUAL_CONTEXT_TOKENS if self.context_tokens is None else self.context_tokens
 
     @property

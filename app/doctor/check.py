@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, metadata, version
@@ -57,7 +58,7 @@ def report_of(checks: Sequence[Check]) -> Report:
 
 
 STATUS_WIDTH = 9
-LONGEST_NAME = 28
+LONGEST_NAME = 34
 
 CONCLUSIONS = (
     "What is needed works.",
@@ -218,8 +219,13 @@ def extra_checks(distribution: str = DISTRIBUTION) -> Iterator[Check]:
             status="missing" if absent else "works",
             found=f"not installed: {', '.join(absent)}" if absent else "installed",
             gives=EXTRA_GIVES.get(extra, "an optional part"),
-            step=f"pip install '{distribution}[{extra}]'" if absent else None,
+            step=_install_step(absent) if absent else None,
         )
+
+
+def _install_step(packages: Sequence[str]) -> str:
+    """Return a line that installs into gpumon's own environment, with or without pip in it."""
+    return visible(f"python3 -m pip --python {sys.executable} install {' '.join(packages)}")
 
 
 def _package_name(requirement: str) -> str:

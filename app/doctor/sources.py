@@ -177,9 +177,10 @@ def _processes(state: State) -> Check:
     unreadable = {words for runner in state.runners.values() for words in runner.process.unreadable}
     users = {runner.process.user for runner in state.runners.values() if runner.process.unreadable}
     works = source is not None and source.healthy
-    found = (
-        f"{len(state.servers)} servers, {len(state.runners)} of their processes" if works else _said(source)
-    )
+    servers, models = len(state.servers), len(state.runners)
+    counted = f"{servers} {'server' if servers == 1 else 'servers'}"
+    counted = f"{counted}, {models} {'process' if models == 1 else 'processes'} with a model"
+    found = counted if works else _said(source)
     if unreadable:
         found = f"{found}; not readable: {', '.join(sorted(unreadable))}"
     whose = next((user for user in users if user), "root")

@@ -74,7 +74,7 @@ BREATH_SAMPLES = 50
 Open = Callable[[], Iterable[AnySample | Header]]
 """Opens the stream at its start; a header in it begins a new run, which knows nothing of the one before."""
 Wait = Callable[[asyncio.Event, float], Awaitable[None]]
-"""Returns after so many seconds (may be infinite), or earlier when the event is set."""
+"""Returns after this many seconds (may be infinite), or earlier when the event is set."""
 
 
 async def wait_for_change(changed: asyncio.Event, seconds: float) -> None:

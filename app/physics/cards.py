@@ -1,4 +1,4 @@
-"""Well-known cards by name, for hardware that one does not have: memory and bandwidth of the data sheets."""
+"""Well-known cards by name, for hardware you do not have: memory and bandwidth of the data sheets."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from gpumon.app.insight.shapes import Shapes
 
 DIAGNOSIS_SECONDS = 5.0
-"""A diagnosis stands so long unless its circumstances change: it is the dearest part of a picture."""
+"""A diagnosis stands so long unless its circumstances change: it is the most expensive part of a picture."""
 
 WELL_SECONDS = 30.0
 """The same of a model that is well: of its diagnosis only that is shown until it is looked at closely."""
 
 TIME_SECONDS = 1.0
-"""A picture says how old things are and what is left: it is made anew as time goes."""
+"""A picture says how old things are and what is left: it is made again as time goes by."""
 
 
 class Alerts(Protocol):
@@ -129,7 +129,7 @@ class Pictures:
         return is_later or self._keys != self.state.models.keys() or self._active != tuple(self.alerts.active)
 
     def refresh(self, key: ModelKey | None = None) -> None:
-        """Diagnose anew what is looked at closely, at most once a second: one model, or all for ``None``."""
+        """Diagnose again what is looked at closely, at most once a second: one model, or all for ``None``."""
         for one in list(self._diagnoses) if key is None else [key]:
             kept = self._diagnoses.get(one)
             if kept is not None and not 0 <= self.now - kept.at < TIME_SECONDS:

@@ -22,7 +22,7 @@ _TOO_LONG = b"?\n"
 
 
 class Recording:
-    """A recording on disk. Iterate it as often as you like: each time it is read anew, line by line.
+    """A recording on disk. Iterate it as often as you like: each time it is read again, line by line.
 
     ``unknown`` and ``damaged`` count, for the newest iteration, the lines that were left out: of a newer
     version, or no sample at all. A last line that was cut off is neither.

@@ -137,7 +137,7 @@ class RemedyEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What was reckoned of a load, and what came of it."""
+    """What was predicted of a load, and what came of it."""
 
     vram_bytes: int
     measured_vram_bytes: int | None

@@ -175,7 +175,7 @@ def _add_buffer(placement: Placement, event: LogEvent, now: float) -> None:
 
 
 def _forget_buffers(placement: Placement) -> None:
-    """Begin anew: llama.cpp logs the same lines for each arrangement that it tries before it loads."""
+    """Start again: llama.cpp logs the same lines for each arrangement that it tries before it loads."""
     placement.buffers.clear()
     placement.compute_lines.clear()
     placement.context_seen = None

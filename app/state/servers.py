@@ -172,7 +172,7 @@ def apply_work(state: State, sample: WorkSample) -> None:
     if runner is not None:
         _take_of_process(state, runner, sample)
         return
-    state.touched.work(record.key, anew=True)
+    state.touched.work(record.key, changed=True)
     served.requests.extend(served.meter.feed(sample))
     record.decode.add(state.now, served.meter.rates.decode_tokens_per_second)
     record.prefill.add(state.now, served.meter.rates.prefill_tokens_per_second)
@@ -234,10 +234,10 @@ def _named(state: State, sample: WorkSample) -> ModelRecord | None:
 
 
 def _take_of_process(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
-    anew = hear_work(runner, sample)
+    changed = hear_work(runner, sample)
     if stands_alone(state, runner) and follow_processes(state):
         join(state)
-    state.touched.work(runner.model, anew=anew)
+    state.touched.work(runner.model, changed=changed)
     follow_work(state, runner, sample)
 
 

@@ -51,7 +51,7 @@ class Touched(Struct):
     measured: set[ModelKey] = field(default_factory=set)
     """Models of whose process the driver or the operating system spoke."""
     worked: dict[ModelKey, bool] = field(default_factory=dict)
-    """Models that told how they work, and whether that is otherwise than before, not only faster."""
+    """Models that told how they work, and whether that has changed in more than its counts."""
     requests: dict[RunnerKey, tuple[FinishedRequest, ...]] = field(default_factory=dict)
     """Requests that were seen to end."""
     loads: bool = False
@@ -66,10 +66,10 @@ class Touched(Struct):
         """Every model that the sample bears on."""
         return self.claimed | self.measured | self.worked.keys()
 
-    def work(self, model: ModelKey | None, *, anew: bool) -> None:
+    def work(self, model: ModelKey | None, *, changed: bool) -> None:
         """Add that a model told how it works; ``None`` is a process that no server claims."""
         if model is not None:
-            self.worked[model] = anew or self.worked.get(model, False)
+            self.worked[model] = changed or self.worked.get(model, False)
 
     def end_requests(self, runner: RunnerKey, requests: Iterable[FinishedRequest]) -> None:
         """Add requests of a runner that have ended."""

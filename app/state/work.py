@@ -128,11 +128,11 @@ WORKING_CPU_PERCENT = 20.0
 
 
 def hear_work(runner: RunnerRecord, sample: WorkSample) -> bool:
-    """Take in what a process says of its work; return whether it tells otherwise than before."""
-    anew = _tells_otherwise(runner.answer, sample)
+    """Take in what a process says of its work; return whether anything but the counts has changed."""
+    changed = _has_changed(runner.answer, sample)
     runner.answer = sample
     runner.facts = sample.facts or runner.facts
-    return anew
+    return changed
 
 
 def follow_work(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
@@ -154,7 +154,7 @@ def is_working(sample: WorkSample) -> bool:
     return sample.state == "busy" or at_work or any(slot.processing for slot in sample.slots or ())
 
 
-def _tells_otherwise(before: WorkSample | None, sample: WorkSample) -> bool:
+def _has_changed(before: WorkSample | None, sample: WorkSample) -> bool:
     return (
         before is None
         or before.state != sample.state

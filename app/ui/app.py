@@ -323,7 +323,7 @@ class GpumonApp(SteadyApp):
         self.theme = next_theme(self)
 
     def action_repaint(self) -> None:
-        """Draw every cell anew."""
+        """Redraw every cell."""
         self.refresh(repaint=True, layout=True)
 
     def action_unload(self) -> None:

@@ -111,7 +111,7 @@ APP_KEYS = (
     Key("minus,underscore", "interval(-1)", "-", "", "shorter interval"),
     Key("t", "next_theme", "t", "", "next colour theme"),
     Key("ctrl+p,colon", "command_palette", "^p :", "", "command palette"),
-    Key("ctrl+l", "repaint", "^l", "", "draw the screen anew"),
+    Key("ctrl+l", "repaint", "^l", "", "redraw the screen"),
     Key("ctrl+z", "suspend_process", "^z", "", "suspend; continue with fg"),
     Key("question_mark,f1", "help", "?", "help", "every key and mark"),
     Key("q,ctrl+c,f10", "quit", "q", "quit", "quit"),

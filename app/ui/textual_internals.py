@@ -55,7 +55,7 @@ class SteadyParser(XTermParser):
         yield from self._steadily(super().tick)
 
     def _steadily(self, read: Callable[[], Iterable[Message]]) -> Iterable[Message]:
-        """Yield what ``read`` finds; begin anew after what it cannot understand."""
+        """Yield what ``read`` finds; start again after what it cannot understand."""
         try:
             yield from [*read()]
         except ParseError:
@@ -125,7 +125,7 @@ class SteadyDriver(LinuxDriver):
         self.run_input_thread()
 
     def _sigcont_application(self, number: int, frame: FrameType | None) -> None:
-        """Take the terminal back after a stop that has given it up; after another, draw on it anew."""
+        """Take the terminal back after a stop that has given it up; after another, draw on it again."""
         if self._must_signal_resume:
             super()._sigcont_application(number, frame)
         else:

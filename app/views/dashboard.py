@@ -21,6 +21,7 @@ from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.models import SortKey, load_rows, model_rows
 from gpumon.app.views.page import clock_words, trend
 from gpumon.collectors.samples import SourceState
+from gpumon.collectors.servers.registry import PLUG_IN_PREFIX
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
@@ -95,7 +96,7 @@ def _is_news(source: SourceRecord) -> bool:
     """Return whether to speak of a source: of those that only add detail, their faults alone."""
     if source.healthy and source.health.state != "asleep":
         return has_trouble(source)
-    needed = source.name in NEEDED_SOURCES or is_server(source.name)
+    needed = source.name in NEEDED_SOURCES or is_server(source.name) or source.name.startswith(PLUG_IN_PREFIX)
     return needed or source.health.state not in QUIET_STATES
 
 
@@ -228,7 +229,7 @@ def _sources(monitor: Monitor) -> tuple[SourceRow, ...]:
 
 
 def _aged(row: _Aging, seconds: float) -> _Aging:
-    """Return a row that could not be built anew after so many ``seconds``."""
+    """Return a row that could not be rebuilt for so many ``seconds``."""
     return replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds))
 
 

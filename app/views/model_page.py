@@ -75,7 +75,7 @@ def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[
 
 
 def learned_facts(details: ModelDetails) -> list[Fact]:
-    """Return the usual decode rate, those of this run, and how near the reckoned memory is to the real."""
+    """Return the usual decode rate, those of this run, and how near the prediction of memory is."""
     return [*_of_this_run(details.picture), *_usual(details.usual), *_predicted(details.prediction)]
 
 

@@ -97,7 +97,7 @@ def _measured(model: ModelPicture, gpu_indices: Mapping[str, int]) -> Iterator[F
 def _agreement_words(compared: Agreement) -> str:
     if compared.difference_bytes is None:
         return "cannot be compared"
-    words = compared.kind.replace("_", " ")
+    words = "agree" if compared.kind == "agrees" else compared.kind.replace("_", " ")
     because = f": {compared.cause}" if compared.cause else ""
     return f"{words} ({units.size(abs(compared.difference_bytes))} apart){because}"
 

@@ -57,7 +57,7 @@ class DriverError(Exception):
 
 
 class DriverGoneError(DriverError):
-    """NVML must be started anew before anything can be asked."""
+    """NVML must be started again before anything can be asked."""
 
 
 class GpuLostError(DriverError):

@@ -1,7 +1,7 @@
 """Which GPUs must not be asked just now: those that sleep, and those that are given time to fall asleep.
 
 Being polled keeps a GPU awake; on a laptop this costs 5 to 7 W (beszel-docs#35). A GPU that does not fall
-asleep when left alone is read again, and not left alone anew before it has been busy. Which GPUs sleep is
+asleep when left alone is read again, and not left alone again before it has been busy. Which GPUs sleep is
 read from sysfs, because any question to the driver would wake them.
 """
 

@@ -1,6 +1,6 @@
 """The source ``nvml``: GPUs, their memory and who holds it.
 
-``Monitor`` is everything that happens in the driver's thread: start, read, notice trouble, start anew.
+``Monitor`` is everything that happens in the driver's thread: start, read, notice trouble, start again.
 ``Session`` is one start of NVML. At the end: what a failure of the driver means, and the next step.
 """
 
@@ -85,7 +85,7 @@ class NvmlSource:
 
 
 RESTART_AFTER_POLLS = 3
-"""With a GPU lost or failing for so many polls NVML is started anew, then after twice as many, and so on."""
+"""With a GPU lost or failing for this many polls NVML is restarted, then after twice as many, and so on."""
 RESTART_AFTER_POLLS_AT_MOST = 300
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from gpumon.collectors.processes.proc import Proc, Stat
 from gpumon.collectors.samples import RunnerSettings
-from gpumon.collectors.servers.registry import REGISTRY, Registry
+from gpumon.collectors.servers.registry import FAULTS, REGISTRY, Registry
 from gpumon.collectors.servers.talk import FoundRunner, FoundServer, ProcessView
 
 _T = TypeVar("_T")
@@ -140,7 +140,7 @@ class Finder:
             view = ProcessView(argv, partial(self._environ, pid, kind.environment))
             try:
                 found = kind.recognise_process(view)
-            except Exception as error:
+            except FAULTS as error:
                 self._registry.note_problem(kind.name, error)
                 continue
             if found is not None:
@@ -192,7 +192,7 @@ class Finder:
             self._children_listed = True
             return children
         except FileNotFoundError:
-            self._children_listed = self._read_stat(pid) is None  # anew: it may have ended since
+            self._children_listed = self._read_stat(pid) is None  # again: it may have ended since
             return []
         except OSError as error:
             _raise_if_out_of_resources(error)

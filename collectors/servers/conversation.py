@@ -106,7 +106,7 @@ class Conversation(ABC):
         return self._works
 
     def forget(self) -> None:
-        """Begin anew after a look that failed; for kinds that remember something."""
+        """Start again after a look that failed; for kinds that remember something."""
         self.replies.clear()
 
     async def poll(self) -> Sequence[AnySample]:
@@ -243,7 +243,7 @@ class OwnPort:
         return _of_only_model(look)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._conversation.forget()
 
     async def close(self) -> None:

@@ -266,7 +266,7 @@ class ServerKind(ABC):
         return None
 
     def restart(self) -> Line:
-        """Return how to start the server anew."""
+        """Return how to restart the server."""
         return NO_LINE
 
     def keep_longer(self) -> Line:

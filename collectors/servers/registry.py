@@ -18,6 +18,10 @@ from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKi
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 
 GROUP = "gpumon.servers"
+PLUG_IN_PREFIX = "plug-in "
+"""Begins the name of the source that says what is wrong with a kind of another package."""
+FAULTS = (Exception, SystemExit)
+"""What the code of other packages may raise: a ``sys.exit()`` in there must not end gpumon."""
 
 DEFAULT = OllamaKind()
 """What is expected at a URL until it has answered."""
@@ -76,13 +80,22 @@ class Registry:
             self._take(kind)
 
     def reset(self) -> None:
-        """Forget all kinds that are not built in: they are looked up anew."""
+        """Forget all kinds that are not built in: the next question looks them up again."""
         with self._lock:
             self._forget()
 
     def note_problem(self, name: str, error: BaseException) -> None:
         """Note that a kind has failed; the text of ``error`` may hold what must not be shown."""
         self.problems[name] = f"internal error: {type(error).__name__}"
+
+    def problem_samples(self, time: float) -> list[SourceSilent]:
+        """Return a sample for each kind of another package that is broken."""
+        return [
+            SourceSilent(
+                time=time, source=f"{PLUG_IN_PREFIX}{name}", seconds=0.0, state="absent", detail=words
+            )
+            for name, words in list(self.problems.items())
+        ]
 
     def _known_runner(self, name: str) -> tuple[RunnerKind, ServerKind]:
         found = self._runners.get(name)
@@ -107,7 +120,7 @@ class Registry:
             for entry in entry_points(group=GROUP):
                 try:
                     self._take(_instance(entry.load()))
-                except Exception as error:
+                except FAULTS as error:
                     self.problems[entry.name] = _words(error)
             self._looked = True
 
@@ -137,7 +150,7 @@ def _instance(loaded: object) -> ServerKind:
     return kind
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     match error:
         case DuplicateKindError():
             return f"there is a kind named {error} already"
@@ -168,11 +181,7 @@ class PluginsSource:
     async def poll(self) -> Sequence[SourceSilent]:
         """Return a sample for each broken one."""
         self._registry.kinds()
-        now = self._clock.now()
-        return [
-            SourceSilent(time=now, source=f"plug-in {name}", seconds=0.0, state="absent", detail=words)
-            for name, words in list(self._registry.problems.items())
-        ]
+        return self._registry.problem_samples(self._clock.now())
 
     def delay(self, interval: float) -> float:
         """Return seconds to the next look: seldom."""

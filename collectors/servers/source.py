@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from gpumon.collectors.http.client import HttpClient, Reply, RequestError
 from gpumon.collectors.samples import AnySample, ServerSample, SourceHealth
 from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.registry import DEFAULT, REGISTRY, Registry
+from gpumon.collectors.servers.registry import DEFAULT, FAULTS, REGISTRY, Registry
 from gpumon.collectors.servers.talk import Asked, Talk
+from gpumon.collectors.source import log_defect
 
 WELL = frozenset({"serving", "idle"})
 
@@ -51,6 +52,9 @@ class ServerSource:
         self._registry = registry
         self._usual: Talk = DEFAULT.converse(asked)
         self._other: Talk | None = None
+        self._other_kind: ServerKind = DEFAULT
+        self._kinds_failed = False
+        """Whether a kind has failed over the answers of this poll."""
         self._doubted = False
         """Whether this spell of foreign answers has been looked into."""
         self._believed = False
@@ -63,8 +67,15 @@ class ServerSource:
 
     async def poll(self) -> Sequence[AnySample]:
         """Return what the server says now, whichever kind it is."""
+        self._kinds_failed = False
+        samples = await self._poll()
+        if not self._kinds_failed:
+            return samples
+        return [*samples, *self._registry.problem_samples(self._asked.clock.now())]
+
+    async def _poll(self) -> Sequence[AnySample]:
         if self._other is not None:
-            samples = await self._other.poll()
+            samples = await self._poll_other(self._other)
             if _health(samples).state != "foreign":
                 return samples
             await self._leave(self._other)
@@ -73,7 +84,17 @@ class ServerSource:
         if found is None:
             return samples
         self._other = found
-        return await found.poll()
+        return await self._poll_other(found)
+
+    async def _poll_other(self, other: Talk) -> Sequence[AnySample]:
+        """Ask as another kind; one that raises is named as the server that it speaks for."""
+        try:
+            return await other.poll()
+        except FAULTS as error:
+            log_defect(f"source {self.name}", error)
+            health = SourceHealth(state="failing", detail=f"internal error: {type(error).__name__}")
+            now, kind = self._asked.clock.now(), self._other_kind.name
+            return [ServerSample(time=now, source=self.name, kind=kind, health=health)]
 
     def delay(self, interval: float) -> float:
         """Return seconds to the next poll, as the server that answers wants it."""
@@ -109,21 +130,24 @@ class ServerSource:
         try:
             for kind in self._registry.kinds():
                 is_candidate = kind.imitates == DEFAULT.name if imitators else kind is not DEFAULT
-                if is_candidate and await self._recognises(kind, answers):
-                    talk = kind.converse(replace(self._asked, trusted=may_ask))
-                    if talk is not None:
-                        return talk
+                if not is_candidate:
+                    continue
+                talk = await self._talk(kind, answers, replace(self._asked, trusted=may_ask))
+                if talk is not None:
+                    self._other_kind = kind
+                    return talk
         finally:
             await client.close()
         return None
 
-    async def _recognises(self, kind: ServerKind, answers: Answered) -> bool:
-        """Ask a kind; one that fails costs itself only."""
+    async def _talk(self, kind: ServerKind, answers: Answered, asked: Asked) -> Talk | None:
+        """Return a conversation if ``kind`` recognises the answers; one that fails costs itself only."""
         try:
-            return await kind.recognise(answers)
-        except Exception as error:
+            return kind.converse(asked) if await kind.recognise(answers) else None
+        except FAULTS as error:
             self._registry.note_problem(kind.name, error)
-            return False
+            self._kinds_failed = True
+            return None
 
 
 def _health(samples: Sequence[AnySample]) -> SourceHealth:

@@ -124,7 +124,7 @@ async def test_what_was_painted_bit_by_bit_is_what_a_repaint_paints(
         pane.pipe_to(output)
         pane.press("C-l")
         await pane.wait_until(
-            lambda _: output.exists() and output.stat().st_size > columns * rows, "a screen written anew"
+            lambda _: output.exists() and output.stat().st_size > columns * rows, "a screen written again"
         )
         assert looks(pane.painted()) == looks(before)
 

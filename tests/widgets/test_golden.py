@@ -1,4 +1,4 @@
-"""How each panel looks, kept as text to be read: ``GPUMON_UPDATE_GOLDEN=1 pytest`` writes it anew."""
+"""How each panel looks, kept as text to be read: ``GPUMON_UPDATE_GOLDEN=1 pytest`` writes it again."""
 
 from __future__ import annotations
 

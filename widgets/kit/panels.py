@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import ClassVar, get_args
+from typing import ClassVar, Protocol, get_args
 
 from msgspec import Struct
 from rich.segment import Segment
@@ -146,7 +146,7 @@ class LinePanel(Widget):
         return self._natural_height
 
     def on_resize(self) -> None:
-        """Lay the view out anew for the new size."""
+        """Lay the view out again for the new size."""
         self.redraw()
 
     def notify_style_update(self) -> None:
@@ -201,6 +201,13 @@ def gutter(level: Level, selected: bool, glyphs: Glyphs) -> Line:
     return (Span(glyphs.cursor if selected else " ", "cursor"), Span(glyphs.mark(level), level))
 
 
+class Keyed(Protocol):
+    """A row, by the key that tells it from all others."""
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+
+
 class RowPanel(LinePanel):
     """A titled panel of rows, each of ``lines_per_row`` lines, one of them under the cursor."""
 
@@ -208,6 +215,7 @@ class RowPanel(LinePanel):
     """Words in the panel's rule."""
     empty_words = ""
     """What stands where there are no rows."""
+    _rows: tuple[Keyed, ...] = ()
 
     class RowSelected(Message):
         """A row was clicked."""
@@ -238,7 +246,14 @@ class RowPanel(LinePanel):
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of all rows, in their order."""
-        raise NotImplementedError
+        return tuple(row.key for row in self._rows)
+
+    def show_rows(self, rows: Sequence[Keyed], empty: str = "") -> None:
+        """Draw ``rows``, or the words of ``empty`` where there are none."""
+        shown = (tuple(rows), empty)
+        if shown != (self._rows, self.empty_words):
+            self._rows, self.empty_words = shown
+            self.redraw()
 
     def row_lines(self, width: int, shown: slice) -> Sequence[Line]:
         """Return the lines of the rows ``shown``, ``lines_per_row`` for each, in columns that suit all."""

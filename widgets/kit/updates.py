@@ -136,7 +136,7 @@ class Pen:
 def _change(before: _Codes, after: _Codes) -> str:
     """Return the sequence that leads from one style to the next.
 
-    Attributes and colours that end have no parameter of their own that all terminals know: all is set anew.
+    Attributes and colours that end have no parameter of their own that all terminals know: all is set again.
     """
     if before == after:
         return ""

@@ -1,4 +1,4 @@
-"""Puts together what ``gpumon fit`` reckons with: the model, the cards, what is loaded, what was learned."""
+"""Puts together what ``gpumon fit`` computes with: the model, the cards, what is loaded, what was learned."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DRIVER_SECONDS = 5.0
 
 
 async def answer(asked: Asked, settings: Settings) -> FitReport | NoGeometry:
-    """Ask the file or the servers for the model, the driver for its free memory, and reckon.
+    """Ask the file or the servers for the model, the driver for its free memory, and compute.
 
     Raises:
         GpumonError: there is no such model, or nothing can be asked.

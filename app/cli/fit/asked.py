@@ -32,7 +32,7 @@ class Asked(Struct, frozen=True):
     cache_type: CacheType | None = None
     parallel: int | None = None
     cards: tuple[Card, ...] = ()
-    """Hardware that one does not have; empty: that of this machine."""
+    """Hardware you do not have; empty: that of this machine."""
     ram_bandwidth_bytes_per_second: float | None = None
 
 

@@ -56,7 +56,7 @@ def add_to(commands: Commands) -> None:
     load.add_argument("--num-ctx", metavar="TOKENS", help="context of each slot; Ollama's default if not set")
     load.add_argument("--kv-cache-type", metavar="TYPE", help="such as q8_0 or q4_0; f16 if not set")
     load.add_argument("--parallel", metavar="SLOTS", help="requests at a time; 1 if not set")
-    hardware = parser.add_argument_group("hardware that one does not have")
+    hardware = parser.add_argument_group("hardware you do not have")
     hardware.add_argument(
         "--gpu", action="append", metavar="NAME", help='a card, as in "rtx 4090"; may be repeated'
     )

@@ -1,1 +1,1 @@
-"""What would help: each is reckoned by the same arithmetic, with the line to type."""
+"""What would help: each is computed by the same arithmetic, with the line to type."""

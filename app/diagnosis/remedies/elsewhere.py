@@ -80,24 +80,24 @@ def _scaled_layer(layer: Layer, factor: float) -> Layer:
 
 
 def unload_model(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
-    """Unload other models, and this one, so that it is loaded anew."""
+    """Unload other models, and this one, so that it is loaded again."""
     models = [one for one in arithmetic.room.occupants if one.kind == "model" and one.model is not None]
     enough = _fewest(models, arithmetic)
     if not enough:
         return None
     records = [subject.state.models[one.model] for one in enough if one.model in subject.state.models]
     command = commands.stop(*records, subject.model)
-    words = f"unload {occupant_words(enough)}, then load it anew"
+    words = f"unload {occupant_words(enough)}, then load it again"
     return _freed("unload_model", words, command.line, enough, subject, arithmetic)
 
 
 def free_process(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
-    """End other processes, and load the model anew."""
+    """End other processes, and load the model again."""
     processes = [one for one in arithmetic.room.occupants if one.kind == "process"]
     enough = _fewest(processes, arithmetic)
     if not enough:
         return None
-    words = f"end {occupant_words(enough)}, then load it anew"
+    words = f"end {occupant_words(enough)}, then load it again"
     return _freed("free_process", words, None, enough, subject, arithmetic)
 
 
@@ -214,7 +214,7 @@ def _restart(subject: Subject) -> Remedy:
     command = subject.model.kind.restart()
     return Remedy(
         "restart_server",
-        "start the server again, so that it looks for the GPU anew",
+        "restart the server, so that it looks for the GPU again",
         command.line,
         "the driver shows the GPU; the server looks for it only when it starts",
         frees_bytes=subject.split.ram_bytes,

@@ -1,4 +1,4 @@
-"""What cures a spill, in order of gain: each is reckoned again, and only what fits is advised.
+"""What cures a spill, in order of gain: each is computed again, and only what fits is advised.
 
 Whatever makes a model fit gives it the rate of the card; of those the ones that cost nothing come first, then
 those that cost little, and a smaller file comes last.

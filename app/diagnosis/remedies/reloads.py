@@ -11,7 +11,7 @@ from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
 from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
 from gpumon.app.diagnosis.remedies.commands import Command
-from gpumon.app.diagnosis.remedies.settings import reckoned
+from gpumon.app.diagnosis.remedies.settings import computed
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.verdicts.machine import rivals_for_memory, thrash_of
 from gpumon.app.insight.shapes import log_of, options_of_settings
@@ -188,5 +188,5 @@ def _remedy(
     options: LoadOptions,
 ) -> Remedy:
     """Return the remedy; other options than at the last load may need more, which frees nothing."""
-    made = reckoned(action, words, command, subject, arithmetic, options)
+    made = computed(action, words, command, subject, arithmetic, options)
     return replace(made, frees_bytes=max(0, made.frees_bytes or 0) or None)

@@ -15,7 +15,7 @@ from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, LoadOption
 from gpumon.app.physics.placement import largest_context
 
 
-def reckoned(
+def computed(
     action: RemedyAction,
     words: str,
     command: Command,
@@ -45,8 +45,8 @@ def reload_model(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     """Load it again: what took the memory has gone, and the runtime does not move layers by itself."""
     if arithmetic.options.gpu_layers is not None or not arithmetic.fits(arithmetic.room.free_bytes):
         return None
-    words = "unload it; the next request loads it anew, and it fits now"
-    return reckoned("reload_model", words, commands.stop(subject.model), subject, arithmetic)
+    words = "unload it; the next request loads it again, and it fits now"
+    return computed("reload_model", words, commands.stop(subject.model), subject, arithmetic)
 
 
 def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
@@ -57,7 +57,7 @@ def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     if (asked is None and arithmetic.fits(free)) or (asked or 0) >= arithmetic.layer_count:
         return None
     words = f"put all {arithmetic.layer_count} layers on the GPU"
-    return reckoned(
+    return computed(
         "raise_gpu_layers", words, subject.model.kind.set_layers(arithmetic.layer_count), subject, arithmetic
     )
 
@@ -71,7 +71,7 @@ def reduce_parallel(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
         return None
     words = f"work on {fitting.parallel} request{'s' if fitting.parallel > 1 else ''} at once"
     command = subject.model.kind.set_slots(fitting.parallel)
-    return reckoned("reduce_parallel", words, command, subject, arithmetic, fitting)
+    return computed("reduce_parallel", words, command, subject, arithmetic, fitting)
 
 
 def quantize_cache(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
@@ -83,7 +83,7 @@ def quantize_cache(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
         if is_smaller and arithmetic.fits(arithmetic.room.free_bytes, smaller):
             command = commands.set_cache_type(subject, kind)
             words = f"keep the context as {kind}"
-            return reckoned("quantize_cache", words, command, subject, arithmetic, smaller)
+            return computed("quantize_cache", words, command, subject, arithmetic, smaller)
     return None
 
 
@@ -101,7 +101,7 @@ def shrink_context(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
         return None
     command = subject.model.kind.set_context(tokens, options.parallel)
     words = f"shrink the context to {tokens} tokens{subject.model.kind.context_note}"
-    return reckoned("shrink_context", words, command, subject, arithmetic, shrunk)
+    return computed("shrink_context", words, command, subject, arithmetic, shrunk)
 
 
 WORTH_IT = 1.25
@@ -155,7 +155,7 @@ def _longest(arithmetic: Arithmetic, options: LoadOptions) -> int | None:
 def _remedy(wanted: LoadOptions, subject: Subject, arithmetic: Arithmetic) -> Remedy:
     command = commands.set_together(subject, wanted, arithmetic.options)
     words = _words(wanted, arithmetic.options)
-    return reckoned("combine_settings", words, command, subject, arithmetic, wanted)
+    return computed("combine_settings", words, command, subject, arithmetic, wanted)
 
 
 def _words(wanted: LoadOptions, present: LoadOptions) -> str:

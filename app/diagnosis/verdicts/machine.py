@@ -33,7 +33,7 @@ def thrashing(subject: Subject) -> Verdict | None:
 
 
 def evicted(subject: Subject) -> Verdict | None:
-    """Find a model that had to leave for another a short while ago, and was loaded anew."""
+    """Find a model that had to leave for another a short while ago, and was loaded again."""
     load = _reload_for_memory(subject)
     if load is None:
         return None

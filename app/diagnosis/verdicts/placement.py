@@ -262,7 +262,10 @@ def _share_words(subject: Subject) -> str:
     words = f", {units.rate(rate)}"
     if best is None or subject.rates.streams > 1:
         return words
-    return f"{words}, {units.percent(rate / best.expected * 100)} of what {_cards(subject)} can do"
+    percent = rate / best.expected * 100
+    if percent >= 99.5:  # an estimate that is passed is no limit of the card's
+        return f"{words}, as fast as {_cards(subject)} can be expected to be"
+    return f"{words}, {units.percent(percent)} of what {_cards(subject)} can do"
 
 
 def _cards(subject: Subject) -> str:

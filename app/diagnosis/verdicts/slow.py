@@ -17,7 +17,7 @@ from gpumon.app.insight.falls import (
 from gpumon.text import units
 
 LONG_CONTEXT_SHARE = 0.8
-"""Of the rate at the begin of a context, below which a context is long."""
+"""Of the rate at the start of a context, below which a context is long."""
 PARALLEL_SHARE = 0.7
 """Of the rate of a request alone, below which the others cost it something."""
 
@@ -26,7 +26,7 @@ def long_context(subject: Subject) -> Verdict | None:
     """Find that reading the context costs a good part of the rate: against the usual one, or the estimate."""
     tokens, rate = subject.rates.context_tokens, subject.rates.per_request
     evidence = _fall_because(subject, "context") or _long_by_estimate(subject)
-    if not evidence or tokens is None or rate is None:
+    if not evidence or tokens is None or not rate:  # what stands still is not slow
         return None
     words = f"is slow because of a long context: {units.rate(rate)} at {units.tokens(tokens)} tokens"
     said = Evidence("tokens in the context", str(tokens), SLOTS)
@@ -37,7 +37,7 @@ def parallel_requests(subject: Subject) -> Verdict | None:
     """Find that a request is slow because it shares the model with others."""
     rates = subject.rates
     evidence = _fall_because(subject, "parallel") or _parallel_by_estimate(subject)
-    if not evidence or rates.streams < 2 or rates.per_request is None or rates.now is None:
+    if not evidence or rates.streams < 2 or not rates.per_request or rates.now is None:
         return None
     each, together = units.rate(rates.per_request), units.rate(rates.now)
     words = f"works on {rates.streams} requests at once: {each} each, {together} together"

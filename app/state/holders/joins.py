@@ -84,7 +84,7 @@ class Servers(NamedTuple):
 
 
 def join(state: State) -> None:
-    """Join all runners and claims anew."""
+    """Join all runners and claims again."""
     before = {key: runner.model for key, runner in state.runners.items()}
     holders = {key: model.runner for key, model in state.models.items()}
     for runner in state.runners.values():

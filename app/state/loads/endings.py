@@ -152,7 +152,7 @@ Pair = tuple[str, str]
 
 
 def recount(state: State) -> None:
-    """Find out anew who thrashes, from the loads of the last ten minutes."""
+    """Find out again who thrashes, from the loads of the last ten minutes."""
     begin = state.now - WINDOW_SECONDS
     recent = [load for load in state.finished_loads if load.outcome == "loaded" and load.ended > begin]
     pairs = _pairs(recent)
@@ -165,7 +165,7 @@ def recount(state: State) -> None:
 
 
 def forget_thrash(state: State) -> None:
-    """Count anew if one is over."""
+    """Count again if one is over."""
     if any(thrash.until <= state.now for thrash in state.thrash.values()):
         recount(state)
 

@@ -40,7 +40,7 @@ class Placement(Struct):
     """Layers on a GPU whose experts are in RAM."""
     buffers: dict[BufferKey, int] = field(default_factory=dict)
     compute_lines: set[tuple[str, int]] = field(default_factory=set)
-    """Device and size of compute buffers so far: the same one is logged each time it is reserved anew."""
+    """Device and size of compute buffers so far: the same one is logged each time it is reserved again."""
     context_seen: float | None = None
     """When a buffer for the context was last read of."""
     retries: int = 0

@@ -97,7 +97,7 @@ class RunnerRecord(Struct):
     pace: PaceTrack = field(default_factory=PaceTrack)
     """How fast one request is, over seconds."""
     prediction: Prediction | None = None
-    """What was reckoned of its load; ``None`` where that cannot be done."""
+    """What was predicted of its load; ``None`` where that cannot be done."""
     described: ModelFacts | None = None
     """What ``prediction`` was made from, or could not be."""
     vram: Series = field(default_factory=Series)

@@ -28,7 +28,7 @@ HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
 """Help and quit first: what stays where there is room for two."""
 
 CHART_SECONDS = 15.0
-"""The chart shows minutes: it is drawn anew at most this often, as it is the dearest part of the screen."""
+"""The chart shows minutes: it is redrawn at most this often, as it costs more than the rest of the screen."""
 
 
 class DashboardScreen(ListScreen):
@@ -246,5 +246,5 @@ class DashboardScreen(ListScreen):
         self.redraw()
 
     def make_room(self) -> None:
-        """Lay out anew: the filter's box takes a line."""
+        """Lay out again: the filter's box takes a line."""
         self.lay_out()

@@ -19,12 +19,12 @@ from gpumon.widgets.tables import FactTable, InstalledPanel
 from gpumon.widgets.views import VerdictView
 
 GONE = FitView(VerdictView("unknown", "this model is no longer installed"))
-NOT_DESCRIBED = "what its file holds is not known, and nobody can be asked: this is not live"
+NOT_DESCRIBED = "what its file holds is not known; only a live dashboard can ask the server"
 ASKING = "asking its server what the file holds"
 
 
 class FitPage(LiveScreen):
-    """Computes anew with each answer of the driver, and with each key."""
+    """Computes again with each answer of the driver, and with each key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(FIT_PAGE_KEYS)]
 
@@ -162,5 +162,5 @@ class FitList(ListScreen):
         self.draw()
 
     def make_room(self) -> None:
-        """Draw the hints anew: they name the filter."""
+        """Redraw the hints: they name the filter."""
         self.draw()

@@ -170,7 +170,7 @@ class Talks:
         return any(is_busy(said) for said in self._said.values())
 
     def forget(self) -> None:
-        """Begin anew with every model."""
+        """Start again with every model."""
         self._open.clear()
         self._said.clear()
 
@@ -209,7 +209,7 @@ class Talks:
 
 
 IDENTIFY_SECONDS = 30.0
-"""Between two looks what it is: a small model is loaded anew between two polls. It writes no log."""
+"""Between two looks what it is: a small model is loaded again between two polls. It writes no log."""
 
 
 class LlamaServerSource(Conversation):
@@ -239,7 +239,7 @@ class LlamaServerSource(Conversation):
             raise UnusableError(foreign(self.endpoint, self.kind)) from None
 
     def forget(self) -> None:
-        """Begin anew: it may be another server, or the same one with another model."""
+        """Start again: it may be another server, or the same one with another model."""
         self._identity = None
         self._talks.forget()
 

@@ -8,6 +8,7 @@ from itertools import islice, takewhile
 
 import pytest
 
+from gpumon.app.demo.models import LIBRARY
 from gpumon.app.demo.scenarios import list_scenarios
 from gpumon.app.demo.story import PRELUDE_SECONDS, Scenario
 from gpumon.collectors.samples import (
@@ -16,7 +17,9 @@ from gpumon.collectors.samples import (
     ModelFacts,
     NvmlSample,
     ServerSample,
+    Slot,
     SystemSample,
+    WorkSample,
 )
 
 START = 1_000_000.0
@@ -137,10 +140,41 @@ def test_claims_make_sense(scenario: Scenario) -> None:
 
 
 @every_scenario
-def test_each_digest_is_described_once(scenario: Scenario) -> None:
+def test_each_installed_model_is_described_once(scenario: Scenario) -> None:
     described = [sample.digest for sample in samples_of(scenario) if isinstance(sample, ModelFacts)]
-    assert described
     assert len(described) == len(set(described))
+    assert set(described) == {llm.digest for llm in LIBRARY.values()}, (
+        "or none can be looked at in the fit list"
+    )
+
+
+@every_scenario
+def test_a_slot_at_work_gains_tokens_each_second(scenario: Scenario) -> None:
+    before: dict[str, Slot] = {}
+    for sample in samples_of(scenario):
+        if not isinstance(sample, WorkSample):
+            continue
+        for slot in sample.slots or ():
+            last = before.get(sample.source)
+            if slot.processing and last is not None and last.task_id == slot.task_id:
+                assert (slot.prompt_tokens or 0) > (last.prompt_tokens or 0), "stuck"
+            assert (slot.prompt_tokens or 0) <= (slot.context_length or 0)
+            before[sample.source] = slot
+
+
+@every_scenario
+def test_where_a_gpu_computes_some_slot_is_at_work(scenario: Scenario) -> None:
+    utilization = 0.0
+    loading = at_work = False
+    for sample in samples_of(scenario):
+        if isinstance(sample, NvmlSample):
+            utilization = max(gpu.utilization_percent or 0.0 for gpu in sample.gpus)
+            loading = at_work = False
+        elif isinstance(sample, WorkSample):
+            loading = loading or sample.state != "ready"
+            at_work = at_work or any(slot.processing for slot in sample.slots or ())
+        elif isinstance(sample, ServerSample) and not loading:
+            assert at_work == (utilization > 5), sample.time - START
 
 
 @every_scenario

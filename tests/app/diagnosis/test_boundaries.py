@@ -297,7 +297,7 @@ class TestWords:
 
 
 class TestKept:
-    """What is drawn all the time is diagnosed anew after some seconds only, or where it is another case."""
+    """What is drawn all the time is diagnosed again after some seconds only, or where it is another case."""
 
     def diagnosed(self, pictures: Pictures, state: State) -> Diagnosis:
         pictures.state = state

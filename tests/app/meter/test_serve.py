@@ -73,7 +73,8 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert main(["meter"]) == EXIT_USAGE
     assert capsys.readouterr().err == (
-        "gpumon: the meter needs uvicorn; install it with: pip install 'gpumon-llm[meter]'\n"
+        "gpumon: the meter needs uvicorn; install it with: "
+        f"python3 -m pip --python {sys.executable} install uvicorn\n"
     )
 
 

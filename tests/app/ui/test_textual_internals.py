@@ -114,7 +114,7 @@ class TestTheDecoder:
 
 
 class TestTheParser:
-    """``Parser`` is a generator that is fed one character at a time, and begun anew by four of its fields."""
+    """``Parser`` is a generator that is fed one character at a time, and restarted by four of its fields."""
 
     def test_its_state_is_the_fields_that_we_set(self) -> None:
         assert {"_gen", "_awaiting", "_tokens", "_timeout_time"} <= vars(XTermParser()).keys()

@@ -46,7 +46,7 @@ def test_the_first_token_moves_the_counters_of_the_prompt() -> None:
         [slot(task=7, decoded=5), slot(1, task=8)],
         [],
     ],
-    ids=["ended", "another", "anew after a reload", "in another slot", "one more", "no slots"],
+    ids=["ended", "another", "again after a reload", "in another slot", "one more", "no slots"],
 )
 def test_what_has_begun_or_ended_does_not_go_on(after: list[Slot]) -> None:
     assert not goes_on([slot(task=7, decoded=5)], after)

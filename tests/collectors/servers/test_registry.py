@@ -79,6 +79,7 @@ def test_nobody_looks_for_other_packages_before_a_name_is_unknown(
     ("module", "words"),
     [
         ("raise RuntimeError('secret')", "it fails when it is loaded: RuntimeError"),
+        ("import sys; sys.exit(3)", "it fails when it is loaded: SystemExit"),
         ("import a_package_that_is_not_there", "it cannot be imported"),
         ("Kind = 7", "it is no ServerKind of this version (gpumon.servers)"),
         (

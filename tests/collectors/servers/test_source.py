@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.ollama.server import FakeOllama
-from tests.fakes.toy_kind import ToyKind
+from tests.fakes.toy_kind import ToyConversation, ToyKind
 from tests.fakes.toy_server import COUNTED, ToyServer
 
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.samples import ServerSample
+from gpumon.collectors.samples import ServerSample, SourceSilent
+from gpumon.collectors.servers.conversation import Look
 from gpumon.collectors.servers.registry import Registry
 from gpumon.collectors.servers.source import ServerSource
 from gpumon.collectors.servers.talk import Answers, Asked
@@ -32,6 +34,32 @@ class Faulty(ToyKind):
     name = label = "faulty"
 
     async def recognise(self, answers: Answers) -> bool:
+        raise KeyError("secret")
+
+
+class Mute(ToyKind):
+    name = label = "mute"
+
+    def converse(self, asked: Asked) -> ToyConversation:
+        raise KeyError("secret")
+
+
+class Leaving(ToyKind):
+    name = label = "leaving"
+
+    async def recognise(self, answers: Answers) -> bool:
+        sys.exit(3)
+
+
+class Stumbling(ToyKind):
+    name = label = "stumbling"
+
+    def converse(self, asked: Asked) -> ToyConversation:
+        return StumblingTalk(self, asked)
+
+
+class StumblingTalk(ToyConversation):
+    async def look(self) -> Look:
         raise KeyError("secret")
 
 
@@ -86,12 +114,35 @@ async def test_what_nobody_recognises_is_asked_about_once_a_spell() -> None:
     assert [request.path for request in toy.requests] == ["/api/ps"]
 
 
-async def test_a_kind_that_fails_costs_itself_only() -> None:
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Faulty(), "internal error: KeyError"),
+        (Mute(), "internal error: KeyError"),
+        (Leaving(), "internal error: SystemExit"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+async def test_a_kind_that_fails_costs_itself_only_and_is_named_at_once(kind: ToyKind, words: str) -> None:
     async with ToyServer(COUNTED) as toy:
-        setting = Setting(toy.url, Faulty(), ToyKind())
-        assert (await setting.poll()).kind == "toy"
+        setting = Setting(toy.url, kind, ToyKind())
+        first, *_, named = await setting.source.poll()
         await setting.source.close()
-    assert setting.registry.problems == {"faulty": "internal error: KeyError"}
+    assert isinstance(first, ServerSample)
+    assert first.kind == "toy"
+    assert isinstance(named, SourceSilent)
+    assert (named.source, named.detail) == (f"plug-in {kind.name}", words)
+
+
+@pytest.mark.internal_errors
+async def test_a_look_that_raises_is_a_fault_of_the_server_by_its_own_kind() -> None:
+    async with ToyServer(COUNTED) as toy:
+        setting = Setting(toy.url, Stumbling())
+        for _ in range(2):
+            sample = await setting.poll()
+            assert (sample.kind, sample.health.state) == ("stumbling", "failing")
+            assert sample.health.detail == "internal error: KeyError"
+        await setting.source.close()
 
 
 @pytest.mark.parametrize(("name", "kind"), [("imitated:1b", "imitator"), ("llama3:8b", "ollama")])

@@ -186,7 +186,7 @@ class FakeDriver:
         self.state.driver_loaded = 0
 
     def load(self) -> None:
-        """Load the kernel module (again): handles of before are void, and NVML must be started anew."""
+        """Load the kernel module (again): handles of before are void, and NVML must be started again."""
         self.state.driver_generation += 1
         self.state.driver_loaded = 1
 
@@ -196,7 +196,7 @@ class FakeDriver:
         self.load()
 
     def reorder(self, *order: int) -> None:
-        """Number the GPUs anew: ``order[index]`` is the GPU that has that index."""
+        """Number the GPUs again: ``order[index]`` is the GPU that has that index."""
         for index, gpu in enumerate(order):
             self.state.order[index] = gpu
 
@@ -234,6 +234,6 @@ class FakeDriver:
         return sum(self.call_counts().values())
 
     def reset_calls(self) -> None:
-        """Start counting anew."""
+        """Start counting again."""
         for number in self._numbers.values():
             self.state.functions[number].calls = 0

@@ -206,6 +206,13 @@ def test_a_long_context_is_not_blamed_of_a_model_that_is_fast() -> None:
     assert "long_context" not in kinds(diagnosed(scene, *decoding(150.0, context_tokens=120_000)))
 
 
+@pytest.mark.parametrize("slots", [1, 4])
+def test_requests_that_stand_still_are_not_called_slow(slots: int) -> None:
+    scene = Scene(in_ram_gib=0.0, context=131072, total_gib=32.0, on_gpu_gib=21.0, parallel=slots)
+    found = kinds(diagnosed(scene, *decoding(0.0, context_tokens=120_000, slots=slots)))
+    assert not {"long_context", "parallel_requests"} & set(found)
+
+
 def test_requests_at_once_are_told_where_each_is_slow() -> None:
     found = given(Scene(in_ram_gib=0.0, parallel=4), "parallel_requests", *decoding(15.0, slots=4))
     assert found.sentence.endswith("works on 4 requests at once: 15 tok/s each, 60 tok/s together")
@@ -224,6 +231,11 @@ def test_a_model_that_is_not_ready_is_loading_and_nothing_else() -> None:
 def test_a_healthy_model_is_told_with_its_share_of_what_the_card_can_do() -> None:
     found = given(WHOLE, "healthy", *decoding(70.0))
     assert re.search(r"6.0 GiB on GPU, 70 tok/s, \d+% of what this card can do", found.sentence)
+
+
+def test_a_model_faster_than_the_estimate_is_not_told_to_do_more_than_it_can() -> None:
+    found = given(WHOLE, "healthy", *decoding(90.0))
+    assert found.sentence.endswith("6.0 GiB on GPU, 90 tok/s, as fast as this card can be expected to be")
 
 
 def test_the_share_is_of_the_data_sheet_and_not_of_what_was_observed() -> None:

@@ -172,6 +172,7 @@ class _Launcher(ServerKind):
     """Known by the name of its program."""
 
     gives = "nothing: its models are asked one by one"
+    has_url = False
     programs: ClassVar[frozenset[str]]
 
     def recognise_process(self, process: ProcessView) -> FoundServer | None:

@@ -18,6 +18,7 @@ from gpumon.app.session.whom import (
     asked,
     endpoint_at,
     endpoints,
+    own_endpoint,
     runner_targets,
     seems_busy,
 )
@@ -92,7 +93,10 @@ def _other_sources(
         *learned,
         ProcessSource(clock, lambda: gpu_pids(monitor.state)),
         RunnersSource(
-            clock, lambda: runner_targets(monitor.state), lambda pid: seems_busy(monitor.state, pid)
+            clock,
+            lambda: runner_targets(monitor.state),
+            lambda pid: seems_busy(monitor.state, pid),
+            endpoint_of=partial(own_endpoint, settings),
         ),
         LogSource(clock, lambda: monitor.state.servers, log_paths(settings)),
         MeterSource(clock, endpoints(settings), lambda: monitor.state.metered),

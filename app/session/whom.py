@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from gpumon.app.config.settings import Settings
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.holders.addresses import runners_to_ask, servers_found
-from gpumon.app.state.places import place
+from gpumon.app.state.places import is_server, place
 from gpumon.app.state.records import ModelKey, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.app.state.work import WORKING_CPU_PERCENT
@@ -30,7 +32,13 @@ BUSY_GPU_PERCENT = 10
 
 def runner_targets(state: State) -> list[RunnerTarget]:
     """Return the runners to ask on their own ports."""
-    return [target_of(runner.process) for runner in runners_to_ask(state)]
+    wanting = {
+        place(source.name)
+        for source in state.sources.values()
+        if source.health.state == "forbidden" and source.known_by != "process" and is_server(source.name)
+    }
+    targets = [target_of(runner.process) for runner in runners_to_ask(state)]
+    return [replace(one, wants_key=True) if place(one.url) in wanting else one for one in targets]
 
 
 def served_seems_busy(state: State, source: str, name: str) -> bool | None:
@@ -101,6 +109,11 @@ def endpoint_at(settings: Settings, state: State, url: str) -> Endpoint | None:
     return _endpoint(settings, url, is_named=False)
 
 
+def own_endpoint(settings: Settings, url: str) -> Endpoint:
+    """Return how to reach a program that nobody has named: it is sent what is set for its own URL only."""
+    return _endpoint(settings, url, is_named=False)
+
+
 def _endpoint(settings: Settings, url: str, *, is_named: bool = True) -> Endpoint:
     ca_file = Path(settings.ca_file).expanduser() if settings.ca_file else None
     return parse_endpoint(url, settings.headers_for(url, is_named=is_named), ca_file, settings.insecure)
@@ -129,7 +142,7 @@ class FoundServers:
         """Return a new source that asks one of them as the kind that its process shows it to be."""
         from gpumon.collectors.servers.source import ServerSource  # noqa: PLC0415 - not before one is found
 
-        whom = asked(_endpoint(self._settings, url, is_named=False), self._monitor, self._clock, "process")
+        whom = asked(own_endpoint(self._settings, url), self._monitor, self._clock, "process")
         return ServerSource(whom, expected=kind_named(server.kind))
 
 

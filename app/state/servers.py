@@ -40,6 +40,8 @@ def apply_server(state: State, sample: ServerSample) -> None:
     if sample.known_by == "process" and sample.health.state == "absent":
         _forget_server(state, sample.source)
         return
+    if sample.known_by == "process" and _is_named(state, sample.source):
+        return
     is_new, before = sample.source not in state.sources, set(state.models)
     source = hear(state, sample.source, sample.health, sample.version, sample.kind)
     source.known_by = sample.known_by
@@ -55,6 +57,12 @@ def apply_server(state: State, sample: ServerSample) -> None:
     follow_processes(state)
     if is_new or before != state.models.keys():
         join(state)
+
+
+def _is_named(state: State, url: str) -> bool:
+    """Whether a server that was found is asked already because somebody has named it."""
+    others = (one for name in state.servers_here if (one := state.sources[name]).known_by != "process")
+    return any(place(one.name) == place(url) for one in others)
 
 
 def _forget_server(state: State, name: str) -> None:

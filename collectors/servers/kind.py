@@ -127,6 +127,8 @@ class ServerKind(ABC):
 
     url_variable: ClassVar[str | None] = None
     """Variable of gpumon's own environment that names its URL."""
+    key_words: ClassVar[str] = "HTTP 401: credentials are asked for"
+    """What it says where it does so."""
     key_hint: ClassVar[str] = "use --url with user:password@, or --header 'Authorization: …'"
     """What to do where it asks for credentials."""
 

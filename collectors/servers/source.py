@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from gpumon.collectors.http.client import HttpClient, Reply, RequestError
 from gpumon.collectors.samples import AnySample, ServerSample, SourceHealth
+from gpumon.collectors.servers.conversation import Conversation
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import DEFAULT, REGISTRY, Registry
 from gpumon.collectors.servers.talk import Asked, Talk
@@ -88,6 +89,9 @@ class ServerSource:
         if found is None:
             return samples
         self._other = found
+        health = _health(samples)
+        if health.state == "forbidden" and isinstance(found, Conversation):
+            return [found.refused(health)]  # asked as itself it would refuse once more
         return await found.poll()
 
     def delay(self, interval: float) -> float:

@@ -156,7 +156,6 @@ async def test_it_can_be_left_out(finding: dict[str, str], machine: Machine) -> 
         ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
         _, document, _ = await run(finding, "snapshot", "--no-find")
         _, report, _ = await run(finding, "doctor", "--no-find")
-        assert ollama.requests == []
     assert models_of(document, ollama.url) == []
     assert f"server at 127.0.0.1:{ollama.port}" in report, "it runs here and is not asked"
 
@@ -274,3 +273,79 @@ async def test_one_that_comes_and_goes_is_a_row_while_it_is_there(
             actor.__exit__(None, None, None)
             await ollama.refuse()
             await pane.wait_gone("qwen3:8b")
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["by process", "by url"])
+async def test_a_key_that_is_missing_is_said_once_and_costs_one_refusal(
+    named: bool, finding: dict[str, str], machine: Machine, tmp_path: Path
+) -> None:
+    """Others may watch this machine at the same time: our requests bear a mark."""
+    server = FakeLlamaServer()
+    server.api_key = "sesame"
+    start_llama_server(machine, server, 11)
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'[headers."{server.url}"]\nX-Test = "ours"\n')
+    finding |= {"GPUMON_CONFIG": str(settings)}
+    async with server:
+        with Pane(gpumon(*(["--url", server.url] if named else [])), finding, 140, 40) as pane:
+            await pane.wait_for("Qwen3-14B-Q4_K_M.gguf", "11.0 GiB", "HTTP 401", "--api-key")
+            await asyncio.sleep(4)
+            screen = pane.screen()
+        ours = [one.path for one in server.requests if "x-test" in one.headers]
+        refused = [path for path in ours if path != "/health"]
+    assert len(refused) == 1, refused
+    assert screen.count("HTTP 401") == 1
+    assert "Ollama" not in screen.partition("Models")[2]
+
+
+async def test_a_key_that_is_set_for_its_url_is_sent_and_one_for_every_server_is_not(
+    finding: dict[str, str], machine: Machine, tmp_path: Path
+) -> None:
+    server = FakeLlamaServer()
+    server.api_key = "sesame"
+    start_llama_server(machine, server, 11)
+    settings = tmp_path / "settings.toml"
+    own = f'[headers."{server.url}"]\nAuthorization = "Bearer sesame"\n'
+    settings.write_text(f'[headers."*"]\nX-Team = "research"\n{own}')
+    async with server:
+        _, document, _ = await run(finding | {"GPUMON_CONFIG": str(settings)}, "snapshot")
+    (model,) = models_of(document, server.url)
+    assert model["activity"] == "idle"
+    assert "Bearer sesame" in {one.headers.get("authorization") for one in server.requests}
+    assert not any("x-team" in one.headers for one in server.requests)
+
+
+async def test_without_a_gpu_the_exit_code_is_that_of_the_model(
+    finding: dict[str, str], machine: Machine
+) -> None:
+    server = FakeLlamaServer()
+    server.alias = "tiny"
+    machine.run(server, "llama-server", "-m", "/models/tiny.gguf", "--port", "PORT")
+    async with server:
+        code, document, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "snapshot")
+        why, words, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "why")
+        _, report, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "doctor")
+    assert [model["name"] for model in models_of(document, server.url)] == ["tiny.gguf"]
+    assert (code, why) == (0, 0)
+    assert "Ollama" not in document["sentence"]
+    assert "Ollama" not in words
+    assert "1 servers, 0 of their processes" in report
+    assert "Neither a GPU driver nor a server answers" not in report
+
+
+async def test_where_another_port_is_named_the_right_one_is_said_and_nothing_is_started(
+    finding: dict[str, str], machine: Machine
+) -> None:
+    ollama = FakeOllama()
+    machine.run(ollama, "ollama", "serve", OLLAMA_HOST="127.0.0.1:PORT")
+    async with ollama:
+        _, document, _ = await run(finding, "snapshot", "--url", "http://127.0.0.1:9")
+    (source,) = [one for one in document["sources"] if one["name"] == "http://127.0.0.1:9"]
+    assert source["hint"] == f"Ollama runs here, at 127.0.0.1:{ollama.port}: check --url"
+
+
+async def test_where_nothing_serves_it_is_said_how_to_start_it(finding: dict[str, str]) -> None:
+    _, document, _ = await run(finding | {VARIABLE: "nobody"}, "snapshot")
+    sources = {one["name"]: one["hint"] for one in document["sources"]}
+    assert sources["http://127.0.0.1:11434"] == "start it with: ollama serve"
+    assert "no Ollama at 127.0.0.1:11434" in document["sentence"]

@@ -10,7 +10,8 @@ from gpumon.app.feeds.live import Feed
 from gpumon.app.insight.faults import hangs, is_needed
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.holders.addresses import runners_to_ask
-from gpumon.app.state.records import ModelRecord, RunnerRecord, SourceRecord
+from gpumon.app.state.rates.values import RunnerRates
+from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.work import is_working, rates_of
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
@@ -115,19 +116,21 @@ class _View:
         state = self._monitor.state
         for runner in runners_to_ask(state):
             name = f"runner {runner.key.pid}"
-            if runner.answer is None or (is_working(runner.answer) and not self._is_paced(name, runner)):
+            if runner.answer is None or not self._is_paced(name, runner.answer, runner.rates):
                 yield name
         for model in state.models.values():
             answer, name = model.served and model.served.answer, f"{model.key.source} {model.claim.name}"
-            if answer and model.runner is None and is_working(answer) and not self._is_paced(name, model):
+            if answer and model.runner is None and not self._is_paced(name, answer, rates_of(model, state)):
                 yield name
 
-    def _is_paced(self, name: str, worker: RunnerRecord | ModelRecord) -> bool:
-        """Whether a model at work shows its rate, or does not after many answers either."""
+    def _is_paced(self, name: str, answer: WorkSample, rates: RunnerRates) -> bool:
+        """Whether a model rests, or shows the rate of what it does, or does not after many answers either."""
         count = self._answers[name]
-        rates = worker.rates if isinstance(worker, RunnerRecord) else rates_of(worker, self._monitor.state)
-        known = rates.decode_tokens_per_second is not None or rates.prefill_tokens_per_second is not None
-        return count >= ANSWERS_ENOUGH or (count >= ANSWERS_NEEDED and known)
+        if not is_working(answer) or count >= ANSWERS_ENOUGH:
+            return True
+        decodes = any(slot.processing and slot.decoded_tokens for slot in answer.slots or ())
+        prefills = not decodes and rates.prefill_tokens_per_second is not None
+        return count >= ANSWERS_NEEDED and (prefills or rates.decode_tokens_per_second is not None)
 
 
 async def _look(view: _View, sleep: Sleep, say: Say | None) -> None:

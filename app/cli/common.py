@@ -11,10 +11,12 @@ from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
     from types import SimpleNamespace
 
     from gpumon.app.config.load import Loaded
     from gpumon.app.config.settings import Settings
+    from gpumon.app.monitor import Monitor
 
     Options: TypeAlias = Namespace | SimpleNamespace
 
@@ -41,6 +43,29 @@ def load_settings(options: Options) -> Loaded:
     from gpumon.app.config.load import flag_entries, load
 
     return load(flag_entries(vars(options)), os.environ, getattr(options, "config", None))
+
+
+def looked(settings: Settings) -> tuple[Monitor, tuple[str, ...]]:
+    """Look once at all there is to see; return what is known then, and the names of what was not seen.
+
+    What is waited for is said on stderr after some seconds.
+    """
+    from gpumon.app.crash import run
+    from gpumon.app.monitor import Monitor
+    from gpumon.app.session.build import live_feed
+    from gpumon.app.snapshot.take import look
+
+    monitor = Monitor(settings.alerts.limits())
+    feed = live_feed(settings, monitor)
+    return monitor, run(look(feed, monitor, expected=lambda: feed.names, say=_say_waiting))
+
+
+def _say_waiting(names: Sequence[str]) -> None:
+    from gpumon.app.insight.wording import source_label
+
+    if sys.stderr is not None:
+        sys.stderr.write(f"gpumon: waiting for {', '.join(map(source_label, names))}\n")
+        sys.stderr.flush()
 
 
 def screen_settings(options: Options) -> Settings:

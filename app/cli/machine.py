@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.common import load_settings, resolved_glyphs
+from gpumon.app.cli.common import load_settings, looked, resolved_glyphs
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
 from gpumon.app.cli.output import print_json, print_text
 from gpumon.app.errors import GpumonError
@@ -16,12 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumon.app.config.load import Loaded
-    from gpumon.app.config.settings import Settings
     from gpumon.app.doctor.check import Check
     from gpumon.app.monitor import Monitor
-
-LOOK_SECONDS = 3.0
-"""Long enough for what is found in the first second to be asked in the second."""
 
 _MEASUREMENT = "measurement"
 
@@ -50,27 +46,25 @@ def add_calibrate(commands: Commands) -> None:
 
 
 def execute_snapshot(options: Namespace) -> int:
-    """Ask every source, print one JSON document, and return 0, 1 or 2 by how things are."""
-    settings = load_settings(options).settings
-    from gpumon.app.crash import run
-    from gpumon.app.monitor import Monitor
-    from gpumon.app.session.build import live_feed
-    from gpumon.app.snapshot.take import take_snapshot
+    """Ask every source, print one JSON document, and return 0, 1, 2 or 3 by how things are."""
+    from gpumon.app.insight.health import of_a_look
+    from gpumon.app.snapshot.build import build_snapshot
 
-    monitor = Monitor(settings.alerts.limits())
-    feed = live_feed(settings, monitor)
-    print_json(run(take_snapshot(feed, monitor, expected=feed.names)), "snapshot")
-    return monitor.pictures.health().exit_code
+    monitor, missing = looked(load_settings(options).settings)
+    snapshot = build_snapshot(monitor.pictures, missing)
+    if monitor.note_faults():
+        snapshot = build_snapshot(monitor.pictures, missing)
+    print_json(snapshot, "snapshot")
+    return of_a_look(monitor.pictures.health(), missing).exit_code
 
 
 def execute_doctor(options: Namespace) -> int:
-    """Look for some seconds and print the report; return 0, 1 or 2 by what is missing."""
-    from gpumon.app.crash import run
+    """Look once and print the report; return 0, 1, 2 or 3 by what is missing."""
     from gpumon.app.doctor.check import report_of, report_text
 
     loaded = load_settings(options)
-    monitor = run(_looked(loaded.settings))
-    report = report_of([*_checks(monitor, loaded)])
+    monitor, missing = looked(loaded.settings)
+    report = report_of([*_checks(monitor, loaded)], missing)
     if options.json:
         print_json(report, "report")
     else:
@@ -100,23 +94,6 @@ def execute_calibrate(options: Namespace) -> int:
         "Kept for gpumon. A busy machine reads slower: repeat it when this one is idle.\n", _MEASUREMENT
     )
     return 0
-
-
-async def _looked(settings: Settings) -> Monitor:
-    """Run the live feed for ``LOOK_SECONDS``."""
-    import asyncio
-    import contextlib
-
-    from gpumon.app.monitor import Monitor
-    from gpumon.app.session.build import live_feed
-
-    monitor = Monitor(settings.alerts.limits())
-    feed = live_feed(settings, monitor)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LOOK_SECONDS):
-            await feed.run(monitor)
-    await feed.close()
-    return monitor
 
 
 def _checks(monitor: Monitor, loaded: Loaded) -> Iterator[Check]:

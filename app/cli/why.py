@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.app.cli.common import load_settings
+from gpumon.app.cli.common import load_settings, looked
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
 from gpumon.app.cli.output import print_json, print_text
 from gpumon.app.errors import GpumonError
@@ -42,30 +42,19 @@ def add_to(commands: Commands) -> None:
 def execute(options: Namespace) -> int:
     """Print each model's verdicts, cause, cost and remedies; return 0, 1 or 2 by how things are."""
     settings = load_settings(options).settings
-    monitor = _replayed(settings, options.recording) if options.recording else _looked(settings)
+    monitor, missing = (_replayed(settings, options.recording), ()) if options.recording else looked(settings)
     pictures = monitor.pictures
     pictures.refresh()
-    found, whole = _found(pictures, options.model), pictures.health()
+    from gpumon.app.insight.health import of_a_look
+
+    found, whole = _found(pictures, options.model, missing), of_a_look(pictures.health(), missing)
     if options.json:
         from gpumon.app.snapshot.build import why_document
 
-        print_json(why_document(pictures, found), "report")
+        print_json(why_document(pictures, found, missing), "report")
     else:
         print_text(_words(whole, found), "report")
     return _exit_code(whole, found, one=options.model is not None)
-
-
-def _looked(settings: Settings) -> Monitor:
-    """Ask every source of this machine."""
-    from gpumon.app.crash import run
-    from gpumon.app.monitor import Monitor
-    from gpumon.app.session.build import live_feed
-    from gpumon.app.snapshot.take import take_snapshot
-
-    monitor = Monitor(settings.alerts.limits())
-    feed = live_feed(settings, monitor)
-    run(take_snapshot(feed, monitor, expected=feed.names))
-    return monitor
 
 
 def _replayed(settings: Settings, path: Path) -> Monitor:
@@ -89,7 +78,7 @@ def _replayed(settings: Settings, path: Path) -> Monitor:
     return monitor
 
 
-def _found(pictures: Pictures, wanted: str | None) -> list[ModelPicture]:
+def _found(pictures: Pictures, wanted: str | None, missing: Sequence[str]) -> list[ModelPicture]:
     """Return the models that were asked for, by name.
 
     Raises:
@@ -98,7 +87,8 @@ def _found(pictures: Pictures, wanted: str | None) -> list[ModelPicture]:
     names = {wanted, f"{wanted}:latest"}
     found = [model for model in pictures.models() if wanted is None or model.claim.name in names]
     if wanted is not None and not found:
-        raise GpumonError(f"{wanted} is not loaded")
+        where = f"; not looked at in time: {', '.join(map(visible, missing))}" if missing else ""
+        raise GpumonError(f"{wanted} is not loaded{where}")
     return found
 
 

@@ -163,6 +163,24 @@ class Colors(Table, frozen=True):
     panel: Annotated[Color | None, _color("Behind a heading.", "#434c5e")] = None
 
 
+ASSUMED_URLS = (parse_host("").url,)
+"""Whom to ask where nobody names a server."""
+
+
+class ServerSettings(Table, frozen=True):
+    """Which servers are asked beside those that are named."""
+
+    find: Annotated[
+        bool,
+        about(
+            "Ask every server that is found among this machine's processes, on its loopback address. One "
+            "that nobody has named is sent the headers of its own URL only, not those under *.",
+            flag=Flag("sources", "--find"),
+            variable="GPUMON_FIND",
+        ),
+    ] = True
+
+
 class Settings(Table, frozen=True):
     """Everything that can be set."""
 
@@ -185,7 +203,7 @@ class Settings(Table, frozen=True):
             check=url_problem,
             secret=without_password,
         ),
-    ] = (parse_host("").url,)
+    ] = ASSUMED_URLS
     ca_file: Annotated[
         str | None,
         about(
@@ -271,13 +289,21 @@ class Settings(Table, frozen=True):
             secret=masked,
         ),
     ] = field(default_factory=dict)
+    servers: ServerSettings = field(default_factory=ServerSettings)
     panels: Panels = field(default_factory=Panels)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     learn: LearnSettings = field(default_factory=LearnSettings)
     colors: Colors = field(default_factory=Colors)
 
-    def headers_for(self, url: str) -> dict[str, str]:
+    @property
+    def names_servers(self) -> bool:
+        """Whether anybody has said which servers to ask."""
+        return self.urls is not ASSUMED_URLS
+
+    def headers_for(self, url: str, *, is_named: bool = True) -> dict[str, str]:
         """Return the headers to send to ``url``; its own win over those for every server.
+
+        A server that nobody has named may be anybody's program: it is sent its own only.
 
         Two spellings of a name that differ in case are one header (RFC 9110 §5.1).
         """
@@ -286,6 +312,6 @@ class Settings(Table, frozen=True):
             table for key, table in self.headers.items() if key != EVERY_URL and parse_host(key).url == server
         )
         sent: dict[str, tuple[str, str]] = {}
-        for table in (self.headers.get(EVERY_URL, {}), *own):
+        for table in (self.headers.get(EVERY_URL, {}) if is_named else {}, *own):
             sent |= {name.lower(): (name, value) for name, value in table.items()}
         return dict(sent.values())

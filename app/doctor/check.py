@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from gpumon.app.insight.health import EXIT_INCOMPLETE
 from gpumon.text.safe import visible
 
 Status = Literal[
@@ -46,15 +47,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     checks: tuple[Check, ...]
     exit_code: int
+    complete: bool = True
+    missing: tuple[str, ...] = ()
+    """What could not be looked at in time."""
 
 
-def report_of(checks: Sequence[Check]) -> Report:
-    """Put the checks together: 0 what is needed works, 1 something is missing, 2 no driver and no server."""
-    if not any(check.status == "works" for check in checks if check.kind in {"driver", "server"}):
+def report_of(checks: Sequence[Check], missing: Sequence[str] = ()) -> Report:
+    """Put the checks together.
+
+    The exit code: 0 what is needed works, 1 something is missing, 2 no driver and no server, 3 what was
+    looked at works, and that was not all.
+    """
+    if not any(check.status == "works" for check in checks if check.kind in {"driver", "server", "port"}):
         code = 2
     else:
         code = int(any(check.needed and check.status in {"partly", "missing"} for check in checks))
-    return Report(checks=tuple(checks), exit_code=code)
+    code = code or (EXIT_INCOMPLETE if missing else 0)
+    return Report(checks=tuple(checks), exit_code=code, complete=not missing, missing=tuple(missing))
 
 
 STATUS_WIDTH = 9
@@ -64,6 +73,7 @@ CONCLUSIONS = (
     "What is needed works.",
     "Something that is needed is missing.",
     "Neither a GPU driver nor a server answers.",
+    "What was looked at works.",
 )
 """By exit code."""
 
@@ -78,7 +88,8 @@ def report_text(report: Report, columns: int = 80) -> str:
         details = (("gives", check.gives), ("do", check.step or ""))
         for word, text in details:
             lines += _wrapped(f"{'':<{STATUS_WIDTH}}  {word:<6}", text, columns) if text else []
-    return "\n".join([*lines, "", CONCLUSIONS[report.exit_code], ""])
+    left = [f"Not looked at in time: {', '.join(map(visible, report.missing))}."] if report.missing else []
+    return "\n".join([*lines, "", CONCLUSIONS[report.exit_code], *left, ""])
 
 
 def _wrapped(head: str, text: str, columns: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ from gpumon.app.doctor.check import Check, Status
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, gpu_label, short_source_words, source_label
 from gpumon.app.picture.gpu import runner_name
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, place
 from gpumon.app.state.records import GpuRecord, RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
@@ -83,7 +84,7 @@ def source_checks(state: State, *, in_container: bool) -> Iterator[Check]:
     yield _driver(state, in_container)
     yield from map(_gpu, sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index))
     for name, source in state.sources.items():
-        if is_server(name):
+        if is_server(name) and not source.is_pointless:
             yield _server(source, state, in_container)
     yield from map(_unasked, unasked_urls(state))
     yield _processes(state)
@@ -137,8 +138,8 @@ def _gpu(gpu: GpuRecord) -> Check:
 def _server(source: SourceRecord, state: State, in_container: bool) -> Check:
     loaded = sum(key.source == source.name for key in state.models)
     models = "1 model loaded" if loaded == 1 else f"{loaded} models loaded"
-    step = source.health.hint
-    if source.health.state == "not_running":
+    step = source.hint
+    if source.health.state == "not_running" and source.elsewhere is None:
         other = CONTAINER_SERVER_STEP if in_container else "or name another with --url or OLLAMA_HOST"
         step = "; ".join(filter(None, (step, other)))
     return Check(
@@ -157,7 +158,8 @@ def _server(source: SourceRecord, state: State, in_container: bool) -> Check:
 def unasked_urls(state: State) -> tuple[str, ...]:
     """Return where servers listen that run here and are not asked."""
     asked = {place(name) for name in state.sources if is_server(name)}
-    found = (url for server in state.servers if not server.other_namespace for url in server.urls[:1])
+    servers = (one for one in state.servers if not one.other_namespace and kind_named(one.kind).has_url)
+    found = (url for server in servers for url in server.urls[:1])
     return tuple(dict.fromkeys(url for url in found if place(url) not in asked))
 
 
@@ -177,10 +179,7 @@ def _processes(state: State) -> Check:
     unreadable = {words for runner in state.runners.values() for words in runner.process.unreadable}
     users = {runner.process.user for runner in state.runners.values() if runner.process.unreadable}
     works = source is not None and source.healthy
-    servers, models = len(state.servers), len(state.runners)
-    counted = f"{servers} {'server' if servers == 1 else 'servers'}"
-    counted = f"{counted}, {models} {'process' if models == 1 else 'processes'} with a model"
-    found = counted if works else _said(source)
+    found = _counts(state) if works else _said(source)
     if unreadable:
         found = f"{found}; not readable: {', '.join(sorted(unreadable))}"
     whose = next((user for user in users if user), "root")
@@ -193,6 +192,12 @@ def _processes(state: State) -> Check:
         step=visible(f"sudo -u {whose} gpumon shows the rest; nothing depends on it") if unreadable else None,
         needed=not works,
     )
+
+
+def _counts(state: State) -> str:
+    """Return how many servers there are, and how many processes of theirs; one alone is a server itself."""
+    alone = sum(server_of(state, runner) is None for runner in state.runners.values())
+    return f"{len(state.servers) + alone} servers, {len(state.runners) - alone} of their processes"
 
 
 def _logs(state: State) -> Check:

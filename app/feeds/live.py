@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -12,7 +12,15 @@ from gpumon.app.insight.activity import Quiet
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.state import State
 from gpumon.collectors.clock import Clock
-from gpumon.collectors.samples import AnySample, ProcessSample
+from gpumon.collectors.samples import (
+    AnySample,
+    MeterSample,
+    ProcessSample,
+    ServerProcess,
+    ServerSample,
+    SourceHealth,
+    SourceSilent,
+)
 from gpumon.collectors.source import Cadence, Emit, Source, run_source
 
 
@@ -32,6 +40,25 @@ class Feed(Protocol):
         ...
 
 
+class Finder(Protocol):
+    """Tells which servers of this machine are to be asked that nobody has named."""
+
+    def found(self) -> Mapping[str, ServerProcess]:
+        """Return them by the URL at which to ask each."""
+        ...
+
+    def may_start(self) -> bool:
+        """Whether it is known what the named servers are: one of them may be a found one by another name."""
+        ...
+
+    def source(self, url: str, server: ServerProcess) -> Source:
+        """Return a new source that asks one of them."""
+        ...
+
+
+BEAR_ON_FOUND = (ProcessSample, ServerSample, MeterSample, SourceSilent)
+"""After these another server may be there to be asked, or one less."""
+
 SPEAK_WHEN_FOUND = frozenset({"runners", "server log", "meter", "plug-ins"})
 
 HEAD_START_SECONDS = 0.1
@@ -47,14 +74,22 @@ class LiveFeed:
     """Runs every source at the shared cadence until it is cancelled.
 
     ``first`` are the sources that are read in milliseconds; ``others`` makes the rest, which takes imports.
+    ``finder`` tells of servers that come and go; without it nobody is asked but these.
     """
 
     def __init__(
-        self, first: Sequence[Source], others: Callable[[], Sequence[Source]], cadence: Cadence, clock: Clock
+        self,
+        first: Sequence[Source],
+        others: Callable[[], Sequence[Source]],
+        cadence: Cadence,
+        clock: Clock,
+        finder: Finder | None = None,
     ) -> None:
         self._first = first
         self._make_others = others
         self._clock = clock
+        self._finder = finder
+        self._found: dict[str, asyncio.Task[None]] = {}
         self.cadence = cadence
 
     @cached_property
@@ -63,9 +98,13 @@ class LiveFeed:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the sources that always answer something; the others speak of what is found."""
+        """The names of the sources that always answer something, servers that are found by now included.
+
+        The others speak of what is found.
+        """
         sources = (*self._first, *self._others)
-        return tuple(source.name for source in sources if source.name not in SPEAK_WHEN_FOUND)
+        found = self._finder.found() if self._finder is not None else ()
+        return (*(source.name for source in sources if source.name not in SPEAK_WHEN_FOUND), *found)
 
     def marks(self) -> tuple[str, ...]:
         """Return nothing: live is what a dashboard is expected to be."""
@@ -81,6 +120,8 @@ class LiveFeed:
             self.cadence.slow_down(QUIET_INTERVAL_SECONDS if quiet.lasts(monitor.state) else 0.0)
             if isinstance(sample, ProcessSample) and population.changes(sample):
                 self.cadence.look_again()
+            if isinstance(sample, BEAR_ON_FOUND):
+                self._follow(tasks, take)
 
         async with asyncio.TaskGroup() as tasks:
             self._start(tasks, self._first, take)
@@ -89,9 +130,26 @@ class LiveFeed:
 
     def _start(self, tasks: asyncio.TaskGroup, sources: Iterable[Source], take: Emit) -> None:
         for source in sources:
-            tasks.create_task(
-                run_source(source, take, self.cadence, self._clock), name=f"source {source.name}"
-            )
+            self._run_source(tasks, source, take)
+
+    def _run_source(self, tasks: asyncio.TaskGroup, source: Source, take: Emit) -> asyncio.Task[None]:
+        running = run_source(source, take, self.cadence, self._clock)
+        return tasks.create_task(running, name=f"source {source.name}")
+
+    def _follow(self, tasks: asyncio.TaskGroup, take: Emit) -> None:
+        """Ask the servers that are found, each once, and no longer those that are not there any more."""
+        if self._finder is None:
+            return
+        found = self._finder.found()
+        for url in self._found.keys() - found.keys():
+            self._found.pop(url).cancel()
+            health = SourceHealth(state="absent", detail="its process has ended")
+            take(ServerSample(time=self._clock.now(), source=url, health=health, known_by="process"))
+        if not self._finder.may_start():
+            return
+        for url in found.keys() - self._found.keys():
+            source = self._finder.source(url, found[url])
+            self._found[url] = self._run_source(tasks, source, take)
 
     async def close(self) -> None:
         """Release nothing: each source is closed when its loop ends."""

@@ -37,7 +37,7 @@ def missing(source: SourceRecord) -> bool:
 
 def is_needed(source: SourceRecord) -> bool:
     """Return whether the main job rests on a source; of others that are missing nothing is said."""
-    return source.name == DRIVER_SOURCE or is_server(source.name)
+    return source.name == DRIVER_SOURCE or (is_server(source.name) and not source.is_pointless)
 
 
 def has_trouble(source: SourceRecord) -> bool:
@@ -55,7 +55,7 @@ def source_fault(source: SourceRecord) -> Fault | None:
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
-    if missing(source) or _went_with_server(source) or is_optional(source):
+    if missing(source) or _went_with_server(source) or is_optional(source) or _is_unasked_for(source):
         return None
     if source.name == GPUMON_SOURCE:
         return "watch"
@@ -67,6 +67,14 @@ def is_optional(source: SourceRecord) -> bool:
     """Whether nothing rests on what a source fails to give: what was learned, a file that is no log."""
     not_a_log = source.name.startswith(LOG_PREFIX) and source.health.state == "nonsense"
     return not_a_log or source.name == LEARNED_SOURCE
+
+
+def _is_unasked_for(source: SourceRecord) -> bool:
+    """Whether nobody has named a server that was never heard: it starts up, or wants a key of ours."""
+    if source.is_pointless and is_server(source.name):
+        return True
+    silent = source.answered is None and source.health.state in {"refused", "forbidden", "foreign"}
+    return source.known_by == "process" and silent
 
 
 def _went_with_server(source: SourceRecord) -> bool:

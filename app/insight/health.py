@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from gpumon.app.insight.agreement import placement_of
@@ -25,6 +25,7 @@ from gpumon.app.insight.wording import (
     model_label,
     shared_names,
     shares,
+    source_label,
     source_words,
     spill_words,
 )
@@ -82,7 +83,23 @@ class Health(NamedTuple):
     sentence: str
     """One line, harmless to draw, no trailing full stop."""
     exit_code: int
-    """Of the snapshot command: 0 all is well, 1 something is wrong, 2 nothing could be read."""
+    """Of the snapshot command: 0 all is well, 1 something is wrong, 2 nothing could be read, 3 what could be
+    read is well, and that was not all."""
+
+
+EXIT_INCOMPLETE = 3
+
+
+def of_a_look(whole: Health, missing: Sequence[str]) -> Health:
+    """Return the verdict where something could not be looked at in time: that may be anything but well."""
+    if not missing:
+        return whole
+    names = ", ".join(map(source_label, missing))
+    return Health(
+        "unknown" if whole.level == "ok" else whole.level,
+        f"{whole.sentence}; not looked at in time: {names}",
+        whole.exit_code or EXIT_INCOMPLETE,
+    )
 
 
 class Trouble(NamedTuple):
@@ -179,6 +196,9 @@ def _gpus_read(state: State) -> bool:
 
 
 def _servers_read(state: State) -> bool:
+    """Whether anything has told of models: a server by its URL, or a process that holds one."""
+    if any(model.process is not None for model in state.models.values()):
+        return True
     return any(is_server(source.name) and source.answered is not None for source in state.sources.values())
 
 

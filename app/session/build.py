@@ -11,80 +11,27 @@ from typing import TYPE_CHECKING
 from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.session import Describe, Session, Unload
+from gpumon.app.session.session import Session
+from gpumon.app.session.whom import (
+    FoundServers,
+    PerServer,
+    asked,
+    endpoint_at,
+    endpoints,
+    own_endpoint,
+    runner_targets,
+    seems_busy,
+)
 from gpumon.app.state.machine import gpu_pids
-from gpumon.app.state.places import place
-from gpumon.app.state.records import ModelKey, RunnerRecord
-from gpumon.app.state.state import State
-from gpumon.app.state.work import WORKING_CPU_PERCENT
 from gpumon.collectors.clock import Clock, SystemClock
-from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
-from gpumon.collectors.runners.target import RunnerTarget, target_of
-from gpumon.collectors.samples import ModelFacts
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.samples import KnownBy, ModelFacts
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
-from gpumon.collectors.servers.talk import KnownRunners
 from gpumon.collectors.source import Cadence, Source
 
 if TYPE_CHECKING:
     from gpumon.app.learned import Keeper
-
-
-BUSY_GPU_PERCENT = 10
-"""Utilisation from which a GPU works on something."""
-
-
-def runner_targets(state: State) -> list[RunnerTarget]:
-    """Return the runners to ask on their own ports: not those of a llama-server that is asked by its URL."""
-    return [target_of(runner.process) for runner in state.runners.values() if not _is_served(state, runner)]
-
-
-def served_seems_busy(state: State, source: str, name: str) -> bool | None:
-    """Whether the process of a server's model works; ``None`` where it is not known."""
-    model = state.models.get(ModelKey(source, name))
-    return seems_busy(state, model.runner.pid) if model is not None and model.runner else None
-
-
-def known_runners(state: State, url: str) -> KnownRunners | None:
-    """Return the processes that hold the models of the server at ``url``; ``None`` where they are not seen.
-
-    Those in a container are not: its port may be published elsewhere.
-    """
-    looks = state.sources.get("processes")
-    servers = {
-        server.pid
-        for server in state.servers
-        if not server.other_namespace and place(url) in map(place, server.urls)
-    }
-    if not servers or looks is None or not looks.healthy:
-        return None
-    own = [runner for runner in state.runners.values() if runner.process.server_pid in servers]
-    return KnownRunners(
-        frozenset((runner.key.pid, runner.key.started) for runner in own),
-        loading=not all(runner.load_over for runner in own),
-    )
-
-
-def seems_busy(state: State, pid: int) -> bool | None:
-    """Return, by its CPU use or by its GPUs, whether a runner works; ``None`` where neither is known."""
-    runner = next((runner for key, runner in state.runners.items() if key.pid == pid), None)
-    if runner is None:
-        return None
-    cpu = runner.process.cpu_percent
-    signs = [None if cpu is None else cpu >= WORKING_CPU_PERCENT, _gpus_busy(state, runner)]
-    known = [sign for sign in signs if sign is not None]
-    return any(known) if known else None
-
-
-def _is_served(state: State, runner: RunnerRecord) -> bool:
-    model = state.models.get(runner.model) if runner.model else None
-    return model is not None and model.served is not None and state.sources[model.key.source].healthy
-
-
-def _gpus_busy(state: State, runner: RunnerRecord) -> bool | None:
-    readings = [state.gpus[uuid].reading for uuid in runner.vram_by_gpu if uuid in state.gpus]
-    known = [r.utilization_percent for r in readings if r.utilization_percent is not None]
-    return max(known) >= BUSY_GPU_PERCENT if known else None
 
 
 def live_session(settings: Settings, record_to: Path | None = None) -> Session:
@@ -100,12 +47,13 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     if keeper is not None:
         monitor.listen(keeper.on_sample, "what is learned")
     feed = live_feed(settings, monitor, keeper)
+    at = partial(endpoint_at, settings, monitor.state)
     session = Session(
         monitor,
         feed,
         cadence=feed.cadence,
-        unload=unloads(settings, monitor),
-        describe=describes(settings, monitor),
+        unload=PerServer(at, lambda endpoint: partial(_unload, monitor, endpoint)),
+        describe=PerServer(at, lambda endpoint: partial(_describe, monitor, endpoint)),
         keeper=keeper,
     )
     if record_to is not None:
@@ -124,7 +72,8 @@ def live_feed(settings: Settings, monitor: Monitor, keeper: Keeper | None = None
     clock = SystemClock()
     first: list[Source] = [SystemSource(clock), NvmlSource(clock)]
     others = partial(_other_sources, settings, monitor, keeper, clock)
-    return LiveFeed(first, others, Cadence(settings.interval_seconds), clock)
+    finder = FoundServers(settings, monitor, clock) if settings.servers.find else None
+    return LiveFeed(first, others, Cadence(settings.interval_seconds), clock, finder)
 
 
 def _other_sources(
@@ -137,38 +86,23 @@ def _other_sources(
     from gpumon.collectors.server_log.source import LogSource
     from gpumon.collectors.servers.registry import PluginsSource
     from gpumon.collectors.servers.source import ServerSource
-    from gpumon.collectors.servers.talk import Asked
 
+    known_by: KnownBy = "url" if settings.names_servers else "default"
     learned = [_learned_source(clock, keeper)] if settings.learn.enabled else []
     return [
         *learned,
         ProcessSource(clock, lambda: gpu_pids(monitor.state)),
         RunnersSource(
-            clock, lambda: runner_targets(monitor.state), lambda pid: seems_busy(monitor.state, pid)
+            clock,
+            lambda: runner_targets(monitor.state),
+            lambda pid: seems_busy(monitor.state, pid),
+            endpoint_of=partial(own_endpoint, settings),
         ),
         LogSource(clock, lambda: monitor.state.servers, log_paths(settings)),
         MeterSource(clock, endpoints(settings), lambda: monitor.state.metered),
         PluginsSource(clock),
-        *(
-            ServerSource(
-                Asked(
-                    endpoint=endpoint,
-                    clock=clock,
-                    is_active=partial(_seems_busy, monitor, endpoint.url),
-                    runners=partial(_known_runners, monitor, endpoint.url),
-                )
-            )
-            for endpoint in endpoints(settings)
-        ),
+        *(ServerSource(asked(endpoint, monitor, clock, known_by)) for endpoint in endpoints(settings)),
     ]
-
-
-def _seems_busy(monitor: Monitor, url: str, name: str) -> bool | None:
-    return served_seems_busy(monitor.state, url, name)
-
-
-def _known_runners(monitor: Monitor, url: str) -> KnownRunners | None:
-    return known_runners(monitor.state, url)
 
 
 def _learned_source(clock: Clock, keeper: Keeper | None) -> Source:
@@ -182,18 +116,8 @@ def _learned_source(clock: Clock, keeper: Keeper | None) -> Source:
     )
 
 
-def unloads(settings: Settings, monitor: Monitor) -> dict[str, Unload]:
-    """Return how to unload a model of each server in ``settings``, by the server's URL."""
-    return {endpoint.url: partial(_unload, monitor, endpoint) for endpoint in endpoints(settings)}
-
-
 async def _unload(monitor: Monitor, endpoint: Endpoint, name: str) -> str | None:
     return await _kind_at(monitor, endpoint).unload(endpoint, name)
-
-
-def describes(settings: Settings, monitor: Monitor) -> dict[str, Describe]:
-    """Return how to learn what an installed model's file holds, by the server's URL."""
-    return {endpoint.url: partial(_describe, monitor, endpoint) for endpoint in endpoints(settings)}
 
 
 async def _describe(monitor: Monitor, endpoint: Endpoint, name: str, digest: str) -> ModelFacts | str:
@@ -209,15 +133,6 @@ def _kind_at(monitor: Monitor, endpoint: Endpoint) -> ServerKind:
 def log_paths(settings: Settings) -> list[Path]:
     """Return the logs that the user names."""
     return [Path(name).expanduser() for name in settings.log_files]
-
-
-def endpoints(settings: Settings) -> list[Endpoint]:
-    """Return the servers to ask; two spellings of one address are one server."""
-    ca_file = Path(settings.ca_file).expanduser() if settings.ca_file else None
-    parsed = (
-        parse_endpoint(url, settings.headers_for(url), ca_file, settings.insecure) for url in settings.urls
-    )
-    return list({endpoint.url: endpoint for endpoint in parsed}.values())
 
 
 def replay_session(settings: Settings, path: Path, speed: float, at_seconds: float) -> Session:

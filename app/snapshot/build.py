@@ -9,6 +9,7 @@ import msgspec
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
 from gpumon.app.fuses import Fuses
+from gpumon.app.insight.health import of_a_look
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import LoadPicture
@@ -35,7 +36,7 @@ from gpumon.app.snapshot.schema import (
     VerdictEntry,
 )
 from gpumon.app.state.holders.others import GroupHolding
-from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
+from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord, is_server
 from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
 from gpumon.text.safe import visible
 
@@ -63,24 +64,32 @@ class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
     time: float
     level: str
     sentence: str
+    complete: bool = True
+    missing: tuple[str, ...] = ()
     models: tuple[DiagnosisEntry, ...]
 
 
-def build_snapshot(pictures: Pictures) -> Snapshot:
-    """Return what is known now.
+def build_snapshot(pictures: Pictures, missing: Sequence[str] = ()) -> Snapshot:
+    """Return what is known now; ``missing`` could not be looked at in time.
 
     Values of a source that no longer answers are kept, and ``sources`` says how old they are. A model or GPU
     over which gpumon itself fails is left out, and recorded in the fuses of ``pictures``.
     """
     pictures.refresh()
-    state, whole = pictures.state, pictures.health()
+    state, whole = pictures.state, of_a_look(pictures.health(), missing)
     models = [entry for model in pictures.models() for entry in _model_entries(model, pictures)]
     return Snapshot(
         time=state.now,
         host=state.system.sample.host if state.system else None,
         level=whole.level,
         sentence=whole.sentence,
-        sources=tuple(_source(record, state.now) for _, record in sorted(state.sources.items())),
+        complete=not missing,
+        missing=tuple(missing),
+        sources=tuple(
+            _source(record, state.now)
+            for name, record in sorted(state.sources.items())
+            if not (record.is_pointless and is_server(name))
+        ),
         gpus=tuple(entry for gpu in pictures.gpus() for entry in _gpu_entries(gpu, pictures.fuses)),
         memory=_memory(state.system),
         models=(*models, *map(loading_entry, pictures.loads())),
@@ -102,13 +111,17 @@ def _model_entries(model: ModelPicture, pictures: Pictures) -> tuple[ModelEntry,
     return ()
 
 
-def why_document(pictures: Pictures, models: Sequence[ModelPicture]) -> WhyDocument:
+def why_document(
+    pictures: Pictures, models: Sequence[ModelPicture], missing: Sequence[str] = ()
+) -> WhyDocument:
     """Return the document of ``gpumon why``: the verdict on the whole, and the diagnosis of each model."""
-    whole = pictures.health()
+    whole = of_a_look(pictures.health(), missing)
     return WhyDocument(
         time=pictures.now,
         level=whole.level,
         sentence=whole.sentence,
+        complete=not missing,
+        missing=tuple(missing),
         models=tuple(map(diagnosis_entry, models)),
     )
 
@@ -297,7 +310,7 @@ def _source(record: SourceRecord, now: float) -> SourceEntry:
         name=record.name,
         state=record.health.state if silent is None else "hanging",
         detail=record.health.detail if silent is None else f"no answer for {silent:.0f} s",
-        hint=record.health.hint,
+        hint=record.hint,
         age_seconds=None if record.answered is None else now - record.answered,
     )
 

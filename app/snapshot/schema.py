@@ -227,6 +227,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     host: str | None
     level: str
     sentence: str
+    complete: bool = True
+    missing: tuple[str, ...] = ()
     sources: tuple[SourceEntry, ...]
     gpus: tuple[GpuEntry, ...]
     memory: MemoryEntry

@@ -1,15 +1,18 @@
-"""Takes one snapshot of a running feed."""
+"""One whole look at what a feed shows: until each source that is known by then has answered or failed."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 from gpumon.app.feeds.live import Feed
+from gpumon.app.insight.faults import hangs, is_needed
 from gpumon.app.monitor import Monitor
-from gpumon.app.snapshot.build import build_snapshot
-from gpumon.app.snapshot.schema import Snapshot
+from gpumon.app.state.holders.addresses import runners_to_ask
+from gpumon.app.state.rates.values import RunnerRates
+from gpumon.app.state.records import SourceRecord
+from gpumon.app.state.work import is_working, rates_of
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     AnySample,
@@ -19,65 +22,127 @@ from gpumon.collectors.samples import (
     WorkSample,
 )
 
-DEADLINE_SECONDS = 3.0
+DEADLINE_SECONDS = 15.0
+"""So long a machine under heavy load takes to answer; one that is well takes one or two seconds."""
+HANGING_SECONDS = 5.0
+"""A source that has been silent for so long is not waited for."""
+PROGRESS_SECONDS = 2.0
+"""From then on it is said what is waited for."""
 ANSWERS_NEEDED = 2
 """From a source that has something to report: a rate needs two samples."""
+ANSWERS_ENOUGH = 4
+"""Of a model at work that shows no rate even then: its requests may be shorter than the time between."""
 LOOK_EVERY_SECONDS = 0.05
 END_SECONDS = 0.5
 """How long a feed may take to end when it is cancelled."""
 
 Sleep = Callable[[float], Awaitable[None]]
+Say = Callable[[Sequence[str]], None]
+"""Is told the names of what is waited for."""
+Expected = Callable[[], Collection[str]]
+"""Names the sources that must have been heard: more may become known on the way."""
 
 
-async def take_snapshot(
+async def look(
     feed: Feed,
     monitor: Monitor,
     deadline_seconds: float = DEADLINE_SECONDS,
-    expected: Collection[str] = (),
+    expected: Expected = tuple,
     sleep: Sleep = asyncio.sleep,
-) -> Snapshot:
-    """Run ``feed`` until every source has answered or is known to be bad, at most for ``deadline_seconds``.
+    say: Say | None = None,
+) -> tuple[str, ...]:
+    """Run ``feed`` until all there is to look at was looked at, at most for ``deadline_seconds``.
 
-    ``expected`` names the sources that must have been heard. The feed is cancelled, not closed. Errors of the
-    feed are raised.
+    Returns the names of what was not: those that have not answered in time, and those that hang. The feed is
+    cancelled, not closed. Errors of the feed are raised.
     """
-    answers: Counter[str] = Counter()
-    monitor.listen(lambda sample: _count(answers, sample), "snapshot")
+    view = _View(monitor, expected)
+    monitor.listen(view.count, "snapshot")
     running = asyncio.ensure_future(feed.run(monitor))
-    looking = asyncio.ensure_future(_look(monitor, answers, expected, sleep))
+    looking = asyncio.ensure_future(_look(view, sleep, say))
     try:
         await asyncio.wait({running, looking}, timeout=deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
+        ended = running.done()
+        if ended:
             running.result()
     finally:
         await _end(running, looking)
-    snapshot = build_snapshot(monitor.pictures)
-    return build_snapshot(monitor.pictures) if monitor.note_faults() else snapshot
+    return () if ended else tuple(dict.fromkeys((*view.awaited(), *view.hanging())))
 
 
-def _count(answers: Counter[str], sample: AnySample) -> None:
-    if not isinstance(sample, ModelFacts | InstalledModels | WorkSample):
-        answers[sample.source] += ANSWERS_NEEDED if isinstance(sample, Learned) else 1
+class _View:
+    """What has answered so far, and what has not."""
+
+    def __init__(self, monitor: Monitor, expected: Expected) -> None:
+        self._monitor = monitor
+        self._expected = expected
+        self._answers: Counter[str] = Counter()
+        """Of each source, and of each model by its process or by its server and name."""
+
+    @property
+    def revision(self) -> int:
+        """Grows with every sample."""
+        return self._monitor.revision
+
+    def count(self, sample: AnySample) -> None:
+        """Take note of an answer."""
+        if isinstance(sample, WorkSample):
+            name = f"runner {sample.pid}" if sample.pid else f"{sample.source} {sample.model}"
+            self._answers[name] += 1
+        elif not isinstance(sample, ModelFacts | InstalledModels):
+            self._answers[sample.source] += ANSWERS_NEEDED if isinstance(sample, Learned) else 1
+
+    def awaited(self) -> list[str]:
+        """Return the names of what is still waited for."""
+        state = self._monitor.state
+        if not state.sources:
+            return list(self._expected()) or ["any source"]
+        sources = [name for name in self._expected() if name not in state.sources]
+        sources += [record.name for record in state.sources.values() if self._is_awaited(record)]
+        meters = (f"meter at {server}" for server, sample in state.metered.items() if sample is None)
+        return [*sources, *meters, *self._awaited_models()]
+
+    def hanging(self) -> Iterator[str]:
+        """Yield the names of what does not answer, so that what it knows is not known."""
+        return (one.name for one in self._monitor.state.sources.values() if hangs(one) and is_needed(one))
+
+    def _is_awaited(self, record: SourceRecord) -> bool:
+        if record.silent_seconds is not None:
+            return record.silent_seconds < HANGING_SECONDS
+        needed = ANSWERS_NEEDED if record.health.state == "serving" else 1
+        return record.health.state in HEALTHY_STATES and self._answers[record.name] < needed
+
+    def _awaited_models(self) -> Iterator[str]:
+        state = self._monitor.state
+        for runner in runners_to_ask(state):
+            name = f"runner {runner.key.pid}"
+            if runner.answer is None or not self._is_paced(name, runner.answer, runner.rates):
+                yield name
+        for model in state.models.values():
+            answer, name = model.served and model.served.answer, f"{model.key.source} {model.claim.name}"
+            if answer and model.runner is None and not self._is_paced(name, answer, rates_of(model, state)):
+                yield name
+
+    def _is_paced(self, name: str, answer: WorkSample, rates: RunnerRates) -> bool:
+        """Whether a model rests, or shows the rate of what it does, or does not after many answers either."""
+        count = self._answers[name]
+        if not is_working(answer) or count >= ANSWERS_ENOUGH:
+            return True
+        decodes = any(slot.processing and slot.decoded_tokens for slot in answer.slots or ())
+        prefills = not decodes and rates.prefill_tokens_per_second is not None
+        return count >= ANSWERS_NEEDED and (prefills or rates.decode_tokens_per_second is not None)
 
 
-async def _look(monitor: Monitor, answers: Counter[str], expected: Collection[str], sleep: Sleep) -> None:
-    """Return once every source is settled and no sample came since the last look: not amid a burst."""
-    seen = -1
-    while seen != monitor.revision or not _settled(monitor, answers, expected):
-        seen = monitor.revision
+async def _look(view: _View, sleep: Sleep, say: Say | None) -> None:
+    """Return once nothing is waited for and no sample came since the last look: not amid a burst."""
+    loop = asyncio.get_running_loop()
+    seen, said, due = -1, [""], loop.time() + PROGRESS_SECONDS
+    while seen != view.revision or (awaited := view.awaited()):
+        if say is not None and seen == view.revision and loop.time() >= due and awaited != said:
+            say(awaited)
+            said, due = awaited, loop.time() + PROGRESS_SECONDS
+        seen = view.revision
         await sleep(LOOK_EVERY_SECONDS)
-
-
-def _settled(monitor: Monitor, answers: Counter[str], expected: Collection[str]) -> bool:
-    sources = monitor.state.sources
-    if not sources or not sources.keys() >= set(expected) or None in monitor.state.metered.values():
-        return False
-    return all(
-        record.silent_seconds is not None
-        or record.health.state not in HEALTHY_STATES
-        or answers[name] >= (ANSWERS_NEEDED if record.health.state == "serving" else 1)
-        for name, record in sources.items()
-    )
 
 
 async def _end(*tasks: asyncio.Future[None]) -> None:

@@ -8,122 +8,28 @@ from __future__ import annotations
 from gpumon.app.state.holders.addresses import addresses_of, stands_alone
 from gpumon.app.state.holders.joins import join, name_of, stand_in
 from gpumon.app.state.holders.measured import is_steady
-from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_loopback, place
+from gpumon.app.state.places import place
 from gpumon.app.state.records import (
     ModelKey,
     ModelRecord,
     RunnerKey,
     RunnerRecord,
     Served,
-    SourceRecord,
-    is_server,
 )
+from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
 from gpumon.app.state.work import follow_work, hear_work
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     LOADING_STATES,
-    AnySample,
     InstalledModels,
     ModelClaim,
     ModelFacts,
     ServerSample,
-    SourceHealth,
-    SourceSilent,
     WorkSample,
 )
 from gpumon.collectors.servers.kind import with_facts
 from gpumon.collectors.servers.registry import kind_named, kind_of_runner
-
-
-def hear(
-    state: State,
-    source: str,
-    health: SourceHealth,
-    version: str | None = None,
-    runtime: str | None = None,
-) -> SourceRecord:
-    """Record that ``source`` has answered, and how it is; return its record."""
-    record = state.sources.get(source)
-    if record is None or _differs(record, health, runtime):
-        state.touched.sources.add(source)
-    if record is None:
-        record = _new_source(state, source, health, state.now)
-    elif record.health.state != health.state:
-        record.since = state.now
-    record.health = health
-    record.silent_seconds = record.silent_since = None
-    if runtime is not None and runtime != record.runtime:
-        record.version = None
-    record.version = version or record.version
-    record.runtime = runtime or record.runtime
-    if health.state in HEALTHY_STATES:
-        record.answered = state.now
-    return record
-
-
-def _new_source(state: State, name: str, health: SourceHealth, since: float) -> SourceRecord:
-    record = state.sources[name] = SourceRecord(name, health, since)
-    if name == LOG_SEARCH or name.startswith(LOG_PREFIX):
-        state.log_sources.append(name)
-    elif is_server(name) and is_loopback(name):
-        state.servers_here.append(name)
-    return record
-
-
-def note_servers(state: State) -> None:
-    """Note of each log whether there is a server on this machine that could write it."""
-    if not state.log_sources:
-        return
-    is_pointless = not _has_server(state)
-    for name in state.log_sources:
-        source = state.sources[name]
-        if source.is_pointless != is_pointless:
-            source.is_pointless = is_pointless
-            state.touched.sources.add(name)
-
-
-def _has_server(state: State) -> bool:
-    """Return whether a server is seen on this machine, as a process or by its answers."""
-    return bool(state.servers) or any(state.sources[name].healthy for name in state.servers_here)
-
-
-def _differs(record: SourceRecord, health: SourceHealth, runtime: str | None) -> bool:
-    """Return whether a source answers differently from before."""
-    return (
-        record.silent_seconds is not None
-        or record.health != health
-        or (runtime is not None and record.runtime != runtime)
-    )
-
-
-def apply_silent(state: State, sample: SourceSilent) -> None:
-    """Record that a source does not answer, or that asking it failed."""
-    if sample.detail is not None:
-        hear(state, sample.source, SourceHealth(state=sample.state, detail=sample.detail))
-        return
-    state.touched.sources.add(sample.source)
-    since = state.now - sample.seconds
-    record = state.sources.get(sample.source)
-    if record is None:
-        record = _new_source(state, sample.source, SourceHealth(state="hanging"), since)
-    record.silent_seconds, record.silent_since = sample.seconds, since
-
-
-def note_not_taken(state: State, sample: AnySample) -> None:
-    """Record that what a source has said could not be taken in: its values are those of before."""
-    if sample.source in state.sources and not isinstance(sample, SourceSilent) and hasattr(sample, "health"):
-        detail = "internal error, its answer is not taken in"
-        hear(state, sample.source, SourceHealth(state="failing", detail=detail))
-
-
-def note_own_health(state: State, name: str, health: SourceHealth | None) -> None:
-    """Record how gpumon itself is; ``None`` removes the source, which is there only while something fails."""
-    if health is not None:
-        hear(state, name, health)
-    elif state.sources.pop(name, None) is not None:
-        state.touched.sources.add(name)
-
 
 MODELS_END_WITH = frozenset({"not_running"})
 """States of a server in which its models are known to be gone; in the others they are only not confirmed: a
@@ -137,8 +43,14 @@ FACTS_KEPT = 500
 
 def apply_server(state: State, sample: ServerSample) -> None:
     """Take in one look at a server: how it is, and its models."""
+    if sample.known_by == "process" and sample.health.state == "absent":
+        _forget_server(state, sample.source)
+        return
+    if sample.known_by == "process" and _is_named(state, sample.source):
+        return
     is_new, before = sample.source not in state.sources, set(state.models)
     source = hear(state, sample.source, sample.health, sample.version, sample.kind)
+    source.known_by = sample.known_by
     if (offset := sample.clock_offset_seconds) is not None:
         source.clock_offset_seconds = offset if abs(offset) > CLOCK_RESOLUTION_SECONDS else 0.0
     if sample.models is not None:
@@ -151,6 +63,24 @@ def apply_server(state: State, sample: ServerSample) -> None:
     follow_processes(state)
     if is_new or before != state.models.keys():
         join(state)
+
+
+def _is_named(state: State, url: str) -> bool:
+    """Whether a server that was found is asked already because somebody has named it."""
+    others = (one for name in state.servers_here if (one := state.sources[name]).known_by != "process")
+    return any(place(one.name) == place(url) for one in others)
+
+
+def _forget_server(state: State, name: str) -> None:
+    """Forget a server that nobody has named and whose process has ended, or that is asked by another name."""
+    _depart(state, name, keep=set())
+    if state.sources.pop(name, None) is not None:
+        state.touched.sources.add(name)
+    if name in state.servers_here:
+        state.servers_here.remove(name)
+    state.metered.pop(name, None)
+    follow_processes(state)
+    join(state)
 
 
 def apply_work(state: State, sample: WorkSample) -> None:

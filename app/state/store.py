@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gpumon.app.fuses import UNFUSED, Fuses
-from gpumon.app.state import machine, processes, servers, work
+from gpumon.app.state import machine, processes, servers, sources, work
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
 from gpumon.app.state.state import State, Touched
 from gpumon.collectors.samples import (
@@ -38,7 +38,7 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     LogSample: processes.apply_log,
     MeterSample: work.apply_meter,
     Learned: machine.apply_learned,
-    SourceSilent: servers.apply_silent,
+    SourceSilent: sources.apply_silent,
 }
 
 _PLACES = {kind: f"sample {kind.__struct_config__.tag}" for kind in _APPLIERS}
@@ -67,9 +67,9 @@ class Store:
         touched = state.touched = Touched()
         state.now = max(state.now, sample.time)
         if not self._take(sample):
-            servers.note_not_taken(state, sample)
+            sources.note_not_taken(state, sample)
         if kind in BEAR_ON_SERVERS:
-            servers.note_servers(state)
+            sources.note_servers(state)
         if kind in BEAR_ON_LOADS and state.has_loads:
             with guard("loads"):
                 follow_loads(state, sample)
@@ -85,4 +85,4 @@ class Store:
 
     def note_own_health(self, name: str, health: SourceHealth | None) -> None:
         """Record how gpumon itself is, as a source called ``name``; ``None`` while nothing fails."""
-        servers.note_own_health(self.state, name, health)
+        sources.note_own_health(self.state, name, health)

@@ -94,6 +94,8 @@ def source_rows(state: State) -> tuple[SourceRow, ...]:
 
 def _is_news(source: SourceRecord) -> bool:
     """Return whether to speak of a source: of those that only add detail, their faults alone."""
+    if source.is_pointless and is_server(source.name):
+        return False
     if source.healthy and source.health.state != "asleep":
         return has_trouble(source)
     needed = source.name in NEEDED_SOURCES or is_server(source.name) or source.name.startswith(PLUG_IN_PREFIX)
@@ -104,7 +106,7 @@ def source_row(source: SourceRecord, now: float) -> SourceRow:
     """Return what is wrong with a source, for how long, and what to do."""
     level: Level = source_fault(source) or ("unknown" if is_optional(source) else "watch")
     label = source_label(source.name, source.runtime)
-    return SourceRow(level, label, _words(source, now), source.health.hint or "")
+    return SourceRow(level, label, _words(source, now), source.hint or "")
 
 
 def _words(source: SourceRecord, now: float) -> str:

@@ -7,13 +7,15 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
+from msgspec import structs
+
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
-from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import own_listeners
 from gpumon.collectors.runners.target import NO_PORT, RunnerTarget
-from gpumon.collectors.samples import AnySample, ModelState, WorkSample
+from gpumon.collectors.samples import AnySample, ModelState, ServerSample, SourceHealth, WorkSample
 from gpumon.collectors.servers.conversation import Conversation, OwnPort, work_sample
 from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port, Said
 from gpumon.collectors.servers.registry import kind_of_runner
@@ -43,6 +45,9 @@ Ownership = Literal[
     "unknown",  # another user's process: its sockets cannot be seen
 ]
 FindOwner = Callable[[RunnerTarget], Awaitable[Ownership]]
+
+EndpointOf = Callable[[str], Endpoint]
+"""Returns how to reach a URL: with the headers that the user has set for it."""
 
 CONNECT_SECONDS = 1.0
 
@@ -96,12 +101,18 @@ class Watch:
     """Polls one target."""
 
     def __init__(
-        self, target: RunnerTarget, clock: Clock, find_owner: FindOwner, limits: TimeLimits = LIMITS
+        self,
+        target: RunnerTarget,
+        clock: Clock,
+        find_owner: FindOwner,
+        limits: TimeLimits = LIMITS,
+        endpoint_of: EndpointOf = parse_endpoint,
     ) -> None:
         self.target = target
         self._clock = clock
         self._find_owner = find_owner
-        self._port = Port(HttpClient(parse_endpoint(target.url), limits))
+        self._port = Port(HttpClient(endpoint_of(target.url), limits))
+        self._port.wants_key = target.wants_key
         self._talk = talk_with(target, self._port, clock)
         self._answered = False
         self._owner_known = False
@@ -124,6 +135,11 @@ class Watch:
         target = self.target
         process = (target.pid, target.started, target.port)
         return work_sample(said, self._clock.now(), f"runner {target.pid}", process=process)
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether it has refused to answer without a key, and this is the first to be told of it."""
+        return self._port.wants_key and not self.target.wants_key
 
     async def close(self) -> None:
         """Close the connection."""
@@ -216,8 +232,12 @@ class RunnersSource:
         active: IsActive | None = None,
         limits: TimeLimits = LIMITS,
         find_owner: FindOwner | None = None,
+        endpoint_of: EndpointOf = parse_endpoint,
     ) -> None:
         self._clock = clock
+        self._endpoint_of = endpoint_of
+        self._refusals: dict[str, ServerSample] = {}
+        """What is said of those that want a key, by URL: once, and again when they have gone."""
         self._targets = targets
         self._active = active
         self._limits = limits
@@ -239,7 +259,7 @@ class RunnersSource:
                 self._asked[key] = asyncio.ensure_future(watch.poll(self._is_active(watch.target.pid)))
         if self._asked:
             await asyncio.wait(self._asked.values(), timeout=PATIENCE_SECONDS)
-        return self._collect()
+        return [*self._collect(), *self._news_of_keys()]
 
     def delay(self, interval: float) -> float:
         """Return the user's interval: whether a runner is asked at a turn is up to its watch."""
@@ -252,6 +272,22 @@ class RunnersSource:
 
     def _is_active(self, pid: int) -> bool | None:
         return None if self._active is None else self._active(pid)
+
+    def _news_of_keys(self) -> list[ServerSample]:
+        """Return, of those that want a key, who is new among them and who has gone."""
+        wanting = {one.target.url: one.target.kind for one in self._watches.values() if one.wants_key}
+        gone = [self._refusals.pop(url) for url in self._refusals.keys() - wanting.keys()]
+        new = {url: self._refusal(url, kind) for url, kind in wanting.items() if url not in self._refusals}
+        self._refusals |= new
+        now, absent = self._clock.now(), SourceHealth(state="absent", detail="its process has ended")
+        return [*(structs.replace(one, time=now, health=absent) for one in gone), *new.values()]
+
+    def _refusal(self, url: str, runner: str) -> ServerSample:
+        kind = kind_of_runner(runner)
+        health = SourceHealth(state="forbidden", detail=kind.key_words, hint=kind.key_hint)
+        return ServerSample(
+            time=self._clock.now(), source=url, kind=kind.name, health=health, known_by="process"
+        )
 
     def _collect(self) -> list[WorkSample]:
         done = [key for key, task in self._asked.items() if task.done()]
@@ -277,7 +313,9 @@ class RunnersSource:
                 await self._drop(key)
         for key, target in wanted.items():
             if key not in self._watches:
-                self._watches[key] = Watch(target, self._clock, self._find_owner, self._limits)
+                self._watches[key] = Watch(
+                    target, self._clock, self._find_owner, self._limits, self._endpoint_of
+                )
 
     async def _drop(self, key: tuple[int, float]) -> None:
         task = self._asked.pop(key, None)

@@ -29,6 +29,8 @@ class RunnerTarget(Struct, frozen=True):
     """In a container: its loopback port is not ours."""
     sleep_idle_seconds: float | None = None
     """``--sleep-idle-seconds``: it may fall asleep and must not be kept awake; -1 is never."""
+    wants_key: bool = False
+    """Whether it has refused to answer without a key where it is asked by its URL."""
 
     @property
     def address(self) -> str:

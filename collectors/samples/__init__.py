@@ -46,6 +46,7 @@ from gpumon.collectors.samples.process import (
 from gpumon.collectors.samples.server import (
     InstalledModel,
     InstalledModels,
+    KnownBy,
     ModelClaim,
     ModelFacts,
     ModelWeights,
@@ -100,6 +101,7 @@ __all__ = [
     "HolderProcess",
     "InstalledModel",
     "InstalledModels",
+    "KnownBy",
     "Learned",
     "LoadFacts",
     "LogEvent",

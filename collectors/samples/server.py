@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from gpumon.collectors.samples.base import Fact, Sample, SourceHealth
 from gpumon.collectors.samples.process import RunnerSettings
 from gpumon.collectors.samples.work import ModelState
+
+KnownBy = Literal[
+    "url",  # the user names it
+    "default",  # nobody names a server: the one that most people have
+    "process",  # it was found among the processes
+]
+"""How gpumon came to ask a server."""
 
 
 class ModelClaim(Fact, frozen=True, kw_only=True):
@@ -48,6 +57,8 @@ class ServerSample(Sample, frozen=True, kw_only=True, tag="server"):
     """Server's clock minus ours, from the HTTP ``Date`` header (one-second resolution)."""
     metered: bool = False
     """The answer came through a pass-through meter of gpumon (HTTP ``Via`` header)."""
+    known_by: KnownBy = "url"
+    """One that was found among the processes and is ``absent`` is not asked any more."""
 
 
 class ModelWeights(Fact, frozen=True, kw_only=True):

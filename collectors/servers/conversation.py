@@ -161,6 +161,12 @@ class Conversation(ABC):
             raise UnusableError(SourceHealth(state="nonsense", detail=f"{path} is not a JSON object"))
         return values
 
+    def refused(self, health: SourceHealth) -> ServerSample:
+        """Return that it does not let us ask, as was said to the question of another kind."""
+        wants_key = health.detail == ServerKind.key_words
+        own = SourceHealth(state="forbidden", detail=self.kind.key_words, hint=self.kind.key_hint)
+        return self._failed(own if wants_key else health)
+
     def _server_sample(self, look: Look) -> ServerSample:
         return ServerSample(
             time=self.clock.now(),

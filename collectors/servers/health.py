@@ -64,9 +64,7 @@ def health_of_status(reply: Reply, endpoint: Endpoint, server: ServerKind) -> So
     """Return the health where the HTTP status alone settles it, ``None`` where the body must be looked at."""
     status = reply.status
     if status == 401:
-        return SourceHealth(
-            state="forbidden", detail="HTTP 401: credentials are asked for", hint=server.key_hint
-        )
+        return SourceHealth(state="forbidden", detail=server.key_words, hint=server.key_hint)
     if status == 403:
         hint = "give the proxy what it wants with --header"
         return SourceHealth(state="forbidden", detail="HTTP 403: access denied", hint=hint)

@@ -99,6 +99,8 @@ class ServerKind(ABC):
     """Where it listens unless told otherwise."""
     paths: ClassVar[frozenset[str]] = frozenset()
     """Paths that sentences about it may name: a redacted recording keeps them."""
+    has_url: ClassVar[bool] = True
+    """Whether a server process of this kind tells of models at its URL: one that is found is asked there."""
     program_starts: ClassVar[tuple[str, ...]] = ()
     """How the names of its programs begin, in lower case: a process on a GPU that holds a model."""
     runners: ClassVar[tuple[RunnerKind, ...]] = ()
@@ -125,6 +127,8 @@ class ServerKind(ABC):
 
     url_variable: ClassVar[str | None] = None
     """Variable of gpumon's own environment that names its URL."""
+    key_words: ClassVar[str] = "HTTP 401: credentials are asked for"
+    """What it says where it does so."""
     key_hint: ClassVar[str] = "use --url with user:password@, or --header 'Authorization: …'"
     """What to do where it asks for credentials."""
 
@@ -296,6 +300,8 @@ class ServerKind(ABC):
 
 class UnknownKind(ServerKind):
     """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
+
+    has_url = False
 
     def __init__(self, name: str) -> None:
         self.name, self.label = name, visible(name)  # type: ignore[misc]

@@ -38,6 +38,10 @@ REFUSALS = {
 """Statuses after which a path is never asked again; each 401 would be a warning in the server's log."""
 
 
+PUBLIC = frozenset({"/health"})
+"""Paths that need no key."""
+
+
 class NotServedError(Exception):
     """The path has no answer for us; its text says why."""
 
@@ -54,6 +58,8 @@ class Port:
         self._refused: dict[str, str] = {}
         self.trusted = False
         """Whether the runner is known to own the port; else its answers must say what they come from."""
+        self.wants_key = False
+        """Whether it has refused to answer without one: then no more is asked than needs none."""
 
     async def get(self, path: str) -> Reply:
         """GET ``path`` and return whatever came; raise ``RequestError``."""
@@ -67,11 +73,12 @@ class Port:
 
         Raise ``NotServedError``, ``StillLoadingError``, ``ForeignProgramError`` or ``RequestError``.
         """
-        if path in self._refused:
-            raise NotServedError(self._refused[path])
+        if (refusal := self.refusal(path)) is not None:
+            raise NotServedError(refusal)
         reply = await self.get(path)
         if not self.trusted and reply.headers.get("server") != server_header:
             raise ForeignProgramError
+        self.wants_key = self.wants_key or reply.status == 401
         if reply.status in REFUSALS:
             self.refuse(path, f"{path}: {REFUSALS[reply.status]} (HTTP {reply.status})")
             raise NotServedError(self._refused[path])
@@ -87,6 +94,8 @@ class Port:
 
     def refusal(self, path: str) -> str | None:
         """Return why ``path`` is not asked, ``None`` if it is."""
+        if self.wants_key and path not in PUBLIC:
+            return f"{path}: {REFUSALS[401]} (HTTP 401)"
         return self._refused.get(path)
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from gpumon.collectors.http.client import HttpClient, Reply, RequestError
 from gpumon.collectors.samples import AnySample, ServerSample, SourceHealth
+from gpumon.collectors.servers.conversation import Conversation
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import DEFAULT, FAULTS, REGISTRY, Registry
 from gpumon.collectors.servers.talk import Asked, Talk
@@ -45,12 +46,19 @@ class Answered:
 
 
 class ServerSource:
-    """Asks as the default kind until another recognises the answers, then as that while it answers."""
+    """Asks as the expected kind until another recognises the answers, then as that while it answers.
 
-    def __init__(self, asked: Asked, registry: Registry = REGISTRY) -> None:
+    ``expected`` is the kind that its process shows it to be; else the default one.
+    """
+
+    def __init__(
+        self, asked: Asked, registry: Registry = REGISTRY, expected: ServerKind | None = None
+    ) -> None:
         self._asked = asked
         self._registry = registry
-        self._usual: Talk = DEFAULT.converse(asked)
+        talk = expected.converse(asked) if expected is not None else None
+        self._expected: ServerKind = expected if expected is not None and talk is not None else DEFAULT
+        self._usual: Talk = talk or DEFAULT.converse(asked)
         self._other: Talk | None = None
         self._other_kind: ServerKind = DEFAULT
         self._kinds_failed = False
@@ -66,12 +74,19 @@ class ServerSource:
         return self._asked.endpoint.url
 
     async def poll(self) -> Sequence[AnySample]:
-        """Return what the server says now, whichever kind it is."""
+        """Return what the server says now, whichever kind it is, and how gpumon came to ask it."""
         self._kinds_failed = False
-        samples = await self._poll()
+        samples = self._told_by(await self._poll())
         if not self._kinds_failed:
             return samples
         return [*samples, *self._registry.problem_samples(self._asked.clock.now())]
+
+    def _told_by(self, samples: Sequence[AnySample]) -> Sequence[AnySample]:
+        first, known_by = samples[0], self._asked.known_by
+        if known_by == "url" or not isinstance(first, ServerSample):
+            return samples
+        health = _of_a_process(first.health) if known_by == "process" else first.health
+        return [replace(first, known_by=known_by, health=health), *samples[1:]]
 
     async def _poll(self) -> Sequence[AnySample]:
         if self._other is not None:
@@ -84,6 +99,9 @@ class ServerSource:
         if found is None:
             return samples
         self._other = found
+        health = _health(samples)
+        if health.state == "forbidden" and isinstance(found, Conversation):
+            return [found.refused(health)]  # asked as itself it would refuse once more
         return await self._poll_other(found)
 
     async def _poll_other(self, other: Talk) -> Sequence[AnySample]:
@@ -111,7 +129,7 @@ class ServerSource:
         await left.close()
 
     async def _recognised(self, health: SourceHealth) -> Talk | None:
-        """Return a conversation with the kind that has given these answers; ``None`` for the default one."""
+        """Return a conversation with the kind that has given these answers; ``None`` for the expected one."""
         if health.state in WELL:
             self._doubted = False
             is_first, self._believed = not self._believed, True
@@ -129,7 +147,8 @@ class ServerSource:
         answers = Answered(client, seen, may_ask=may_ask)
         try:
             for kind in self._registry.kinds():
-                is_candidate = kind.imitates == DEFAULT.name if imitators else kind is not DEFAULT
+                expected = self._expected
+                is_candidate = kind.imitates == expected.name if imitators else kind is not expected
                 if not is_candidate:
                     continue
                 talk = await self._talk(kind, answers, replace(self._asked, trusted=may_ask))
@@ -148,6 +167,13 @@ class ServerSource:
             self._registry.note_problem(kind.name, error)
             self._kinds_failed = True
             return None
+
+
+def _of_a_process(health: SourceHealth) -> SourceHealth:
+    """Return the health where the process is there: it may not listen yet, but need not be started."""
+    if health.state != "not_running":
+        return health
+    return SourceHealth(state="refused", detail=health.detail, hint="its process runs: see its own log")
 
 
 def _health(samples: Sequence[AnySample]) -> SourceHealth:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from gpumon.collectors.samples import ModelState, RunnerSettings
+from gpumon.collectors.samples import KnownBy, ModelState, RunnerSettings
 
 if TYPE_CHECKING:
     from gpumon.collectors.clock import Clock
@@ -44,6 +44,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     clock: Clock
     limits: TimeLimits | None = None
     """Time limits of requests; ``None`` for the usual ones."""
+    known_by: KnownBy = "url"
+    """How gpumon came to ask it."""
     is_active: IsActive | None = None
     runners: RunnersHint | None = None
     trusted: bool = False

@@ -43,6 +43,7 @@ def bare_environment(tmp_path: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "COLORTERM": "truecolor",
         "OLLAMA_HOST": "127.0.0.1:9",
+        "GPUMON_FIND": "false",  # the servers of tests that run beside this one
     }
 
 

@@ -50,7 +50,7 @@ def _machine(asked: Asked, found: Model, cards: tuple[Card, ...]) -> Machine:
 
 
 async def _model(name: str, settings: Settings) -> Model:
-    from gpumon.app.session.build import endpoints
+    from gpumon.app.session.whom import endpoints
 
     if not is_file(name):
         return await model_of_servers(name, endpoints(settings))

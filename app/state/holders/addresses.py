@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gpumon.app.state.places import is_loopback, place
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
@@ -28,6 +30,32 @@ def server_of(state: State, runner: RunnerRecord) -> ServerProcess | None:
     """Return the server that has started a runner, where there is one."""
     pid = runner.process.server_pid
     return next((server for server in state.servers if server.pid == pid), None) if pid else None
+
+
+def runners_to_ask(state: State) -> list[RunnerRecord]:
+    """Return the runners to ask on their own ports: not those of a llama-server that is asked by its URL."""
+    return [runner for runner in state.runners.values() if not _is_served(state, runner)]
+
+
+def _is_served(state: State, runner: RunnerRecord) -> bool:
+    model = state.models.get(runner.model) if runner.model else None
+    return model is not None and model.served is not None and state.sources[model.key.source].healthy
+
+
+def servers_found(state: State, named: Iterable[str]) -> dict[str, ServerProcess]:
+    """Return the servers of this machine that nobody has named, by the loopback URL at which to ask each.
+
+    ``named`` are the URLs that are asked anyway. A server behind a meter of ours is asked through that.
+    """
+    taken = {place(url) for url in (*named, *state.upstreams.values())}
+    found: dict[str, ServerProcess] = {}
+    for server in state.servers:
+        places, url = {place(url) for url in server.urls}, next(filter(is_loopback, server.urls), None)
+        is_asked = server.other_namespace or not kind_named(server.kind).has_url
+        if not is_asked and url is not None and not places & taken:
+            taken |= places
+            found[url] = server
+    return found
 
 
 def addresses_of(state: State, runner: RunnerRecord) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
+    KnownBy,
     LoadFacts,
     MeteredModel,
     ModelClaim,
@@ -52,7 +53,12 @@ class SourceRecord(Struct):
     runtime: str | None = None
     """Name of its ``ServerKind``, of a server that has answered as one."""
     is_pointless: bool = False
-    """Whether there is nothing to tell: the log of servers that have stopped."""
+    """Whether there is nothing to tell: the log of servers that have stopped, a server that nobody has
+    named and that is not there while others are."""
+    known_by: KnownBy = "url"
+    """How gpumon came to ask it, of a server."""
+    elsewhere: str | None = None
+    """Where a server of its kind runs on this machine, where nothing listens at its own URL."""
     clock_offset_seconds: float = 0.0
     """The server's clock minus ours; 0 where it is within the resolution of the ``Date`` header."""
 
@@ -60,6 +66,13 @@ class SourceRecord(Struct):
     def healthy(self) -> bool:
         """Whether it answers and says what was asked."""
         return self.health.state in HEALTHY_STATES and self.silent_seconds is None
+
+    @property
+    def hint(self) -> str | None:
+        """Return the next step for the user: not to start what runs already."""
+        if self.elsewhere is None or self.health.state != "not_running":
+            return self.health.hint
+        return f"{kind_named(self.runtime).label} runs here, at {self.elsewhere}: check --url"
 
     def age(self, now: float) -> float | None:
         """Return the age in seconds of its last values where they are no longer current, else ``None``."""

@@ -63,6 +63,7 @@ class LlamaServerKind(ServerKind):
     gives = "names, quantisation, context, token rates; what is on GPUs only the driver tells"
     default_url = f"http://127.0.0.1:{DEFAULT_PORT}"
     paths = frozenset({"/health", "/slots", "/metrics", "/props", "/models", "/v1/models"})
+    key_words = "HTTP 401: an API key is asked for"
     key_hint = "give its --api-key: headers in the settings file, Authorization: Bearer KEY"
     program_starts = ("llama-",)
     runners = (RUNNER,)
@@ -172,6 +173,7 @@ class _Launcher(ServerKind):
     """Known by the name of its program."""
 
     gives = "nothing: its models are asked one by one"
+    has_url = False
     programs: ClassVar[frozenset[str]]
 
     def recognise_process(self, process: ProcessView) -> FoundServer | None:

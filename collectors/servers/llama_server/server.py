@@ -29,8 +29,7 @@ LOADING = SourceHealth(state="serving", detail="loading its model")
 def health_of_refusal(status: int, kind: ServerKind) -> SourceHealth:
     """Return the health where it does not let us ask."""
     if status == 401:
-        detail = "HTTP 401: an API key is asked for"
-        return SourceHealth(state="forbidden", detail=detail, hint=kind.key_hint)
+        return SourceHealth(state="forbidden", detail=kind.key_words, hint=kind.key_hint)
     hint = "give the proxy what it wants with --header"
     return SourceHealth(state="forbidden", detail=f"HTTP {status}: access denied", hint=hint)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.fakes.ollama.server import FakeOllama
 
-from gpumon.app.cli import machine
 from gpumon.app.cli.main import main
+from gpumon.collectors.processes.finder import Finder, Found
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,6 +23,7 @@ async def run_doctor(home: Path, url: str, *flags: str) -> tuple[int | None, str
         "HOME": str(home),
         "PYTHONPATH": str(ROOT / ".dev"),
         "OLLAMA_HOST": url,
+        "GPUMON_FIND": "false",
         "LANG": "C.UTF-8",
     }
     process = await asyncio.create_subprocess_exec(
@@ -51,7 +52,7 @@ async def test_json_lists_every_check_with_status_and_step(tmp_path: Path) -> No
 def test_a_stopped_server_is_told_with_how_to_start_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(Finder, "look", lambda *_: Found((), ()))  # whatever else runs on this machine
     code = main(["doctor", "--url", "127.0.0.1:9"])
     said = capsys.readouterr().out
     assert "connection refused at 127.0.0.1:9" in said

@@ -18,7 +18,7 @@ from tests.fakes.virtual_time import LoopClock, run
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.build import known_runners
+from gpumon.app.session.whom import known_runners
 from gpumon.collectors.http.client import HttpClient, Reply
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import AnySample, RunnerProcess

@@ -14,8 +14,9 @@ from gpumon.app.alerts.alert import Alert
 from gpumon.app.config.settings import Settings
 from gpumon.app.monitor import Monitor
 from gpumon.app.recording.reader import read_recording
-from gpumon.app.session.build import endpoints, live_session
+from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
+from gpumon.app.session.whom import endpoints
 from gpumon.app.snapshot.build import build_snapshot
 
 DEADLINE_SECONDS = 20.0

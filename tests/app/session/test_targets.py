@@ -8,7 +8,7 @@ from tests.fakes.samples import OLLAMA, START, claim, ollama, silent
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.build import known_runners
+from gpumon.app.session.whom import known_runners
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.servers.talk import KnownRunners
 

@@ -55,6 +55,8 @@ def test_with_nothing_known_every_key_is_there_and_null() -> None:
         "host": None,
         "level": "unknown",
         "sentence": "waiting for the first answer",
+        "complete": True,
+        "missing": [],
         "sources": [],
         "gpus": [],
         "memory": {"total_bytes": None, "available_bytes": None, "swap_used_bytes": None},

@@ -8,8 +8,11 @@ from tests.fakes.playing import START, system_at
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.feeds.demo import DemoFeed
+from gpumon.app.feeds.live import Feed
 from gpumon.app.monitor import Monitor
-from gpumon.app.snapshot.take import take_snapshot
+from gpumon.app.snapshot.build import build_snapshot
+from gpumon.app.snapshot.schema import Snapshot
+from gpumon.app.snapshot.take import HANGING_SECONDS, Sleep, look
 from gpumon.collectors.samples import (
     AnySample,
     ModelFacts,
@@ -56,6 +59,17 @@ async def no_sleep(_seconds: float) -> None:
         await asyncio.sleep(0)
 
 
+async def take_snapshot(
+    feed: Feed,
+    monitor: Monitor,
+    deadline: float = NEVER,
+    expected: tuple[str, ...] = (),
+    sleep: Sleep = no_sleep,
+) -> Snapshot:
+    missing = await look(feed, monitor, deadline, lambda: expected, sleep)
+    return build_snapshot(monitor.pictures, missing)
+
+
 async def taken(feed: ListFeed, deadline: float = NEVER, expected: tuple[str, ...] = ()) -> tuple[str, ...]:
     async with asyncio.timeout(10):
         snapshot = await take_snapshot(feed, Monitor(Limits()), deadline, expected, no_sleep)
@@ -85,9 +99,35 @@ async def test_a_source_that_is_bad_or_idle_needs_one_answer(state: SourceState)
     assert await taken(feed) == ("nvml", "system")
 
 
-async def test_a_source_that_hangs_does_not_hold_it() -> None:
-    silent = SourceSilent(time=START + 2, source="http://box", seconds=2.0)
-    assert await taken(ListFeed([system_at(0), system_at(1), silent])) == ("http://box", "system")
+async def test_a_source_that_hangs_does_not_hold_it_for_ever_and_is_said_to_be_missing() -> None:
+    silent = SourceSilent(time=START + 2, source="http://box", seconds=HANGING_SECONDS)
+    snapshot = await take_snapshot(ListFeed([system_at(0), system_at(1), silent]), Monitor(Limits()))
+    assert [source.name for source in snapshot.sources] == ["http://box", "system"]
+    assert (snapshot.complete, snapshot.missing) == (False, ("http://box",))
+
+
+async def test_a_source_that_is_only_slow_is_waited_for() -> None:
+    slow = SourceSilent(time=START + 2, source="http://box", seconds=HANGING_SECONDS - 1)
+    late = ServerSample(kind="ollama", time=START + 4, source="http://box", health=SourceHealth(state="idle"))
+    feed = ListFeed([system_at(0), system_at(1), slow, late])
+    snapshot = await take_snapshot(feed, Monitor(Limits()))
+    assert (snapshot.complete, snapshot.missing) == (True, ())
+
+
+async def test_what_has_not_answered_at_the_deadline_is_named_and_nothing_is_ok() -> None:
+    monitor = Monitor(Limits())
+    feed = ListFeed([system_at(0), system_at(1), nvml_at(0), nvml_at(1)])
+    snapshot = await take_snapshot(feed, monitor, 0.02, ("system", "nvml", "http://box"))
+    assert (snapshot.complete, snapshot.missing, snapshot.level) == (False, ("http://box",), "unknown")
+    assert snapshot.sentence.endswith("not looked at in time: Ollama at box")
+
+
+async def test_it_is_said_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpumon.app.snapshot.take.PROGRESS_SECONDS", 0.01)
+    said: list[list[str]] = []
+    feed = ListFeed([system_at(0), system_at(1)])
+    await look(feed, Monitor(Limits()), 0.5, lambda: ("http://box",), say=lambda names: said.append([*names]))
+    assert said == [["http://box"]], "once"
 
 
 async def test_a_source_that_is_expected_is_waited_for_until_the_deadline() -> None:
@@ -130,7 +170,7 @@ async def test_facts_of_a_model_are_not_an_answer_to_a_poll() -> None:
 async def test_a_demo_is_taken_at_its_opening() -> None:
     feed = DemoFeed("spill", START, skip_seconds=40)
     async with asyncio.timeout(10):
-        snapshot = await take_snapshot(feed, Monitor(Limits()))
+        snapshot = await take_snapshot(feed, Monitor(Limits()), sleep=asyncio.sleep)
     assert snapshot.time == START
     assert snapshot.models[0].processor == "38%/62% CPU/GPU"
     assert [alert.kind for alert in snapshot.alerts] == ["spill"]

@@ -13,7 +13,7 @@ from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.session.build import runner_targets, served_seems_busy
+from gpumon.app.session.whom import runner_targets, served_seems_busy
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import ModelEntry
 from gpumon.app.state.state import State

@@ -1,0 +1,190 @@
+"""Whom to ask: the servers that are named, those that are found on this machine, and the runners here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from gpumon.app.config.settings import Settings
+from gpumon.app.monitor import Monitor
+from gpumon.app.state.holders.addresses import runners_to_ask, servers_found
+from gpumon.app.state.places import place
+from gpumon.app.state.records import ModelKey, RunnerRecord, is_server
+from gpumon.app.state.state import State
+from gpumon.app.state.work import WORKING_CPU_PERCENT
+from gpumon.collectors.clock import Clock
+from gpumon.collectors.http.endpoint import Endpoint, is_address, is_loopback_host, parse_endpoint
+from gpumon.collectors.runners.target import RunnerTarget, target_of
+from gpumon.collectors.samples import KnownBy, ServerProcess
+from gpumon.collectors.servers.registry import kind_named
+from gpumon.collectors.servers.talk import Asked, KnownRunners
+from gpumon.collectors.source import Source
+
+_T = TypeVar("_T")
+
+BUSY_GPU_PERCENT = 10
+"""Utilisation from which a GPU works on something."""
+
+
+def runner_targets(state: State) -> list[RunnerTarget]:
+    """Return the runners to ask on their own ports."""
+    wanting = {
+        place(source.name)
+        for source in state.sources.values()
+        if source.health.state == "forbidden" and source.known_by != "process" and is_server(source.name)
+    }
+    targets = [target_of(runner.process) for runner in runners_to_ask(state)]
+    return [replace(one, wants_key=True) if place(one.url) in wanting else one for one in targets]
+
+
+def served_seems_busy(state: State, source: str, name: str) -> bool | None:
+    """Whether the process of a server's model works; ``None`` where it is not known."""
+    model = state.models.get(ModelKey(source, name))
+    return seems_busy(state, model.runner.pid) if model is not None and model.runner else None
+
+
+def known_runners(state: State, url: str) -> KnownRunners | None:
+    """Return the processes that hold the models of the server at ``url``; ``None`` where they are not seen.
+
+    Those in a container are not: its port may be published elsewhere.
+    """
+    looks = state.sources.get("processes")
+    servers = {
+        server.pid
+        for server in state.servers
+        if not server.other_namespace and place(url) in map(place, server.urls)
+    }
+    if not servers or looks is None or not looks.healthy:
+        return None
+    own = [runner for runner in state.runners.values() if runner.process.server_pid in servers]
+    return KnownRunners(
+        frozenset((runner.key.pid, runner.key.started) for runner in own),
+        loading=not all(runner.load_over for runner in own),
+    )
+
+
+def seems_busy(state: State, pid: int) -> bool | None:
+    """Return, by its CPU use or by its GPUs, whether a runner works; ``None`` where neither is known."""
+    runner = next((runner for key, runner in state.runners.items() if key.pid == pid), None)
+    if runner is None:
+        return None
+    cpu = runner.process.cpu_percent
+    signs = [None if cpu is None else cpu >= WORKING_CPU_PERCENT, _gpus_busy(state, runner)]
+    known = [sign for sign in signs if sign is not None]
+    return any(known) if known else None
+
+
+def _gpus_busy(state: State, runner: RunnerRecord) -> bool | None:
+    readings = [state.gpus[uuid].reading for uuid in runner.vram_by_gpu if uuid in state.gpus]
+    known = [r.utilization_percent for r in readings if r.utilization_percent is not None]
+    return max(known) >= BUSY_GPU_PERCENT if known else None
+
+
+def asked(endpoint: Endpoint, monitor: Monitor, clock: Clock, known_by: KnownBy) -> Asked:
+    """Return a server to ask, with what is known of its processes."""
+    return Asked(
+        endpoint=endpoint,
+        clock=clock,
+        known_by=known_by,
+        is_active=lambda name: served_seems_busy(monitor.state, endpoint.url, name),
+        runners=lambda: known_runners(monitor.state, endpoint.url),
+    )
+
+
+def endpoints(settings: Settings) -> list[Endpoint]:
+    """Return the servers to ask; two spellings of one address are one server."""
+    return list({found.url: found for found in (_endpoint(settings, url) for url in settings.urls)}.values())
+
+
+def endpoint_at(settings: Settings, state: State, url: str) -> Endpoint | None:
+    """Return how to reach a server that is asked: one that is named, or one that is found."""
+    named = next((endpoint for endpoint in endpoints(settings) if endpoint.url == url), None)
+    source = state.sources.get(url)
+    if named is not None or source is None or source.known_by != "process":
+        return named
+    return _endpoint(settings, url, is_named=False)
+
+
+def own_endpoint(settings: Settings, url: str) -> Endpoint:
+    """Return how to reach a program that nobody has named: it is sent what is set for its own URL only."""
+    return _endpoint(settings, url, is_named=False)
+
+
+def _endpoint(settings: Settings, url: str, *, is_named: bool = True) -> Endpoint:
+    ca_file = Path(settings.ca_file).expanduser() if settings.ca_file else None
+    return parse_endpoint(url, settings.headers_for(url, is_named=is_named), ca_file, settings.insecure)
+
+
+class FoundServers:
+    """The servers among this machine's processes that nobody has named, each once."""
+
+    def __init__(self, settings: Settings, monitor: Monitor, clock: Clock) -> None:
+        self._settings = settings
+        self._monitor = monitor
+        self._clock = clock
+        self._named = tuple(endpoint.url for endpoint in endpoints(settings))
+        self._taken = tuple(map(_as_seen_here, endpoints(settings)))
+
+    def found(self) -> Mapping[str, ServerProcess]:
+        """Return them by the URL at which to ask each."""
+        return servers_found(self._monitor.state, self._taken)
+
+    def may_start(self) -> bool:
+        """Whether each named server was heard, and is known to be a meter before another one or none."""
+        state = self._monitor.state
+        return state.sources.keys() >= set(self._named) and None not in state.metered.values()
+
+    def source(self, url: str, server: ServerProcess) -> Source:
+        """Return a new source that asks one of them as the kind that its process shows it to be."""
+        from gpumon.collectors.servers.source import ServerSource  # noqa: PLC0415 - not before one is found
+
+        whom = asked(own_endpoint(self._settings, url), self._monitor, self._clock, "process")
+        return ServerSource(whom, expected=kind_named(server.kind))
+
+
+class PerServer(Mapping[str, _T]):
+    """What can be done at each server that is asked now, by its URL."""
+
+    def __init__(self, endpoint_of: Callable[[str], Endpoint | None], make: Callable[[Endpoint], _T]) -> None:
+        self._endpoint_of = endpoint_of
+        self._make = make
+
+    def __getitem__(self, url: str) -> _T:
+        """Return it for one server."""
+        endpoint = self._endpoint_of(url)
+        if endpoint is None:
+            raise KeyError(url)
+        return self._make(endpoint)
+
+    def __iter__(self) -> Iterator[str]:
+        """Return nothing: servers come and go, so ask for one."""
+        return iter(())
+
+    def __len__(self) -> int:
+        """Return how many are listed."""
+        return 0
+
+
+def _as_seen_here(endpoint: Endpoint) -> str:
+    """Return the loopback URL of a server that is named by another address of this machine; else its own."""
+    address = endpoint.address
+    if is_loopback_host(address.host) or not _is_this_machine(address.host):
+        return endpoint.url
+    return f"http://127.0.0.1:{address.port}"
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a host is this machine by its name or by one of its addresses; no name is looked up."""
+    own = socket.gethostname().lower()
+    if not is_address(host):
+        return host.lower() in {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as own_end:
+            own_end.bind((host, 0))  # nothing is sent: only an address of this machine can be taken
+    except OSError:
+        return False
+    return True

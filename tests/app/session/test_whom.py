@@ -1,0 +1,143 @@
+"""Which servers of this machine are asked though nobody has named them, and what is sent to them."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from tests.fakes.process_samples import processes, server
+from tests.fakes.samples import OLLAMA, START, ollama
+
+from gpumon.app.alerts.limits import Limits
+from gpumon.app.config.load import load
+from gpumon.app.config.settings import Settings
+from gpumon.app.monitor import Monitor
+from gpumon.app.session.whom import FoundServers, PerServer, endpoint_at
+from gpumon.collectors.clock import SystemClock
+from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.samples import MeterSample, ServerProcess, ServerSample, SourceHealth
+
+OTHER = "http://127.0.0.1:11435"
+
+
+def finder(monitor: Monitor, *urls: str, **settings: object) -> FoundServers:
+    changed = replace(Settings(urls=urls or (OLLAMA,)), **settings)
+    return FoundServers(changed, monitor, SystemClock())
+
+
+def found(*servers: ServerProcess, urls: tuple[str, ...] = (OLLAMA,)) -> list[str]:
+    monitor = Monitor(Limits())
+    monitor.feed(processes(1, servers=servers))
+    return list(finder(monitor, *urls).found())
+
+
+def test_a_server_on_another_port_is_found_and_the_named_one_is_not() -> None:
+    assert found(server(10, OLLAMA), server(11, OTHER)) == [OTHER]
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["http://localhost:11435", "http://[::1]:11435", "http://LOCALHOST:11435/", OTHER],
+)
+def test_two_spellings_of_one_address_are_one_server(named: str) -> None:
+    assert found(server(11, OTHER), urls=(named,)) == []
+
+
+def test_it_may_be_named_by_this_machines_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Box.lan")
+    for host in ("box.lan", "box", "box.local"):
+        assert found(server(11, OTHER), urls=(f"http://{host}:11435",)) == []
+    assert found(server(11, OTHER), urls=("http://elsewhere:11435",)) == [OTHER]
+
+
+def test_it_may_be_named_by_another_address_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpumon.app.session.whom._is_this_machine", lambda host: host == "192.0.2.7")
+    assert found(server(11, OTHER), urls=("http://192.0.2.7:11435",)) == []
+    assert found(server(11, OTHER), urls=("http://192.0.2.8:11435",)) == [OTHER]
+
+
+def test_an_address_that_this_machine_does_not_have_is_none_of_its_own() -> None:
+    assert found(server(11, OTHER), urls=("http://192.0.2.8:11435", "http://[2001:db8::1]:11435")) == [OTHER]
+
+
+def test_one_that_listens_twice_is_one() -> None:
+    assert found(server(11, OTHER, "http://[::1]:11435", "http://127.0.0.1:6060")) == [OTHER]
+
+
+def test_of_two_processes_that_seem_to_listen_at_one_place_one_is_asked() -> None:
+    assert found(server(11, OTHER), server(12, OTHER)) == [OTHER]
+
+
+def test_what_cannot_be_reached_or_tells_nothing_is_left_alone() -> None:
+    swap = replace(server(12, "http://127.0.0.1:8080"), kind="llama_swap")
+    unknown = replace(server(13, "http://127.0.0.1:8081"), kind="of a package that is not installed")
+    contained = server(14, "http://127.0.0.1:8082", other_namespace=True)
+    elsewhere = server(15, "http://192.0.2.7:11434")
+    assert found(swap, unknown, contained, elsewhere) == []
+
+
+def metered(upstream: str | None) -> MeterSample:
+    return MeterSample(time=START + 2, source="meter 127.0.0.1:9999", server=METER, upstream=upstream)
+
+
+METER = "http://127.0.0.1:9999"
+
+
+def test_a_meter_in_front_is_no_second_server() -> None:
+    monitor = Monitor(Limits())
+    whom = finder(monitor, METER)
+    monitor.feed(processes(0, servers=[server(10, OLLAMA), server(11, OTHER)]))
+    assert not whom.may_start(), "what is named has not answered"
+    monitor.feed(replace(ollama(1, []), source=METER, metered=True))
+    assert not whom.may_start(), "before what the meter stands is not known"
+    monitor.feed(metered(OLLAMA))
+    assert whom.may_start()
+    assert list(whom.found()) == [OTHER]
+
+
+def test_a_found_server_is_sent_what_is_set_for_its_own_url_only() -> None:
+    headers = {"*": {"X-Team": "research"}, OTHER: {"Authorization": "Bearer x"}}
+    settings = Settings(urls=(OLLAMA,), headers=headers)
+    monitor = Monitor(Limits())
+    monitor.feed(heard(OTHER))
+    endpoint = endpoint_at(settings, monitor.state, OTHER)
+    assert endpoint is not None
+    assert dict(endpoint.headers) == {"Authorization": "Bearer x"}
+    named = endpoint_at(settings, monitor.state, OLLAMA)
+    assert named is not None
+    assert dict(named.headers) == {"X-Team": "research"}
+
+
+def test_what_can_be_done_at_a_server_can_be_done_at_a_found_one_while_it_is_there() -> None:
+    monitor = Monitor(Limits())
+    actions: PerServer[str] = PerServer(
+        lambda url: endpoint_at(Settings(urls=(OLLAMA,)), monitor.state, url), _url_of
+    )
+    assert OLLAMA in actions
+    assert actions.get(OTHER) is None
+    monitor.feed(heard(OTHER))
+    assert actions[OTHER] == OTHER
+    monitor.feed(gone(OTHER))
+    assert OTHER not in actions
+
+
+def test_whether_anybody_has_named_a_server_is_known(tmp_path: Path) -> None:
+    bare = {"GPUMON_CONFIG": str(tmp_path / "settings.toml")}
+    (tmp_path / "settings.toml").touch()
+    assert not load({}, bare).settings.names_servers
+    assert load({}, bare | {"OLLAMA_HOST": "127.0.0.1"}).settings.names_servers
+    assert load({}, bare | {"GPUMON_URL": OLLAMA}).settings.names_servers, "though it is the usual one"
+
+
+def _url_of(endpoint: Endpoint) -> str:
+    return endpoint.url
+
+
+def heard(url: str) -> ServerSample:
+    return replace(ollama(1, []), source=url, known_by="process")
+
+
+def gone(url: str) -> ServerSample:
+    return replace(heard(url), models=None, health=SourceHealth(state="absent"))

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from gpumon.app.state.rates.meter import LogMeter, RateMeter
+from gpumon.app.state.rates.log_meter import LogMeter
+from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records.log import Placement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 from gpumon.collectors.clock import Clock
@@ -32,14 +33,15 @@ class SlotWork(NamedTuple):
 
 
 class Work:
-    """The slots of one server at the latest look."""
+    """The slots and counters of one server at the latest look."""
 
     def __init__(self) -> None:
         self._slots: tuple[Slot, ...] | None = None
+        self._counters: WorkCounters | None = None
 
     def forget(self) -> None:
         """Know nothing, as before the first look."""
-        self._slots = None
+        self._slots = self._counters = None
 
     def goes_on(self, slots: tuple[Slot, ...] | None) -> bool:
         """Whether nothing has begun, got to its first token or ended since the latest look."""
@@ -47,9 +49,27 @@ class Work:
             return False
         return all(map(_continues, self._slots, slots))
 
-    def see(self, slots: tuple[Slot, ...] | None) -> None:
-        """Take in a look."""
+    def has_begun(self, slots: tuple[Slot, ...] | None) -> bool:
+        """Whether a request has begun since the latest look, though it may have ended by now."""
+        return slots is not None and self._slots is not None and _tasks(slots) != _tasks(self._slots)
+
+    def has_counted(self, counters: WorkCounters | None) -> bool:
+        """Whether the counters have grown since they were read."""
+        before = self._counters
+        return before is not None and counters is not None and _counted(counters) != _counted(before)
+
+    def see(self, slots: tuple[Slot, ...] | None, counters: WorkCounters | None = None) -> None:
+        """Take in a look; what it leaves out stays as it was, but for the slots of one that failed."""
         self._slots = slots
+        self._counters = counters or self._counters
+
+
+def _tasks(slots: tuple[Slot, ...]) -> list[tuple[int, int | None]]:
+    return [(slot.slot_id, slot.task_id) for slot in slots]
+
+
+def _counted(counters: WorkCounters) -> tuple[float | None, float | None]:
+    return counters.decoded_tokens_total, counters.prompt_tokens_total
 
 
 def _works(slots: tuple[Slot, ...]) -> list[tuple[int, SlotWork]]:
@@ -66,8 +86,38 @@ def _continues(before: Slot, after: Slot) -> bool:
 
 
 IDLE_SECONDS = 10.0
-"""Between two idle answers, at the least."""
+"""Between two idle answers, at the least, where nothing hints at work."""
 LONGEST_IDLE_SECONDS = 900.0
+ECHO_SECONDS = 2.0
+"""So long after work the use of the processor may be that of the work: it is told over the last second."""
+FOLLOW_SECONDS = 6.0
+"""Requests that are found within this time follow one another."""
+STREAK_SECONDS = 4.0
+"""So long after the latest of them the next is awaited."""
+AWAITED_SECONDS = 1.0
+"""Between two questions while it is, where nothing hints at work."""
+ALARM_PAUSES = (2.0, 4.0, 8.0, 14.0, 20.0)
+"""After the first false alarm and each one that follows: six questions in the first minute."""
+FORGIVEN_SECONDS = 60.0
+"""False alarms longer ago than this count no more."""
+
+
+class Streak:
+    """Whether requests follow one another, so that the next may begin at any time."""
+
+    def __init__(self) -> None:
+        self._found: deque[float] = deque(maxlen=2)
+
+    def note(self, now: float) -> None:
+        """Note that a request was found."""
+        self._found.append(now)
+
+    def lasts(self, now: float) -> bool:
+        """Whether the next one is awaited."""
+        if len(self._found) < 2:
+            return False
+        before, latest = self._found
+        return latest - before <= FOLLOW_SECONDS and now - latest <= STREAK_SECONDS
 
 
 class IdlePace:
@@ -84,38 +134,60 @@ class IdlePace:
         self._patient = patient
         self._pause_seconds = IDLE_SECONDS
         self._asked = float("-inf")
+        self._streak = Streak()
+        self._alarms = 0
+        """False ones, since work was last found."""
         self._false_alarm = float("-inf")
         self._rested = True
 
     def due(self, now: float, active: bool | None) -> bool:
         """Whether to ask now.
 
-        Without a hint by the timer alone. With one only when it says so: at once if it has rested since the
-        last answer, else (it may be the echo of what has ended, or of another program) by the timer.
+        Without a hint by the timer, and often while requests follow one another. With one only when it says
+        so: at once if the server has rested since the last answer; else it may be the echo of what has ended,
+        or of another program, so after a pause that grows while nothing is found.
         """
+        awaited = self._streak.lasts(now)
         if active is None:
-            return self._timer_is_up(now)
+            return now - self._asked >= (AWAITED_SECONDS if awaited else self._pause_seconds)
         if not active:
             self._rested = True
             return False
-        fresh = self._rested and now - self._false_alarm >= IDLE_SECONDS
-        return fresh or self._timer_is_up(now)
+        return awaited or self._is_believed(now)
+
+    def _is_believed(self, now: float) -> bool:
+        since_alarm = now - self._false_alarm
+        if since_alarm >= FORGIVEN_SECONDS:
+            self._alarms = 0
+        if self._alarms:
+            return since_alarm >= ALARM_PAUSES[min(self._alarms, len(ALARM_PAUSES)) - 1]
+        return self._rested or now - self._asked >= ECHO_SECONDS
 
     def found_idle(self, now: float, active: bool | None, was_busy: bool, slots_read: bool = True) -> None:
-        """Note an answer that said idle; ``was_busy`` where a request has just ended."""
+        """Note an answer that said idle; ``was_busy`` where a request has ended since the one before."""
         self._pause_seconds = self._next_pause(active, was_busy or not slots_read)
         self._asked = now
         self._rested = not active
-        if active and not was_busy:
+        if was_busy:
+            self._streak.note(now)
+            self._alarms = 0
+        elif active and not self._streak.lasts(now):
+            self._alarms += 1
             self._false_alarm = now
+
+    def found_next(self, now: float) -> None:
+        """Note that a request has followed another without a rest."""
+        self._streak.note(now)
+
+    def found_loaded(self, now: float) -> None:
+        """Note the first answer after a load: what hints at work then is the load."""
+        self._asked = now
+        self._rested = False
 
     def _next_pause(self, active: bool | None, fresh: bool) -> float:
         if not self._patient or active is not None or fresh or self._asked == float("-inf"):
             return IDLE_SECONDS
         return min(2 * self._pause_seconds, LONGEST_IDLE_SECONDS)
-
-    def _timer_is_up(self, now: float) -> bool:
-        return now - self._asked >= self._pause_seconds
 
 
 PROPS_SECONDS = 2.0
@@ -187,7 +259,10 @@ class LlamaServer:
         self._ready = True
         if self._asleep:
             return Said("asleep", facts=facts)
-        return await self._measure(active, facts, slots_wanted=True)
+        said = await self._measure(None, facts, slots_wanted=True)
+        if active:
+            self._idle_pace.found_loaded(self._clock.now())
+        return said
 
     async def _facts(self) -> LoadFacts | None:
         """Return what it is; a server that wants a key says nothing."""
@@ -262,8 +337,16 @@ class LlamaServer:
                     slots = await self._slots()
         except RequestError as failure:
             return await self._unanswered(failure, counters, facts)
-        self._note_work(slots)
-        self._settle(active, slots, counters)
+        begun, counted = self._work.has_begun(slots), self._work.has_counted(counters)
+        self._note_work(slots, counters)
+        if _is_at_work(slots, counters):
+            if self._busy and begun:
+                self._idle_pace.found_next(self._clock.now())
+            self._busy = True
+        else:
+            was_busy = self._busy or begun or counted
+            self._idle_pace.found_idle(self._clock.now(), active, was_busy, slots is not None)
+            self._busy = False
         return Said("ready", self._port.refusal("/slots"), facts=facts, slots=slots, counters=counters)
 
     async def _slots_alone(self) -> tuple[Slot, ...] | None:
@@ -274,25 +357,9 @@ class LlamaServer:
         slots = await self._slots()
         return slots if self._work.goes_on(slots) else None
 
-    def _note_work(self, slots: tuple[Slot, ...] | None) -> None:
+    def _note_work(self, slots: tuple[Slot, ...] | None, counters: WorkCounters | None = None) -> None:
         self._steady = self._work.goes_on(slots)
-        self._work.see(slots)
-
-    def _settle(
-        self, active: bool | None, slots: tuple[Slot, ...] | None, counters: WorkCounters | None
-    ) -> None:
-        if slots is None:
-            busy = counters is not None and bool(counters.requests_processing)
-        else:
-            busy = any(slot.processing for slot in slots)
-        if busy:
-            self._busy = True
-        else:
-            self._rest(active, slots is not None)
-
-    def _rest(self, active: bool | None, slots_read: bool) -> None:
-        self._idle_pace.found_idle(self._clock.now(), active, self._busy, slots_read)
-        self._busy = False
+        self._work.see(slots, counters)
 
     async def _unanswered(
         self, failure: RequestError, counters: WorkCounters | None, facts: LoadFacts | None
@@ -319,6 +386,12 @@ class LlamaServer:
             return parse_slots(await self._body("/slots"))
         except NotServedError:
             return None
+
+
+def _is_at_work(slots: tuple[Slot, ...] | None, counters: WorkCounters | None) -> bool:
+    if slots is None:
+        return counters is not None and bool(counters.requests_processing)
+    return any(slot.processing for slot in slots)
 
 
 def _rests(counters: WorkCounters | None) -> bool:

@@ -201,13 +201,16 @@ class Task:
         """Return what it came to; ``resting`` is its slot as it is now, if that is known."""
         told = self._told
         final = self._final_tokens(resting) if told is None else told.tokens
+        prompt_tokens = self._prompt_tokens
+        if final is None and (counted := _counted_alone(self._before, after, resting)):
+            prompt_tokens, final = counted
         prompt_processed = self.slot.prompt_tokens_processed if self.decoding else None
         return FinishedRequest(
             slot_id=self.slot.slot_id,
             task_id=self.slot.task_id,
             started=self.started,
             ended=time,
-            prompt_tokens=self._prompt_tokens,
+            prompt_tokens=prompt_tokens,
             decoded_tokens=self.slot.decoded_tokens if final is None else final,
             decoded_is_lower_bound=final is None,
             prefill_tokens_per_second=(told and told.prefill_rate)
@@ -287,6 +290,20 @@ def _decode_rate(before: WorkCounters | None, after: WorkCounters | None, tokens
     counted = _grown(before.decoded_tokens_total, after.decoded_tokens_total)
     seconds = _grown(before.decoded_seconds_total, after.decoded_seconds_total)
     return rate_of_answer(tokens, seconds) if counted == tokens and seconds else None
+
+
+def _counted_alone(
+    before: WorkCounters | None, after: WorkCounters | None, resting: Slot | None
+) -> tuple[int, int] | None:
+    """Return the tokens of prompt and answer by which the counters grew, where its slot holds just these."""
+    if before is None or after is None or resting is None or resting.processing:
+        return None
+    read = _grown(before.prompt_tokens_total, after.prompt_tokens_total)
+    cached = _grown(before.prompt_tokens_cached_total, after.prompt_tokens_cached_total) or 0
+    decoded = _grown(before.decoded_tokens_total, after.decoded_tokens_total)
+    if not read or not decoded or read + cached + decoded - 1 != resting.prompt_tokens:
+        return None
+    return round(read + cached), round(decoded)
 
 
 def _grown(before: float | None, after: float | None) -> float | None:

@@ -8,7 +8,7 @@ from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import go_round
 from gpumon.app.state.state import State
-from gpumon.app.state.work import WORKING_CPU_PERCENT, answer_of, is_working, metered_of
+from gpumon.app.state.work import WORKING_CPU_PERCENT, answer_of, is_working, metered_of, own_rates
 from gpumon.collectors.samples import LOADING_STATES, GpuReading, WorkSample
 
 FOREVER_YEARS = 20
@@ -141,15 +141,31 @@ def _loads_far_away(model: ModelRecord) -> bool:
 
 def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> bool | None:
     """Return whether a request is under way, by the best of what is known."""
-    told = _told(answer_of(model, state), state)
+    answer = answer_of(model, state)
+    told = _told(answer, state)
     if told is not None:
-        return told
+        return told or _works_since(answer, model, runner, state)
     moves = model.expiry_moves and state.now - model.seen <= FRESH_SECONDS
     if moves or _has_metered_requests(model, state):
         return True
     if runner is None or runner.process.cpu_percent is None:
         return None
     return runner.process.cpu_percent >= WORKING_CPU_PERCENT or _works_gpu(runner, state)
+
+
+def _works_since(
+    answer: WorkSample | None, model: ModelRecord, runner: RunnerRecord | None, state: State
+) -> bool:
+    """Return whether a server that said it was idle has worked since.
+
+    Requests too short to be seen at work follow one another, or its process has used the CPU from one look to
+    the next, both after the answer.
+    """
+    if own_rates(model, state).awaited_until is not None:
+        return True
+    if runner is None or answer is None or runner.seen_before is None or runner.seen_before < answer.time:
+        return False
+    return (runner.process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT
 
 
 def _has_metered_requests(model: ModelRecord, state: State) -> bool:

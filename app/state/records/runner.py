@@ -62,6 +62,8 @@ class RunnerRecord(Struct):
     process: RunnerProcess
     first_seen: float
     seen: float
+    seen_before: float | None = None
+    """Time of the look before: what the process used of the CPU is told from there to ``seen``."""
     vram_by_gpu: dict[str, int] = field(default_factory=dict)
     """What the driver measures for it, by GPU UUID; a GPU that does not say is left out."""
     vram_complete: bool = False

@@ -140,11 +140,13 @@ def _loads_far_away(model: ModelRecord) -> bool:
 
 
 def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> bool | None:
-    """Return whether a request is under way, by the best of what is known."""
+    """Return whether a request is under way, or the next of short ones is awaited, by the best known."""
+    if own_rates(model, state).awaited_until is not None:
+        return True
     answer = answer_of(model, state)
     told = _told(answer, state)
     if told is not None:
-        return told or _works_since(answer, model, runner, state)
+        return told or _works_since(answer, runner)
     moves = model.expiry_moves and state.now - model.seen <= FRESH_SECONDS
     if moves or _has_metered_requests(model, state):
         return True
@@ -153,16 +155,8 @@ def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> b
     return runner.process.cpu_percent >= WORKING_CPU_PERCENT or _works_gpu(runner, state)
 
 
-def _works_since(
-    answer: WorkSample | None, model: ModelRecord, runner: RunnerRecord | None, state: State
-) -> bool:
-    """Return whether a server that said it was idle has worked since.
-
-    Requests too short to be seen at work follow one another, or its process has used the CPU from one look to
-    the next, both after the answer.
-    """
-    if own_rates(model, state).awaited_until is not None:
-        return True
+def _works_since(answer: WorkSample | None, runner: RunnerRecord | None) -> bool:
+    """Return whether a process that said it was idle used the CPU from one look to the next after that."""
     if runner is None or answer is None or runner.seen_before is None or runner.seen_before < answer.time:
         return False
     return (runner.process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT

@@ -130,6 +130,7 @@ class RateMeter:
         if ended is None:
             return None
         request, told = ended
+        self._heard_at = now
         self._streak.note_rate(now, told.decode_rate)
         task = self._tasks.get(request.slot)
         if task is not None and task.request == request:
@@ -138,7 +139,6 @@ class RateMeter:
         if request not in self._lately and self._counters is None:
             self._streak.note_end(now, told.whole_seconds)
         self._ledger.add_told(self._lately.note(request, told.tokens))
-        self._heard_at = now
         self.rates = replace(
             self.rates,
             decoded_total=self._ledger.total,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.collectors.servers.llama_server.conversation import IdlePace
+from gpumon.collectors.servers.llama_server.pace import IdlePace
 
 hints = st.lists(st.sampled_from([False, True]), max_size=800)
 mixed = st.lists(st.sampled_from([None, False, True]), max_size=800)
@@ -73,6 +73,15 @@ def test_the_use_of_the_processor_by_a_load_is_no_false_alarm() -> None:
     pace.found_loaded(0.0)
     assert not pace.due(1.0, active=True), "the echo of the load"
     assert pace.due(2.0, active=True)
+
+
+def test_what_was_taken_for_an_echo_is_looked_into_once_when_the_server_rests() -> None:
+    pace = IdlePace()
+    pace.found_idle(0.0, active=True, was_busy=True)
+    assert not pace.due(1.0, active=True), "an echo, or a request of half a second"
+    assert pace.due(2.0, active=False)
+    pace.found_idle(2.0, active=False, was_busy=False)
+    assert not any(pace.due(float(later), active=False) for later in range(3, 100))
 
 
 def test_while_requests_follow_one_another_each_turn_asks() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from msgspec.structs import replace
@@ -247,7 +247,7 @@ class RateMeter:
         counters: WorkCounters | None,
     ) -> None:
         """Note what has ended, seen at work or not; what ends together does not follow one another."""
-        decoded, seconds, prompt = growth(self._counters, counters)
+        grown = growth(self._counters, counters)
         missed = unseen(self._slots, slots, self._lately)
         for request in missed:
             self._lately.note(request, 0)
@@ -255,13 +255,16 @@ class RateMeter:
             self._lately.note(Request(one.slot_id, one.task_id), one.decoded_tokens or 0)
             self._streak.note_rate(time, one.decode_tokens_per_second)
         # What a counter takes up one turn late is no other request.
-        counted = (decoded or (prompt and not self._tasks)) and not self._ended_lately
+        counted = (grown.decoded or (grown.prompt and not self._tasks)) and not self._ended_lately
         if finished:
             self._streak.note_end(time, min(one.ended - one.started for one in finished))
         elif missed or counted:
             self._streak.note_end(time)
-        if decoded >= TELLING_TOKENS:
-            self._streak.note_rate(time, rate_of_answer(decoded, seconds, max(len(finished), 1)))
+        if grown.decoded >= TELLING_TOKENS:
+            rate = rate_of_answer(grown.decoded, grown.decoded_seconds, max(len(finished), 1))
+            self._streak.note_rate(time, rate)
+        if not self._tasks:
+            self._streak.note_embedding(time, grown.embedding_rate)
         self._ended_lately = bool(finished)
 
     def _count(
@@ -288,13 +291,9 @@ class RateMeter:
         decoding = [task for task in self._tasks.values() if task.decoding]
         if not decoding:
             return usual
-        spans = [task.decode_span for task in decoding]
-        rates = [rate for task in decoding if (rate := task.decode_rate) is not None]
-        telling = sum(counts for counts, _ in spans) >= TELLING_COUNTS or any(
-            seconds >= TELLING_SECONDS for _, seconds in spans
-        )
-        if rates and telling:
-            return sum(rates) + (len(decoding) - len(rates)) * fmean(rates)
+        measured = _measured(decoding)
+        if measured is not None:
+            return measured
         return None if usual is None else usual * len(decoding)
 
     def _summary(self, sample: WorkSample) -> RunnerRates:
@@ -304,7 +303,8 @@ class RateMeter:
         fullest = max(self._slots, key=lambda slot: slot.prompt_tokens or 0, default=None)
         return RunnerRates(
             decode_tokens_per_second=self._decode_rate(sample.time),
-            prefill_tokens_per_second=_sum(task.prefill_tokens_per_second for task in tasks),
+            prefill_tokens_per_second=_sum(task.prefill_tokens_per_second for task in tasks)
+            or self._streak.embedding_rate(sample.time),
             slots=tasks,
             decoded_total=self._ledger.total,
             decoded_total_is_lower_bound=self._ledger.is_lower_bound,
@@ -343,6 +343,18 @@ class RateMeter:
         if ended:
             self._count(ended, finished, None)
         return finished
+
+
+def _measured(decoding: Sequence[Task]) -> float | None:
+    """Return the rate of all requests; ``None`` before it rests on enough tokens."""
+    spans = [task.decode_span for task in decoding]
+    rates = [rate for task in decoding if (rate := task.decode_rate) is not None]
+    is_telling = sum(counts for counts, _ in spans) >= TELLING_COUNTS or any(
+        seconds >= TELLING_SECONDS for _, seconds in spans
+    )
+    if not rates or not is_telling:
+        return None
+    return sum(rates) + (len(decoding) - len(rates)) * fmean(rates)
 
 
 def _stated(sample: WorkSample) -> RunnerRates:

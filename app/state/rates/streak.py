@@ -27,6 +27,8 @@ class Streak:
         self._ended: deque[float] = deque(maxlen=2)
         self._rate: float | None = None
         self._rate_at = float("-inf")
+        self._embedding: float | None = None
+        self._embedding_at = float("-inf")
 
     def note_end(self, time: float, seconds: float = 0.0) -> None:
         """Note that a request was found to have ended, and how long it was seen at work."""
@@ -41,6 +43,16 @@ class Streak:
     def rate(self, now: float) -> float | None:
         """Return the rate of the latest request, unless that was long ago."""
         return self._rate if now - self._rate_at <= FOLLOW_SECONDS else None
+
+    def note_embedding(self, time: float, tokens_per_second: float | None) -> None:
+        """Note the rate of a request that was a prompt only."""
+        if tokens_per_second is not None:
+            self._embedding, self._embedding_at = tokens_per_second, time
+
+    def embedding_rate(self, now: float) -> float | None:
+        """Return the rate of the latest prompt without an answer, while the next is awaited."""
+        fresh = self.until(now) is not None and now - self._embedding_at <= FOLLOW_SECONDS
+        return self._embedding if fresh else None
 
     def until(self, now: float) -> float | None:
         """Return until when the next request is awaited; ``None`` where none is."""
@@ -160,14 +172,31 @@ def unseen(before: tuple[Slot, ...], now: tuple[Slot, ...], known: Lately) -> li
     return [request for request in left if request.task != tasks[request.slot] and request not in known]
 
 
-def growth(before: WorkCounters | None, after: WorkCounters | None) -> tuple[float, float, float]:
-    """Return by how much tokens generated, their seconds and prompt tokens grew; 0 where it is not known."""
+class Growth(NamedTuple):
+    """By how much counters grew; 0 where it is not known."""
+
+    decoded: float = 0.0
+    decoded_seconds: float = 0.0
+    prompt: float = 0.0
+    prompt_seconds: float = 0.0
+
+    @property
+    def embedding_rate(self) -> float | None:
+        """Return prompt tokens per second of requests without an answer; ``None`` where there were others."""
+        if self.decoded or not self.prompt or not self.prompt_seconds:
+            return None
+        return self.prompt / self.prompt_seconds
+
+
+def growth(before: WorkCounters | None, after: WorkCounters | None) -> Growth:
+    """Return by how much the counters grew from one look to another."""
     if before is None or after is None:
-        return 0.0, 0.0, 0.0
-    return (
+        return Growth()
+    return Growth(
         _grown(before.decoded_tokens_total, after.decoded_tokens_total),
         _grown(before.decoded_seconds_total, after.decoded_seconds_total),
         _grown(before.prompt_tokens_total, after.prompt_tokens_total),
+        _grown(before.prompt_seconds_total, after.prompt_seconds_total),
     )
 
 

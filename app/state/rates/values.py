@@ -60,8 +60,11 @@ class RunnerRates(Struct, frozen=True):
         """Return what of it still stands at a time at which nothing new was heard."""
         if self.awaited_until is None or now <= self.awaited_until:
             return self
-        rate = self.decode_tokens_per_second if self.slots else None
-        return replace(self, awaited_until=None, decode_tokens_per_second=rate)
+        if self.slots:
+            return replace(self, awaited_until=None)
+        return replace(
+            self, awaited_until=None, decode_tokens_per_second=None, prefill_tokens_per_second=None
+        )
 
 
 class FinishedRequest(Struct, frozen=True):

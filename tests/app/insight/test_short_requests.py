@@ -114,7 +114,7 @@ class Watch:
 
     @property
     def total(self) -> int:
-        return rates_of(self._model, self.store.state).decoded_total or 0
+        return rates_of(self.model, self.store.state).decoded_total or 0
 
     def shown_rates(self, since: float = 0.0) -> list[tuple[float, float]]:
         return [(one.time, one.rate) for one in self.frames if one.rate is not None and one.time >= since]
@@ -123,7 +123,7 @@ class Watch:
         return [one.time for one in self.frames if one.time >= since and one.works and one.activity == "idle"]
 
     @property
-    def _model(self) -> ModelRecord:
+    def model(self) -> ModelRecord:
         [model] = self.store.state.models.values()
         return model
 
@@ -152,8 +152,8 @@ class Watch:
         if not state.models or now < 1:
             return
         state.now = START + now
-        rate = rates_of(self._model, state).decode_tokens_per_second
-        self.frames.append(Frame(now, activity(self._model, state), rate, self.server.working))
+        rate = rates_of(self.model, state).decode_tokens_per_second
+        self.frames.append(Frame(now, activity(self.model, state), rate, self.server.working))
 
 
 TOLERANCE = 0.1
@@ -189,6 +189,18 @@ def test_a_model_that_answers_short_requests_is_never_idle_meanwhile(
 ) -> None:
     watch = Watch(requests, counts).run(requests[-1].end)
     assert watch.idle_while_computing(since=requests[2].end) == []
+
+
+EMBEDDINGS = [Request(5.0 + 0.8 * number, 0, 1.0, prompt=181, prompt_seconds=0.5) for number in range(20)]
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("interval", [0.25, 1.0])
+def test_embeddings_are_work_and_have_a_rate_where_prompts_are_counted(counts: bool, interval: float) -> None:
+    watch = Watch(EMBEDDINGS, counts, interval=interval).run(EMBEDDINGS[-1].end)
+    assert watch.idle_while_computing(since=EMBEDDINGS[3].end) == []
+    prefill = rates_of(watch.model, watch.store.state).prefill_tokens_per_second
+    assert prefill == (pytest.approx(362.0) if counts else None)
 
 
 @INFORMED

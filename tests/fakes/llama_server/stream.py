@@ -16,6 +16,7 @@ class Request:
 
     start: float
     tokens: int
+    """0 for an embedding: a prompt only."""
     rate: float
     """Tokens per second between its first token and its last."""
     prompt: int = 20
@@ -28,7 +29,7 @@ class Request:
     @property
     def seconds(self) -> float:
         """From the first token to the last."""
-        return (self.tokens - 1) / self.rate
+        return max(self.tokens - 1, 0) / self.rate
 
     @property
     def end(self) -> float:
@@ -89,7 +90,7 @@ class StreamServer(Simulation):
 
     def _slot(self, latest: Request, time: float) -> Work:
         if latest.end <= time:
-            return Work(self.tasks[-1], kept=latest.prompt + latest.tokens - 1, prompt=latest.prompt)
+            return Work(self.tasks[-1], kept=latest.prompt + max(latest.tokens - 1, 0), prompt=latest.prompt)
         decoded = latest.decoded(time)
         processed = latest.prompt if decoded else 0
         return Work(self.tasks[-1], True, latest.prompt, processed, decoded)
@@ -102,7 +103,9 @@ class StreamServer(Simulation):
         """Return the lines on requests that have ended since the last call."""
         ended = [one for one in self.requests if one.end <= self.now]
         new, self.told = list(enumerate(ended))[self.told :], len(ended)
-        return tuple(line for number, one in new for line in self._lines(one, self.tasks[number]))
+        return tuple(
+            line for number, one in new if one.tokens for line in self._lines(one, self.tasks[number])
+        )
 
     def _lines(self, one: Request, task: int) -> tuple[LogEvent, LogEvent]:
         return (

@@ -29,11 +29,10 @@ def take_rate(state: State, log: ServerLog, event: LogEvent) -> None:
     runner = _runner_of(state, event)
     if runner is None:
         return
+    finished = runner.meter.hear(event, state.now)  # it goes on from there once the port tells
     if _tells_nothing(runner):
         runner.log_meter = runner.log_meter or LogMeter()
         finished = runner.log_meter.feed(event, state.now)
-    else:
-        finished = runner.meter.hear(event, state.now)
     if finished is not None:
         _take_request(runner, finished)
     _note(state, runner)

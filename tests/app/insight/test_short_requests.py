@@ -222,6 +222,11 @@ def test_a_request_soon_after_a_load_is_seen_from_its_start(logs: bool) -> None:
     assert [one.time for one in watch.frames if one.works and one.activity == "idle" and one.time > 4.5] == []
 
 
+def test_what_the_log_told_before_the_port_did_stays_counted() -> None:
+    first = Watch(ROW, logs=True, phases=(0.5, 0.0, 0.0)).run(ROW[-1].end + 3)
+    assert first.total == 125
+
+
 def test_after_the_last_request_it_is_idle_within_four_seconds_and_left_alone() -> None:
     watch = Watch(EDITOR).run(EDITOR[-1].end + 5)
     assert watch.frames[-1].activity == "idle"

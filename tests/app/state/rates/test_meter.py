@@ -340,7 +340,7 @@ def test_draft_acceptance_is_known_where_there_are_drafts(
 
 
 def read_by_batches(*batches: tuple[int, float]) -> list[tuple[float, float | None]]:
-    """Return the prefill rate at each poll of a prompt that is read in batches: tokens and seconds of each."""
+    """Return the prefill rate at each poll of a prompt read in batches: tokens and seconds of each."""
     meter, shown = RateMeter(), []
     computed, held, ends = 0, batches[0][0], batches[0][1]
     left = list(batches)
@@ -369,7 +369,7 @@ def read_by_batches(*batches: tuple[int, float]) -> list[tuple[float, float | No
 def test_a_prompt_that_gets_slower_is_not_shown_at_the_rate_of_its_first_batch() -> None:
     shown = read_by_batches((512, 4.43), (512, 7.0), (66, 0.97))
     assert all(rate is None for time, rate in shown if time < 4.43), "nothing has been computed yet"
-    overdue = [rate for time, rate in shown if time >= 9.0]
+    overdue = [rate or 0.0 for time, rate in shown if time >= 9.0]
     assert overdue == sorted(overdue, reverse=True), "it falls while the batch takes longer than it should"
     assert overdue[-1] == pytest.approx(1090 / 12.4, rel=0.05), "the server's log says 87.9 of the whole"
 

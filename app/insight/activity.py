@@ -7,7 +7,7 @@ from typing import Literal
 from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import go_round
 from gpumon.app.state.state import State
-from gpumon.app.state.work import WORKING_CPU_PERCENT, answer_of, is_working, metered_of
+from gpumon.app.state.work import WORKING_CPU_PERCENT, answer_of, is_working, metered_of, own_rates
 from gpumon.collectors.samples import LOADING_STATES, GpuReading, WorkSample
 
 FOREVER_YEARS = 20
@@ -139,16 +139,26 @@ def _loads_far_away(model: ModelRecord) -> bool:
 
 
 def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> bool | None:
-    """Return whether a request is under way, by the best of what is known."""
-    told = _told(answer_of(model, state), state)
+    """Return whether a request is under way, or the next of short ones is awaited, by the best known."""
+    if own_rates(model, state).awaited_until is not None:
+        return True
+    answer = answer_of(model, state)
+    told = _told(answer, state)
     if told is not None:
-        return told
+        return told or _works_since(answer, runner)
     moves = model.expiry_moves and state.now - model.seen <= FRESH_SECONDS
     if moves or _has_metered_requests(model, state):
         return True
     if runner is None or runner.process.cpu_percent is None:
         return None
     return runner.process.cpu_percent >= WORKING_CPU_PERCENT or _works_gpu(runner, state)
+
+
+def _works_since(answer: WorkSample | None, runner: RunnerRecord | None) -> bool:
+    """Return whether a process that said it was idle used the CPU from one look to the next after that."""
+    if runner is None or answer is None or runner.seen_before is None or runner.seen_before < answer.time:
+        return False
+    return (runner.process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT
 
 
 def _has_metered_requests(model: ModelRecord, state: State) -> bool:

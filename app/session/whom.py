@@ -15,7 +15,6 @@ from gpumon.app.state.holders.addresses import runners_to_ask, servers_found
 from gpumon.app.state.places import place
 from gpumon.app.state.records import ModelKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
-from gpumon.app.state.work import WORKING_CPU_PERCENT
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.endpoint import Endpoint, is_address, is_loopback_host, parse_endpoint
 from gpumon.collectors.runners.target import RunnerTarget, target_of
@@ -28,6 +27,10 @@ _T = TypeVar("_T")
 
 BUSY_GPU_PERCENT = 10
 """Utilisation from which a GPU works on something."""
+ASKING_CPU_PERCENT = 5.0
+"""From here on a runner is worth a question: short requests fill a small part of the time."""
+RESTING_CPU_PERCENT = 1.0
+"""Whoever has a GPU at work uses as much of the CPU; below, the work is another program's."""
 
 
 def runner_targets(state: State) -> list[RunnerTarget]:
@@ -72,10 +75,10 @@ def seems_busy(state: State, pid: int) -> bool | None:
     runner = next((runner for key, runner in state.runners.items() if key.pid == pid), None)
     if runner is None:
         return None
-    cpu = runner.process.cpu_percent
-    signs = [None if cpu is None else cpu >= WORKING_CPU_PERCENT, _gpus_busy(state, runner)]
-    known = [sign for sign in signs if sign is not None]
-    return any(known) if known else None
+    cpu, gpus_busy = runner.process.cpu_percent, _gpus_busy(state, runner)
+    if cpu is None:
+        return gpus_busy
+    return cpu >= (RESTING_CPU_PERCENT if gpus_busy else ASKING_CPU_PERCENT)
 
 
 def _gpus_busy(state: State, runner: RunnerRecord) -> bool | None:

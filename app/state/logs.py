@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from gpumon.app.state.places import LOG_SEARCH
-from gpumon.app.state.rates.meter import LogMeter
+from gpumon.app.state.rates.log_meter import LogMeter
+from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import BufferKey, Placement, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import LogEvent, LogEventKind, LogSample, ModelState
@@ -24,18 +27,36 @@ def take_rate(state: State, log: ServerLog, event: LogEvent) -> None:
     if event.kind not in RATE_EVENTS or state.now - log.since < BACKLOG_SECONDS:
         return
     runner = _runner_of(state, event)
-    if runner is None or not _tells_nothing(runner):
+    if runner is None:
         return
-    runner.log_meter = runner.log_meter or LogMeter()
-    finished = runner.log_meter.feed(event, state.now)
+    finished = runner.meter.hear(event, state.now)  # it goes on from there once the port tells
+    if _tells_nothing(runner):
+        runner.log_meter = runner.log_meter or LogMeter()
+        finished = runner.log_meter.feed(event, state.now)
     if finished is not None:
-        runner.requests.append(finished)
+        _take_request(runner, finished)
     _note(state, runner)
+
+
+def _take_request(runner: RunnerRecord, told: FinishedRequest) -> None:
+    """Add a request, or add what the log says of one that was seen to end."""
+    for index, seen in enumerate(runner.requests):
+        if (seen.slot_id, seen.task_id) == (told.slot_id, told.task_id) and seen.ended >= told.started:
+            runner.requests[index] = replace(
+                seen,
+                decoded_tokens=told.decoded_tokens,
+                decoded_is_lower_bound=False,
+                prefill_tokens_per_second=told.prefill_tokens_per_second or seen.prefill_tokens_per_second,
+                decode_tokens_per_second=told.decode_tokens_per_second or seen.decode_tokens_per_second,
+            )
+            return
+    runner.requests.append(told)
 
 
 def refresh_log_rates(state: State) -> None:
     """Let go of rates that are old, and of those that the runner's own port tells by now."""
     for runner in state.runners.values():
+        runner.meter.refresh(state.now)
         if runner.log_meter is not None and not _tells_nothing(runner):
             runner.log_meter = None
         elif runner.log_meter is not None:
@@ -44,11 +65,14 @@ def refresh_log_rates(state: State) -> None:
 
 
 def _runner_of(state: State, event: LogEvent) -> RunnerRecord | None:
-    """Return the runner of a line: by the port in front of it, else the only one that there is."""
+    """Return the runner of a line: by the port in front of it, as the only one, or as the one seen at it."""
     if event.port is not None:
         named = [one for one in state.runners.values() if one.process.settings.port == event.port]
         return named[0] if len(named) == 1 else None
-    return next(iter(state.runners.values())) if len(state.runners) == 1 else None
+    if len(state.runners) == 1:
+        return next(iter(state.runners.values()))
+    seen = [one for one in state.runners.values() if one.meter.knows(event)]
+    return seen[0] if len(seen) == 1 else None
 
 
 def _tells_nothing(runner: RunnerRecord) -> bool:

@@ -52,6 +52,8 @@ def _apply_process(state: State, process: RunnerProcess) -> None:
     record = state.runners.get(key)
     if record is None:
         record = state.runners[key] = RunnerRecord(key, process, first_seen=state.now, seen=state.now)
+    else:
+        record.seen_before = record.seen
     record.process, record.seen = process, state.now
     if (process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT:
         record.worked = state.now

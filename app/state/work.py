@@ -31,8 +31,8 @@ def own_rates(record: ModelRecord, state: State) -> RunnerRates:
     """Return how fast a model works by its process or, where that is not known, by its llama-server."""
     runner = state.runner_of(record)
     if runner is not None:
-        return runner.rates
-    return record.served.meter.rates if record.served else NO_RATES
+        return runner.rates.standing(state.now)
+    return record.served.meter.rates.standing(state.now) if record.served else NO_RATES
 
 
 def metered_of(record: ModelRecord, state: State) -> MeteredModel | None:
@@ -139,7 +139,7 @@ def follow_work(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
     """Follow the requests of a process, and whether it is ready, after it has been heard and joined."""
     _follow_requests(state, runner, sample)
     _note_rates(state, runner)
-    if is_working(sample):
+    if is_working(sample) or runner.rates.awaited_until is not None:
         runner.worked = state.now
     if sample.state not in AT_HAND_STATES:
         runner.ready_since = None

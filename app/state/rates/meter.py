@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from msgspec.structs import replace
 
-from gpumon.app.state.rates.requests import Task, Window
+from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
+from gpumon.app.state.rates.streak import (
+    LOG,
+    TELLING_TOKENS,
+    Lately,
+    LogTimings,
+    Request,
+    Streak,
+    growth,
+    rate_of_answer,
+    unseen,
+)
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.collectors.samples import LogEvent, Slot, WorkCounters, WorkSample
 
@@ -49,6 +61,12 @@ class TokenLedger:
             self._pending += ended_tokens
         self._raise_to(running_tokens)
         return rebased
+
+    def add_told(self, tokens: int) -> None:
+        """Take in tokens of a request that has ended, told by a log; counters take them up themselves."""
+        if self._counter is None:
+            self._ended += tokens
+            self.total = (self.total or 0) + tokens
 
     def _count(self, counter: float, ended_tokens: int) -> None:
         if self._counter is not None:
@@ -106,6 +124,39 @@ class RateMeter:
         )
         return finished
 
+    def hear(self, event: LogEvent, now: float) -> FinishedRequest | None:
+        """Take in one line of the server's log; return the request of which it says more than was known."""
+        ended = self._timings.take(event)
+        if ended is None:
+            return None
+        request, told = ended
+        self._heard_at = now
+        self._streak.note_rate(now, told.decode_rate)
+        task = self._tasks.get(request.slot)
+        if task is not None and task.request == request:
+            task.tell(told)
+            return None
+        if request not in self._lately and self._counters is None:
+            self._streak.note_end(now, told.whole_seconds)
+        self._ledger.add_told(self._lately.note(request, told.tokens))
+        self.rates = replace(
+            self.rates,
+            decoded_total=self._ledger.total,
+            awaited_until=self._streak.until(now),
+            decode_tokens_per_second=self._decode_rate(now),
+        )
+        return told.finished(request, now)
+
+    def knows(self, event: LogEvent) -> bool:
+        """Whether the request of a line was seen in a slot."""
+        return event.task is not None and any(
+            (slot.slot_id, slot.task_id) == (event.slot, event.task) for slot in self._slots
+        )
+
+    def refresh(self, now: float) -> None:
+        """Let go of what does not stand any more."""
+        self.rates = self.rates.standing(now)
+
     def _identify(self, sample: WorkSample) -> None:
         """Start over with another process; a sample by a server's URL names none."""
         if sample.pid is None or self._identity == (sample.pid, sample.started):
@@ -150,6 +201,12 @@ class RateMeter:
         """Prompt tokens, where a server counts them as they are computed."""
         self._counters: WorkCounters | None = None
         self._counted_at = float("-inf")
+        self._heard_at = float("-inf")
+        self._streak: Streak = Streak()
+        self._lately: Lately = Lately()
+        self._timings: LogTimings = LogTimings()
+        self._ended_lately = False
+        """Whether the latest poll has shown a request to have ended."""
         self._slots: tuple[Slot, ...] = ()
         self._measured_at: float | None = None
 
@@ -158,7 +215,8 @@ class RateMeter:
         ended = self._ended(slots)
         finished = tuple(task.finish(_at(slots, task), time, counters) for task in ended)
         self._follow(slots, time)
-        self._count(time, ended, finished, counters)
+        self._count(ended, finished, counters)
+        self._note_ends(slots, time, finished, counters)
         if counters is not None:
             self._counters, self._counted_at = counters, time
         self._slots = slots or self._slots
@@ -181,9 +239,36 @@ class RateMeter:
         for task in self._tasks.values():
             task.note_company(len(self._tasks))
 
+    def _note_ends(
+        self,
+        slots: tuple[Slot, ...],
+        time: float,
+        finished: tuple[FinishedRequest, ...],
+        counters: WorkCounters | None,
+    ) -> None:
+        """Note what has ended, seen at work or not; what ends together does not follow one another."""
+        grown = growth(self._counters, counters)
+        missed = unseen(self._slots, slots, self._lately)
+        for request in missed:
+            self._lately.note(request, 0)
+        for one in finished:
+            self._lately.note(Request(one.slot_id, one.task_id), one.decoded_tokens or 0)
+            self._streak.note_rate(time, one.decode_tokens_per_second)
+        # What a counter takes up one turn late is no other request.
+        counted = (grown.decoded or (grown.prompt and not self._tasks)) and not self._ended_lately
+        if finished:
+            self._streak.note_end(time, min(one.ended - one.started for one in finished))
+        elif missed or counted:
+            self._streak.note_end(time)
+        if grown.decoded >= TELLING_TOKENS:
+            rate = rate_of_answer(grown.decoded, grown.decoded_seconds, max(len(finished), 1))
+            self._streak.note_rate(time, rate)
+        if not self._tasks:
+            self._streak.note_embedding(time, grown.embedding_rate)
+        self._ended_lately = bool(finished)
+
     def _count(
         self,
-        time: float,
         ended: list[Task],
         finished: tuple[FinishedRequest, ...],
         counters: WorkCounters | None,
@@ -193,18 +278,23 @@ class RateMeter:
         seen_tokens = sum(task.decoded_tokens for task in ended)
         final_tokens = sum(request.decoded_tokens or 0 for request in finished)
         running_tokens = sum(task.decoded_tokens for task in self._tasks.values())
-        rebased = self._ledger.add(counter, seen_tokens if counted else final_tokens, running_tokens)
-        self._note_output(time, rebased)
+        self._ledger.add(counter, seen_tokens if counted else final_tokens, running_tokens)
 
-    def _note_output(self, time: float, rebased: bool) -> None:
-        """Note the total while tokens are generated: what lies between two such spells is no rate."""
-        late = self._measured_at is not None and time - self._measured_at > HOLD_SECONDS
+    def _decode_rate(self, now: float) -> float | None:
+        """Return the sum of the requests at work; in one that has just begun, as much as in the others.
+
+        Nothing but what a request has generated itself is counted: between two of them lies no time of its.
+        Between short ones that follow one another the rate of the latest stands.
+        """
+        awaited = self._streak.until(now) is not None
+        usual = self._streak.rate(now) if awaited else None
         decoding = [task for task in self._tasks.values() if task.decoding]
-        new_spell = late and all(task.started == time for task in decoding)
-        if rebased or new_spell or not decoding:
-            self._output.clear()
-        if decoding and self._ledger.total is not None:
-            self._output.add(time, self._ledger.total)
+        if not decoding:
+            return usual
+        measured = _measured(decoding)
+        if measured is not None:
+            return measured
+        return None if usual is None else usual * len(decoding)
 
     def _summary(self, sample: WorkSample) -> RunnerRates:
         tasks = tuple(task.rates() for _, task in sorted(self._tasks.items()))
@@ -212,8 +302,9 @@ class RateMeter:
         counters = self._counters if held else None
         fullest = max(self._slots, key=lambda slot: slot.prompt_tokens or 0, default=None)
         return RunnerRates(
-            decode_tokens_per_second=self._output.rate,
-            prefill_tokens_per_second=_sum(task.prefill_tokens_per_second for task in tasks),
+            decode_tokens_per_second=self._decode_rate(sample.time),
+            prefill_tokens_per_second=_sum(task.prefill_tokens_per_second for task in tasks)
+            or self._streak.embedding_rate(sample.time),
             slots=tasks,
             decoded_total=self._ledger.total,
             decoded_total_is_lower_bound=self._ledger.is_lower_bound,
@@ -222,8 +313,14 @@ class RateMeter:
             context_tokens=fullest.prompt_tokens if fullest else None,
             context_length=fullest.context_length if fullest else None,
             draft_acceptance=_acceptance(counters),
-            sources=_sources(sample.slots, counters),
+            sources=self._sources(sample, counters),
+            awaited_until=self._streak.until(sample.time),
         )
+
+    def _sources(self, sample: WorkSample, counters: WorkCounters | None) -> tuple[str, ...]:
+        heard = sample.time - self._heard_at <= COUNTERS_HOLD_SECONDS
+        said = (("/slots", sample.slots is not None), ("/metrics", counters is not None), (LOG, heard))
+        return tuple(path for path, answered in said if answered)
 
     def _without_statistics(self, sample: WorkSample) -> None:
         """Keep the rates for a moment; they are not measured again as long as a batch is computed."""
@@ -244,8 +341,20 @@ class RateMeter:
         finished = tuple(task.finish(None, time, None) for task in ended)
         self._tasks.clear()
         if ended:
-            self._count(time, ended, finished, None)
+            self._count(ended, finished, None)
         return finished
+
+
+def _measured(decoding: Sequence[Task]) -> float | None:
+    """Return the rate of all requests; ``None`` before it rests on enough tokens."""
+    spans = [task.decode_span for task in decoding]
+    rates = [rate for task in decoding if (rate := task.decode_rate) is not None]
+    is_telling = sum(counts for counts, _ in spans) >= TELLING_COUNTS or any(
+        seconds >= TELLING_SECONDS for _, seconds in spans
+    )
+    if not rates or not is_telling:
+        return None
+    return sum(rates) + (len(decoding) - len(rates)) * fmean(rates)
 
 
 def _stated(sample: WorkSample) -> RunnerRates:
@@ -284,97 +393,3 @@ def _acceptance(counters: WorkCounters | None) -> float | None:
     if counters is None or not counters.draft_tokens_total or counters.draft_accepted_total is None:
         return None
     return min(counters.draft_accepted_total / counters.draft_tokens_total, 1.0)
-
-
-def _sources(slots: tuple[Slot, ...] | None, counters: WorkCounters | None) -> tuple[str, ...]:
-    said = (("/slots", slots), ("/metrics", counters))
-    return tuple(path for path, answer in said if answer is not None)
-
-
-LOG_HOLD_SECONDS = 6.0
-"""So long a rate stands: llama-server writes one every 3 s while a request runs."""
-PENDING_KEPT = 64
-LOG = "log"
-
-
-class LogMeter:
-    """Takes the events of requests in the order of the log."""
-
-    def __init__(self) -> None:
-        self._decode: dict[int, tuple[float, float]] = {}
-        """Time and rate of the latest line, by slot."""
-        self._prefill: dict[int, tuple[float, float]] = {}
-        self._prompts: dict[tuple[int, int | None], tuple[int, float]] = {}
-        """Tokens and seconds of prompts whose answers are not finished, by slot and task."""
-        self._decoded_total = 0
-        self.rates = RunnerRates()
-
-    def feed(self, event: LogEvent, now: float) -> FinishedRequest | None:
-        """Take in one event, read at ``now``; return the request that it ends."""
-        if event.slot is None:
-            return None
-        finished = self._take(event, event.slot, now)
-        self.refresh(now)
-        return finished
-
-    def refresh(self, now: float) -> None:
-        """Let go of rates that are old."""
-        self._decode = _fresh(self._decode, now)
-        self._prefill = _fresh(self._prefill, now)
-        self.rates = RunnerRates(
-            decode_tokens_per_second=_sum_of_latest(self._decode),
-            prefill_tokens_per_second=_sum_of_latest(self._prefill),
-            decoded_total=self._decoded_total or None,
-            decoded_total_is_lower_bound=True,
-            running=len(self._decode.keys() | self._prefill.keys()) or None,
-            sources=(LOG,),
-        )
-
-    def _take(self, event: LogEvent, slot: int, now: float) -> FinishedRequest | None:
-        rate, count, seconds = event.tokens_per_second, event.count, event.seconds
-        if event.kind == "prefill_progress" and rate is not None:
-            self._prefill[slot] = (now, rate)
-        elif event.kind == "decode_progress" and rate is not None:
-            self._prefill.pop(slot, None)
-            self._decode[slot] = (now, rate)
-        elif event.kind == "request_prefill" and count is not None and seconds is not None:
-            self._note_prompt((slot, event.task), count, seconds)
-        elif event.kind == "request_decode" and count is not None and seconds is not None:
-            return self._finish(slot, event.task, now, (count, seconds))
-        return None
-
-    def _note_prompt(self, request: tuple[int, int | None], count: int, seconds: float) -> None:
-        self._prompts[request] = (count, seconds)
-        if len(self._prompts) > PENDING_KEPT:
-            del self._prompts[next(iter(self._prompts))]
-
-    def _finish(self, slot: int, task: int | None, now: float, decoded: tuple[int, float]) -> FinishedRequest:
-        self._decode.pop(slot, None)
-        self._prefill.pop(slot, None)
-        prompt = self._prompts.pop((slot, task), None)
-        self._decoded_total += decoded[0]
-        return FinishedRequest(
-            slot_id=slot,
-            task_id=task,
-            started=now - decoded[1] - (prompt[1] if prompt else 0.0),
-            ended=now,
-            decoded_tokens=decoded[0],
-            prefill_tokens_per_second=_rate(prompt),
-            decode_tokens_per_second=_rate(decoded),
-            source=LOG,
-        )
-
-
-def _fresh(rates: dict[int, tuple[float, float]], now: float) -> dict[int, tuple[float, float]]:
-    return {slot: said for slot, said in rates.items() if now - said[0] <= LOG_HOLD_SECONDS}
-
-
-def _sum_of_latest(rates: dict[int, tuple[float, float]]) -> float | None:
-    return sum(rate for _, rate in rates.values()) if rates else None
-
-
-def _rate(tokens_and_seconds: tuple[int, float] | None) -> float | None:
-    """Return tokens per second; ``None`` where nothing was computed."""
-    if tokens_and_seconds is None or tokens_and_seconds[0] == 0 or tokens_and_seconds[1] <= 0:
-        return None
-    return tokens_and_seconds[0] / tokens_and_seconds[1]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from itertools import pairwise
 
+from gpumon.app.state.rates.streak import Request, Told, rate_of_answer
 from gpumon.app.state.rates.values import FinishedRequest, Phase, SlotRates
 from gpumon.collectors.samples import Slot, WorkCounters
 
 WINDOW_SECONDS = 2.0
+LONGEST_WINDOW_SECONDS = 6.0
 SHORTEST_SECONDS = 0.2
 """A rate over less is noise."""
+TELLING_COUNTS = 10
+"""Two looks miss up to one token at either end: over fewer a rate is off by more than a tenth."""
+TELLING_SECONDS = 4.0
+"""But after so long a rough rate is better than none."""
 
 
 class Window:
-    """Points of one count, the newest of those that are ``WINDOW_SECONDS`` old and all later ones."""
+    """Points of one count over the last ``WINDOW_SECONDS``, over more where that is few counts."""
 
     def __init__(self, shortest_seconds: float = SHORTEST_SECONDS) -> None:
         self._shortest_seconds = shortest_seconds
@@ -22,8 +29,15 @@ class Window:
     def add(self, time: float, count: float) -> None:
         """Note the count at ``time``, which comes after those before."""
         self._points.append((time, count))
-        while len(self._points) > 2 and self._points[1][0] <= time - WINDOW_SECONDS:
+        while len(self._points) > 2 and self._is_enough(self._points[1]):
             self._points.popleft()
+
+    def _is_enough(self, point: tuple[float, float]) -> bool:
+        """Whether what came after a point is enough for a rate."""
+        time, count = self._points[-1]
+        return (point[0] <= time - WINDOW_SECONDS and count - point[1] >= TELLING_COUNTS) or (
+            point[0] <= time - LONGEST_WINDOW_SECONDS
+        )
 
     def clear(self) -> None:
         """Forget what was."""
@@ -35,20 +49,66 @@ class Window:
         return self._points[-1][1] if self._points else None
 
     @property
+    def span(self) -> tuple[float, float]:
+        """Counts and seconds from the oldest to the newest point."""
+        if len(self._points) < 2:
+            return 0.0, 0.0
+        (first_time, first), (last_time, last) = self._points[0], self._points[-1]
+        return max(last - first, 0.0), last_time - first_time
+
+    @property
     def rate(self) -> float | None:
         """Counts per second, ``None`` where there is too little to tell."""
-        if len(self._points) < 2:
-            return None
-        (first_time, first), (last_time, last) = self._points[0], self._points[-1]
-        seconds = last_time - first_time
-        return max(last - first, 0.0) / seconds if seconds >= self._shortest_seconds else None
+        counts, seconds = self.span
+        return counts / seconds if seconds and seconds >= self._shortest_seconds else None
 
 
 SHORTEST_PREFILL_SECONDS = 2.0
 """Prompt tokens are counted in whole batches and seen a poll late: a rate over less is mostly chance."""
+PROMPT_WINDOW_SECONDS = 20.0
 SHORTEST_DECODE_SECONDS = 0.5
 SAME_COMPANY_SHARE = 0.75
 """Part of the polls in which as many requests must have been at work to name their number."""
+
+
+class Prompt:
+    """How fast one prompt is read: over all of it, or its last ``PROMPT_WINDOW_SECONDS``.
+
+    What has been computed shows at the end of a batch only, and a batch may take seconds. While one takes
+    longer than those before, the rate is what it would be if the batch ended now.
+    """
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+        self._in_batch = 0
+        self._seen = 0.0
+
+    def see(self, slot: Slot, time: float) -> None:
+        """Take in one poll of its slot."""
+        self._seen = time
+        processed = slot.prompt_tokens_processed
+        if processed is None:
+            return
+        if not self._points or processed != self._points[-1][1]:
+            self._points.append((time, processed))
+        while len(self._points) > 2 and self._points[1][0] <= time - PROMPT_WINDOW_SECONDS:
+            self._points.popleft()
+        ahead = (slot.prompt_tokens or 0) - (slot.prompt_tokens_cached or 0) - processed
+        self._in_batch = ahead if ahead > 0 else self._largest_batch()
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens per second; ``None`` before the second batch, and where that is too short to tell."""
+        if len(self._points) < 2:
+            return None
+        (begun, first), (computed, last) = self._points[0], self._points[-1]
+        if computed - begun < SHORTEST_PREFILL_SECONDS:
+            return None
+        at_most = (last - first + self._in_batch) / (self._seen - begun)
+        return min((last - first) / (computed - begun), at_most)
+
+    def _largest_batch(self) -> int:
+        return max((after[1] - before[1] for before, after in pairwise(self._points)), default=0)
 
 
 class Task:
@@ -66,7 +126,8 @@ class Task:
         self._first: tuple[float, int] | None = None
         self._last: tuple[float, int] | None = None
         self._decode = Window()
-        self._prefill = Window(SHORTEST_PREFILL_SECONDS)
+        self._prefill = Prompt()
+        self._told: Told | None = None
         self._company: Counter[int] = Counter()
         self.see(slot, time)
 
@@ -80,6 +141,25 @@ class Task:
         """Tokens generated at the last poll."""
         return self.slot.decoded_tokens or 0
 
+    @property
+    def request(self) -> Request:
+        """Its identity."""
+        return Request(self.slot.slot_id, self.slot.task_id)
+
+    @property
+    def decode_rate(self) -> float | None:
+        """Tokens per second over the last seconds; rough where ``decode_span`` is short."""
+        return self._decode.rate
+
+    @property
+    def decode_span(self) -> tuple[float, float]:
+        """Tokens and seconds that ``decode_rate`` rests on."""
+        return self._decode.span
+
+    def tell(self, told: Told) -> None:
+        """Note what the log says of it: it has ended, and the next poll will show so."""
+        self._told = told
+
     def is_same(self, slot: Slot) -> bool:
         """Whether ``slot`` still works on this request; task numbers start again after a reload."""
         same_task = slot.processing and slot.task_id == self.slot.task_id
@@ -88,10 +168,8 @@ class Task:
     def see(self, slot: Slot, time: float) -> None:
         """Take in one poll of its slot."""
         self.slot = slot
-        processed = slot.prompt_tokens_processed
-        if processed is not None and processed != self._prefill.last:
-            self._prefill.add(time, processed)
         if not slot.decoded_tokens:
+            self._prefill.see(slot, time)
             return
         if self._first is None:
             self._first = (time, slot.decoded_tokens)
@@ -121,19 +199,26 @@ class Task:
 
     def finish(self, resting: Slot | None, time: float, after: WorkCounters | None) -> FinishedRequest:
         """Return what it came to; ``resting`` is its slot as it is now, if that is known."""
-        final = self._final_tokens(resting)
+        told = self._told
+        final = self._final_tokens(resting) if told is None else told.tokens
+        prompt_tokens = self._prompt_tokens
+        if final is None and (counted := _counted_alone(self._before, after, resting)):
+            prompt_tokens, final = counted
         prompt_processed = self.slot.prompt_tokens_processed if self.decoding else None
         return FinishedRequest(
             slot_id=self.slot.slot_id,
             task_id=self.slot.task_id,
             started=self.started,
             ended=time,
-            prompt_tokens=self._prompt_tokens,
+            prompt_tokens=prompt_tokens,
             decoded_tokens=self.slot.decoded_tokens if final is None else final,
             decoded_is_lower_bound=final is None,
-            prefill_tokens_per_second=_prompt_rate(self._before, after, prompt_processed)
+            prefill_tokens_per_second=(told and told.prefill_rate)
+            or _prompt_rate(self._before, after, prompt_processed)
             or self._prefill_rate(),
-            decode_tokens_per_second=_decode_rate(self._before, after, final) or self._decode_rate(),
+            decode_tokens_per_second=(told and told.decode_rate)
+            or _decode_rate(self._before, after, final)
+            or self._decode_rate(),
             first_token_seconds=None if self._first_token_at is None else self._first_token_at - self.started,
             context_tokens=self.slot.prompt_tokens,
             parallel=self._parallel(),
@@ -190,30 +275,36 @@ def _prompt_tokens(slot: Slot) -> int | None:
 
 
 def _prompt_rate(before: WorkCounters | None, after: WorkCounters | None, tokens: int | None) -> float | None:
-    if before is None or after is None:
+    """Return the server's own rate, where its counters grew by the tokens of this prompt and no other."""
+    if before is None or after is None or not tokens:
         return None
-    return _server_rate(
-        (before.prompt_tokens_total, before.prompt_seconds_total),
-        (after.prompt_tokens_total, after.prompt_seconds_total),
-        tokens,
-    )
+    counted = _grown(before.prompt_tokens_total, after.prompt_tokens_total)
+    seconds = _grown(before.prompt_seconds_total, after.prompt_seconds_total)
+    return tokens / seconds if counted == tokens and seconds else None
 
 
 def _decode_rate(before: WorkCounters | None, after: WorkCounters | None, tokens: int | None) -> float | None:
-    if before is None or after is None:
+    """Return the server's own rate, where its counters grew by the tokens of this answer and no other."""
+    if before is None or after is None or not tokens:
         return None
-    return _server_rate(
-        (before.decoded_tokens_total, before.decoded_seconds_total),
-        (after.decoded_tokens_total, after.decoded_seconds_total),
-        tokens,
-    )
+    counted = _grown(before.decoded_tokens_total, after.decoded_tokens_total)
+    seconds = _grown(before.decoded_seconds_total, after.decoded_seconds_total)
+    return rate_of_answer(tokens, seconds) if counted == tokens and seconds else None
 
 
-def _server_rate(
-    before: tuple[float | None, float | None], after: tuple[float | None, float | None], tokens: int | None
-) -> float | None:
-    """Return the server's own rate, where its counters grew by the tokens of this request and no other."""
-    if before[0] is None or before[1] is None or after[0] is None or after[1] is None:
+def _counted_alone(
+    before: WorkCounters | None, after: WorkCounters | None, resting: Slot | None
+) -> tuple[int, int] | None:
+    """Return the tokens of prompt and answer by which the counters grew, where its slot holds just these."""
+    if before is None or after is None or resting is None or resting.processing:
         return None
-    seconds = after[1] - before[1]
-    return tokens / seconds if tokens and after[0] - before[0] == tokens and seconds > 0 else None
+    read = _grown(before.prompt_tokens_total, after.prompt_tokens_total)
+    cached = _grown(before.prompt_tokens_cached_total, after.prompt_tokens_cached_total) or 0
+    decoded = _grown(before.decoded_tokens_total, after.decoded_tokens_total)
+    if not read or not decoded or read + cached + decoded - 1 != resting.prompt_tokens:
+        return None
+    return round(read + cached), round(decoded)
+
+
+def _grown(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

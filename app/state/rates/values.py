@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gpumon.app.state.series import TIERS, Bucket, Series
 
@@ -51,6 +52,19 @@ class RunnerRates(Struct, frozen=True):
     """Drafted tokens that were accepted, 0 to 1, since the runner started."""
     sources: tuple[str, ...] = ()
     """Where the figures come from: ``/slots``, ``/metrics``, ``meter``, ``log``."""
+    awaited_until: float | None = None
+    """Until when the next request is awaited, where some too short to be seen at work follow one another. So
+    long the model counts as at work, and its rate is that of the latest of them."""
+
+    def standing(self, now: float) -> RunnerRates:
+        """Return what of it still stands at a time at which nothing new was heard."""
+        if self.awaited_until is None or now <= self.awaited_until:
+            return self
+        if self.slots:
+            return replace(self, awaited_until=None)
+        return replace(
+            self, awaited_until=None, decode_tokens_per_second=None, prefill_tokens_per_second=None
+        )
 
 
 class FinishedRequest(Struct, frozen=True):

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from gpumon.app.state.rates.meter import LogMeter, RateMeter
+from gpumon.app.state.rates.log_meter import LogMeter
+from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records.log import Placement
@@ -61,6 +62,8 @@ class RunnerRecord(Struct):
     process: RunnerProcess
     first_seen: float
     seen: float
+    seen_before: float | None = None
+    """Time of the look before: what the process used of the CPU is told from there to ``seen``."""
     vram_by_gpu: dict[str, int] = field(default_factory=dict)
     """What the driver measures for it, by GPU UUID; a GPU that does not say is left out."""
     vram_complete: bool = False

@@ -15,6 +15,7 @@ from gpumon.collectors.servers.llama_server.bodies import (
     with_models,
 )
 from gpumon.collectors.servers.llama_server.kind import HEADER
+from gpumon.collectors.servers.llama_server.pace import IdlePace
 from gpumon.collectors.servers.port import NotServedError, Port, Said, StillLoadingError
 
 
@@ -32,14 +33,15 @@ class SlotWork(NamedTuple):
 
 
 class Work:
-    """The slots of one server at the latest look."""
+    """The slots and counters of one server at the latest look."""
 
     def __init__(self) -> None:
         self._slots: tuple[Slot, ...] | None = None
+        self._counters: WorkCounters | None = None
 
     def forget(self) -> None:
         """Know nothing, as before the first look."""
-        self._slots = None
+        self._slots = self._counters = None
 
     def goes_on(self, slots: tuple[Slot, ...] | None) -> bool:
         """Whether nothing has begun, got to its first token or ended since the latest look."""
@@ -47,9 +49,27 @@ class Work:
             return False
         return all(map(_continues, self._slots, slots))
 
-    def see(self, slots: tuple[Slot, ...] | None) -> None:
-        """Take in a look."""
+    def has_begun(self, slots: tuple[Slot, ...] | None) -> bool:
+        """Whether a request has begun since the latest look, though it may have ended by now."""
+        return slots is not None and self._slots is not None and _tasks(slots) != _tasks(self._slots)
+
+    def has_counted(self, counters: WorkCounters | None) -> bool:
+        """Whether the counters have grown since they were read."""
+        before = self._counters
+        return before is not None and counters is not None and _counted(counters) != _counted(before)
+
+    def see(self, slots: tuple[Slot, ...] | None, counters: WorkCounters | None = None) -> None:
+        """Take in a look; what it leaves out stays as it was, but for the slots of one that failed."""
         self._slots = slots
+        self._counters = counters or self._counters
+
+
+def _tasks(slots: tuple[Slot, ...]) -> list[tuple[int, int | None]]:
+    return [(slot.slot_id, slot.task_id) for slot in slots]
+
+
+def _counted(counters: WorkCounters) -> tuple[float | None, float | None]:
+    return counters.decoded_tokens_total, counters.prompt_tokens_total
 
 
 def _works(slots: tuple[Slot, ...]) -> list[tuple[int, SlotWork]]:
@@ -63,59 +83,6 @@ def _continues(before: Slot, after: Slot) -> bool:
     if not after.processing:
         return True
     return after.task_id is not None and (after.decoded_tokens or 0) >= (before.decoded_tokens or 0)
-
-
-IDLE_SECONDS = 10.0
-"""Between two idle answers, at the least."""
-LONGEST_IDLE_SECONDS = 900.0
-
-
-class IdlePace:
-    """Decides from a hint that costs nothing whether an idle server is worth a question.
-
-    ``active`` is the hint: the process uses the CPU or its GPU; ``None`` where there is none.
-
-    ``patient``: of a server far away it is not known whether it is meant to fall asleep, and reading
-    its slots restarts its timer. Each time it is found idle it is left alone for twice as long, so that it
-    does fall asleep.
-    """
-
-    def __init__(self, *, patient: bool = False) -> None:
-        self._patient = patient
-        self._pause_seconds = IDLE_SECONDS
-        self._asked = float("-inf")
-        self._false_alarm = float("-inf")
-        self._rested = True
-
-    def due(self, now: float, active: bool | None) -> bool:
-        """Whether to ask now.
-
-        Without a hint by the timer alone. With one only when it says so: at once if it has rested since the
-        last answer, else (it may be the echo of what has ended, or of another program) by the timer.
-        """
-        if active is None:
-            return self._timer_is_up(now)
-        if not active:
-            self._rested = True
-            return False
-        fresh = self._rested and now - self._false_alarm >= IDLE_SECONDS
-        return fresh or self._timer_is_up(now)
-
-    def found_idle(self, now: float, active: bool | None, was_busy: bool, slots_read: bool = True) -> None:
-        """Note an answer that said idle; ``was_busy`` where a request has just ended."""
-        self._pause_seconds = self._next_pause(active, was_busy or not slots_read)
-        self._asked = now
-        self._rested = not active
-        if active and not was_busy:
-            self._false_alarm = now
-
-    def _next_pause(self, active: bool | None, fresh: bool) -> float:
-        if not self._patient or active is not None or fresh or self._asked == float("-inf"):
-            return IDLE_SECONDS
-        return min(2 * self._pause_seconds, LONGEST_IDLE_SECONDS)
-
-    def _timer_is_up(self, now: float) -> bool:
-        return now - self._asked >= self._pause_seconds
 
 
 PROPS_SECONDS = 2.0
@@ -187,7 +154,10 @@ class LlamaServer:
         self._ready = True
         if self._asleep:
             return Said("asleep", facts=facts)
-        return await self._measure(active, facts, slots_wanted=True)
+        said = await self._measure(None, facts, slots_wanted=True)
+        if active:
+            self._idle_pace.found_loaded(self._clock.now())
+        return said
 
     async def _facts(self) -> LoadFacts | None:
         """Return what it is; a server that wants a key says nothing."""
@@ -262,8 +232,16 @@ class LlamaServer:
                     slots = await self._slots()
         except RequestError as failure:
             return await self._unanswered(failure, counters, facts)
-        self._note_work(slots)
-        self._settle(active, slots, counters)
+        begun, counted = self._work.has_begun(slots), self._work.has_counted(counters)
+        self._note_work(slots, counters)
+        if _is_at_work(slots, counters):
+            if self._busy and begun:
+                self._idle_pace.found_next(self._clock.now())
+            self._busy = True
+        else:
+            was_busy = self._busy or begun or counted
+            self._idle_pace.found_idle(self._clock.now(), active, was_busy, slots is not None)
+            self._busy = False
         return Said("ready", self._port.refusal("/slots"), facts=facts, slots=slots, counters=counters)
 
     async def _slots_alone(self) -> tuple[Slot, ...] | None:
@@ -274,25 +252,9 @@ class LlamaServer:
         slots = await self._slots()
         return slots if self._work.goes_on(slots) else None
 
-    def _note_work(self, slots: tuple[Slot, ...] | None) -> None:
+    def _note_work(self, slots: tuple[Slot, ...] | None, counters: WorkCounters | None = None) -> None:
         self._steady = self._work.goes_on(slots)
-        self._work.see(slots)
-
-    def _settle(
-        self, active: bool | None, slots: tuple[Slot, ...] | None, counters: WorkCounters | None
-    ) -> None:
-        if slots is None:
-            busy = counters is not None and bool(counters.requests_processing)
-        else:
-            busy = any(slot.processing for slot in slots)
-        if busy:
-            self._busy = True
-        else:
-            self._rest(active, slots is not None)
-
-    def _rest(self, active: bool | None, slots_read: bool) -> None:
-        self._idle_pace.found_idle(self._clock.now(), active, self._busy, slots_read)
-        self._busy = False
+        self._work.see(slots, counters)
 
     async def _unanswered(
         self, failure: RequestError, counters: WorkCounters | None, facts: LoadFacts | None
@@ -319,6 +281,12 @@ class LlamaServer:
             return parse_slots(await self._body("/slots"))
         except NotServedError:
             return None
+
+
+def _is_at_work(slots: tuple[Slot, ...] | None, counters: WorkCounters | None) -> bool:
+    if slots is None:
+        return counters is not None and bool(counters.requests_processing)
+    return any(slot.processing for slot in slots)
 
 
 def _rests(counters: WorkCounters | None) -> bool:

@@ -18,8 +18,9 @@ from gpumon.collectors.servers.health import foreign
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.llama_server.bodies import Properties, model_rows, parse_properties
 from gpumon.collectors.servers.llama_server.command_line import settings_of
-from gpumon.collectors.servers.llama_server.conversation import IdlePace, LlamaServer
+from gpumon.collectors.servers.llama_server.conversation import LlamaServer
 from gpumon.collectors.servers.llama_server.kind import HEADER
+from gpumon.collectors.servers.llama_server.pace import IdlePace
 from gpumon.collectors.servers.port import ForeignProgramError, Port, Said, StillLoadingError
 from gpumon.collectors.servers.talk import Asked, IsActive
 

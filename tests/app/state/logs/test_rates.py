@@ -33,10 +33,10 @@ def only(state: State) -> RunnerRecord:
 def test_a_finished_request_is_the_last_rate() -> None:
     [request] = only(state_of(*mute(), log(20, PROMPT, ANSWER))).requests
     assert (request.decode_tokens_per_second, request.prefill_tokens_per_second, request.decoded_tokens) == (
-        70.0,
+        69.9,
         200.0,
         700,
-    )
+    ), "the first token comes of the prompt"
     assert request.source == "log"
     assert request.ended - request.started == 10.5
 
@@ -80,10 +80,13 @@ def test_a_port_in_front_of_a_line_says_whose_it_is() -> None:
     assert [key.pid for key, record in state.runners.items() if record.requests] == [101]
 
 
-def test_where_the_port_tells_the_log_is_left_alone() -> None:
+def test_where_the_port_tells_the_log_adds_what_no_poll_has_seen() -> None:
     record = only(state_of(*mute()[:2], answer(0, processing=False), log(0), log(20, PROMPT, ANSWER)))
-    assert not record.requests
-    assert record.rates.sources == ("/slots",)
+    [request] = record.requests
+    assert (request.source, request.decoded_tokens) == ("log", 700)
+    assert record.rates.decoded_total == 700
+    assert record.rates.decode_tokens_per_second is None, "one request is no rate of now"
+    assert record.rates.running == 0
 
 
 def test_once_the_port_tells_it_takes_over() -> None:

@@ -271,7 +271,7 @@ def test_the_servers_own_rate_is_preferred_where_the_counters_are_of_this_reques
     bench.server.counted_seconds = 2.5
     bench.server.end(0)
     [finished] = bench.poll()
-    assert finished.decode_tokens_per_second == 120 / 2.5
+    assert finished.decode_tokens_per_second == 119 / 2.5, "the first token comes of the prompt"
 
 
 def test_two_requests_that_end_together_have_the_rates_that_were_seen() -> None:
@@ -337,3 +337,50 @@ def test_draft_acceptance_is_known_where_there_are_drafts(
     counters = WorkCounters(draft_tokens_total=drafted, draft_accepted_total=accepted)
     bench.feed("ready", bench.server.slot_samples(), counters)
     assert bench.meter.rates.draft_acceptance == share
+
+
+def read_by_batches(*batches: tuple[int, float]) -> list[tuple[float, float | None]]:
+    """Return the prefill rate at each poll of a prompt read in batches: tokens and seconds of each."""
+    meter, shown = RateMeter(), []
+    computed, held, ends = 0, batches[0][0], batches[0][1]
+    left = list(batches)
+    for poll in range(round(sum(seconds for _, seconds in batches) * 2)):
+        time = poll / 2
+        while left and time >= ends:
+            computed += left.pop(0)[0]
+            if left:
+                held, ends = held + left[0][0], ends + left[0][1]
+        slot = Slot(
+            slot_id=0,
+            processing=True,
+            task_id=7,
+            prompt_tokens=held,
+            prompt_tokens_processed=computed,
+            prompt_tokens_cached=0,
+            decoded_tokens=0,
+        )
+        meter.feed(
+            WorkSample(time=START + time, source="runner 7", pid=7, started=1.0, state="ready", slots=(slot,))
+        )
+        shown.append((time, meter.rates.prefill_tokens_per_second))
+    return shown
+
+
+def test_a_prompt_that_gets_slower_is_not_shown_at_the_rate_of_its_first_batch() -> None:
+    shown = read_by_batches((512, 4.43), (512, 7.0), (66, 0.97))
+    assert all(rate is None for time, rate in shown if time < 4.43), "nothing has been computed yet"
+    overdue = [rate or 0.0 for time, rate in shown if time >= 9.0]
+    assert overdue == sorted(overdue, reverse=True), "it falls while the batch takes longer than it should"
+    assert overdue[-1] == pytest.approx(1090 / 12.4, rel=0.05), "the server's log says 87.9 of the whole"
+
+
+def test_a_prompt_whose_batches_are_alike_has_their_rate() -> None:
+    shown = read_by_batches(*[(512, 4.0)] * 5)
+    assert {rate for time, rate in shown if time >= 4} == {128.0}
+
+
+def test_a_batch_that_hangs_lets_the_rate_fall_towards_nothing() -> None:
+    shown = read_by_batches((512, 4.0), (512, 60.0))
+    rate = shown[-1][1]
+    assert rate is not None
+    assert rate < 20.0

@@ -114,7 +114,7 @@ class Run:
         for slot in range(SLOTS):
             self.server.end(slot)
         for _ in range(3):
-            self.poll(11.0)
+            self.poll(21.0)  # longer than the longest pause after a false alarm
 
 
 def result_of(answer: Coroutine[object, object, _T]) -> _T:

@@ -1,0 +1,204 @@
+"""Requests too short to be seen at work, that follow one another: told by what they leave behind. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import NamedTuple
+
+from gpumon.app.state.rates.values import FinishedRequest
+from gpumon.collectors.samples import LogEvent, Slot, WorkCounters
+
+LOG = "log"
+
+SHORT_SECONDS = 4.0
+"""A request that took longer is seen at work by the polls."""
+FOLLOW_SECONDS = 6.0
+"""Two that end within this time follow one another."""
+HOLD_SECONDS = 3.0
+"""So long after the latest one the next is awaited; its rate stands as long."""
+TELLING_TOKENS = 8
+"""Counters that grew by fewer say little of a rate: how many requests that were is not known."""
+
+
+class Streak:
+    """When short requests ended, and how fast the latest was."""
+
+    def __init__(self) -> None:
+        self._ended: deque[float] = deque(maxlen=2)
+        self._rate: float | None = None
+        self._rate_at = float("-inf")
+        self._embedding: float | None = None
+        self._embedding_at = float("-inf")
+
+    def note_end(self, time: float, seconds: float = 0.0) -> None:
+        """Note that a request was found to have ended, and how long it was seen at work."""
+        if seconds <= SHORT_SECONDS:
+            self._ended.append(time)
+
+    def note_rate(self, time: float, tokens_per_second: float | None) -> None:
+        """Note the decode rate of a request that has ended."""
+        if tokens_per_second is not None:
+            self._rate, self._rate_at = tokens_per_second, time
+
+    def rate(self, now: float) -> float | None:
+        """Return the rate of the latest request, unless that was long ago."""
+        return self._rate if now - self._rate_at <= FOLLOW_SECONDS else None
+
+    def note_embedding(self, time: float, tokens_per_second: float | None) -> None:
+        """Note the rate of a request that was a prompt only."""
+        if tokens_per_second is not None:
+            self._embedding, self._embedding_at = tokens_per_second, time
+
+    def embedding_rate(self, now: float) -> float | None:
+        """Return the rate of the latest prompt without an answer, while the next is awaited."""
+        fresh = self.until(now) is not None and now - self._embedding_at <= FOLLOW_SECONDS
+        return self._embedding if fresh else None
+
+    def until(self, now: float) -> float | None:
+        """Return until when the next request is awaited; ``None`` where none is."""
+        if len(self._ended) < 2 or self._ended[1] - self._ended[0] > FOLLOW_SECONDS:
+            return None
+        end = self._ended[1] + HOLD_SECONDS
+        return end if now <= end else None
+
+
+KEPT = 64
+
+
+class Request(NamedTuple):
+    """The identity of a request of one process."""
+
+    slot: int
+    task: int | None
+
+
+class Told(NamedTuple):
+    """What a log says of a finished request."""
+
+    tokens: int
+    seconds: float
+    prompt: tuple[int, float] | None = None
+    """Tokens and seconds, where it says so."""
+
+    @property
+    def decode_rate(self) -> float | None:
+        """Return the decode rate."""
+        return rate_of_answer(self.tokens, self.seconds)
+
+    @property
+    def prefill_rate(self) -> float | None:
+        """Return the prefill rate."""
+        if self.prompt is None or self.prompt[0] == 0 or self.prompt[1] <= 0:
+            return None
+        return self.prompt[0] / self.prompt[1]
+
+    @property
+    def whole_seconds(self) -> float:
+        """Return how long it took from the first prompt token on."""
+        return self.seconds + (self.prompt[1] if self.prompt else 0.0)
+
+    def finished(self, request: Request, now: float) -> FinishedRequest:
+        """Return it as a request of which nothing else is known."""
+        return FinishedRequest(
+            slot_id=request.slot,
+            task_id=request.task,
+            started=now - self.whole_seconds,
+            ended=now,
+            decoded_tokens=self.tokens,
+            prefill_tokens_per_second=self.prefill_rate,
+            decode_tokens_per_second=self.decode_rate,
+            source=LOG,
+        )
+
+
+def rate_of_answer(tokens: float, seconds: float, requests: int = 1) -> float | None:
+    """Return tokens per second of answers, ``None`` where too little was computed.
+
+    The first token of an answer comes out of the prompt, before the time of its generation is counted
+    (llama.cpp: tools/server/server-context.cpp, ``t_start_generation``).
+    """
+    return (tokens - requests) / seconds if tokens > requests and seconds > 0 else None
+
+
+class LogTimings:
+    """Joins the lines of a request: the time of its prompt is in one of its own, before its answer's."""
+
+    def __init__(self) -> None:
+        self._prompts: OrderedDict[Request, tuple[int, float]] = OrderedDict()
+
+    def take(self, event: LogEvent) -> tuple[Request, Told] | None:
+        """Take in one line; return the request that it ends."""
+        if event.slot is None or event.count is None or event.seconds is None:
+            return None
+        request = Request(event.slot, event.task)
+        if event.kind == "request_decode":
+            return request, Told(event.count, event.seconds, self._prompts.pop(request, None))
+        if event.kind == "request_prefill":
+            self._prompts[request] = (event.count, event.seconds)
+            if len(self._prompts) > KEPT:
+                self._prompts.popitem(last=False)
+        return None
+
+
+class Lately:
+    """How many tokens were counted of requests that ended lately, so that none is counted twice."""
+
+    def __init__(self) -> None:
+        self._tokens: OrderedDict[Request, int] = OrderedDict()
+
+    def __contains__(self, request: object) -> bool:
+        return request in self._tokens
+
+    def note(self, request: Request, tokens: int) -> int:
+        """Note what is known of a request now; return how many of its tokens were not counted before."""
+        before = self._tokens.pop(request, 0)
+        self._tokens[request] = max(tokens, before)
+        if len(self._tokens) > KEPT:
+            self._tokens.popitem(last=False)
+        return max(tokens - before, 0)
+
+
+def unseen(before: tuple[Slot, ...], now: tuple[Slot, ...], known: Lately) -> list[Request]:
+    """Return the requests that began and ended between two looks, one for each slot that rests.
+
+    A slot that rests keeps the number of its latest task.
+    """
+    tasks = {slot.slot_id: slot.task_id for slot in before}
+    left = [
+        Request(slot.slot_id, slot.task_id)
+        for slot in now
+        if not slot.processing and slot.task_id is not None and slot.slot_id in tasks
+    ]
+    return [request for request in left if request.task != tasks[request.slot] and request not in known]
+
+
+class Growth(NamedTuple):
+    """By how much counters grew; 0 where it is not known."""
+
+    decoded: float = 0.0
+    decoded_seconds: float = 0.0
+    prompt: float = 0.0
+    prompt_seconds: float = 0.0
+
+    @property
+    def embedding_rate(self) -> float | None:
+        """Return prompt tokens per second of requests without an answer; ``None`` where there were others."""
+        if self.decoded or not self.prompt or not self.prompt_seconds:
+            return None
+        return self.prompt / self.prompt_seconds
+
+
+def growth(before: WorkCounters | None, after: WorkCounters | None) -> Growth:
+    """Return by how much the counters grew from one look to another."""
+    if before is None or after is None:
+        return Growth()
+    return Growth(
+        _grown(before.decoded_tokens_total, after.decoded_tokens_total),
+        _grown(before.decoded_seconds_total, after.decoded_seconds_total),
+        _grown(before.prompt_tokens_total, after.prompt_tokens_total),
+        _grown(before.prompt_seconds_total, after.prompt_seconds_total),
+    )
+
+
+def _grown(before: float | None, after: float | None) -> float:
+    return 0.0 if before is None or after is None else max(after - before, 0.0)

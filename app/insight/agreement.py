@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
-from gpumon.app.insight.activity import Activity, activity
+from gpumon.app.insight.activity import Activity, activity, is_gone
 from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, runner_of, tolerance_bytes
@@ -56,6 +56,8 @@ def left_out(model: ModelRecord, state: State) -> LeftOut | None:
 
 def placement_of(model: ModelRecord, state: State) -> Split:
     """Return the split that a server claims, or that which the driver's figures amount to."""
+    if model.runner is None and is_gone(model, state):
+        return UNKNOWN_SPLIT  # what is claimed is held by nobody any more
     found = left_out(model, state)
     if model.claims_memory:
         return model.split
@@ -198,6 +200,8 @@ class Loaded(NamedTuple):
     """Weights that seem to be on no GPU, of a runtime that claims nothing."""
     shared: Container[str] = frozenset()
     """Names that models of several servers have."""
+    ended_how: str | None = None
+    """How its process has ended, where it has and a log says so: ``signal: killed``."""
 
     @property
     def label(self) -> str:
@@ -221,7 +225,21 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         activity=activity(model, state),
         left_out=left_out(model, state),
         shared=shared,
+        ended_how=ended_how(model, state),
     )
+
+
+ENDED_WITHIN_SECONDS = 15.0
+"""A log may tell of the end of a process so long before it is seen; some tell only with the next request."""
+
+
+def ended_how(model: ModelRecord, state: State) -> str | None:
+    """Return how the process of a model has ended by a log; ``None`` where it has not, or none says."""
+    ended = model.runner_ended
+    if ended is None:
+        return None
+    told = (end for log in state.logs.values() for end in reversed(log.runner_ends))
+    return next((end.how for end in told if end.how and end.time >= ended - ENDED_WITHIN_SECONDS), None)
 
 
 Shortfall = Literal[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from gpumon.app.fuses import GPUMON_SOURCE
+from gpumon.app.insight.activity import is_gone
 from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.state.holders.measured import runner_of
 from gpumon.app.state.places import LOG_PREFIX, is_server
@@ -100,7 +101,9 @@ def spilled_models(state: State) -> list[ModelRecord]:
     spilled = [
         model
         for model in state.models.values()
-        if model.split.spill_fraction and state.gpu_known_at(model.key.source)
+        if model.split.spill_fraction
+        and state.gpu_known_at(model.key.source)
+        and not (model.runner is None and is_gone(model, state))
     ]
     return sorted(
         spilled,

@@ -144,6 +144,13 @@ def shares(split: Split) -> tuple[str, str]:
     return f"{ram}%", f"{100 - ram}%"
 
 
+def ended_words(name: str, model: ModelRecord, how: str | None) -> str:
+    """Say that the process of a model has ended, and how if a log says so."""
+    process = f"its process {model.ended_runner.pid}" if model.ended_runner else "its process"
+    by = f" ({visible(how)})" if how else ""
+    return f"{name} is loaded no more: {process} has ended{by}, {model.kind.label} still lists it"
+
+
 def spill_words(split: Split) -> str:
     """Say what a model does that is not on the GPU as a whole: ``spills 18.2 GiB (43%) to RAM``."""
     in_ram = amount(split.ram_bytes or 0)

@@ -201,7 +201,8 @@ def model_picture(
 ) -> ModelPicture:
     """Put together what is said of one model; the active ``alerts`` on it come the worst first."""
     record, runner = known.model, known.runner
-    claim, split = record.claim, record.split
+    is_gone = known.activity == "gone"
+    claim, split = record.claim, UNKNOWN_SPLIT if is_gone else record.split
     seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
     source, rates, claims = state.sources.get(seen_by), rates_of(record, state), record.claims_memory
     placement = split if claims else _estimated(known.left_out)
@@ -228,7 +229,7 @@ def model_picture(
         agreement=known.agreement,
         spill_fraction=split.spill_fraction,
         spill_percent=spill_percent(placement, estimated=not claims) if can_spill else "",
-        processor=processor_words(record),
+        processor="Unknown" if is_gone else processor_words(record),
         by_choice=known.by_choice,
         level=level,
         sentence=sentence,

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from gpumon.app.state.places import is_local
 from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import (
+    Event,
     FailedLoad,
     FinishedLoad,
     GpuRecord,
@@ -56,6 +57,10 @@ class Touched(Struct):
     """Requests that were seen to end."""
     loads: bool = False
     """Whether loads have failed, been given up, or come to be too many."""
+    processes: bool = False
+    """Whether servers, their lists or their processes may be others than before."""
+    events: list[Event] = field(default_factory=list)
+    """What has happened and does not last."""
     system: bool = False
     """Whether the operating system spoke of RAM, swap and CPU."""
     learned: bool = False
@@ -102,6 +107,8 @@ class State(Struct, eq=False):
     installed: dict[str, InstalledModels] = field(default_factory=dict)
     facts: dict[ModelKey, ModelFacts] = field(default_factory=dict)
     servers: tuple[ServerProcess, ...] = ()
+    server_starts: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """PID and start of the latest server at each URL of this machine."""
     runners: dict[RunnerKey, RunnerRecord] = field(default_factory=dict)
     """The processes that hold a model each, loading ones included."""
     holders: dict[int, HolderProcess] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from gpumon.app.diagnosis.words import (
 from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
 from gpumon.app.insight.faults import spill_fault
 from gpumon.app.insight.shapes import log_of
-from gpumon.app.insight.wording import amount, gpu_label, spill_words
+from gpumon.app.insight.wording import amount, ended_words, gpu_label, spill_words
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import FinishedLoad
@@ -223,6 +223,16 @@ def loading(subject: Subject) -> Verdict | None:
     return Verdict(
         "loading", "ok", f"{subject.name} is loading", (Evidence("its port says", state, "/health"),)
     )
+
+
+def process_ended(subject: Subject) -> Verdict | None:
+    """Find a model that its server still lists and that no process holds any more: killed, or crashed."""
+    if subject.loaded.activity != "gone":
+        return None
+    model, how = subject.model, subject.loaded.ended_how
+    words = ended_words(subject.name, model, how)
+    pid = str(model.ended_runner.pid) if model.ended_runner else "its process"
+    return Verdict("process_ended", "bad", words, (Evidence(f"process {pid}", how or "ended", "/proc"),))
 
 
 def healthy(subject: Subject) -> Verdict | None:

@@ -79,6 +79,10 @@ class RunnerRecord(Struct):
     """When the server first claimed, of this process, as much VRAM as it still does."""
     model: ModelKey | None = None
     """The model that a server claims for it; ``None`` while it is loading."""
+    unclaimed_since: float | None = None
+    """When its server stopped to claim it, where it did before."""
+    served_by: str | None = None
+    """Name of the ``ServerKind`` that has started it and claims its model, also after that has ended."""
     worked: float | None = None
     """When it was last seen at work on a request."""
     answer: WorkSample | None = None

@@ -132,7 +132,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
         server=model.kind,
         settings=runner.process.settings,
         gpu_count=len(runner.vram_by_gpu),
-        unaccounted_bytes=state.hidden_vram_bytes,
+        unaccounted_bytes=max(state.hidden_vram_bytes, runner.hidden_vram_bytes),
     )
     return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
 
@@ -290,13 +290,12 @@ def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     """Return whether claim and process were there when the driver measured, and it says so twice.
 
     While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
-    driver is asked more often than the server: any time since both have said the same will do.
+    driver is asked more often than the server: any list since then will do at which claim and process were
+    still seen, so that neither is that of a process before.
     """
-    claimed_since, confirmed = runner.claimed_since, runner.vram_confirmed
-    steady_since = runner.vram_steady_since
-    if claimed_since is None or steady_since is None or confirmed is None:
+    since, confirmed, settled_at = runner.loaded_since, runner.vram_confirmed, runner.vram_settled_at
+    if since is None or settled_at is None or confirmed is None:
         return False
     if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:
         return False
-    since = claimed_since if runner.ready_since is None else max(claimed_since, runner.ready_since)
-    return max(since, steady_since) <= min(model.seen, runner.seen, confirmed)
+    return since <= settled_at <= min(model.seen, runner.seen, confirmed)

@@ -8,7 +8,7 @@ from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.activity import is_gone
 from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.places import LOG_PREFIX, is_server
+from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuState
@@ -66,9 +66,8 @@ def source_fault(source: SourceRecord) -> Fault | None:
 
 
 def is_optional(source: SourceRecord) -> bool:
-    """Whether nothing rests on what a source fails to give: what was learned, a file that is no log."""
-    not_a_log = source.name.startswith(LOG_PREFIX) and source.health.state == "nonsense"
-    return not_a_log or source.name == LEARNED_SOURCE
+    """Whether nothing rests on what a source fails to give: what was learned, and logs."""
+    return source.name in {LEARNED_SOURCE, LOG_SEARCH} or source.name.startswith(LOG_PREFIX)
 
 
 def _went_with_server(source: SourceRecord) -> bool:

@@ -64,7 +64,7 @@ def _cells(row: ModelRow, glyphs: Glyphs, selected: bool) -> Row:
         "trend": lambda width: trend_line(row.rate_trend, width, None, glyphs),
         "context": _context(row),
         "processor": (_processor(row, glyphs),),
-        "state": () if row.decode_tokens_per_second is None else (_state(row, glyphs),),
+        "state": () if row.decode_tokens_per_second is None else _states(row, glyphs),
         "until": _until(row, glyphs),
         "runtime": (text_line(glyphs.written(row.runtime), "dim"),),
         **_memory_cells(row, glyphs),
@@ -141,7 +141,13 @@ def _processor(row: ModelRow, glyphs: Glyphs) -> Line:
 
 
 def _state(row: ModelRow, glyphs: Glyphs) -> Line:
-    return text_line(glyphs.written(row.state), "plain" if row.state in ACTIVE_STATES else "dim")
+    return text_line(glyphs.written(row.state), "plain" if row.state.partition(" ")[0] in ACTIVE_STATES else "dim")
+
+
+def _states(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
+    """Write the state, and before it, where there is no room for more, its first word."""
+    state, first = _state(row, glyphs), row.state.partition(" ")[0]
+    return (state,) if first == row.state else (text_line(first, state[0].role), state)
 
 
 def _rate(row: ModelRow, glyphs: Glyphs) -> Line:

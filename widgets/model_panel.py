@@ -141,7 +141,8 @@ def _processor(row: ModelRow, glyphs: Glyphs) -> Line:
 
 
 def _state(row: ModelRow, glyphs: Glyphs) -> Line:
-    return text_line(glyphs.written(row.state), "plain" if row.state.partition(" ")[0] in ACTIVE_STATES else "dim")
+    is_active = row.state.partition(" ")[0] in ACTIVE_STATES
+    return text_line(glyphs.written(row.state), "plain" if is_active else "dim")
 
 
 def _states(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:

@@ -12,8 +12,9 @@ from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.session import Describe, Session, Unload
+from gpumon.app.state.holders.joins import name_of, sources_of
 from gpumon.app.state.machine import gpu_pids
-from gpumon.app.state.places import place
+from gpumon.app.state.places import is_local, place
 from gpumon.app.state.records import ModelKey, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.app.state.work import WORKING_CPU_PERCENT
@@ -63,6 +64,28 @@ def known_runners(state: State, url: str) -> KnownRunners | None:
         frozenset((runner.key.pid, runner.key.started) for runner in own),
         loading=not all(runner.load_over for runner in own),
     )
+
+
+def unnamed_blobs(state: State, url: str) -> frozenset[str]:
+    """Return the files that processes of the server at ``url`` may hold, and that have no name on this disk.
+
+    None before the disk was looked at: names that can be read there are asked of nobody.
+    """
+    if not is_local(url, state.servers) or not _is_disk_read(state):
+        return frozenset()
+    return frozenset(
+        blob
+        for runner in state.runners.values()
+        if (blob := runner.process.settings.blob) is not None
+        and name_of(state, runner.process.settings) is None
+        and url in (sources_of(state, runner) or (url,))
+    )
+
+
+def _is_disk_read(state: State) -> bool:
+    """Return whether the manifests of each server here have been read, or cannot be."""
+    paths = (server.models_path for server in state.servers if server.models_path)
+    return all(f"models {path}" in state.blob_names for path in paths)
 
 
 def seems_busy(state: State, pid: int) -> bool | None:
@@ -156,6 +179,7 @@ def _other_sources(
                     clock=clock,
                     is_active=partial(_seems_busy, monitor, endpoint.url),
                     runners=partial(_known_runners, monitor, endpoint.url),
+                    unnamed_blobs=partial(_unnamed_blobs, monitor, endpoint.url),
                 )
             )
             for endpoint in endpoints(settings)
@@ -169,6 +193,10 @@ def _seems_busy(monitor: Monitor, url: str, name: str) -> bool | None:
 
 def _known_runners(monitor: Monitor, url: str) -> KnownRunners | None:
     return known_runners(monitor.state, url)
+
+
+def _unnamed_blobs(monitor: Monitor, url: str) -> frozenset[str]:
+    return unnamed_blobs(monitor.state, url)
 
 
 def _learned_source(clock: Clock, keeper: Keeper | None) -> Source:

@@ -20,10 +20,18 @@ SHORT_HEX_DIGITS = 12
 
 
 def name_of(state: State, settings: RunnerSettings) -> str | None:
-    """Return a name of what a runner loads; ``None`` where none is known."""
+    """Return a name of what a runner loads; ``None`` where none is known.
+
+    Of several names of one file that by which it was asked for before.
+    """
     if settings.model_name is not None:
         return settings.model_name
-    return next(_names(state, settings.blob), None) if settings.blob else None
+    names = list(dict.fromkeys(_names(state, settings.blob))) if settings.blob else []
+    if len(names) < 2:
+        return names[0] if names else None
+    listed = (*state.models.values(), *reversed(state.departed))
+    asked_for = (model.claim.name for model in listed if model.claim.name in names)
+    return next(asked_for, names[0])
 
 
 def stand_in(settings: RunnerSettings) -> str:

@@ -76,12 +76,12 @@ def _memory_cells(row: ModelRow, glyphs: Glyphs) -> Row:
         return _load_cells(row, glyphs)
     on_gpu, in_ram = row.gpu_bytes, row.ram_bytes
     gpu = (Span(units.gib(on_gpu)), Span(" GiB", "dim"))
-    cells: Row = {"gpu": (gpu, (*gpu, Span(" GPU", "dim")))}
+    cells: Row = {} if row.has_no_gpu else {"gpu": (gpu, (*gpu, Span(" GPU", "dim")))}
     if in_ram is None or row.load_fraction is not None:
         return {**cells, **_load_cells(row, glyphs)}
-    parts = [BarPart(on_gpu, "model"), BarPart(in_ram, "ram")]
+    parts = [BarPart(on_gpu, "model"), BarPart(in_ram, "model" if row.has_no_gpu else "ram")]
     cells = {**cells, "bar": lambda width: split_bar(parts, width, glyphs.lowered)}
-    ram = Span(f"+{units.gib(in_ram)}")
+    ram = Span(f"{'' if row.has_no_gpu else '+'}{units.gib(in_ram)}")
     return {**cells, "ram": ((ram, Span(" RAM", "dim")), (ram, Span(" GiB RAM", "dim")))} if in_ram else cells
 
 

@@ -60,10 +60,16 @@ def placement_of(model: ModelRecord, state: State) -> Split:
         return UNKNOWN_SPLIT  # what is claimed is held by nobody any more
     found = left_out(model, state)
     if model.claims_memory:
-        return model.split
+        return _in_ram(model, state) or model.split
     if found is None:
         return UNKNOWN_SPLIT
     return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
+
+
+def _in_ram(model: ModelRecord, state: State) -> Split | None:
+    """Return that all is in RAM where 0 bytes of nothing are claimed, and there is no GPU to be in."""
+    is_unsized = model.split.spill_fraction is None and model.claim.size_vram_bytes == 0
+    return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else None
 
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")

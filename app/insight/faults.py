@@ -8,9 +8,9 @@ from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.activity import is_gone
 from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.state.holders.measured import runner_of
-from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_local, is_server
+from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, is_server
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord
-from gpumon.app.state.state import State
+from gpumon.app.state.state import NOT_THERE, State
 from gpumon.collectors.samples import GpuState
 
 Fault = Literal["watch", "bad"]
@@ -23,8 +23,6 @@ GPU_FAULTS: dict[GpuState, Fault] = {"lost": "bad", "failing": "watch"}
 
 LEARNED_SOURCE = "learned"
 """What earlier runs have learned: without it gpumon works as on its first day."""
-
-NOT_THERE = frozenset({"absent", "not_running"})
 
 
 def hangs(source: SourceRecord) -> bool:
@@ -90,14 +88,6 @@ def spill_fault(
     if not model.split.spill_fraction:
         return None
     return "bad" if not by_choice and model.split.spill_fraction * 100 >= bad_percent else "watch"
-
-
-def has_no_gpu(state: State, source: str) -> bool:
-    """Return whether a server's machine is this one, and it has no GPU as far as driver and server say."""
-    driver = state.sources.get(DRIVER_SOURCE)
-    if driver is None or state.gpus or state.gpu_known_at(source) or not is_local(source, state.servers):
-        return False
-    return driver.healthy or missing(driver)
 
 
 def spilled_models(state: State) -> list[ModelRecord]:

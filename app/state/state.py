@@ -83,6 +83,9 @@ class Touched(Struct):
             self.requests[runner] = (*self.requests.get(runner, ()), *ended)
 
 
+DRIVER = "nvml"
+NOT_THERE = frozenset({"absent", "not_running"})
+"""States of a source that is simply not on this machine, where it never answered."""
 DEPARTED_KEPT = 50
 RETURNED_KEPT = 50
 FINISHED_LOADS_KEPT = 100
@@ -156,6 +159,14 @@ class State(Struct, eq=False):
     def gpu_known_at(self, source: str) -> bool:
         """Return whether a server's machine has a GPU; this machine's says nothing of a remote one."""
         return source in self.gpu_claimed or (self.gpu_shown and is_local(source, self.servers))
+
+    def lacks_gpu_at(self, source: str) -> bool:
+        """Return whether a server's machine is this one, and has no GPU as far as driver and server say."""
+        driver = self.sources.get(DRIVER)
+        if driver is None or self.gpus or self.gpu_known_at(source) or not is_local(source, self.servers):
+            return False
+        never_was = driver.answered is None and driver.silent_seconds is None
+        return driver.healthy or (never_was and driver.health.state in NOT_THERE)
 
     @property
     def has_gpu(self) -> bool:

@@ -137,6 +137,7 @@ def memory_row(pictures: Pictures) -> MemoryRow:
         total_bytes=sample.ram_total_bytes,
         used_bytes=sample.ram_used_bytes,
         available_bytes=sample.ram_available_bytes,
+        models_belong_there=bool(pictures.models()) and all(one.has_no_gpu for one in pictures.models()),
         model_bytes=spilled_bytes(pictures),
         swap_total_bytes=sample.swap_total_bytes,
         swap_used_bytes=sample.swap_used_bytes,

@@ -16,7 +16,6 @@ from gpumon.app.diagnosis.fit.report import (
     with_freed,
     with_rates,
 )
-from gpumon.app.insight.faults import has_no_gpu
 from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, ram_bandwidth
 from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.insight.shapes import load_options
@@ -141,7 +140,7 @@ def machine_of(state: State, key: ModelKey) -> Machine:
         firmware_ram_bytes_per_second=firmware_ram(state),
         learned=state.learned,
         others=tuple(_residents(state, key)),
-        has_no_gpu=not cards and has_no_gpu(state, key.source),
+        has_no_gpu=not cards and state.lacks_gpu_at(key.source),
         ram_available_bytes=None if available is None else available + held,
     )
 

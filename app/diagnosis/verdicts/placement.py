@@ -240,13 +240,17 @@ def healthy(subject: Subject) -> Verdict | None:
     split = subject.split
     if split.spill_fraction is None or subject.is_spilled:
         return None
-    where = "on GPU" if split.gpu_bytes else "in RAM, as no GPU is known there"
+    no_gpu = (
+        "no GPU here" if subject.state.lacks_gpu_at(subject.model.key.source) else "no GPU is known there"
+    )
+    where = "on GPU" if split.gpu_bytes else f"in RAM, {no_gpu}"
     size_bytes = split.gpu_bytes or split.ram_bytes or 0
+    held = f"{amount(size_bytes)} {where}" if size_bytes else where
     claimed = size_evidence("on GPU" if split.gpu_bytes else "in RAM", size_bytes, subject.split_source)
     return Verdict(
         "healthy",
         "ok",
-        f"{subject.name} is well: {amount(size_bytes)} {where}{_share_words(subject)}",
+        f"{subject.name} is well: {held}{_share_words(subject)}",
         (claimed, *_measured_evidence(subject), *_well_rate_evidence(subject)),
     )
 

@@ -41,6 +41,7 @@ READY_SHOWN_SECONDS = 3.0
 ANSWER_HOLDS_SECONDS = 10.0
 START_SLACK_SECONDS = 1.0
 
+THIS_MACHINE = "http://127.0.0.1"
 MUTE_STATES = frozenset({"unreachable", "foreign"})
 
 
@@ -137,6 +138,7 @@ def _begin(state: State, runner: RunnerRecord) -> Load:
         copy_bytes_per_second=recall_copy_rate(state),
         room_bytes=0 if settings.gpu_layers == 0 else _free_vram_bytes(state),
     )
+    load.has_no_gpu = state.lacks_gpu_at(THIS_MACHINE)
     load.evicted = evicted_for(state, load)
     note_retry(state, load)
     for log in state.logs.values():

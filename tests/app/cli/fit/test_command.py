@@ -27,6 +27,9 @@ from gpumon.app.physics.geometry import NoGeometry
 from gpumon.collectors.http.endpoint import parse_endpoint
 
 KEYS = {
+    "runs_from_ram",
+    "required_ram_bytes",
+    "available_ram_bytes",
     "fits",
     "required_vram_bytes",
     "available_vram_bytes",

@@ -51,7 +51,7 @@ PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
 NO_GPU_NOTE = "in RAM, no GPU here"
 BY_CHOICE_NOTE = "on the CPU by choice (num_gpu 0)"
-UNMEASURABLE_NOTE = "its VRAM cannot be measured: MIG is on"
+UNMEASURABLE_NOTE = "VRAM measured: not known (MIG)"
 
 TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
     {"spilled", "silent_fallback", "hidden_spill", "on_cpu_by_choice", "loading", "healthy", "unknown"}

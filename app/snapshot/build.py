@@ -63,6 +63,8 @@ class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
     time: float
     level: str
     sentence: str
+    also: tuple[str, ...] = ()
+    """What else is wrong, and with no model."""
     models: tuple[DiagnosisEntry, ...]
 
 
@@ -109,6 +111,7 @@ def why_document(pictures: Pictures, models: Sequence[ModelPicture]) -> WhyDocum
         time=pictures.now,
         level=whole.level,
         sentence=whole.sentence,
+        also=pictures.besides(whole),
         models=tuple(map(diagnosis_entry, models)),
     )
 

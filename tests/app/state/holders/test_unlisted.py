@@ -173,3 +173,13 @@ def test_a_llama_server_alone_that_is_killed_leaves_a_word() -> None:
         "Qwen3-14B.gguf: its llama-server, process 301, has ended"
     ]
     assert machine.alerts() == []
+
+
+def test_beside_a_spill_it_is_told_after_the_verdict() -> None:
+    machine = Leaky(leaked(301, OTHER), leaked(302, THIRD))
+    machine.ollama().load(Model("qwen3:8b", gpu_gib=5, ram_gib=5))
+    machine.run(50)
+    pictures = machine.monitor.pictures
+    whole = pictures.health()
+    assert "qwen3:8b" in whole.sentence
+    assert pictures.besides(whole) == (WORDS,)

@@ -244,7 +244,8 @@ def _estimate(line: Slog) -> LogEvent:
 def _runner_ended(line: Slog) -> LogEvent:
     """Read how a process ended, as Go's ``os.ProcessState`` words it (ollama: llm/server.go)."""
     said = line.fields.get("string") or line.fields.get("error") or ""
-    return LogEvent(kind="runner_ended", at=line.at, text=_matching(_ENDED, said))
+    how = _ENDED.match(said)
+    return LogEvent(kind="runner_ended", at=line.at, text=how[0] if how else None)
 
 
 def _size(line: Slog, field: str) -> int | None:

@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec.structs import replace
+from tests.app.state.holders.leaky import OTHER, THIRD, WORDS, Leaky, killed, leaked
 from tests.fakes import process_samples as fakes
-from tests.scene import Gpu, Machine, Model, Program
+from tests.scene import Machine, Model, Program
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.snapshot.build import build_snapshot
-from gpumon.collectors.samples import AnySample, LogEvent, ProcessSample, RunnerProcess
-
-OTHER = "sha256-" + 64 * "c"
-THIRD = "sha256-" + 64 * "d"
-
-
-class Leaky(Machine):
-    """A machine whose process list has runners that no server lists."""
-
-    def __init__(self, *leaked: RunnerProcess) -> None:
-        super().__init__(Gpu(gib=24))
-        self.leaked = leaked
-        self.has_server = True
-        for one in leaked:
-            self.starts(Program("llama-server", 7, pid=one.pid))
-
-    def _processes(self, models: Sequence[Model]) -> AnySample:
-        sample = super()._processes(models)
-        assert isinstance(sample, ProcessSample)
-        assert sample.holders is not None
-        assert sample.runners is not None
-        holders = tuple(one for one in sample.holders if one.pid not in {leak.pid for leak in self.leaked})
-        servers = sample.servers if self.has_server else ()
-        return replace(sample, runners=(*sample.runners, *self.leaked), holders=holders, servers=servers)
-
-
-def leaked(pid: int, blob: str, **more: object) -> RunnerProcess:
-    return replace(fakes.runner(pid, blob), **more)
 
 
 def headline(machine: Machine) -> str:
     return machine.monitor.pictures.health().sentence
-
-
-WORDS = (
-    "14.0 GiB are held by 2 runners that Ollama does not list (pid 301, 302); to free it: sudo kill 301 302"
-)
 
 
 def test_runners_that_ollama_does_not_list_are_named_with_what_they_hold_and_what_frees_it() -> None:
@@ -119,40 +85,29 @@ ENDED = "qwen3:8b is loaded no more: its process 100 has ended, Ollama still lis
 
 
 class TestKilled:
-    def killed(self, seconds: float = 6, *, how: str | None = None) -> Machine:
-        machine = Machine(Gpu(gib=24))
-        model = machine.ollama().load(Model("qwen3:8b", gpu_gib=5, ram_gib=2))
-        machine.run(5)
-        model.dies()
-        machine.run(1)
-        if how is not None:
-            machine.logs(LogEvent(kind="runner_ended", text=how))
-        machine.run(seconds)
-        return machine
-
     def alert(self, machine: Machine) -> Alert:
         [alert] = machine.alerts()
         return alert
 
     def test_the_process_of_a_listed_model_that_is_killed_is_an_alert_and_the_headline(self) -> None:
-        machine = self.killed()
+        machine = killed()
         alert = self.alert(machine)
         assert (alert.kind, alert.severity) == ("ended", "bad")
         assert alert.message == ENDED
         assert headline(machine) == ENDED
 
     def test_the_log_says_by_which_signal(self) -> None:
-        killed = self.killed(how="signal: killed")
-        assert "its process 100 has ended (signal: killed)" in self.alert(killed).message
+        machine = killed(how="signal: killed")
+        assert "its process 100 has ended (signal: killed)" in self.alert(machine).message
 
     def test_its_bytes_are_no_longer_counted_and_the_row_says_so(self) -> None:
-        model = self.killed().monitor.pictures.models()[0]
+        model = killed().monitor.pictures.models()[0]
         assert (model.gpu_bytes, model.ram_bytes, model.spill_percent) == (None, None, "")
         assert (model.doing, model.level, model.processor) == ("gone", "bad", "Unknown")
         assert model.notes[0].startswith("is loaded no more: its process 100 has ended")
 
     def test_a_process_that_comes_back_ends_it(self) -> None:
-        machine = self.killed()
+        machine = killed()
         machine.servers[0].models[0].is_running = True
         machine.servers[0].models[0].pid = 101
         machine.run(10)

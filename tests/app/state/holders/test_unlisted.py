@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 from tests.app.state.holders.leaky import OTHER, THIRD, WORDS, Leaky, killed, leaked
 from tests.fakes import process_samples as fakes
+from tests.fakes.samples import START
 from tests.scene import Machine, Model, Program
 
 from gpumon.app.alerts.alert import Alert
@@ -138,3 +139,16 @@ def test_beside_a_spill_it_is_told_after_the_verdict() -> None:
     whole = pictures.health()
     assert "qwen3:8b" in whole.sentence
     assert pictures.besides(whole) == (WORDS,)
+
+
+def test_leaked_runners_whose_ports_say_nothing_are_no_loads_for_ever() -> None:
+    machine = Leaky()
+    machine.ollama().load(Model("qwen3:8b", gpu_gib=5))
+    machine.run(5)
+    started = START + machine.now
+    machine.leaked = (leaked(301, OTHER, started=started), leaked(302, THIRD, started=started))
+    machine.starts(Program("llama-server", 7, pid=301))
+    machine.starts(Program("llama-server", 7, pid=302))
+    machine.run(70)
+    assert machine.state.loads == {}
+    assert [alert.message for alert in machine.alerts()] == [WORDS]

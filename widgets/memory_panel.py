@@ -7,7 +7,7 @@ from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.kit.columns import Column, Row, draw_row, fit
 from gpumon.widgets.kit.gauges import BarPart, bar, split_bar, trend_text
 from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, Part, Span, in_role, join_parts, line_width, text_line
+from gpumon.widgets.kit.lines import Line, Part, Role, Span, in_role, join_parts, line_width, text_line
 from gpumon.widgets.kit.panels import LinePanel, gutter, title_line
 from gpumon.widgets.views import MemoryRow
 
@@ -73,10 +73,14 @@ def _ram_parts(row: MemoryRow) -> list[BarPart]:
     used = min(row.used_bytes, row.total_bytes)
     models = min(row.model_bytes or 0, used)
     return [
-        BarPart(models, "ram"),
+        BarPart(models, _model_role(row)),
         BarPart(used - models, "process"),
         BarPart(row.total_bytes - used, "track"),
     ]
+
+
+def _model_role(row: MemoryRow) -> Role:
+    return "model" if row.models_belong_there else "ram"
 
 
 def _swap_cells(row: MemoryRow, glyphs: Glyphs) -> Row:
@@ -127,7 +131,9 @@ def _cpu_words(row: MemoryRow) -> list[Line]:
 
 
 def _models(row: MemoryRow) -> Line:
-    return (Span("models ", "dim"), Span(units.size(row.model_bytes), "ram")) if row.model_bytes else ()
+    if not row.model_bytes:
+        return ()
+    return (Span("models ", "dim"), Span(units.size(row.model_bytes), _model_role(row)))
 
 
 def _age(row: MemoryRow) -> Line:

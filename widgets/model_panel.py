@@ -64,7 +64,7 @@ def _cells(row: ModelRow, glyphs: Glyphs, selected: bool) -> Row:
         "trend": lambda width: trend_line(row.rate_trend, width, None, glyphs),
         "context": _context(row),
         "processor": (_processor(row, glyphs),),
-        "state": () if row.decode_tokens_per_second is None else (_state(row, glyphs),),
+        "state": () if row.decode_tokens_per_second is None else _states(row, glyphs),
         "until": _until(row, glyphs),
         "runtime": (text_line(glyphs.written(row.runtime), "dim"),),
         **_memory_cells(row, glyphs),
@@ -76,12 +76,12 @@ def _memory_cells(row: ModelRow, glyphs: Glyphs) -> Row:
         return _load_cells(row, glyphs)
     on_gpu, in_ram = row.gpu_bytes, row.ram_bytes
     gpu = (Span(units.gib(on_gpu)), Span(" GiB", "dim"))
-    cells: Row = {"gpu": (gpu, (*gpu, Span(" GPU", "dim")))}
+    cells: Row = {} if row.has_no_gpu else {"gpu": (gpu, (*gpu, Span(" GPU", "dim")))}
     if in_ram is None or row.load_fraction is not None:
         return {**cells, **_load_cells(row, glyphs)}
-    parts = [BarPart(on_gpu, "model"), BarPart(in_ram, "ram")]
+    parts = [BarPart(on_gpu, "model"), BarPart(in_ram, "model" if row.has_no_gpu else "ram")]
     cells = {**cells, "bar": lambda width: split_bar(parts, width, glyphs.lowered)}
-    ram = Span(f"+{units.gib(in_ram)}")
+    ram = Span(f"{'' if row.has_no_gpu else '+'}{units.gib(in_ram)}")
     return {**cells, "ram": ((ram, Span(" RAM", "dim")), (ram, Span(" GiB RAM", "dim")))} if in_ram else cells
 
 
@@ -141,7 +141,14 @@ def _processor(row: ModelRow, glyphs: Glyphs) -> Line:
 
 
 def _state(row: ModelRow, glyphs: Glyphs) -> Line:
-    return text_line(glyphs.written(row.state), "plain" if row.state in ACTIVE_STATES else "dim")
+    is_active = row.state.partition(" ")[0] in ACTIVE_STATES
+    return text_line(glyphs.written(row.state), "plain" if is_active else "dim")
+
+
+def _states(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
+    """Write the state, and before it, where there is no room for more, its first word."""
+    state, first = _state(row, glyphs), row.state.partition(" ")[0]
+    return (state,) if first == row.state else (text_line(first, state[0].role), state)
 
 
 def _rate(row: ModelRow, glyphs: Glyphs) -> Line:

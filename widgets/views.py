@@ -112,6 +112,8 @@ class ModelRow(Struct, frozen=True):
     rate_trend: Trend = ()
     spill_trend: Trend = ()
     """Spill fraction, 0 to 1."""
+    has_no_gpu: bool = False
+    """Whether there is none that it could be on: its part in RAM is drawn as where it belongs."""
     state: str = ""
     """``loading``, ``busy``, ``idle``, ``stopping``, …"""
     until: str = ""
@@ -132,6 +134,8 @@ class MemoryRow(Struct, frozen=True):
     total_bytes: int | None = None
     used_bytes: int | None = None
     available_bytes: int | None = None
+    models_belong_there: bool = False
+    """Whether there is no GPU that they could be on."""
     model_bytes: int | None = None
     """Part of RAM that spilled models occupy by the runtimes' claims."""
     swap_total_bytes: int | None = None

@@ -6,12 +6,19 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from gpumon.app.insight.wording import runtime_name, source_label
+from gpumon.app.state.records import Event
+from gpumon.text.safe import visible
+
 AlertKind = Literal[
     "spill",
     "silent_fallback",
     "hidden_spill",
     "likely_spill",
     "stuck",
+    "ended",  # the process of a model that is still listed; as an event, one that told of itself alone
+    "unlisted",
+    "restarted",  # an event
     "vram_full",
     "throttling",
     "too_hot",
@@ -32,6 +39,7 @@ EndReason = Literal[
     "recovered",  # the condition was seen to be over
     "unloaded",  # the model is no longer loaded
     "gone",  # the GPU or source is no longer there
+    "event",  # it happened, and nothing of it lasts
 ]
 
 Change = Literal["raised", "renewed", "ended"]
@@ -84,6 +92,23 @@ class AlertEvent(NamedTuple):
 
     change: Change
     alert: Alert
+
+
+def event_alert(event: Event) -> Alert:
+    """Return what has happened as an alert that is over: it stands among those that have ended."""
+    is_process = event.kind == "process_ended"
+    name, label = visible(event.subject), runtime_name(event.runtime)
+    words = f"{name}: its {label}, process {event.pid}, has ended"
+    return Alert(
+        kind="ended" if is_process else "restarted",
+        subject_id=event.subject,
+        subject=name if is_process else source_label(event.subject, event.runtime),
+        severity="watch",
+        since=event.time,
+        message=words if is_process else f"{source_label(event.subject, event.runtime)} has restarted",
+        until=event.time,
+        ended="event",
+    )
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, AlertKind
+from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, AlertKind, event_alert
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.alerts.rules import machine
 from gpumon.app.alerts.rules.machine import SUBJECT, ram_low, source, swapping
 from gpumon.app.alerts.rules.model import (
+    ended,
     hidden_spill,
     likely_spill,
     load_failed,
@@ -19,13 +20,16 @@ from gpumon.app.alerts.rules.model import (
     spill,
     stuck,
     thrash,
+    unlisted,
 )
 from gpumon.app.alerts.watcher import Rule, Watcher
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.falls import Paced, paced_of
+from gpumon.app.insight.owners import Unlisted, unlisted_runners
 from gpumon.app.insight.wording import shared_names
 from gpumon.app.state.records import (
+    Event,
     FailedLoad,
     GpuRecord,
     ModelKey,
@@ -44,6 +48,7 @@ _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
     "hidden_spill": hidden_spill,
     "likely_spill": likely_spill,
     "stuck": stuck,
+    "ended": ended,
 }
 
 
@@ -56,6 +61,7 @@ class Watchers(NamedTuple):
     sources: Watcher[str, SourceRecord]
     failed_loads: Watcher[str, FailedLoad]
     thrash: Watcher[str, Thrash]
+    unlisted: Watcher[str, Unlisted]
     gpus: tuple[Watcher[str, GpuRecord], ...]
     system: tuple[Watcher[str, SystemRecord], ...]
 
@@ -63,7 +69,8 @@ class Watchers(NamedTuple):
     def all(self) -> tuple[Watcher[Any, Any], ...]:
         """Every watcher."""
         models: tuple[Watcher[Any, Any], ...] = (self.spill, *self.runners, self.slower)
-        return (*models, self.sources, self.failed_loads, self.thrash, *self.gpus, *self.system)
+        loads = (self.failed_loads, self.thrash, self.unlisted)
+        return (*models, self.sources, *loads, *self.gpus, *self.system)
 
 
 def watchers_of(limits: Limits, fuses: Fuses = UNFUSED) -> Watchers:
@@ -81,6 +88,7 @@ def watchers_of(limits: Limits, fuses: Fuses = UNFUSED) -> Watchers:
             "load_failed", load_failed, limits, fuses, clear_seconds=settled, vanished="recovered"
         ),
         thrash=Watcher("thrash", thrash, limits, fuses, clear_seconds=settled, vanished="recovered"),
+        unlisted=Watcher("unlisted", unlisted, limits, fuses, clear_seconds=settled, vanished="recovered"),
         gpus=_gpu_watchers(limits, fuses),
         system=(
             Watcher("ram_low", ram_low, limits, fuses, clear_seconds=measured),
@@ -122,6 +130,12 @@ class AlertBook:
         self._observe_models(state, touched)
         if touched.loads:
             self._observe_loads(state)
+        if touched.processes:
+            with self._fuses.guard("runners that no server lists"):
+                found = unlisted_runners(state)
+                self._note(self._watchers.unlisted.observe(found, lambda _: state.now, state.now))
+        for event in touched.events:
+            self._note_event(event)
         for uuid in sorted(touched.gpus):
             for watcher in self._watchers.gpus:
                 self._ask(watcher, uuid, state.gpus.get(uuid), _seen, state.now)
@@ -158,7 +172,8 @@ class AlertBook:
     ) -> None:
         one = loaded(model, state, self._shared) if model else None
         if is_claimed:
-            at_a_gpu = one if one is not None and one.gpu_known else None
+            is_there = one is not None and one.gpu_known and one.activity != "gone"
+            at_a_gpu = one if is_there else None
             self._ask(self._watchers.spill, key, at_a_gpu, lambda one: one.model.seen, state.now)
         for watcher in self._watchers.runners:
             self._ask(watcher, key, one, _measured, state.now)
@@ -200,6 +215,12 @@ class AlertBook:
         events = tuple(self._fresh)
         self._fresh.clear()
         return events
+
+    def _note_event(self, event: Event) -> None:
+        """Keep what has happened and does not last among what was wrong; the user hears of it once."""
+        alert = event_alert(event)
+        self._fresh.append(AlertEvent("raised", alert))
+        self._recent.append(alert)
 
     def _note(self, events: Iterable[AlertEvent]) -> None:
         for event in events:

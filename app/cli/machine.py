@@ -103,7 +103,7 @@ def _checks(monitor: Monitor, loaded: Loaded) -> Iterator[Check]:
     from gpumon.app.doctor.sources import source_checks
 
     settings = loaded.settings
-    yield from source_checks(monitor.state, in_container=check.in_container())
+    yield from source_checks(monitor.pictures, in_container=check.in_container())
     yield from check.folder_checks(loaded.path, user_state_path("gpumon"))
     yield from check.terminal_checks(
         os.environ,

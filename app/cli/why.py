@@ -53,7 +53,7 @@ def execute(options: Namespace) -> int:
 
         print_json(why_document(pictures, found, missing), "report")
     else:
-        print_text(_words(whole, found), "report")
+        print_text(_words(whole, found, pictures.besides(whole)), "report")
     return _exit_code(whole, found, one=options.model is not None)
 
 
@@ -92,10 +92,10 @@ def _found(pictures: Pictures, wanted: str | None, missing: Sequence[str]) -> li
     return found
 
 
-def _words(whole: Health, found: Sequence[ModelPicture]) -> str:
+def _words(whole: Health, found: Sequence[ModelPicture], besides: Sequence[str]) -> str:
     from gpumon.app.diagnosis.report import report_lines
 
-    lines = [whole.sentence]
+    lines = [whole.sentence, *(f"also: {words}" for words in besides)]
     for model in found:
         lines += ["", *report_lines(model.claim.name, model.diagnosis, (model.level, model.sentence))]
     return "\n".join([*lines, ""])

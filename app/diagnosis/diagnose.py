@@ -87,9 +87,9 @@ def verdicts_of(subject: Subject, fuses: Fuses = UNFUSED) -> tuple[Verdict, ...]
 
     Where a rule fails and no other finds anything, the model is not called well: nobody knows.
     """
-    loading = placement.loading(subject)
-    if loading is not None:
-        return (loading,)
+    alone = placement.process_ended(subject) or placement.loading(subject)
+    if alone is not None:
+        return (alone,)
     found, asked = [], 0
     for rule in TROUBLES:
         with fuses.guard(f"verdict {rule.__name__}", subject.model.key):

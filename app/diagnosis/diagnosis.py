@@ -23,6 +23,7 @@ VerdictKind = Literal[
     "long_context",
     "parallel_requests",
     "on_cpu_by_choice",
+    "process_ended",  # still listed, and its process is no more
     "loading",
     "healthy",
     "unknown",

@@ -23,7 +23,18 @@ Status = Literal[
 ]
 
 Kind = Literal[
-    "driver", "gpu", "server", "processes", "port", "log", "memory", "source", "folder", "terminal", "extra"
+    "driver",
+    "gpu",
+    "model",
+    "server",
+    "processes",
+    "port",
+    "log",
+    "memory",
+    "source",
+    "folder",
+    "terminal",
+    "extra",
 ]
 
 

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from gpumon.app.doctor.check import Check, Status
 from gpumon.app.fuses import GPUMON_SOURCE
-from gpumon.app.insight.wording import DRIVER_SOURCE, address, gpu_label, short_source_words, source_label
-from gpumon.app.picture.gpu import runner_name
+from gpumon.app.insight.faults import has_trouble
+from gpumon.app.insight.health import Level
+from gpumon.app.insight.wording import DRIVER_SOURCE, address, short_source_words, source_label
+from gpumon.app.picture.gpu import GpuPicture, runner_name
+from gpumon.app.picture.model import ModelPicture
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, place
-from gpumon.app.state.records import GpuRecord, RunnerRecord, SourceRecord, is_server
+from gpumon.app.state.records import RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import NO_PORT
 from gpumon.collectors.servers.registry import kind_named
@@ -79,10 +83,16 @@ CONTAINER_DRIVER_STEP = "start the container with --gpus all (needs the NVIDIA C
 CONTAINER_SERVER_STEP = "in a container: --network host, or --url http://HOST:11434"
 
 
-def source_checks(state: State, *, in_container: bool) -> Iterator[Check]:
-    """Yield a check for each source, GPU and runner, those that the main job rests on first."""
+def source_checks(pictures: Pictures, *, in_container: bool) -> Iterator[Check]:
+    """Yield a check for each source, GPU, model and runner, those that the main job rests on first.
+
+    What is said of a GPU or a model is drawn from its picture, as on every other surface.
+    """
+    state = pictures.state
     yield _driver(state, in_container)
-    yield from map(_gpu, sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index))
+    yield from map(_gpu, pictures.gpus())
+    yield from _unopened(state)
+    yield from map(_model, pictures.models())
     for name, source in state.sources.items():
         if is_server(name) and not source.is_pointless:
             yield _server(source, state, in_container)
@@ -113,25 +123,61 @@ def _driver(state: State, in_container: bool) -> Check:
     )
 
 
-def _gpu(gpu: GpuRecord) -> Check:
-    reading = gpu.reading
+def _gpu(gpu: GpuPicture) -> Check:
+    reading, memory = gpu.reading, gpu.memory
     lists = reading.processes is not None
     status: Status = "works" if lists and reading.state in {"ok", "asleep"} else "partly"
     found = visible(reading.name or "unnamed GPU")
-    if gpu.total_bytes is not None:
-        found = f"{found}, {units.size(gpu.total_bytes)}"
+    if memory is not None:
+        found = f"{found}, {units.size(memory.total_bytes)}"
     if reading.state != "ok":
         found = f"{found}, {visible(reading.detail or reading.state)}"
     elif not lists:
         found = f"{found}; the driver lists no processes"
+    elif gpu.slow.mig_mode and not reading.processes:
+        found = f"{found}; MIG is on: who holds how much is not known"
+    elif gpu.alert is not None:
+        found = f"{found}; {gpu.alert.message}"
     return Check(
         kind="gpu",
-        name=gpu_label(gpu),
+        name=gpu.label,
         status=status,
         found=found,
         gives="VRAM in use, and by whom",
         step=None if status == "works" else "look for NVRM in: sudo dmesg",
         needed=True,
+    )
+
+
+def _unopened(state: State) -> Iterator[Check]:
+    """Yield a check of each GPU that the driver lists and does not open."""
+    driver = state.sources.get(DRIVER_SOURCE)
+    if driver is None or not has_trouble(driver):
+        return
+    for words in (driver.health.detail or "").split("; "):
+        name, cannot, _ = words.partition(" cannot be opened")
+        yield Check(
+            kind="gpu",
+            name=visible(name) if cannot else "a GPU",
+            status="missing",
+            found=visible(words),
+            gives="VRAM in use, and by whom",
+            step=visible(driver.health.hint or ""),
+            needed=True,
+        )
+
+
+MODEL_STATUS: dict[Level, Status] = {"ok": "works", "watch": "partly", "bad": "partly", "unknown": "nothing"}
+
+
+def _model(model: ModelPicture) -> Check:
+    return Check(
+        kind="model",
+        name=model.label,
+        status=MODEL_STATUS[model.level],
+        found=model.sentence,
+        gives="",
+        step=None if model.level in {"ok", "unknown"} else "gpumon why",
     )
 
 

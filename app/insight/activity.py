@@ -73,7 +73,8 @@ GONE_SECONDS = 3.0
 FRESH_SECONDS = 2.0
 """So long an expiry that was put off tells of work; a server may be asked less often."""
 
-ACTIVITY_UNTIL = {"stopping": "Stopping..."}
+STOPPING_WORDS = "stopping after this request"
+ACTIVITY_UNTIL = {"stopping": "Stopping...", STOPPING_WORDS: "Stopping..."}
 """Where the words of ``ollama ps`` are others than ours."""
 
 
@@ -94,7 +95,7 @@ def activity(model: ModelRecord, state: State) -> Activity | None:
     if at_work:
         return "busy"
     remaining = seconds_left(model, state)
-    if remaining is None or remaining >= 0:
+    if remaining is None or (remaining >= 0 and not model.stop_asked):
         return "idle"
     return "stuck" if _idle_past_expiry(runner, state, -remaining) > STUCK_SECONDS else "stopping"
 
@@ -104,7 +105,7 @@ def until_words(model: ModelRecord, state: State) -> str | None:
     remaining = seconds_left(model, state)
     if remaining is None:
         return None
-    if remaining >= 0:
+    if remaining >= 0 and not model.stop_asked:
         return from_now_words(remaining)
     doing = state_words(model, state)
     return ACTIVITY_UNTIL.get(doing, doing)
@@ -117,7 +118,10 @@ def state_words(model: ModelRecord, state: State) -> str:
         return "asleep"
     remaining = seconds_left(model, state)
     is_past = remaining is not None and remaining < 0
-    return activity(model, state) or ("busy or stopping" if is_past else "loaded")
+    doing = activity(model, state)
+    if model.stop_asked and doing in {"busy", None}:
+        return STOPPING_WORDS
+    return doing or ("busy or stopping" if is_past else "loaded")
 
 
 def is_gone(model: ModelRecord, state: State) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
-from gpumon.app.insight.activity import Activity, activity
+from gpumon.app.insight.activity import Activity, activity, is_gone
 from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
@@ -56,12 +56,20 @@ def left_out(model: ModelRecord, state: State) -> LeftOut | None:
 
 def placement_of(model: ModelRecord, state: State) -> Split:
     """Return the split that a server claims, or that which the driver's figures amount to."""
+    if model.runner is None and is_gone(model, state):
+        return UNKNOWN_SPLIT  # what is claimed is held by nobody any more
     found = left_out(model, state)
     if model.claims_memory:
-        return model.split
+        return _in_ram(model, state) or model.split
     if found is None:
         return UNKNOWN_SPLIT
     return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
+
+
+def _in_ram(model: ModelRecord, state: State) -> Split | None:
+    """Return that all is in RAM where 0 bytes of nothing are claimed, and there is no GPU to be in."""
+    is_unsized = model.split.spill_fraction is None and model.claim.size_vram_bytes == 0
+    return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else None
 
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
@@ -130,7 +138,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
         server=model.kind,
         settings=runner.process.settings,
         gpu_count=len(runner.vram_by_gpu),
-        unaccounted_bytes=state.hidden_vram_bytes,
+        unaccounted_bytes=max(state.hidden_vram_bytes, runner.hidden_vram_bytes),
     )
     return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
 
@@ -198,6 +206,8 @@ class Loaded(NamedTuple):
     """Weights that seem to be on no GPU, of a runtime that claims nothing."""
     shared: Container[str] = frozenset()
     """Names that models of several servers have."""
+    ended_how: str | None = None
+    """How its process has ended, where it has and a log says so: ``signal: killed``."""
 
     @property
     def label(self) -> str:
@@ -221,7 +231,21 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         activity=activity(model, state),
         left_out=left_out(model, state),
         shared=shared,
+        ended_how=ended_how(model, state),
     )
+
+
+ENDED_WITHIN_SECONDS = 15.0
+"""A log may tell of the end of a process so long before it is seen; some tell only with the next request."""
+
+
+def ended_how(model: ModelRecord, state: State) -> str | None:
+    """Return how the process of a model has ended by a log; ``None`` where it has not, or none says."""
+    ended = model.runner_ended
+    if ended is None:
+        return None
+    told = (end for log in state.logs.values() for end in reversed(log.runner_ends))
+    return next((end.how for end in told if end.how and end.time >= ended - ENDED_WITHIN_SECONDS), None)
 
 
 Shortfall = Literal[
@@ -272,13 +296,12 @@ def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     """Return whether claim and process were there when the driver measured, and it says so twice.
 
     While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
-    driver is asked more often than the server: any time since both have said the same will do.
+    driver is asked more often than the server: any list since then will do at which claim and process were
+    still seen, so that neither is that of a process before.
     """
-    claimed_since, confirmed = runner.claimed_since, runner.vram_confirmed
-    steady_since = runner.vram_steady_since
-    if claimed_since is None or steady_since is None or confirmed is None:
+    since, confirmed, settled_at = runner.loaded_since, runner.vram_confirmed, runner.vram_settled_at
+    if since is None or settled_at is None or confirmed is None:
         return False
     if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:
         return False
-    since = claimed_since if runner.ready_since is None else max(claimed_since, runner.ready_since)
-    return max(since, steady_since) <= min(model.seen, runner.seen, confirmed)
+    return since <= settled_at <= min(model.seen, runner.seen, confirmed)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from gpumon.app.fuses import GPUMON_SOURCE
+from gpumon.app.insight.activity import is_gone
 from gpumon.app.insight.wording import DRIVER_SOURCE
-from gpumon.app.state.places import LOG_PREFIX
+from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH
 from gpumon.app.state.records import GpuRecord, ModelRecord, SourceRecord, is_server
-from gpumon.app.state.state import State
+from gpumon.app.state.state import NOT_THERE, State
 from gpumon.collectors.samples import GpuState
 
 Fault = Literal["watch", "bad"]
@@ -21,8 +22,6 @@ GPU_FAULTS: dict[GpuState, Fault] = {"lost": "bad", "failing": "watch"}
 
 LEARNED_SOURCE = "learned"
 """What earlier runs have learned: without it gpumon works as on its first day."""
-
-NOT_THERE = frozenset({"absent", "not_running"})
 
 
 def hangs(source: SourceRecord) -> bool:
@@ -64,9 +63,8 @@ def source_fault(source: SourceRecord) -> Fault | None:
 
 
 def is_optional(source: SourceRecord) -> bool:
-    """Whether nothing rests on what a source fails to give: what was learned, a file that is no log."""
-    not_a_log = source.name.startswith(LOG_PREFIX) and source.health.state == "nonsense"
-    return not_a_log or source.name == LEARNED_SOURCE
+    """Whether nothing rests on what a source fails to give: what was learned, and logs."""
+    return source.name in {LEARNED_SOURCE, LOG_SEARCH} or source.name.startswith(LOG_PREFIX)
 
 
 def _is_unasked_for(source: SourceRecord) -> bool:
@@ -107,7 +105,9 @@ def spilled_models(state: State) -> list[ModelRecord]:
     spilled = [
         model
         for model in state.models.values()
-        if model.split.spill_fraction and state.gpu_known_at(model.key.source)
+        if model.split.spill_fraction
+        and state.gpu_known_at(model.key.source)
+        and not (model.runner is None and is_gone(model, state))
     ]
     return sorted(
         spilled,

@@ -58,6 +58,8 @@ Level = Literal["ok", "watch", "bad", "unknown"]
 RANKS: dict[Level, int] = {"bad": 0, "watch": 1, "unknown": 2, "ok": 3}
 """The worst first."""
 
+NO_GPU = "no GPU here"
+
 TOLD_FROM_STATE = frozenset({"spill", "gpu_lost", "source"})
 """Kinds of alert that the verdict knows at once, without waiting for the alert."""
 
@@ -134,7 +136,13 @@ def health(
     if nothing_read:
         return Health("unknown", ", ".join([*_no_gpu(state), *parts]) or "waiting for the first answer", 2)
     known = all(placement_of(model, state).spill_fraction is not None for model in state.models.values())
-    return Health("ok" if known else "unknown", "; ".join([_placement(state), *_no_gpu(state), *parts]), 0)
+    placement = _placement(state)
+    level: Level = "ok" if known else "unknown"
+    if NO_GPU in placement:  # it says that of the driver too
+        driver = state.sources.get(DRIVER_SOURCE)
+        parts = [part for part in parts if driver is None or part != missing_words(driver)]
+        return Health(level, "; ".join([placement, *parts]), 0)
+    return Health(level, "; ".join([placement, *_no_gpu(state), *parts]), 0)
 
 
 def _troubles(
@@ -183,12 +191,14 @@ def _placement(state: State) -> str:
     if 0 < in_ram < len(splits):
         return f"{len(splits)} models, {in_ram} in RAM where no GPU is known"
     count = {1: "1 model", 2: "both models"}.get(len(splits), f"all {len(splits)} models")
+    if in_ram and all(state.lacks_gpu_at(key.source) for key in state.models):
+        return f"{count} in RAM, {NO_GPU}"
     return f"{count} {'in RAM' if in_ram else 'on GPU'}"
 
 
 def _no_gpu(state: State) -> list[str]:
     driver = state.sources.get(DRIVER_SOURCE)
-    return ["no GPU here"] if driver is not None and driver.healthy and not state.gpus else []
+    return [NO_GPU] if driver is not None and driver.healthy and not state.gpus else []
 
 
 def _gpus_read(state: State) -> bool:

@@ -96,6 +96,8 @@ def source_words(source: SourceRecord) -> str:
     label, state = source_label(source.name, source.runtime), source.health.state
     if source.silent_seconds is not None:
         return f"{label} is not answering"
+    if _speaks_of_gpus(source):
+        return visible(source.health.detail or "")
     if state == "not_running" and source.answered is not None:
         what = runtime_name(source.runtime) if is_server(source.name) else label
         return with_detail(f"{what} stopped", source)
@@ -104,10 +106,15 @@ def source_words(source: SourceRecord) -> str:
     return with_detail(f"{label} {STATE_WORDS[state]}", source)
 
 
+def _speaks_of_gpus(source: SourceRecord) -> bool:
+    """Return whether a driver that answers names GPUs that it cannot show: that is the sentence."""
+    return source.name == DRIVER_SOURCE and source.health.state == "serving" and bool(source.health.detail)
+
+
 def short_source_words(source: SourceRecord) -> str:
     """Say the same beside the name of the source: ``not running: connection refused at …``."""
     detail = source.health.detail
-    if detail and source.health.state in DETAIL_SAYS_IT:
+    if detail and (source.health.state in DETAIL_SAYS_IT or _speaks_of_gpus(source)):
         return visible(detail)
     return with_detail(STATE_WORDS[source.health.state].removeprefix("is "), source)
 
@@ -141,6 +148,13 @@ def shares(split: Split) -> tuple[str, str]:
     if ram == 100 and split.gpu_bytes:
         return ">99%", "<1%"
     return f"{ram}%", f"{100 - ram}%"
+
+
+def ended_words(name: str, model: ModelRecord, how: str | None) -> str:
+    """Say that the process of a model has ended, and how if a log says so."""
+    process = f"its process {model.ended_runner.pid}" if model.ended_runner else "its process"
+    by = f" ({visible(how)})" if how else ""
+    return f"{name} is loaded no more: {process} has ended{by}, {model.kind.label} still lists it"
 
 
 def spill_words(split: Split) -> str:

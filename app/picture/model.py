@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, logged_in_ram
+from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, logged_in_ram, placement_of
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 
 PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
+NO_GPU_NOTE = "in RAM, no GPU here"
 BY_CHOICE_NOTE = "on the CPU by choice (num_gpu 0)"
-UNMEASURABLE_NOTE = "its VRAM cannot be measured: MIG is on"
+UNMEASURABLE_NOTE = "VRAM measured: not known (MIG)"
 
 TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
     {"spilled", "silent_fallback", "hidden_spill", "on_cpu_by_choice", "loading", "healthy", "unknown"}
@@ -111,6 +112,10 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
 
     Empty where nothing is, where the user chose the CPU, and where there is no GPU.
     """
+    can_spill: bool
+    """Whether a part in RAM is a spill: there is a GPU, and the user has not asked for the CPU."""
+    has_no_gpu: bool
+    """Whether it is on this machine, and that has none."""
     processor: str
     """As ``ollama ps`` prints it, but for traces: ``38%/62% CPU/GPU``, ``<1%/>99% CPU/GPU``."""
     by_choice: bool
@@ -200,13 +205,15 @@ def model_picture(
 ) -> ModelPicture:
     """Put together what is said of one model; the active ``alerts`` on it come the worst first."""
     record, runner = known.model, known.runner
-    claim, split = record.claim, record.split
+    is_gone = known.activity == "gone"
+    claim, split = record.claim, UNKNOWN_SPLIT if is_gone else record.split
     seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
     source, rates, claims = state.sources.get(seen_by), rates_of(record, state), record.claims_memory
-    placement = split if claims else _estimated(known.left_out)
+    placement = placement_of(record, state)
     measured = runner.measured_vram_bytes if runner else None
     level, sentence = _worst(diagnosis, alerts, known.label, placement)
     can_spill = known.gpu_known and not known.by_choice
+    has_no_gpu = state.lacks_gpu_at(record.key.source)
     return ModelPicture(
         at=state.now,
         key=record.key,
@@ -227,7 +234,9 @@ def model_picture(
         agreement=known.agreement,
         spill_fraction=split.spill_fraction,
         spill_percent=spill_percent(placement, estimated=not claims) if can_spill else "",
-        processor=processor_words(record),
+        processor="Unknown" if placement.spill_fraction is None and claims else processor_words(record),
+        can_spill=can_spill,
+        has_no_gpu=has_no_gpu,
         by_choice=known.by_choice,
         level=level,
         sentence=sentence,
@@ -305,13 +314,6 @@ def _cure(sentence: str, command: str | None, where: str | None) -> str:
     return f"try {command}{f' {where}' if where else ''}"
 
 
-def _estimated(estimate: LeftOut | None) -> Split:
-    """Return the split that the driver's figures amount to."""
-    if estimate is None:
-        return UNKNOWN_SPLIT
-    return Split(estimate.measured_bytes, estimate.bytes, estimate.bytes / estimate.weights_bytes)
-
-
 def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Split) -> tuple[Level, str]:
     """Return the worse of diagnosis and alerts; of equals the diagnosis."""
     verdict = found.verdict
@@ -324,6 +326,8 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
 
 def _notes(known: Loaded, state: State, found: Diagnosis, measurable: bool) -> Iterator[str]:
     record, estimate = known.model, known.left_out
+    if state.lacks_gpu_at(record.key.source) and placement_of(record, state).spill_fraction is not None:
+        yield NO_GPU_NOTE
     yield from _claim_notes(record.claim)
     yield from _agreement_notes(known.agreement)
     if logged_in_ram(record, state):

@@ -204,6 +204,12 @@ class Pictures:
         alerts = self._alerts_on(subject_id)
         return alerts[0].severity if alerts else None
 
+    def besides(self, whole: Health) -> tuple[str, ...]:
+        """Return what is wrong with no model and is not the verdict on the whole, the worst first."""
+        models = {model_id(key) for key in self.state.models}
+        others = (alert for alert in self.active if alert.subject_id not in models)
+        return tuple(alert.message for alert in others if alert.message not in whole.sentence)
+
     def health(self, *, explained: bool = False) -> Health:
         """Return the verdict on the whole; ``explained`` adds why the one model that spills does."""
         if explained not in self._health:
@@ -266,7 +272,8 @@ class Pictures:
             record.runner,
             record.facts is None,
             record.spilled_since,
-            known.activity == "loading",
+            known.activity in {"loading", "gone"} and known.activity,
+            known.ended_how,
             known.by_choice,
             known.gpu_known,
             shortfall(known),

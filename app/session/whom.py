@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from gpumon.app.config.settings import Settings
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.holders.addresses import runners_to_ask, servers_found
-from gpumon.app.state.places import place
+from gpumon.app.state.holders.joins import name_of, sources_of
+from gpumon.app.state.places import is_local, place
 from gpumon.app.state.records import ModelKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.clock import Clock
@@ -70,6 +71,28 @@ def known_runners(state: State, url: str) -> KnownRunners | None:
     )
 
 
+def unnamed_blobs(state: State, url: str) -> frozenset[str]:
+    """Return the files that processes of the server at ``url`` may hold, and that have no name on this disk.
+
+    None before the disk was looked at: names that can be read there are asked of nobody.
+    """
+    if not is_local(url, state.servers) or not _is_disk_read(state):
+        return frozenset()
+    return frozenset(
+        blob
+        for runner in state.runners.values()
+        if (blob := runner.process.settings.blob) is not None
+        and name_of(state, runner.process.settings) is None
+        and url in (sources_of(state, runner) or (url,))
+    )
+
+
+def _is_disk_read(state: State) -> bool:
+    """Return whether the manifests of each server here have been read, or cannot be."""
+    paths = (server.models_path for server in state.servers if server.models_path)
+    return all(f"models {path}" in state.blob_names for path in paths)
+
+
 def seems_busy(state: State, pid: int) -> bool | None:
     """Return, by its CPU use or by its GPUs, whether a runner works; ``None`` where neither is known."""
     runner = next((runner for key, runner in state.runners.items() if key.pid == pid), None)
@@ -95,6 +118,7 @@ def asked(endpoint: Endpoint, monitor: Monitor, clock: Clock, known_by: KnownBy)
         known_by=known_by,
         is_active=lambda name: served_seems_busy(monitor.state, endpoint.url, name),
         runners=lambda: known_runners(monitor.state, endpoint.url),
+        unnamed_blobs=lambda: unnamed_blobs(monitor.state, endpoint.url),
     )
 
 

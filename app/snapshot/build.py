@@ -66,6 +66,8 @@ class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     complete: bool = True
     missing: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    """What else is wrong, and with no model."""
     models: tuple[DiagnosisEntry, ...]
 
 
@@ -122,6 +124,7 @@ def why_document(
         sentence=whole.sentence,
         complete=not missing,
         missing=tuple(missing),
+        also=pictures.besides(whole),
         models=tuple(map(diagnosis_entry, models)),
     )
 

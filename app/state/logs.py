@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from gpumon.app.state.places import LOG_SEARCH
 from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.rates.values import FinishedRequest
-from gpumon.app.state.records import BufferKey, Placement, RunnerRecord, ServerLog
+from gpumon.app.state.records import BufferKey, Placement, RunnerEnd, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import LogEvent, LogEventKind, LogSample, ModelState
 
@@ -107,6 +107,9 @@ def take_log(state: State, sample: LogSample) -> None:
             del state.logs[next(iter(state.logs))]
     log.format_unknown = (log.format_unknown or sample.unknown_format) and not sample.events
     for event in sample.events:
+        if event.kind == "runner_ended":
+            log.runner_ends.append(RunnerEnd(event.at or state.now, event.text))
+            continue
         _take_event(log, event, state.now)
         attribute(state, log)
         take_rate(state, log, event)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from gpumon.app.state.holders.joins import blobs_by_digest, join
 from gpumon.app.state.holders.measured import locate_all
 from gpumon.app.state.logs import refresh_log_rates, take_log
-from gpumon.app.state.records import RunnerKey, RunnerRecord
+from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
 from gpumon.app.state.servers import follow_processes
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
 from gpumon.app.state.work import WORKING_CPU_PERCENT
 from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess
+from gpumon.collectors.servers.registry import kind_named
+
+SERVERS_KEPT = 64
 
 
 def apply_processes(state: State, sample: ProcessSample) -> None:
@@ -21,11 +24,16 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     before = _identities(state)
     state.servers = sample.servers
     state.holders = {holder.pid: holder for holder in sample.holders}
+    claiming = {one.pid: one.kind for one in sample.servers if kind_named(one.kind).runners_are == "claimed"}
     for process in sample.runners:
         _apply_process(state, process)
+        if (kind := claiming.get(process.server_pid or 0)) is not None:
+            state.runners[RunnerKey(process.pid, process.started)].served_by = kind
     listed = {RunnerKey(process.pid, process.started) for process in sample.runners}
     for key in [key for key in state.runners if key not in listed]:
-        del state.runners[key]
+        _end(state, state.runners.pop(key))
+    state.touched.processes = True
+    _note_restarts(state)
     refresh_log_rates(state)
     changed = follow_processes(state)
     if changed or _identities(state) != before:
@@ -57,6 +65,30 @@ def _apply_process(state: State, process: RunnerProcess) -> None:
     record.process, record.seen = process, state.now
     if (process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT:
         record.worked = state.now
+
+
+def _end(state: State, runner: RunnerRecord) -> None:
+    """Note the end of a process that nobody but itself told of: its model would vanish without a word."""
+    model = state.models.get(runner.model) if runner.model else None
+    if model is None or model.process != runner.key or runner.process.server_pid is not None:
+        return
+    name, pid = model.claim.name, runner.key.pid
+    state.touched.events.append(Event(state.now, "process_ended", name, model.runtime, pid))
+
+
+def _note_restarts(state: State) -> None:
+    """Note servers that are other processes than those before them at the same URL."""
+    for server in state.servers:
+        start = (server.pid, server.started)
+        for url in server.urls[:1]:
+            before = state.server_starts.get(url)
+            if before is not None and before != start and server.started > before[1]:
+                event = Event(state.now, "server_restarted", url, server.kind, server.pid)
+                state.touched.events.append(event)
+            state.server_starts.pop(url, None)
+            state.server_starts[url] = start
+    while len(state.server_starts) > SERVERS_KEPT:
+        del state.server_starts[next(iter(state.server_starts))]
 
 
 def _identities(state: State) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ from gpumon.app.state.records import (
     RunnerKey,
     RunnerRecord,
     Served,
+    SourceRecord,
 )
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
@@ -49,6 +50,7 @@ def apply_server(state: State, sample: ServerSample) -> None:
     if sample.known_by == "process" and _is_named(state, sample.source):
         return
     is_new, before = sample.source not in state.sources, set(state.models)
+    state.touched.processes = True
     source = hear(state, sample.source, sample.health, sample.version, sample.kind)
     source.known_by = sample.known_by
     if (offset := sample.clock_offset_seconds) is not None:
@@ -117,7 +119,7 @@ def apply_facts(state: State, sample: ModelFacts) -> None:
     if key in state.models:
         state.models[key].facts = sample
         state.touched.claimed.add(key)
-        join(state)
+    join(state)
 
 
 def apply_installed(state: State, sample: InstalledModels) -> None:
@@ -189,6 +191,7 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
         record.runtime = kind_named(sample.kind).name
         state.models[key] = record
     record.expiry_moves = _expiry_moves(record, claim)
+    record.stop_asked = _is_asked_to_stop(record, claim, now, state.sources[sample.source])
     if claim.state is not None:
         record.served = record.served or Served(claim.state)
         record.served.state = claim.state
@@ -244,6 +247,23 @@ def _expiry_moves(record: ModelRecord, claim: ModelClaim) -> bool:
     """
     before, after = record.claim.expires_at, claim.expires_at
     return before is not None and after is not None and after > before
+
+
+STOP_SECONDS = 2.0
+"""An expiry that was moved back by more than this was moved on purpose, and to now."""
+
+
+def _is_asked_to_stop(record: ModelRecord, claim: ModelClaim, now: float, source: SourceRecord) -> bool:
+    """Return whether a model is to go after its requests: ``ollama stop`` moves its expiry back to now.
+
+    One that a long request has outlived lies in the past too, and was not moved (ollama: server/sched.go,
+    ``expireRunner``).
+    """
+    before, after = record.claim.expires_at, claim.expires_at
+    if after is None or after > now + source.clock_offset_seconds + STOP_SECONDS:
+        return False
+    moved_back = before is not None and before - after > STOP_SECONDS
+    return record.stop_asked or moved_back
 
 
 def _depart(state: State, source: str, keep: set[ModelKey]) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from gpumon.app.state.places import is_local
 from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import (
+    Event,
     FailedLoad,
     FinishedLoad,
     GpuRecord,
@@ -56,6 +57,10 @@ class Touched(Struct):
     """Requests that were seen to end."""
     loads: bool = False
     """Whether loads have failed, been given up, or come to be too many."""
+    processes: bool = False
+    """Whether servers, their lists or their processes may be others than before."""
+    events: list[Event] = field(default_factory=list)
+    """What has happened and does not last."""
     system: bool = False
     """Whether the operating system spoke of RAM, swap and CPU."""
     learned: bool = False
@@ -78,6 +83,9 @@ class Touched(Struct):
             self.requests[runner] = (*self.requests.get(runner, ()), *ended)
 
 
+DRIVER = "nvml"
+NOT_THERE = frozenset({"absent", "not_running"})
+"""States of a source that is simply not on this machine, where it never answered."""
 DEPARTED_KEPT = 50
 RETURNED_KEPT = 50
 FINISHED_LOADS_KEPT = 100
@@ -102,6 +110,8 @@ class State(Struct, eq=False):
     installed: dict[str, InstalledModels] = field(default_factory=dict)
     facts: dict[ModelKey, ModelFacts] = field(default_factory=dict)
     servers: tuple[ServerProcess, ...] = ()
+    server_starts: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """PID and start of the latest server at each URL of this machine."""
     runners: dict[RunnerKey, RunnerRecord] = field(default_factory=dict)
     """The processes that hold a model each, loading ones included."""
     holders: dict[int, HolderProcess] = field(default_factory=dict)
@@ -160,6 +170,14 @@ class State(Struct, eq=False):
         if self.loads or self.failed_loads or self.thrash:
             return True
         return any(not runner.load_over for runner in self.runners.values())
+
+    def lacks_gpu_at(self, source: str) -> bool:
+        """Return whether a server's machine is this one, and has no GPU as far as driver and server say."""
+        driver = self.sources.get(DRIVER)
+        if driver is None or self.gpus or self.gpu_known_at(source) or not is_local(source, self.servers):
+            return False
+        never_was = driver.answered is None and driver.silent_seconds is None
+        return driver.healthy or (never_was and driver.health.state in NOT_THERE)
 
     @property
     def has_gpu(self) -> bool:

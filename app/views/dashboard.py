@@ -39,6 +39,8 @@ RECOVERED_WORDS: dict[AlertKind, str] = {
     "swapping": "no longer swapping",
     "source": "{} is well again",
     "slower": "{} is no longer slower than usual",
+    "unlisted": "nothing is held any more that {} does not list",
+    "ended": "{} has a process again",
     "thrash": "{} is no longer loaded again and again",
 }
 """What is well again, of each kind that tells so by itself; ``{}`` is the subject."""
@@ -46,6 +48,8 @@ RECOVERED_WORDS: dict[AlertKind, str] = {
 
 def ended_words(alert: Alert) -> str:
     """Say how an alert ended: what is well again, or what it was about and why nothing more is to be said."""
+    if alert.ended == "event":
+        return alert.message
     words = RECOVERED_WORDS.get(alert.kind) if alert.ended == "recovered" else None
     return f"{alert.ended}: {alert.message}" if words is None else words.replace("{}", alert.subject)
 
@@ -136,6 +140,7 @@ def memory_row(pictures: Pictures) -> MemoryRow:
         total_bytes=sample.ram_total_bytes,
         used_bytes=sample.ram_used_bytes,
         available_bytes=sample.ram_available_bytes,
+        models_belong_there=bool(pictures.models()) and all(one.has_no_gpu for one in pictures.models()),
         model_bytes=spilled_bytes(pictures),
         swap_total_bytes=sample.swap_total_bytes,
         swap_used_bytes=sample.swap_used_bytes,

@@ -132,7 +132,7 @@ def _level(report: FitReport) -> Level:
 
 
 def _answer(report: FitReport, machine: Machine, key: ModelKey) -> str:
-    if machine.cards:
+    if machine.cards or machine.has_no_gpu:
         return answer_words(report)
     needed = f"needs {units.size(report.required_vram_bytes)}"
     return f"{needed}; the GPUs that {address(key.source)} has are not known"

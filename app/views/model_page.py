@@ -114,7 +114,8 @@ def _predicted(prediction: Prediction | None) -> Iterator[Fact]:
 def _claim(model: ModelPicture) -> list[Fact]:
     claim, said = model.claim, model.kind.claim_source
     alarm: Level | None = "bad" if model.spill_percent else None
-    part = "part in RAM" if model.ram_bytes and not model.spill_percent else "spilled"
+    is_part = model.has_no_gpu or (model.ram_bytes and not model.spill_percent)
+    part = "part in RAM" if is_part else "spilled"
     return [
         Fact("server", model.server_label, GPUMON),
         Fact("digest", visible(claim.digest or units.UNKNOWN), said),
@@ -132,7 +133,7 @@ def _claim(model: ModelPicture) -> list[Fact]:
 
 def _times(model: ModelPicture) -> Iterator[Fact]:
     yield Fact("seen since", clock_words(model.first_seen), GPUMON)
-    if model.spilled_since is not None:
+    if model.spilled_since is not None and model.can_spill:
         yield Fact("spilled since", clock_words(model.spilled_since), GPUMON)
     yield Fact("state", model.doing, GPUMON)
     if model.kind.manages_memory:

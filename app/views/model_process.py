@@ -85,7 +85,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
 
 def _measured(model: ModelPicture, gpu_indices: Mapping[str, int]) -> Iterator[Fact]:
     words = units.size(model.measured_vram_bytes)
-    yield Fact("VRAM measured", words if model.measurable else "cannot be: MIG is on", NVML)
+    yield Fact("VRAM measured", words if model.measurable else "not known (MIG)", NVML)
     if model.claims_memory:
         yield Fact("claim and driver", _agreement_words(model.agreement), f"NVML, {model.kind.claim_source}")
     by_gpu = model.measured_vram_by_gpu or {}

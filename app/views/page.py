@@ -90,8 +90,15 @@ PEAKS_FROM_SECONDS = 1800.0
 """From this window on a cell covers so many samples that the peaks are drawn as well."""
 
 
+THIS_MACHINE = "http://127.0.0.1"
+
+
 def vram_chart(state: State, seconds: float) -> ChartView:
-    """Return used VRAM of every GPU."""
+    """Return used VRAM of every GPU; without any, used RAM."""
+    if not state.gpus and state.system is not None and state.lacks_gpu_at(THIS_MACHINE):
+        total = state.system.sample.ram_total_bytes
+        line = _line("RAM", state.system.ram_used, state.now, seconds, GIB)
+        return ChartView("RAM in use", "GiB", seconds, (line,), total / GIB if total else None)
     gpus = sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index)
     capacities = [gpu.total_bytes for gpu in gpus if gpu.total_bytes]
     series = [_line(f"GPU {gpu.reading.index}", gpu.vram, state.now, seconds, GIB) for gpu in gpus]
@@ -115,11 +122,10 @@ def model_charts(model: ModelPicture, seconds: float) -> tuple[ChartView, ...]:
     """Return the charts of a model's page."""
     series, now, size = model.series, model.at, model.claim.size_bytes
     parts = []
+    if model.claims_memory and not model.has_no_gpu:
+        parts.append(_line("VRAM claimed", series.claimed_vram, now, seconds, GIB))
     if model.claims_memory:
-        parts += [
-            _line("VRAM claimed", series.claimed_vram, now, seconds, GIB),
-            _line("RAM claimed", series.claimed_ram, now, seconds, GIB),
-        ]
+        parts.append(_line("RAM claimed", series.claimed_ram, now, seconds, GIB))
     if series.measured_vram.last_time is not None:
         parts.append(_line("VRAM measured", series.measured_vram, now, seconds, GIB))
     charts = (

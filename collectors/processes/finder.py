@@ -24,6 +24,8 @@ SEARCH_SECONDS = 10.0
 """Between walks over all processes while no server is known."""
 REFRESH_SECONDS = 30.0
 """The same while servers are known: for servers that start later."""
+LOST_SECONDS = 1.0
+"""From a walk to the next one once a server has ended, doubling: it may be about to start anew."""
 NO_CHILDREN_SECONDS = 5.0
 """The same where the kernel does not list children, so that a walk alone finds runners."""
 
@@ -73,6 +75,8 @@ class Finder:
         self._runners: dict[int, Runner] = {}
         self._on_gpu: set[tuple[int, int]] = set()
         self._walked_at: float | None = None
+        self._lost_at: float | None = None
+        """When a server was last seen to have ended."""
         self._children_listed = True
         self._stats: dict[int, Stat | None] = {}
         """Those read in this look."""
@@ -80,7 +84,10 @@ class Finder:
     def look(self, gpu_pids: frozenset[int], now: float) -> Found:
         """Return servers and runners as of ``now`` (seconds); raise ``OSError`` where there is no /proc."""
         self._stats.clear()
+        servers = len(self._servers)
         self._drop_the_dead()
+        if len(self._servers) < servers:
+            self._lost_at = now
         if self._is_walk_due(now):
             self._walked_at = now
             self._consider(self._proc.pids())
@@ -94,7 +101,10 @@ class Finder:
         if self._walked_at is None:
             return True
         pause = REFRESH_SECONDS if self._servers else SEARCH_SECONDS
-        return now - self._walked_at >= (pause if self._children_listed else NO_CHILDREN_SECONDS)
+        pause = pause if self._children_listed else NO_CHILDREN_SECONDS
+        if self._lost_at is not None:
+            pause = min(pause, max(LOST_SECONDS, self._walked_at - self._lost_at))
+        return now - self._walked_at >= pause
 
     def _drop_the_dead(self) -> None:
         for pid, server in list(self._servers.items()):

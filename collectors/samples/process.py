@@ -39,6 +39,8 @@ class RunnerSettings(Fact, frozen=True, kw_only=True):
     embedding: bool | None = None
     threads: int | None = None
     metrics: bool | None = None
+    child_of: str | None = None
+    """Name of the ``ServerKind`` that starts processes with just these flags, where one is known."""
     sleep_idle_seconds: float | None = None
 
 

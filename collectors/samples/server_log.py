@@ -29,6 +29,7 @@ LogEventKind = Literal[
     "decode_progress",  # task, slot, count, tokens_per_second
     "request_prefill",  # task, slot, count, seconds
     "request_decode",  # task, slot, count, seconds
+    "runner_ended",  # text: how the process of a model ended, ``signal: killed``, where that is said
     "warning",  # text, one of a fixed list: never prompts
 ]
 

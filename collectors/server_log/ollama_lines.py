@@ -27,7 +27,6 @@ OLLAMA_MESSAGES: dict[str, LogEventKind] = {
     "unable to refresh free memory, using old values": "warning",
     "requested context size too large for model": "warning",
     "truncating input prompt": "warning",
-    "llama-server terminated": "warning",
     "gpu VRAM usage didn't recover within timeout": "warning",
     "model request too large for system": "warning",
     "flash attention enabled but not supported by": "warning",
@@ -95,6 +94,7 @@ _GPU_UUID = re.compile(r"(?:GPU|MIG)-[0-9a-fA-F-]{8,40}", re.ASCII)
 _LIBRARY = re.compile(r"[A-Za-z]\w{1,15}", re.ASCII)
 _STARTED = re.compile(r"(?:llama-server|llama runner) started in (\d+(?:\.\d+)?) seconds", re.ASCII)
 _OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU", re.ASCII)
+_ENDED = re.compile(r"signal: [a-z /]{2,30}(?: \(core dumped\))?|exit status \d{1,3}", re.ASCII)
 _PROGRESS = re.compile(r"model load progress (\d+(?:\.\d+)?)", re.ASCII)
 
 _COMPONENTS: dict[str, BufferComponent] = {
@@ -241,6 +241,13 @@ def _estimate(line: Slog) -> LogEvent:
     )
 
 
+def _runner_ended(line: Slog) -> LogEvent:
+    """Read how a process ended, as Go's ``os.ProcessState`` words it (ollama: llm/server.go)."""
+    said = line.fields.get("string") or line.fields.get("error") or ""
+    how = _ENDED.match(said)
+    return LogEvent(kind="runner_ended", at=line.at, text=how[0] if how else None)
+
+
 def _size(line: Slog, field: str) -> int | None:
     return size_bytes(line.fields.get(field, ""))
 
@@ -264,4 +271,8 @@ _BUILDERS: dict[str, _Builder] = {
     "inference compute": _inference_compute,
     "server config": _server_config,
     "vram-based default context": _default_context,
+    "llama-server terminated": _runner_ended,
+    "llama runner terminated": _runner_ended,
+    "llama-server process no longer running": _runner_ended,
+    "llama runner process no longer running": _runner_ended,
 }

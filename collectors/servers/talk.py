@@ -37,6 +37,10 @@ RunnersHint = Callable[[], KnownRunners | None]
 """What is known of a server's runners; ``None`` where they cannot be seen: far away, in a container."""
 
 
+BlobsHint = Callable[[], frozenset[str]]
+"""The files (``sha256-<hex>``) that processes of a server hold, and of which no name is known here."""
+
+
 class Asked(Struct, frozen=True, kw_only=True):
     """A server to ask, and what is known beside its answers."""
 
@@ -48,6 +52,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """How gpumon came to ask it."""
     is_active: IsActive | None = None
     runners: RunnersHint | None = None
+    unnamed_blobs: BlobsHint | None = None
     trusted: bool = False
     """Whether it was recognised by what it says, not by a header: a proxy may stand before it."""
 

@@ -7,7 +7,8 @@ from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.agreement import Loaded, may_load, shortfall
 from gpumon.app.insight.falls import Change, Comparison, Paced, changes_since, compare, reason_words
 from gpumon.app.insight.faults import spill_fault
-from gpumon.app.insight.wording import amount, placement_words
+from gpumon.app.insight.owners import Unlisted, unlisted_words
+from gpumon.app.insight.wording import amount, ended_words, placement_words
 from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import FailedLoad, SettingChange, Thrash
 from gpumon.text.safe import visible
@@ -116,6 +117,33 @@ def stuck(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
         subject=name,
         message=f"{name} is stuck: it should have been unloaded and does nothing{process}"
         + (f" holds {amount(held)} of VRAM" if process and held else ""),
+    )
+
+
+def ended(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
+    """Find a model whose process has ended, and that its server still lists: killed, or crashed."""
+    if loaded.activity != "gone":
+        return CLEAR
+    return Finding(
+        level="bad",
+        subject=loaded.label,
+        message=ended_words(loaded.label, loaded.model, loaded.ended_how),
+        since=loaded.model.runner_ended,
+    )
+
+
+UNLISTED_SECONDS = 30.0
+"""A model that is unloaded or evicted is not listed for some seconds while its process ends."""
+
+
+def unlisted(found: Unlisted, _limits: Limits, _active: bool) -> Finding:
+    """Find runners that their server does not list: leaked, or orphans of one that has ended."""
+    return Finding(
+        level="watch",
+        subject=found.server,
+        message=unlisted_words(found),
+        hold_seconds=UNLISTED_SECONDS,
+        since=found.since,
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 from msgspec.structs import replace
 
 from gpumon.app.cli.fit.asked import Asked
@@ -19,11 +21,15 @@ from gpumon.app.physics.hardware import Card, card_of
 from gpumon.app.state.records.learned import LearnedRecord, record_of
 from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.learned import DocumentError, read
-from gpumon.collectors.system.source import read_ram_bandwidth
+from gpumon.collectors.samples import AnySample, NvmlSample
+from gpumon.collectors.system.source import attempt, read_ram_bandwidth
 
 if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings
 
+_WITHOUT_GPU = frozenset({"absent", "serving", "idle"})
+OTHER_VENDORS_DEVICE = Path("/dev/kfd")
+"""Of AMD's driver for computing: there may be a GPU that the driver here does not know."""
 _DRIVER_SECONDS = 5.0
 """A driver that does not answer in time is one whose memory is not known."""
 
@@ -35,14 +41,19 @@ async def answer(asked: Asked, settings: Settings) -> FitReport | NoGeometry:
         GpumonError: there is no such model, or nothing can be asked.
     """
     found, own = await asyncio.gather(_model(asked.model, settings), _own_cards(asked))
-    cards = asked.cards or (with_freed(own, found.own_vram_bytes) if found.is_local else ())
+    cards = asked.cards or (with_freed(own or (), found.own_vram_bytes) if found.is_local else ())
     options = _options(asked, found, cards)
-    return fit_on(_machine(asked, found, cards), found.facts, options, found.file_bytes)
+    has_none = found.is_local and own == () and not asked.cards
+    return fit_on(_machine(asked, found, cards, has_no_gpu=has_none), found.facts, options, found.file_bytes)
 
 
-def _machine(asked: Asked, found: Model, cards: tuple[Card, ...]) -> Machine:
+def _machine(asked: Asked, found: Model, cards: tuple[Card, ...], *, has_no_gpu: bool) -> Machine:
     """Return the cards that were asked for, else this machine with what was learned of it."""
     ram = asked.ram_bandwidth_bytes_per_second
+    if has_no_gpu:
+        available, bandwidth = read_ram_available(), ram or read_ram_bandwidth().bytes_per_second
+        known = with_ram_bandwidth(learned(), ram)
+        return Machine((), bandwidth, known, has_no_gpu=True, ram_available_bytes=available)
     if asked.cards or not cards:
         return Machine(cards, ram, others=() if asked.cards else found.others)
     known = with_ram_bandwidth(learned(), ram)
@@ -58,7 +69,7 @@ async def _model(name: str, settings: Settings) -> Model:
     return replace(model, others=await loaded_here(endpoints(settings)))
 
 
-async def _own_cards(asked: Asked) -> tuple[Card, ...]:
+async def _own_cards(asked: Asked) -> tuple[Card, ...] | None:
     return () if asked.cards else await cards_of_this_machine()
 
 
@@ -73,8 +84,11 @@ def _options(asked: Asked, found: Model, cards: tuple[Card, ...]) -> LoadOptions
     )
 
 
-async def cards_of_this_machine() -> tuple[Card, ...]:
-    """Return the cards whose memory the driver tells; none are woken for it."""
+async def cards_of_this_machine() -> tuple[Card, ...] | None:
+    """Return the cards whose memory the driver tells; none are woken for it.
+
+    Empty where there is no GPU; ``None`` where there may be one of which nothing is known.
+    """
     from gpumon.collectors.nvml.source import NvmlSource
 
     source = NvmlSource(SystemClock())
@@ -82,12 +96,26 @@ async def cards_of_this_machine() -> tuple[Card, ...]:
         async with asyncio.timeout(_DRIVER_SECONDS):
             samples = await source.poll()
     except TimeoutError:
-        return ()
+        return None
     finally:
         with contextlib.suppress(TimeoutError):
             await source.close()
     cards = (card_of(reading) for sample in samples for reading in sample.gpus)
-    return tuple(card for card in cards if card is not None)
+    found = tuple(card for card in cards if card is not None)
+    return found if found or _says_none(samples) else None
+
+
+def _says_none(samples: Sequence[AnySample]) -> bool:
+    """Return whether there is no GPU: none by the driver or no driver, and no device of another vendor's."""
+    said = [sample for sample in samples if isinstance(sample, NvmlSample)]
+    has_none = all(not one.gpus and one.health.state in _WITHOUT_GPU for one in said)
+    return bool(said) and has_none and not OTHER_VENDORS_DEVICE.exists()
+
+
+def read_ram_available() -> int | None:
+    """Return the RAM that programs can still have, in bytes."""
+    memory = attempt(psutil.virtual_memory)
+    return None if memory is None else int(memory.available)
 
 
 def learned() -> LearnedRecord:

@@ -35,6 +35,10 @@ class FitDocument(Struct, frozen=True):
     """What ``gpumon fit --json`` prints; ``null`` is not known."""
 
     fits: bool | None = None
+    runs_from_ram: bool | None = None
+    """Whether there is no GPU, so that ``fits`` speaks of RAM."""
+    required_ram_bytes: int | None = None
+    available_ram_bytes: int | None = None
     required_vram_bytes: int | None = None
     available_vram_bytes: int | None = None
     weights_bytes: int | None = None
@@ -88,6 +92,8 @@ def execute(options: Namespace) -> int:
 def exit_code(report: FitReport | NoGeometry) -> int:
     """Return what a script sees."""
     fits = getattr(report, "fits", None)
+    if fits is None and getattr(report, "runs_from_ram", False):
+        return EXIT_FITS
     if fits is None:
         return EXIT_CANNOT_TELL
     return EXIT_FITS if fits else EXIT_DOES_NOT_FIT
@@ -113,6 +119,9 @@ def fit_document(report: FitReport | NoGeometry) -> FitDocument:
     weights = need.weights_bytes + need.projector_bytes
     return FitDocument(
         fits=report.fits,
+        runs_from_ram=report.runs_from_ram,
+        required_ram_bytes=report.required_ram_bytes,
+        available_ram_bytes=report.available_ram_bytes,
         required_vram_bytes=report.required_vram_bytes,
         available_vram_bytes=report.available_vram_bytes,
         weights_bytes=weights,

@@ -8,7 +8,14 @@ from typing import NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_freed, with_rates
+from gpumon.app.diagnosis.fit.report import (
+    FitReport,
+    Resident,
+    fit_of_geometry,
+    in_ram,
+    with_freed,
+    with_rates,
+)
 from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, ram_bandwidth
 from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.insight.shapes import load_options
@@ -61,6 +68,9 @@ class Machine(Struct, frozen=True):
     learned: LearnedRecord = field(default_factory=LearnedRecord)
     others: tuple[Resident, ...] = ()
     """The other models that hold memory of these cards."""
+    has_no_gpu: bool = False
+    """Whether it is known to have none, so that models run from its RAM."""
+    ram_available_bytes: int | None = None
 
 
 def fit_on(
@@ -86,6 +96,8 @@ def _report(
     bare = Hardware(machine.cards)
     report = fit_of_geometry(name, geometry, options, bare, machine.others, correction_bytes)
     is_moe, cards = geometry.is_moe, report.hardware.cards
+    if machine.has_no_gpu:
+        report = in_ram(report, machine.ram_available_bytes)
     ram = ram_bandwidth(machine.learned, machine.firmware_ram_bytes_per_second, is_moe=is_moe)
     known = calibrated(cards, ram, machine.learned, _uuids(cards), is_moe=is_moe)
     return with_rates(replace(report, hardware=known))
@@ -120,11 +132,15 @@ def machine_of(state: State, key: ModelKey) -> Machine:
     if not is_local(key.source, state.servers):
         return Machine(())
     cards, model = hardware_of(state).cards, state.models.get(key)
+    held = model.split.ram_bytes or 0 if model else 0
+    available = state.system.sample.ram_available_bytes if state.system else None
     return Machine(
         cards=_without(model, cards, state) if model else cards,
         firmware_ram_bytes_per_second=firmware_ram(state),
         learned=state.learned,
         others=tuple(_residents(state, key)),
+        has_no_gpu=not cards and state.lacks_gpu_at(key.source),
+        ram_available_bytes=None if available is None else available + held,
     )
 
 

@@ -50,6 +50,14 @@ class FitReport(Struct, frozen=True):
     """What makes room when it is unloaded; empty where nothing has to be, or all would not be enough."""
     correction_bytes: int = 0
     """What earlier loads on these cards took beyond the prediction; below 0 where they took less."""
+    runs_from_ram: bool = False
+    """Whether the machine is known to have no GPU: everything is in RAM then."""
+    available_ram_bytes: int | None = None
+
+    @property
+    def required_ram_bytes(self) -> int | None:
+        """What it takes of RAM, where it runs from there."""
+        return self.placement.ram_bytes if self.runs_from_ram and self.placement else None
 
     @property
     def required_vram_bytes(self) -> int:
@@ -58,13 +66,17 @@ class FitReport(Struct, frozen=True):
 
     @property
     def fits(self) -> bool | None:
-        """Whether everything is on GPUs; ``None`` where nothing is known of any."""
+        """Whether everything is on GPUs or, without any, in RAM; ``None`` where nothing is known of them."""
+        if self.runs_from_ram and self.placement is not None and self.available_ram_bytes is not None:
+            return self.placement.ram_bytes <= self.available_ram_bytes
+        if self.runs_from_ram:
+            return None
         return None if self.placement is None else self.placement.fits
 
     @property
     def may_be_split(self) -> bool:
         """Whether it fits by less than the runtime leaves free where it chooses the layers itself."""
-        if not self.fits or self.options.gpu_layers is not None:
+        if not self.fits or self.runs_from_ram or self.options.gpu_layers is not None:
             return False
         free = usable_bytes(_free(self.hardware.cards), self.correction_bytes)
         return not place(self.geometry, self.options, free, FIT_MARGIN_BYTES).fits
@@ -112,6 +124,17 @@ def fit_of_geometry(
     return with_rates(report)
 
 
+def in_ram(report: FitReport, available_ram_bytes: int | None) -> FitReport:
+    """Return the report for a machine that is known to have no GPU."""
+    geometry, options = report.geometry, report.options
+    return replace(
+        report,
+        placement=place(geometry, options, ()),
+        runs_from_ram=True,
+        available_ram_bytes=available_ram_bytes,
+    )
+
+
 def _placed(geometry: Geometry, options: LoadOptions, free_bytes_by_gpu: Sequence[int]) -> Placement:
     """Return the placement that memory allows; that of ``gpu_layers`` where it asks for less."""
     chosen = place(geometry, replace(options, gpu_layers=None), free_bytes_by_gpu)
@@ -149,7 +172,7 @@ def with_rates(report: FitReport) -> FitReport:
         report,
         decode=rate(placement, short),
         decode_full_context=rate(placement, options.context_length),
-        decode_fitting=rate(_everything_on(hardware.cards, placement), short),
+        decode_fitting=rate(_everything_on(hardware.cards, placement), short) if hardware.cards else None,
     )
 
 

@@ -9,6 +9,7 @@ from gpumon.app.diagnosis.words import band_words
 from gpumon.app.physics.hardware import Band
 from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES
+from gpumon.text import units
 from gpumon.text.names import short_gpu_name
 from gpumon.text.safe import visible
 from gpumon.text.units import GIB
@@ -45,6 +46,8 @@ def _asked(report: FitReport) -> str:
 
 def answer_words(report: FitReport) -> str:
     """Say whether it fits, what it needs and what there is."""
+    if report.runs_from_ram:
+        return _ram_words(report)
     needed = f"needs {_gib(report.required_vram_bytes)} GiB"
     if report.available_vram_bytes is None:
         return f"cannot tell: {needed}; of which GPU, say with --gpu NAME or --vram SIZE"
@@ -52,6 +55,16 @@ def answer_words(report: FitReport) -> str:
     usable = _gib(max(0, report.available_vram_bytes - margin))
     verdict = "fits" if report.fits else "does not fit"
     return f"{verdict}: {needed}, can use {usable} GiB of {_cards(report)}"
+
+
+def _ram_words(report: FitReport) -> str:
+    """Say how fast it runs where there is no GPU, and whether RAM is enough."""
+    rate = f"about {units.rate(report.decode.expected)}" if report.decode else "how fast is not known"
+    needed, available = report.required_ram_bytes or 0, report.available_ram_bytes
+    there = "" if available is None else f", {_gib(available)} GiB are available"
+    if report.fits is False:
+        return f"does not fit: no GPU here, and needs {_gib(needed)} GiB of RAM{there}"
+    return f"runs from RAM, {rate}: no GPU here; needs {_gib(needed)} GiB{there}"
 
 
 def _cards(report: FitReport) -> str:
@@ -68,6 +81,9 @@ def _parts(report: FitReport) -> Iterator[tuple[str, str]]:
     yield "KV cache", _size(need.kv_cache_bytes)
     yield from _if_any("recurrent state", need.recurrent_state_bytes)
     yield from _if_any("compute buffers", need.compute_bytes)
+    if report.runs_from_ram:
+        yield "in RAM together", _size(report.required_ram_bytes or 0)
+        return
     yield "CUDA itself", _size(need.overhead_bytes)
     if report.correction_bytes:
         yield "learned", f"{report.correction_bytes / GIB:+7.2f} GiB   (what earlier loads took besides)"
@@ -82,7 +98,7 @@ def _if_any(label: str, size_bytes: int) -> Iterator[tuple[str, str]]:
 
 
 def _place(report: FitReport) -> Iterator[tuple[str, str]]:
-    if report.placement is not None:
+    if report.placement is not None and not report.runs_from_ram:
         yield "on GPU", _placed(report.placement)
         if report.options.gpu_layers == report.placement.layers_on_gpu and not report.fits:
             yield "", f"because of PARAMETER num_gpu {report.options.gpu_layers}"

@@ -18,7 +18,7 @@ from gpumon.app.diagnosis.words import (
 from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
 from gpumon.app.insight.faults import spill_fault
 from gpumon.app.insight.shapes import log_of
-from gpumon.app.insight.wording import amount, gpu_label, spill_words
+from gpumon.app.insight.wording import amount, ended_words, gpu_label, spill_words
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import FinishedLoad
@@ -225,18 +225,32 @@ def loading(subject: Subject) -> Verdict | None:
     )
 
 
+def process_ended(subject: Subject) -> Verdict | None:
+    """Find a model that its server still lists and that no process holds any more: killed, or crashed."""
+    if subject.loaded.activity != "gone":
+        return None
+    model, how = subject.model, subject.loaded.ended_how
+    words = ended_words(subject.name, model, how)
+    pid = str(model.ended_runner.pid) if model.ended_runner else "its process"
+    return Verdict("process_ended", "bad", words, (Evidence(f"process {pid}", how or "ended", "/proc"),))
+
+
 def healthy(subject: Subject) -> Verdict | None:
     """Say that all of it is where it should be, and how near it is to what the card can do."""
     split = subject.split
     if split.spill_fraction is None or subject.is_spilled:
         return None
-    where = "on GPU" if split.gpu_bytes else "in RAM, as no GPU is known there"
+    no_gpu = (
+        "no GPU here" if subject.state.lacks_gpu_at(subject.model.key.source) else "no GPU is known there"
+    )
+    where = "on GPU" if split.gpu_bytes else f"in RAM, {no_gpu}"
     size_bytes = split.gpu_bytes or split.ram_bytes or 0
+    held = f"{amount(size_bytes)} {where}" if size_bytes else where
     claimed = size_evidence("on GPU" if split.gpu_bytes else "in RAM", size_bytes, subject.split_source)
     return Verdict(
         "healthy",
         "ok",
-        f"{subject.name} is well: {amount(size_bytes)} {where}{_share_words(subject)}",
+        f"{subject.name} is well: {held}{_share_words(subject)}",
         (claimed, *_measured_evidence(subject), *_well_rate_evidence(subject)),
     )
 

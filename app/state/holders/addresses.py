@@ -16,14 +16,32 @@ def stands_alone(state: State, runner: RunnerRecord) -> bool:
     """Whether a runner is a model by itself, or one that a router reaches by its name.
 
     It is not where its server claims its models one by one (Ollama). One that loads a blob may have been
-    started by such a server whose own process is hidden from us.
+    started by such a server whose own process is hidden from us, or has ended.
     """
-    if not runner.kind.stands_alone:
+    if not runner.kind.stands_alone or is_orphan(state, runner):
         return False
     server = server_of(state, runner)
     if server is not None:
         return kind_named(server.kind).runners_are != "claimed"
     return runner.process.settings.blob is None or not _is_keeper_of_blobs_hidden(state)
+
+
+INIT_PID = 1
+"""Takes over the children of a process that has ended."""
+
+
+def is_orphan(state: State, runner: RunnerRecord) -> bool:
+    """Return whether the server that started a runner and alone speaks of its model has ended.
+
+    Nothing is known of that where such a server is here and cannot be seen.
+    """
+    process = runner.process
+    if process.server_pid is not None or _is_keeper_of_blobs_hidden(state):
+        return False
+    if runner.served_by is not None:
+        return True
+    is_ones_child = process.settings.child_of is not None or not runner.kind.stands_alone
+    return is_ones_child and process.parent_pid == INIT_PID
 
 
 def server_of(state: State, runner: RunnerRecord) -> ServerProcess | None:
@@ -88,6 +106,9 @@ def _is_keeper_of_blobs_hidden(state: State) -> bool:
     if any(kind_named(server.kind).keeps_blobs for server in state.servers):
         return False
     return any(
-        source.runtime is not None and kind_named(source.runtime).keeps_blobs and is_loopback(source.name)
+        source.runtime is not None
+        and source.health.state != "not_running"
+        and kind_named(source.runtime).keeps_blobs
+        and is_loopback(source.name)
         for source in state.sources.values()
     )

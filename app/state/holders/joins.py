@@ -6,12 +6,12 @@ A pure function of what is known: the samples may arrive in any order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gpumon.app.state.holders.addresses import standalone_runner_at
 from gpumon.app.state.places import is_loopback, place
-from gpumon.app.state.records import JoinedBy, ModelRecord, RunnerKey, RunnerRecord, is_server
+from gpumon.app.state.records import JoinedBy, ModelKey, ModelRecord, RunnerKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import BlobNames, InstalledModel, RunnerSettings, ServerProcess
 from gpumon.collectors.servers.registry import kind_named
@@ -20,10 +20,18 @@ SHORT_HEX_DIGITS = 12
 
 
 def name_of(state: State, settings: RunnerSettings) -> str | None:
-    """Return a name of what a runner loads; ``None`` where none is known."""
+    """Return a name of what a runner loads; ``None`` where none is known.
+
+    Of several names of one file that by which it was asked for before.
+    """
     if settings.model_name is not None:
         return settings.model_name
-    return next(_names(state, settings.blob), None) if settings.blob else None
+    names = list(dict.fromkeys(_names(state, settings.blob))) if settings.blob else []
+    if len(names) < 2:
+        return names[0] if names else None
+    listed = (*state.models.values(), *reversed(state.departed))
+    asked_for = (model.claim.name for model in listed if model.claim.name in names)
+    return next(asked_for, names[0])
 
 
 def stand_in(settings: RunnerSettings) -> str:
@@ -65,6 +73,10 @@ def _installed(state: State) -> Iterator[InstalledModel]:
         yield from sample.models
 
 
+Holders = Mapping[ModelKey, RunnerKey | None]
+"""The processes by which models were held until now."""
+
+
 class Match(NamedTuple):
     """A runner and a claim that are one."""
 
@@ -91,12 +103,13 @@ def join(state: State) -> None:
         runner.model = None
     for model in state.models.values():
         model.runner = model.joined_by = None
-    for match in _matches(state):
+    for match in _matches(state, holders):
         match.runner.model = match.model.key
         match.model.runner, match.model.joined_by = match.runner.key, match.by
     for runner in state.runners.values():
         if runner.model != before[runner.key]:
             runner.claimed_since = _claimed_since(state, runner)
+            runner.unclaimed_since = state.now if runner.model is None else None
     for key, model in state.models.items():
         _note_end(state, model, holders[key])
         if model.runner != holders[key]:
@@ -113,6 +126,12 @@ def may_be_claimed(state: State, runner: RunnerRecord) -> bool:
     return bool(servers.loose_sources) and pid in servers.loose_pids
 
 
+def sources_of(state: State, runner: RunnerRecord) -> list[str]:
+    """Return the sources that are certain to be the server of a runner."""
+    pid = runner.process.server_pid
+    return [source for source, pids in _servers(state).certain if pid in pids]
+
+
 def blobs_by_digest(samples: Iterable[BlobNames]) -> dict[str, frozenset[str]]:
     """Return the blobs of the weights by the digest of the manifest, from what is on disk."""
     blobs: dict[str, set[str]] = {}
@@ -126,9 +145,9 @@ def blobs_by_digest(samples: Iterable[BlobNames]) -> dict[str, frozenset[str]]:
 def _note_end(state: State, model: ModelRecord, holder: RunnerKey | None) -> None:
     """Note that the process that held a model has ended, until another one holds it."""
     if model.runner is not None:
-        model.runner_ended = None
+        model.runner_ended = model.ended_runner = None
     elif holder is not None and holder not in state.runners:
-        model.runner_ended = state.now
+        model.runner_ended, model.ended_runner = state.now, holder
 
 
 def _claimed_since(state: State, runner: RunnerRecord) -> float | None:
@@ -137,13 +156,13 @@ def _claimed_since(state: State, runner: RunnerRecord) -> float | None:
     return seen if seen is not None and seen >= runner.first_seen else None
 
 
-def _matches(state: State) -> Iterator[Match]:
+def _matches(state: State, holders: Holders) -> Iterator[Match]:
     if not state.runners or not state.models:
         return
     yield from _address_matches(state)
     servers = _servers(state)
     for source, pids in servers.certain:
-        yield from _certain_matches(state, _runners_of(state, pids), _models_of(state, {source}))
+        yield from _certain_matches(state, _runners_of(state, pids), _models_of(state, {source}), holders)
     loose_runners = _runners_of(state, servers.loose_pids)
     yield from _unique_matches(state, loose_runners, _models_of(state, servers.loose_sources))
 
@@ -207,15 +226,41 @@ def _models_of(state: State, sources: Collection[str]) -> list[ModelRecord]:
     return sorted((m for m in state.models.values() if m.key.source in sources), key=lambda m: m.key)
 
 
-def _certain_matches(state: State, runners: list[RunnerRecord], models: list[ModelRecord]) -> Iterator[Match]:
-    free = list(runners)
+def _certain_matches(
+    state: State, runners: list[RunnerRecord], models: list[ModelRecord], holders: Holders
+) -> Iterator[Match]:
+    free, unmatched = list(runners), []
     for model in models:
         match = next((m for runner in free if (m := _match(state, runner, model))), None)
         if match is not None:
             free.remove(match.runner)
             yield match
-        elif len(runners) == len(models) == 1 and _nothing_known(state, runners[0], model):
-            yield Match(runners[0], model, "only one")
+        else:
+            unmatched.append(model)
+    if len(unmatched) == 1:
+        yield from _left_over(state, free, unmatched[0], holders)
+
+
+def _left_over(
+    state: State, runners: list[RunnerRecord], model: ModelRecord, holders: Holders
+) -> Iterator[Match]:
+    """Yield the one process that is left for the one model whose file is not known.
+
+    Processes of other models by their names are none; one that held it before still does, whoever else comes.
+    """
+    unknown = (one for one in runners if _nothing_known(state, one, model))
+    may_hold = [one for one in unknown if not _is_another(state, one, model)]
+    before = [one for one in may_hold if one.key == holders.get(model.key)]
+    left = before or may_hold
+    if len(left) == 1:
+        yield Match(left[0], model, "only one")
+
+
+def _is_another(state: State, runner: RunnerRecord, model: ModelRecord) -> bool:
+    """Return whether a process holds a model that is known to have another name."""
+    blob, full_name = runner.process.settings.blob, model.kind.full_name
+    names = {full_name(name) for name in _names(state, blob)} if blob is not None else set()
+    return bool(names) and full_name(model.claim.name) not in names
 
 
 def _unique_matches(state: State, runners: list[RunnerRecord], models: list[ModelRecord]) -> Iterator[Match]:

@@ -35,8 +35,17 @@ def measure(state: State) -> None:
     locate_all(state)
     for runner in state.runners.values():
         runner.vram.add(state.now, runner.measured_vram_bytes)
+        _note_hidden(state, runner)
     for model in state.models.values():
         model.measured_vram.add(state.now, measured_vram_bytes(model, state))
+
+
+def _note_hidden(state: State, runner: RunnerRecord) -> None:
+    """Note the memory without an owner that may be a runner's: once it has ended, its memory is gone too."""
+    model = state.models.get(runner.model) if runner.model else None
+    seen = runner.seen if model is None else min(runner.seen, model.seen)
+    before = runner.hidden_vram_bytes if state.now > seen else 0
+    runner.hidden_vram_bytes = max(before, state.hidden_vram_bytes)
 
 
 def locate_all(state: State) -> None:
@@ -161,6 +170,9 @@ def _note_steadiness(runner: RunnerRecord, measured_at: float | None) -> None:
     measured = runner.measured_vram_bytes
     if not is_steady(runner.vram_steady_bytes, measured):
         runner.vram_steady_bytes, runner.vram_confirmed = measured, None
-        runner.vram_steady_since = measured_at
-    elif before != measured_at:
+        runner.vram_steady_since = runner.vram_settled_at = measured_at
+        return
+    if (runner.vram_settled_at or 0.0) < (runner.loaded_since or 0.0):
+        runner.vram_settled_at = measured_at  # what was measured before it was loaded says nothing of it
+    if before != measured_at:
         runner.vram_confirmed = before

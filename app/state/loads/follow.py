@@ -40,7 +40,10 @@ READY_SHOWN_SECONDS = 3.0
 """How long a load that is ready waits for the claim of its model."""
 ANSWER_HOLDS_SECONDS = 10.0
 START_SLACK_SECONDS = 1.0
+STILL_SECONDS = 30.0
+"""A load of which nothing moves for so long is none."""
 
+THIS_MACHINE = "http://127.0.0.1"
 MUTE_STATES = frozenset({"unreachable", "foreign"})
 
 
@@ -79,6 +82,10 @@ def _follow(state: State, runner: RunnerRecord) -> None:
             runner.load_over = is_ready
             return
         load = _begin(state, runner)
+    if _stands_still(state, runner, load):
+        del state.loads[runner.key]
+        runner.load_over = True
+        return
     _identify(state, load, runner)
     follow_load(load, runner, state.now)
     load.seen_loading = load.seen_loading or _is_witnessed(load, runner, state.now, is_ready=is_ready)
@@ -97,6 +104,18 @@ def _can_end(state: State, runner: RunnerRecord) -> bool:
     """
     answer = runner.answer
     return (answer is not None and answer.state not in MUTE_STATES) or may_be_claimed(state, runner)
+
+
+def _stands_still(state: State, runner: RunnerRecord, load: Load) -> bool:
+    """Return whether nothing of a load has moved for long: a process that no server claims, and no load.
+
+    Its port says nothing, or refuses, which it does for no longer than a moment before a load.
+    """
+    begin, steady = state.now - STILL_SECONDS, runner.vram_steady_since
+    is_mute = runner.answer is None or runner.answer.state in MUTE_STATES | {"starting"}
+    if not is_mute or not runner.measured_vram_bytes or steady is None or load.watched > begin:
+        return False
+    return steady <= begin and not load.bytes_per_second and (runner.worked or 0.0) <= begin
 
 
 def _is_ready(state: State, runner: RunnerRecord) -> bool:
@@ -137,6 +156,7 @@ def _begin(state: State, runner: RunnerRecord) -> Load:
         copy_bytes_per_second=recall_copy_rate(state),
         room_bytes=0 if settings.gpu_layers == 0 else _free_vram_bytes(state),
     )
+    load.has_no_gpu = state.lacks_gpu_at(THIS_MACHINE)
     load.evicted = evicted_for(state, load)
     note_retry(state, load)
     for log in state.logs.values():

@@ -201,7 +201,9 @@ def _phase(load: Load, runner: RunnerRecord, now: float) -> LoadPhase:
         return "warm_up" if all_taken and now - evidence.context_at >= WARM_UP_AFTER_SECONDS else "context"
     if arriving(evidence) or evidence.said.amount or evidence.gpu_bytes >= NOISE_BYTES:
         return "weights"
-    return "fitting" if runner.answer is not None and runner.answer.state == "loading" else "starting"
+    if runner.answer is None or runner.answer.state != "loading":
+        return "starting"
+    return "weights" if load.has_no_gpu else "fitting"
 
 
 def _tell(load: Load, now: float) -> None:

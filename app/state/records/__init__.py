@@ -16,8 +16,8 @@ from gpumon.app.state.records.load import (
     TargetOrigin,
     Thrash,
 )
-from gpumon.app.state.records.log import BufferKey, Placement, ServerLog
-from gpumon.app.state.records.machine import GpuRecord, Leftover, Returned, SystemRecord
+from gpumon.app.state.records.log import BufferKey, Placement, RunnerEnd, ServerLog
+from gpumon.app.state.records.machine import Event, GpuRecord, Leftover, Returned, SystemRecord
 from gpumon.app.state.records.model import (
     STALE_AFTER_SECONDS,
     JoinedBy,
@@ -33,6 +33,7 @@ __all__ = [
     "STALE_AFTER_SECONDS",
     "BaselineKey",
     "BufferKey",
+    "Event",
     "FailedLoad",
     "FinishedLoad",
     "GpuRecord",
@@ -50,6 +51,7 @@ __all__ = [
     "Prediction",
     "ReloadCause",
     "Returned",
+    "RunnerEnd",
     "RunnerKey",
     "RunnerRecord",
     "ScaleKey",

@@ -111,6 +111,8 @@ class Load(Struct):
     """RAM to GPU, as the latest load of any model has shown it."""
     room_bytes: int | None = 0
     """Free device memory when it was first seen; ``None`` where the driver did not say."""
+    has_no_gpu: bool = False
+    """Whether there is none to fit it into."""
     evidence: Evidence = field(default_factory=Evidence)
     seen_loading: bool = False
     """Whether it was followed from its start, or its port has said that it loads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -88,6 +89,17 @@ class Placement(Struct):
         return sum(size for key, size in self.buffers.items() if key.on_gpu is on_gpu)
 
 
+RUNNER_ENDS_KEPT = 16
+
+
+class RunnerEnd(NamedTuple):
+    """What a log says of a process that ended by itself."""
+
+    time: float
+    how: str | None
+    """``signal: killed``, ``exit status 2``."""
+
+
 class ServerLog(Struct):
     """What one server's log has said."""
 
@@ -103,3 +115,5 @@ class ServerLog(Struct):
     settings: dict[str, str] = field(default_factory=dict)
     """``OLLAMA_…`` as the server printed them."""
     format_unknown: bool = False
+    runner_ends: deque[RunnerEnd] = field(default_factory=lambda: deque(maxlen=RUNNER_ENDS_KEPT))
+    """The latest processes of models that ended by themselves, oldest first."""

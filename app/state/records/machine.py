@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
@@ -66,6 +66,24 @@ def free_bytes(memory: GpuMemory) -> int | None:
     if memory.used_bytes is None:
         return None
     return max(0, memory.total_bytes - memory.used_bytes - (memory.reserved_bytes or 0))
+
+
+EventKind = Literal[
+    "process_ended",  # a process that holds a model of its own
+    "server_restarted",
+]
+
+
+class Event(NamedTuple):
+    """Something that happened, and does not last."""
+
+    time: float
+    kind: EventKind
+    subject: str
+    """Name of a model, URL of a server; not harmless to draw."""
+    runtime: str
+    """Name of the ``ServerKind``."""
+    pid: int
 
 
 class SystemRecord(Struct):

@@ -173,6 +173,10 @@ class ModelRecord(Struct):
     """The process that holds it, where one can be told."""
     runner_ended: float | None = None
     """When the process that held it was seen to have ended, where no other has taken its place."""
+    ended_runner: RunnerKey | None = None
+    """That process."""
+    stop_asked: bool = False
+    """Whether its expiry was moved to the past: it has been asked to go, and does so after its requests."""
     joined_by: JoinedBy | None = None
     measured_vram: Series = field(default_factory=Series)
     """What the driver measures for that process, over all GPUs."""

@@ -74,14 +74,22 @@ class RunnerRecord(Struct):
     """What its memory has been for some time, but for noise; ``None`` while it is not measured."""
     vram_steady_since: float | None = None
     """Time of the first list that said so."""
+    vram_settled_at: float | None = None
+    """Time of the first list that said so since it was claimed and ready; before that, of any."""
     vram_confirmed: float | None = None
     """Time of the list before the latest one, where both say the same of it."""
+    hidden_vram_bytes: int = 0
+    """The most memory without an owner since claim and process were last seen together."""
     ready_since: float | None = None
     """When it first said that it is ready; ``None`` where it says nothing, or that it loads."""
     claimed_since: float | None = None
     """When the server first claimed, of this process, as much VRAM as it still does."""
     model: ModelKey | None = None
     """The model that a server claims for it; ``None`` while it is loading."""
+    unclaimed_since: float | None = None
+    """When its server stopped to claim it, where it did before."""
+    served_by: str | None = None
+    """Name of the ``ServerKind`` that has started it and claims its model, also after that has ended."""
     worked: float | None = None
     """When it was last seen at work on a request."""
     answer: WorkSample | None = None
@@ -109,6 +117,13 @@ class RunnerRecord(Struct):
     def kind(self) -> RunnerKind:
         """What its kind of process says of itself."""
         return runner_named(self.process.kind)
+
+    @property
+    def loaded_since(self) -> float | None:
+        """When it was claimed and, where it says so, ready; ``None`` where it is not claimed."""
+        if self.claimed_since is None or self.ready_since is None:
+            return self.claimed_since
+        return max(self.claimed_since, self.ready_since)
 
     @property
     def rates(self) -> RunnerRates:

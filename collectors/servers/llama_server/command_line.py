@@ -164,8 +164,15 @@ def _settings(flags: Flags) -> RunnerSettings:
         embedding=flags.switch("embedding"),
         threads=flags.integer("threads", 1),
         metrics=flags.switch("metrics"),
+        child_of=_child_of(flags),
         sleep_idle_seconds=flags.seconds("sleep"),
     )
+
+
+def _child_of(flags: Flags) -> str | None:
+    """Return who has started it: Ollama gives all of its llama-servers a blob and these two switches."""
+    is_ollamas = blob_of(flags.text("model")) and flags.has("offline") and flags.has("no_webui")
+    return "ollama" if is_ollamas else None
 
 
 def context_per_slot(flags: Flags) -> int | None:

@@ -21,6 +21,7 @@ from gpumon.collectors.http.client import (
 from gpumon.collectors.meter import is_meter
 from gpumon.collectors.samples import (
     AnySample,
+    InstalledModel,
     InstalledModels,
     ModelClaim,
     ModelFacts,
@@ -40,7 +41,7 @@ from gpumon.collectors.servers.ollama.bodies import (
 from gpumon.collectors.servers.ollama.classify import Peer
 from gpumon.collectors.servers.ollama.kind import GREETING
 from gpumon.collectors.servers.ollama.pace import Pace
-from gpumon.collectors.servers.talk import Asked, KnownRunners
+from gpumon.collectors.servers.talk import Asked, BlobsHint, KnownRunners
 
 ErrandSample = ModelFacts | InstalledModels
 
@@ -49,13 +50,18 @@ TAGS_RETRY_SECONDS = 30.0
 SHOW_TRIES = 3
 SHOWS_AT_ONCE = 4
 """Per poll, so that a server with many models is not asked about all of them in a burst."""
+SHOWS_FOR_A_NAME = 64
+"""Installed models that are asked about at most to find the name of a file, each once."""
 MAX_DIGESTS = 1024
 
 
 class Errands:
     """At most one request in flight; results are collected by the next poll."""
 
-    def __init__(self, client: HttpClient, clock: Clock) -> None:
+    def __init__(self, client: HttpClient, clock: Clock, unnamed_blobs: BlobsHint | None = None) -> None:
+        """``unnamed_blobs`` are files that are loaded, and of which only the server can tell the name."""
+        self._unnamed_blobs = unnamed_blobs or frozenset
+        self._installed: tuple[InstalledModel, ...] = ()
         self._client = client
         self._clock = clock
         self._done: list[ErrandSample] = []
@@ -78,11 +84,13 @@ class Errands:
         digests = frozenset(model.digest for model in loaded if model.digest)
         asks_tags = self._clock.now() >= self._tags_due_at or not digests <= self._known
         wanted = {model.digest: model.name for model in loaded if model.digest and self._wants(model.digest)}
+        blobs = self._unnamed_blobs()
         if asks_tags:
             self._known = digests
-        if asks_tags or wanted:
+        if asks_tags or wanted or (blobs and self._unasked()):
             self._forget_old(digests)
-            self._task = asyncio.create_task(self._run(asks_tags, list(wanted.items())[:SHOWS_AT_ONCE]))
+            shows = list(wanted.items())[:SHOWS_AT_ONCE]
+            self._task = asyncio.create_task(self._run(asks_tags, shows, blobs))
 
     def collect(self) -> list[ErrandSample]:
         """Return what has come in since the last call."""
@@ -116,11 +124,26 @@ class Errands:
             self._shown &= loaded
             self._tries = {digest: tries for digest, tries in self._tries.items() if digest in loaded}
 
-    async def _run(self, asks_tags: bool, shows: Sequence[tuple[str, str]]) -> None:
+    async def _run(self, asks_tags: bool, shows: Sequence[tuple[str, str]], blobs: frozenset[str]) -> None:
         if asks_tags:
             await self._ask_tags()
         for digest, name in shows:
             await self._ask_show(digest, name)
+        await self._find_names(blobs)
+
+    async def _find_names(self, blobs: frozenset[str]) -> None:
+        """Ask about installed models, the newest first, until each of ``blobs`` is one's weights (FROM)."""
+        left = set(blobs)
+        for model in self._unasked() if left else ():
+            facts = await self._ask_show(model.digest or "", model.name)
+            left.difference_update(facts.blobs[:1] if facts else ())
+            if not left:
+                return
+
+    def _unasked(self) -> list[InstalledModel]:
+        """Return the installed models whose files are not known yet."""
+        rows = (row for row in self._installed[:SHOWS_FOR_A_NAME] if not row.remote)
+        return [row for row in rows if row.digest and self._wants(row.digest)]
 
     async def _ask_tags(self) -> None:
         self._tags_due_at = self._clock.now() + TAGS_RETRY_SECONDS
@@ -131,10 +154,11 @@ class Errands:
         now = self._clock.now()
         self._tags_due_at = now + TAGS_SECONDS
         self._known |= {model.digest for model in listing.models if model.digest}
+        self._installed = listing.models
         source = self._client.endpoint.url
         self._done.append(InstalledModels(time=now, source=source, models=listing.models))
 
-    async def _ask_show(self, digest: str, name: str) -> None:
+    async def _ask_show(self, digest: str, name: str) -> ModelFacts | None:
         self._tries[digest] = self._tries.get(digest, 0) + 1
         question = msgspec.json.encode({"model": name})
         source = self._client.endpoint.url
@@ -142,10 +166,11 @@ class Errands:
             body = _body(await self._client.post("/api/show", question, MAX_DETAIL_BYTES))
             facts = parse_show(body, name, digest, self._clock.now(), source)
         except (RequestError, BodyError):
-            return
+            return None
         self._shown.add(digest)
         self._tries.pop(digest, None)
         self._done.append(facts)
+        return facts
 
 
 def _body(reply: Reply) -> bytes:
@@ -168,7 +193,7 @@ class OllamaSource:
         self._clock = asked.clock
         self._client = HttpClient(asked.endpoint, asked.limits)
         self._pace = Pace(asked.endpoint.is_loopback)
-        self._errands = Errands(self._client, asked.clock)
+        self._errands = Errands(self._client, asked.clock, asked.unnamed_blobs)
         self._runners = asked.runners
         self._metered = False
         self.replies: dict[str, Reply] = {}

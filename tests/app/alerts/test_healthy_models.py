@@ -13,7 +13,7 @@ from tests.fakes.process_samples import answer, blob_names, facts, holding, proc
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
 from gpumon.app.state.holders.measured import tolerance_bytes
-from gpumon.collectors.samples import AnySample, GpuProcess
+from gpumon.collectors.samples import AnySample, GpuProcess, NvmlSample
 
 CLAIMED_AT_START: frozenset[str] = frozenset({"legacy_runner", "ollama_runner", "mlx_runner"})
 
@@ -97,3 +97,13 @@ def test_a_healthy_model_never_raises(lives: list[Life], lists: str, order: Rand
                 e.alert.message for e in events if e.alert.kind in {"silent_fallback", "hidden_spill"}
             ] == []
             at += 1.0
+
+
+def test_a_list_without_a_process_that_has_just_ended_says_nothing_of_its_claim() -> None:
+    """Of one load only its first second was measured; then the next process is listed before it is seen."""
+    first = Life("mlx_runner", 19, 8, claimed_gib=1.0, held_gib=1.0, speaks=True)
+    lost = [sample for age in range(28) for sample in second(age, age, first, "whole", 100)]
+    kept = [sample for sample in lost if not isinstance(sample, NvmlSample) or sample.time == START + 1]
+    monitor = watch(facts(0), *kept)
+    feed(monitor, [gpu_sample(at, "whole", 101, 1.0) for at in (28.0, 29.0, 30.0)])
+    assert [one.message for one in monitor.alerts.active] == []

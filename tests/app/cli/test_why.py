@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.app.diagnosis.scenes import NAME, Scene, decoding
+from tests.app.state.holders.leaky import OTHER, THIRD, WORDS, Leaky, killed, leaked
 from tests.fakes.samples import START, nvml, ollama_down
+from tests.scene import Model
 
 from gpumon.app.cli.main import main
 from gpumon.app.recording.lines import new_header
@@ -70,6 +72,28 @@ def test_json_has_verdicts_cause_and_remedies(tmp_path: Path, capsys: pytest.Cap
     assert (model["name"], model["verdicts"][0]["kind"]) == (NAME, "spilled")
     assert model["cause"]["kind"] == "context_request"
     assert {"action", "command", "frees_bytes", "expected_tokens_per_second"} <= model["remedies"][0].keys()
+
+
+def test_runners_that_no_server_lists_are_told_with_what_frees_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = Leaky(leaked(301, OTHER), leaked(302, THIRD))
+    machine.ollama().load(Model("qwen3:8b", gpu_gib=5))
+    machine.run(50)
+    code, said = why(tmp_path, machine.sent, capsys=capsys)
+    assert (code, said.splitlines()[0]) == (1, WORDS)
+    assert "qwen3:8b is well: 5.0 GiB on GPU" in said
+
+
+def test_a_model_whose_process_was_killed_exits_with_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = killed(how="signal: killed")
+    code, said = why(tmp_path, machine.sent, "--json", capsys=capsys)
+    [model] = json.loads(said)["models"]
+    assert code == 1
+    assert (model["level"], model["verdicts"][0]["kind"]) == ("bad", "process_ended")
+    assert "its process 100 has ended (signal: killed)" in model["sentence"]
 
 
 def test_only_the_model_that_is_named_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.app.state.states import state_of
+from tests.app.alerts.watching import watch
 from tests.fakes.process_samples import answer, holding, processes, runner, server
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, system
 
@@ -11,6 +11,7 @@ from gpumon.app.doctor.check import Check, Kind, report_of
 from gpumon.app.doctor.sources import source_checks
 from gpumon.collectors.samples import (
     AnySample,
+    GpuSlow,
     LoadFacts,
     LogSample,
     MemoryPressure,
@@ -30,7 +31,7 @@ STOPPED = SourceHealth(
 
 
 def checks(*samples: AnySample, in_container: bool = False) -> list[Check]:
-    return [*source_checks(state_of(*samples), in_container=in_container)]
+    return [*source_checks(watch(*samples).pictures, in_container=in_container)]
 
 
 def check(kind: Kind, *samples: AnySample, in_container: bool = False) -> Check:
@@ -69,6 +70,26 @@ class TestDriver:
         found = check("gpu", nvml(0, gpu(state="lost", detail="fell off the bus")))
         assert (found.status, found.step) == ("partly", "look for NVRM in: sudo dmesg")
         assert "fell off the bus" in found.found
+
+    def test_one_of_four_that_cannot_be_opened_is_named_as_missing(self) -> None:
+        three = [holding(gpu(index), {}) for index in (0, 2, 3)]
+        driver = replace(nvml(0, *three, detail="GPU 1 cannot be opened: UNKNOWN"), driver_version="570.86")
+        found = checks(driver, ollama(0), system(0), processes(0))
+        gpus = [(one.name, one.status) for one in found if one.kind == "gpu"]
+        assert gpus == [("GPU 0", "works"), ("GPU 2", "works"), ("GPU 3", "works"), ("GPU 1", "missing")]
+        assert report_of(found).exit_code == 1
+
+    def test_a_gpu_in_mig_mode_says_that_nobody_can_be_measured(self) -> None:
+        slow = GpuSlow(mig_mode=True)
+        found = check("gpu", nvml(0, replace(holding(gpu(), {}), slow=slow)))
+        assert found.found.endswith("MIG is on: who holds how much is not known")
+
+
+def test_a_model_is_spoken_of_as_on_every_other_surface() -> None:
+    samples = (DRIVER, ollama(0, [claim("qwen3:8b", gpu_gib=4, ram_gib=4)]))
+    found = check("model", *samples)
+    [model] = watch(*samples).pictures.models()
+    assert (found.name, found.status, found.found) == ("qwen3:8b", "partly", model.sentence)
 
 
 class TestServers:

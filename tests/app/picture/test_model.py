@@ -68,7 +68,7 @@ def test_on_a_gpu_in_mig_mode_nothing_is_measured() -> None:
     )
     model, [entry] = only(monitor), build_snapshot(monitor.pictures).models
     assert (model.measured_vram_bytes, entry.measured_vram_bytes, entry.measured_vram_by_gpu) == (None,) * 3
-    assert "its VRAM cannot be measured: MIG is on" in model.notes
+    assert "VRAM measured: not known (MIG)" in model.notes
     assert model.level == "ok"
 
 

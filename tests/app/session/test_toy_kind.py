@@ -126,7 +126,7 @@ async def test_snapshot_doctor_and_why_speak_of_it_by_its_own_words(server: ToyS
     snapshot = build_snapshot(monitor.pictures)
     assert {(one.name, one.runtime) for one in snapshot.models} == {(COUNTED, "toy"), (CLAIMED, "toy")}
 
-    checks = {check.name: check for check in source_checks(seen.state, in_container=False)}
+    checks = {check.name: check for check in source_checks(monitor.pictures, in_container=False)}
     [check] = [one for name, one in checks.items() if name.startswith("Toy Server at ")]
     assert (check.status, check.gives) == ("works", ToyKind.gives)
     assert check.found == "version 2.1, 2 models loaded"

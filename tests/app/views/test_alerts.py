@@ -65,5 +65,5 @@ def test_kinds_that_end_otherwise_have_no_words_of_their_own() -> None:
 
     A hidden spill may end as a silent fallback, and that as a hidden spill.
     """
-    others: set[AlertKind] = {"stuck", "load_failed", "ecc", "hidden_spill", "silent_fallback"}
+    others: set[AlertKind] = {"stuck", "load_failed", "restarted", "ecc", "hidden_spill", "silent_fallback"}
     assert set(get_args(AlertKind)) - RECOVERED_WORDS.keys() == others

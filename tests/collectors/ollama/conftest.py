@@ -12,7 +12,7 @@ from gpumon.collectors.http.client import TimeLimits
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
-from gpumon.collectors.servers.talk import Asked, RunnersHint
+from gpumon.collectors.servers.talk import Asked, BlobsHint, RunnersHint
 
 
 @pytest.fixture
@@ -36,11 +36,18 @@ async def make_source(clock: FakeClock) -> AsyncIterator[MakeSource]:
         limits: TimeLimits = PATIENT,
         headers: dict[str, str] | None = None,
         runners: RunnersHint | None = None,
+        unnamed_blobs: BlobsHint | None = None,
     ) -> OllamaSource:
         made.append(
             OllamaSource(
                 DEFAULT,
-                Asked(endpoint=parse_endpoint(url, headers), clock=clock, limits=limits, runners=runners),
+                Asked(
+                    endpoint=parse_endpoint(url, headers),
+                    clock=clock,
+                    limits=limits,
+                    runners=runners,
+                    unnamed_blobs=unnamed_blobs,
+                ),
             )
         )
         return made[-1]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 from tests.collectors.ollama.support import BRIEF, FakeClock, MakeSource
+from tests.fakes.ollama.catalog import FakeModel
 from tests.fakes.ollama.server import FakeOllama
 
 from gpumon.collectors.samples import AnySample, InstalledModels, ModelFacts, ServerSample
@@ -264,3 +265,36 @@ async def test_a_monitor_asks_nothing_that_loads_or_keeps_a_model(
         ("GET", "/api/tags"),
         ("POST", "/api/show"),
     }
+
+
+WANTED = FakeModel("second", digest="s" * 64).blob
+
+
+class TestNamesOfFiles:
+    """A file that is loaded, and whose name is on a disk that may not be read."""
+
+    def hinted(self, fake: FakeOllama, make_source: MakeSource, *blobs: str) -> OllamaSource:
+        for name in ("first", "second", "third"):
+            fake.catalog.load(name, digest=name[0] * 64)
+            fake.catalog.unload(name)
+        return make_source(fake.url, unnamed_blobs=lambda: frozenset(blobs))
+
+    async def test_it_is_the_one_whose_from_line_names_it_and_no_more_is_asked(
+        self, fake: FakeOllama, make_source: MakeSource
+    ) -> None:
+        source = self.hinted(fake, make_source, WANTED)
+        found = facts(await poll_and_settle(source))
+        assert [(one.name, one.blobs[:1]) for one in found if WANTED in one.blobs] == [("second", (WANTED,))]
+        assert fake.counts()["/api/show"] <= 2
+
+    async def test_each_model_is_asked_about_once_where_none_has_it(
+        self, fake: FakeOllama, make_source: MakeSource
+    ) -> None:
+        await poll_and_settle(self.hinted(fake, make_source, "sha256-" + 64 * "0"), times=5)
+        assert fake.counts()["/api/show"] == 3
+
+    async def test_nothing_is_asked_where_the_names_are_known(
+        self, fake: FakeOllama, make_source: MakeSource
+    ) -> None:
+        await poll_and_settle(self.hinted(fake, make_source), times=5)
+        assert fake.counts()["/api/show"] == 0

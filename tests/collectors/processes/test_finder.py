@@ -288,3 +288,24 @@ def test_a_kind_that_fails_costs_itself_only(tree: FakeProc) -> None:
     tree.add(100, OLLAMA_SERVE)
     assert servers_of(Finder(CountingProc(tree.root), registry).look(NOTHING, 1.0)) == {100: "ollama"}
     assert registry.problems == {"faulty": "internal error: KeyError"}
+
+
+def test_a_server_that_is_started_anew_is_found_within_a_second_or_two(
+    tree: FakeProc, looking: Looking
+) -> None:
+    tree.add(100, OLLAMA_SERVE)
+    looking.look()
+    tree.end(100)
+    assert servers_of(looking.look()) == {}
+    tree.add(110, OLLAMA_SERVE)
+    tree.add(200, llama_server(), parent=110)
+    assert runners_of(looking.look()) == {200: 110}
+
+
+def test_one_that_stays_away_is_looked_for_less_and_less(tree: FakeProc, looking: Looking) -> None:
+    tree.add(100, OLLAMA_SERVE)
+    looking.look()
+    tree.end(100)
+    for _ in range(32):
+        looking.look()
+    assert looking.proc.walks <= 8

@@ -128,7 +128,7 @@ def test_ollama_0_32_out_of_memory_in_order() -> None:
         "evicting",
         "load_started",
         "out_of_memory",
-        "warning",
+        "runner_ended",
         "load_failed",
         "context_reduced",
         "load_started",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,6 +27,9 @@ from gpumon.app.physics.geometry import NoGeometry
 from gpumon.collectors.http.endpoint import parse_endpoint
 
 KEYS = {
+    "runs_from_ram",
+    "required_ram_bytes",
+    "available_ram_bytes",
     "fits",
     "required_vram_bytes",
     "available_vram_bytes",
@@ -212,10 +216,30 @@ async def test_what_would_have_to_be_unloaded_is_named(
     assert "unload other:32b, 20.00 GiB" in capsys.readouterr().out
 
 
-async def test_without_a_gpu_it_says_what_is_needed_and_ends_with_2(
+async def test_without_a_gpu_it_runs_from_ram_and_that_is_how_fast(
     ollama: FakeOllama, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpumon.app.cli.fit.answer.cards_of_this_machine", no_cards)
+    monkeypatch.setattr("gpumon.app.cli.fit.answer.read_ram_available", lambda: 64 * GIB)
+    assert await fit(ollama, SMALL, "--ram-bandwidth", "60GB/s") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"runs from RAM, about [0-9.]+ tok/s: no GPU here; needs [0-9.]+ GiB, 64.00 GiB", out)
+    assert "on GPU" not in out
+
+
+async def test_one_that_is_larger_than_ram_does_not_fit(
+    ollama: FakeOllama, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpumon.app.cli.fit.answer.cards_of_this_machine", no_cards)
+    monkeypatch.setattr("gpumon.app.cli.fit.answer.read_ram_available", lambda: GIB)
+    assert await fit(ollama, SMALL) == 1
+    assert "does not fit: no GPU here, and needs" in capsys.readouterr().out
+
+
+async def test_where_there_may_be_a_gpu_it_says_what_is_needed_and_ends_with_2(
+    ollama: FakeOllama, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpumon.app.cli.fit.answer.cards_of_this_machine", unknown_cards)
     assert await fit(ollama, SMALL) == 2
     out = capsys.readouterr().out
     assert "cannot tell: needs" in out
@@ -224,6 +248,10 @@ async def test_without_a_gpu_it_says_what_is_needed_and_ends_with_2(
 
 async def no_cards() -> tuple[()]:
     return ()
+
+
+async def unknown_cards() -> None:
+    return None
 
 
 async def test_a_server_elsewhere_does_not_load_onto_the_cards_of_this_machine(

@@ -1,0 +1,109 @@
+"""A machine without a GPU: nothing spills there, and every surface says so in the same words."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+from tests.fakes.process_samples import answer, processes, runner
+from tests.fakes.samples import START
+from tests.scene import Machine, Model
+
+from gpumon.app.snapshot.build import build_snapshot
+from gpumon.app.views.dashboard import memory_row
+from gpumon.app.views.model_page import model_page
+from gpumon.app.views.models import load_rows, model_row
+from gpumon.app.views.page import vram_chart
+from gpumon.widgets.kit.glyphs import UNICODE
+from gpumon.widgets.memory_panel import memory_lines
+from gpumon.widgets.model_panel import model_lines
+
+
+def without_gpu(model: Model | None = None) -> Machine:
+    machine = Machine()
+    machine.gpus, machine.driver = [], "absent"
+    server = machine.ollama()
+    if model is not None:
+        server.load(model)
+    machine.run(5)
+    return machine
+
+
+def small() -> Model:
+    return Model("smollm:135m", gpu_gib=0.0, ram_gib=0.27)
+
+
+def drawn(machine: Machine) -> str:
+    [model] = machine.monitor.pictures.models()
+    lines = model_lines([model_row(model)], 160, UNICODE, 2)
+    lines += memory_lines(memory_row(machine.monitor.pictures), 160, UNICODE)
+    return "\n".join("".join(span.text for span in line) for line in lines)
+
+
+def roles(machine: Machine) -> set[str]:
+    [model] = machine.monitor.pictures.models()
+    lines = model_lines([model_row(model)], 160, UNICODE, 2)
+    lines += memory_lines(memory_row(machine.monitor.pictures), 160, UNICODE)
+    return {span.role for line in lines for span in line}
+
+
+def test_a_model_is_in_ram_where_it_belongs() -> None:
+    machine = without_gpu(small())
+    health = machine.monitor.pictures.health()
+    assert (health.level, health.exit_code) == ("ok", 0)
+    assert health.sentence == "1 model in RAM, no GPU here"
+    [model] = machine.monitor.pictures.models()
+    assert model.sentence == "smollm:135m is well: 0.3 GiB in RAM, no GPU here"
+    assert machine.alerts() == []
+
+
+def test_no_word_and_no_colour_of_an_alarm_is_drawn() -> None:
+    machine = without_gpu(small())
+    words = drawn(machine)
+    assert "in RAM, no GPU here" in words
+    assert "spill" not in words.casefold()
+    assert "GPU " not in words.replace("no GPU here", "")
+    assert not {"ram", "bad", "watch"} & roles(machine)
+
+
+def test_nor_stands_one_on_its_page_or_in_the_snapshot() -> None:
+    machine = without_gpu(small())
+    [model] = machine.monitor.pictures.models()
+    page = model_page(model.id, machine.monitor.pictures, 300)
+    assert "spill" not in " ".join(fact.label + fact.value for fact in page.facts).casefold()
+    assert [chart.series[0].label for chart in page.charts][:1] == ["RAM claimed"]
+    [entry] = build_snapshot(machine.monitor.pictures).models
+    said = json.loads(msgspec.json.encode(entry))
+    assert (said["level"], said["spill_percent"]) == ("ok", None)
+    assert "spill" not in said["sentence"] + said["verdict"]["sentence"]
+
+
+def test_the_chart_of_the_dashboard_is_that_of_ram() -> None:
+    chart = vram_chart(without_gpu().state, 60)
+    assert (chart.title, [line.label for line in chart.series]) == ("RAM in use", ["RAM"])
+
+
+def test_a_claim_of_nothing_is_no_unknown_placement_beside_100_percent_cpu() -> None:
+    machine = without_gpu(Model("smollm:135m", gpu_gib=0.0, ram_gib=0.0))
+    [model] = machine.monitor.pictures.models()
+    assert (model.level, model.processor) == ("ok", "100% CPU")
+    assert model.sentence == "smollm:135m is well: in RAM, no GPU here"
+    assert machine.monitor.pictures.health().sentence == "1 model in RAM, no GPU here"
+
+
+def test_with_a_gpu_such_a_claim_says_nothing_on_any_surface() -> None:
+    machine = Machine()
+    machine.ollama().load(Model("smollm:135m", gpu_gib=0.0, ram_gib=0.0))
+    machine.run(5)
+    [model] = machine.monitor.pictures.models()
+    assert (model.level, model.processor) == ("unknown", "Unknown")
+
+
+def test_a_load_reads_weights_and_fits_nothing() -> None:
+    machine = without_gpu()
+    loading = runner(100, None, name="smollm:135m", started=START + machine.now)
+    machine.say(processes(machine.now, loading), answer(machine.now, "loading", started=loading.started))
+    machine.now += 1
+    machine.say(processes(machine.now, loading), answer(machine.now, "loading", started=loading.started))
+    [row] = load_rows(machine.monitor.pictures)
+    assert row.state.startswith("weights")

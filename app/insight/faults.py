@@ -54,7 +54,7 @@ def source_fault(source: SourceRecord) -> Fault | None:
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
-    if missing(source) or _went_with_server(source) or is_optional(source) or _is_unasked_for(source):
+    if missing(source) or is_optional(source) or _is_unasked_for(source):
         return None
     if source.name == GPUMON_SOURCE:
         return "watch"
@@ -73,11 +73,6 @@ def _is_unasked_for(source: SourceRecord) -> bool:
         return True
     silent = source.answered is None and source.health.state in {"refused", "forbidden", "foreign"}
     return source.known_by == "process" and silent
-
-
-def _went_with_server(source: SourceRecord) -> bool:
-    """Return whether a log is not there any more, and neither is any server that would write it."""
-    return source.is_pointless and source.health.state in NOT_THERE and not hangs(source)
 
 
 def gpu_fault(gpu: GpuRecord) -> Fault | None:

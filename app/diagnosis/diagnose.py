@@ -11,8 +11,7 @@ from gpumon.app.diagnosis.subject import Subject, subject_of
 from gpumon.app.diagnosis.verdicts import machine, placement, slow
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
-from gpumon.app.insight.faults import SPILL_BAD_PERCENT
-from gpumon.app.insight.health import RANKS
+from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
 from gpumon.app.insight.agreement import Loaded, placement_of
-from gpumon.app.insight.faults import SPILL_BAD_PERCENT
+from gpumon.app.insight.health import SPILL_BAD_PERCENT
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated
 from gpumon.app.physics.memory import Placement

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from gpumon.app.doctor.check import Check, Status
 from gpumon.app.fuses import GPUMON_SOURCE
-from gpumon.app.insight.faults import has_trouble
-from gpumon.app.insight.health import Level
+from gpumon.app.insight.health import Level, has_trouble
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, short_source_words, source_label
 from gpumon.app.picture.gpu import GpuPicture, runner_name
 from gpumon.app.picture.model import ModelPicture

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, is_gone
-from gpumon.app.insight.faults import on_cpu_by_choice
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -305,3 +304,9 @@ def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:
         return False
     return since <= settled_at <= min(model.seen, runner.seen, confirmed)
+
+
+def on_cpu_by_choice(model: ModelRecord, state: State) -> bool:
+    """Return whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
+    runner = state.runner_of(model)
+    return runner is not None and runner.process.settings.gpu_layers == 0

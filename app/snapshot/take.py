@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 from gpumon.app.feeds.live import Feed
-from gpumon.app.insight.faults import hangs, is_needed
+from gpumon.app.insight.health import hangs, is_needed
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.holders.addresses import runners_to_ask
 from gpumon.app.state.rates.values import RunnerRates

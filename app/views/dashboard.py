@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gpumon.app.alerts.alert import Alert, AlertKind
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.fuses import GPUMON_SOURCE
-from gpumon.app.insight.faults import has_trouble, is_optional, source_fault
+from gpumon.app.insight.health import has_trouble, is_optional, source_fault
 from gpumon.app.insight.wording import runtime_name, short_source_words, source_label
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Finding, above, below
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.falls import costly_reasons, is_severe, link_below_best, slowdown_words, swap_rate
-from gpumon.app.insight.faults import gpu_fault, hangs, is_needed, source_fault
+from gpumon.app.insight.health import gpu_fault, hangs, is_needed, source_fault
 from gpumon.app.insight.wording import gpu_label, gpu_state_words, source_label, source_words
 from gpumon.app.state.records import GpuRecord, SourceRecord, SystemRecord
 from gpumon.collectors.samples import GpuReading, SourceState

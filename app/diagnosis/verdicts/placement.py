@@ -16,7 +16,7 @@ from gpumon.app.diagnosis.words import (
     size_evidence,
 )
 from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
-from gpumon.app.insight.faults import spill_fault
+from gpumon.app.insight.health import spill_fault
 from gpumon.app.insight.shapes import log_of
 from gpumon.app.insight.wording import amount, ended_words, gpu_label, spill_words
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES

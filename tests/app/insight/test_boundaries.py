@@ -17,14 +17,15 @@ from gpumon.app.insight.activity import (
     seconds_left,
     until_words,
 )
-from gpumon.app.insight.faults import (
+from gpumon.app.insight.health import (
     has_trouble,
+    loading_words,
     missing,
     source_fault,
     spill_fault,
     spilled_models,
+    unclaimed_loads,
 )
-from gpumon.app.insight.health import loading_words, unclaimed_loads
 from gpumon.app.insight.wording import amount, model_label, placement_words, shared_names, spill_words
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.records.model import Split, split_of

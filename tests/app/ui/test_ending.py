@@ -16,7 +16,7 @@ from tests.app.ui.screen import HandFeed, dashboard
 from gpumon.app.crash import watch_for_deaths, write_crash_report
 from gpumon.app.errors import GpumonError
 from gpumon.app.monitor import Monitor
-from gpumon.app.ui.ending import is_terminal_gone
+from gpumon.app.ui.app import is_terminal_gone
 
 Deaths = list[Exception]
 
@@ -91,7 +91,7 @@ def test_whatever_else_a_thread_dies_of_is_one(error: Exception) -> None:
 
 
 async def test_a_terminal_that_has_gone_is_left_as_for_a_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpumon.app.ui.ending.end_for_certain", lambda _code: None)
+    monkeypatch.setattr("gpumon.app.ui.app.end_for_certain", lambda _code: None)
     app = dashboard()
     async with app.run_test() as pilot:
         app.crash(OSError(errno.EIO, ""))

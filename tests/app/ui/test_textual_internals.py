@@ -26,7 +26,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from gpumon.app.ui import textual_internals as internals
-from gpumon.app.ui.ending import is_terminal_gone
+from gpumon.app.ui.app import is_terminal_gone
 
 ROOT = Path(__file__).parents[3]
 THE_FILE = ROOT / "app" / "ui" / "textual_internals.py"

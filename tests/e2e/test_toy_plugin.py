@@ -50,7 +50,8 @@ async def test_snapshot_why_and_doctor_know_it(environment: dict[str, str], serv
     document = await run(environment, "snapshot", "--url", server.url)
     why = await run(environment, "why", "--url", server.url)
     doctor = await run(environment, "doctor", "--url", server.url)
-    models = {model["name"]: model for model in json.loads(document)["models"]}
+    own = [model for model in json.loads(document)["models"] if model["url"] == server.url]
+    models = {model["name"]: model for model in own}
     assert models.keys() == {COUNTED, CLAIMED}
     assert {model["runtime"] for model in models.values()} == {"toy"}
     assert models[CLAIMED]["decode_tokens_per_second"] == STATED_RATE

@@ -11,13 +11,16 @@ from tests.fakes.ollama.catalog import GIB
 from tests.fakes.ollama.server import FakeOllama
 
 from gpumon.app.alerts.alert import Alert
-from gpumon.app.config.settings import Settings
+from gpumon.app.config.settings import ServerSettings, Settings
 from gpumon.app.monitor import Monitor
 from gpumon.app.recording.reader import read_recording
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
 from gpumon.app.session.whom import endpoints
 from gpumon.app.snapshot.build import build_snapshot
+
+ALONE = ServerSettings(find=False)
+"""Other tests run servers on this machine too."""
 
 DEADLINE_SECONDS = 20.0
 
@@ -53,7 +56,9 @@ async def test_the_replay_has_the_same_alerts_and_the_same_snapshot_as_the_run(
 ) -> None:
     path = tmp_path / "run.jsonl"
     async with FakeOllama() as ollama:
-        session = live_session(Settings(urls=(ollama.url,), interval_seconds=0.25), record_to=path)
+        session = live_session(
+            Settings(urls=(ollama.url,), interval_seconds=0.25, servers=ALONE), record_to=path
+        )
         await watch_a_spill_come_and_go(session, ollama)
         await session.close()
     replayed = Monitor(session.monitor.limits)

@@ -13,7 +13,7 @@ from tests.fakes.toy_kind import ToyKind
 from tests.fakes.toy_server import CLAIMED, COUNTED, STATED_RATE, TOKENS_PER_SECOND, ToyServer
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.config.settings import Settings
+from gpumon.app.config.settings import ServerSettings, Settings
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.diagnosis.report import report_lines
 from gpumon.app.doctor.sources import source_checks
@@ -33,6 +33,11 @@ from gpumon.app.views.models import model_row
 from gpumon.collectors.servers.registry import REGISTRY
 from gpumon.collectors.servers.talk import Asked
 from gpumon.widgets.views import ModelRow
+
+ALONE = ServerSettings(find=False)
+"""Other tests run servers on this machine too."""
+
+NOBODY = Settings(urls=("http://127.0.0.1:9",), interval_seconds=0.25, servers=ALONE)
 
 DEADLINE_SECONDS = 60.0
 VRAM_BYTES = 2 * GIB
@@ -94,7 +99,7 @@ async def server() -> AsyncIterator[ToyServer]:
 
 async def watched(url: str, record_to: Path | None = None, *names: str) -> Watched:
     """Watch until each model has a rate."""
-    found = Watched(live_session(Settings(urls=(url,), interval_seconds=0.25), record_to))
+    found = Watched(live_session(Settings(urls=(url,), interval_seconds=0.25, servers=ALONE), record_to))
     await found.until(lambda: all(map(found.has_rate, names or (COUNTED, CLAIMED))))
     return found
 
@@ -124,7 +129,8 @@ async def test_snapshot_doctor_and_why_speak_of_it_by_its_own_words(server: ToyS
     monitor = seen.session.monitor
 
     snapshot = build_snapshot(monitor.pictures)
-    assert {(one.name, one.runtime) for one in snapshot.models} == {(COUNTED, "toy"), (CLAIMED, "toy")}
+    own = [one for one in snapshot.models if one.url == server.url]  # other tests run servers here too
+    assert {(one.name, one.runtime) for one in own} == {(COUNTED, "toy"), (CLAIMED, "toy")}
 
     checks = {check.name: check for check in source_checks(monitor.pictures, in_container=False)}
     [check] = [one for name, one in checks.items() if name.startswith("Toy Server at ")]
@@ -172,7 +178,7 @@ async def test_it_is_asked_by_get_alone_and_after_a_refusal_hardly_at_all(server
     paths = [request.path for request in server.requests]
     assert paths.count("/api/ps") == 1, "it was recognised once"
     server.status_code = 401
-    found = Watched(live_session(Settings(urls=(server.url,), interval_seconds=0.25)))
+    found = Watched(live_session(Settings(urls=(server.url,), interval_seconds=0.25, servers=ALONE)))
     await found.until(lambda: server.url in found.state.sources)
     assert found.state.sources[server.url].health.state == "forbidden"
 
@@ -185,7 +191,7 @@ async def test_its_process_gives_what_the_driver_measures(fake_driver: FakeDrive
     async with server:
         with Actor(build(tmp_path), argv, [descriptor]) as process:
             fake_driver.run(0, process.pid, VRAM_BYTES)
-            seen = Watched(live_session(Settings(urls=(server.url,), interval_seconds=0.25)))
+            seen = Watched(live_session(Settings(urls=(server.url,), interval_seconds=0.25, servers=ALONE)))
             await seen.until(lambda: seen.has_rate(COUNTED) and _is_measured(seen))
         record = seen.known(COUNTED)
         row = row_of(record, seen.state)
@@ -202,7 +208,7 @@ async def test_a_process_that_no_url_names_is_asked_on_its_own_port(
     async with server:
         with Actor(build(tmp_path), argv, [descriptor]) as process:
             fake_driver.run(0, process.pid, VRAM_BYTES)
-            seen = Watched(live_session(Settings(urls=("http://127.0.0.1:9",), interval_seconds=0.25)))
+            seen = Watched(live_session(NOBODY))
             await seen.until(lambda: seen.has_rate("alone.bin") and _is_measured(seen))
         row = row_of(seen.known("alone.bin"), seen.state)
     assert row.decode_tokens_per_second == pytest.approx(TOKENS_PER_SECOND, rel=0.2)
@@ -225,7 +231,7 @@ async def test_a_process_of_a_kind_that_cannot_be_asked_is_a_model_too(
     REGISTRY.add(Mute())
     with Actor(build(tmp_path), ["toyserve", "--model", "/m/alone.bin", "--ctx", "512"]) as process:
         fake_driver.run(0, process.pid, VRAM_BYTES)
-        seen = Watched(live_session(Settings(urls=("http://127.0.0.1:9",), interval_seconds=0.25)))
+        seen = Watched(live_session(NOBODY))
         await seen.until(lambda: seen.model("alone.bin") is not None and _is_measured(seen))
     record = seen.known("alone.bin")
     assert (record.runtime, record.claim.context_length) == ("toy", 512)

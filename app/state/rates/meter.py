@@ -47,6 +47,11 @@ class TokenLedger:
         """Whether there is no counter."""
         return self._counter is None
 
+    @property
+    def awaits_counter(self) -> bool:
+        """Whether a request has ended that the counter takes up one turn late."""
+        return self._pending > 0
+
     def add(self, counter: float | None, ended_tokens: int, running_tokens: int) -> bool:
         """Take one poll: what requests that ended since the last one had generated, and those under way.
 
@@ -205,8 +210,6 @@ class RateMeter:
         self._streak: Streak = Streak()
         self._lately: Lately = Lately()
         self._timings: LogTimings = LogTimings()
-        self._ended_lately = False
-        """Whether the latest poll has shown a request to have ended."""
         self._slots: tuple[Slot, ...] = ()
         self._measured_at: float | None = None
 
@@ -215,8 +218,9 @@ class RateMeter:
         ended = self._ended(slots)
         finished = tuple(task.finish(_at(slots, task), time, counters) for task in ended)
         self._follow(slots, time)
+        late = self._ledger.awaits_counter
         self._count(ended, finished, counters)
-        self._note_ends(slots, time, finished, counters)
+        self._note_ends(slots, time, finished, None if late else counters)
         if counters is not None:
             self._counters, self._counted_at = counters, time
         self._slots = slots or self._slots
@@ -254,8 +258,7 @@ class RateMeter:
         for one in finished:
             self._lately.note(Request(one.slot_id, one.task_id), one.decoded_tokens or 0)
             self._streak.note_rate(time, one.decode_tokens_per_second)
-        # What a counter takes up one turn late is no other request.
-        counted = (grown.decoded or (grown.prompt and not self._tasks)) and not self._ended_lately
+        counted = grown.decoded or (grown.prompt and not self._tasks)
         if finished:
             self._streak.note_end(time, min(one.ended - one.started for one in finished))
         elif missed or counted:
@@ -265,7 +268,6 @@ class RateMeter:
             self._streak.note_rate(time, rate)
         if not self._tasks:
             self._streak.note_embedding(time, grown.embedding_rate)
-        self._ended_lately = bool(finished)
 
     def _count(
         self,

@@ -14,7 +14,7 @@ SHORT_SECONDS = 4.0
 """A request that took longer is seen at work by the polls."""
 FOLLOW_SECONDS = 6.0
 """Two that end within this time follow one another."""
-HOLD_SECONDS = 3.0
+HOLD_SECONDS = 4.0
 """So long after the latest one the next is awaited; its rate stands as long."""
 TELLING_TOKENS = 8
 """Counters that grew by fewer say little of a rate: how many requests that were is not known."""

@@ -17,9 +17,6 @@ from gpumon.app.state.series import Series
 from gpumon.app.views.model_page import diagnosis_facts, learned_facts, model_facts, model_page
 from gpumon.app.views.models import model_row
 from gpumon.app.views.page import (
-    CHART_CELLS,
-    PEAKS_FROM_SECONDS,
-    TREND_CELLS,
     about,
     clock_words,
     gpu_charts,
@@ -237,14 +234,11 @@ class TestCharts:
 
     def test_peaks_are_drawn_from_half_an_hour_on(self) -> None:
         [found] = Pictures(state_of(nvml(0, gpu()))).gpus()
-        assert [bool(chart.series[0].maxima) for chart in gpu_charts(found, PEAKS_FROM_SECONDS)] == 4 * [True]
-        less = gpu_charts(found, PEAKS_FROM_SECONDS - 1)
+        assert [bool(chart.series[0].maxima) for chart in gpu_charts(found, 1800.0)] == 4 * [True]
+        less = gpu_charts(found, 1799.0)
         assert [bool(chart.series[0].maxima) for chart in less] == 4 * [False]
 
-    def test_half_an_hour_is_1800_seconds(self) -> None:
-        assert PEAKS_FROM_SECONDS == 30 * 60
-
-    @pytest.mark.parametrize(("seconds", "cells"), [(60.0, 60), (150.0, 150), (300.0, CHART_CELLS)])
+    @pytest.mark.parametrize(("seconds", "cells"), [(60.0, 60), (150.0, 150), (300.0, 150)])
     def test_a_cell_is_never_shorter_than_a_second(self, seconds: float, cells: int) -> None:
         [found] = Pictures(state_of(nvml(0, gpu()))).gpus()
         assert len(gpu_charts(found, seconds)[0].series[0].values) == cells
@@ -268,8 +262,7 @@ class TestCharts:
         series = Series()
         for at, value in ((1000.0, 4.0), (1121.0, 2.0), (1122.0, 4.0)):
             series.add(at, value)
-        assert trend(series, 1122.0) == (*(TREND_CELLS - 1) * [None], 3.0)
-        assert TREND_CELLS == 24
+        assert trend(series, 1122.0) == (*23 * [None], 3.0)
 
 
 class TestWords:

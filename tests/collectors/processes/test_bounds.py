@@ -143,13 +143,13 @@ class TestHolders:
         assert HolderReader(Proc(tree.root)).read([50], 0.0)[0].group == "runtime"
 
 
-@pytest.mark.parametrize(("user_id", "urls"), [(999, 9000), (1000, 11434), (1, 9000), (0, 11434)])
+@pytest.mark.parametrize(("user_id", "port"), [(999, 9000), (1000, 11434), (1, 9000), (0, 11434)])
 def test_the_only_socket_of_a_user_is_believed_of_services_alone(
-    tree: FakeProc, user_id: int, urls: int
+    tree: FakeProc, user_id: int, port: int
 ) -> None:
     tree.add(100, OLLAMA_SERVE, user_id=user_id)
     listen(tree, socket_line(ANY, 9000, 1, user_id=user_id))
-    assert Reading(tree).read().urls == (f"http://127.0.0.1:{urls}",)
+    assert Reading(tree).read().urls == (f"http://127.0.0.1:{port}",)
 
 
 @pytest.mark.parametrize(("more", "names"), [(0, ["qwen3:8b"]), (1, [])])

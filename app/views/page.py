@@ -151,7 +151,7 @@ def _chart(
     return ChartView(title, unit, seconds, (line,), ceiling)
 
 
-def _line(label: str, series: Series, now: float, seconds: float, scale: float = 1.0) -> ChartSeries:
+def _line(label: str, series: Series, now: float, seconds: float, scale: float) -> ChartSeries:
     cells = min(CHART_CELLS, int(seconds))
     buckets = series.window(now, seconds, cells)
     means = _scaled([bucket.mean if bucket else None for bucket in buckets], scale)

@@ -99,7 +99,7 @@ _TEXT_LIMIT = 512
 def holder_name(comm: str, argv: Sequence[str]) -> str:
     """Return the kernel's name of a process, completed from its command line where the kernel cut it."""
     program = program_name(argv)
-    cut = len(comm) >= _COMM_LENGTH and len(program) <= _TEXT_LIMIT and program.startswith(comm)
+    cut = len(comm) >= _COMM_LENGTH and program.startswith(comm)
     return program if cut else comm
 
 

@@ -1,0 +1,251 @@
+"""The panels of the dashboard: what each is wired to, and what stands in for one that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+from tests.app.alerts.watching import watch
+from tests.app.state.states import state_of
+from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama, ollama_down, silent, system
+
+from gpumon.app.alerts.alert import Alert
+from gpumon.app.monitor import Monitor
+from gpumon.app.picture.pictures import Pictures
+from gpumon.app.views import dashboard
+from gpumon.app.views.dashboard import (
+    DashboardView,
+    ModelOrder,
+    alert_row,
+    dashboard_view,
+    memory_row,
+    source_rows,
+    spilled_bytes,
+    verdict_view,
+)
+from gpumon.app.views.models import SortKey, model_rows
+from gpumon.app.views.page import clock_words
+from gpumon.collectors.samples import AnySample, MemoryPressure, SourceState
+
+PANELS = {
+    "gpu_rows": "panel gpus",
+    "_models": "panel models",
+    "memory_row": "panel memory",
+    "alert_rows": "panel alerts",
+    "verdict_view": "verdict",
+    "source_rows": "panel sources",
+}
+
+
+def view(monitor: Monitor, before: DashboardView = dashboard.NOTHING) -> DashboardView:
+    return dashboard_view(monitor, ModelOrder(), 1.0, before)
+
+
+def machine(at: float = 0.0) -> list[AnySample]:
+    return [nvml(at, gpu()), ollama(at, [claim("a", ram_gib=1.0)]), system(at)]
+
+
+class TestMemory:
+    """RAM, swap and CPU."""
+
+    def test_before_the_first_sample_everything_is_unknown(self) -> None:
+        row = memory_row(Pictures(state_of()))
+        assert (row.level, row.total_bytes, row.age_seconds) == ("unknown", None, None)
+
+    def test_it_has_the_figures_of_the_machine(self) -> None:
+        sample = replace(
+            system(0, swap_in=7.0, swap_out=8.0),
+            swap_total_bytes=4 * GIB,
+            swap_used_bytes=GIB,
+            cpu_percent=33.0,
+            cpu_percent_by_core=(1.0, 2.0, 3.0),
+            load_average=(1.5, 2.5, 3.5),
+            pressure=MemoryPressure(some_percent=9.0, full_percent=1.0),
+        )
+        row = memory_row(Pictures(state_of(sample)))
+        assert (row.level, row.total_bytes, row.used_bytes, row.available_bytes) == (
+            "ok",
+            64 * GIB,
+            32 * GIB,
+            32 * GIB,
+        )
+        assert (row.swap_total_bytes, row.swap_used_bytes) == (4 * GIB, GIB)
+        assert (row.swap_in_bytes_per_second, row.swap_out_bytes_per_second) == (7.0, 8.0)
+        assert (row.cpu_percent, row.cpu_count, row.cpu_trend[-1]) == (33.0, 3, 33.0)
+        assert (row.load_average, row.pressure_percent) == (1.5, 9.0)
+
+    def test_its_age_is_told_where_it_is_old(self) -> None:
+        state = state_of(system(0), silent(40, "system", seconds=40))
+        assert memory_row(Pictures(state)).age_seconds == 40.0
+
+    def test_what_models_claim_in_ram_is_added_up(self) -> None:
+        state = state_of(
+            ollama(0, [claim("a", ram_gib=1.0), claim("b", ram_gib=2.0), claim("c", ram_gib=None)])
+        )
+        assert spilled_bytes(Pictures(state)) == 3 * GIB
+
+    def test_where_no_model_says_it_is_unknown_and_where_one_says_none_it_is_none(self) -> None:
+        assert spilled_bytes(Pictures(state_of(ollama(0, [claim("a", ram_gib=None)])))) is None
+        assert spilled_bytes(Pictures(state_of(ollama(0, [claim("a")])))) == 0
+
+
+class TestSources:
+    """Sources that do not deliver."""
+
+    def words(self, *samples: AnySample) -> dict[str, str]:
+        return {row.name: row.words for row in source_rows(state_of(*samples))}
+
+    def test_one_that_is_well_is_not_spoken_of(self) -> None:
+        assert source_rows(state_of(*machine())) == ()
+
+    @pytest.mark.parametrize("state", ["absent", "forbidden", "unreachable"])
+    def test_one_that_only_adds_detail_may_be_missing_without_a_word(self, state: SourceState) -> None:
+        log = replace(nvml(0, state=state), source="log x")
+        assert self.words(log) == {}
+
+    def test_of_one_that_adds_detail_its_faults_are_told(self) -> None:
+        assert len(self.words(replace(nvml(0, state="failing"), source="log x"))) == 1
+
+    def test_a_wait_names_its_seconds_from_the_last_answer(self) -> None:
+        hangs = [ollama_down(at, "hanging") for at in (4, 9)]
+        found = self.words(ollama(2), *hangs)
+        assert list(found.values()) == ["not answering for 7s"]
+
+    def test_one_that_never_answered_waits_since_it_was_first_asked(self) -> None:
+        hangs = [ollama_down(at, "hanging") for at in (4, 9)]
+        assert list(self.words(*hangs).values()) == ["not answering for 5s"]
+
+    def test_faults_stand_first_and_then_by_name(self) -> None:
+        states = state_of(
+            ollama_down(0, "not_running"),
+            nvml(0, state="serving"),
+            silent(9, "nvml", seconds=9),
+            replace(ollama_down(0, "not_running"), source="http://a:11434"),
+        )
+        rows = source_rows(states)
+        assert [row.level for row in rows] == ["bad", "watch", "watch"]
+        assert rows[1].name < rows[2].name
+
+    def test_what_to_do_stands_beside_it(self) -> None:
+        down = ollama_down(0, "not_running")
+        hinted = replace(down, health=replace(down.health, hint="start it"))
+        [row] = source_rows(state_of(hinted))
+        assert row.hint == "start it"
+        [bare] = source_rows(state_of(down))
+        assert bare.hint == ""
+
+
+class TestAlerts:
+    """Lines of the feed."""
+
+    def alert(self) -> Alert:
+        [alert] = watch(*machine(0), *machine(1), *machine(2)).alerts.active
+        return alert
+
+    def test_a_line_is_wired_to_its_alert(self) -> None:
+        alert = self.alert()
+        row = alert_row(alert, alert.since + 42.0)
+        assert row.key == f"{alert.kind} {alert.subject_id} {alert.since}"
+        assert (row.level, row.message, row.name) == (alert.severity, alert.message, "a")
+        assert (row.started, row.duration_seconds) == (clock_words(alert.since), 42.0)
+        assert (row.ongoing, row.acknowledged) == (True, False)
+
+    def test_one_that_the_user_has_seen_is_marked_so(self) -> None:
+        assert alert_row(replace(self.alert(), acknowledged=True), 0.0).acknowledged
+
+    def test_one_that_does_not_name_its_subject_has_no_name_to_shorten(self) -> None:
+        row = alert_row(replace(self.alert(), message="too much"), 0.0)
+        assert (row.subject, row.name) == ("a", "")
+
+    def test_one_of_the_machine_names_no_subject(self) -> None:
+        row = alert_row(replace(self.alert(), message="too much", subject_id="system"), 0.0)
+        assert row.subject == ""
+
+
+class TestVerdict:
+    """The first line."""
+
+    def test_versions_interval_and_time_stand_at_its_right(self) -> None:
+        driven = replace(nvml(0, gpu()), driver_version="570.1")
+        versioned = replace(ollama(1, [claim()]), version="0.12.3")
+        found = verdict_view(watch(driven, versioned), 0.5)
+        assert found.right == ("driver 570.1", "Ollama 0.12.3", "every 0.5 s", clock_words(START + 1))
+
+    def test_what_is_not_known_is_left_out(self) -> None:
+        assert verdict_view(watch(), 2.0).right == ("every 2 s", "")
+
+
+@pytest.mark.internal_errors
+class TestFailures:
+    """A panel that fails shows what it showed, as old; the others go on."""
+
+    def failed(self, monkeypatch: pytest.MonkeyPatch, function: str) -> tuple[DashboardView, DashboardView]:
+        monitor = watch(*machine(0))
+        before = view(monitor)
+        for sample in machine(5.0):
+            monitor.feed(sample)
+
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(dashboard, function, fail)
+        return before, view(monitor, before)
+
+    @pytest.mark.parametrize("function", PANELS)
+    def test_it_is_named_among_the_sources(self, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+        _, after = self.failed(monkeypatch, function)
+        assert any(PANELS[function] in row.words for row in after.sources)
+
+    @pytest.mark.parametrize(("function", "panel"), [("gpu_rows", "gpus"), ("_models", "models")])
+    def test_rows_are_kept_with_their_age(
+        self, monkeypatch: pytest.MonkeyPatch, function: str, panel: str
+    ) -> None:
+        before, after = self.failed(monkeypatch, function)
+        assert [row.age_seconds for row in getattr(after, panel)] == [5.0]
+        assert [row.key for row in getattr(after, panel)] == [row.key for row in getattr(before, panel)]
+
+    def test_so_is_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        before, after = self.failed(monkeypatch, "memory_row")
+        assert after.memory == replace(before.memory, age_seconds=5.0)
+
+    def test_the_verdict_says_that_nothing_can_be_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, after = self.failed(monkeypatch, "verdict_view")
+        assert after.verdict.level == "unknown"
+        assert "cannot be told" in after.verdict.sentence
+
+    def test_sources_that_fail_leave_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, after = self.failed(monkeypatch, "source_rows")
+        [row] = after.sources
+        assert (row.level, row.name, row.words) == ("watch", "gpumon", "internal error in panel sources")
+
+    def test_pictures_of_gpus_are_handed_on_only_where_their_rows_were_made(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before, after = self.failed(monkeypatch, "gpu_rows")
+        assert before.gpu_pictures is not None
+        assert after.gpu_pictures is None
+
+
+def order(sort: SortKey, *samples: AnySample, descending: bool = False) -> Sequence[str]:
+    return [row.name for row in model_rows(Pictures(state_of(*samples)), sort, descending)]
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("name", ["A", "b", "c"]),
+        ("vram", ["c", "A", "b"]),
+        ("spill", ["b", "A", "c"]),
+        ("loaded", ["c", "b", "A"]),
+    ],
+)
+def test_each_order_begins_with_what_matters_most(sort: SortKey, names: list[str]) -> None:
+    a, b, c = claim("A", gpu_gib=5.0), claim("b", gpu_gib=2.0, ram_gib=2.0), claim("c", gpu_gib=9.0)
+    looks = [ollama(0, [a]), ollama(1, [a, b]), ollama(2, [a, b, c])]
+    assert order(sort, *looks) == names
+
+
+def test_an_order_can_be_turned_round() -> None:
+    models = ollama(0, [claim("A", gpu_gib=5.0), claim("b", gpu_gib=2.0), claim("c", gpu_gib=9.0)])
+    assert order("vram", models, descending=True) == ["b", "A", "c"]

@@ -1,0 +1,222 @@
+"""Every figure of a GPU's row and page."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from tests.app.state.states import state_of
+from tests.fakes.process_samples import processes
+from tests.fakes.samples import GIB, gpu, nvml, silent
+
+from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.pictures import Pictures
+from gpumon.app.state.records import Returned
+from gpumon.app.views.gpus import GROUP_WORDS, RETURNED_SHOWN, gpu_facts, gpu_page, gpu_row, holder_facts
+from gpumon.collectors.samples import (
+    GpuFacts,
+    GpuMemory,
+    GpuProcess,
+    GpuReading,
+    GpuSlow,
+    HolderGroup,
+    HolderProcess,
+)
+from gpumon.widgets.views import Fact
+
+FACTS = GpuFacts(
+    memory_bus_width_bits=384,
+    max_sm_clock_mhz=2520,
+    max_memory_clock_mhz=10501,
+    slowdown_celsius=90,
+    shutdown_celsius=95,
+    pcie_generation_max=4,
+    pcie_width_max=16,
+)
+SLOW = GpuSlow(
+    pcie_generation=3,
+    pcie_width=8,
+    encoder_percent=11,
+    decoder_percent=12,
+    ecc_enabled=True,
+    ecc_corrected=2,
+    ecc_uncorrected=1,
+    mig_mode=False,
+)
+READING = replace(
+    gpu(facts=FACTS, slow=SLOW),
+    name="RTX 4090",
+    pci_bus_id="0000:01:00.0",
+    memory=GpuMemory(
+        total_bytes=24 * GIB, used_bytes=4 * GIB, free_bytes=19 * GIB, reserved_bytes=GIB, unified=False
+    ),
+    utilization_percent=41,
+    memory_utilization_percent=42,
+    temperature_celsius=60,
+    fan_percent=43,
+    power_watts=300.0,
+    power_limit_watts=450.0,
+    sm_clock_mhz=2000,
+    memory_clock_mhz=9000,
+    performance_state=2,
+    pcie_receive_bytes_per_second=1.0 * GIB,
+    pcie_transmit_bytes_per_second=2.0 * GIB,
+)
+
+
+def picture(reading: GpuReading = READING) -> GpuPicture:
+    [found] = Pictures(state_of(nvml(0, reading))).gpus()
+    return found
+
+
+def page(reading: GpuReading = READING) -> dict[str, Fact]:
+    return {fact.label: fact for fact in gpu_facts(picture(reading))}
+
+
+def told(label: str, **fields: object) -> str:
+    return page(replace(READING, **fields))[label].value
+
+
+def told_slowly(label: str, **fields: object) -> str:
+    return told(label, slow=replace(SLOW, **fields))
+
+
+def test_the_row_has_the_figures_of_the_driver() -> None:
+    row = gpu_row(picture())
+    assert (row.key, row.index, row.name, row.level) == ("GPU-0", 0, "RTX 4090", "ok")
+    assert (row.total_bytes, row.used_bytes, row.free_bytes) == (24 * GIB, 4 * GIB, 19 * GIB)
+    assert (row.utilization_percent, row.fan_percent) == (41, 43)
+    assert (row.power_watts, row.power_limit_watts) == (300.0, 450.0)
+    assert (row.temperature_celsius, row.slowdown_celsius) == (60, 90)
+    assert (row.unified, row.age_seconds) == (False, None)
+    assert (row.utilization_trend[-1], row.vram_trend[-1]) == (41, 4 * GIB)
+
+
+def test_the_row_of_one_without_memory_knows_no_bytes() -> None:
+    row = gpu_row(picture(replace(READING, memory=None)))
+    assert (row.total_bytes, row.used_bytes, row.free_bytes, row.unified) == (None, None, None, False)
+
+
+def test_the_row_of_one_without_a_name_says_so() -> None:
+    assert gpu_row(picture(replace(READING, name=None))).name == "unnamed GPU"
+
+
+def test_the_row_says_how_old_its_figures_are() -> None:
+    [found] = Pictures(state_of(nvml(0, READING), silent(30, "nvml", seconds=30))).gpus()
+    assert gpu_row(found).age_seconds == 30.0
+
+
+def test_unified_memory_is_called_so() -> None:
+    shared = replace(READING, memory=GpuMemory(total_bytes=8 * GIB, used_bytes=GIB, unified=True))
+    assert gpu_row(picture(shared)).unified
+    assert page(shared)["memory (unified) in use"].value == "1.0 GiB of 8.0 GiB"
+
+
+def test_the_page_has_every_figure_with_its_origin() -> None:
+    found = page()
+    assert {label: fact.value for label, fact in found.items() if label != "processes"} == {
+        "UUID": "GPU-0",
+        "PCI bus": "0000:01:00.0",
+        "VRAM in use": "4.0 GiB of 24.0 GiB",
+        "VRAM free": "19.0 GiB",
+        "VRAM reserved": "1.0 GiB",
+        "utilisation": "41%",
+        "memory controller": "42%",
+        "power": "300 W of 450 W",
+        "temperature": "60°C, slows down at 90°C, shuts down at 95°C",
+        "fan": "43%",
+        "SM clock": "2000 of 2520 MHz",
+        "memory clock": "9000 of 10501 MHz",
+        "performance state": "P2",
+        "clocks held down by": "nothing",
+        "PCIe generation": "3 of 4",
+        "PCIe lanes": "8 of 16",
+        "PCIe in": "1.0 GiB/s",
+        "PCIe out": "2.0 GiB/s",
+        "memory bus": "384 bit",
+        "encoder": "11%",
+        "decoder": "12%",
+        "ECC errors": "2 corrected, 1 uncorrected",
+        "MIG": "off",
+    }
+    assert {fact.origin for fact in found.values()} == {"NVML"}
+
+
+def test_of_one_that_tells_nothing_only_what_it_is_is_said() -> None:
+    found = page(GpuReading(uuid="GPU-0", index=0))
+    assert (found["UUID"].value, found["PCI bus"].value) == ("GPU-0", "-")
+    assert "VRAM in use" not in found
+    assert (found["performance state"].value, found["fan"].value) == ("-", "-")
+    assert (found["clocks held down by"].value, found["clocks held down by"].level) == ("-", None)
+
+
+def test_what_holds_the_clocks_down_is_named_and_marked() -> None:
+    held = page(replace(READING, throttle_reasons=("power cap", "heat")))["clocks held down by"]
+    assert (held.value, held.level) == ("power cap, heat", "watch")
+    assert page()["clocks held down by"].level is None
+
+
+def test_a_temperature_without_limits_stands_alone() -> None:
+    assert told("temperature", facts=GpuFacts()) == "60°C"
+
+
+@pytest.mark.parametrize("enabled", [False, None])
+def test_errors_are_not_counted_where_ecc_is_off(enabled: bool | None) -> None:
+    assert told_slowly("ECC errors", ecc_enabled=enabled) == "ECC off or not there"
+
+
+@pytest.mark.parametrize(("mode", "words"), [(None, "not there"), (True, "on"), (False, "off")])
+def test_mig_is_on_off_or_not_there(mode: bool | None, words: str) -> None:
+    assert told_slowly("MIG", mig_mode=mode) == words
+
+
+def test_the_page_of_one_that_is_well_is_headed_by_its_name() -> None:
+    found = gpu_page("GPU-0", Pictures(state_of(nvml(0, READING))), 300.0)
+    assert (found.verdict.level, found.verdict.sentence) == ("ok", "GPU 0 RTX 4090")
+
+
+def test_one_that_tells_nothing_is_not_said_to_be_well() -> None:
+    found = gpu_page("GPU-0", Pictures(state_of(nvml(0, GpuReading(uuid="GPU-0", index=0)))), 300.0)
+    assert found.verdict.level == "unknown"
+
+
+def test_one_that_has_gone_says_so() -> None:
+    found = gpu_page("GPU-7", Pictures(state_of(nvml(0, READING))), 300.0)
+    assert (found.verdict.level, found.verdict.sentence) == ("unknown", "this GPU is no longer listed")
+    assert (found.facts, found.charts) == ((), ())
+
+
+def test_the_charts_are_drawn_to_the_limits_of_the_card() -> None:
+    charts = gpu_page("GPU-0", Pictures(state_of(nvml(0, READING))), 300.0).charts
+    assert [(chart.title, chart.unit, chart.ceiling, chart.seconds) for chart in charts] == [
+        ("VRAM in use", "GiB", 24.0, 300.0),
+        ("utilisation", "%", 100.0, 300.0),
+        ("power", "W", 450.0, 300.0),
+        ("temperature", "°C", 90, 300.0),
+    ]
+    assert [chart.series[0].values[-1] for chart in charts] == [4.0, 41, 300.0, 60]
+
+
+def test_without_limits_charts_are_drawn_to_their_data() -> None:
+    bare = replace(READING, memory=None, power_limit_watts=None, facts=GpuFacts())
+    charts = gpu_page("GPU-0", Pictures(state_of(nvml(0, bare))), 300.0).charts
+    assert [chart.ceiling for chart in charts] == [None, 100.0, None, None]
+
+
+@pytest.mark.parametrize("group", GROUP_WORDS)
+def test_each_group_of_holders_has_its_words(group: HolderGroup) -> None:
+    held = replace(READING, processes=(GpuProcess(pid=7, vram_bytes=GIB),))
+    holder = HolderProcess(pid=7, name="prog", group=group)
+    [found] = Pictures(state_of(processes(0, holders=[holder]), nvml(1, held))).gpus()
+    assert holder_facts(found) == [Fact(GROUP_WORDS[group], "1.0 GiB  prog 1.0 GiB (pid 7)", "NVML")]
+
+
+def test_a_process_of_which_nothing_is_known_is_in_another_namespace() -> None:
+    held = replace(READING, processes=(GpuProcess(pid=7, vram_bytes=GIB),))
+    [fact] = holder_facts(picture(held))
+    assert fact.value == "1.0 GiB  in another namespace 1.0 GiB (pid 7)"
+
+
+def test_of_what_came_back_the_newest_few_are_told() -> None:
+    many = tuple(Returned("GPU-0", f"p{at}", GIB, 100.0 - at) for at in range(RETURNED_SHOWN + 2))
+    found = [fact.value for fact in holder_facts(replace(picture(), groups=(), returned=many))]
+    assert [words.split(": ")[1] for words in found] == [f"p{at} ended" for at in range(RETURNED_SHOWN)]

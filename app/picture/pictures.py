@@ -181,18 +181,14 @@ class Pictures:
     def gpus(self) -> tuple[GpuPicture, ...]:
         """Return the pictures of all GPUs in the driver's order, lost ones included."""
         if self._all_gpus is None:
-            self._all_gpus = self._gpus_in_order()
+            missing = [uuid for uuid in self.state.gpus if uuid not in self._gpus]
+            groups = holders_by_group(self.state) if missing else {}
+            for uuid in missing:
+                record, alerts = self.state.gpus[uuid], self._alerts_on(uuid)
+                self._gpus[uuid] = gpu_picture(record, self.state, groups.get(uuid), alerts)
+            pictures = (self._gpus[uuid] for uuid in self.state.gpus)
+            self._all_gpus = tuple(sorted(pictures, key=lambda gpu: (gpu.index, gpu.uuid)))
         return self._all_gpus
-
-    def _gpus_in_order(self) -> tuple[GpuPicture, ...]:
-        missing = [uuid for uuid in self.state.gpus if uuid not in self._gpus]
-        groups = holders_by_group(self.state) if missing else {}
-        for uuid in missing:
-            record = self.state.gpus[uuid]
-            self._gpus[uuid] = gpu_picture(record, self.state, groups.get(uuid), self._alerts_on(uuid))
-        return tuple(
-            sorted((self._gpus[uuid] for uuid in self.state.gpus), key=lambda gpu: (gpu.index, gpu.uuid))
-        )
 
     def gpu(self, uuid: str) -> GpuPicture | None:
         """Return the picture of one GPU; ``None`` where the driver does not list it."""

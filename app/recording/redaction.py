@@ -169,7 +169,7 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "ServerSample": ("kind", "version"),
     "ModelClaim": ("format", "family", "parameter_size", "quantization"),
     "ModelFacts": ("architecture", "capabilities"),
-    "RunnerSettings": ("cache_type_k", "cache_type_v", "flash_attention"),
+    "RunnerSettings": ("cache_type_k", "cache_type_v", "child_of", "flash_attention"),
     "LoadFacts": ("build", "quantization"),
     "LogEvent": ("device", "library", "pci_bus_id"),
     "ServerProcess": ("kind",),

@@ -29,10 +29,10 @@ BROKEN_RULE = """
     working, model.spill = model.spill, spill
 """
 BROKEN_APPLIER = """
-    from gpumon.app.state.apply import system
+    from gpumon.app.state import machine
     def apply_system(*_):
         raise KeyError("a secret")
-    system.apply_system = apply_system
+    machine.apply_system = apply_system
 """
 BROKEN_LISTENER = """
     from gpumon.app.recording import writer

@@ -170,7 +170,7 @@ async def test_memory_that_is_gone_after_a_suspend_is_a_lost_gpu(
         pane.press("Enter")
         await pane.wait_for("measured 6.1 GiB, error")
         fake_driver.end(0, pid)
-        await pane.wait_for(f"{NAME} has lost the GPU: it held 6.1 GiB", "start the server again")
+        await pane.wait_for(f"{NAME} has lost the GPU: it held 6.1 GiB", "restart the server")
 
 
 async def test_a_model_that_is_well_exits_with_zero(environment: dict[str, str], machine: Machine) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +28,14 @@ class Pane:
         self._command = command
         self._environment = environment
         self._size = (columns, rows)
+        self._folder = tempfile.TemporaryDirectory()
+        self._exit_file = Path(self._folder.name, "exit")
 
     def __enter__(self) -> Self:
         columns, rows = self._size
         variables = [word for name, value in self._environment.items() for word in ("-e", f"{name}={value}")]
-        shell_line = f'{shlex.join(self._command)}; echo "exit code $?"; exec sleep 1000'
+        shell_line = f"{shlex.join(self._command)}; code=$?; echo $code > {self._exit_file}"
+        shell_line += '; echo "exit code $code"; exec sleep 1000'
         self._tmux(
             "new-session", "-d", "-x", str(columns), "-y", str(rows), *variables, "sh", "-c", shell_line
         )
@@ -41,6 +45,7 @@ class Pane:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._tmux("kill-server")
+        self._folder.cleanup()
 
     def pipe_to(self, file: Path) -> None:
         """Write what the program sends to its terminal to ``file`` too, from now on."""
@@ -77,6 +82,11 @@ class Pane:
         shell = self.pane_format("pane_pid")
         found = subprocess.run(["pgrep", "-P", shell], capture_output=True, text=True, check=True)
         return int(found.stdout.split()[0])
+
+    def exit_code(self) -> int | None:
+        """Return how the command has ended, whatever stands on the screen; ``None`` before it has."""
+        written = self._exit_file.read_text() if self._exit_file.exists() else ""
+        return int(written) if written.endswith("\n") else None
 
     async def wait_for(self, *texts: str, deadline: float = DEADLINE_SECONDS) -> str:
         """Return the screen once it holds every text.

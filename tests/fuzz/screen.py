@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import os
 import random
-import re
 import shlex
 import subprocess
 import sys
@@ -159,9 +158,9 @@ class Fuzz:
                 return False
             pane.resize(200, 50)
             await asyncio.sleep(0.2)
-            screen = pane.all_lines()
-            if code := re.search(r"exit code (\d+)\s*$", screen, flags=re.MULTILINE):
-                if code[1] == "0" and "Traceback" not in screen:
+            code = pane.exit_code()
+            if code is not None:
+                if code == 0 and "Traceback" not in pane.all_lines():
                     return True
                 break
         raise FuzzError(f"{pane.all_lines()}\n{self._crash_report()}\n{self._history()}")

@@ -118,7 +118,7 @@ class TestMeasured:
     """What the driver sees of it."""
 
     def test_where_it_cannot_measure_that_is_said_in_place_of_a_figure(self) -> None:
-        assert of_process(pictured(measurable=False))["VRAM measured"].value == "cannot be: MIG is on"
+        assert of_process(pictured(measurable=False))["VRAM measured"].value == "not known (MIG)"
         assert of_process(pictured(measured_vram_bytes=2 * GIB))["VRAM measured"].value == "2.0 GiB"
 
     def test_each_gpu_is_told_where_there_are_two(self) -> None:
@@ -137,7 +137,7 @@ class TestMeasured:
         ("agreement", "words"),
         [
             (Agreement("unknown"), "cannot be compared"),
-            (Agreement("agrees", 0), "agrees (0 KiB apart)"),
+            (Agreement("agrees", 0), "agree (0 KiB apart)"),
             (Agreement("driver_sees_less", -2 * GIB), "driver sees less (2.0 GiB apart)"),
             (Agreement("driver_sees_more", GIB, "a draft"), "driver sees more (1.0 GiB apart): a draft"),
         ],

@@ -53,6 +53,7 @@ OLLAMA_0_30_SETTINGS = RunnerSettings(
     micro_batch_size=512,
     flash_attention="auto",
     projector_path=BLOB_PATH,
+    child_of="ollama",
 )
 ON_BLOB = RunnerSettings(model_path=BLOB_PATH, blob=BLOB, port=40000)
 

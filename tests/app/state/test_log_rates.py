@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.app.state.logs.test_events import log
 from tests.app.state.states import state_of
+from tests.app.state.test_log_events import log
 from tests.fakes.process_samples import OTHER_BLOB, answer, processes, runner
 from tests.fakes.samples import claim, ollama
 

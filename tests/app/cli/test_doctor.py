@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.fakes.nvml.driver import FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 
 from gpumon.app.cli.main import main
@@ -58,3 +59,18 @@ def test_a_stopped_server_is_told_with_how_to_start_it(
     assert "connection refused at 127.0.0.1:9" in said
     assert "ollama serve" in said
     assert code in {1, 2}, "by whether this machine has a driver"
+
+
+async def test_one_gpu_of_four_that_cannot_be_opened_is_named_and_ends_with_1(
+    fake_driver: FakeDriver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_driver.state.gpu_count = 4
+    fake_driver.lose(1)
+    async with FakeOllama() as fake:
+        code = await asyncio.to_thread(main, ["doctor", "--url", fake.url, "--json"])
+    report = json.loads(capsys.readouterr().out)
+    gpus = [(one["name"], one["status"]) for one in report["checks"] if one["kind"] == "gpu"]
+    missing = [one["found"] for one in report["checks"] if one["name"] == "GPU 1"]
+    assert gpus == [("GPU 0", "works"), ("GPU 2", "works"), ("GPU 3", "works"), ("GPU 1", "missing")]
+    assert missing == ["GPU 1 cannot be opened: GPU is lost"]
+    assert code == 1

@@ -124,7 +124,7 @@ def _claim(model: ModelPicture) -> list[Fact]:
         Fact("in RAM", units.size(model.ram_bytes), said, alarm),
         Fact(part, model.ram_percent, said, alarm),
         Fact("processor", model.processor, said),
-        Fact("context", f"{text_of(claim.context_length)} tokens per slot", said),
+        Fact("context", _per_slot(claim.context_length), said),
         Fact("quantisation", visible(claim.quantization or units.UNKNOWN), said),
         Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), said),
         Fact("family", visible(claim.family or units.UNKNOWN), said),
@@ -150,3 +150,7 @@ def _geometry(facts: ModelFacts | None) -> list[Fact]:
         Fact("embedding length", text_of(facts.embedding_length), SHOW),
         Fact("capabilities", visible(", ".join(facts.capabilities) or units.UNKNOWN), SHOW),
     ]
+
+
+def _per_slot(tokens: int | None) -> str:
+    return units.UNKNOWN if tokens is None else f"{tokens} tokens per slot"

@@ -39,7 +39,9 @@ class PageView(Struct, frozen=True):
 
 
 def of_maximum(value: int | None, maximum: int | None, unit: str = "") -> str:
-    """Write a figure with the most it can be: ``16 of 16``."""
+    """Write a figure with the most it can be: ``16 of 16``; a dash alone where neither is known."""
+    if value is None and maximum is None:
+        return units.UNKNOWN
     words = text_of(value) if maximum is None else f"{text_of(value)} of {maximum}"
     return f"{words} {unit}".strip()
 

@@ -74,7 +74,7 @@ class TestClaim:
         found = pictured(claim=bare)
         labels = ("digest", "quantisation", "parameters", "family")
         assert [found[label].value for label in labels] == 4 * ["-"]
-        assert found["context"].value == "- tokens per slot"
+        assert found["context"].value == "-"
 
     def test_a_spill_is_an_alarm_and_called_one(self) -> None:
         found = said(details_of(loaded(Model(gpu_gib=6.0, ram_gib=2.0))))
@@ -272,6 +272,9 @@ class TestWords:
         assert of_maximum(8, 16) == "8 of 16"
         assert of_maximum(8, None, "bit") == "8 bit"
         assert of_maximum(None, 16) == "- of 16"
+
+    def test_a_figure_of_which_nothing_is_known_is_a_dash_without_a_unit(self) -> None:
+        assert of_maximum(None, None, "MHz") == "-"
 
     def test_a_prefix_stands_before_a_number_only(self) -> None:
         assert (prefixed("P", 2), prefixed("P", None)) == ("P2", "-")

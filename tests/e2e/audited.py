@@ -34,12 +34,12 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
 
 
 async def main(seconds: float) -> None:
-    from gpumon.app.config.settings import Settings  # noqa: PLC0415 - the hook must see its imports too
+    from gpumon.app.config.settings import ServerSettings, Settings  # noqa: PLC0415 - the hook must see its imports too
     from gpumon.app.session.build import live_session  # noqa: PLC0415
     from gpumon.app.ui.app import GpumonApp  # noqa: PLC0415
     from gpumon.widgets.glyphs import UNICODE  # noqa: PLC0415
 
-    session = live_session(Settings(urls=(os.environ["OLLAMA_HOST"],)))
+    session = live_session(Settings(urls=(os.environ["OLLAMA_HOST"],), servers=ServerSettings(find=False)))
     async with GpumonApp(session, UNICODE).run_test(size=(120, 40)):
         await asyncio.sleep(seconds)
 

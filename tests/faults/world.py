@@ -16,7 +16,7 @@ from tests.fakes.ollama.server import FakeOllama
 from tests.faults.hurry import INTERVAL_SECONDS
 from textual.pilot import Pilot
 
-from gpumon.app.config.settings import LearnSettings, Settings
+from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
 from gpumon.app.snapshot.build import build_snapshot
@@ -127,7 +127,10 @@ def resources() -> dict[str, int]:
 async def running(driver: FakeDriver, ollama: FakeOllama) -> AsyncIterator[World]:
     """Run the dashboard against both for the time of the context."""
     settings = Settings(
-        urls=(ollama.url,), interval_seconds=INTERVAL_SECONDS, learn=LearnSettings(enabled=False)
+        urls=(ollama.url,),
+        interval_seconds=INTERVAL_SECONDS,
+        learn=LearnSettings(enabled=False),
+        servers=ServerSettings(find=False),
     )
     session = live_session(settings)
     app = GpumonApp(session, UNICODE)

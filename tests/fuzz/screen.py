@@ -199,6 +199,7 @@ class Fuzz:
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
+            "GPUMON_FIND": "false",
             "XDG_STATE_HOME": str(self.folder / "state"),
             "PYTHONPATH": str(ROOT / ".dev"),
             "LANG": "C.UTF-8",

@@ -46,6 +46,7 @@ def run(tmp_path: Path, fake_driver: FakeDriver) -> Run:
             "XDG_STATE_HOME": str(tmp_path / "state"),
             "PYTHONPATH": str(ROOT / ".dev"),
             "LANG": "C.UTF-8",
+            "GPUMON_FIND": "false",  # the servers of tests that run beside this one
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gpumon.app", *arguments),

@@ -13,7 +13,7 @@ from tests.fakes.ollama.misbehaviour import error, html
 from tests.fakes.ollama.server import FakeOllama
 from tests.safety.conftest import Run
 
-from gpumon.app.config.settings import LearnSettings, Settings
+from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
 from gpumon.app.crash import write_crash_report
 from gpumon.app.recording.lines import new_header
 from gpumon.app.recording.writer import Recorder
@@ -88,6 +88,7 @@ def secret_session(ollama: FakeOllama) -> Session:
         urls=(ollama.url.replace("://", f"://user:{PASSWORD}@"),),
         headers={"*": {"Authorization": f"Bearer {TOKEN}", "X-Api-Key": KEY}},
         learn=LearnSettings(enabled=False),
+        servers=ServerSettings(find=False),
     )
     return live_session(settings)
 

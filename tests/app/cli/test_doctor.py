@@ -54,7 +54,7 @@ def test_a_stopped_server_is_told_with_how_to_start_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Finder, "look", lambda *_: Found((), ()))  # whatever else runs on this machine
-    code = main(["doctor", "--url", "127.0.0.1:9"])
+    code = main(["doctor", "--no-find", "--url", "127.0.0.1:9"])
     said = capsys.readouterr().out
     assert "connection refused at 127.0.0.1:9" in said
     assert "ollama serve" in said
@@ -67,7 +67,7 @@ async def test_one_gpu_of_four_that_cannot_be_opened_is_named_and_ends_with_1(
     fake_driver.state.gpu_count = 4
     fake_driver.lose(1)
     async with FakeOllama() as fake:
-        code = await asyncio.to_thread(main, ["doctor", "--url", fake.url, "--json"])
+        code = await asyncio.to_thread(main, ["doctor", "--no-find", "--url", fake.url, "--json"])
     report = json.loads(capsys.readouterr().out)
     gpus = [(one["name"], one["status"]) for one in report["checks"] if one["kind"] == "gpu"]
     missing = [one["found"] for one in report["checks"] if one["name"] == "GPU 1"]

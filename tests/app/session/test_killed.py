@@ -14,7 +14,7 @@ from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import Actor, build, compiler
 from tests.fakes.processes.tree import OLLAMA_SERVE, llama_server
 
-from gpumon.app.config.settings import Settings
+from gpumon.app.config.settings import ServerSettings, Settings
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
 
@@ -54,7 +54,9 @@ async def test_a_killed_process_is_told_with_its_pid_and_no_longer_counted(
 ) -> None:
     pid = serve.start(llama_server(ollama.catalog.installed[NAME].blob))
     fake_driver.run(0, pid, 400 * MIB)
-    session = live_session(Settings(urls=(ollama.url,), interval_seconds=0.25))
+    session = live_session(
+        Settings(urls=(ollama.url,), interval_seconds=0.25, servers=ServerSettings(find=False))
+    )
     pictures = session.monitor.pictures
     running = asyncio.create_task(session.feed.run(session.monitor))
     try:

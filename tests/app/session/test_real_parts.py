@@ -25,7 +25,7 @@ from tests.fakes.nvml.driver import MIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import Actor, build, compiler
 
-from gpumon.app.config.settings import Settings
+from gpumon.app.config.settings import ServerSettings, Settings
 from gpumon.app.insight.activity import activity
 from gpumon.app.session.build import live_session
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -54,7 +54,9 @@ class World:
     def __init__(self, ollama: FakeOllama, driver: FakeDriver, serve: Actor, models: Path) -> None:
         self.ollama = ollama
         self.driver = driver
-        self.session = live_session(Settings(urls=(ollama.url,), interval_seconds=0.25))
+        self.session = live_session(
+            Settings(urls=(ollama.url,), interval_seconds=0.25, servers=ServerSettings(find=False))
+        )
         self._serve = serve
         self._models = models
         self._changed = asyncio.Event()

@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return two workers for each processor: tests of processes, servers and terminals wait more than they work."""
+    """Return two workers for each processor: tests of processes and terminals wait more than they work."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if config.getoption("--quick") else 2 * cores
 

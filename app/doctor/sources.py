@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from gpumon.app.doctor.check import Check, Status
 from gpumon.app.fuses import GPUMON_SOURCE
-from gpumon.app.insight.health import Level, has_trouble
+from gpumon.app.insight.health import Level, has_trouble, is_unasked_for
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, short_source_words, source_label
 from gpumon.app.picture.gpu import GpuPicture, runner_name
 from gpumon.app.picture.model import ModelPicture
@@ -108,13 +108,14 @@ def _driver(state: State, in_container: bool) -> Check:
     source = state.sources.get(DRIVER_SOURCE)
     version = f"driver {state.driver_version}" if state.driver_version else None
     works = source is not None and source.healthy and bool(state.gpus)
+    is_without = source is not None and source.health.state == "idle"
     step = None if source is None else source.health.hint
-    if in_container and not works:
+    if in_container and not works and not is_without:
         step = CONTAINER_DRIVER_STEP
     return Check(
         kind="driver",
         name=source_label(DRIVER_SOURCE),
-        status="works" if works else "missing",
+        status="works" if works else "nothing" if is_without else "missing",
         found=visible(_said(source) if not works or version is None else version),
         gives="memory of each GPU by process, utilisation, power, heat, throttling",
         step=visible(step) if step else None,
@@ -190,7 +191,7 @@ def _server(source: SourceRecord, state: State, in_container: bool) -> Check:
     return Check(
         kind="server",
         name=source_label(source.name, source.runtime),
-        status="works" if source.healthy else "missing",
+        status="works" if source.healthy else "nothing" if is_unasked_for(source) else "missing",
         found=f"version {visible(source.version or units.UNKNOWN)}, {models}"
         if source.healthy
         else visible(_said(source)),

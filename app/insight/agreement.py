@@ -61,7 +61,7 @@ def placement_of(model: ModelRecord, state: State) -> Split:
     if model.claims_memory:
         return _in_ram(model, state) or model.split
     if found is None:
-        return UNKNOWN_SPLIT
+        return _of_process(model, state)
     return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
 
 
@@ -69,6 +69,14 @@ def _in_ram(model: ModelRecord, state: State) -> Split | None:
     """Return that all is in RAM where 0 bytes of nothing are claimed, and there is no GPU to be in."""
     is_unsized = model.split.spill_fraction is None and model.claim.size_vram_bytes == 0
     return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else None
+
+
+def _of_process(model: ModelRecord, state: State) -> Split:
+    """Return that a process of which no server claims anything is in RAM, where nothing else is there."""
+    runner = state.runner_of(model)
+    if runner is None or not state.holds_all_in_ram(model.key.source):
+        return UNKNOWN_SPLIT
+    return Split(0, runner.process.rss_bytes, 1.0)
 
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")

@@ -68,7 +68,7 @@ def source_fault(source: SourceRecord) -> Fault | None:
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
-    if missing(source) or is_optional(source) or _is_unasked_for(source):
+    if missing(source) or is_optional(source) or is_unasked_for(source):
         return None
     if source.name == GPUMON_SOURCE:
         return "watch"
@@ -81,7 +81,7 @@ def is_optional(source: SourceRecord) -> bool:
     return source.name in {LEARNED_SOURCE, LOG_SEARCH} or source.name.startswith(LOG_PREFIX)
 
 
-def _is_unasked_for(source: SourceRecord) -> bool:
+def is_unasked_for(source: SourceRecord) -> bool:
     """Whether nobody has named a server that was never heard: it starts up, or wants a key of ours."""
     if source.is_pointless and is_server(source.name):
         return True

@@ -18,6 +18,7 @@ def apply_nvml(state: State, sample: NvmlSample) -> None:
     hear(state, sample.source, sample.health, sample.driver_version)
     state.driver_version = sample.driver_version or state.driver_version
     state.touched.gpus.update(reading.uuid for reading in sample.gpus)
+    state.other_gpu_makers = sample.other_makers
     state.driver_seen = state.now
     for reading in sample.gpus:
         _apply_reading(state, reading)

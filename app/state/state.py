@@ -146,6 +146,8 @@ class State(Struct, eq=False):
     """Memory in use on all GPUs that processes which the driver does not list may hold."""
     gpu_shown: bool = False
     """Whether the driver has shown a GPU, at any time of this run."""
+    other_gpu_makers: tuple[str, ...] = ()
+    """Who made the GPUs here that the driver knows nothing of."""
     gpu_claimed: set[str] = field(default_factory=set)
     """Servers that have claimed VRAM, at any time of this run."""
     touched: Touched = field(default_factory=Touched)
@@ -174,10 +176,16 @@ class State(Struct, eq=False):
     def lacks_gpu_at(self, source: str) -> bool:
         """Return whether a server's machine is this one, and has no GPU as far as driver and server say."""
         driver = self.sources.get(DRIVER)
-        if driver is None or self.gpus or self.gpu_known_at(source) or not is_local(source, self.servers):
+        has_gpus = self.gpus or self.other_gpu_makers or self.gpu_known_at(source)
+        if driver is None or has_gpus or not is_local(source, self.servers):
             return False
         never_was = driver.answered is None and driver.silent_seconds is None
         return driver.healthy or (never_was and driver.health.state in NOT_THERE)
+
+    def holds_all_in_ram(self, source: str) -> bool:
+        """Return whether a server's machine certainly has no GPU, so that nothing can be anywhere else."""
+        driver = self.sources.get(DRIVER)
+        return self.lacks_gpu_at(source) and driver is not None and driver.health.state == "idle"
 
     @property
     def has_gpu(self) -> bool:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gpumon.app.alerts.alert import Alert, AlertKind
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.fuses import GPUMON_SOURCE
-from gpumon.app.insight.health import has_trouble, is_optional, source_fault
+from gpumon.app.insight.health import has_trouble, is_optional, is_unasked_for, source_fault
 from gpumon.app.insight.wording import runtime_name, short_source_words, source_label
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture
@@ -108,7 +108,8 @@ def _is_news(source: SourceRecord) -> bool:
 
 def source_row(source: SourceRecord, now: float) -> SourceRow:
     """Return what is wrong with a source, for how long, and what to do."""
-    level: Level = source_fault(source) or ("unknown" if is_optional(source) else "watch")
+    is_minor = is_optional(source) or is_unasked_for(source)
+    level: Level = source_fault(source) or ("unknown" if is_minor else "watch")
     label = source_label(source.name, source.runtime)
     return SourceRow(level, label, _words(source, now), source.hint or "")
 

@@ -85,7 +85,8 @@ class ServerSource:
         first, known_by = samples[0], self._asked.known_by
         if known_by == "url" or not isinstance(first, ServerSample):
             return samples
-        health = _of_a_process(first.health) if known_by == "process" else first.health
+        health, address = first.health, self._asked.endpoint.authority
+        health = _of_a_process(health, address) if known_by == "process" else health
         return [replace(first, known_by=known_by, health=health), *samples[1:]]
 
     async def _poll(self) -> Sequence[AnySample]:
@@ -169,8 +170,14 @@ class ServerSource:
             return None
 
 
-def _of_a_process(health: SourceHealth) -> SourceHealth:
-    """Return the health where the process is there: it may not listen yet, but need not be started."""
+def _of_a_process(health: SourceHealth, address: str) -> SourceHealth:
+    """Return the health where the process is there: it need not be started, but may not listen yet.
+
+    Where its settings and sockets may not be read, it was only likely to be found at that address.
+    """
+    if health.state == "foreign":
+        detail = f"its port may not be read; another program answers at {address}"
+        return SourceHealth(state="foreign", detail=detail, hint="name it: gpumon --url http://127.0.0.1:PORT")
     if health.state != "not_running":
         return health
     return SourceHealth(state="refused", detail=health.detail, hint="its process runs: see its own log")

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings
 
 _WITHOUT_GPU = frozenset({"absent", "serving", "idle"})
-OTHER_VENDORS_DEVICE = Path("/dev/kfd")
-"""Of AMD's driver for computing: there may be a GPU that the driver here does not know."""
 _DRIVER_SECONDS = 5.0
 """A driver that does not answer in time is one whose memory is not known."""
 
@@ -108,8 +106,9 @@ async def cards_of_this_machine() -> tuple[Card, ...] | None:
 def _says_none(samples: Sequence[AnySample]) -> bool:
     """Return whether there is no GPU: none by the driver or no driver, and no device of another vendor's."""
     said = [sample for sample in samples if isinstance(sample, NvmlSample)]
-    has_none = all(not one.gpus and one.health.state in _WITHOUT_GPU for one in said)
-    return bool(said) and has_none and not OTHER_VENDORS_DEVICE.exists()
+    return bool(said) and all(
+        not one.gpus and not one.other_makers and one.health.state in _WITHOUT_GPU for one in said
+    )
 
 
 def read_ram_available() -> int | None:

@@ -177,7 +177,9 @@ def _of_a_process(health: SourceHealth, address: str) -> SourceHealth:
     """
     if health.state == "foreign":
         detail = f"its port may not be read; another program answers at {address}"
-        return SourceHealth(state="foreign", detail=detail, hint="name it: gpumon --url http://127.0.0.1:PORT")
+        return SourceHealth(
+            state="foreign", detail=detail, hint="name it: gpumon --url http://127.0.0.1:PORT"
+        )
     if health.state != "not_running":
         return health
     return SourceHealth(state="refused", detail=health.detail, hint="its process runs: see its own log")

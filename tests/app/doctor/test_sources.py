@@ -56,6 +56,13 @@ class TestDriver:
         found = check("driver", no_driver())
         assert (found.status, found.step) == ("missing", "install it")
 
+    def test_on_a_machine_without_a_gpu_nothing_is_missing(self) -> None:
+        health = SourceHealth(state="idle", detail="no GPU in this machine")
+        found = check(
+            "driver", NvmlSample(time=START, source="nvml", health=health), ollama(0, []), in_container=True
+        )
+        assert (found.status, found.found, found.step) == ("nothing", "no GPU in this machine", None)
+
     def test_in_a_container_the_host_must_hand_it_in(self) -> None:
         found = check("driver", no_driver(), in_container=True)
         assert found.step is not None
@@ -108,6 +115,12 @@ class TestServers:
         )
         assert found.step is not None
         assert "--network host" in found.step
+
+    def test_one_whose_port_may_not_be_read_is_not_what_answers_in_its_place(self) -> None:
+        health = SourceHealth(state="foreign", detail="its port may not be read", hint="name it")
+        said = ServerSample(kind="llama_server", time=START, source=URL, health=health, known_by="process")
+        found = check("server", said)
+        assert (found.status, found.step) == ("nothing", "name it")
 
     def test_one_that_runs_here_and_is_not_asked_is_pointed_at(self) -> None:
         samples = (ollama(0, []), processes(1, servers=[server(10, "http://127.0.0.1:9999")]))

@@ -107,3 +107,32 @@ def test_a_load_reads_weights_and_fits_nothing() -> None:
     machine.say(processes(machine.now, loading), answer(machine.now, "loading", started=loading.started))
     [row] = load_rows(machine.monitor.pictures)
     assert row.state.startswith("weights")
+
+
+def alone(makers: tuple[str, ...] = ()) -> Machine:
+    """Return a machine without NVIDIA's driver and with one llama-server, which claims nothing."""
+    machine = Machine()
+    machine.gpus, machine.driver = [], "absent" if makers else "idle"
+    machine.other_makers = makers
+    machine.llama_server(0.0).rss_gib = 1.0
+    machine.run(5)
+    return machine
+
+
+def test_a_process_that_claims_nothing_is_in_ram_too() -> None:
+    machine = alone()
+    [model] = machine.monitor.pictures.models()
+    assert (model.level, model.sentence) == ("ok", f"{model.label} is well: 1.0 GiB in RAM, no GPU here")
+    health = machine.monitor.pictures.health()
+    assert (health.level, health.sentence, health.exit_code) == ("ok", "1 model in RAM, no GPU here", 0)
+    assert "1.0 GiB RAM" in drawn(machine)
+    assert machine.alerts() == []
+
+
+def test_beside_a_gpu_of_another_maker_it_is_not_known_where_it_is() -> None:
+    machine = alone(("AMD",))
+    [model] = machine.monitor.pictures.models()
+    assert model.level == "unknown"
+    health = machine.monitor.pictures.health()
+    assert "no GPU here" not in health.sentence + drawn(machine)
+    assert health.level == "unknown"

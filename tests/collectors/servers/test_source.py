@@ -104,6 +104,19 @@ async def test_another_kind_is_recognised_in_the_same_poll_and_then_asked_alone(
     assert [request.path for request in toy.requests] == ["/toy/status"]
 
 
+async def test_another_program_at_the_likely_port_of_a_process_is_not_that_process() -> None:
+    async with ToyServer(COUNTED) as toy:
+        asked = Asked(endpoint=parse_endpoint(toy.url), clock=FakeClock(), limits=PATIENT, known_by="process")
+        source = ServerSource(asked, Registry())
+        first = (await source.poll())[0]
+        await source.close()
+    assert isinstance(first, ServerSample)
+    assert first.health.state == "foreign"
+    where = toy.url.removeprefix("http://")
+    assert first.health.detail == f"its port may not be read; another program answers at {where}"
+    assert first.health.hint == "name it: gpumon --url http://127.0.0.1:PORT"
+
+
 async def test_what_nobody_recognises_is_asked_about_once_a_spell() -> None:
     async with ToyServer(COUNTED) as toy:
         setting = Setting(toy.url)

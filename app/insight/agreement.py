@@ -130,6 +130,9 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
     runner = state.runner_of(model)
     if runner is None:
         return Agreement("unknown")
+    claimed, measured = model.split.gpu_bytes, runner.measured_vram_bytes
+    if claimed is None or measured is None or abs(measured - claimed) <= tolerance_bytes(claimed):
+        return agreement(claimed, measured)  # nothing is to be explained
     evidence = Evidence(
         facts=model.facts,
         family=model.claim.family,
@@ -139,7 +142,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
         gpu_count=len(runner.vram_by_gpu),
         unaccounted_bytes=max(state.hidden_vram_bytes, runner.hidden_vram_bytes),
     )
-    return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
+    return agreement(claimed, measured, evidence)
 
 
 def logged_in_ram(model: ModelRecord, state: State) -> bool:
@@ -265,10 +268,12 @@ UNSURE_LOAD_SECONDS = 60.0
 
 def shortfall(loaded: Loaded) -> Shortfall:
     """Return what is missing on the GPU of what is claimed; an estimate must be far off to count."""
+    if loaded.agreement.kind != "driver_sees_less":
+        return "unknown" if loaded.agreement.kind == "unknown" else "none"
     claimed, measured = loaded.model.split.gpu_bytes, loaded.measured_bytes
-    if claimed is None or measured is None or loaded.runner is None or loaded.agreement.kind == "unknown":
+    if claimed is None or measured is None or loaded.runner is None:
         return "unknown"
-    if claimed < TOLERANCE_BYTES or loaded.agreement.kind != "driver_sees_less":
+    if claimed < TOLERANCE_BYTES:
         return "none"
     if not _is_settled(loaded.model, loaded.runner):
         return "unknown"

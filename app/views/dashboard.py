@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from msgspec import Struct
@@ -199,26 +200,32 @@ def dashboard_view(
     among the sources names it.
     """
     pictures, guard = monitor.pictures, monitor.fuses.guard
-    now, seconds = monitor.state.now, monitor.state.now - before.time
-    gpus = tuple(_aged(row, seconds) for row in before.gpus)
-    pictured = None
+    gpus = models = memory = pictured = None
     with guard("panel gpus"):
         is_same = (found := pictures.gpus()) is before.gpu_pictures
         gpus, pictured = before.gpus if is_same else gpu_rows(found), found
-    models = tuple(_aged(row, seconds) for row in before.models)
     with guard("panel models"):
         models = _models(pictures, order)
-    memory = _aged(before.memory, seconds)
     with guard("panel memory"):
         memory = memory_row(pictures)
-    feed = before.alerts
+    now, feed = monitor.state.now, before.alerts
     with guard("panel alerts"):
         feed = alert_rows(monitor.alerts, now)
     monitor.note_faults()
     verdict = VerdictView("unknown", "how things are cannot be told: internal error")
     with guard("verdict"):
         verdict = verdict_view(monitor, interval)
-    return DashboardView(verdict, gpus, models, memory, _sources(monitor), feed, now, pictured)
+    seconds = now - before.time
+    return DashboardView(
+        verdict,
+        _aged(before.gpus, seconds) if gpus is None else gpus,
+        _aged(before.models, seconds) if models is None else models,
+        _aged((before.memory,), seconds)[0] if memory is None else memory,
+        _sources(monitor),
+        feed,
+        now,
+        pictured,
+    )
 
 
 def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:
@@ -235,9 +242,9 @@ def _sources(monitor: Monitor) -> tuple[SourceRow, ...]:
     return (SourceRow("watch", GPUMON_SOURCE, monitor.fuses.words() or ""),)
 
 
-def _aged(row: _Aging, seconds: float) -> _Aging:
-    """Return a row that could not be rebuilt for so many ``seconds``."""
-    return replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds))
+def _aged(rows: Iterable[_Aging], seconds: float) -> tuple[_Aging, ...]:
+    """Return rows that could not be rebuilt for so many ``seconds``."""
+    return tuple(replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds)) for row in rows)
 
 
 def verdict_view(monitor: Monitor, interval: float) -> VerdictView:

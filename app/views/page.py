@@ -80,7 +80,7 @@ TREND_CELLS = 24
 
 def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int = TREND_CELLS) -> Trend:
     """Return the means of the last ``seconds`` as one value per cell."""
-    return tuple(bucket.mean if bucket else None for bucket in series.window(now, seconds, cells))
+    return tuple([bucket.mean if bucket else None for bucket in series.window(now, seconds, cells)])
 
 
 WINDOWS_SECONDS: tuple[float, ...] = (300.0, 3600.0, 86400.0)

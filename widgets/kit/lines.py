@@ -112,10 +112,13 @@ def wrap_words(sentence: str, width: int, limit: int, ellipsis: str = "…") -> 
 def join_parts(parts: Sequence[Part], width: int, separator: Line = GAP) -> Line:
     """Join the parts that fit into ``width``, in their order; those of least need are dropped first."""
     gap = line_width(separator)
-    kept: set[int] = set()
+    widths = [line_width(part.line) + gap for part in parts]
     room = width + gap
+    if sum(widths) <= room:
+        return joined([part.line for part in parts], separator)
+    kept: set[int] = set()
     for index in sorted(range(len(parts)), key=lambda index: parts[index].need):
-        room -= line_width(parts[index].line) + gap
+        room -= widths[index]
         if room < 0:
             break
         kept.add(index)

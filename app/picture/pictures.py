@@ -52,6 +52,8 @@ class _Kept(NamedTuple):
     at: float
     circumstances: Hashable
     diagnosis: Diagnosis
+    is_close: bool
+    """Whether it has what only a page or a report shows."""
 
 
 class Pictures:
@@ -81,6 +83,7 @@ class Pictures:
         self._active: tuple[Alert, ...] | None = None
         self._surroundings: Hashable = None
         self._diagnoses: dict[ModelKey, _Kept] = {}
+        self._closely: set[ModelKey] = set()
         self._shapes: Shapes | None = None
         self._made = 0.0
         self._keys: frozenset[ModelKey] = frozenset()
@@ -129,10 +132,11 @@ class Pictures:
 
     def refresh(self, key: ModelKey | None = None) -> None:
         """Diagnose again what is looked at closely, at most once a second: one model, or all for ``None``."""
-        for one in list(self._diagnoses) if key is None else [key]:
+        for one in self.state.models if key is None else self.state.models.keys() & {key}:
             kept = self._diagnoses.get(one)
-            if kept is not None and not 0 <= self.now - kept.at < TIME_SECONDS:
-                del self._diagnoses[one]
+            if kept is None or not kept.is_close or not 0 <= self.now - kept.at < TIME_SECONDS:
+                self._diagnoses.pop(one, None)
+                self._closely.add(one)
                 self._models.pop(one, None)
                 self._details.pop(one, None)
                 self._all_models = None
@@ -183,9 +187,10 @@ class Pictures:
         if self._all_gpus is None:
             missing = [uuid for uuid in self.state.gpus if uuid not in self._gpus]
             groups = holders_by_group(self.state) if missing else {}
+            runners = {key.pid: runner for key, runner in self.state.runners.items()}
             for uuid in missing:
                 record, alerts = self.state.gpus[uuid], self._alerts_on(uuid)
-                self._gpus[uuid] = gpu_picture(record, self.state, groups.get(uuid), alerts)
+                self._gpus[uuid] = gpu_picture(record, self.state, groups.get(uuid), alerts, runners)
             pictures = (self._gpus[uuid] for uuid in self.state.gpus)
             self._all_gpus = tuple(sorted(pictures, key=lambda gpu: (gpu.index, gpu.uuid)))
         return self._all_gpus
@@ -236,21 +241,25 @@ class Pictures:
         key, circumstances = known.model.key, self._circumstances(known)
         kept = self._diagnoses.get(key)
         if kept is None or self._is_old(kept) or kept.circumstances != circumstances:
-            kept = self._diagnoses[key] = _Kept(self.now, circumstances, self._diagnosed(known))
+            is_close = key in self._closely
+            self._closely.discard(key)
+            found = self._diagnosed(known, closely=is_close)
+            kept = self._diagnoses[key] = _Kept(self.now, circumstances, found, is_close)
         return kept.diagnosis
 
     def _is_old(self, kept: _Kept) -> bool:
         lasts = WELL_SECONDS if kept.diagnosis.verdict.kind == "healthy" else DIAGNOSIS_SECONDS
         return not 0 <= self.now - kept.at < lasts
 
-    def _diagnosed(self, known: Loaded) -> Diagnosis:
+    def _diagnosed(self, known: Loaded, *, closely: bool) -> Diagnosis:
         """Diagnose one model; the first frame, which has none, does not wait for the import."""
         from gpumon.app.diagnosis.diagnose import diagnose  # noqa: PLC0415 - keeps the start quick
         from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
 
         if self._shapes is None:
             self._shapes = Shapes()
-        return diagnose(known.model, self.state, self._shapes, self._spill_bad_percent, known, self.fuses)
+        bad_percent, fuses = self._spill_bad_percent, self.fuses
+        return diagnose(known.model, self.state, self._shapes, bad_percent, known, fuses, closely=closely)
 
     def _circumstances(self, known: Loaded) -> Hashable:
         """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""
@@ -299,5 +308,6 @@ class Pictures:
         """Forget the models that are no longer loaded, once they are as many as those that are."""
         if len(self._diagnoses) > 2 * len(self.state.models):
             self._diagnoses = {key: one for key, one in self._diagnoses.items() if key in self.state.models}
+            self._closely &= self.state.models.keys()
             if self._shapes is not None:
                 self._shapes.forget(self.state)

@@ -169,18 +169,19 @@ def _rate_evidence(subject: Subject) -> tuple[Evidence, ...]:
     rates, found = subject.rates, []
     if rates.measured is not None:
         found.append(Evidence("decode rate", units.rate(rates.measured), "/slots"))
-    if rates.expected_fitting is not None:
+    if subject.expected_fitting is not None:
         found.append(
-            Evidence("decode rate if it fitted", f"{about(rates.expected_fitting)} tok/s", "estimate")
+            Evidence("decode rate if it fitted", f"{about(subject.expected_fitting)} tok/s", "estimate")
         )
     return tuple(found)
 
 
 def _cost_words(subject: Subject) -> str:
     """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``."""
-    measured, fitting = subject.rates.measured, subject.rates.expected_fitting
+    measured = subject.rates.measured
     if measured is None:
         return ""
+    fitting = subject.expected_fitting
     return f": {units.rate(measured)}" + (f", {about(fitting)} if it fitted" if fitting else "")
 
 
@@ -268,12 +269,12 @@ def _share_words(subject: Subject) -> str:
 
     The share means nothing while others work on the same GPU, or the request has others beside it.
     """
-    rate, best = subject.rates.measured, subject.rates.expected_by_card
+    rate = subject.rates.measured
     if rate is None:
         return ""
     if subject.runner is not None and rivals(subject.state, subject.runner):
         return f", {units.rate(rate)} beside another model at work"
-    words = f", {units.rate(rate)}"
+    words, best = f", {units.rate(rate)}", subject.expected_by_card
     if best is None or subject.rates.streams > 1:
         return words
     percent = rate / best.expected * 100
@@ -296,6 +297,6 @@ def _measured_evidence(subject: Subject) -> tuple[Evidence, ...]:
 
 
 def _well_rate_evidence(subject: Subject) -> tuple[Evidence, ...]:
-    rate, best = subject.rates.measured, subject.rates.expected_now
+    rate, best = subject.rates.measured, subject.expected_now if subject.closely else None
     found = [] if rate is None else [Evidence("decode rate", units.rate(rate), SLOTS)]
     return (*found, *([] if best is None else [Evidence("to be expected", band_words(best), ESTIMATE)]))

@@ -65,7 +65,7 @@ def diagnose(
         geometry = (shapes or Shapes()).of(model, state)
         subject = subject_of(known or loaded(model, state), state, geometry, spill_bad_percent, closely)
         return _diagnosis(subject, fuses)
-    return Diagnosis(verdicts=(_not_judged(visible(model.claim.name)),))
+    return Diagnosis(_not_judged(visible(model.claim.name)))
 
 
 def _not_judged(name: str) -> Verdict:
@@ -76,7 +76,8 @@ def _diagnosis(subject: Subject, fuses: Fuses) -> Diagnosis:
     verdicts, cause = verdicts_of(subject, fuses), cause_of(subject, fuses)
     is_estimated = subject.closely or cause is not None
     return Diagnosis(
-        verdicts=verdicts,
+        verdict=verdicts[0],
+        others=verdicts[1:],
         cause=cause,
         remedies=remedies_of(subject, verdicts, cause, fuses),
         decode_tokens_per_second_now=subject.rates.measured,

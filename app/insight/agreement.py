@@ -57,18 +57,19 @@ def placement_of(model: ModelRecord, state: State) -> Split:
     """Return the split that a server claims, or that which the driver's figures amount to."""
     if model.runner is None and is_gone(model, state):
         return UNKNOWN_SPLIT  # what is claimed is held by nobody any more
-    found = left_out(model, state)
     if model.claims_memory:
-        return _in_ram(model, state) or model.split
+        return _claimed(model, state)
+    found = left_out(model, state)
     if found is None:
         return UNKNOWN_SPLIT
     return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
 
 
-def _in_ram(model: ModelRecord, state: State) -> Split | None:
-    """Return that all is in RAM where 0 bytes of nothing are claimed, and there is no GPU to be in."""
-    is_unsized = model.split.spill_fraction is None and model.claim.size_vram_bytes == 0
-    return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else None
+def _claimed(model: ModelRecord, state: State) -> Split:
+    """Return the split by the claim; all in RAM where 0 bytes of nothing are claimed, and there is no GPU."""
+    split = model.split
+    is_unsized = split.spill_fraction is None and model.claim.size_vram_bytes == 0
+    return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else split
 
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
@@ -231,9 +232,9 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         by_choice=on_cpu_by_choice(model, state),
         agreement=agreement_of(model, state),
         activity=activity(model, state),
-        left_out=left_out(model, state),
+        left_out=None if model.claims_memory else left_out(model, state),
         shared=shared,
-        ended_how=ended_how(model, state),
+        ended_how=ended_how(model, state) if model.runner_ended is not None else None,
     )
 
 

@@ -141,7 +141,8 @@ def memory_row(pictures: Pictures) -> MemoryRow:
         total_bytes=sample.ram_total_bytes,
         used_bytes=sample.ram_used_bytes,
         available_bytes=sample.ram_available_bytes,
-        models_belong_there=bool(pictures.models()) and all(one.has_no_gpu for one in pictures.models()),
+        models_belong_there=bool(pictures.models())
+        and all(one.memory.has_no_gpu for one in pictures.models()),
         model_bytes=spilled_bytes(pictures),
         swap_total_bytes=sample.swap_total_bytes,
         swap_used_bytes=sample.swap_used_bytes,
@@ -158,7 +159,7 @@ def memory_row(pictures: Pictures) -> MemoryRow:
 
 def spilled_bytes(pictures: Pictures) -> int | None:
     """Return the bytes that loaded models claim in RAM; ``None`` where no model says."""
-    known = [model.ram_bytes for model in pictures.models() if model.ram_bytes is not None]
+    known = [model.memory.ram_bytes for model in pictures.models() if model.memory.ram_bytes is not None]
     return sum(known) if known else None
 
 

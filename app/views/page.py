@@ -124,9 +124,9 @@ def model_charts(model: ModelPicture, seconds: float) -> tuple[ChartView, ...]:
     """Return the charts of a model's page."""
     series, now, size = model.series, model.at, model.claim.size_bytes
     parts = []
-    if model.claims_memory and not model.has_no_gpu:
+    if model.memory.claims_memory and not model.memory.has_no_gpu:
         parts.append(_line("VRAM claimed", series.claimed_vram, now, seconds, GIB))
-    if model.claims_memory:
+    if model.memory.claims_memory:
         parts.append(_line("RAM claimed", series.claimed_ram, now, seconds, GIB))
     if series.measured_vram.last_time is not None:
         parts.append(_line("VRAM measured", series.measured_vram, now, seconds, GIB))

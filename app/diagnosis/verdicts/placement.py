@@ -274,7 +274,7 @@ def _share_words(subject: Subject) -> str:
         return ""
     if subject.runner is not None and rivals(subject.state, subject.runner):
         return f", {units.rate(rate)} beside another model at work"
-    words, best = f", {units.rate(rate)}", subject.expected_by_card
+    words, best = f", {units.rate(rate)}", subject.expected_by_card if subject.closely else None
     if best is None or subject.rates.streams > 1:
         return words
     percent = rate / best.expected * 100

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.app.state.states import state_of
+from tests.app.views.changed import changed
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 from tests.scene import Gpu, Machine, Model, Weights, loaded
 
@@ -43,7 +44,7 @@ def said(details: ModelDetails) -> dict[str, Fact]:
 
 def pictured(**fields: object) -> dict[str, Fact]:
     details = details_of()
-    return said(replace(details, picture=replace(details.picture, **fields)))
+    return said(changed(details, **fields))
 
 
 class TestClaim:
@@ -175,13 +176,13 @@ class TestDiagnosis:
         second = Verdict("throttled", "watch", "it is slow", (Evidence("x", "1", "NVML"),))
         third = Verdict("swapping", "watch", "it swaps")
         found = [
-            (one.label, one.value, one.origin) for one in diagnosis_facts(Diagnosis((first, second, third)))
+            (one.label, one.value, one.origin) for one in diagnosis_facts(Diagnosis(first, (second, third)))
         ]
         assert found == [("also", "it is slow", "NVML"), ("also", "it swaps", "")]
 
     def test_a_cause_is_as_grave_as_the_verdict(self) -> None:
         cause = Cause("slots", "too many slots", (Evidence("slots", "4", "command line"),))
-        found = Diagnosis((Verdict("spilled", "bad", "it spills"),), cause)
+        found = Diagnosis(Verdict("spilled", "bad", "it spills"), cause=cause)
         assert list(diagnosis_facts(found)) == [Fact("cause", "too many slots", "command line", "bad")]
 
     def test_a_remedy_without_a_command_has_no_line_to_type(self) -> None:
@@ -189,7 +190,7 @@ class TestDiagnosis:
             Remedy("unload_model", "unload it", "ollama stop a", "fits"),
             Remedy("cool_or_power", "cool it", None, "then"),
         )
-        found = Diagnosis((Verdict("spilled", "bad", "it spills"),), remedies=remedies)
+        found = Diagnosis(Verdict("spilled", "bad", "it spills"), remedies=remedies)
         assert [(one.label, one.origin) for one in diagnosis_facts(found)] == [
             ("remedy 1", "arithmetic"),
             ("  type", "in a shell"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 KIB = 1024
 MIB = 1024**2
@@ -85,3 +86,15 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+TO_THE_SECOND = "%H:%M:%S"
+TO_THE_MINUTE = "%H:%M"
+
+
+def clock(at: float, form: str = TO_THE_SECOND) -> str:
+    """Write a Unix time as local clock time; one that no calendar has is unknown."""
+    try:
+        return time.strftime(form, time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN

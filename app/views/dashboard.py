@@ -19,8 +19,7 @@ from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.models import SortKey, load_rows, model_rows
-from gpumon.app.views.page import clock_words, trend
+from gpumon.app.views.models import SortKey, load_rows, model_rows, trend
 from gpumon.collectors.samples import SourceState
 from gpumon.collectors.servers.registry import PLUG_IN_PREFIX
 from gpumon.text import units
@@ -70,7 +69,7 @@ def alert_row(alert: Alert, now: float) -> AlertRow:
         level=alert.severity,
         subject="" if is_said else alert.subject,
         message=message,
-        started=clock_words(alert.since),
+        started=units.clock(alert.since),
         duration_seconds=alert.duration_seconds(now),
         ongoing=alert.until is None,
         acknowledged=alert.acknowledged,
@@ -257,5 +256,5 @@ def verdict_view(monitor: Monitor, interval: float) -> VerdictView:
         if source.version is not None and is_server(source.name)
     ]
     driver = [f"driver {state.driver_version}"] if state.driver_version else []
-    right = (*driver, *versions, f"every {interval:g} s", clock_words(state.now) if state.now else "")
+    right = (*driver, *versions, f"every {interval:g} s", units.clock(state.now) if state.now else "")
     return VerdictView(found.level, found.sentence, right=right)

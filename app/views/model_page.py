@@ -13,7 +13,7 @@ from gpumon.app.state.rates.values import summary_of
 from gpumon.app.state.records import Prediction
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
-from gpumon.app.views.page import GPUMON, SHOW, PageView, clock_words, model_charts, text_of
+from gpumon.app.views.page import GPUMON, SHOW, PageView, model_charts, text_of
 from gpumon.collectors.samples import ModelFacts, RateBaseline
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -132,9 +132,9 @@ def _claim(model: ModelPicture) -> list[Fact]:
 
 
 def _times(model: ModelPicture) -> Iterator[Fact]:
-    yield Fact("seen since", clock_words(model.first_seen), GPUMON)
+    yield Fact("seen since", units.clock(model.first_seen), GPUMON)
     if model.spilled_since is not None and model.memory.can_spill:
-        yield Fact("spilled since", clock_words(model.spilled_since), GPUMON)
+        yield Fact("spilled since", units.clock(model.spilled_since), GPUMON)
     yield Fact("state", model.doing, GPUMON)
     if model.kind.manages_memory:
         yield Fact("kept until", model.until or units.UNKNOWN, model.kind.claim_source)

@@ -9,10 +9,20 @@ from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import PHASES, FinishedLoad, LoadPhase
-from gpumon.app.views.page import GPUMON, NVML, PROC, PageView, trend
+from gpumon.app.state.series import Series
+from gpumon.app.views.page import GPUMON, NVML, PROC, PageView
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.views import Fact, ModelRow, VerdictView
+from gpumon.widgets.views import Fact, ModelRow, Trend, VerdictView
+
+TREND_SECONDS = 120.0
+TREND_CELLS = 24
+
+
+def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int = TREND_CELLS) -> Trend:
+    """Return the means of the last ``seconds`` as one value per cell."""
+    return tuple([bucket.mean if bucket else None for bucket in series.window(now, seconds, cells)])
+
 
 SortKey = Literal["spill", "name", "vram", "loaded"]
 SORT_KEYS: tuple[SortKey, ...] = ("spill", "name", "vram", "loaded")
@@ -56,7 +66,7 @@ def model_row(model: ModelPicture) -> ModelRow:
         context_used_tokens=rates.context_tokens,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         rate_is_estimate=rates.is_estimate,
-        rate_trend=trend(model.series.decode, model.at),
+        rate_trend=trend(model.series.decode, model.at) if _has_generated(model) else (),
         spill_trend=trend(model.series.spill, model.at) if model.memory.can_spill else (),
         has_no_gpu=model.memory.has_no_gpu,
         state=model.doing,
@@ -65,6 +75,12 @@ def model_row(model: ModelPicture) -> ModelRow:
         notes=model.notes,
         age_seconds=model.age_seconds,
     )
+
+
+def _has_generated(model: ModelPicture) -> bool:
+    """Return whether it has within the time that the trend shows: most models are idle most of the time."""
+    last = model.series.decode.last_time
+    return last is not None and model.at - last <= TREND_SECONDS
 
 
 def _until(model: ModelPicture) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
@@ -64,23 +63,6 @@ def request_labels(newest: str) -> Iterator[str]:
 def about(words: str, *, estimate: bool) -> str:
     """Mark an estimate: ``~41 tok/s``; what is unknown stays as it is."""
     return f"~{words}" if estimate and words != units.UNKNOWN else words
-
-
-def clock_words(at: float) -> str:
-    """Write a Unix time as local clock time; one that no calendar has is unknown."""
-    try:
-        return time.strftime("%H:%M:%S", time.localtime(at))
-    except (OverflowError, ValueError, OSError):
-        return units.UNKNOWN
-
-
-TREND_SECONDS = 120.0
-TREND_CELLS = 24
-
-
-def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int = TREND_CELLS) -> Trend:
-    """Return the means of the last ``seconds`` as one value per cell."""
-    return tuple([bucket.mean if bucket else None for bucket in series.window(now, seconds, cells)])
 
 
 WINDOWS_SECONDS: tuple[float, ...] = (300.0, 3600.0, 86400.0)

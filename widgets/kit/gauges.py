@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, Role, Span, text_line
+from gpumon.widgets.kit.lines import Glyphs, Line, Role, Span, text_line
 
 
 class BarPart(NamedTuple):

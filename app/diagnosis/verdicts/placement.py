@@ -12,7 +12,6 @@ from gpumon.app.diagnosis.words import (
     SLOTS,
     about,
     band_words,
-    clock,
     size_evidence,
 )
 from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
@@ -74,11 +73,11 @@ def lost_gpu(subject: Subject) -> Verdict | None:
     before = _load_on_gpu(subject)
     if before is None or subject.split.gpu_bytes != 0 or not _is_unwanted(subject):
         return None
-    peak = before.peak_vram_bytes or 0
+    peak, at = before.peak_vram_bytes or 0, units.clock(before.started, units.TO_THE_MINUTE)
     return Verdict(
         "lost_gpu",
         "bad",
-        f"{subject.name} runs wholly on the CPU; at {clock(before.started)} it was loaded onto the GPU",
+        f"{subject.name} runs wholly on the CPU; at {at} it was loaded onto the GPU",
         (
             size_evidence("on GPU then", peak, NVML),
             *_lost_evidence(subject),
@@ -114,7 +113,7 @@ def spilled(subject: Subject) -> Verdict | None:
         return None
     fault = spill_fault(model, subject.spill_bad_percent) or "watch"
     estimated = "probably " if model.split.spill_fraction is None and split.gpu_bytes else ""
-    since = f" since {clock(model.spilled_since)}" if model.spilled_since else ""
+    since = f" since {units.clock(model.spilled_since, units.TO_THE_MINUTE)}" if model.spilled_since else ""
     sentence = f"{subject.name} {estimated}{spill_words(split)}{since}{_cost_words(subject)}"
     return Verdict("spilled", fault, sentence, (*_split_evidence(subject), *_rate_evidence(subject)))
 

@@ -16,17 +16,16 @@ from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import Prediction
 from gpumon.app.state.series import Series
 from gpumon.app.views.model_page import diagnosis_facts, learned_facts, model_facts, model_page
-from gpumon.app.views.models import model_row
+from gpumon.app.views.models import model_row, trend
 from gpumon.app.views.page import (
     about,
-    clock_words,
     gpu_charts,
     of_maximum,
     prefixed,
-    trend,
     vram_chart,
 )
 from gpumon.collectors.samples import RateBaseline
+from gpumon.text import units
 from gpumon.widgets.views import ChartView, Fact
 
 
@@ -100,13 +99,13 @@ class TestTimes:
 
     def test_when_it_was_first_seen_and_what_it_does_are_told(self) -> None:
         found = pictured(first_seen=START, doing="busy", until="4 minutes from now", spilled_since=None)
-        assert found["seen since"].value == clock_words(START)
+        assert found["seen since"].value == units.clock(START)
         assert (found["state"].value, found["kept until"].value) == ("busy", "4 minutes from now")
         assert found["kept until"].origin == "/api/ps"
         assert "spilled since" not in found
 
     def test_since_when_it_spills_is_told_where_it_does(self) -> None:
-        assert pictured(spilled_since=START + 5)["spilled since"].value == clock_words(START + 5)
+        assert pictured(spilled_since=START + 5)["spilled since"].value == units.clock(START + 5)
 
     def test_a_server_that_keeps_models_for_ever_has_no_time(self) -> None:
         assert "kept until" not in pictured(runtime="llama_server")
@@ -289,8 +288,8 @@ class TestWords:
         assert about(words, estimate=estimate) == written
 
     def test_a_time_that_no_calendar_has_is_unknown(self) -> None:
-        assert clock_words(1e300) == "-"
-        assert clock_words(float("nan")) == "-"
+        assert units.clock(1e300) == "-"
+        assert units.clock(float("nan")) == "-"
 
 
 def test_the_row_of_a_model_is_wired_to_its_picture() -> None:

@@ -14,7 +14,7 @@ from gpumon.app.views.dashboard import memory_row
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import load_rows, model_row
 from gpumon.app.views.page import vram_chart
-from gpumon.widgets.kit.glyphs import UNICODE
+from gpumon.widgets.kit.lines import UNICODE
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
 

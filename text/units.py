@@ -13,8 +13,10 @@ UNKNOWN = "-"
 
 
 def gib(size_bytes: float | None) -> str:
-    """Write bytes as GiB with one decimal and no unit: ``11.3``."""
-    return UNKNOWN if size_bytes is None else f"{size_bytes / GIB:.1f}"
+    """Write bytes as GiB with one decimal and no unit: ``11.3``; a trace is not nothing: ``<0.1``."""
+    if size_bytes is None:
+        return UNKNOWN
+    return "<0.1" if 0 < size_bytes < 0.05 * GIB else f"{size_bytes / GIB:.1f}"
 
 
 def size(size_bytes: float | None) -> str:

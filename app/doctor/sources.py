@@ -91,6 +91,7 @@ def source_checks(pictures: Pictures, *, in_container: bool) -> Iterator[Check]:
     yield _driver(state, in_container)
     yield from map(_gpu, pictures.gpus())
     yield from _unopened(state)
+    pictures.refresh()
     yield from map(_model, pictures.models())
     for name, source in state.sources.items():
         if is_server(name) and not source.is_pointless:

@@ -22,6 +22,7 @@ from gpumon.app.insight.wording import (
 )
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH
 from gpumon.app.state.records import GpuRecord, Load, ModelRecord, SourceRecord, is_server
+from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import NOT_THERE, State
 from gpumon.collectors.samples import GpuState
 from gpumon.text.safe import visible
@@ -229,8 +230,8 @@ def health(
         return Health(worst.level, sentence, 2 if nothing_read else 1)
     if nothing_read:
         return Health("unknown", ", ".join([*_no_gpu(state), *parts]) or "waiting for the first answer", 2)
-    known = all(placement_of(model, state).spill_fraction is not None for model in state.models.values())
-    placement = _placement(state)
+    splits = [placement_of(model, state) for model in state.models.values()]
+    known, placement = all(split.spill_fraction is not None for split in splits), _placement(state, splits)
     level: Level = "ok" if known else "unknown"
     if NO_GPU in placement:  # it says that of the driver too
         driver = state.sources.get(DRIVER_SOURCE)
@@ -272,9 +273,8 @@ def _spill_sentence(spilled: list[ModelRecord], state: State, chosen: bool) -> s
     return f"{name} {spill_words(worst.split)}"
 
 
-def _placement(state: State) -> str:
+def _placement(state: State, splits: Sequence[Split]) -> str:
     """Say where the models are when none is spilled."""
-    splits = [placement_of(model, state) for model in state.models.values()]
     if not splits:
         nothing = "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
         return loading_words(state) or nothing

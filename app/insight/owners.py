@@ -38,6 +38,8 @@ def unlisted_runners(state: State) -> dict[str, Unlisted]:
     """Return the runners that no server lists, by its URL; orphans under ``ORPHANS``."""
     found: dict[str, list[tuple[RunnerRecord, float]]] = {}
     for runner in state.runners.values():
+        if runner.model is not None:
+            continue
         for owner, since in _unlisted(state, runner):
             found.setdefault(owner, []).append((runner, since))
     return {owner: _together(state, owner, pairs) for owner, pairs in found.items()}
@@ -87,8 +89,8 @@ def _owner_kind(runner: RunnerRecord) -> str:
 
 
 def _unlisted(state: State, runner: RunnerRecord) -> Iterator[tuple[str, float]]:
-    """Yield whose runner it is and since when it is not listed; nothing for one that is, or may load."""
-    if runner.model is not None or runner.key in state.loads or _loads(runner):
+    """Yield whose runner it is and since when it is not listed; nothing for one that may load."""
+    if runner.key in state.loads or _loads(runner):
         return
     if is_orphan(state, runner):
         yield ORPHANS, runner.first_seen if runner.unclaimed_since is None else runner.unclaimed_since

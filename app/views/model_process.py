@@ -84,11 +84,13 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
 
 
 def _measured(model: ModelPicture, gpu_indices: Mapping[str, int]) -> Iterator[Fact]:
-    words = units.size(model.measured_vram_bytes)
-    yield Fact("VRAM measured", words if model.measurable else "not known (MIG)", NVML)
-    if model.claims_memory:
-        yield Fact("claim and driver", _agreement_words(model.agreement), f"NVML, {model.kind.claim_source}")
-    by_gpu = model.measured_vram_by_gpu or {}
+    words = units.size(model.memory.measured_vram_bytes)
+    yield Fact("VRAM measured", words if model.memory.measurable else "not known (MIG)", NVML)
+    if model.memory.claims_memory:
+        yield Fact(
+            "claim and driver", _agreement_words(model.memory.agreement), f"NVML, {model.kind.claim_source}"
+        )
+    by_gpu = model.memory.measured_vram_by_gpu or {}
     for uuid, size_bytes in by_gpu.items() if len(by_gpu) > 1 else ():
         if uuid in gpu_indices:
             yield Fact(f"  on GPU {gpu_indices[uuid]}", units.size(size_bytes), NVML)
@@ -220,7 +222,7 @@ def served_facts(details: ModelDetails) -> list[Fact]:
         Fact("build", visible(facts.build or units.UNKNOWN), PROPS),
         Fact("file", visible(facts.model_path or units.UNKNOWN), PROPS),
         Fact("weights", units.size(facts.weights_bytes), MODELS),
-        Fact("in RAM (estimate)", _left_out(model.left_out), "weights less VRAM measured"),
+        Fact("in RAM (estimate)", _left_out(model.memory.left_out), "weights less VRAM measured"),
         Fact(
             "context",
             _tokens(claim.context_length, " per slot"),

@@ -69,7 +69,7 @@ class TestWork:
         model = loaded(Model(cpu_percent=0.0, expires_seconds=0.0))
         model.machine.gpus[0].utilization = 0
         model.machine.look()
-        assert until_words(model.record, model.machine.state) == "Less than a second from now"
+        assert until_words(model.record, model.machine.state, "idle") == "Less than a second from now"
 
     @pytest.mark.parametrize(("age", "doing"), [(10.0, "busy"), (10.1, "idle")])
     def test_what_its_port_said_counts_for_ten_seconds(self, age: float, doing: str) -> None:

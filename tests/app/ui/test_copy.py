@@ -18,8 +18,8 @@ def remedies(monkeypatch: pytest.MonkeyPatch) -> list[Remedy]:
     """The remedies of whatever is diagnosed."""
     found: list[Remedy] = []
 
-    def diagnose(*_: object) -> Diagnosis:
-        return Diagnosis((Verdict("spilled", "bad", "it spills"),), remedies=tuple(found))
+    def diagnose(*_: object, **__: object) -> Diagnosis:
+        return Diagnosis(Verdict("spilled", "bad", "it spills"), remedies=tuple(found))
 
     monkeypatch.setattr("gpumon.app.diagnosis.diagnose.diagnose", diagnose)
     return found

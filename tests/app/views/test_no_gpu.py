@@ -14,7 +14,7 @@ from gpumon.app.views.dashboard import memory_row
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import load_rows, model_row
 from gpumon.app.views.page import vram_chart
-from gpumon.widgets.kit.glyphs import UNICODE
+from gpumon.widgets.kit.lines import UNICODE
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
 
@@ -86,7 +86,7 @@ def test_the_chart_of_the_dashboard_is_that_of_ram() -> None:
 def test_a_claim_of_nothing_is_no_unknown_placement_beside_100_percent_cpu() -> None:
     machine = without_gpu(Model("smollm:135m", gpu_gib=0.0, ram_gib=0.0))
     [model] = machine.monitor.pictures.models()
-    assert (model.level, model.processor) == ("ok", "100% CPU")
+    assert (model.level, model.memory.processor) == ("ok", "100% CPU")
     assert model.sentence == "smollm:135m is well: in RAM, no GPU here"
     assert machine.monitor.pictures.health().sentence == "1 model in RAM, no GPU here"
 
@@ -96,7 +96,7 @@ def test_with_a_gpu_such_a_claim_says_nothing_on_any_surface() -> None:
     machine.ollama().load(Model("smollm:135m", gpu_gib=0.0, ram_gib=0.0))
     machine.run(5)
     [model] = machine.monitor.pictures.models()
-    assert (model.level, model.processor) == ("unknown", "Unknown")
+    assert (model.level, model.memory.processor) == ("unknown", "Unknown")
 
 
 def test_a_load_reads_weights_and_fits_nothing() -> None:

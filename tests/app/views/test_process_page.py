@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 from msgspec.structs import replace
+from tests.app.views.changed import changed
 from tests.fakes.samples import GIB
 from tests.fakes.served_samples import FACTS
 from tests.scene import Gpu, Machine, Model, loaded
@@ -31,7 +32,7 @@ def details_of(model: Model | None = None) -> ModelDetails:
 def pictured(**fields: object) -> ModelDetails:
     """Return the details of a model whose picture has these fields."""
     details = details_of()
-    return replace(details, picture=replace(details.picture, **fields))
+    return changed(details, **fields)
 
 
 def said(facts: Iterable[Fact]) -> dict[str, Fact]:
@@ -289,7 +290,7 @@ class TestServed:
         [key] = machine.state.models
         details = machine.monitor.pictures.details(key)
         assert details is not None
-        return replace(details, server_facts=facts, picture=replace(details.picture, **fields))
+        return changed(replace(details, server_facts=facts), **fields)
 
     def test_its_figures_are_told_with_where_they_come_from(self) -> None:
         facts = replace(FACTS, trained_context_length=8192)

@@ -17,7 +17,7 @@ from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
     JoinedBy,

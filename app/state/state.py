@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from gpumon.app.state.places import is_local
-from gpumon.app.state.rates.values import FinishedRequest
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.records import (
     Event,
     FailedLoad,

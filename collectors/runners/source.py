@@ -9,7 +9,6 @@ from typing import Literal
 
 from msgspec import structs
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 from gpumon.collectors.processes.proc import Proc
@@ -20,6 +19,7 @@ from gpumon.collectors.servers.conversation import Conversation, OwnPort, work_s
 from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port, Said
 from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.collectors.servers.talk import Asked, RunnerTalk
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 FOREIGN = Said("foreign", "another program listens on its port")

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.meter import RateMeter
-from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import (

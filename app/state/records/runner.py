@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records.log import Placement
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import LoadFacts, ModelFacts, RunnerProcess, WorkSample

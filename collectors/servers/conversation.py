@@ -19,13 +19,14 @@ from gpumon.collectors.samples import (
     LoadFacts,
     ModelClaim,
     ModelState,
+    Said,
     ServerSample,
     SourceHealth,
     WorkSample,
 )
 from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status
 from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.port import ForeignProgramError, Said
+from gpumon.collectors.servers.port import ForeignProgramError
 from gpumon.collectors.servers.talk import Asked
 from gpumon.collectors.source import Backoff
 
@@ -199,23 +200,9 @@ def work_sample(
 ) -> WorkSample:
     """Return what was said as a sample of a ``model`` by name, or of a ``process`` (PID, start, port)."""
     pid, started, port = process or (None, None, None)
-    return WorkSample(
-        time=time,
-        source=source,
-        model=model,
-        pid=pid,
-        started=started,
-        port=port,
-        state=said.state,
-        detail=said.detail,
-        progress=said.progress,
-        facts=said.facts,
-        slots=said.slots,
-        counters=said.counters,
-        decode_tokens_per_second=said.decode_tokens_per_second,
-        prefill_tokens_per_second=said.prefill_tokens_per_second,
-        origin=said.origin or origin,
-    )
+    values = msgspec.structs.asdict(said)
+    values["origin"] = said.origin or origin
+    return WorkSample(time=time, source=source, model=model, pid=pid, started=started, port=port, **values)
 
 
 def is_busy(said: Said) -> bool:

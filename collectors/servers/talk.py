@@ -12,8 +12,7 @@ from gpumon.collectors.samples import KnownBy, ModelState, RunnerSettings
 if TYPE_CHECKING:
     from gpumon.collectors.http.client import Reply, TimeLimits
     from gpumon.collectors.http.endpoint import Endpoint
-    from gpumon.collectors.samples import AnySample
-    from gpumon.collectors.servers.port import Said
+    from gpumon.collectors.samples import AnySample, Said
     from gpumon.collectors.source import Clock
 
 IsActive = Callable[[str], bool | None]

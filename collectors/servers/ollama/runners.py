@@ -8,8 +8,8 @@ from msgspec import Struct
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import Reply
 from gpumon.collectors.http.fields import RawObject
-from gpumon.collectors.samples import LoadFacts, ModelState
-from gpumon.collectors.servers.port import ForeignProgramError, Port, Said
+from gpumon.collectors.samples import LoadFacts, ModelState, Said
+from gpumon.collectors.servers.port import ForeignProgramError, Port
 from gpumon.collectors.source import Clock
 
 REST_SECONDS = 10.0

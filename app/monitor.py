@@ -49,9 +49,6 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
 _PLACES = {kind: f"sample {kind.__struct_config__.tag}" for kind in _APPLIERS}
 """How taking in each kind of sample is called where it fails."""
 
-BEAR_ON_SERVERS = frozenset({ProcessSample, ServerSample, SourceSilent, LogSample})
-"""After these a server may be there, or not any more."""
-
 
 class Store:
     """Applies samples to a state. Pure: no clock of its own, no I/O.
@@ -73,7 +70,7 @@ class Store:
         state.now = max(state.now, sample.time)
         if not self._take(sample):
             sources.note_not_taken(state, sample)
-        if kind in BEAR_ON_SERVERS:
+        if touched.sources or kind is ProcessSample:
             sources.note_servers(state)
         if kind in BEAR_ON_LOADS and state.has_loads:
             with guard("loads"):

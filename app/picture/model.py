@@ -15,7 +15,7 @@ from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left,
 from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, logged_in_ram, placement_of
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
-from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
+from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
@@ -39,7 +39,6 @@ from gpumon.collectors.samples import (
     RunnerProcess,
 )
 from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -78,8 +77,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     key: ModelKey
     label: str
     """The name, harmless to draw; with the server where several have it."""
-    runtime: str
-    """Name of the ``ServerKind`` that serves it."""
+    kind: ServerKind
+    """What serves it."""
     claim: ModelClaim
     """What the server says: name, digest, sizes, context, quantization."""
     claims_memory: bool
@@ -151,14 +150,14 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
         return model_id(self.key)
 
     @property
-    def kind(self) -> ServerKind:
-        """What its kind of server says of itself."""
-        return kind_named(self.runtime)
+    def runtime(self) -> str:
+        """Name of its ``kind``."""
+        return self.kind.name
 
     @property
     def runtime_label(self) -> str:
         """What serves it: ``Ollama``."""
-        return runtime_name(self.runtime)
+        return kind_label(self.kind)
 
     @property
     def server_label(self) -> str:
@@ -218,7 +217,7 @@ def model_picture(
         at=state.now,
         key=record.key,
         label=known.label,
-        runtime=record.runtime,
+        kind=record.kind,
         claim=claim,
         claims_memory=claims,
         first_seen=record.first_seen,

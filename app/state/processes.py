@@ -7,8 +7,7 @@ from gpumon.app.state.holders.measured import locate_all
 from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
 from gpumon.app.state.servers import follow_processes
-from gpumon.app.state.sources import hear
-from gpumon.app.state.state import State
+from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import WORKING_CPU_PERCENT
 from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess
 from gpumon.collectors.servers.registry import kind_named

@@ -8,8 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, RequestError, status_words
@@ -200,9 +199,17 @@ def work_sample(
 ) -> WorkSample:
     """Return what was said as a sample of a ``model`` by name, or of a ``process`` (PID, start, port)."""
     pid, started, port = process or (None, None, None)
-    values = msgspec.structs.asdict(said)
-    values["origin"] = said.origin or origin
-    return WorkSample(time=time, source=source, model=model, pid=pid, started=started, port=port, **values)
+    if origin is not None and said.origin is None:
+        said = structs.replace(said, origin=origin)
+    return WorkSample(
+        *structs.astuple(said),
+        time=time,
+        source=source,
+        model=model,
+        pid=pid,
+        started=started,
+        port=port,
+    )
 
 
 def is_busy(said: Said) -> bool:
@@ -249,4 +256,4 @@ def _of_only_model(look: Look) -> Said:
     said = look.work[0][1] if look.work else Said(look.models[0].state or "ready" if look.models else "ready")
     claim = look.models[0] if look.models else None
     facts = said.facts or (LoadFacts(context_length=claim.context_length) if claim else None)
-    return msgspec.structs.replace(said, facts=facts, origin=said.origin or look.origin)
+    return structs.replace(said, facts=facts, origin=said.origin or look.origin)

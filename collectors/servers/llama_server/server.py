@@ -185,7 +185,8 @@ class Talks:
         """Ask what is due of each model; return what was said, with the model's name."""
         for name in self._open.keys() - {model.name for model in models}:
             self._drop(name)
-        said = await asyncio.gather(*(self._ask(model) for model in models))
+        asking = [self._ask(model) for model in models]
+        said = [await asking[0]] if len(asking) == 1 else await asyncio.gather(*asking)
         heard = [(model.name, one) for model, one in zip(models, said, strict=True) if one is not None]
         self._said.update(heard)
         return heard

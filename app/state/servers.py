@@ -29,7 +29,7 @@ from gpumon.collectors.samples import (
     WorkSample,
 )
 from gpumon.collectors.servers.kind import with_facts
-from gpumon.collectors.servers.registry import kind_named, kind_of_runner
+from gpumon.collectors.servers.registry import kind_named
 
 MODELS_END_WITH = frozenset({"not_running"})
 """States of a server in which its models are known to be gone; in the others they are only not confirmed: a
@@ -296,9 +296,10 @@ def _is_loaded(runner: RunnerRecord) -> bool:
 def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     """Whether a source of its own kind that is well already tells of its model."""
     where = {place(url) for url in addresses_of(state, runner)}
-    own = kind_of_runner(runner.process.kind).name
     return any(
-        source.runtime == own and source.health.state in HEALTHY_STATES and place(name) in where
+        source.runtime == runner.server_kind.name
+        and source.health.state in HEALTHY_STATES
+        and place(name) in where
         for name, source in state.sources.items()
     )
 
@@ -315,7 +316,7 @@ def _name(state: State, runner: RunnerRecord) -> str:
 
 
 def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
-    kind = kind_of_runner(runner.process.kind)
+    kind = runner.server_kind
     record = state.models.get(key)
     if record is not None and record.process != runner.key:
         depart(state, key)

@@ -61,6 +61,11 @@ def test_one_that_somebody_has_named_is_missed_wherever_else_one_runs() -> None:
     assert row.hint == "Ollama runs here, at 127.0.0.1:11435: check --url"
 
 
+def test_one_that_somebody_names_meanwhile_is_missed() -> None:
+    monitor = fed(nvml(0, gpu()), down(), there(), down("url"))
+    assert Pictures(monitor.state).health().sentence.endswith("no Ollama at 127.0.0.1:11434")
+
+
 def test_it_is_missed_again_once_the_other_has_ended() -> None:
     monitor = fed(nvml(0, gpu()), down(), there(), replace(there(), models=None, health=ABSENT))
     assert "no Ollama at 127.0.0.1:11434" in Pictures(monitor.state).health().sentence

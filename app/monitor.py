@@ -129,8 +129,9 @@ class Monitor:
         guard = self.fuses.guard
         touched = self._store.apply(sample)
         self.fuses.pass_time(self.state.now)
-        with guard("learning"):
-            learn(self.state, touched)
+        if self.state.runners:  # what there is to learn shows in processes
+            with guard("learning"):
+                learn(self.state, touched)
         with guard("alerts"):
             self.alerts.observe(self.state, touched)
         self.note_faults()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.fakes.process_samples import answer, processes, runner, server
-from tests.fakes.samples import claim, gpu, nvml, ollama, ollama_down
+from tests.fakes.samples import OLLAMA, claim, gpu, nvml, ollama, ollama_down
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.health import Health
@@ -52,6 +52,14 @@ def test_where_anything_serves_nobody_speaks_of_the_usual_one(other: list[AnySam
     assert "Ollama at" not in said.sentence
     monitor = fed(down(), *other)
     assert [row for row in source_rows(monitor.state) if "11434" in row.name] == []
+
+
+def test_a_process_that_comes_to_serve_is_noted_at_once() -> None:
+    monitor = fed(down(), processes(1, servers=[]))
+    assert not monitor.state.sources[OLLAMA].is_pointless
+    monitor.feed(processes(2, servers=[server(10, OTHER)]))
+    assert monitor.state.sources[OLLAMA].is_pointless
+    assert OLLAMA in monitor.state.touched.sources
 
 
 def test_one_that_somebody_has_named_is_missed_wherever_else_one_runs() -> None:

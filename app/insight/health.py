@@ -84,7 +84,7 @@ def is_optional(source: SourceRecord) -> bool:
 
 def is_unasked_for(source: SourceRecord) -> bool:
     """Whether nobody has named a server that was never heard: it starts up, or wants a key of ours."""
-    if source.is_pointless and is_server(source.name):
+    if source.is_pointless:
         return True
     silent = source.answered is None and source.health.state in {"refused", "forbidden", "foreign"}
     return source.known_by == "process" and silent

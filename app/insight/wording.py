@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable
 from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord, is_server
 from gpumon.app.state.records.model import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text.safe import visible
 from gpumon.text.units import UNKNOWN, gib
@@ -91,7 +92,12 @@ def source_label(source: str, runtime: str | None = None) -> str:
 
 def runtime_name(runtime: str | None) -> str:
     """Name what serves models; until a server has answered, it is taken for the default kind."""
-    return visible(kind_named(runtime).label)
+    return kind_label(kind_named(runtime))
+
+
+def kind_label(kind: ServerKind) -> str:
+    """Name a kind of server."""
+    return visible(kind.label)
 
 
 def address(source: str) -> str:

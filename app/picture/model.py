@@ -15,9 +15,9 @@ from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left,
 from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, logged_in_ram, placement_of
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
-from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
+from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
     JoinedBy,
@@ -38,13 +38,12 @@ from gpumon.collectors.samples import (
     RateBaseline,
     RunnerProcess,
 )
-from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
+    from gpumon.collectors.servers.kind import ServerKind
 
 PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
@@ -81,7 +80,7 @@ class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
     gpu_bytes: int | None
     """On GPUs: by the claim or, where nothing is claimed, by the driver."""
     ram_bytes: int | None
-    """In RAM, by the claim."""
+    """In RAM: by the claim or, where nothing is claimed and there is no GPU, what its process holds."""
     measured_vram_bytes: int | None
     """What the driver measures for its process over all GPUs."""
     measured_vram_by_gpu: dict[str, int] | None
@@ -119,8 +118,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     key: ModelKey
     label: str
     """The name, harmless to draw; with the server where several have it."""
-    runtime: str
-    """Name of the ``ServerKind`` that serves it."""
+    kind: ServerKind
+    """What serves it."""
     claim: ModelClaim
     """What the server says: name, digest, sizes, context, quantization."""
     first_seen: float
@@ -159,14 +158,14 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
         return model_id(self.key)
 
     @property
-    def kind(self) -> ServerKind:
-        """What its kind of server says of itself."""
-        return kind_named(self.runtime)
+    def runtime(self) -> str:
+        """Name of its ``kind``."""
+        return self.kind.name
 
     @property
     def runtime_label(self) -> str:
         """What serves it: ``Ollama``."""
-        return runtime_name(self.runtime)
+        return kind_label(self.kind)
 
     @property
     def server_label(self) -> str:
@@ -220,7 +219,7 @@ def model_picture(
         at=state.now,
         key=record.key,
         label=known.label,
-        runtime=record.runtime,
+        kind=record.kind,
         claim=record.claim,
         first_seen=record.first_seen,
         spilled_since=record.spilled_since,
@@ -246,12 +245,13 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
     """Put together where the memory of one model is."""
     record, runner, claims = known.model, known.runner, known.model.claims_memory
     split = UNKNOWN_SPLIT if known.activity == "gone" else record.split
+    in_ram = not claims and state.holds_all_in_ram(record.key.source)
     measured, placement = known.measured_bytes, placement_of(record, state)
     can_spill = known.gpu_known and not known.by_choice
     return ModelMemory(
         claims_memory=claims,
-        gpu_bytes=split.gpu_bytes if claims else measured,
-        ram_bytes=split.ram_bytes,
+        gpu_bytes=split.gpu_bytes if claims else placement.gpu_bytes if in_ram else measured,
+        ram_bytes=placement.ram_bytes if in_ram else split.ram_bytes,
         measured_vram_bytes=measured,
         measured_vram_by_gpu=dict(runner.vram_by_gpu) if runner and measurable else None,
         measurable=measurable,

@@ -36,8 +36,8 @@ from gpumon.app.snapshot.schema import (
     VerdictEntry,
 )
 from gpumon.app.state.holders.others import GroupHolding
-from gpumon.app.state.rates.values import RunnerRates
-from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord, is_server
+from gpumon.app.state.rates.figures import RunnerRates
+from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
 from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
 from gpumon.text.safe import visible
 
@@ -91,7 +91,7 @@ def build_snapshot(pictures: Pictures, missing: Sequence[str] = ()) -> Snapshot:
         sources=tuple(
             _source(record, state.now)
             for name, record in sorted(state.sources.items())
-            if not (record.is_pointless and is_server(name))
+            if not record.is_pointless
         ),
         gpus=tuple(entry for gpu in pictures.gpus() for entry in _gpu_entries(gpu, pictures.fuses)),
         memory=_memory(state.system),

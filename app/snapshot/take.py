@@ -10,7 +10,7 @@ from gpumon.app.feeds.live import Feed
 from gpumon.app.insight.health import hangs, is_needed
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.holders.addresses import runners_to_ask
-from gpumon.app.state.rates.values import RunnerRates
+from gpumon.app.state.rates.figures import RunnerRates
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.work import is_working, rates_of
 from gpumon.collectors.samples import (

@@ -5,8 +5,7 @@ from __future__ import annotations
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
 from gpumon.app.state.records import GpuRecord, SystemRecord
-from gpumon.app.state.sources import hear
-from gpumon.app.state.state import State
+from gpumon.app.state.state import State, hear
 from gpumon.collectors.samples import GpuReading, Learned, NvmlSample, SystemSample
 
 LISTS_ALL_GPUS = frozenset({"serving", "idle"})

@@ -17,8 +17,7 @@ from gpumon.app.state.records import (
     Served,
     SourceRecord,
 )
-from gpumon.app.state.sources import hear
-from gpumon.app.state.state import State
+from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import follow_work, hear_work
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
@@ -30,7 +29,7 @@ from gpumon.collectors.samples import (
     WorkSample,
 )
 from gpumon.collectors.servers.kind import with_facts
-from gpumon.collectors.servers.registry import kind_named, kind_of_runner
+from gpumon.collectors.servers.registry import kind_named
 
 MODELS_END_WITH = frozenset({"not_running"})
 """States of a server in which its models are known to be gone; in the others they are only not confirmed: a
@@ -52,7 +51,9 @@ def apply_server(state: State, sample: ServerSample) -> None:
     is_new, before = sample.source not in state.sources, set(state.models)
     state.touched.processes = True
     source = hear(state, sample.source, sample.health, sample.version, sample.kind)
-    source.known_by = sample.known_by
+    if source.known_by != sample.known_by:
+        source.known_by = sample.known_by
+        state.touched.sources.add(sample.source)
     if (offset := sample.clock_offset_seconds) is not None:
         source.clock_offset_seconds = offset if abs(offset) > CLOCK_RESOLUTION_SECONDS else 0.0
     if sample.models is not None:
@@ -188,7 +189,7 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
     record = state.models.get(key)
     if record is None or not _is_of_kind(record, sample):
         record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
-        record.runtime = kind_named(sample.kind).name
+        record.kind = kind_named(sample.kind)
         state.models[key] = record
     record.expiry_moves = _expiry_moves(record, claim)
     record.stop_asked = _is_asked_to_stop(record, claim, now, state.sources[sample.source])
@@ -203,7 +204,7 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
 
 
 def _is_of_kind(record: ModelRecord, sample: ServerSample) -> bool:
-    return record.runtime == sample.kind or record.runtime == kind_named(sample.kind).name
+    return record.kind.name == sample.kind or record.kind is kind_named(sample.kind)
 
 
 def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
@@ -295,9 +296,10 @@ def _is_loaded(runner: RunnerRecord) -> bool:
 def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     """Whether a source of its own kind that is well already tells of its model."""
     where = {place(url) for url in addresses_of(state, runner)}
-    own = kind_of_runner(runner.process.kind).name
     return any(
-        source.runtime == own and source.health.state in HEALTHY_STATES and place(name) in where
+        source.runtime == runner.server_kind.name
+        and source.health.state in HEALTHY_STATES
+        and place(name) in where
         for name, source in state.sources.items()
     )
 
@@ -314,7 +316,7 @@ def _name(state: State, runner: RunnerRecord) -> str:
 
 
 def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
-    kind = kind_of_runner(runner.process.kind)
+    kind = runner.server_kind
     record = state.models.get(key)
     if record is not None and record.process != runner.key:
         depart(state, key)
@@ -324,5 +326,5 @@ def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
         state.touched.claimed.add(key)
     if record is None:
         record = state.models[key] = ModelRecord(key, claim, first_seen=state.now, seen=state.now)
-        record.runtime, record.process = kind.name, runner.key
+        record.kind, record.process = kind, runner.key
     record.claim, record.stated, record.seen = claim, None, state.now

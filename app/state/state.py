@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from gpumon.app.state.places import is_local
-from gpumon.app.state.rates.values import FinishedRequest
+from gpumon.app.state.places import is_local, is_loopback
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.records import (
     Event,
     FailedLoad,
@@ -26,15 +26,19 @@ from gpumon.app.state.records import (
     SourceRecord,
     SystemRecord,
     Thrash,
+    is_server,
 )
 from gpumon.collectors.samples import (
+    HEALTHY_STATES,
     BlobNames,
     HolderProcess,
     InstalledModels,
     MeterSample,
     ModelFacts,
     ServerProcess,
+    SourceHealth,
 )
+from gpumon.collectors.servers.registry import kind_named
 
 
 class Touched(Struct):
@@ -97,8 +101,6 @@ class State(Struct, eq=False):
     now: float = 0.0
     """Time of the newest sample: the only clock there is."""
     sources: dict[str, SourceRecord] = field(default_factory=dict)
-    log_sources: list[str] = field(default_factory=list)
-    """Those of ``sources`` that are logs, or look for logs."""
     servers_here: list[str] = field(default_factory=list)
     """Those of ``sources`` that are servers of this machine by their URL alone."""
     gpus: dict[str, GpuRecord] = field(default_factory=dict)
@@ -191,3 +193,38 @@ class State(Struct, eq=False):
     def has_gpu(self) -> bool:
         """Whether this machine's driver has shown a GPU."""
         return bool(self.gpus)
+
+
+def hear(
+    state: State,
+    source: str,
+    health: SourceHealth,
+    version: str | None = None,
+    runtime: str | None = None,
+) -> SourceRecord:
+    """Record that ``source`` has answered, and how it is; return its record."""
+    record = state.sources.get(source)
+    if record is None:
+        record = add_source(state, source, health, state.now)
+    elif record.silent_seconds is not None or record.health != health:
+        state.touched.sources.add(source)
+        if record.health.state != health.state:
+            record.since = state.now
+        record.health = health
+        record.silent_seconds = record.silent_since = None
+    if runtime is not None and runtime != record.runtime:
+        state.touched.sources.add(source)
+        record.version, record.kind = None, kind_named(runtime)
+    record.version = version or record.version
+    if health.state in HEALTHY_STATES:
+        record.answered = state.now
+    return record
+
+
+def add_source(state: State, name: str, health: SourceHealth, since: float) -> SourceRecord:
+    """Add a source that has not been heard of before."""
+    state.touched.sources.add(name)
+    record = state.sources[name] = SourceRecord(name, health, since)
+    if is_server(name) and is_loopback(name):
+        state.servers_here.append(name)
+    return record

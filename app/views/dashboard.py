@@ -12,7 +12,7 @@ from gpumon.app.alerts.alert import Alert, AlertKind
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.health import has_trouble, is_optional, is_unasked_for, source_fault
-from gpumon.app.insight.wording import runtime_name, short_source_words, source_label
+from gpumon.app.insight.wording import kind_label, short_source_words, source_label
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
@@ -21,7 +21,7 @@ from gpumon.app.state.state import State
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.models import SortKey, load_rows, model_rows, trend
 from gpumon.collectors.samples import SourceState
-from gpumon.collectors.servers.registry import PLUG_IN_PREFIX
+from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
@@ -98,7 +98,7 @@ def source_rows(state: State) -> tuple[SourceRow, ...]:
 
 def _is_news(source: SourceRecord) -> bool:
     """Return whether to speak of a source: of those that only add detail, their faults alone."""
-    if source.is_pointless and is_server(source.name):
+    if source.is_pointless:
         return False
     if source.healthy and source.health.state != "asleep":
         return has_trouble(source)
@@ -252,7 +252,7 @@ def verdict_view(monitor: Monitor, interval: float) -> VerdictView:
     """Return the health line, with versions, interval and the time of the newest sample at its right."""
     state, found = monitor.state, monitor.pictures.health(explained=True)
     versions = [
-        f"{runtime_name(source.runtime)} {visible(source.version)}"
+        f"{kind_label(source.kind or DEFAULT)} {visible(source.version)}"
         for source in state.sources.values()
         if source.version is not None and is_server(source.name)
     ]

@@ -9,7 +9,7 @@ from gpumon.app.diagnosis.report import cost_words, remedy_words
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.state.rates.values import summary_of
+from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.records import Prediction
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts

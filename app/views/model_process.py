@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpumon.app.insight.agreement import Agreement, LeftOut
 from gpumon.app.picture.model import ModelDetails, ModelPicture
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement
 from gpumon.app.state.work import METER
 from gpumon.app.views.page import GPUMON, NVML, PROC, about, request_labels, text_of

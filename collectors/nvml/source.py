@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.nvml.device import Device, Identity, unwell
 from gpumon.collectors.nvml.driver import (
     DRIVER_NOT_LOADED,
@@ -37,7 +36,7 @@ from gpumon.collectors.nvml.pci import gpu_makers
 from gpumon.collectors.nvml.processes import ProcessNames
 from gpumon.collectors.nvml.sleep import Sleepers
 from gpumon.collectors.samples import GpuReading, GpuState, NvmlSample, SourceHealth
-from gpumon.collectors.source import Backoff
+from gpumon.collectors.source import Backoff, Clock
 from gpumon.collectors.worker import Worker
 
 _ASLEEP_SECONDS = 5.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.processes.details import RunnerReader
 from gpumon.collectors.processes.finder import Finder
 from gpumon.collectors.processes.holders import HolderReader
@@ -14,6 +13,7 @@ from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.processes.server_details import ServerReader
 from gpumon.collectors.samples import BlobNames, ProcessSample, SourceHealth
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 IDLE_SECONDS = 5.0

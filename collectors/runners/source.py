@@ -9,17 +9,17 @@ from typing import Literal
 
 from msgspec import structs
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import own_listeners
 from gpumon.collectors.runners.target import NO_PORT, RunnerTarget
-from gpumon.collectors.samples import AnySample, ModelState, ServerSample, SourceHealth, WorkSample
+from gpumon.collectors.samples import AnySample, ModelState, Said, ServerSample, SourceHealth, WorkSample
 from gpumon.collectors.servers.conversation import Conversation, OwnPort, work_sample
-from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port, Said
+from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port
 from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.collectors.servers.talk import Asked, RunnerTalk
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 FOREIGN = Said("foreign", "another program listens on its port")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import LogSample, ServerProcess, SourceHealth
 from gpumon.collectors.server_log.follower import Follower, Place
 from gpumon.collectors.server_log.readers import BACKLOG_BYTES, UNIT, Journal, Reader, Tail
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 PROC: Final = Path("/proc")

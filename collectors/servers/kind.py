@@ -37,10 +37,10 @@ from gpumon.collectors.servers.talk import (
 from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
-    from gpumon.collectors.clock import Clock
     from gpumon.collectors.http.endpoint import Endpoint
     from gpumon.collectors.samples import ModelFacts
     from gpumon.collectors.servers.port import Port
+    from gpumon.collectors.source import Clock
 
 MIB = 1024**2
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.samples import ModelClaim, RunnerSettings, WorkCounters
+from gpumon.collectors.samples import ModelClaim, RunnerSettings, Said, WorkCounters
 from gpumon.collectors.servers.command_line import Flags, program_name
 from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.talk import Answers, Asked, FoundRunner, ProcessView, Talk
@@ -61,7 +61,6 @@ class KoboldCppKind(ServerKind):
     def converse(self, asked: Asked) -> Talk:
         """Return a new conversation."""
         from gpumon.collectors.servers.conversation import Conversation, Look
-        from gpumon.collectors.servers.port import Said
 
         class KoboldCppConversation(Conversation):
             """Asks for the model and its work; for the version and the context when the model is another."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.source import Clock
 
 GROUP = "gpumon.servers"
 PLUG_IN_PREFIX = "plug-in "

@@ -19,9 +19,9 @@ from gpumon.app.learned import learned_path
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, card_of
 from gpumon.app.state.records.learned import LearnedRecord, record_of
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.learned import DocumentError, read
 from gpumon.collectors.samples import AnySample, NvmlSample
+from gpumon.collectors.source import SystemClock
 from gpumon.collectors.system.source import attempt, read_ram_bandwidth
 
 if TYPE_CHECKING:

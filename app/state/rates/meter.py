@@ -7,19 +7,20 @@ from statistics import fmean
 
 from msgspec.structs import replace
 
-from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
-from gpumon.app.state.rates.streak import (
+from gpumon.app.state.rates.figures import (
     LOG,
     TELLING_TOKENS,
+    FinishedRequest,
     Lately,
     LogTimings,
     Request,
+    RunnerRates,
     Streak,
     growth,
     rate_of_answer,
     unseen,
 )
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
 from gpumon.collectors.samples import LogEvent, Slot, WorkCounters, WorkSample
 
 

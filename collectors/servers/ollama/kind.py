@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.endpoint import Endpoint, parse_host
 from gpumon.collectors.samples import ModelFacts
 from gpumon.collectors.servers.kind import MIB, Line, RunnerKind, ServerKind
@@ -22,6 +21,7 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
+from gpumon.collectors.source import Clock
 
 if TYPE_CHECKING:
     from gpumon.collectors.servers.port import Port

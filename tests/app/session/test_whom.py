@@ -15,9 +15,9 @@ from gpumon.app.config.load import load
 from gpumon.app.config.settings import Settings
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.whom import FoundServers, PerServer, endpoint_at
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.samples import MeterSample, ServerProcess, ServerSample, SourceHealth
+from gpumon.collectors.source import SystemClock
 
 OTHER = "http://127.0.0.1:11435"
 

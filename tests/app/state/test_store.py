@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, ollama_down, shown, silent, system
 
+from gpumon.app.monitor import Store
 from gpumon.app.state.records import ModelKey
 from gpumon.app.state.servers import FACTS_KEPT
 from gpumon.app.state.state import DEPARTED_KEPT, State
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample, GpuFacts, GpuSlow, InstalledModels, ModelClaim, SourceState
 
 KEY = ModelKey(OLLAMA, "sha-llama3:70b")

@@ -25,6 +25,7 @@ from gpumon.app.views.page import (
     vram_chart,
 )
 from gpumon.collectors.samples import RateBaseline
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.widgets.views import ChartView, Fact
 
@@ -108,7 +109,7 @@ class TestTimes:
         assert pictured(spilled_since=START + 5)["spilled since"].value == units.clock(START + 5)
 
     def test_a_server_that_keeps_models_for_ever_has_no_time(self) -> None:
-        assert "kept until" not in pictured(runtime="llama_server")
+        assert "kept until" not in pictured(kind=kind_named("llama_server"))
 
     def test_an_unknown_time_is_a_dash(self) -> None:
         assert pictured(until=None)["kept until"].value == "-"

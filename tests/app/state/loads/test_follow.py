@@ -19,11 +19,11 @@ from tests.fakes.process_samples import (
 )
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
+from gpumon.app.monitor import Store
 from gpumon.app.state.loads.endings import FAILURE_KEPT_SECONDS
 from gpumon.app.state.loads.progress import LESSONS_KEPT
 from gpumon.app.state.records import FinishedLoad, Load, RunnerKey
 from gpumon.app.state.state import FINISHED_LOADS_KEPT, State
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample, LogEvent, LogSample, RunnerProcess, SourceHealth
 
 NEW = runner(started=START)

@@ -136,6 +136,10 @@ class TestModels:
         (record,) = state.models.values()
         assert (record.claim.name, record.first_seen, record.seen) == ("b", START, START + 1)
 
+    def test_a_model_of_a_server_whose_kind_is_not_said_stays_the_same_one(self) -> None:
+        unsaid = [replace(ollama(at, [claim()]), kind=None) for at in (0, 1)]
+        assert state_of(*unsaid).models[KEY].first_seen == START
+
     def test_a_model_without_digest_is_known_by_its_name(self) -> None:
         assert [*state_of(ollama(0, [claim("a", digest=None)])).models] == [ModelKey(OLLAMA, "a")]
 

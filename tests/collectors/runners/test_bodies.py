@@ -49,6 +49,11 @@ def test_an_older_build_gives_the_next_token_as_an_object() -> None:
     assert parse_slots(body) == (Slot(slot_id=0, processing=True, decoded_tokens=4),)
 
 
+def test_none_left_to_generate_is_not_unlimited() -> None:
+    body = b'[{"id":0,"is_processing":true,"next_token":[{"n_decoded":4,"n_remain":0}]}]'
+    assert parse_slots(body) == (Slot(slot_id=0, processing=True, decoded_tokens=4, remaining_tokens=0),)
+
+
 @pytest.mark.parametrize(("state", "processing"), [(0, False), (1, True), (4, True)])
 def test_a_build_of_2024_gives_a_number_for_the_state(state: int, processing: bool) -> None:
     assert parse_slots(b'[{"id":3,"state":%d}]' % state) == (Slot(slot_id=3, processing=processing),)

@@ -308,7 +308,7 @@ def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> boo
 def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     """Return whether claim and process were there when the driver measured, and it says so twice.
 
-    While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
+    While a model is loaded, unloaded or loaded again with other options, the three differ for a moment. The
     driver is asked more often than the server: any list since then will do at which claim and process were
     still seen, so that neither is that of a process before.
     """

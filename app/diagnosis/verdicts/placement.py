@@ -124,7 +124,7 @@ def on_cpu_by_choice(subject: Subject) -> Verdict | None:
         return None
     return Verdict(
         "on_cpu_by_choice",
-        "watch",
+        "ok",
         f"{subject.name} runs on the CPU by choice (num_gpu 0)",
         (Evidence("GPU layers asked for", "0", COMMAND_LINE), *_split_evidence(subject)),
     )

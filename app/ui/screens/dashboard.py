@@ -90,7 +90,7 @@ class DashboardScreen(ListScreen):
             self._show(self._view, self._laid_out(height, self._content(self._view)))
 
     def _laid_out(self, height: int, content: Content) -> Layout:
-        """Return the lines of each panel, planned anew where the room or what is to be shown has changed."""
+        """Return the lines of each panel, planned again where the room or what is to be shown has changed."""
         if self._plan is None or self._planned != (height, content):
             self._planned, layout = (height, content), plan(height, content)
             if layout != self._plan:

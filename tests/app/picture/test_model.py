@@ -35,6 +35,7 @@ def test_the_cpu_by_choice_is_told_as_a_choice_and_no_alarm() -> None:
     model = only(monitor)
     assert model.memory.spill_percent == ""
     assert "on the CPU by choice (num_gpu 0)" in model.notes
+    assert (model.level, monitor.pictures.health().level) == ("ok", "ok")
     assert active(monitor, "spill") is None
 
 

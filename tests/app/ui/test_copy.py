@@ -58,6 +58,18 @@ async def test_a_notice_gives_way_to_the_next() -> None:
         assert (await text(pilot)).count("no model is selected") == 1
 
 
+async def test_a_notice_hides_no_alert() -> None:
+    app = dashboard(LOADED)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        before = (await text(pilot)).splitlines()
+        await pilot.press("g", "y")
+        after = (await text(pilot)).splitlines()
+    assert "no model is selected" in after[-1]
+    alerts = [line for line in before if "spill: " in line]
+    assert alerts
+    assert alerts == [line for line in after if "spill: " in line]
+
+
 async def test_a_gpu_has_no_command() -> None:
     app = dashboard(LOADED)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:

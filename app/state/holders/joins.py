@@ -57,9 +57,13 @@ def installed_bytes(state: State, settings: RunnerSettings) -> int | None:
 
 
 def blobs_of(state: State, model: ModelRecord) -> frozenset[str]:
-    """Return the files of a model's weights, as far as they are known."""
-    shown = model.facts.blobs[:1] if model.facts else ()
-    return state.disk_blobs.get(model.key.digest, frozenset()).union(shown)
+    """Return the files of a model's weights, as far as they are known.
+
+    A digest is that of all its content: what another server shows of the same one holds here too.
+    """
+    digest = model.key.digest
+    shown = (facts.blobs[:1] for facts in state.facts.values() if facts.digest == digest)
+    return state.disk_blobs.get(digest, frozenset()).union(*shown)
 
 
 def _names(state: State, blob: str) -> Iterator[str]:

@@ -55,7 +55,7 @@ def nothing_found(servers: Sequence[ServerProcess]) -> SourceHealth:
     return SourceHealth(
         state="absent",
         detail="the server writes its log to a terminal, or where it cannot be seen",
-        hint="ollama serve > FILE 2>&1, and name FILE in log_files of the settings",
+        hint="put > FILE 2>&1 behind the line that starts it, and name FILE in log_files of the settings",
     )
 
 

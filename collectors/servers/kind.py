@@ -152,6 +152,8 @@ class ServerKind(ABC):
     joined by file or name; ``routed``, each is reached at the server's URL under its model's name;
     ``alone``, each is a model of its own, asked on its own port. A server that holds its model itself is
     joined by its address."""
+    tells_work: ClassVar[bool] = True
+    """Whether its URL tells what a model does that is held by a child process; else the child is asked."""
     children_serve: ClassVar[bool] = True
     """Whether a child may be a server itself; Ollama's look for GPUs resembles a router."""
     keeps_blobs: ClassVar[bool] = False

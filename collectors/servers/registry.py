@@ -15,6 +15,7 @@ from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
+from gpumon.collectors.servers.llama_swap import LlamaSwapKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 
 GROUP = "gpumon.servers"
@@ -25,7 +26,7 @@ FAULTS = (Exception, SystemExit)
 
 DEFAULT = OllamaKind()
 """What is expected at a URL until it has answered."""
-BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), *LAUNCHERS, KoboldCppKind())
+BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), LlamaSwapKind(), *LAUNCHERS, KoboldCppKind())
 
 
 class Registry:

@@ -37,17 +37,22 @@ class Machine:
     def __init__(self, folder: Path, driver: FakeDriver, stack: ExitStack) -> None:
         self._program = build(folder)
         self._stack = stack
+        self._held: list[int] = []
         self.driver = driver
+
+    def hold(self, *servers: Listening) -> None:
+        """Have the processes that are run next, and their children, hold the sockets of these too."""
+        self._held += [server.bind() for server in servers]
 
     def run(self, server: Listening, *argv: str, **variables: str) -> Actor:
         """Run a process that holds the socket of ``server``, with these variables beside our own."""
-        descriptor = server.bind()
+        descriptors = [server.bind(), *self._held]
         words = [word.replace("PORT", str(server.port)) for word in argv]
         told = {name: value.replace("PORT", str(server.port)) for name, value in variables.items()}
         before = dict(os.environ)
         os.environ.update(told)
         try:
-            return self._stack.enter_context(Actor(self._program, words, [descriptor]))
+            return self._stack.enter_context(Actor(self._program, words, descriptors))
         finally:
             os.environ.clear()
             os.environ.update(before)

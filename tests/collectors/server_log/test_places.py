@@ -133,4 +133,4 @@ def test_what_is_missing_is_said_with_the_next_step() -> None:
     assert nothing_found([]).state == "absent"
     health = nothing_found([server()])
     assert health.hint is not None
-    assert "ollama serve > FILE" in health.hint
+    assert "> FILE 2>&1" in health.hint

@@ -7,10 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from tests.e2e.conftest import ROOT
@@ -38,6 +38,8 @@ class Machine:
         self._program = build(folder)
         self._stack = stack
         self._held: list[int] = []
+        self.log: IO[bytes] | None = None
+        """Where processes write that are run next."""
         self.driver = driver
 
     def hold(self, *servers: Listening) -> None:
@@ -52,7 +54,7 @@ class Machine:
         before = dict(os.environ)
         os.environ.update(told)
         try:
-            return self._stack.enter_context(Actor(self._program, words, descriptors))
+            return self._stack.enter_context(Actor(self._program, words, descriptors, self.log))
         finally:
             os.environ.clear()
             os.environ.update(before)
@@ -75,11 +77,13 @@ def finding(tmp_path: Path, bare_environment: dict[str, str], fake_driver: FakeD
     return found | {VARIABLE: str(tmp_path), "PYTHONPATH": f"{ROOT / '.dev'}{os.pathsep}{ROOT}"}
 
 
-async def run(environment: dict[str, str], *arguments: str) -> tuple[int, Any, str]:
+async def run(
+    environment: dict[str, str], *arguments: str, before: Sequence[str] = ()
+) -> tuple[int, Any, str]:
     """Run a command off the event loop; return its code, its JSON (else its words), and its stderr."""
     done = await asyncio.to_thread(
         subprocess.run,
-        gpumon(*arguments),
+        [*before, *gpumon(*arguments)],
         env=environment,
         capture_output=True,
         text=True,

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
-from tests.e2e.test_found_servers import Machine, finding, machine, run
+from tests.e2e.test_found_servers import Machine, finding, gpumon, machine, run
+from tests.e2e.tmux import Pane
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.nvml.driver import GIB
+from tests.fakes.ollama.catalog import BLOBS
+from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import compiler
+from tests.fakes.processes.namespace import can_be_made, run_inside
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
+LOGS = Path(__file__).parents[1] / "recordings" / "logs"
 __all__ = ["finding", "machine"]
 
 
@@ -49,3 +58,53 @@ async def _work(server: FakeLlamaServer) -> None:
     while True:
         server.simulation.decode(0, 4)
         await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def contained(machine: Machine, published: FakeOllama, log: Path) -> AsyncIterator[FakeLlamaServer]:
+    """An Ollama in a container: its API on a published port, its runner on a loopback that is not ours."""
+    inner, runner = FakeOllama(), FakeLlamaServer()
+    published.catalog.load("llama3.1:8b", size_bytes=6 * GIB)
+    blob = published.catalog.installed["llama3.1:8b"].blob
+
+    def start() -> int:
+        machine.hold(runner)
+        server = machine.run(inner, "ollama", "serve")
+        return server.start(["llama-server", "--model", f"{BLOBS}/{blob}", "--port", str(runner.port)])
+
+    with log.open("ab") as machine.log:
+        pid = run_inside(start)
+    machine.driver.run(0, pid, 6 * GIB)
+    async with inner, runner:
+        yield runner
+
+
+@pytest.mark.skipif(not can_be_made(), reason="no network namespace can be made")
+@pytest.mark.parametrize("may_enter", [True, False], ids=["root", "without the right"])
+async def test_of_a_container_root_sees_the_rate_and_anybody_why_there_is_none(
+    may_enter: bool, finding: dict[str, str], machine: Machine, ollama: FakeOllama, tmp_path: Path
+) -> None:
+    log = tmp_path / "container.log"
+    shutil.copy(LOGS / "ollama-0.32-start.log", log)
+    finding |= {"OLLAMA_HOST": ollama.url}
+    without = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+    async with contained(machine, ollama, log) as runner:
+        runner.simulation.start(0, 1000)
+        working = asyncio.create_task(_work(runner))
+        _, document, _ = await run(finding, "snapshot", before=[] if may_enter else without)
+        _, report, _ = await run(finding, "doctor", before=[] if may_enter else without)
+        working.cancel()
+    (model,) = document["models"]
+    assert (model["name"], model["measured_vram_bytes"]) == ("llama3.1:8b", 6 * GIB)
+    sources = {source["name"]: source["state"] for source in document["sources"]}
+    assert sources[f"log {log}"] == "serving"
+    if may_enter:
+        assert model["decode_tokens_per_second"] == pytest.approx(40, rel=0.25)
+        assert "in a container" not in report
+    else:
+        assert model["decode_tokens_per_second"] is None
+        assert "in a container" in report
+        with Pane([*without, *gpumon()], finding, 140, 40) as pane:
+            await pane.wait_for("llama3.1:8b", "6.0 GiB")
+            pane.press("Enter")
+            await pane.wait_for("in a container: its port cannot be reached from here")

@@ -377,7 +377,7 @@ def _stands(window: Window, count: float) -> bool:
 
 
 def _known_slots(sample: WorkSample) -> tuple[Slot, ...] | None:
-    """Return the slots; none at work where counters alone say so, or tell of requests that have ended only."""
+    """Return the slots; none at work where counters alone say so or tell of ended ones only."""
     if sample.slots is not None or sample.counters is None or sample.counters.grows_live:
         return sample.slots
     ended_only = sample.counters.requests_processing is None and sample.origin is not None

@@ -22,7 +22,7 @@ from gpumon.text.safe import visible
 
 GIVES = "token rates, context in use, phases of a load"
 NAME = "ports of models"
-NAMESPACE_STEP = "run gpumon as root on the host, which may ask inside the container"
+NAMESPACE_STEP = "run gpumon as root on the host, in the same container, or that with --network host"
 
 
 def runner_checks(state: State) -> Iterator[Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from tests.e2e.test_found_servers import Machine, finding, gpumon, machine, run
 from tests.e2e.tmux import Pane
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.llama_swap import FakeLlamaSwap
-from tests.fakes.nvml.driver import GIB
-from tests.fakes.ollama.catalog import BLOBS
+from tests.fakes.nvml.driver import GIB, FakeDriver
+from tests.fakes.ollama.catalog import BLOBS, FakeModel
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import compiler
 from tests.fakes.processes.namespace import can_be_made, run_inside
@@ -108,3 +108,44 @@ async def test_of_a_container_root_sees_the_rate_and_anybody_why_there_is_none(
             await pane.wait_for("llama3.1:8b", "6.0 GiB")
             pane.press("Enter")
             await pane.wait_for("in a container: its port cannot be reached from here")
+
+
+@pytest.fixture
+def two_cards(tmp_path: Path, finding: dict[str, str]) -> Iterator[dict[str, str]]:
+    """An RTX 3090 and an RTX 3060 in the place of the one card."""
+    with FakeDriver(tmp_path / "two", gpus=2) as driver:
+        driver[0].name, driver[1].name = b"NVIDIA GeForce RTX 3090", b"NVIDIA GeForce RTX 3060"
+        driver[1].total_bytes, driver[1].memory_bus_width_bits = 12 * GIB, 192
+        yield finding | driver.environment()
+
+
+VARIABLES = {
+    "OLLAMA_CONTEXT_LENGTH": "65536",
+    "OLLAMA_NUM_PARALLEL": "4",
+    "OLLAMA_KV_CACHE_TYPE": "q8_0",
+    "CUDA_VISIBLE_DEVICES": "1",
+}
+
+
+@pytest.mark.parametrize("told_by", ["environment", "log"])
+async def test_a_model_is_fitted_as_its_running_server_would_load_it(
+    told_by: str, two_cards: dict[str, str], machine: Machine, tmp_path: Path
+) -> None:
+    ollama, log, settings = FakeOllama(), tmp_path / "ollama.log", tmp_path / "settings.toml"
+    variables = {"OLLAMA_HOST": "127.0.0.1:PORT"} | (VARIABLES if told_by == "environment" else {})
+    machine.run(ollama, "ollama", "serve", **variables)
+    said = " ".join(f"{name}:{value}" for name, value in VARIABLES.items())
+    log.write_text(f'{STAMP} level=INFO source=routes.go:1801 msg="server config" env="map[{said}]"\n')
+    settings.write_text(f'log_files = ["{log}"]\n' if told_by == "log" else "")
+    two_cards |= {"GPUMON_CONFIG": str(settings)}
+    async with ollama:
+        ollama.catalog.install(FakeModel("llama3.1:8b", 5 * GIB))
+        code, words, _ = await run(two_cards, "fit", "llama3.1:8b", "--url", ollama.url)
+    assert code == 1, words
+    assert words.startswith(
+        "llama3.1:8b  (context 65536, 4 slots, cache q8_0)\ndoes not fit: needs 22.30 GiB"
+    )
+    assert "of RTX 3060" in words
+
+
+STAMP = "time=2026-11-30T08:45:20.001+02:00"

@@ -228,13 +228,16 @@ def _processes(state: State) -> Check:
     if unreadable:
         found = f"{found}; not readable: {', '.join(sorted(unreadable))}"
     whose = next((user for user in users if user), "root")
+    step = f"sudo -u {whose} gpumon shows the rest; nothing depends on it" if unreadable else None
+    if not works and source is not None:
+        step = source.health.hint
     return Check(
         kind="processes",
         name="processes",
         status="missing" if not works else "partly" if unreadable else "works",
         found=visible(found),
         gives="which process holds which model, its RAM, CPU and settings",
-        step=visible(f"sudo -u {whose} gpumon shows the rest; nothing depends on it") if unreadable else None,
+        step=visible(step) if step else None,
         needed=not works,
     )
 
@@ -279,13 +282,16 @@ def _memory(state: State) -> Check:
 
 def _pressure(state: State) -> Check:
     known = state.system is not None and state.system.sample.pressure is not None
+    processes = state.sources.get("processes")
+    has_proc = processes is None or processes.health.state not in {"absent", "forbidden"}
+    missing = "the kernel keeps none" if has_proc else f"not known: {_said(processes)}"
     return Check(
         kind="memory",
         name="memory pressure",
         status="works" if known else "missing",
-        found="/proc/pressure/memory" if known else "the kernel keeps none",
+        found=visible("/proc/pressure/memory" if known else missing),
         gives="how long tasks wait for memory",
-        step=None if known else "boot with psi=1 (Linux 4.20 or newer)",
+        step="boot with psi=1 (Linux 4.20 or newer)" if not known and has_proc else None,
     )
 
 

@@ -78,12 +78,12 @@ def finding(tmp_path: Path, bare_environment: dict[str, str], fake_driver: FakeD
 
 
 async def run(
-    environment: dict[str, str], *arguments: str, before: Sequence[str] = ()
+    environment: dict[str, str], *arguments: str, before: Sequence[str] = (), command: Sequence[str] = ()
 ) -> tuple[int, Any, str]:
     """Run a command off the event loop; return its code, its JSON (else its words), and its stderr."""
     done = await asyncio.to_thread(
         subprocess.run,
-        [*before, *gpumon(*arguments)],
+        [*command, *arguments] if command else [*before, *gpumon(*arguments)],
         env=environment,
         capture_output=True,
         text=True,

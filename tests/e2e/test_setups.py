@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -149,3 +150,15 @@ async def test_a_model_is_fitted_as_its_running_server_would_load_it(
 
 
 STAMP = "time=2026-11-30T08:45:20.001+02:00"
+
+
+@pytest.mark.skipif(not can_be_made(), reason="nothing can be mounted")
+async def test_without_proc_that_is_said_and_nothing_is_counted(finding: dict[str, str]) -> None:
+    hidden = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    plain = [*hidden, sys.executable, "-m", "gpumon.app"]
+    _, report, _ = await run(finding, "doctor", command=plain)
+    assert "processes" in report
+    assert "/proc is not mounted" in report
+    assert "mount -t proc proc /proc" in report
+    for wrong in ("0 servers", "psi=1"):
+        assert wrong not in report

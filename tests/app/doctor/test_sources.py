@@ -181,6 +181,14 @@ class TestLogs:
         )
 
 
+def test_without_proc_nobody_is_told_to_boot_otherwise() -> None:
+    unmounted = SourceHealth(state="absent", detail="/proc is not mounted", hint="mount it")
+    found = {one.name: one for one in checks(replace(processes(0), health=unmounted, servers=None))}
+    assert (found["processes"].status, found["processes"].step) == ("missing", "mount it")
+    pressure = found["memory pressure"]
+    assert (pressure.found, pressure.step) == ("not known: /proc is not mounted", None)
+
+
 def test_memory_pressure_that_the_kernel_keeps_works() -> None:
     with_pressure = replace(system(0), pressure=MemoryPressure(some_percent=0.0))
     assert [one.status for one in checks(with_pressure) if one.kind == "memory"] == ["works", "works"]

@@ -63,8 +63,8 @@ class ServerSource:
         self._other_kind: ServerKind = DEFAULT
         self._kinds_failed = False
         """Whether a kind has failed over the answers of this poll."""
-        self._doubted = False
-        """Whether this spell of foreign answers has been looked into."""
+        self._doubted: dict[str, int] | None = None
+        """The foreign answers that have been looked into last, by path and status: one spell."""
         self._believed = False
         """Whether this spell of good answers has been checked against kinds that imitate the default."""
 
@@ -125,18 +125,19 @@ class ServerSource:
         await self._usual.close()
 
     async def _leave(self, left: Talk) -> None:
-        self._other, self._doubted, self._believed = None, False, False
+        self._other, self._doubted, self._believed = None, None, False
         await left.close()
 
     async def _recognised(self, health: SourceHealth) -> Talk | None:
         """Return a conversation with the kind that has given these answers; ``None`` for the expected one."""
         if health.state in WELL:
-            self._doubted = False
+            self._doubted = None
             is_first, self._believed = not self._believed, True
             return await self._first(may_ask=True, imitators=True) if is_first else None
         self._believed = False
-        may_ask = health.state == "foreign" and not self._doubted
-        self._doubted = self._doubted or may_ask
+        said = {path: reply.status for path, reply in self._usual.replies.items()}
+        may_ask = health.state == "foreign" and said != self._doubted
+        self._doubted = said if may_ask else self._doubted
         return await self._first(may_ask=may_ask, imitators=False)
 
     async def _first(self, *, may_ask: bool, imitators: bool) -> Talk | None:

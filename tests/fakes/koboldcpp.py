@@ -23,6 +23,8 @@ class FakeKoboldCpp(Listening):
         super().__init__()
         self.asked: list[str] = []
         self.imitates = True
+        self.answer_all: Answer | None = None
+        """In the place of every right answer."""
         self.idle = 1
         self.model = f"koboldcpp/{NAME}"
 
@@ -30,7 +32,7 @@ class FakeKoboldCpp(Listening):
         try:
             while request := await read_request(reader):
                 self.asked.append(request.path)
-                writer.write(self._answer(request.path).encoded())
+                writer.write((self.answer_all or self._answer(request.path)).encoded())
                 await writer.drain()
         finally:
             writer.close()

@@ -27,6 +27,8 @@ class FakeLlamaSwap(Listening):
         self.running: list[dict[str, Any]] = []
         self.activity: list[dict[str, Any]] = []
         self.key: str | None = None
+        self.answer_all: Answer | None = None
+        """In the place of every right answer."""
         self.paths: list[str] = []
         self.careless: list[str] = []
 
@@ -48,7 +50,8 @@ class FakeLlamaSwap(Listening):
             while request := await read_request(reader):
                 self.paths.append(request.path)
                 allowed = self.key is None or request.headers.get("authorization") == f"Bearer {self.key}"
-                answer = self._answer(request.path) if allowed else as_json({"error": "unauthorized"}, 401)
+                right = self.answer_all or self._answer(request.path)
+                answer = right if allowed else as_json({"error": "unauthorized"}, 401)
                 writer.write(answer.encoded())
                 await writer.drain()
         except (ValueError, ConnectionError):

@@ -13,7 +13,7 @@ from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.nvml.driver import GIB, MIB
 from tests.fakes.ollama.catalog import BLOBS, FakeModel
 from tests.fakes.ollama.server import FakeOllama
-from tests.fakes.processes.actor import compiler
+from tests.fakes.processes.actor import Actor, build, compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 __all__ = ["finding", "machine"]
@@ -155,3 +155,17 @@ async def test_on_a_machine_without_a_gpu_a_model_in_ram_is_where_it_belongs(
     assert (code, why, model["level"]) == (0, 0, "ok")
     assert model["spill_percent"] is None
     assert "spill" not in (words + document["sentence"]).lower()
+
+
+async def test_a_name_that_the_kernel_has_cut_in_a_character_is_a_name_with_a_mark(
+    finding: dict[str, str], machine: Machine, tmp_path: Path
+) -> None:
+    program = tmp_path / "Обработчик"
+    build(tmp_path).rename(program)
+    with Actor(program, ["worker"]) as worker:
+        worker.start(["child"])  # it has answered, and so has its name by now
+        machine.driver.run(0, worker.pid, 2 * GIB)
+        _, document, problems = await run(finding, "snapshot")
+    (process,) = document["gpus"][0]["processes"]
+    assert process["name"].startswith("Обработ")
+    assert problems == ""

@@ -31,6 +31,11 @@ class Answered:
         """Answers that are there already, by path."""
         return {path: reply for path, reply in self._replies.items() if reply is not None}
 
+    @property
+    def count(self) -> int:
+        """How many paths have been asked for so far."""
+        return len(self._replies)
+
     def header(self, name: str) -> str | None:
         """Return a header of the latest answer, errors included."""
         return self._latest.headers.get(name) if self._latest else None
@@ -152,7 +157,7 @@ class ServerSource:
                 is_candidate = kind.imitates == expected.name if imitators else kind is not expected
                 if not is_candidate:
                     continue
-                talk = await self._talk(kind, answers, replace(self._asked, trusted=may_ask))
+                talk = await self._talk(kind, answers)
                 if talk is not None:
                     self._other_kind = kind
                     return talk
@@ -160,10 +165,16 @@ class ServerSource:
             await client.close()
         return None
 
-    async def _talk(self, kind: ServerKind, answers: Answered, asked: Asked) -> Talk | None:
-        """Return a conversation if ``kind`` recognises the answers; one that fails costs itself only."""
+    async def _talk(self, kind: ServerKind, answers: Answered) -> Talk | None:
+        """Return a conversation if ``kind`` recognises the answers; one that fails costs itself only.
+
+        One that had to ask for more is trusted: no header has told it.
+        """
+        before = answers.count
         try:
-            return kind.converse(asked) if await kind.recognise(answers) else None
+            if not await kind.recognise(answers):
+                return None
+            return kind.converse(replace(self._asked, trusted=answers.count > before))
         except FAULTS as error:
             self._registry.note_problem(kind.name, error)
             self._kinds_failed = True

@@ -43,8 +43,8 @@ from gpumon.collectors.servers import conversation, llama_swap
 
 DEADLINE_SECONDS = 10.0
 INTERVAL_SECONDS = 0.2
-POLLS_TO_RECOVER = 3
-"""One may have been under way."""
+ANSWERS_TO_RECOVER = 4
+"""One may have been under way, and one have met the closed port; the kind is asked for before its models."""
 SERVER_PID, RUNNER_PID, SERVICE = 3_999_001, 3_999_002, 998
 MODEL = "qwen3:8b"
 
@@ -127,8 +127,6 @@ class Kind:
     serve: Callable[[], Listening]
     name: str = MODEL
     """Of its model."""
-    tolerates: frozenset[str] = frozenset()
-    """Faults through which it is said to serve: that it is well is told by what they leave out."""
     second: bool = False
     """Whether another server stands beside it, which nothing may touch."""
     process: str | None = None
@@ -167,7 +165,7 @@ def _koboldcpp() -> FakeKoboldCpp:
 
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
-    "llama-server": Kind(_llama_server, tolerates=frozenset({"wrong types"})),
+    "llama-server": Kind(_llama_server),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
@@ -287,9 +285,7 @@ class Column:
         """Whether the truth is told: the state, no model that there is not, the neighbour as it was."""
         source = self.source(self.gate.url)
         names = {one.name for one in self.models(self.gate.url)}
-        tolerated = {"serving"} if any(FAULTS[one] is fault for one in self.kind.tolerates) else set()
-        told = source is not None and source.state in fault.states | tolerated
-        return told and names <= {self.kind.name}
+        return source is not None and source.state in fault.states and names <= {self.kind.name}
 
     def neighbour_is_well(self) -> bool:
         source = self.source(self.second.url)
@@ -307,7 +303,7 @@ class Column:
         self._first_well, before = None, self.answers[self.gate.url]
         await self.until(self.is_well, "well again")
         polls = (self._first_well or 0) - before
-        assert polls <= POLLS_TO_RECOVER, f"recovered after {polls} answers"
+        assert polls <= ANSWERS_TO_RECOVER, f"recovered after {polls} answers"
 
     async def _others_go_on(self) -> None:
         live = ["system", *([self.second.url] if self.kind.second else [])]

@@ -16,6 +16,7 @@ from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, place
 from gpumon.app.state.records import RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import NO_PORT
+from gpumon.collectors.samples import ServerProcess
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -96,6 +97,7 @@ def source_checks(pictures: Pictures, *, in_container: bool) -> Iterator[Check]:
         if is_server(name) and not source.is_pointless:
             yield _server(source, state, in_container)
     yield from map(_unasked, unasked_urls(state))
+    yield from map(_contained, unasked_in_containers(state))
     yield _processes(state)
     yield from runner_checks(state)
     yield _logs(state)
@@ -216,6 +218,26 @@ def _unasked(url: str) -> Check:
         found="runs here and is not asked",
         gives="its models",
         step=visible(f"gpumon --url {url}"),
+    )
+
+
+def unasked_in_containers(state: State) -> list[ServerProcess]:
+    """Return the servers in containers for which none of the servers that are asked can stand."""
+    contained = [one for one in state.servers if one.other_namespace and kind_named(one.kind).has_url]
+    seen = {place(url) for one in state.servers if not one.other_namespace for url in one.urls}
+    here = (name for name in state.servers_here if state.sources[name].healthy)
+    return contained[len([name for name in here if place(name) not in seen]) :]
+
+
+def _contained(server: ServerProcess) -> Check:
+    label = kind_named(server.kind).label
+    return Check(
+        kind="server",
+        name=f"{label} in a container",
+        status="nothing",
+        found=f"process {server.pid} runs here and is not asked",
+        gives="its models",
+        step="gpumon --url http://127.0.0.1:PORT, with the port that the container publishes",
     )
 
 

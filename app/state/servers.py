@@ -5,7 +5,9 @@ A model is told of by its server's URL or, where no URL is asked, by the process
 
 from __future__ import annotations
 
-from gpumon.app.state.holders.addresses import addresses_of, stands_alone
+from collections.abc import Sequence
+
+from gpumon.app.state.holders.addresses import addresses_of, server_of, stands_alone
 from gpumon.app.state.holders.joins import join, name_of, stand_in
 from gpumon.app.state.holders.measured import is_steady
 from gpumon.app.state.places import place
@@ -25,10 +27,11 @@ from gpumon.collectors.samples import (
     InstalledModels,
     ModelClaim,
     ModelFacts,
+    RunnerSettings,
     ServerSample,
     WorkSample,
 )
-from gpumon.collectors.servers.kind import with_facts
+from gpumon.collectors.servers.kind import ServerKind, with_facts
 from gpumon.collectors.servers.registry import kind_named
 
 MODELS_END_WITH = frozenset({"not_running"})
@@ -58,6 +61,7 @@ def apply_server(state: State, sample: ServerSample) -> None:
         source.clock_offset_seconds = offset if abs(offset) > CLOCK_RESOLUTION_SECONDS else 0.0
     if sample.models is not None:
         _note_meter(state, sample)
+        _note_routes(state, sample.source, sample.models, kind_named(sample.kind))
         shown = [claim for claim in sample.models if _is_shown(state, sample.source, claim)]
         keys = {_apply_claim(state, sample, claim) for claim in shown}
         _depart(state, sample.source, keep=keys)
@@ -82,6 +86,7 @@ def _forget_server(state: State, name: str) -> None:
     if name in state.servers_here:
         state.servers_here.remove(name)
     state.metered.pop(name, None)
+    state.routed.pop(name, None)
     follow_processes(state)
     join(state)
 
@@ -103,7 +108,8 @@ def apply_work(state: State, sample: WorkSample) -> None:
         record.claim = _with_facts(record, record.claim)
     runner = state.runner_of(record)
     if runner is not None:
-        _take_of_process(state, runner, sample)
+        if record.kind.tells_work:
+            _take_of_process(state, runner, sample)
         return
     state.touched.work(record.key, changed=True)
     served.requests.extend(served.meter.feed(sample))
@@ -157,6 +163,13 @@ def _note_meter(state: State, sample: ServerSample) -> None:
         state.metered.pop(sample.source, None)
 
 
+def _note_routes(state: State, source: str, models: Sequence[ModelClaim], kind: ServerKind) -> None:
+    """Note under which names clients reach the ports of processes that a server has started."""
+    if not kind.tells_work:
+        told = ((claim.settings.port, claim.name) for claim in models if claim.settings)
+        state.routed[source] = {port: name for port, name in told if port is not None}
+
+
 def _named(state: State, sample: WorkSample) -> ModelRecord | None:
     """Return the model of a server that a sample names."""
     if sample.model is None:
@@ -178,8 +191,14 @@ def _is_shown(state: State, source: str, claim: ModelClaim) -> bool:
     """Whether a model is to be shown: one whose process is seen to load is shown as a load already."""
     if claim.state != "loading":
         return True
-    loading = (one for one in state.runners.values() if one.process.settings.model_name == claim.name)
+    loading = (one for one in state.runners.values() if _is_of(one.process.settings, claim))
     return not any(place(source) in {place(url) for url in addresses_of(state, one)} for one in loading)
+
+
+def _is_of(settings: RunnerSettings, claim: ModelClaim) -> bool:
+    """Return whether a process was started for a model, by its name or by the port that its server tells."""
+    told = claim.settings.port if claim.settings else None
+    return settings.model_name == claim.name or (told is not None and told == settings.port)
 
 
 def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> ModelKey:
@@ -296,10 +315,10 @@ def _is_loaded(runner: RunnerRecord) -> bool:
 def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     """Whether a source of its own kind that is well already tells of its model."""
     where = {place(url) for url in addresses_of(state, runner)}
+    server = server_of(state, runner)
+    own = {runner.server_kind.name, server.kind if server else None}
     return any(
-        source.runtime == runner.server_kind.name
-        and source.health.state in HEALTHY_STATES
-        and place(name) in where
+        source.runtime in own and source.health.state in HEALTHY_STATES and place(name) in where
         for name, source in state.sources.items()
     )
 

@@ -142,6 +142,8 @@ class State(Struct, eq=False):
     """Servers whose answers come through a pass-through meter, and what that said last."""
     upstreams: dict[str, str] = field(default_factory=dict)
     """URL of the server behind a meter of this machine, by the meter's URL."""
+    routed: dict[str, dict[int, str]] = field(default_factory=dict)
+    """Names of models by the port of the process that holds each, of servers that only start these."""
     driver_seen: float | None = None
     """Time of the driver's latest sample."""
     hidden_vram_bytes: int = 0

@@ -71,7 +71,7 @@ REQUESTS_SHOWN = 5
 def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[Fact]:
     """Return the figures of the process behind a model; one that says so where none can be told."""
     model = details.picture
-    work = [*_rates(model.rates), *_requests(details.requests)]
+    work = [*_rates(model.rates), *_no_rates(details), *_requests(details.requests)]
     if model.process is None:
         return [Fact("process", "cannot be told from here", PROC), *work]
     return [
@@ -125,6 +125,13 @@ def _settings(settings: RunnerSettings) -> list[Fact]:
         Fact("flash attention", visible(settings.flash_attention or units.UNKNOWN), "command line"),
         Fact("batch", text_of(settings.batch_size), "command line"),
     ]
+
+
+def _no_rates(details: ModelDetails) -> Iterator[Fact]:
+    """Say why nobody tells a rate; where its server claims no memory its statistics say so."""
+    model = details.picture
+    if details.statistics_detail and model.memory.claims_memory and not model.rates.sources:
+        yield Fact("decode rate", f"not known: {visible(details.statistics_detail)}", GPUMON)
 
 
 def _rates(rates: RunnerRates) -> list[Fact]:

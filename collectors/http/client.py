@@ -242,6 +242,10 @@ def _open(endpoint: Endpoint) -> tuple[Send, Close]:
         # An environment's proxy is for the world outside. Without the client, which would look for one, for
         # cookies and for redirects, a request costs two thirds.
         direct = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
+        if endpoint.namespace is not None:
+            from gpumon.collectors.http.inside import Inside
+
+            direct._pool._network_backend = Inside(endpoint.namespace)  # noqa: SLF001 - no public way
         return direct.handle_async_request, direct.aclose
     try:
         client = httpx.AsyncClient(verify=verify, follow_redirects=False, limits=limits)

@@ -156,7 +156,10 @@ class Conversation(ABC):
         Read its fields with ``gpumon.collectors.http.fields``: what has another type than it should is
         ``None``.
         """
-        values = fields.read((await self.get(path)).body, fields.OBJECT)
+        body = (await self.get(path)).body
+        values = fields.read(body, fields.OBJECT)
+        if values is None and fields.read(body, fields.ANYTHING) is None:
+            raise UnusableError(foreign(self.endpoint, self.kind))
         if values is None:
             raise UnusableError(SourceHealth(state="nonsense", detail=f"{path} is not a JSON object"))
         return values

@@ -106,8 +106,10 @@ class KoboldCppKind(ServerKind):
         if argv is None:
             return None
         flags = Flags(argv, SPELLINGS)
+        path = flags.text("model")
         settings = RunnerSettings(
-            model_path=flags.text("model"),
+            model_path=path,
+            model_name=_called(path),
             port=flags.integer("port", 1, 65535),
             context_length=flags.integer("context", 1),
             gpu_layers=flags.integer("gpu_layers"),
@@ -123,6 +125,12 @@ class KoboldCppKind(ServerKind):
     def set_layers(self, layers: int) -> Line:
         """Return the flag."""
         return Line(f"--gpulayers {layers}", ON_COMMAND_LINE)
+
+
+def _called(path: str | None) -> str | None:
+    """Return what it calls the model of a file: by its name without the ending (koboldcpp.py)."""
+    name = (path or "").replace("\\", "/").rpartition("/")[2]
+    return name.rpartition(".")[0] or name or None
 
 
 def _own_arguments(argv: Sequence[str]) -> Sequence[str] | None:

@@ -17,6 +17,7 @@ from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
+from gpumon.collectors.servers.llama_swap import LlamaSwapKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 from gpumon.collectors.source import Clock
 
@@ -28,7 +29,7 @@ FAULTS = (Exception, SystemExit)
 
 DEFAULT = OllamaKind()
 """What is expected at a URL until it has answered."""
-BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), *LAUNCHERS, KoboldCppKind())
+BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), LlamaSwapKind(), *LAUNCHERS, KoboldCppKind())
 
 
 class Registry:

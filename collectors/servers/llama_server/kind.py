@@ -181,14 +181,9 @@ class _Launcher(ServerKind):
         return FoundServer(self.name) if program_name(process.argv).lower() in self.programs else None
 
 
-class _LlamaSwap(_Launcher):
-    name, label = "llama_swap", "llama-swap"
-    programs = frozenset({"llama-swap"})
-
-
 class _Lemonade(_Launcher):
     name, label = "lemonade", "Lemonade"
     programs = frozenset({"lemond", "lemonade-server", "lemonade-server-dev", "lemonade-router"})
 
 
-LAUNCHERS: tuple[ServerKind, ...] = (_LlamaSwap(), _Lemonade())
+LAUNCHERS: tuple[ServerKind, ...] = (_Lemonade(),)

@@ -194,6 +194,25 @@ class TestLogs:
         )
 
 
+def test_a_server_in_a_container_that_nobody_asks_is_pointed_at() -> None:
+    inside = processes(0, servers=[server(10, other_namespace=True)])
+    found = next(one for one in checks(inside) if one.name == "Ollama in a container")
+    assert (found.status, found.found) == ("nothing", "process 10 runs here and is not asked")
+    assert "the port that the container publishes" in (found.step or "")
+    published = ollama(0, [], source="http://127.0.0.1:11500")
+    assert "Ollama in a container" not in {one.name for one in checks(inside, published)}
+    own = processes(0, servers=[server(10, other_namespace=True), server(11)])
+    assert "Ollama in a container" in {one.name for one in checks(own, ollama(0, []))}, "that is another"
+
+
+def test_without_proc_nobody_is_told_to_boot_otherwise() -> None:
+    unmounted = SourceHealth(state="absent", detail="/proc is not mounted", hint="mount it")
+    found = {one.name: one for one in checks(replace(processes(0), health=unmounted, servers=None))}
+    assert (found["processes"].status, found["processes"].step) == ("missing", "mount it")
+    pressure = found["memory pressure"]
+    assert (pressure.found, pressure.step) == ("not known: /proc is not mounted", None)
+
+
 def test_memory_pressure_that_the_kernel_keeps_works() -> None:
     with_pressure = replace(system(0), pressure=MemoryPressure(some_percent=0.0))
     assert [one.status for one in checks(with_pressure) if one.kind == "memory"] == ["works", "works"]

@@ -80,6 +80,17 @@ class TestProcess:
         assert found["requests running"].value == "1"
         assert "RAM resident" not in found
 
+    def test_why_there_is_no_rate_is_told_where_nobody_tells_one(self) -> None:
+        silent = replace(
+            details_of(), statistics_detail="in a container: its port cannot be reached from here"
+        )
+        words = "not known: in a container: its port cannot be reached from here"
+        assert of_process(silent)["decode rate"].value == words
+        told = pictured(rates=RunnerRates(running=1, sources=("log",)))
+        assert (
+            "not known" not in of_process(replace(told, statistics_detail="/slots: off"))["decode rate"].value
+        )
+
 
 class TestSettings:
     """What its command line says."""

@@ -7,6 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
+from tests.fakes.http import as_json
+from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.ollama.misbehaviour import html
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.toy_kind import ToyConversation, ToyKind
 from tests.fakes.toy_server import COUNTED, ToyServer
@@ -125,6 +129,27 @@ async def test_what_nobody_recognises_is_asked_about_once_a_spell() -> None:
         assert (await setting.poll()).health.state == "foreign"
         await setting.source.close()
     assert [request.path for request in toy.requests] == ["/api/ps"]
+
+
+async def test_one_that_answers_otherwise_than_before_is_looked_at_again() -> None:
+    """Its port was another program's for a while: it is known again as soon as it is back."""
+    async with FakeLlamaSwap() as swap:
+        setting = Setting(swap.url)
+        assert (await setting.poll()).kind == "llama_swap"
+        swap.answer_all = as_json({"running": "x"})
+        assert (await setting.poll()).health.state == "foreign"
+        swap.answer_all = None
+        assert (await setting.poll()).kind == "llama_swap"
+        await setting.source.close()
+
+
+async def test_a_page_for_people_is_another_program_and_leaves_room_for_the_next() -> None:
+    async with FakeKoboldCpp() as kobold:
+        setting = Setting(kobold.url)
+        assert (await setting.poll()).kind == "koboldcpp"
+        kobold.answer_all = html(200, "hello")
+        assert (await setting.poll()).health.state == "foreign"
+        await setting.source.close()
 
 
 @pytest.mark.parametrize(

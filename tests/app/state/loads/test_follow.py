@@ -108,6 +108,7 @@ class TestNames:
 
     def test_a_name_that_comes_late_is_taken(self) -> None:
         assert only_load(state_of(processes(0.5, NEW), facts(1, "qwen:8b"), loading(2))).name == "qwen:8b"
+        assert only_load(state_of(processes(0.5, NEW), facts(1, "qwen:8b"))).name == "qwen:8b", "at once"
 
     def test_a_runner_that_names_its_model_is_called_so(self) -> None:
         process = replace(runner(blob=None, name="mlx:8b", started=START), kind="mlx_runner")

@@ -60,13 +60,14 @@ def _recording(path: Path) -> object:
 
 
 def _metered(data: bytes) -> object:
-    found = []
+    found: list[object] = []
     for framing in ("lines", "events", "whole"):
-        documents = Documents(framing, WANTED)
-        for start in range(0, len(data), 7):
-            found += documents.feed(data[start : start + 7])
-        found += documents.end()
-    return [figures_of(document) for document in found]
+        for size in (7, len(data) or 1):
+            documents = Documents(framing, WANTED)
+            for start in range(0, len(data), size):
+                found += documents.feed(data[start : start + size])
+            found += documents.end()
+    return [figures_of(document) for document in found if isinstance(document, dict)]
 
 
 def _log_line(data: bytes) -> object:

@@ -118,7 +118,7 @@ class Documents:
         self._begin()
 
     def feed(self, data: bytes) -> list[Document | int]:
-        """Take in the next bytes; return the documents that end in them, of plain ones the count of pieces."""
+        """Take in the next bytes; return the documents that end in them: of plain ones how many pieces."""
         if not self.streamed:
             self._take(data)
             return []

@@ -8,7 +8,7 @@ from gpumon.app.diagnosis.causes import cause_of
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict, VerdictKind
 from gpumon.app.diagnosis.remedies.find import remedies_of
 from gpumon.app.diagnosis.subject import Subject, subject_of
-from gpumon.app.diagnosis.verdicts import machine, placement, slow
+from gpumon.app.diagnosis.verdicts import disk, machine, placement, slow
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
@@ -26,6 +26,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     placement.no_gpu_found,
     placement.hidden_spill,
     placement.over_all_cards,
+    disk.read_from_disk,
     placement.spilled,
     machine.thrashing,
     machine.evicted,

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, is_gone
+from gpumon.app.insight.disk import DiskReading, disk_reading
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -207,6 +208,8 @@ class Loaded(NamedTuple):
     """Names that models of several servers have."""
     ended_how: str | None = None
     """How its process has ended, where it has and a log says so: ``signal: killed``."""
+    disk: DiskReading | None = None
+    """How it is read from storage, where it is."""
 
     @property
     def label(self) -> str:
@@ -231,6 +234,7 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         left_out=left_out(model, state),
         shared=shared,
         ended_how=ended_how(model, state),
+        disk=disk_reading(model, state, placement_of(model, state)),
     )
 
 

@@ -17,6 +17,7 @@ from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
+from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
@@ -193,6 +194,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     metered: MeteredModel | None
     usual: RateBaseline | None
     prediction: Prediction | None
+    disk: Moved | None
+    """What its process reads from storage."""
     finished_load: FinishedLoad | None
 
 
@@ -280,6 +283,7 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         metered=metered_of(record, state),
         usual=usual_rate(state, record),
         prediction=runner.prediction if runner else None,
+        disk=runner.disk.latest if runner else None,
         finished_load=next(loads, None) if record.runner else None,
     )
 

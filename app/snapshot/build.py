@@ -297,6 +297,8 @@ def _runner(process: RunnerProcess, details: ModelDetails) -> RunnerEntry:
         rss_bytes=process.rss_bytes,
         file_bytes=process.file_bytes,
         cpu_percent=process.cpu_percent,
+        disk_read_bytes_per_second=details.disk.read_bytes if details.disk else None,
+        major_faults_per_second=details.disk.major_faults if details.disk else None,
     )
 
 

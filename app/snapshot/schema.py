@@ -89,6 +89,8 @@ class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None
     file_bytes: int | None
     cpu_percent: float | None
+    disk_read_bytes_per_second: float | None
+    major_faults_per_second: float | None
 
 
 class EvidenceEntry(msgspec.Struct, frozen=True, kw_only=True):

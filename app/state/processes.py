@@ -10,7 +10,7 @@ from gpumon.app.state.servers import follow_processes
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
 from gpumon.app.state.work import WORKING_CPU_PERCENT
-from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess
+from gpumon.collectors.samples import LOADING_STATES, BlobNames, LogSample, ProcessSample, RunnerProcess
 from gpumon.collectors.servers.registry import kind_named
 
 SERVERS_KEPT = 64
@@ -65,6 +65,14 @@ def _apply_process(state: State, process: RunnerProcess) -> None:
     record.process, record.seen = process, state.now
     if (process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT:
         record.worked = state.now
+    if key in state.loads or _is_loading(record):
+        record.disk.reset()
+    else:
+        record.disk.add(process, state.now, state.system.sample if state.system else None)
+
+
+def _is_loading(record: RunnerRecord) -> bool:
+    return record.answer is not None and record.answer.state in LOADING_STATES
 
 
 def _end(state: State, runner: RunnerRecord) -> None:

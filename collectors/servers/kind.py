@@ -264,6 +264,10 @@ class ServerKind(ABC):
         del layers
         return NO_LINE
 
+    def keep_in_ram(self) -> Line:
+        """Return how to load weights into memory of their own in place of mapping their file."""
+        return NO_LINE
+
     def stop(self, url: str, name: str) -> str | None:
         """Return the shell line that unloads a model; ``None`` where there is none."""
         del url, name

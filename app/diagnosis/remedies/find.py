@@ -11,6 +11,7 @@ from collections.abc import Callable
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
 from gpumon.app.diagnosis.remedies import elsewhere, settings
+from gpumon.app.diagnosis.remedies.disk import disk_remedies
 from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
 from gpumon.app.diagnosis.remedies.reloads import reload_remedies
 from gpumon.app.diagnosis.subject import Subject
@@ -42,7 +43,7 @@ def remedies_of(
     is_spill = subject.is_spilled and not subject.loaded.by_choice
     if broken.is_final:
         return broken.remedies
-    others = (*broken.remedies, *reload_remedies(subject))
+    others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject))
     if not is_spill or isinstance(arithmetic, NoArithmetic):
         return others
     candidates = FITS_NOW if arithmetic.fits(arithmetic.room.free_bytes) else IN_ORDER

@@ -151,6 +151,10 @@ class LlamaServerKind(ServerKind):
         """Return the flag (llama.cpp: common/arg.cpp)."""
         return Line(f"--n-cpu-moe {layers}", ON_COMMAND_LINE)
 
+    def keep_in_ram(self) -> Line:
+        """Return the flag; ``--mlock`` keeps it from swap too, where ``ulimit -l`` allows that much."""
+        return Line("--no-mmap", ON_COMMAND_LINE)
+
 
 def parameter_words(count: int | None) -> str | None:
     """Write a number of parameters as Ollama does: ``268.10M``, ``8.0B`` (ollama: format/format.go)."""

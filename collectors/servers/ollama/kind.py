@@ -194,6 +194,10 @@ class OllamaKind(ServerKind):
         """Return the variable, which Ollama hands on to its llama-servers."""
         return Line(f"LLAMA_ARG_N_CPU_MOE={layers}", IN_ENVIRONMENT)
 
+    def keep_in_ram(self) -> Line:
+        """Return the line to type in a chat (ollama: api/types.go, ``Runner``)."""
+        return Line("/set parameter use_mmap false", IN_RUN)
+
     def stop(self, url: str, name: str) -> str | None:
         """Return ``ollama stop``; ``None`` for a name that cannot be typed."""
         if not name.isprintable() or name.startswith("-"):

@@ -51,6 +51,7 @@ PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
 NO_GPU_NOTE = "in RAM, no GPU here"
 BY_CHOICE_NOTE = "on the CPU by choice (num_gpu 0)"
+SHORT_NOTE = "its requests are too short to be measured"
 UNMEASURABLE_NOTE = "VRAM measured: not known (MIG)"
 
 TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
@@ -347,6 +348,8 @@ def _notes(known: Loaded, state: State, found: Diagnosis, measurable: bool) -> I
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    if rates_of(record, state).are_too_short:
+        yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
 
 
 def _claim_notes(claim: ModelClaim) -> Iterator[str]:

@@ -160,6 +160,7 @@ def model_entry(details: ModelDetails) -> ModelEntry:
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
         requests_waiting=rates.waiting,
+        requests_unmeasured=rates.unmeasured_requests,
         rate_source=model.rate_source,
         rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
         tokens_generated_total=rates.decoded_total,

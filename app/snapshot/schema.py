@@ -189,6 +189,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     context_used_tokens: int | None = None
     requests_running: int | None = None
     requests_waiting: int | None = None
+    requests_unmeasured: int | None = None
     rate_source: str | None = None
     rate_is_estimate: bool | None = None
     tokens_generated_total: int | None = None

@@ -142,7 +142,9 @@ def _rates(rates: RunnerRates) -> list[Fact]:
         return []
     origin = ", ".join(rates.sources)
     lower = "at least " if rates.decoded_total_is_lower_bound else ""
+    too_short = [Fact("requests too short for a rate", f"at least {rates.unmeasured_requests}", origin)]
     return [
+        *(too_short if rates.unmeasured_requests else []),
         Fact(
             "decode rate",
             about(units.rate(rates.decode_tokens_per_second), estimate=rates.is_estimate),

@@ -209,6 +209,8 @@ class ServerKind(ABC):
         del total_vram_bytes
         return None
 
+    short_requests_hint: ClassVar[str] = ""
+    """What would tell the rate of requests too short to be seen, behind words that say so."""
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""
     estimate_source: ClassVar[str] = "NVML"

@@ -253,8 +253,9 @@ class RateMeter:
         """Note what has ended, seen at work or not; what ends together does not follow one another."""
         grown = growth(self._counters, counters)
         missed = unseen(self._slots, slots, self._lately)
-        for request in missed:
-            self._lately.note(request, 0)
+        self._streak.note_unmeasured(missed, finished)
+        for request, tokens in missed.items():
+            self._ledger.add_told(self._lately.note(request, tokens))
         for one in finished:
             self._lately.note(Request(one.slot_id, one.task_id), one.decoded_tokens or 0)
             self._streak.note_rate(time, one.decode_tokens_per_second)
@@ -317,6 +318,7 @@ class RateMeter:
             draft_acceptance=_acceptance(counters),
             sources=self._sources(sample, counters),
             awaited_until=self._streak.until(sample.time),
+            unmeasured_requests=None if self._counters or self._heard_at > 0 else self._streak.unmeasured,
         )
 
     def _sources(self, sample: WorkSample, counters: WorkCounters | None) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from gpumon.app.state.rates.values import FinishedRequest
@@ -24,6 +25,8 @@ class Streak:
     """When short requests ended, and how fast the latest was."""
 
     def __init__(self) -> None:
+        self.unmeasured = 0
+        """Requests that were found to have ended, and of which no look made a rate."""
         self._ended: deque[float] = deque(maxlen=2)
         self._rate: float | None = None
         self._rate_at = float("-inf")
@@ -34,6 +37,10 @@ class Streak:
         """Note that a request was found to have ended, and how long it was seen at work."""
         if seconds <= SHORT_SECONDS:
             self._ended.append(time)
+
+    def note_unmeasured(self, missed: Collection[Request], finished: Iterable[FinishedRequest]) -> None:
+        """Count the requests that no look saw at work, and those that were seen too seldom."""
+        self.unmeasured += len(missed) + sum(one.decode_tokens_per_second is None for one in finished)
 
     def note_rate(self, time: float, tokens_per_second: float | None) -> None:
         """Note the decode rate of a request that has ended."""
@@ -158,18 +165,20 @@ class Lately:
         return max(tokens - before, 0)
 
 
-def unseen(before: tuple[Slot, ...], now: tuple[Slot, ...], known: Lately) -> list[Request]:
+def unseen(before: tuple[Slot, ...], now: tuple[Slot, ...], known: Lately) -> dict[Request, int]:
     """Return the requests that began and ended between two looks, one for each slot that rests.
 
-    A slot that rests keeps the number of its latest task.
+    A slot that rests keeps the number of its latest task and, in builds up to mid-2026, the tokens of its
+    answer; else 0. How many came before in the same slot is not told: each turn of the server's loop, each
+    question and each cancelled request takes a number as well.
     """
     tasks = {slot.slot_id: slot.task_id for slot in before}
-    left = [
-        Request(slot.slot_id, slot.task_id)
+    left = {
+        Request(slot.slot_id, slot.task_id): slot.decoded_tokens or 0
         for slot in now
         if not slot.processing and slot.task_id is not None and slot.slot_id in tasks
-    ]
-    return [request for request in left if request.task != tasks[request.slot] and request not in known]
+    }
+    return {one: tokens for one, tokens in left.items() if one.task != tasks[one.slot] and one not in known}
 
 
 class Growth(NamedTuple):

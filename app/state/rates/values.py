@@ -52,9 +52,19 @@ class RunnerRates(Struct, frozen=True):
     """Drafted tokens that were accepted, 0 to 1, since the runner started."""
     sources: tuple[str, ...] = ()
     """Where the figures come from: ``/slots``, ``/metrics``, ``meter``, ``log``."""
+    unmeasured_requests: int | None = None
+    """Those found to have ended that were too short for a rate, at the least.
+
+    ``None`` where counters or a log tell of them."""
     awaited_until: float | None = None
     """Until when the next request is awaited, where some too short to be seen at work follow one another. So
     long the model counts as at work, and its rate is that of the latest of them."""
+
+    @property
+    def are_too_short(self) -> bool:
+        """Whether requests follow one another that are too short for a rate, and nothing else tells it."""
+        rate = self.decode_tokens_per_second or self.prefill_tokens_per_second
+        return self.awaited_until is not None and bool(self.unmeasured_requests) and not rate
 
     def standing(self, now: float) -> RunnerRates:
         """Return what of it still stands at a time at which nothing new was heard."""

@@ -130,6 +130,8 @@ class LlamaServerKind(ServerKind):
             quantization=quantization_words(claim.quantization),
         )
 
+    short_requests_hint = ": --metrics would tell"
+
     def set_context(self, tokens: int, slots: int) -> Line:
         """Return the flag: it counts the context of all slots."""
         return Line(f"--ctx-size {tokens * slots}", ON_COMMAND_LINE)

@@ -172,6 +172,8 @@ class OllamaKind(ServerKind):
 
         return await describe(endpoint, clock, name, digest, self)
 
+    short_requests_hint = ": its log would tell, or gpumon meter"
+
     def set_context(self, tokens: int, slots: int) -> Line:
         """Return the line to type in a chat; it counts the context of one slot."""
         del slots

@@ -1,10 +1,11 @@
 """What ``gpumon meter`` costs a stream: ``python -m benchmarks.meter`` (with ``PYTHONPATH=.dev:.``).
 
 A server of its own process streams answers as a llama-server does, a chunk for each token; clients read
-them directly and through a meter, in groups of direct, through, through, direct: what else the machine does
-falls on both alike. Two cases: many streams at a pace, each token sent so long after the one before as a GPU
-takes for it, and one stream as fast as it goes. ``--load`` has busy processes beside them. The meter's
-processor time is the kernel's. Prints a table in Markdown.
+them directly, through a meter, and through a relay that looks at nothing, which is the least that a hop costs
+in Python. The three take turns, to and fro: what else the machine does falls on all alike. Two cases: many
+streams at a pace, each token sent so long after the one before as a GPU takes for it, and one stream as fast
+as it goes. ``--load`` has busy processes beside them. Processor time is the kernel's. Prints a table in
+Markdown.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import NamedTuple, cast
 
 import psutil
 
-GROUP = (False, True, True, False)
+WAYS = ("direct", "meter", "relay")
+GROUP = (*WAYS, *reversed(WAYS))
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 READ_BYTES = 256 * 1024
 
@@ -37,11 +40,19 @@ class Case(NamedTuple):
     gap_seconds: float
 
 
+class Way(NamedTuple):
+    """Where to ask, and the process that passes on."""
+
+    port: int
+    process: psutil.Process | None = None
+
+
 class Run(NamedTuple):
     """One run of a case, of all streams together."""
 
+    way: str
     tokens_per_second: float
-    meter_cpu_seconds_per_token: float
+    cpu_seconds_per_token: float
 
 
 def main() -> None:
@@ -50,12 +61,13 @@ def main() -> None:
         Case("32 streams at 50 tok/s", 32, round(50 * options.seconds), 1 / 50),
         Case("one stream, as fast as it goes", 1, options.tokens, 0.0),
     )
-    print("| case | direct tok/s | through tok/s | through / direct | meter CPU µs/token |")
-    print("|---|---|---|---|---|", flush=True)
-    with _serving() as port, _metering(port) as (through, meter), _busy(options.load):
-        for case in cases:
-            runs = asyncio.run(_groups(case, port, through, meter, options.groups))
-            print(_row(case, runs), flush=True)
+    print("| case | direct tok/s | meter tok/s | meter / direct | meter / relay | meter µs/token | relay |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    with _apart(_serve) as server, _metering(server.port) as meter, _apart(_relay, server.port) as relay:
+        ways = {"direct": Way(server.port), "meter": meter, "relay": relay}
+        with _busy(options.load):
+            for case in cases:
+                print(_row(case, asyncio.run(_groups(case, ways, options.groups))), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,21 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _groups(
-    case: Case, direct: int, through: int, meter: psutil.Process, groups: int
-) -> list[tuple[bool, Run]]:
-    return [
-        (metered, await _run(case, through if metered else direct, meter))
-        for _ in range(groups)
-        for metered in GROUP
-    ]
+async def _groups(case: Case, ways: Mapping[str, Way], groups: int) -> list[Run]:
+    return [await _run(case, name, ways[name]) for _ in range(groups) for name in GROUP]
 
 
-async def _run(case: Case, port: int, meter: psutil.Process) -> Run:
-    before = _cpu_seconds(meter)
-    rates = await asyncio.gather(*(_stream(case, port) for _ in range(case.streams)))
+async def _run(case: Case, name: str, way: Way) -> Run:
+    before = _cpu_seconds(way.process)
+    rates = await asyncio.gather(*(_stream(case, way.port) for _ in range(case.streams)))
     tokens = case.streams * case.tokens
-    return Run(sum(rates), (_cpu_seconds(meter) - before) / tokens)
+    return Run(name, sum(rates), (_cpu_seconds(way.process) - before) / tokens)
 
 
 async def _stream(case: Case, port: int) -> float:
@@ -108,46 +114,93 @@ async def _stream(case: Case, port: int) -> float:
     return (case.tokens - 1) / seconds
 
 
-def _row(case: Case, runs: Sequence[tuple[bool, Run]]) -> str:
-    ratios = [
-        sum(run.tokens_per_second for metered, run in group if metered)
-        / sum(run.tokens_per_second for metered, run in group if not metered)
-        for group in (runs[at : at + len(GROUP)] for at in range(0, len(runs), len(GROUP)))
-    ]
-    rate = {
-        which: statistics.median(run.tokens_per_second for metered, run in runs if metered is which)
-        for which in (False, True)
-    }
-    cost = statistics.median(run.meter_cpu_seconds_per_token for metered, run in runs if metered)
-    share = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
-    return f"| {case.name} | {rate[False]:,.0f} | {rate[True]:,.0f} | {share} | {cost * 1e6:.1f} |"
+def _row(case: Case, runs: Sequence[Run]) -> str:
+    groups = [runs[at : at + len(GROUP)] for at in range(0, len(runs), len(GROUP))]
+    by_way = {name: [one for one in runs if one.way == name] for name in WAYS}
+    rate = {name: statistics.median(one.tokens_per_second for one in of) for name, of in by_way.items()}
+    cost = {name: statistics.median(one.cpu_seconds_per_token for one in of) for name, of in by_way.items()}
+    shares = [_spread([_share(group, "meter", other) for group in groups]) for other in ("direct", "relay")]
+    figures = f"{rate['direct']:,.0f} | {rate['meter']:,.0f} | {' | '.join(shares)}"
+    return f"| {case.name} | {figures} | {cost['meter'] * 1e6:.1f} | {cost['relay'] * 1e6:.1f} |"
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def _share(group: Sequence[Run], way: str, other: str) -> float:
+    """Return the rate of one way over that of another, both runs of a group together."""
+    first, second = (sum(run.tokens_per_second for run in group if run.way == name) for name in (way, other))
+    return first / second
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    return f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+
+
+def _cpu_seconds(process: psutil.Process | None) -> float:
+    times = process.cpu_times() if process else None
+    return float(times.user + times.system) if times else 0.0
 
 
 @contextlib.contextmanager
-def _serving() -> Iterator[int]:
-    """Run the server in a process of its own, and yield its port."""
+def _apart(serve: Callable[..., Coroutine[None, None, asyncio.Server]], *arguments: int) -> Iterator[Way]:
+    """Run a server in a process of its own."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=_serve, args=(theirs,), daemon=True)
+    process = multiprocessing.Process(target=_run_apart, args=(theirs, serve, arguments), daemon=True)
     process.start()
     try:
-        yield ours.recv()
+        yield Way(ours.recv(), psutil.Process(process.pid))
     finally:
         process.kill()
         process.join()
 
 
-def _serve(told: object) -> None:
-    async def serve() -> None:
-        server = await asyncio.start_server(_answer, "127.0.0.1", 0)
-        told.send(server.sockets[0].getsockname()[1])  # type: ignore[attr-defined]
+def _run_apart(
+    told: Connection, serve: Callable[..., Coroutine[None, None, asyncio.Server]], arguments: Sequence[int]
+) -> None:
+    async def run() -> None:
+        server = await serve(*arguments)
+        told.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
-    asyncio.run(serve())
+    asyncio.run(run())
+
+
+async def _serve() -> asyncio.Server:
+    return await asyncio.start_server(_answer, "127.0.0.1", 0)
+
+
+async def _relay(port: int) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: _Side(port), "127.0.0.1", 0)
+
+
+class _Side(asyncio.Protocol):
+    """One side of the relay that looks at nothing."""
+
+    def __init__(self, port: int | None = None, other: asyncio.Transport | None = None) -> None:
+        self._port = port
+        self._other = other
+        self._early: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._port is not None:
+            ours = cast("asyncio.Transport", transport)
+            self._dial = asyncio.ensure_future(self._connect(ours, self._port))
+
+    async def _connect(self, ours: asyncio.Transport, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(lambda: _Side(other=ours), "127.0.0.1", port)
+        self._other = transport
+        for data in self._early:
+            transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        if self._other is None:
+            self._early.append(data)
+        else:
+            self._other.write(data)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._other is not None:
+            self._other.close()
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -191,8 +244,8 @@ def _chunk(data: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _metering(port: int) -> Iterator[tuple[int, psutil.Process]]:
-    """Run a meter before the server, and yield its port and process."""
+def _metering(port: int) -> Iterator[Way]:
+    """Run a meter before the server."""
     command = [sys.executable, "-m", "gpumon.app", "meter", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, "--upstream", f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True
@@ -200,7 +253,7 @@ def _metering(port: int) -> Iterator[tuple[int, psutil.Process]]:
         assert process.stdout is not None
         words = process.stdout.readline()
         try:
-            yield int(words.split(",")[0].rpartition(":")[2]), psutil.Process(process.pid)
+            yield Way(int(words.split(",")[0].rpartition(":")[2]), psutil.Process(process.pid))
         finally:
             process.kill()
 

@@ -6,7 +6,8 @@ import pytest
 from tests.scene import Gpu, Machine, Model, Weights
 
 from gpumon.app.diagnosis.diagnosis import Diagnosis
-from gpumon.app.snapshot.build import build_snapshot
+from gpumon.app.doctor.sources import source_checks
+from gpumon.app.snapshot.build import build_snapshot, why_document
 from gpumon.app.views.model_process import runner_facts
 from gpumon.collectors.servers.registry import kind_named
 
@@ -59,6 +60,10 @@ def test_every_surface_says_it_and_agrees(larger: Reading) -> None:
     assert (snapshot.level, snapshot.sentence) == ("bad", words)
     [alert] = larger.machine.alerts("read_from_disk")
     assert (alert.severity, alert.message) == ("bad", words)
+    pictures = larger.machine.monitor.pictures
+    assert words in [check.found for check in source_checks(pictures, in_container=False)]
+    why = why_document(pictures, pictures.models())
+    assert (why.sentence, why.models[0].sentence) == (words, words)
     assert model.runner is not None
     assert model.runner.disk_read_bytes_per_second == pytest.approx(1200 * MIB)
     assert model.runner.major_faults_per_second == pytest.approx(900)

@@ -62,8 +62,8 @@ def test_every_surface_says_it_and_agrees(larger: Reading) -> None:
     assert (alert.severity, alert.message) == ("bad", words)
     pictures = larger.machine.monitor.pictures
     assert words in [check.found for check in source_checks(pictures, in_container=False)]
-    why = why_document(pictures, pictures.models())
-    assert (why.sentence, why.models[0].sentence) == (words, words)
+    told = why_document(pictures, pictures.models())
+    assert (told.sentence, told.models[0].sentence) == (words, words)
     assert model.runner is not None
     assert model.runner.disk_read_bytes_per_second == pytest.approx(1200 * MIB)
     assert model.runner.major_faults_per_second == pytest.approx(900)

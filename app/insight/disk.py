@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from gpumon.app.insight.wording import amount
-from gpumon.app.state.records import ModelRecord
+from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
 from gpumon.text import units
@@ -42,25 +42,27 @@ class DiskReading(NamedTuple):
         return f"{self.faults_per_second or 0:.0f} page faults a second"
 
 
-def disk_reading(model: ModelRecord, state: State, placement: Split) -> DiskReading | None:
-    """Return how a model is read from storage; ``None`` where it is not, or nothing tells.
+def disk_reading(runner: RunnerRecord, state: State, placement: Split) -> DiskReading | None:
+    """Return how a model is read from storage by its process; ``None`` where it is not, or nothing tells.
 
     At rest it stays as it was at work: the next request will find it so.
     """
-    runner = state.runner_of(model)
-    if runner is None or not runner.disk.active or runner.disk.figures is None:
+    if not runner.disk.active or runner.disk.figures is None:
         return None
     figures, sample = runner.disk.figures, state.system.sample if state.system else None
-    file_bytes, on_gpu = runner.process.model_file_bytes, runner.measured_vram_bytes
-    beside = None if file_bytes is None else max(0, file_bytes - (on_gpu or 0))
     return DiskReading(
         bytes_per_second=figures.read_bytes,
         faults_per_second=figures.major_faults,
         resident_bytes=runner.process.file_bytes,
-        needed_bytes=beside if placement.ram_bytes is None else placement.ram_bytes,
+        needed_bytes=_beside_gpus(runner) if placement.ram_bytes is None else placement.ram_bytes,
         ram_total_bytes=sample.ram_total_bytes if sample else None,
         waiting_percent=sample.io_waiting_percent if sample else None,
     )
+
+
+def _beside_gpus(runner: RunnerRecord) -> int | None:
+    file_bytes, on_gpu = runner.process.model_file_bytes, runner.measured_vram_bytes
+    return None if file_bytes is None else max(0, file_bytes - (on_gpu or 0))
 
 
 def disk_words(label: str, reading: DiskReading, cost: str = "") -> str:

@@ -7,11 +7,10 @@ from gpumon.app.state.holders.measured import locate_all
 from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
 from gpumon.app.state.servers import follow_processes
-from gpumon.app.state.sources import hear
-from gpumon.app.state.state import State
+from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import WORKING_CPU_PERCENT
 from gpumon.collectors.samples import LOADING_STATES, BlobNames, LogSample, ProcessSample, RunnerProcess
-from gpumon.collectors.servers.registry import kind_named
+from gpumon.collectors.servers.registry import kind_named, kind_of_runner, runner_named
 
 SERVERS_KEPT = 64
 
@@ -32,6 +31,8 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     listed = {RunnerKey(process.pid, process.started) for process in sample.runners}
     for key in [key for key in state.runners if key not in listed]:
         _end(state, state.runners.pop(key))
+    for runner in state.runners.values():
+        _follow_disk(state, runner)
     state.touched.processes = True
     _note_restarts(state)
     refresh_log_rates(state)
@@ -59,20 +60,25 @@ def _apply_process(state: State, process: RunnerProcess) -> None:
     key = RunnerKey(process.pid, process.started)
     record = state.runners.get(key)
     if record is None:
-        record = state.runners[key] = RunnerRecord(key, process, first_seen=state.now, seen=state.now)
+        kind, server_kind = runner_named(process.kind), kind_of_runner(process.kind)
+        record = RunnerRecord(key, process, kind, server_kind, first_seen=state.now, seen=state.now)
+        state.runners[key] = record
     else:
         record.seen_before = record.seen
+    if record.process.kind != process.kind:  # a script that has become the server
+        record.kind, record.server_kind = runner_named(process.kind), kind_of_runner(process.kind)
     record.process, record.seen = process, state.now
     if (process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT:
         record.worked = state.now
-    if key in state.loads or _is_loading(record):
+
+
+def _follow_disk(state: State, record: RunnerRecord) -> None:
+    """Follow what a process reads from storage; one that loads its model has to."""
+    answer = record.answer
+    if record.key in state.loads or (answer is not None and answer.state in LOADING_STATES):
         record.disk.reset()
     else:
-        record.disk.add(process, state.now, state.system.sample if state.system else None)
-
-
-def _is_loading(record: RunnerRecord) -> bool:
-    return record.answer is not None and record.answer.state in LOADING_STATES
+        record.disk.add(record.process, state.now, state.system.sample if state.system else None)
 
 
 def _end(state: State, runner: RunnerRecord) -> None:

@@ -216,10 +216,12 @@ class LlamaServer:
     is_asked: bool = False
     """Whether it is asked by its URL, and not only by the port of its process."""
     port: PortState = "ready"
+    rss_gib: float | None = None
 
     def process(self) -> RunnerProcess:
         """Return its process."""
-        return served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers)
+        process = served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers)
+        return replace(process, rss_bytes=None if self.rss_gib is None else int(self.rss_gib * fakes.GIB))
 
     def samples(self) -> Iterator[AnySample]:
         """Return what it says: by its URL or by the port of its process."""
@@ -250,6 +252,8 @@ class Machine:
         self.alone: list[LlamaServer] = []
         self.programs: list[Program] = []
         self.driver: SourceState = "serving"
+        self.other_makers: tuple[str, ...] = ()
+        """Of GPUs that the driver knows nothing of."""
         self.monitor = Monitor(limits or Limits())
         self.sent: list[AnySample] = []
         self.retouch: Callable[[GpuReading], GpuReading] = lambda reading: reading
@@ -328,7 +332,8 @@ class Machine:
         return [alert for alert in self.monitor.alerts.active if kind in (None, alert.kind)]
 
     def _driver(self, models: Sequence[Model]) -> AnySample:
-        return fakes.nvml(self.now, *self._readings(models), state=self.driver)
+        said = fakes.nvml(self.now, *self._readings(models), state=self.driver)
+        return replace(said, other_makers=self.other_makers)
 
     def _readings(self, models: Sequence[Model]) -> Iterator[GpuReading]:
         for index, card in enumerate(self.gpus):

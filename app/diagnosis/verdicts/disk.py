@@ -27,9 +27,10 @@ def read_from_disk(subject: Subject) -> Verdict | None:
 
 def _cost_words(subject: Subject) -> str:
     """Say the rate, and what it would be from RAM: ``, 0.4 tok/s, about 6 from RAM``."""
-    measured, from_ram = subject.rates.measured, subject.rates.expected_now
+    measured = subject.rates.measured
     if measured is None:
         return ""
+    from_ram = subject.expected_now
     return f", {units.rate(measured)}" + (f", {about(from_ram)} from RAM" if from_ram else "")
 
 

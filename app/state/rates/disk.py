@@ -99,12 +99,18 @@ class DiskReads(Struct):
         latest = moved(before, look) if before else None
         if before is None or latest is None:
             return
+        seconds = now - before.time
         if self._reads(latest, system):
             self.read_at, self.calm_seconds, self.figures = now, 0.0, self.latest
-            self.reading_seconds += now - before.time
+            self.reading_seconds += seconds
             self.active = self.active or self.reading_seconds >= HOLD_SECONDS
-        elif (process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT:
-            self.calm_seconds += now - before.time
+        else:
+            self._note_calm(now, seconds, is_at_work=(process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT)
+
+    def _note_calm(self, now: float, seconds: float, *, is_at_work: bool) -> None:
+        """Note that it has not read for these ``seconds``, which tells something where it works."""
+        if is_at_work:
+            self.calm_seconds += seconds
             if not self.active or self.calm_seconds >= HOLD_SECONDS:
                 self._forget()
         elif not self.active and self.read_at is not None and now - self.read_at >= REST_SECONDS:

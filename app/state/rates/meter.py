@@ -7,19 +7,21 @@ from statistics import fmean
 
 from msgspec.structs import replace
 
-from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
-from gpumon.app.state.rates.streak import (
+from gpumon.app.state.rates.figures import (
     LOG,
     TELLING_TOKENS,
+    FinishedRequest,
     Lately,
     LogTimings,
     Request,
+    RunnerRates,
     Streak,
+    acceptance,
     growth,
     rate_of_answer,
     unseen,
 )
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
 from gpumon.collectors.samples import LogEvent, Slot, WorkCounters, WorkSample
 
 
@@ -194,7 +196,7 @@ class RateMeter:
             decoded_total=None if decoded is None else self._ledger.total,
             running=counters.requests_processing,
             waiting=counters.requests_deferred,
-            draft_acceptance=_acceptance(counters),
+            draft_acceptance=acceptance(counters),
             sources=(sample.origin or COUNTERS,),
         )
 
@@ -310,12 +312,12 @@ class RateMeter:
             or self._streak.embedding_rate(sample.time),
             slots=tasks,
             decoded_total=self._ledger.total,
-            decoded_total_is_lower_bound=self._ledger.is_lower_bound,
-            running=len(tasks),
+            decoded_total_is_lower_bound=self._ledger.is_lower_bound or sample.origin is not None,
+            running=None if sample.origin is not None else len(tasks),
             waiting=counters.requests_deferred if counters else None,
             context_tokens=fullest.prompt_tokens if fullest else None,
             context_length=fullest.context_length if fullest else None,
-            draft_acceptance=_acceptance(counters),
+            draft_acceptance=acceptance(counters),
             sources=self._sources(sample, counters),
             awaited_until=self._streak.until(sample.time),
             unmeasured_requests=None if self._counters or self._heard_at > 0 else self._streak.unmeasured,
@@ -323,7 +325,8 @@ class RateMeter:
 
     def _sources(self, sample: WorkSample, counters: WorkCounters | None) -> tuple[str, ...]:
         heard = sample.time - self._heard_at <= COUNTERS_HOLD_SECONDS
-        said = (("/slots", sample.slots is not None), ("/metrics", counters is not None), (LOG, heard))
+        counted = sample.origin or "/metrics"
+        said = (("/slots", sample.slots is not None), (counted, counters is not None), (LOG, heard))
         return tuple(path for path, answered in said if answered)
 
     def _without_statistics(self, sample: WorkSample) -> None:
@@ -378,10 +381,11 @@ def _stands(window: Window, count: float) -> bool:
 
 
 def _known_slots(sample: WorkSample) -> tuple[Slot, ...] | None:
-    """Return the slots; none at work where the counters alone say so, ``None`` where nothing is known."""
+    """Return the slots; none at work where counters alone say so or tell of ended ones only."""
     if sample.slots is not None or sample.counters is None or sample.counters.grows_live:
         return sample.slots
-    return () if sample.counters.requests_processing == 0 else None
+    ended_only = sample.counters.requests_processing is None and sample.origin is not None
+    return () if ended_only or sample.counters.requests_processing == 0 else None
 
 
 def _at(slots: tuple[Slot, ...], task: Task) -> Slot | None:
@@ -391,9 +395,3 @@ def _at(slots: tuple[Slot, ...], task: Task) -> Slot | None:
 def _sum(rates: Iterable[float | None]) -> float | None:
     known = [rate for rate in rates if rate is not None]
     return sum(known) if known else None
-
-
-def _acceptance(counters: WorkCounters | None) -> float | None:
-    if counters is None or not counters.draft_tokens_total or counters.draft_accepted_total is None:
-        return None
-    return min(counters.draft_accepted_total / counters.draft_tokens_total, 1.0)

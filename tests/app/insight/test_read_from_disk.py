@@ -7,7 +7,9 @@ from tests.scene import Gpu, Machine, Model, Weights
 
 from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.doctor.sources import source_checks
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.build import build_snapshot, why_document
+from gpumon.app.state.state import Touched
 from gpumon.app.views.model_process import runner_facts
 from gpumon.collectors.servers.registry import kind_named
 
@@ -156,6 +158,18 @@ def test_without_a_gpu_it_is_told_too() -> None:
     one.works()
     assert one.found.verdict.kind == "read_from_disk"
     assert "70b is read from disk" in build_snapshot(one.machine.monitor.pictures).sentence
+
+
+def test_of_a_model_that_was_well_it_is_told_at_once() -> None:
+    one = Reading(Model("llama3:70b", gpu_gib=0, ram_gib=80))
+    one.machine.gpus = []
+    one.machine.driver = "absent"
+    one.works(8, mib=0, faults=0)
+    unwatched = Pictures(one.machine.monitor.state)  # no alert makes it look again
+    assert unwatched.models()[0].diagnosis.verdict.kind == "healthy"
+    one.works(12)
+    unwatched.invalidate(Touched())
+    assert unwatched.models()[0].diagnosis.verdict.kind == "read_from_disk"
 
 
 def test_where_the_bytes_are_another_users_the_faults_are_told() -> None:

@@ -18,11 +18,11 @@ from tests.fakes.samples import START, claim, gpu, nvml, ollama
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.activity import activity
+from gpumon.app.monitor import Store
 from gpumon.app.picture.model import SHORT_NOTE
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.session.whom import seems_busy
 from gpumon.app.state.records import ModelRecord
-from gpumon.app.state.store import Store
 from gpumon.app.state.work import rates_of
 from gpumon.collectors.http.client import HttpClient
 from gpumon.collectors.http.endpoint import parse_endpoint

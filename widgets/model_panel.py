@@ -157,7 +157,7 @@ def _state(row: ModelRow, glyphs: Glyphs) -> Line:
 def _states(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
     """Write the state, and before it, where there is no room for more, its first word."""
     state, first = _state(row, glyphs), row.state.partition(" ")[0]
-    return (state,) if first == row.state else (text_line(first, state[0].role), state)
+    return (state,) if first == row.state else (text_line(glyphs.written(first), state[0].role), state)
 
 
 def _rate(row: ModelRow, glyphs: Glyphs) -> Line:

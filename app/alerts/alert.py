@@ -15,6 +15,7 @@ AlertKind = Literal[
     "silent_fallback",
     "hidden_spill",
     "likely_spill",
+    "read_from_disk",
     "stuck",
     "ended",  # the process of a model that is still listed; as an event, one that told of itself alone
     "unlisted",

@@ -15,6 +15,7 @@ from gpumon.app.alerts.rules.model import (
     hidden_spill,
     likely_spill,
     load_failed,
+    read_from_disk,
     silent_fallback,
     slower,
     spill,
@@ -47,6 +48,7 @@ _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
     "silent_fallback": silent_fallback,
     "hidden_spill": hidden_spill,
     "likely_spill": likely_spill,
+    "read_from_disk": read_from_disk,
     "stuck": stuck,
     "ended": ended,
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from gpumon.app.config.load import Loaded
     from gpumon.app.config.settings import Settings
+    from gpumon.app.feeds.live import LiveFeed
     from gpumon.app.monitor import Monitor
 
     Options: TypeAlias = Namespace | SimpleNamespace
@@ -51,16 +52,23 @@ def looked(settings: Settings) -> tuple[Monitor, tuple[str, ...]]:
     What is waited for is said on stderr after some seconds.
     """
     from gpumon.app.crash import run
-    from gpumon.app.monitor import Monitor
-    from gpumon.app.session.build import live_feed
     from gpumon.app.snapshot.take import look
 
+    monitor, feed = live_monitor(settings)
+    return monitor, run(look(feed, monitor, expected=lambda: feed.names, say=say_waiting))
+
+
+def live_monitor(settings: Settings) -> tuple[Monitor, LiveFeed]:
+    """Return a monitor that knows nothing yet, and what is to feed it: all there is to see here."""
+    from gpumon.app.monitor import Monitor
+    from gpumon.app.session.build import live_feed
+
     monitor = Monitor(settings.alerts.limits())
-    feed = live_feed(settings, monitor)
-    return monitor, run(look(feed, monitor, expected=lambda: feed.names, say=_say_waiting))
+    return monitor, live_feed(settings, monitor)
 
 
-def _say_waiting(names: Sequence[str]) -> None:
+def say_waiting(names: Sequence[str]) -> None:
+    """Say on stderr what is waited for."""
     from gpumon.app.insight.wording import source_label
 
     if sys.stderr is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gpumon.app.config.load import Loaded
+    from gpumon.app.config.settings import Settings
     from gpumon.app.doctor.check import Check
     from gpumon.app.monitor import Monitor
 
@@ -25,6 +26,9 @@ _MEASUREMENT = "measurement"
 def add_snapshot(commands: Commands) -> None:
     """Add ``gpumon snapshot``."""
     parser = add_command(commands, "snapshot", "print what is known now as JSON, for scripts")
+    parser.add_argument(
+        "--watch", action="store_true", help="go on, with one line of JSON for each change, until interrupted"
+    )
     parser.set_defaults(execute=execute_snapshot)
     add_source_flags(parser)
 
@@ -47,15 +51,29 @@ def add_calibrate(commands: Commands) -> None:
 
 def execute_snapshot(options: Namespace) -> int:
     """Ask every source, print one JSON document, and return 0, 1, 2 or 3 by how things are."""
+    settings = load_settings(options).settings
+    if options.watch:
+        return _watch(settings)
     from gpumon.app.insight.health import of_a_look
-    from gpumon.app.snapshot.build import build_snapshot
+    from gpumon.app.snapshot.watch import taken
 
-    monitor, missing = looked(load_settings(options).settings)
-    snapshot = build_snapshot(monitor.pictures, missing)
-    if monitor.note_faults():
-        snapshot = build_snapshot(monitor.pictures, missing)
-    print_json(snapshot, "snapshot")
+    monitor, missing = looked(settings)
+    print_json(taken(monitor, missing), "snapshot")
     return of_a_look(monitor.pictures.health(), missing).exit_code
+
+
+def _watch(settings: Settings) -> int:
+    """Print a line for each change until told to end, which is the usual way out."""
+    from gpumon.app.cli.common import live_monitor, say_waiting
+    from gpumon.app.cli.watch import output, until_told_to_end
+    from gpumon.app.crash import run
+    from gpumon.app.snapshot.watch import watch
+
+    lines = output()
+    monitor, feed = live_monitor(settings)
+    watching = watch(feed, monitor, lines.tell, expected=lambda: feed.names, say=say_waiting)
+    run(until_told_to_end(watching, lines))
+    return 0
 
 
 def execute_doctor(options: Namespace) -> int:

@@ -28,12 +28,23 @@ def print_json(document: object, what: str) -> None:
     """
     import msgspec
 
-    try:
-        encoded = msgspec.json.encode(document)
-    except UnicodeEncodeError:  # half a character, in the name of a process or a file
-        encoded = msgspec.json.encode(well_formed(msgspec.to_builtins(document)))
-    text = escaped_json(msgspec.json.format(encoded, indent=2).decode(), _encoding())
+    text = escaped_json(msgspec.json.format(_encoded(document), indent=2).decode(), _encoding())
     _write(f"{text}\n", what)
+
+
+def json_line(document: object) -> bytes:
+    """Return a document as one line of JSON for stdout, escaped as ``print_json`` does."""
+    encoding = _encoding()
+    return f"{escaped_json(_encoded(document).decode(), encoding)}\n".encode(encoding)
+
+
+def _encoded(document: object) -> bytes:
+    import msgspec
+
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:  # half a character, in the name of a process or a file
+        return msgspec.json.encode(well_formed(msgspec.to_builtins(document)))
 
 
 def _encoding() -> str:

@@ -22,6 +22,7 @@ examples:
   gpumon --url http://box:11434           watch the Ollama of another machine
   gpumon demo                             see it at work without a GPU
   gpumon snapshot                         print what is known now as JSON, for scripts
+  gpumon snapshot --watch                 and a line of it for each change
   gpumon why                              say what is wrong with a model, and what to change
   gpumon fit llama3.1:70b                 does it fit, and how fast would it be
   gpumon doctor                           list what works here, and how to get the rest

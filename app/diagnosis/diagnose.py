@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.subject import Subject, subject_of
-from gpumon.app.diagnosis.verdicts import machine, placement, slow
+from gpumon.app.diagnosis.verdicts import disk, machine, placement, slow
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
@@ -24,6 +24,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     placement.no_gpu_found,
     placement.hidden_spill,
     placement.over_all_cards,
+    disk.read_from_disk,
     placement.spilled,
     machine.thrashing,
     machine.evicted,

@@ -13,6 +13,7 @@ VerdictKind = Literal[
     "hidden_spill",  # a part claimed on the GPU is not there
     "lost_gpu",  # had a GPU, and has none since a suspend or a reset
     "no_gpu_found",  # never found the GPU that the driver shows
+    "read_from_disk",  # its weights do not stay in RAM
     "spilled",
     "thrashing",
     "evicted",
@@ -61,6 +62,7 @@ RemedyAction = Literal[
     "raise_loaded_models",
     "same_context",
     "keep_longer",
+    "keep_in_ram",
 ]
 
 

@@ -64,6 +64,11 @@ Activity = Literal["loading", "busy", "idle", "stopping", "stuck", "gone"]
 WORKING_GPU_PERCENT = 10
 """Utilisation from which the only process on a GPU works on something."""
 
+BELIED_GPU_PERCENT = 20
+"""Utilisation from which it works though it was idle when it was asked: more than a screen takes."""
+UTILIZATION_SECONDS = 1.0
+"""So far back utilisation may tell (nvml.h, nvmlUtilization_t: a sample period of 1/6 to 1 s)."""
+
 STUCK_SECONDS = 60.0
 """A model without work that is past its expiry is gone within seconds; some never go (ollama#7779)."""
 
@@ -148,7 +153,7 @@ def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> b
     answer = answer_of(model, state)
     told = _told(answer, state)
     if told is not None:
-        return told or _works_since(answer, runner)
+        return told or _works_since(answer, runner) or _gpu_works_since(answer, runner, state)
     moves = model.expiry_moves and state.now - model.seen <= FRESH_SECONDS
     if moves or _has_metered_requests(model, state):
         return True
@@ -162,6 +167,14 @@ def _works_since(answer: WorkSample | None, runner: RunnerRecord | None) -> bool
     if runner is None or answer is None or runner.seen_before is None or runner.seen_before < answer.time:
         return False
     return (runner.process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT
+
+
+def _gpu_works_since(answer: WorkSample | None, runner: RunnerRecord | None, state: State) -> bool:
+    """Return whether the GPU of a process that said it was idle works, and not on what had ended by then."""
+    if runner is None or answer is None:
+        return False
+    fresh = state.driver_seen is not None and state.driver_seen - answer.time >= UTILIZATION_SECONDS
+    return fresh and _works_gpu(runner, state, BELIED_GPU_PERCENT)
 
 
 def _has_metered_requests(model: ModelRecord, state: State) -> bool:
@@ -187,9 +200,9 @@ def _counts(answer: WorkSample) -> bool:
     )
 
 
-def _works_gpu(runner: RunnerRecord, state: State) -> bool:
+def _works_gpu(runner: RunnerRecord, state: State, percent: int = WORKING_GPU_PERCENT) -> bool:
     return any(
-        (gpu.reading.utilization_percent or 0) >= WORKING_GPU_PERCENT and _is_alone(runner, gpu)
+        (gpu.reading.utilization_percent or 0) >= percent and _is_alone(runner, gpu)
         for uuid, gpu in state.gpus.items()
         if uuid in runner.vram_by_gpu
     )

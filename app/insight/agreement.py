@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, is_gone
+from gpumon.app.insight.disk import DiskReading, disk_reading
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -219,6 +220,8 @@ class Loaded(NamedTuple):
     """Names that models of several servers have."""
     ended_how: str | None = None
     """How its process has ended, where it has and a log says so: ``signal: killed``."""
+    disk: DiskReading | None = None
+    """How it is read from storage, where it is."""
 
     @property
     def label(self) -> str:
@@ -243,7 +246,16 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         left_out=None if model.claims_memory else left_out(model, state),
         shared=shared,
         ended_how=ended_how(model, state) if model.runner_ended is not None else None,
+        disk=_disk_reading(model, state),
     )
+
+
+def _disk_reading(model: ModelRecord, state: State) -> DiskReading | None:
+    """Return how a model is read from storage; of most models nothing more is asked."""
+    runner = state.runner_of(model)
+    if runner is None or not runner.disk.active:
+        return None
+    return disk_reading(runner, state, placement_of(model, state))
 
 
 ENDED_WITHIN_SECONDS = 15.0

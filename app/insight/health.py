@@ -148,6 +148,10 @@ TOLD_FROM_STATE = frozenset({"spill", "gpu_lost", "source"})
 """Kinds of alert that the verdict knows at once, without waiting for the alert."""
 
 
+WORSE_THAN_SPILL = frozenset({"read_from_disk"})
+"""Kinds of alert that say why a model in RAM is slower than RAM."""
+
+
 class Alarm(Protocol):
     """What the verdict needs to know of an alert."""
 
@@ -207,7 +211,7 @@ def health(
     ``explain`` gives what is to follow it on a spilled model; ``models`` are level and verdict of each: one
     that is worse than all else is told in its own words.
     """
-    troubles = [*_troubles(state, alerts, spill_bad_percent, explain)]
+    troubles = [*_troubles(state, tuple(alerts), spill_bad_percent, explain)]
     troubles += [Trouble(level, words) for level, words in models if level in {"watch", "bad"}]
     nothing_read = not _gpus_read(state) and not _servers_read(state)
     parts = [
@@ -230,7 +234,7 @@ def health(
 
 
 def _troubles(
-    state: State, alerts: Iterable[Alarm], spill_bad_percent: float, explain: Explain
+    state: State, alerts: Sequence[Alarm], spill_bad_percent: float, explain: Explain
 ) -> Iterator[Trouble]:
     """Yield what is wrong; of equal levels the first counts most."""
     driver = state.sources.get(DRIVER_SOURCE)
@@ -239,6 +243,9 @@ def _troubles(
     for gpu in state.gpus.values():
         if (fault := gpu_fault(gpu)) is not None:
             yield Trouble(fault, gpu_state_words(gpu))
+    for alarm in alerts:
+        if alarm.kind in WORSE_THAN_SPILL:
+            yield Trouble(alarm.severity, alarm.message)
     if spilled := spilled_models(state):
         fault = spill_fault(spilled[0], spill_bad_percent)
         why = explain(spilled[0]) if len(spilled) == 1 else ""

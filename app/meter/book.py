@@ -78,7 +78,7 @@ class Reading:
     def answer_piece(self, piece: bytes) -> None:
         """Take the next bytes of the answer."""
         if self._answer is not None:
-            self._take(self._answer.feed(piece), streamed=self._answer.streamed)
+            self._take(self._answer, self._answer.feed(piece))
 
     def end(self, outcome: Outcome) -> None:
         """Note the end; later calls say nothing new."""
@@ -86,13 +86,17 @@ class Reading:
             return
         self._over = True
         if self._answer is not None:
-            self._take(self._answer.end(), streamed=self._answer.streamed)
+            self._take(self._answer, self._answer.end())
         self._book.end(self._exchange, outcome, self._now())
 
-    def _take(self, documents: Iterable[Document], *, streamed: bool) -> None:
+    def _take(self, answer: Documents, documents: Iterable[Document | int]) -> None:
         now = self._now()
         for document in documents:
-            self._exchange.take(document, now, streamed=streamed)
+            if isinstance(document, int):
+                self._exchange.take_pieces(document, now)
+            else:
+                self._exchange.take(document, now, streamed=answer.streamed)
+        answer.is_named = self._exchange.model is not None
 
 
 class Exchange:
@@ -136,10 +140,14 @@ class Exchange:
         self.figures = self.figures.updated(figures_of(document))
         self.complete = self.complete or is_last(document)
         if streamed and has_piece(document):
-            self._pieces += 1
-            self._first_piece = self._first_piece or now
-            self._last_piece = now
-            self._decode.add(now, self.decoded_tokens)
+            self.take_pieces(1, now)
+
+    def take_pieces(self, count: int, now: float) -> None:
+        """Take in so many pieces that have come at once."""
+        self._pieces += count
+        self._first_piece = self._first_piece or now
+        self._last_piece = now
+        self._decode.add(now, self.decoded_tokens)
 
     def decode_tokens_per_second(self, now: float) -> float | None:
         """Return tokens per second over the last moments; ``None`` while no answer is under way."""

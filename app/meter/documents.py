@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from gpumon.app.meter.json_fields import PRESENT, Field, FieldScanner, read_whole, wanted_fields
 
@@ -34,25 +35,105 @@ def framing_of(content_type: str) -> Framing | None:
     return _FRAMINGS.get(content_type.partition(";")[0].strip().lower())
 
 
+class _Message(Struct, frozen=True, gc=False):
+    content: str | None = None
+    thinking: str | None = None
+    model: None = None
+    usage: None = None
+
+
+class _Delta(Struct, frozen=True, gc=False):
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: None = None
+
+
+class _ChoiceDelta(Struct, frozen=True, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: None = None
+
+    @property
+    def has_text(self) -> bool:
+        return bool(self.content or self.reasoning_content or self.reasoning)
+
+
+class _Choice(Struct, frozen=True, gc=False):
+    delta: _ChoiceDelta = _ChoiceDelta()
+    text: str | None = None
+    finish_reason: None = None
+
+
+class _Plain(Struct, frozen=True, gc=False):
+    """A document that brings a piece of text and says nothing else that is wanted, as nearly all of them do.
+
+    What is of type ``None``, here and above, makes it another: that is read with care.
+    """
+
+    choices: list[_Choice] = []
+    message: _Message | None = None
+    delta: _Delta | None = None
+    response: str | None = None
+    thinking: str | None = None
+    model: str | None = None
+    type: str | None = None
+    done: bool = False
+    stop: None = None
+    content: None = None
+    usage: None = None
+    timings: None = None
+    eval_count: None = None
+    eval_duration: None = None
+    prompt_eval_count: None = None
+    tokens_predicted: None = None
+    tokens_evaluated: None = None
+
+    @property
+    def has_piece(self) -> bool:
+        """Whether there is text in it."""
+        message, delta = self.message, self.delta
+        return bool(
+            self.response
+            or self.thinking
+            or (message and (message.content or message.thinking))
+            or (delta and (delta.text or delta.thinking))
+            or any(choice.text or choice.delta.has_text for choice in self.choices)
+        )
+
+
+_PLAIN: msgspec.json.Decoder[_Plain] = msgspec.json.Decoder(_Plain)
+
+
 class Documents:
     """Takes a body apart; holds the wanted fields of the document under way and nothing else."""
 
     def __init__(self, framing: Framing, wanted: Field) -> None:
         self.streamed = framing != "whole"
         """Whether the documents are pieces of an answer, sent as it is made."""
+        self.is_named = False
+        """Whether the model's name is known; until then no document that has one is plain."""
         self._prefix = _PREFIXES[framing]
         self._wanted = wanted
         self._begin()
 
-    def feed(self, data: bytes) -> list[Document]:
-        """Take in the next bytes and return the documents that end in them."""
+    def feed(self, data: bytes) -> list[Document | int]:
+        """Take in the next bytes; return the documents that end in them: of plain ones how many pieces."""
         if not self.streamed:
             self._take(data)
             return []
+        found: list[Document | int] = []
+        pieces = 0
         *lines, rest = data.split(b"\n")
-        ended = [document for line in lines if (document := self._end_line(line))]
+        for line in lines:
+            plain = self._plain(line)
+            if plain is not None:
+                pieces += plain.has_piece
+            elif document := self._end_line(line):
+                found += [pieces, document] if pieces else [document]
+                pieces = 0
         self._take(rest)
-        return ended
+        return [*found, pieces] if pieces else found
 
     def end(self) -> list[Document]:
         """Return the document that the end of the body ends."""
@@ -67,7 +148,9 @@ class Documents:
         self._is_begun = False
 
     def _end_line(self, rest: bytes) -> Document:
-        if not self._is_begun and rest.startswith(self._prefix):
+        if not self._is_begun:
+            if not rest.startswith(self._prefix):
+                return {}
             document = read_whole(self._wanted, rest[len(self._prefix) :])
             if document is not None:
                 return document
@@ -75,6 +158,17 @@ class Documents:
         document = self._scanner.values
         self._begin()
         return document
+
+    def _plain(self, line: bytes) -> _Plain | None:
+        """Return what a whole line holds that is a plain document."""
+        if self._is_begun or not line.startswith(self._prefix):
+            return None
+        try:
+            plain = _PLAIN.decode(line[len(self._prefix) :])
+        except (ValueError, RecursionError):
+            return None
+        is_other = plain.done or plain.type in _LAST or (plain.model and not self.is_named)
+        return None if is_other else plain
 
     def _take(self, piece: bytes) -> None:
         self._is_begun = self._is_begun or bool(piece)
@@ -123,7 +217,8 @@ _PIECES = (
 )
 """Where the dialects put what was generated; a document that has one of them counts as a token."""
 
-_LAST_TYPES = frozenset({b"message_stop", b"response.completed"})
+_LAST = frozenset({"message_stop", "response.completed"})
+_LAST_TYPES = frozenset(name.encode() for name in _LAST)
 
 WANTED = wanted_fields((*_DECODED, *_PROMPT, *_RATES, *_NAMES, *_ENDS), private_paths=_PIECES)
 REQUEST_WANTED = wanted_fields(("model",))

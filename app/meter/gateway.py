@@ -8,12 +8,14 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import msgspec
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.meter.book import Book, Reading, is_inference
+from gpumon.app.meter.direct import CONNECT_SECONDS, KEEP_SECONDS, Answer, Lines, Sink
 from gpumon.collectors.http.client import (
     FailureKind,
     RequestError,
@@ -161,10 +163,6 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-CONNECT_SECONDS = 5.0
-KEEP_SECONDS = 2.0
-"""How long an unused connection is kept: less than the 5 s after which a llama-server closes it."""
-
 NO_READ_TIMEOUT = httpx.Timeout(None, connect=CONNECT_SECONDS).as_dict()
 """A server says nothing for minutes while it loads a model or reads a prompt."""
 
@@ -232,9 +230,10 @@ class Gateway:
         self._check_host = check_host
         self._host_name = socket.gethostname()
         self._book = Book()
+        self._lines = Lines(upstream) if is_direct(upstream) else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, sink: Sink | None = None) -> None:
+        """Answer one request; ``sink`` is the way past ``send``, where there is one."""
         head = scope["method"] == "HEAD"
         if is_ambiguous(scope["headers"]):
             send = _closing(send)
@@ -245,18 +244,23 @@ class Gateway:
         elif scope["path"] == REPORT_PATH:
             await answer(send, 200, self._report(), [(b"cache-control", b"no-store")], head=head)
         else:
-            await self._forward(scope, receive, send)
+            await self._forward(scope, receive, send, sink)
+
+    def close(self) -> None:
+        """Close the connections that wait for a request."""
+        if self._lines is not None:
+            self._lines.close()
 
     def _report(self) -> bytes:
         models = self._book.models(self._now())
         report = MeterReport(version=VERSION, upstream=self._upstream.url, models=models)
         return msgspec.json.encode(report) + b"\n"
 
-    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send, sink: Sink | None) -> None:
         """Forward until the answer is over or the client has left, whatever comes first."""
         reading = Reading(self._book, self._now) if is_inference(scope["method"], scope["path"]) else None
         body = ClientBody(receive, reading.request_piece if reading else None)
-        passing = asyncio.ensure_future(self._pass(scope, body, reading, send))
+        passing = asyncio.ensure_future(self._pass(scope, body, reading, send, sink))
         leaving = asyncio.ensure_future(body.client_left())
         try:
             await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -269,23 +273,36 @@ class Gateway:
         if not passing.cancelled():
             passing.result()
 
-    async def _pass(self, scope: Scope, body: ClientBody, reading: Reading | None, send: Send) -> None:
+    async def _pass(
+        self, scope: Scope, body: ClientBody, reading: Reading | None, send: Send, sink: Sink | None
+    ) -> None:
         async with AsyncExitStack() as stack:
             try:
-                response = await self._client.send(self._request(scope, body), stream=True)
+                answer = await self._ask(self._request(scope, body), stack, is_work=reading is not None)
             except ClientLeftError:
                 return
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 await self._fail(error, reading, send)
                 return
-            stack.push_async_callback(close_if_more_came, response)
-            stack.push_async_callback(response.aclose)
             body.set_over()
-            whole = await _copy(response, reading, send)
+            whole = await _copy(answer, reading, send, sink if scope["http_version"] == "1.1" else None)
         if reading is not None:
             reading.end("finished" if whole else "failed")
         if whole:
             await send({"type": "http.response.body"})
+
+    async def _ask(
+        self, request: httpx.Request, stack: AsyncExitStack, *, is_work: bool
+    ) -> Answer | httpx.Response:
+        """Send a request on, by the short way where a model works on it; ``stack`` closes its answer."""
+        if self._lines is not None and is_work:
+            line, answer = await self._lines.ask(request)
+            stack.callback(self._lines.release, line, answer)
+            return answer
+        response = await self._client.send(request, stream=True)
+        stack.push_async_callback(close_if_more_came, response)
+        stack.push_async_callback(response.aclose)
+        return response
 
     async def _fail(self, error: Exception, reading: Reading | None, send: Send) -> None:
         if reading is not None:
@@ -325,21 +342,37 @@ def _closing(send: Send) -> Send:
     return send_and_close
 
 
-async def _copy(response: httpx.Response, reading: Reading | None, send: Send) -> bool:
+def is_direct(upstream: Endpoint) -> bool:
+    """Return whether a server is reached without TLS, and without a proxy of the environment's."""
+    if upstream.address.scheme != "http":
+        return False
+    return upstream.is_loopback or "http" not in getproxies() or bool(proxy_bypass(upstream.address.host))
+
+
+async def _copy(
+    answer: Answer | httpx.Response, reading: Reading | None, send: Send, sink: Sink | None
+) -> bool:
     """Send an answer on, each piece as it comes; return whether it came to its end.
 
-    Without the end the server ends the client's answer as abruptly.
+    Without the end the server ends the client's answer as abruptly. Chunks go past ``send`` where they can.
     """
-    fields = response.headers
+    given = answer.fields if isinstance(answer, Answer) else answer.headers.raw
     if reading is not None:
-        reading.answer_begins(fields.get("content-type", ""), fields.get("content-encoding", ""))
-    status, headers = response.status_code, response_fields(response.headers.raw)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+        reading.answer_begins(_value(given, b"content-type"), _value(given, b"content-encoding"))
+    headers = response_fields(given)
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     try:
-        async for piece in response.aiter_raw():
+        if isinstance(answer, Answer) and answer.is_chunked and sink is not None:
+            return await answer.relay(sink, reading.answer_piece if reading else None)
+        async for piece in answer.pieces() if isinstance(answer, Answer) else answer.aiter_raw():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             if reading is not None:
                 reading.answer_piece(piece)
     except (httpx.HTTPError, OSError):
         return False
     return True
+
+
+def _value(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    """Return the value of a field; several are one, apart by commas; empty where there is none."""
+    return ", ".join(value.decode("latin-1") for found, value in fields if found.lower() == name)

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import h11
@@ -123,9 +124,11 @@ class ClientConnection(H11Protocol):
     waiting: Waiting
     """Set in the subclass that a server makes for itself."""
     _head_timer: asyncio.TimerHandle | None = None
+    _source: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Expect a request soon."""
+        self.app = cast("Any", partial(cast("Any", self.app), sink=self))
         super().connection_made(cast("asyncio.Transport", _OpenTransport(transport, self.loop)))
         self._look()
 
@@ -144,6 +147,28 @@ class ClientConnection(H11Protocol):
         self.waiting.remove(self)
         self._stop_timer()
         super().connection_lost(exc)
+
+    def pass_on(self, data: bytes) -> None:
+        """Write a part of an answer past the library that serves it (``Sink``)."""
+        cast("_OpenTransport", self.transport).pass_on(data)
+
+    def draw_from(self, source: asyncio.Transport | None) -> None:
+        """Have ``source`` wait while the client does not read (``Sink``)."""
+        self._source = source
+        if source is not None and self.flow.write_paused:
+            source.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Wait for the client."""
+        super().pause_writing()
+        if self._source is not None:
+            self._source.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        if self._source is not None:
+            self._source.resume_reading()
 
     def hang_up(self) -> None:
         """Close, in the middle of a head too."""
@@ -186,6 +211,13 @@ class _OpenTransport:
             if not self._pieces:
                 self._loop.call_soon(self._flush)
             self._pieces.append(data)
+
+    def pass_on(self, data: bytes) -> None:
+        """Write at once what is a whole read of the server's already."""
+        if self._pieces:
+            self._pieces.append(data)
+        elif not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close after what was written."""
@@ -248,6 +280,7 @@ async def serve(upstream: Endpoint, listening: socket.socket, *, check_host: boo
         for ending in _ENDINGS:
             loop.add_signal_handler(ending, setattr, server, "should_exit", True)
         await server.serve(sockets=[listening])
+        gateway.close()
 
 
 def build_server(gateway: Gateway, waiting: int = MOST_WAITING) -> Server:

@@ -17,6 +17,7 @@ from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
+from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
@@ -49,6 +50,7 @@ PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
 NO_GPU_NOTE = "in RAM, no GPU here"
 BY_CHOICE_NOTE = "on the CPU by choice (num_gpu 0)"
+SHORT_NOTE = "its requests are too short to be measured"
 UNMEASURABLE_NOTE = "VRAM measured: not known (MIG)"
 
 TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
@@ -200,6 +202,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     metered: MeteredModel | None
     usual: RateBaseline | None
     prediction: Prediction | None
+    disk: Moved | None
+    """What its process reads from storage."""
     finished_load: FinishedLoad | None
 
 
@@ -293,6 +297,7 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         metered=metered_of(record, state),
         usual=usual_rate(state, record),
         prediction=runner.prediction if runner else None,
+        disk=runner.disk.latest if runner else None,
         finished_load=next(loads, None) if record.runner else None,
     )
 
@@ -356,6 +361,8 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    if rates_of(record, state).are_too_short:
+        yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
 
 
 def _claim_notes(claim: ModelClaim) -> Iterator[str]:

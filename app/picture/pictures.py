@@ -128,6 +128,7 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
         record.spilled_since,
         known.activity in {"loading", "gone"} and known.activity,
         known.ended_how,
+        known.disk is None,
         known.by_choice,
         known.gpu_known,
         shortfall(known),

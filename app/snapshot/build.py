@@ -36,7 +36,6 @@ from gpumon.app.snapshot.schema import (
     VerdictEntry,
 )
 from gpumon.app.state.holders.others import GroupHolding
-from gpumon.app.state.rates.figures import RunnerRates
 from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
 from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
 from gpumon.text.safe import visible
@@ -132,8 +131,8 @@ def why_document(
 
 def model_entry(details: ModelDetails) -> ModelEntry:
     """Return the entry of a loaded model: what is claimed, what is measured, how fast it runs, and why."""
-    model, rates, memory = details.picture, details.picture.rates, details.picture.memory
-    return ModelEntry(
+    model, memory = details.picture, details.picture.memory
+    entry = ModelEntry(
         name=model.claim.name,
         digest=model.claim.digest,
         runtime=model.runtime,
@@ -155,15 +154,6 @@ def model_entry(details: ModelDetails) -> ModelEntry:
         agreement_cause=memory.agreement.cause,
         activity=model.activity,
         runner=_runner(model.process, details) if model.process else None,
-        decode_tokens_per_second=rates.decode_tokens_per_second,
-        prefill_tokens_per_second=rates.prefill_tokens_per_second,
-        context_used_tokens=rates.context_tokens,
-        requests_running=rates.running,
-        requests_waiting=rates.waiting,
-        rate_source=model.rate_source,
-        rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
-        tokens_generated_total=rates.decoded_total,
-        tokens_generated_is_lower_bound=_is_lower_bound(rates),
         verdict=verdict_entry(model.diagnosis.verdict),
         cause=_cause(model.diagnosis.cause),
         remedies=_remedies(model.diagnosis),
@@ -172,10 +162,25 @@ def model_entry(details: ModelDetails) -> ModelEntry:
         baseline_request_count=details.usual.request_count if details.usual else None,
         prediction=_prediction(details.prediction) if details.prediction else None,
     )
+    return _with_rates(entry, model)
 
 
-def _is_lower_bound(rates: RunnerRates) -> bool | None:
-    return None if rates.decoded_total is None else rates.decoded_total_is_lower_bound
+def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
+    """Return the entry with what is told of its requests."""
+    rates, total = model.rates, model.rates.decoded_total
+    return msgspec.structs.replace(
+        entry,
+        decode_tokens_per_second=rates.decode_tokens_per_second,
+        prefill_tokens_per_second=rates.prefill_tokens_per_second,
+        context_used_tokens=rates.context_tokens,
+        requests_running=rates.running,
+        requests_waiting=rates.waiting,
+        requests_unmeasured=rates.unmeasured_requests,
+        rate_source=model.rate_source,
+        rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
+        tokens_generated_total=total,
+        tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
+    )
 
 
 def loading_entry(load: LoadPicture) -> ModelEntry:
@@ -299,6 +304,8 @@ def _runner(process: RunnerProcess, details: ModelDetails) -> RunnerEntry:
         rss_bytes=process.rss_bytes,
         file_bytes=process.file_bytes,
         cpu_percent=process.cpu_percent,
+        disk_read_bytes_per_second=details.disk.read_bytes if details.disk else None,
+        major_faults_per_second=details.disk.major_faults if details.disk else None,
     )
 
 

@@ -89,6 +89,8 @@ class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None
     file_bytes: int | None
     cpu_percent: float | None
+    disk_read_bytes_per_second: float | None
+    major_faults_per_second: float | None
 
 
 class EvidenceEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +189,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     context_used_tokens: int | None = None
     requests_running: int | None = None
     requests_waiting: int | None = None
+    requests_unmeasured: int | None = None
     rate_source: str | None = None
     rate_is_estimate: bool | None = None
     tokens_generated_total: int | None = None

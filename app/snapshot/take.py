@@ -59,9 +59,22 @@ async def look(
     Returns the names of what was not: those that have not answered in time, and those that hang. The feed is
     cancelled, not closed. Errors of the feed are raised.
     """
-    view = _View(monitor, expected)
-    monitor.listen(view.count, "snapshot")
+    view = View(monitor, expected)
     running = asyncio.ensure_future(feed.run(monitor))
+    try:
+        return await whole(running, view, deadline_seconds, sleep, say)
+    finally:
+        await end(running)
+
+
+async def whole(
+    running: asyncio.Future[None],
+    view: View,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    sleep: Sleep = asyncio.sleep,
+    say: Say | None = None,
+) -> tuple[str, ...]:
+    """Wait until a feed that runs has told all there is to look at; return the names of what it has not."""
     looking = asyncio.ensure_future(_look(view, sleep, say))
     try:
         await asyncio.wait({running, looking}, timeout=deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -69,11 +82,11 @@ async def look(
         if ended:
             running.result()
     finally:
-        await _end(running, looking)
+        await end(looking)
     return () if ended else tuple(dict.fromkeys((*view.awaited(), *view.hanging())))
 
 
-class _View:
+class View:
     """What has answered so far, and what has not."""
 
     def __init__(self, monitor: Monitor, expected: Expected) -> None:
@@ -81,6 +94,7 @@ class _View:
         self._expected = expected
         self._answers: Counter[str] = Counter()
         """Of each source, and of each model by its process or by its server and name."""
+        monitor.listen(self.count, "snapshot")
 
     @property
     def revision(self) -> int:
@@ -147,7 +161,7 @@ class _View:
         return count >= ANSWERS_NEEDED and (prefills or rates.decode_tokens_per_second is not None)
 
 
-async def _look(view: _View, sleep: Sleep, say: Say | None) -> None:
+async def _look(view: View, sleep: Sleep, say: Say | None) -> None:
     """Return once nothing is waited for and no sample came since the last look: not amid a burst."""
     loop = asyncio.get_running_loop()
     seen, said, due = -1, [""], loop.time() + PROGRESS_SECONDS
@@ -159,7 +173,8 @@ async def _look(view: _View, sleep: Sleep, say: Say | None) -> None:
         await sleep(LOOK_EVERY_SECONDS)
 
 
-async def _end(*tasks: asyncio.Future[None]) -> None:
+async def end(*tasks: asyncio.Future[None]) -> None:
+    """Cancel tasks, and wait a moment until they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks, timeout=END_SECONDS)

@@ -9,7 +9,7 @@ from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
 from gpumon.app.state.servers import follow_processes
 from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import WORKING_CPU_PERCENT
-from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess
+from gpumon.collectors.samples import LOADING_STATES, BlobNames, LogSample, ProcessSample, RunnerProcess
 from gpumon.collectors.servers.registry import kind_named, kind_of_runner, runner_named
 
 SERVERS_KEPT = 64
@@ -31,6 +31,8 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     listed = {RunnerKey(process.pid, process.started) for process in sample.runners}
     for key in [key for key in state.runners if key not in listed]:
         _end(state, state.runners.pop(key))
+    for runner in state.runners.values():
+        _follow_disk(state, runner)
     state.touched.processes = True
     _note_restarts(state)
     refresh_log_rates(state)
@@ -68,6 +70,15 @@ def _apply_process(state: State, process: RunnerProcess) -> None:
     record.process, record.seen = process, state.now
     if (process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT:
         record.worked = state.now
+
+
+def _follow_disk(state: State, record: RunnerRecord) -> None:
+    """Follow what a process reads from storage; one that loads its model has to."""
+    answer = record.answer
+    if record.key in state.loads or (answer is not None and answer.state in LOADING_STATES):
+        record.disk.reset()
+    else:
+        record.disk.add(record.process, state.now, state.system.sample if state.system else None)
 
 
 def _end(state: State, runner: RunnerRecord) -> None:

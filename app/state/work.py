@@ -88,8 +88,9 @@ AT_WORK_SECONDS = 3.0
 
 
 def is_hindered(state: State, runner: RunnerRecord) -> bool:
-    """Return whether heat, swapping or another model at work on the same GPU slows a runner now."""
-    return _is_throttled(state, runner) or _swaps(state) or any(_rivals(state, runner))
+    """Return whether heat, swapping, storage or another model at work on the same GPU slows a runner now."""
+    is_alone = not _is_throttled(state, runner) and not any(_rivals(state, runner))
+    return runner.disk.read_at is not None or _swaps(state) or not is_alone
 
 
 def rivals(state: State, runner: RunnerRecord) -> list[RunnerRecord]:

@@ -30,6 +30,7 @@ from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRo
 RECOVERED_WORDS: dict[AlertKind, str] = {
     "spill": "{} is wholly on GPU again",
     "likely_spill": "{} no longer seems to spill",
+    "read_from_disk": "{} works from memory again",
     "vram_full": "{} memory is no longer nearly full",
     "throttling": "{} is no longer slowed down",
     "too_hot": "{} has cooled down",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpumon.app.insight.agreement import Agreement, LeftOut
 from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement
 from gpumon.app.state.work import METER
@@ -77,6 +78,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
     return [
         *_measured(model, gpu_indices),
         *_process(model.process),
+        *_disk(details.disk),
         *_settings(model.process.settings),
         *placement_facts(details.log),
         *work,
@@ -115,6 +117,16 @@ def _process(process: RunnerProcess) -> list[Fact]:
     return facts + [Fact("not readable", visible(words), PROC) for words in process.unreadable]
 
 
+def _disk(moved: Moved | None) -> list[Fact]:
+    """Say what it reads from storage, where it does: at the load and, where RAM is short, at work."""
+    if moved is None or not (moved.read_bytes or moved.major_faults):
+        return []
+    return [
+        Fact("read from disk", units.byte_rate(moved.read_bytes), PROC),
+        Fact("  pages waited for", f"{moved.major_faults or 0:.0f}/s", PROC),
+    ]
+
+
 def _settings(settings: RunnerSettings) -> list[Fact]:
     cache = {settings.cache_type_k, settings.cache_type_v} - {None}
     layers = "as many as fit" if settings.gpu_layers is None else str(settings.gpu_layers)
@@ -139,7 +151,9 @@ def _rates(rates: RunnerRates) -> list[Fact]:
         return []
     origin = ", ".join(rates.sources)
     lower = "at least " if rates.decoded_total_is_lower_bound else ""
+    too_short = [Fact("requests too short for a rate", f"at least {rates.unmeasured_requests}", origin)]
     return [
+        *(too_short if rates.unmeasured_requests else []),
         Fact(
             "decode rate",
             about(units.rate(rates.decode_tokens_per_second), estimate=rates.is_estimate),

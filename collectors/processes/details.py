@@ -89,6 +89,7 @@ class RunnerReader:
             cpu_percent=self._cpu_percent(stat.cpu_ticks, memory, now),
             thread_count=stat.thread_count,
             read_bytes=_number(io, "read_bytes"),
+            major_faults=stat.major_faults,
             model_file_bytes=memory.model_file_bytes,
             other_namespace=memory.other_namespace,
             unreadable=tuple(reasons),

@@ -28,6 +28,8 @@ class Stat(NamedTuple):
     thread_count: int
     start_ticks: int
     """Since boot."""
+    major_faults: int = 0
+    """Pages that had to be waited for on storage; what is read ahead of them is none."""
 
     @property
     def is_alive(self) -> bool:
@@ -64,6 +66,7 @@ class Proc:
             cpu_ticks=int(fields[11]) + int(fields[12]),
             thread_count=int(fields[17]),
             start_ticks=int(fields[19]),
+            major_faults=int(fields[9]),
         )
 
     def is_mounted(self) -> bool:

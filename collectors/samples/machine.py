@@ -135,5 +135,7 @@ class SystemSample(Sample, frozen=True, kw_only=True, tag="system"):
     cpu_percent_by_core: tuple[float, ...] | None = None
     load_average: tuple[float, float, float] | None = None
     pressure: MemoryPressure | None = None
+    io_waiting_percent: float | None = None
+    """Share of the last 10 s in which a task waited for storage (/proc/pressure/io, some avg10)."""
     ram_bandwidth_bytes_per_second: float | None = None
     """Nominal, of all channels together (SMBIOS type 17, which only root may read on most systems)."""

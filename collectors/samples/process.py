@@ -65,6 +65,8 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     thread_count: int | None = None
     read_bytes: int | None = None
     """Read from storage since its start (/proc/PID/io)."""
+    major_faults: int | None = None
+    """Pages waited for on storage since its start (/proc/PID/stat): few where the kernel reads ahead."""
     model_file_bytes: int | None = None
     """Size of the one file that it loads; ``None`` where it is not visible from here."""
     other_namespace: bool = False

@@ -230,6 +230,8 @@ class ServerKind(ABC):
         del settings
         return LoadDefaults()
 
+    short_requests_hint: ClassVar[str] = ""
+    """What would tell the rate of requests too short to be seen, behind words that say so."""
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""
     estimate_source: ClassVar[str] = "NVML"
@@ -283,6 +285,10 @@ class ServerKind(ABC):
     def set_expert_layers(self, layers: int) -> Line:
         """Return how to keep the experts of some layers in RAM."""
         del layers
+        return NO_LINE
+
+    def keep_in_ram(self) -> Line:
+        """Return how to load weights into memory of their own in place of mapping their file."""
         return NO_LINE
 
     def stop(self, url: str, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""RAM, swap, CPU and memory pressure of this machine.
+"""RAM, swap, CPU and pressure of this machine.
 
 Read on the event loop: a poll takes 0.1 ms and none of these files can block.
 
@@ -74,6 +74,7 @@ class SystemSource:
                 cpu_percent_by_core=cores,
                 load_average=attempt(psutil.getloadavg),
                 pressure=read_memory_pressure(),
+                io_waiting_percent=read_io_waiting_percent(),
                 ram_bandwidth_bytes_per_second=self._ram_bandwidth,
             )
         ]
@@ -123,6 +124,7 @@ def rate(before: int | None, after: int | None, seconds: float | None) -> float 
 
 
 MEMORY_PRESSURE_FILE = Path("/proc/pressure/memory")
+IO_PRESSURE_FILE = Path("/proc/pressure/io")
 
 
 def read_memory_pressure(file: Path = MEMORY_PRESSURE_FILE) -> MemoryPressure | None:
@@ -131,6 +133,15 @@ def read_memory_pressure(file: Path = MEMORY_PRESSURE_FILE) -> MemoryPressure | 
         return parse_memory_pressure(file.read_text(encoding="ascii"))
     except (OSError, UnicodeError):
         return None
+
+
+def read_io_waiting_percent(file: Path = IO_PRESSURE_FILE) -> float | None:
+    """Return the share of the last 10 s in which a task waited for storage; ``None`` as for memory."""
+    try:
+        found = parse_memory_pressure(file.read_text(encoding="ascii"))  # both are written alike
+    except (OSError, UnicodeError):
+        return None
+    return found.some_percent if found else None
 
 
 def parse_memory_pressure(text: str) -> MemoryPressure | None:

@@ -14,6 +14,7 @@ from tests.fakes.ollama.catalog import FakeModel
 
 from gpumon.app.config.entries import ConfigError, checked, settings_from
 from gpumon.app.config.file import read as read_settings
+from gpumon.app.meter.direct import Chunks
 from gpumon.app.meter.documents import WANTED, Documents, figures_of
 from gpumon.app.recording.lines import RecordingError
 from gpumon.app.recording.reader import read_recording
@@ -60,13 +61,22 @@ def _recording(path: Path) -> object:
 
 
 def _metered(data: bytes) -> object:
-    found = []
+    found: list[object] = []
     for framing in ("lines", "events", "whole"):
-        documents = Documents(framing, WANTED)
-        for start in range(0, len(data), 7):
-            found += documents.feed(data[start : start + 7])
-        found += documents.end()
-    return [figures_of(document) for document in found]
+        for size in (7, len(data) or 1):
+            documents = Documents(framing, WANTED)
+            for start in range(0, len(data), size):
+                found += documents.feed(data[start : start + size])
+            found += documents.end()
+    return [figures_of(document) for document in found if isinstance(document, dict)]
+
+
+def _chunks(data: bytes) -> object:
+    chunks = Chunks()
+    passed = [chunks.take(data[: len(data) // 2])]
+    if not chunks.in_trailer and not chunks.ended:
+        passed.append(chunks.take(data[len(data) // 2 :]))
+    return passed
 
 
 def _log_line(data: bytes) -> object:
@@ -121,6 +131,7 @@ PARSERS: dict[str, Parser] = {
         (ConfigError,),
     ),
     "learned": Parser(decode, b'{"gpumon_learned":1}', (DocumentError,)),
+    "chunks": Parser(_chunks, b"2;a=b\r\nok\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n", (ValueError,)),
     "GGUF": Parser(_of_file(read_gguf), _gguf(), (GgufError,)),
     "SMBIOS": Parser(
         bandwidth_of_table, bytes([17, 40, 0, 0, *[0] * 36]) + b"DIMM\0\0" + bytes([127, 4, 0, 0, 0, 0])

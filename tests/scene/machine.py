@@ -67,6 +67,8 @@ class Model:
     weights: Weights | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     """Further settings of its command line."""
+    counts: dict[str, Any] = field(default_factory=dict)
+    """Further fields of its process."""
     port: PortState | None = None
     """What its own port says; nobody reads it where this is ``None``."""
     slots: Sequence[Slot] | None = None
@@ -113,7 +115,7 @@ class Model:
         one = process_fakes.runner(
             self.pid, self.blob, kind=self.kind, started=self.started, cpu_percent=self.cpu_percent
         )
-        return replace(one, settings=replace(one.settings, **self.settings))
+        return replace(one, settings=replace(one.settings, **self.settings), **self.counts)
 
     def answer(self) -> AnySample:
         """Return what its port says."""
@@ -243,6 +245,8 @@ class Machine:
         self.available_gib = ram_gib / 2
         self.swap_in = 0.0
         """Bytes per second."""
+        self.io_waiting: float | None = None
+        """Percent of the time."""
         self.now = 0.0
         self.servers: list[Server] = []
         self.alone: list[LlamaServer] = []
@@ -315,8 +319,11 @@ class Machine:
         looks += [sample for one in self.alone for sample in one.samples()]
         return [
             *looks,
-            fakes.system(
-                self.now, available_gib=self.available_gib, total_gib=self.ram_gib, swap_in=self.swap_in
+            replace(
+                fakes.system(
+                    self.now, available_gib=self.available_gib, total_gib=self.ram_gib, swap_in=self.swap_in
+                ),
+                io_waiting_percent=self.io_waiting,
             ),
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.agreement import Loaded, may_load, shortfall
+from gpumon.app.insight.disk import disk_words
 from gpumon.app.insight.falls import Change, Comparison, Paced, changes_since, compare, reason_words
 from gpumon.app.insight.health import spill_fault
 from gpumon.app.insight.owners import Unlisted, unlisted_words
@@ -130,6 +131,15 @@ def ended(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
         message=ended_words(loaded.label, loaded.model, loaded.ended_how),
         since=loaded.model.runner_ended,
     )
+
+
+def read_from_disk(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
+    """Find a model whose weights are read from storage again and again while it works."""
+    if loaded.runner is None:
+        return UNKNOWN
+    if loaded.disk is None:
+        return CLEAR
+    return Finding(level="bad", subject=loaded.label, message=disk_words(loaded.label, loaded.disk))
 
 
 UNLISTED_SECONDS = 30.0

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
 from gpumon.app.diagnosis.remedies import elsewhere, settings
+from gpumon.app.diagnosis.remedies.disk import disk_remedies
 from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
 from gpumon.app.diagnosis.remedies.reloads import reload_remedies
 from gpumon.app.diagnosis.subject import Subject
@@ -40,7 +41,7 @@ def remedies_of(
     broken = machine_remedies(subject, verdicts, cause)
     if broken.is_final:
         return broken.remedies
-    others = (*broken.remedies, *reload_remedies(subject))
+    others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject))
     if not subject.is_spilled or subject.loaded.by_choice:
         return others
     arithmetic = subject.arithmetic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Collection, Iterable
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -54,9 +55,19 @@ class RunnerRates(Struct, frozen=True):
     """Drafted tokens that were accepted, 0 to 1, since the runner started."""
     sources: tuple[str, ...] = ()
     """Where the figures come from: ``/slots``, ``/metrics``, ``meter``, ``log``."""
+    unmeasured_requests: int | None = None
+    """Those found to have ended that were too short for a rate, at the least.
+
+    ``None`` where counters or a log tell of them."""
     awaited_until: float | None = None
     """Until when the next request is awaited, where some too short to be seen at work follow one another. So
     long the model counts as at work, and its rate is that of the latest of them."""
+
+    @property
+    def are_too_short(self) -> bool:
+        """Whether requests follow one another that are too short for a rate, and nothing else tells it."""
+        rate = self.decode_tokens_per_second or self.prefill_tokens_per_second
+        return self.awaited_until is not None and bool(self.unmeasured_requests) and not rate
 
     def standing(self, now: float) -> RunnerRates:
         """Return what of it still stands at a time at which nothing new was heard."""
@@ -137,6 +148,8 @@ class Streak:
     """When short requests ended, and how fast the latest was."""
 
     def __init__(self) -> None:
+        self.unmeasured = 0
+        """Requests that were found to have ended, and of which no look made a rate."""
         self._ended: deque[float] = deque(maxlen=2)
         self._rate: float | None = None
         self._rate_at = float("-inf")
@@ -147,6 +160,10 @@ class Streak:
         """Note that a request was found to have ended, and how long it was seen at work."""
         if seconds <= SHORT_SECONDS:
             self._ended.append(time)
+
+    def note_unmeasured(self, missed: Collection[Request], finished: Iterable[FinishedRequest]) -> None:
+        """Count the requests that no look saw at work, and those that were seen too seldom."""
+        self.unmeasured += len(missed) + sum(one.decode_tokens_per_second is None for one in finished)
 
     def note_rate(self, time: float, tokens_per_second: float | None) -> None:
         """Note the decode rate of a request that has ended."""
@@ -271,18 +288,20 @@ class Lately:
         return max(tokens - before, 0)
 
 
-def unseen(before: tuple[Slot, ...], now: tuple[Slot, ...], known: Lately) -> list[Request]:
+def unseen(before: tuple[Slot, ...], now: tuple[Slot, ...], known: Lately) -> dict[Request, int]:
     """Return the requests that began and ended between two looks, one for each slot that rests.
 
-    A slot that rests keeps the number of its latest task.
+    A slot that rests keeps the number of its latest task and, in builds up to mid-2026, the tokens of its
+    answer; else 0. How many came before in the same slot is not told: each turn of the server's loop, each
+    question and each cancelled request takes a number as well.
     """
     tasks = {slot.slot_id: slot.task_id for slot in before}
-    left = [
-        Request(slot.slot_id, slot.task_id)
+    left = {
+        Request(slot.slot_id, slot.task_id): slot.decoded_tokens or 0
         for slot in now
         if not slot.processing and slot.task_id is not None and slot.slot_id in tasks
-    ]
-    return [request for request in left if request.task != tasks[request.slot] and request not in known]
+    }
+    return {one: tokens for one, tokens in left.items() if one.task != tasks[one.slot] and one not in known}
 
 
 class Growth(NamedTuple):
@@ -315,3 +334,10 @@ def growth(before: WorkCounters | None, after: WorkCounters | None) -> Growth:
 
 def _grown(before: float | None, after: float | None) -> float:
     return 0.0 if before is None or after is None else max(after - before, 0.0)
+
+
+def acceptance(counters: WorkCounters | None) -> float | None:
+    """Return the share of drafted tokens that were accepted; ``None`` where nothing was drafted."""
+    if counters is None or not counters.draft_tokens_total or counters.draft_accepted_total is None:
+        return None
+    return min(counters.draft_accepted_total / counters.draft_tokens_total, 1.0)

@@ -16,6 +16,7 @@ from gpumon.app.state.rates.figures import (
     Request,
     RunnerRates,
     Streak,
+    acceptance,
     growth,
     rate_of_answer,
     unseen,
@@ -195,7 +196,7 @@ class RateMeter:
             decoded_total=None if decoded is None else self._ledger.total,
             running=counters.requests_processing,
             waiting=counters.requests_deferred,
-            draft_acceptance=_acceptance(counters),
+            draft_acceptance=acceptance(counters),
             sources=(sample.origin or COUNTERS,),
         )
 
@@ -254,8 +255,9 @@ class RateMeter:
         """Note what has ended, seen at work or not; what ends together does not follow one another."""
         grown = growth(self._counters, counters)
         missed = unseen(self._slots, slots, self._lately)
-        for request in missed:
-            self._lately.note(request, 0)
+        self._streak.note_unmeasured(missed, finished)
+        for request, tokens in missed.items():
+            self._ledger.add_told(self._lately.note(request, tokens))
         for one in finished:
             self._lately.note(Request(one.slot_id, one.task_id), one.decoded_tokens or 0)
             self._streak.note_rate(time, one.decode_tokens_per_second)
@@ -315,9 +317,10 @@ class RateMeter:
             waiting=counters.requests_deferred if counters else None,
             context_tokens=fullest.prompt_tokens if fullest else None,
             context_length=fullest.context_length if fullest else None,
-            draft_acceptance=_acceptance(counters),
+            draft_acceptance=acceptance(counters),
             sources=self._sources(sample, counters),
             awaited_until=self._streak.until(sample.time),
+            unmeasured_requests=None if self._counters or self._heard_at > 0 else self._streak.unmeasured,
         )
 
     def _sources(self, sample: WorkSample, counters: WorkCounters | None) -> tuple[str, ...]:
@@ -392,9 +395,3 @@ def _at(slots: tuple[Slot, ...], task: Task) -> Slot | None:
 def _sum(rates: Iterable[float | None]) -> float | None:
     known = [rate for rate in rates if rate is not None]
     return sum(known) if known else None
-
-
-def _acceptance(counters: WorkCounters | None) -> float | None:
-    if counters is None or not counters.draft_tokens_total or counters.draft_accepted_total is None:
-        return None
-    return min(counters.draft_accepted_total / counters.draft_tokens_total, 1.0)

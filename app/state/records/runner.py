@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from gpumon.app.state.rates.disk import DiskReads
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.rates.meter import RateMeter
@@ -109,6 +110,8 @@ class RunnerRecord(Struct):
     """Requests that were seen to end, oldest first."""
     pace: PaceTrack = field(default_factory=PaceTrack)
     """How fast one request is, over seconds."""
+    disk: DiskReads = field(default_factory=DiskReads)
+    """What it reads from storage while it works."""
     prediction: Prediction | None = None
     """What was predicted of its load; ``None`` where that cannot be done."""
     described: ModelFacts | None = None

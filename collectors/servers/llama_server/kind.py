@@ -130,6 +130,8 @@ class LlamaServerKind(ServerKind):
             quantization=quantization_words(claim.quantization),
         )
 
+    short_requests_hint = ": --metrics would tell"
+
     def set_context(self, tokens: int, slots: int) -> Line:
         """Return the flag: it counts the context of all slots."""
         return Line(f"--ctx-size {tokens * slots}", ON_COMMAND_LINE)
@@ -150,6 +152,10 @@ class LlamaServerKind(ServerKind):
     def set_expert_layers(self, layers: int) -> Line:
         """Return the flag (llama.cpp: common/arg.cpp)."""
         return Line(f"--n-cpu-moe {layers}", ON_COMMAND_LINE)
+
+    def keep_in_ram(self) -> Line:
+        """Return the flag; ``--mlock`` keeps it from swap too, where ``ulimit -l`` allows that much."""
+        return Line("--no-mmap", ON_COMMAND_LINE)
 
 
 def parameter_words(count: int | None) -> str | None:

@@ -187,6 +187,8 @@ class OllamaKind(ServerKind):
 
         return await describe(endpoint, clock, name, digest, self)
 
+    short_requests_hint = ": its log would tell, or gpumon meter"
+
     def set_context(self, tokens: int, slots: int) -> Line:
         """Return the line to type in a chat; it counts the context of one slot."""
         del slots
@@ -208,6 +210,10 @@ class OllamaKind(ServerKind):
     def set_expert_layers(self, layers: int) -> Line:
         """Return the variable, which Ollama hands on to its llama-servers."""
         return Line(f"LLAMA_ARG_N_CPU_MOE={layers}", IN_ENVIRONMENT)
+
+    def keep_in_ram(self) -> Line:
+        """Return the line to type in a chat (ollama: api/types.go, ``Runner``)."""
+        return Line("/set parameter use_mmap false", IN_RUN)
 
     def stop(self, url: str, name: str) -> str | None:
         """Return ``ollama stop``; ``None`` for a name that cannot be typed."""

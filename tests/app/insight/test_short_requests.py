@@ -12,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.collectors.ollama.support import FakeClock
 from tests.fakes.llama_server.stream import Request, StreamServer, in_a_row, spaced
-from tests.fakes.process_samples import STARTED, processes, runner
-from tests.fakes.samples import START, claim, ollama
+from tests.fakes.process_samples import STARTED, answer, holding, processes, runner
+from tests.fakes.samples import START, claim, gpu, nvml, ollama
 
+from gpumon.app.alerts.book import AlertBook
+from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.activity import activity
 from gpumon.app.monitor import Store
+from gpumon.app.picture.model import SHORT_NOTE
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.session.whom import seems_busy
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.work import rates_of
@@ -81,12 +85,15 @@ class Watch:
     interval: float = 1.0
     phases: tuple[float, float, float] = (0.1, 0.45, 0.8)
     """When in each interval the processes, the runner and the log are looked at."""
+    leaves_decoded: bool = False
     noise_percent: float = 0.0
     """What the process uses of the CPU besides."""
     frames: list[Frame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.server = StreamServer(requests=self.requests, counts=self.counts)
+        self.server = StreamServer(
+            requests=self.requests, counts=self.counts, leaves_decoded=self.leaves_decoded
+        )
         self.port = StreamPort(self.server)
         self.store, self.clock = Store(), FakeClock()
         self._talk = LlamaServer(self.port, self.clock, may_sleep=False)
@@ -189,6 +196,60 @@ def test_a_model_that_answers_short_requests_is_never_idle_meanwhile(
 ) -> None:
     watch = Watch(requests, counts).run(requests[-1].end)
     assert watch.idle_while_computing(since=requests[2].end) == []
+
+
+@pytest.mark.parametrize("requests", [EDITOR, AGENT], ids=["12 tokens every 2 s", "30 tokens every 1.5 s"])
+@pytest.mark.parametrize("leaves_decoded", [True, False])
+def test_without_counters_and_log_what_is_told_is_true(requests: list[Request], leaves_decoded: bool) -> None:
+    watch = Watch(requests, leaves_decoded=leaves_decoded).run(requests[-1].end)
+    rates, truth = rates_of(watch.model, watch.store.state), watch.server.generated
+    assert rates.decoded_total_is_lower_bound
+    assert (0.8 * truth if leaves_decoded else 0) <= watch.total <= truth
+    assert rates.unmeasured_requests is not None
+    assert len(requests) / 2 <= rates.unmeasured_requests <= len(requests)
+
+
+def test_what_an_old_build_leaves_and_the_log_tells_is_counted_once() -> None:
+    watch = Watch(EDITOR, logs=True, leaves_decoded=True).run(EDITOR[-1].end + 4)
+    assert watch.total == watch.server.generated
+
+
+def test_counters_are_not_added_to_what_an_old_build_leaves() -> None:
+    watch = Watch(EDITOR, counts=True, leaves_decoded=True).run(EDITOR[-1].end + 4)
+    assert watch.total == watch.server.generated
+
+
+def test_a_row_says_why_there_is_no_rate_while_there_is_none() -> None:
+    watch = Watch(EDITOR)
+    said = []
+    for _ in range(40):
+        watch.run(1)
+        if watch.store.state.models:
+            notes = Pictures(watch.store.state, AlertBook(Limits())).models()[0].notes
+            said += [note for note in notes if note.startswith(SHORT_NOTE)]
+    assert set(said) == {f"{SHORT_NOTE}: its log would tell, or gpumon meter"}
+    rated = Watch(EDITOR, counts=True).run(40)
+    [model] = Pictures(rated.store.state, AlertBook(Limits())).models()
+    assert not any(SHORT_NOTE in note for note in model.notes)
+
+
+@pytest.mark.parametrize(
+    ("after", "utilization", "others", "doing"),
+    [(1.0, 20, {}, "busy"), (0.9, 90, {}, "idle"), (1.0, 19, {}, "idle"), (1.0, 90, {7: 1.0}, "idle")],
+)
+def test_a_gpu_that_works_for_it_alone_after_it_said_idle_tells_of_work(
+    after: float, utilization: int, others: dict[int, float], doing: str
+) -> None:
+    store = Store()
+    for sample in (
+        ollama(0, [claim(gpu_gib=9.0)]),
+        processes(0, runner(PID, cpu_percent=0.0)),
+        answer(1.0, "ready", processing=False),
+        nvml(1.0 + after, holding(gpu(utilization=utilization), {PID: 9.0} | others)),
+    ):
+        store.apply(sample)
+    [model] = store.state.models.values()
+    assert activity(model, store.state) == doing
 
 
 EMBEDDINGS = [Request(5.0 + 0.8 * number, 0, 1.0, prompt=181, prompt_seconds=0.5) for number in range(20)]

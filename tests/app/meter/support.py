@@ -62,7 +62,8 @@ async def metering(upstream: str, *, check_host: bool = True, port: int = 0) -> 
     with bind(Address("127.0.0.1", port)) as listening:
         port = listening.getsockname()[1]
         async with build_client(endpoint) as behind, direct(port) as client:
-            server = build_server(Gateway(endpoint, behind, SystemClock().now, check_host=check_host))
+            gateway = Gateway(endpoint, behind, SystemClock().now, check_host=check_host)
+            server = build_server(gateway)
             serving = asyncio.ensure_future(server.serve(sockets=[listening]))
             try:
                 yield Meter(port, client)
@@ -72,6 +73,8 @@ async def metering(upstream: str, *, check_host: bool = True, port: int = 0) -> 
                 for connection in list(server.server_state.connections):
                     connection.transport.abort()
                 await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+                gateway.close()
+                await asyncio.sleep(0)  # what was closed says so
                 for listener in getattr(server, "servers", ()):  # none where it had no time to start
                     listener.close()
 

@@ -20,6 +20,7 @@ from gpumon.collectors.system.source import (
     SystemSource,
     parse_memory_pressure,
     rate,
+    read_io_waiting_percent,
     read_memory_pressure,
 )
 
@@ -53,6 +54,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     monkeypatch.setattr(psutil, "cpu_percent", lambda **_options: list(fake.cores))
     monkeypatch.setattr(psutil, "getloadavg", lambda: fake.load)
     monkeypatch.setattr(system, "read_memory_pressure", lambda: MemoryPressure(some_percent=1.5))
+    monkeypatch.setattr(system, "read_io_waiting_percent", lambda: 2.5)
     monkeypatch.setattr(system, "read_ram_bandwidth", lambda: RamBandwidth(51.2e9))
     return fake
 
@@ -80,6 +82,7 @@ async def test_the_first_sample_has_sizes_and_no_rates(machine: FakeMachine, clo
         swap_used_bytes=2,
         load_average=(1.0, 0.5, 0.25),
         pressure=MemoryPressure(some_percent=1.5),
+        io_waiting_percent=2.5,
         ram_bandwidth_bytes_per_second=51.2e9,
     )
 
@@ -260,3 +263,12 @@ def test_pressure_is_read_from_the_kernels_file(tmp_path: Path) -> None:
     file = tmp_path / "memory"
     file.write_text(SOME + FULL)
     assert read_memory_pressure(file) == MemoryPressure(some_percent=1.53, full_percent=0.5)
+
+
+def test_waiting_for_storage_is_read_as_pressure_of_memory_is(tmp_path: Path) -> None:
+    file = tmp_path / "io"
+    assert read_io_waiting_percent(file) is None
+    file.write_text("some avg10=12.50 avg60=0.00 avg300=0.00 total=1\nfull avg10=1.00 avg60=0.00\n")
+    assert read_io_waiting_percent(file) == 12.5
+    file.write_text("nonsense\n")
+    assert read_io_waiting_percent(file) is None

@@ -19,6 +19,8 @@ class Work:
     decoded: int = 0
     kept: int = 0
     """Tokens that a finished request left in the slot."""
+    leaves_decoded: bool = False
+    """As builds up to mid-2026: what a finished request has generated stays in the slot."""
 
     def body(self, slot_id: int, context_length: int) -> dict[str, Any]:
         values: dict[str, Any] = {"id": slot_id, "n_ctx": context_length, "is_processing": self.processing}
@@ -32,7 +34,9 @@ class Work:
             "n_prompt_tokens_cache": 0,
             "params": {"max_tokens": 5},
             "prompt": "a secret",
-            "next_token": [{"n_remain": -1, "n_decoded": self.decoded if self.processing else 0}],
+            "next_token": [
+                {"n_remain": -1, "n_decoded": self.decoded if self.processing or self.leaves_decoded else 0}
+            ],
         }
 
 

@@ -62,6 +62,7 @@ class StreamServer(Simulation):
     requests: Sequence[Request] = ()
     counts: bool = True
     """Whether it has counters."""
+    leaves_decoded: bool = False
     now: float = 0.0
     told: int = field(default=0, init=False)
     """Requests whose end the log has told."""
@@ -90,7 +91,15 @@ class StreamServer(Simulation):
 
     def _slot(self, latest: Request, time: float) -> Work:
         if latest.end <= time:
-            return Work(self.tasks[-1], kept=latest.prompt + max(latest.tokens - 1, 0), prompt=latest.prompt)
+            kept = latest.prompt + max(latest.tokens - 1, 0)
+            left = latest.tokens if self.leaves_decoded else 0
+            return Work(
+                self.tasks[-1],
+                kept=kept,
+                prompt=latest.prompt,
+                decoded=left,
+                leaves_decoded=self.leaves_decoded,
+            )
         decoded = latest.decoded(time)
         processed = latest.prompt if decoded else 0
         return Work(self.tasks[-1], True, latest.prompt, processed, decoded)

@@ -1,0 +1,62 @@
+"""Snapshots while somebody reads them: the first when all was looked at, then one for each change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from gpumon.app.feeds.live import Feed
+from gpumon.app.monitor import Monitor
+from gpumon.app.snapshot.build import build_snapshot
+from gpumon.app.snapshot.changes import Changes
+from gpumon.app.snapshot.schema import Snapshot
+from gpumon.app.snapshot.take import DEADLINE_SECONDS, Expected, Say, Sleep, View, end, whole
+
+SETTLE_SECONDS = 0.1
+"""What several sources say of one change comes within this, and is one line."""
+
+Tell = Callable[[Snapshot], Awaitable[None]]
+
+
+async def watch(
+    feed: Feed,
+    monitor: Monitor,
+    tell: Tell,
+    expected: Expected = tuple,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    sleep: Sleep = asyncio.sleep,
+    say: Say | None = None,
+) -> None:
+    """Run ``feed`` and ``tell`` what is news, until it ends or this task is cancelled.
+
+    Errors of the feed and of ``tell`` are raised. The feed is cancelled, not closed.
+    """
+    view, heard = View(monitor, expected), asyncio.Event()
+    monitor.listen(lambda _: heard.set(), "snapshot")
+    running = asyncio.ensure_future(feed.run(monitor))
+    running.add_done_callback(lambda _: heard.set())
+    try:
+        missing, changes = await whole(running, view, deadline_seconds, sleep, say), Changes()
+        while True:
+            heard.clear()
+            snapshot = taken(monitor, still_missing(view, missing))
+            if changes.is_news(snapshot):
+                await tell(snapshot)
+            if running.done():
+                return running.result()
+            await heard.wait()
+            await sleep(SETTLE_SECONDS)
+    finally:
+        await end(running)
+
+
+def taken(monitor: Monitor, missing: Sequence[str]) -> Snapshot:
+    """Return what is known now, faults of gpumon's own that came with it included."""
+    snapshot = build_snapshot(monitor.pictures, missing)
+    return build_snapshot(monitor.pictures, missing) if monitor.note_faults() else snapshot
+
+
+def still_missing(view: View, at_first: Sequence[str]) -> tuple[str, ...]:
+    """Return what hangs now, and what has not come since the first look. What is new has its own time."""
+    awaited = set(view.awaited())
+    return tuple(dict.fromkeys((*(name for name in at_first if name in awaited), *view.hanging())))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, get_args
 
+from msgspec.structs import replace
+
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.places import is_local
@@ -44,9 +46,14 @@ class Shapes:
 
 def shape_of(model: ModelRecord, state: State) -> Geometry | NoGeometry:
     """Return the geometry of a model, or why it is not known."""
+    runner = state.runner_of(model)
+    file = runner.file if runner else None
     if model.facts is None:
-        return UNDESCRIBED
-    return geometry_of(model.facts, file_bytes_of(model, state))
+        return NoGeometry(file.problem) if file and file.problem else UNDESCRIBED
+    shape = geometry_of(model.facts, file_bytes_of(model, state))
+    if file is None or not file.projector_bytes or isinstance(shape, NoGeometry) or shape.projector_bytes:
+        return shape
+    return replace(shape, projector_bytes=file.projector_bytes)
 
 
 def file_bytes_of(model: ModelRecord, state: State) -> int | None:

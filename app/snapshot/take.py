@@ -13,9 +13,11 @@ from gpumon.app.state.holders.addresses import runners_to_ask
 from gpumon.app.state.rates.values import RunnerRates
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.work import is_working, rates_of
+from gpumon.collectors.processes.model_files import is_undescribed
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     AnySample,
+    FileFacts,
     InstalledModels,
     Learned,
     ModelFacts,
@@ -89,7 +91,7 @@ class _View:
         if isinstance(sample, WorkSample):
             name = f"runner {sample.pid}" if sample.pid else f"{sample.source} {sample.model}"
             self._answers[name] += 1
-        elif not isinstance(sample, ModelFacts | InstalledModels):
+        elif not isinstance(sample, ModelFacts | FileFacts | InstalledModels):
             self._answers[sample.source] += ANSWERS_NEEDED if isinstance(sample, Learned) else 1
 
     def awaited(self) -> list[str]:
@@ -118,6 +120,9 @@ class _View:
             name = f"runner {runner.key.pid}"
             if runner.answer is None or not self._is_paced(name, runner.answer, runner.rates):
                 yield name
+        for runner in state.runners.values():
+            if runner.file is None and is_undescribed(runner.process):
+                yield f"file of process {runner.key.pid}"
         for model in state.models.values():
             answer, name = model.served and model.served.answer, f"{model.key.source} {model.claim.name}"
             if answer and model.runner is None and not self._is_paced(name, answer, rates_of(model, state)):

@@ -10,7 +10,7 @@ from gpumon.app.state.servers import follow_processes
 from gpumon.app.state.sources import hear
 from gpumon.app.state.state import State
 from gpumon.app.state.work import WORKING_CPU_PERCENT
-from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess
+from gpumon.collectors.samples import BlobNames, FileFacts, LogSample, ProcessSample, RunnerProcess
 from gpumon.collectors.servers.registry import kind_named
 
 SERVERS_KEPT = 64
@@ -47,6 +47,18 @@ def apply_blob_names(state: State, sample: BlobNames) -> None:
     state.blob_names[sample.source] = sample
     state.disk_blobs = blobs_by_digest(state.blob_names.values())
     join(state)
+
+
+def apply_files(state: State, sample: FileFacts) -> None:
+    """Take in what the files of a process hold; what a server says of its model counts more."""
+    runner = state.runners.get(RunnerKey(sample.pid, sample.started))
+    if runner is None:
+        return
+    runner.file = sample
+    model = state.models.get(runner.model) if runner.model else None
+    if model is not None:
+        model.facts = model.facts or sample.facts
+        state.touched.claimed.add(model.key)
 
 
 def apply_log(state: State, sample: LogSample) -> None:

@@ -13,7 +13,7 @@ from gpumon.app.state.rates.pace import PaceTrack
 from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records.log import Placement
 from gpumon.app.state.series import Series
-from gpumon.collectors.samples import LoadFacts, ModelFacts, RunnerProcess, WorkSample
+from gpumon.collectors.samples import FileFacts, LoadFacts, ModelFacts, RunnerProcess, WorkSample
 from gpumon.collectors.servers.kind import RunnerKind
 from gpumon.collectors.servers.registry import runner_named
 
@@ -111,6 +111,8 @@ class RunnerRecord(Struct):
     """What was predicted of its load; ``None`` where that cannot be done."""
     described: ModelFacts | None = None
     """What ``prediction`` was made from, or could not be."""
+    file: FileFacts | None = None
+    """What its files hold, where they were read here."""
     vram: Series = field(default_factory=Series)
 
     @property

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, TIGHT_MARGIN_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.asked import SMALLEST_DEFAULT_TOKENS, who_asked
+from gpumon.app.diagnosis.choices import by_layers_alone, choice_of, choice_words
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
@@ -24,6 +25,7 @@ from gpumon.app.diagnosis.words import (
     size_evidence,
 )
 from gpumon.app.fuses import UNFUSED, Fuses
+from gpumon.app.insight.intent import intent_of
 from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, log_of
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, LoadOptions
@@ -136,7 +138,8 @@ def gpu_layers(subject: Subject) -> Cause | None:
     settings = subject.runner.process.settings if subject.runner else None
     asked = settings.gpu_layers if settings else None
     count = _layer_count(subject)
-    if asked is None or count is None or asked >= count:
+    is_asked = subject.runner is not None and subject.runner.kind.layers_are_asked
+    if asked is None or count is None or asked >= count or not is_asked:
         return None
     if not isinstance(subject.arithmetic, NoArithmetic):
         free = subject.arithmetic.free_at_load_bytes
@@ -145,7 +148,21 @@ def gpu_layers(subject: Subject) -> Cause | None:
         if place(subject.arithmetic.geometry, chosen, free, margin).layers_on_gpu <= asked:
             return None
     evidence = Evidence("GPU layers asked for", f"{asked} of {count}", COMMAND_LINE)
-    return Cause("gpu_layers", f"num_gpu {asked} was set by hand, of {count} layers", (evidence,))
+    setting = subject.model.kind.layers_setting
+    return Cause("gpu_layers", f"{setting} {asked} was set by hand, of {count} layers", (evidence,))
+
+
+def chosen(subject: Subject) -> Cause | None:
+    """Say what the user keeps in RAM, where that explains all that is there."""
+    choice = choice_of(subject)
+    if choice is None:
+        return None
+    evidence = [Evidence("setting", visible(choice.setting), COMMAND_LINE)]
+    if choice.kept_bytes is not None:
+        evidence.append(size_evidence("kept in RAM", choice.kept_bytes, ARITHMETIC))
+    if choice.free_bytes is not None:
+        evidence.append(size_evidence("free", choice.free_bytes, NVML))
+    return Cause("kept_in_ram", choice_words(choice), tuple(evidence))
 
 
 def gpu_not_used(subject: Subject) -> Cause | None:
@@ -273,11 +290,14 @@ Rule = Callable[[Subject, Arithmetic], Cause | None]
 
 
 def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
-    """Return why the model spills, ``None`` where it does not, or by choice; unknown where nothing tells."""
-    if not subject.is_spilled or subject.loaded.by_choice:
-        return None
+    """Return why the model spills; ``None`` where it does not, or is on the CPU by choice.
+
+    Unknown where nothing tells.
+    """
+    if not subject.is_spilled or (subject.loaded.by_choice and not by_layers_alone(subject)):
+        return chosen(subject)
     arithmetic = subject.arithmetic
-    plain = gpu_layers(subject) or gpu_not_used(subject)
+    plain = gpu_layers(subject) or gpu_not_used(subject) or _by_settings(subject)
     if plain is not None:
         return plain
     if isinstance(arithmetic, NoArithmetic):
@@ -292,6 +312,28 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     if asked < len(_RULES):
         return _unknown("the cause cannot be told: internal error", "what is missing", "internal error")
     return _largest_part(subject, arithmetic)
+
+
+def _by_settings(subject: Subject) -> Cause | None:
+    """Say what would fit beside a choice of layers; of a difference from what was asked for only its figures.
+
+    A runtime that is told where to put a model does not choose by the free memory.
+    """
+    choice, estimate = choice_of(subject), subject.loaded.left_out
+    if choice is not None:
+        return chosen(subject) if choice.better else None
+    expected = intent_of(subject.model, subject.state).vram_bytes
+    if estimate is None or not estimate.chosen_bytes or expected is None:
+        return None
+    seen = amount(estimate.measured_bytes)
+    return Cause(
+        "unknown",
+        f"its settings put {amount(expected)} on the GPU, the driver sees {seen}; why cannot be told",
+        (
+            size_evidence("on GPU by its settings", expected, ARITHMETIC),
+            size_evidence("VRAM measured", estimate.measured_bytes, NVML),
+        ),
+    )
 
 
 def larger_than_gpu(_subject: Subject, arithmetic: Arithmetic) -> Cause | None:

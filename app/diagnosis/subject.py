@@ -11,7 +11,7 @@ from gpumon.app.insight.health import SPILL_BAD_PERCENT
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated
 from gpumon.app.physics.memory import Placement
-from gpumon.app.physics.placement import placement_of_claim
+from gpumon.app.physics.placement import place, placement_of_claim
 from gpumon.app.physics.speed import decode_tokens_per_second
 from gpumon.app.state import work
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -71,11 +71,11 @@ def rates_of(loaded: Loaded, state: State, arithmetic: Arithmetic | NoArithmetic
     )
     if isinstance(arithmetic, NoArithmetic):
         return measured
-    tokens = measured.usual_context_tokens
+    tokens, split = measured.usual_context_tokens, placement_of(loaded.model, state)
     return replace(
         measured,
-        expected_now=expected_now(loaded, arithmetic, tokens),
-        expected_by_card=expected_now(loaded, _by_card(arithmetic), tokens),
+        expected_now=expected_now(loaded, arithmetic, tokens, split),
+        expected_by_card=expected_now(loaded, _by_card(arithmetic), tokens, split),
         expected_fitting=expected_fitting(arithmetic, tokens),
         expected_empty=expected_fitting(arithmetic, 0),
     )
@@ -95,9 +95,9 @@ def expected_fitting(
     )
 
 
-def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) -> Band | None:
-    """Return the rate with the split that the server claims."""
-    present = placement_now(loaded, arithmetic)
+def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int, split: Split) -> Band | None:
+    """Return the rate with the present split: as claimed, else as measured."""
+    present = placement_now(loaded, arithmetic, split)
     if present is None:
         return None
     return decode_tokens_per_second(
@@ -110,20 +110,29 @@ def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) ->
     )
 
 
-def placement_now(loaded: Loaded, arithmetic: Arithmetic) -> Placement | None:
-    """Return where the model lies: bytes by the claim, layers in proportion to them.
+def placement_now(loaded: Loaded, arithmetic: Arithmetic, split: Split) -> Placement | None:
+    """Return where the model lies: as its user has asked for, else by the bytes, layers in proportion.
 
     A model whose experts overflow to RAM has all layers on the GPU by the log, which says nothing of its
     speed; so the bytes count.
     """
-    split = loaded.model.split
     if split.gpu_bytes is None or split.ram_bytes is None:
         return None
+    if loaded.by_choice and split.gpu_bytes:
+        return intended(arithmetic)
     held = loaded.runner.vram_by_gpu if loaded.runner else {}
     by_gpu = tuple(held.get(uuid, 0) for uuid in arithmetic.room.uuids)
     if not any(by_gpu) and split.gpu_bytes:
         by_gpu = _whole(arithmetic, split.gpu_bytes).vram_bytes_by_gpu
     return placement_of_claim(arithmetic.geometry, arithmetic.options, by_gpu, split.ram_bytes)
+
+
+def intended(arithmetic: Arithmetic) -> Placement:
+    """Return where the settings put the model."""
+    options = arithmetic.options
+    layers = arithmetic.layer_count if options.gpu_layers is None else options.gpu_layers
+    asked = replace(options, gpu_layers=layers)
+    return place(arithmetic.geometry, asked, arithmetic.room.capacity_bytes)
 
 
 def _by_card(arithmetic: Arithmetic) -> Arithmetic:
@@ -201,3 +210,17 @@ def subject_of(
     arithmetic = arithmetic_of(known, state, geometry)
     rates, split = rates_of(known, state, arithmetic), placement_of(known.model, state)
     return Subject(known, state, arithmetic, rates, split, spill_bad_percent)
+
+
+def rate_of(
+    subject: Subject,
+    arithmetic: Arithmetic,
+    geometry: Geometry,
+    options: LoadOptions,
+    placed: Placement,
+) -> Band | None:
+    """Return the rate of a model that is placed so."""
+    tokens = min(subject.rates.usual_context_tokens, options.context_length)
+    return decode_tokens_per_second(
+        geometry, options, arithmetic.hardware, placed, tokens, arithmetic.engine_cost
+    )

@@ -9,9 +9,10 @@ from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, is_gone
+from gpumon.app.insight.intent import cpu_choice, intent_of
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
-from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import server_facts
@@ -28,41 +29,76 @@ class LeftOut(NamedTuple):
     """How much of a model's weights cannot be on a GPU."""
 
     bytes: int
-    """At the least: what the driver measures holds the context as well. 0 where all may be there."""
+    """Less than the settings lead one to expect, at the least. 0 where all that should be may be there."""
     weights_bytes: int
     measured_bytes: int
+    chosen_bytes: int = 0
+    """In RAM because the user has asked for it."""
 
 
 def left_out(model: ModelRecord, state: State) -> LeftOut | None:
-    """Estimate what is on no GPU: weights (``/v1/models``, ``meta.size``) less VRAM of the process.
+    """Estimate what is on no GPU: what its settings put there less VRAM of the process.
 
-    ``None`` where either is unknown or not settled, where memory without an owner may be the model's, and
-    of a server that tells.
+    Without the file that is its weights (``/v1/models``, ``meta.size``). ``None`` where either is unknown or
+    not settled, where memory without an owner may be the model's, where a part may be on what the driver here
+    does not see, and of a server that tells.
     """
     runner = state.runner_of(model)
     if model.claims_memory or runner is None or runner.vram_confirmed is None:
         return None
-    facts, measured = server_facts(model, state), runner.measured_vram_bytes
-    weights = facts.weights_bytes if facts else None
+    intent, facts, measured = intent_of(model, state), server_facts(model, state), runner.measured_vram_bytes
+    weights = (facts.weights_bytes if facts else None) or intent.weights_bytes
     is_settled = runner.answer is not None and runner.answer.state not in UNSETTLED_STATES
-    if not weights or measured is None or not is_settled:
+    if not weights or measured is None or not is_settled or intent.elsewhere:
         return None
-    missing, least = weights - measured, LEAST_SHARE * weights
+    if cpu_choice(model, state) is not None:
+        return LeftOut(0, weights, measured, max(0, weights - measured))
+    chosen = _chosen_bytes(intent, weights - measured)
+    expected = weights - chosen if intent.vram_bytes is None else intent.vram_bytes
+    missing, least = expected - measured, LEAST_SHARE * max(weights, intent.vram_bytes or 0)
     if missing >= least > missing - state.hidden_vram_bytes:
         return None
-    return LeftOut(missing if missing >= least else 0, weights, measured)
+    return LeftOut(missing if missing >= least else 0, weights, measured, chosen)
+
+
+def _chosen_bytes(intent: Intent, missing_bytes: int) -> int:
+    """Return what is in RAM by choice; where that cannot be reckoned, all that is missing may be."""
+    if intent.kept_bytes is not None:
+        return intent.kept_bytes
+    return max(0, missing_bytes) if set(intent.keeps) - {"layers"} else 0
 
 
 def placement_of(model: ModelRecord, state: State) -> Split:
     """Return the split that a server claims, or that which the driver's figures amount to."""
     if model.runner is None and is_gone(model, state):
         return UNKNOWN_SPLIT  # what is claimed is held by nobody any more
-    found = left_out(model, state)
     if model.claims_memory:
         return _in_ram(model, state) or model.split
+    found = left_out(model, state)
     if found is None:
         return UNKNOWN_SPLIT
-    return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
+    in_ram, whole = found.bytes + found.chosen_bytes, found.weights_bytes
+    if intent_of(model, state).vram_bytes is not None and cpu_choice(model, state) is None:
+        whole = in_ram + found.measured_bytes
+    return Split(found.measured_bytes, in_ram, in_ram / whole if whole else None)
+
+
+def choice_of(model: ModelRecord, state: State) -> str | None:
+    """Return the setting that explains all that is in RAM: ``--n-cpu-moe 40``; ``None`` where none does."""
+    if (cpu := cpu_choice(model, state)) is not None:
+        return cpu
+    intent = intent_of(model, state)
+    if intent.setting is None:
+        return None
+    if not model.claims_memory:
+        found = left_out(model, state)
+        return intent.setting if found and found.chosen_bytes and not found.bytes else None
+    claimed, size = model.split.ram_bytes, model.claim.size_bytes
+    if not claimed or not size:
+        return None
+    if intent.ram_bytes is None:
+        return intent.setting if set(intent.keeps) - {"layers"} else None
+    return intent.setting if claimed <= intent.ram_bytes + LEAST_SHARE * size else None
 
 
 def _in_ram(model: ModelRecord, state: State) -> Split | None:
@@ -197,8 +233,8 @@ class Loaded(NamedTuple):
     """``None`` where it is not known."""
     gpu_known: bool
     """Whether the machine that it runs on has a GPU."""
-    by_choice: bool
-    """Whether the user has asked for the CPU."""
+    choice: str | None
+    """The setting by which the user has asked for all that is in RAM: ``num_gpu 0``, ``--n-cpu-moe 40``."""
     agreement: Agreement
     activity: Activity | None
     left_out: LeftOut | None = None
@@ -207,6 +243,11 @@ class Loaded(NamedTuple):
     """Names that models of several servers have."""
     ended_how: str | None = None
     """How its process has ended, where it has and a log says so: ``signal: killed``."""
+
+    @property
+    def by_choice(self) -> bool:
+        """Whether the user has asked for all that is in RAM."""
+        return self.choice is not None
 
     @property
     def label(self) -> str:
@@ -225,7 +266,7 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         model=model,
         runner=state.runner_of(model),
         gpu_known=state.gpu_known_at(model.key.source),
-        by_choice=on_cpu_by_choice(model, state),
+        choice=choice_of(model, state),
         agreement=agreement_of(model, state),
         activity=activity(model, state),
         left_out=left_out(model, state),
@@ -304,9 +345,3 @@ def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:
         return False
     return since <= settled_at <= min(model.seen, runner.seen, confirmed)
-
-
-def on_cpu_by_choice(model: ModelRecord, state: State) -> bool:
-    """Return whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
-    runner = state.runner_of(model)
-    return runner is not None and runner.process.settings.gpu_layers == 0

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.activity import is_gone
-from gpumon.app.insight.agreement import on_cpu_by_choice, placement_of
+from gpumon.app.insight.agreement import choice_of, placement_of
+from gpumon.app.insight.intent import cpu_choice, intent_of
 from gpumon.app.insight.wording import (
     DRIVER_SOURCE,
     amount,
@@ -109,7 +110,7 @@ def spill_fault(
 def spilled_models(state: State) -> list[ModelRecord]:
     """Return the models that are partly or wholly in RAM though a GPU is present, the worst first.
 
-    Those on the CPU by the user's choice come last.
+    Those on the CPU by the user's choice come last; what else is in RAM by choice is no spill.
     """
     spilled = [
         model
@@ -117,11 +118,12 @@ def spilled_models(state: State) -> list[ModelRecord]:
         if model.split.spill_fraction
         and state.gpu_known_at(model.key.source)
         and not (model.runner is None and is_gone(model, state))
+        and (choice_of(model, state) is None or cpu_choice(model, state) is not None)
     ]
     return sorted(
         spilled,
         key=lambda model: (
-            on_cpu_by_choice(model, state),
+            cpu_choice(model, state) is not None,
             -(model.split.spill_fraction or 0.0),
             model.claim.name,
         ),
@@ -250,8 +252,8 @@ def _troubles(
         if (fault := gpu_fault(gpu)) is not None:
             yield Trouble(fault, gpu_state_words(gpu))
     if spilled := spilled_models(state):
-        chosen = on_cpu_by_choice(spilled[0], state)
-        fault = spill_fault(spilled[0], spill_bad_percent, by_choice=chosen)
+        chosen = cpu_choice(spilled[0], state)
+        fault = spill_fault(spilled[0], spill_bad_percent, by_choice=chosen is not None)
         why = explain(spilled[0]) if len(spilled) == 1 else ""
         yield Trouble(fault or "watch", f"{_spill_sentence(spilled, state, chosen)}{why}")
     for alarm in alerts:
@@ -262,13 +264,13 @@ def _troubles(
             yield Trouble(fault, source_words(source))
 
 
-def _spill_sentence(spilled: list[ModelRecord], state: State, chosen: bool) -> str:
+def _spill_sentence(spilled: list[ModelRecord], state: State, chosen: str | None) -> str:
     worst = spilled[0]
     name = model_label(worst, shared_names(state.models.values()))
     if len(spilled) > 1:
         return f"{len(spilled)} models spill to RAM: worst {name} {shares(worst.split)[0]}"
     if chosen:
-        return f"{name} runs on the CPU by choice (num_gpu 0): {amount(worst.split.ram_bytes or 0)} in RAM"
+        return f"{name} runs on the CPU by choice ({chosen}): {amount(worst.split.ram_bytes or 0)} in RAM"
     return f"{name} {spill_words(worst.split)}"
 
 
@@ -280,14 +282,30 @@ def _placement(state: State) -> str:
         return loading_words(state) or nothing
     if unknown := sum(split.spill_fraction is None for split in splits):
         which = "" if len(splits) == 1 else f" of {unknown}"
-        return f"{_count(len(splits), 'model')} loaded, placement{which} unknown"
+        elsewhere = any(intent_of(model, state).elsewhere for model in state.models.values())
+        known = "not known here" if elsewhere else "unknown"
+        return f"{_count(len(splits), 'model')} loaded, placement{which} {known}"
     in_ram = sum(split.spill_fraction != 0 for split in splits)
+    if in_ram and (words := _chosen_words(state, in_ram)):
+        return words
     if 0 < in_ram < len(splits):
         return f"{len(splits)} models, {in_ram} in RAM where no GPU is known"
     count = {1: "1 model", 2: "both models"}.get(len(splits), f"all {len(splits)} models")
     if in_ram and all(state.lacks_gpu_at(key.source) for key in state.models):
         return f"{count} in RAM, {NO_GPU}"
     return f"{count} {'in RAM' if in_ram else 'on GPU'}"
+
+
+def _chosen_words(state: State, in_ram: int) -> str:
+    """Say that all that is in RAM beside a GPU is there by choice; nothing where that is not so."""
+    chosen = [one for one in state.models.values() if choice_of(one, state) is not None]
+    if len(chosen) != in_ram or not all(state.gpu_known_at(one.key.source) for one in chosen):
+        return ""
+    part = "" if all(placement_of(one, state).gpu_bytes == 0 for one in chosen) else "partly "
+    count = len(state.models)
+    if count == 1:
+        return f"1 model, {part}in RAM by choice"
+    return f"{count} models, {in_ram} of them {part}in RAM by choice"
 
 
 def _no_gpu(state: State) -> list[str]:

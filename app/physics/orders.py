@@ -1,8 +1,8 @@
 """What of a model stays in RAM because its user has asked for it, by the names of its tensors.
 
-llama.cpp turns ``--n-cpu-moe``, ``--cpu-moe`` and ``--n-cpu-ffn`` into patterns as those of ``--override-tensor``;
-the first that is found in a tensor's name counts, and those of ``--override-tensor`` are asked first here
-(common/common.h, common/arg.cpp; src/llama-model-loader.cpp). Only weights move: a cache stays with its layer.
+llama.cpp turns ``--n-cpu-moe``, ``--cpu-moe`` and ``--n-cpu-ffn`` into patterns as ``--override-tensor`` has
+them (common/common.h, common/arg.cpp); the first that is found in a tensor's name counts, and those of
+``--override-tensor`` are asked first here. Only weights move: a cache stays with its layer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REPEATED_GROUP = re.compile(r"\)(?:[*+]|\{[0-9]*,?[0-9]*\})")
 """``(a|b)*``: such may take for ever on a name that almost matches."""
 _UNBOUNDED = re.compile(r"[*+]|\{[0-9]*,\}")
 MOST_UNBOUNDED = 3
-_BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?")
+_BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?(?!:)")
 MOST_PATTERN_WORK = 100_000
 """Patterns times names that are tried for one model."""
 

@@ -49,11 +49,19 @@ if TYPE_CHECKING:
 PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
 NO_GPU_NOTE = "in RAM, no GPU here"
-BY_CHOICE_NOTE = "on the CPU by choice (num_gpu 0)"
 UNMEASURABLE_NOTE = "VRAM measured: not known (MIG)"
 
 TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
-    {"spilled", "silent_fallback", "hidden_spill", "on_cpu_by_choice", "loading", "healthy", "unknown"}
+    {
+        "spilled",
+        "silent_fallback",
+        "hidden_spill",
+        "on_cpu_by_choice",
+        "in_ram_by_choice",
+        "loading",
+        "healthy",
+        "unknown",
+    }
 )
 """Verdicts that other words of a row amount to."""
 
@@ -233,7 +241,9 @@ def model_picture(
         left_out=known.left_out,
         agreement=known.agreement,
         spill_fraction=split.spill_fraction,
-        spill_percent=spill_percent(placement, estimated=not claims) if can_spill else "",
+        spill_percent=spill_percent(_spilled(placement, known.left_out), estimated=not claims)
+        if can_spill
+        else "",
         processor="Unknown" if placement.spill_fraction is None and claims else processor_words(record),
         can_spill=can_spill,
         has_no_gpu=has_no_gpu,
@@ -282,6 +292,14 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         prediction=runner.prediction if runner else None,
         finished_load=next(loads, None) if record.runner else None,
     )
+
+
+def _spilled(placement: Split, found: LeftOut | None) -> Split:
+    """Return the split with what is in RAM by choice counted as where it should be."""
+    if found is None or not found.chosen_bytes or placement.gpu_bytes is None:
+        return placement
+    whole = placement.gpu_bytes + (placement.ram_bytes or 0)
+    return Split(whole - found.bytes, found.bytes, found.bytes / whole if whole else None)
 
 
 def spill_percent(placement: Split, *, estimated: bool = False) -> str:
@@ -334,12 +352,15 @@ def _notes(known: Loaded, state: State, found: Diagnosis, measurable: bool) -> I
         yield "all of it in RAM by the server's log"
     if estimate is not None and estimate.bytes:
         in_ram, weights = units.size(estimate.bytes), units.size(estimate.weights_bytes)
-        yield f"about {in_ram} of its {weights} in RAM (estimate)"
+        if estimate.chosen_bytes:
+            yield f"about {in_ram} more in RAM than its settings keep there (estimate)"
+        else:
+            yield f"about {in_ram} of its {weights} in RAM (estimate)"
     if record.runner is not None and not measurable:
         yield UNMEASURABLE_NOTE
     verdict = found.verdict
     if verdict.kind == "on_cpu_by_choice":
-        yield BY_CHOICE_NOTE
+        yield f"on the CPU by choice ({visible(known.choice or '')})"
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)

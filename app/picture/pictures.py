@@ -269,7 +269,7 @@ class Pictures:
             record.spilled_since,
             known.activity in {"loading", "gone"} and known.activity,
             known.ended_how,
-            known.by_choice,
+            known.choice,
             known.gpu_known,
             shortfall(known),
             may_load(known),

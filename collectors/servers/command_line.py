@@ -97,3 +97,20 @@ def _takes_next(
     if meaning in switches or following is None:
         return False
     return meaning not in optional or not following.startswith("-")
+
+
+LIST_LIMIT = 64
+"""Of the items of one value."""
+_GPU_NUMBER_OR_ID = re.compile(r"[0-9]{1,3}\Z|(?:GPU|MIG)-[0-9A-Za-z/-]{1,80}\Z", re.ASCII)
+
+
+def visible_devices(said: str | None) -> tuple[str, ...] | None:
+    """Return what ``CUDA_VISIBLE_DEVICES`` names, up to the first that is no GPU; ``None`` where not set."""
+    if said is None:
+        return None
+    found: list[str] = []
+    for word in said.split(",")[:LIST_LIMIT]:
+        if not _GPU_NUMBER_OR_ID.match(word.strip()):
+            break
+        found.append(word.strip())
+    return tuple(found)

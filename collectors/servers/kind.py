@@ -70,6 +70,8 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether its server lists it only when it is loaded; else from the start of its load."""
     margin_bytes: int = 1024 * MIB
     """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
+    layers_are_asked: bool = False
+    """Whether a number of layers on its command line is a user's; else its server has chosen it."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
 
@@ -254,6 +256,9 @@ class ServerKind(ABC):
         del slots
         return NO_LINE
 
+    layers_setting: ClassVar[str] = "-ngl"
+    """What users call the number of layers on the GPU."""
+
     def set_layers(self, layers: int) -> Line:
         """Return how to ask for layers on the GPU."""
         del layers
@@ -263,6 +268,19 @@ class ServerKind(ABC):
         """Return how to keep the experts of some layers in RAM."""
         del layers
         return NO_LINE
+
+    def set_cache_on_gpu(self) -> Line:
+        """Return how to keep the context where the layers are."""
+        return NO_LINE
+
+    def setting_words(self, name: str, value: int | None, *, in_environment: bool) -> str:
+        """Return how a user has typed a setting of ``Orders``."""
+        del in_environment
+        return name if value is None else f"{name} {value}"
+
+    def as_variable(self, line: Line) -> Line:
+        """Return how to ask for the same where variables say it now; the line itself where there are none."""
+        return line
 
     def stop(self, url: str, name: str) -> str | None:
         """Return the shell line that unloads a model; ``None`` where there is none."""

@@ -44,6 +44,8 @@ def likely_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
         return CLEAR
     name = loaded.label
     weights = f"about {amount(found.bytes)} of {amount(found.weights_bytes)} of weights in RAM"
+    if found.chosen_bytes:
+        weights = f"about {amount(found.bytes)} more in RAM than its settings keep there"
     seen = f"estimate: the driver sees {amount(found.measured_bytes)}"
     return Finding(
         level="watch",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
+from gpumon.app.diagnosis.choices import by_layers_alone
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
 from gpumon.app.diagnosis.remedies import elsewhere, settings
 from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
@@ -39,10 +40,17 @@ def remedies_of(
     """Return what would help, in order of gain."""
     broken = machine_remedies(subject, verdicts, cause)
     arithmetic = subject.arithmetic
-    is_spill = subject.is_spilled and not subject.loaded.by_choice
+    others = (*broken.remedies, *reload_remedies(subject))
+    is_chosen = subject.loaded.by_choice
+    is_spill = subject.is_spilled and (not is_chosen or by_layers_alone(subject))
+    estimate = subject.loaded.left_out
+    if is_spill and not is_chosen and estimate is not None and estimate.chosen_bytes:
+        return others  # the runtime was told where to put it: no memory would change that
     if broken.is_final:
         return broken.remedies
-    others = (*broken.remedies, *reload_remedies(subject))
+    less = settings.keep_less_in_ram(subject)
+    if less is not None and (not is_spill or not _all_layers_fit(subject)):
+        return (less, *others)
     if not is_spill or isinstance(arithmetic, NoArithmetic):
         return others
     candidates = FITS_NOW if arithmetic.fits(arithmetic.room.free_bytes) else IN_ORDER
@@ -51,3 +59,9 @@ def remedies_of(
         with fuses.guard(f"remedy {candidate.__name__}", subject.model.key):
             found.append(candidate(subject, arithmetic))
     return (*(remedy for remedy in found if remedy is not None), *others)
+
+
+def _all_layers_fit(subject: Subject) -> bool:
+    """Return whether a number of layers alone keeps the rest off the card."""
+    arithmetic = subject.arithmetic
+    return not isinstance(arithmetic, NoArithmetic) and bool(settings.raise_gpu_layers(subject, arithmetic))

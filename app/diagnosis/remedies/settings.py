@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic
+from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
+from gpumon.app.diagnosis.choices import choice_of
 from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.remedies.commands import Command
@@ -59,6 +60,23 @@ def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     words = f"put all {arithmetic.layer_count} layers on the GPU"
     return computed(
         "raise_gpu_layers", words, subject.model.kind.set_layers(arithmetic.layer_count), subject, arithmetic
+    )
+
+
+def keep_less_in_ram(subject: Subject) -> Remedy | None:
+    """Suggest the value of a setting on purpose with which the most would be on the card."""
+    choice = choice_of(subject)
+    if choice is None or choice.better is None or isinstance(subject.arithmetic, NoArithmetic):
+        return None
+    better, free = choice.better, subject.arithmetic.room.free_total_bytes
+    return Remedy(
+        "keep_less_in_ram",
+        better.words,
+        better.line.line,
+        needs_words(better.need_bytes, free),
+        frees_bytes=better.frees_ram_bytes,
+        expected_tokens_per_second=better.rate,
+        where=better.line.where,
     )
 
 

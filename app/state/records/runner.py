@@ -51,6 +51,27 @@ class Prediction(Struct):
         return self.expected_vram_bytes / self.measured_vram_bytes - 1
 
 
+class Intent(Struct, frozen=True):
+    """Where the settings of a process put its model; ``None`` is not known."""
+
+    setting: str | None = None
+    """What keeps a part in RAM, as it was typed: ``--n-cpu-moe 40``."""
+    keeps: tuple[str, ...] = ()
+    """What that is: ``experts``, ``tensors``, ``layers``, ``cache``."""
+    kept_bytes: int | None = None
+    """In RAM because it was asked for; 0 where nothing is."""
+    ram_bytes: int | None = None
+    """The same, and what is never on a GPU."""
+    vram_bytes: int | None = None
+    """The least to be expected on GPUs, in the driver's count."""
+    weights_bytes: int | None = None
+    gpu_count: int = 1
+    elsewhere: str | None = None
+    """Why what is measured here says nothing of the rest: it may be on another host, or on another card."""
+    problem: str | None = None
+    """Why the bytes are not known."""
+
+
 REQUESTS_KEPT = 50
 """Finished requests, of each process or model."""
 
@@ -113,6 +134,9 @@ class RunnerRecord(Struct):
     """What ``prediction`` was made from, or could not be."""
     file: FileFacts | None = None
     """What its files hold, where they were read here."""
+    intent: Intent | None = None
+    """What its settings amount to, as reckoned from ``intent_basis``."""
+    intent_basis: object = None
     vram: Series = field(default_factory=Series)
 
     @property

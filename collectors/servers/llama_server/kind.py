@@ -40,6 +40,24 @@ MARKS = (b'"build_info"', b'"default_generation_settings"')
 DEFAULT_PORT = 8080
 """Where it listens unless told otherwise (llama.cpp: common/common.h)."""
 ON_COMMAND_LINE = "on the command line of llama-server"
+IN_ENVIRONMENT = "in the environment of llama-server"
+FLAG_VARIABLES = {
+    "--n-gpu-layers": "LLAMA_ARG_N_GPU_LAYERS",
+    "--n-cpu-moe": "LLAMA_ARG_N_CPU_MOE",
+    "--cpu-moe": "LLAMA_ARG_CPU_MOE",
+    "--n-cpu-ffn": "LLAMA_ARG_N_CPU_FFN",
+    "--override-tensor": "LLAMA_ARG_OVERRIDE_TENSOR",
+    "--device": "LLAMA_ARG_DEVICE",
+}
+"""Variables of the flags that are named to users."""
+SETTINGS = {
+    "expert_layers": "--n-cpu-moe",
+    "all_experts": "--cpu-moe",
+    "ffn_layers": "--n-cpu-ffn",
+    "overrides": "--override-tensor",
+    "cache_on_gpu": "--no-kv-offload",
+}
+"""Flags by the field of ``Orders`` that they set."""
 
 RUNNER = RunnerKind(
     name="llama_server",
@@ -52,6 +70,7 @@ RUNNER = RunnerKind(
     },
     claim="exact",
     claimed_when_loaded=True,
+    layers_are_asked=True,
     logs_context_last=True,
 )
 
@@ -150,6 +169,22 @@ class LlamaServerKind(ServerKind):
     def set_expert_layers(self, layers: int) -> Line:
         """Return the flag (llama.cpp: common/arg.cpp)."""
         return Line(f"--n-cpu-moe {layers}", ON_COMMAND_LINE)
+
+    def set_cache_on_gpu(self) -> Line:
+        """Return the flag."""
+        return Line("--kv-offload", ON_COMMAND_LINE)
+
+    def setting_words(self, name: str, value: int | None, *, in_environment: bool) -> str:
+        """Return the flag, or the variable that stands for it."""
+        flag = SETTINGS.get(name, name)
+        told, join = (FLAG_VARIABLES.get(flag, flag), "=") if in_environment else (flag, " ")
+        return told if value is None else f"{told}{join}{value}"
+
+    def as_variable(self, line: Line) -> Line:
+        """Return the variable that stands for a flag."""
+        flag, _, value = (line.line or "").partition(" ")
+        name = FLAG_VARIABLES.get(flag)
+        return Line(f"{name}={value}", IN_ENVIRONMENT) if name else line
 
 
 def parameter_words(count: int | None) -> str | None:

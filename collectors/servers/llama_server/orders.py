@@ -10,12 +10,11 @@ import re
 from msgspec.structs import replace
 
 from gpumon.collectors.samples import NO_ORDERS, Orders, Override
-from gpumon.collectors.servers.command_line import Flags
+from gpumon.collectors.servers.command_line import LIST_LIMIT, Flags, visible_devices
 
 MIB = 1024**2
 PATTERN_LENGTH = 512
 """A longer regular expression is none that a person has written."""
-LIST_LIMIT = 64
 
 SPELLINGS = {
     "expert_layers": ("-ncmoe", "--n-cpu-moe"),
@@ -85,10 +84,9 @@ REPEATED = frozenset({"overrides"})
 
 _DEVICE = re.compile(r"[A-Za-z][A-Za-z_]{0,30}[0-9]{0,3}\Z", re.ASCII)
 _OTHER_HOST = re.compile(r"RPC(?:[0-9]{0,3}\Z|\[)", re.ASCII)
-_GPU_NUMBER_OR_ID = re.compile(r"[0-9]{1,3}\Z|(?:GPU|MIG)-[0-9A-Za-z/-]{1,80}\Z", re.ASCII)
 _SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{0,6})?\Z", re.ASCII)
-ALL_LAYERS = 2**31 - 1
-"""``-ngl all``."""
+ALL_LAYERS = 9999
+"""``-ngl all``: more than any model has."""
 _REPORTED = ("expert_layers", "all_experts", "ffn_layers", "overrides", "devices", "gpu_layers")
 
 
@@ -126,18 +124,6 @@ def orders_of(flags: Flags, visible: str | None = None) -> Orders:
 def layers_of(flags: Flags, meaning: str) -> int | None:
     """Return a number of layers on GPUs; ``None`` where the runtime chooses (``auto``)."""
     return ALL_LAYERS if flags.text(meaning) == "all" else flags.integer(meaning)
-
-
-def visible_devices(said: str | None) -> tuple[str, ...] | None:
-    """Return what ``CUDA_VISIBLE_DEVICES`` names, up to the first that is no GPU; ``None`` where not set."""
-    if said is None:
-        return None
-    found: list[str] = []
-    for word in said.split(",")[:LIST_LIMIT]:
-        if not _GPU_NUMBER_OR_ID.match(word.strip()):
-            break
-        found.append(word.strip())
-    return tuple(found)
 
 
 def shares(said: str | None) -> tuple[float, ...]:

@@ -186,6 +186,8 @@ class OllamaKind(ServerKind):
         """Return the variable."""
         return Line(f"OLLAMA_NUM_PARALLEL={slots}", IN_ENVIRONMENT)
 
+    layers_setting = "num_gpu"
+
     def set_layers(self, layers: int) -> Line:
         """Return the line of a Modelfile."""
         return Line(f"PARAMETER num_gpu {layers}", IN_MODELFILE)

@@ -388,7 +388,7 @@ ORDERS: list[tuple[str, int | None, Orders]] = [
     ("-ngl 99 --n-cpu-moe 25 -fa on", 99, Orders(expert_layers=25)),
     ("-ncmoe 3 --n-gpu-layers 99", 99, Orders(expert_layers=3)),
     ("-cmoe", None, Orders(all_experts=True)),
-    ("-ngl all --n-cpu-ffn 12", 2**31 - 1, Orders(ffn_layers=12)),
+    ("-ngl all --n-cpu-ffn 12", 9999, Orders(ffn_layers=12)),
     (
         rf"-ngl 99 -ot {EXPERTS}=CPU,blk\..*=CUDA0 -ot output=CUDA1",
         99,

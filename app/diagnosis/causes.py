@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, TIGHT_MARGIN_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.asked import SMALLEST_DEFAULT_TOKENS, who_asked
-from gpumon.app.diagnosis.choices import by_layers_alone, choice_of, choice_words
+from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, chosen, gpu_layers
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
@@ -25,14 +25,16 @@ from gpumon.app.diagnosis.words import (
     size_evidence,
 )
 from gpumon.app.fuses import UNFUSED, Fuses
-from gpumon.app.insight.intent import intent_of
 from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, log_of
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, LoadOptions
 from gpumon.app.physics.placement import place
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.records import ModelRecord
+from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text import units
 from gpumon.text.safe import visible
+from gpumon.text.units import MIB
 
 NAMED = 3
 
@@ -133,38 +135,6 @@ def least_options(options: LoadOptions) -> LoadOptions:
     return replace(options, context_length=min(options.context_length, LEAST_CONTEXT_TOKENS), parallel=1)
 
 
-def gpu_layers(subject: Subject) -> Cause | None:
-    """Find a number of layers set by hand that is lower than what would go on the GPUs."""
-    settings = subject.runner.process.settings if subject.runner else None
-    asked = settings.gpu_layers if settings else None
-    count = _layer_count(subject)
-    is_asked = subject.runner is not None and subject.runner.kind.layers_are_asked
-    if asked is None or count is None or asked >= count or not is_asked:
-        return None
-    if not isinstance(subject.arithmetic, NoArithmetic):
-        free = subject.arithmetic.free_at_load_bytes
-        chosen = replace(subject.arithmetic.options, gpu_layers=None)
-        margin = subject.arithmetic.margin_bytes
-        if place(subject.arithmetic.geometry, chosen, free, margin).layers_on_gpu <= asked:
-            return None
-    evidence = Evidence("GPU layers asked for", f"{asked} of {count}", COMMAND_LINE)
-    setting = subject.model.kind.layers_setting
-    return Cause("gpu_layers", f"{setting} {asked} was set by hand, of {count} layers", (evidence,))
-
-
-def chosen(subject: Subject) -> Cause | None:
-    """Say what the user keeps in RAM, where that explains all that is there."""
-    choice = choice_of(subject)
-    if choice is None:
-        return None
-    evidence = [Evidence("setting", visible(choice.setting), COMMAND_LINE)]
-    if choice.kept_bytes is not None:
-        evidence.append(size_evidence("kept in RAM", choice.kept_bytes, ARITHMETIC))
-    if choice.free_bytes is not None:
-        evidence.append(size_evidence("free", choice.free_bytes, NVML))
-    return Cause("kept_in_ram", choice_words(choice), tuple(evidence))
-
-
 def gpu_not_used(subject: Subject) -> Cause | None:
     """Find a model of which nothing is on a GPU though there was room for a part, or none was found."""
     if subject.split.gpu_bytes != 0:
@@ -257,16 +227,6 @@ def context_cause(
     )
 
 
-def _layer_count(subject: Subject) -> int | None:
-    """Return the blocks and the output: by the file, else by the log."""
-    if not isinstance(subject.arithmetic, NoArithmetic):
-        return subject.arithmetic.layer_count
-    if subject.model.facts is not None and subject.model.facts.layer_count:
-        return subject.model.facts.layer_count + 1
-    placement = subject.runner.placement if subject.runner else None
-    return placement.layer_count if placement else None
-
-
 def _had_room(subject: Subject, room: Room, claimed_bytes: int) -> bool:
     """Return whether a layer would have gone onto a GPU: by the arithmetic, else all by the claim."""
     arithmetic = subject.arithmetic
@@ -297,7 +257,7 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     if not subject.is_spilled or (subject.loaded.by_choice and not by_layers_alone(subject)):
         return chosen(subject)
     arithmetic = subject.arithmetic
-    plain = gpu_layers(subject) or gpu_not_used(subject) or _by_settings(subject)
+    plain = gpu_layers(subject) or gpu_not_used(subject) or by_settings(subject)
     if plain is not None:
         return plain
     if isinstance(arithmetic, NoArithmetic):
@@ -312,28 +272,6 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     if asked < len(_RULES):
         return _unknown("the cause cannot be told: internal error", "what is missing", "internal error")
     return _largest_part(subject, arithmetic)
-
-
-def _by_settings(subject: Subject) -> Cause | None:
-    """Say what would fit beside a choice of layers; of a difference from what was asked for only its figures.
-
-    A runtime that is told where to put a model does not choose by the free memory.
-    """
-    choice, estimate = choice_of(subject), subject.loaded.left_out
-    if choice is not None:
-        return chosen(subject) if choice.better else None
-    expected = intent_of(subject.model, subject.state).vram_bytes
-    if estimate is None or not estimate.chosen_bytes or expected is None:
-        return None
-    seen = amount(estimate.measured_bytes)
-    return Cause(
-        "unknown",
-        f"its settings put {amount(expected)} on the GPU, the driver sees {seen}; why cannot be told",
-        (
-            size_evidence("on GPU by its settings", expected, ARITHMETIC),
-            size_evidence("VRAM measured", estimate.measured_bytes, NVML),
-        ),
-    )
 
 
 def larger_than_gpu(_subject: Subject, arithmetic: Arithmetic) -> Cause | None:
@@ -375,7 +313,7 @@ def room_since(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
     )
 
 
-def safety_margin(_subject: Subject, arithmetic: Arithmetic) -> Cause | None:
+def safety_margin(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
     """Find that it would fit but for what the runtime leaves free."""
     free = arithmetic.free_at_load_bytes
     if not arithmetic.fits(free, margin_bytes=TIGHT_MARGIN_BYTES):
@@ -383,14 +321,30 @@ def safety_margin(_subject: Subject, arithmetic: Arithmetic) -> Cause | None:
     margin = arithmetic.margin_bytes
     return Cause(
         "safety_margin",
-        f"it would fit, but the runtime leaves {units.size(margin)} of each GPU free: "
-        f"it {_needs(arithmetic, free)}",
+        f"it would fit, but the runtime leaves {units.size(margin)} of each GPU free"
+        f"{_margin_setting(subject)}: it {_needs(arithmetic, free)}",
         (
             size_evidence("need", arithmetic.need_bytes(), ARITHMETIC),
             size_evidence("free for it", sum(free), "NVML"),
             size_evidence("margin per GPU", margin, "llama.cpp"),
         ),
     )
+
+
+def _margin_setting(subject: Subject) -> str:
+    """Name the setting that makes the margin; nothing where it is the usual one."""
+    runner = subject.runner
+    if runner is None:
+        return ""
+    orders = runner.process.settings.orders
+    if orders.fit_target_bytes:
+        by_variable = "fit_target" in orders.by_environment
+        told_by = kind_of_runner(runner.process.kind)
+        mib = max(orders.fit_target_bytes) // MIB
+        return f" ({told_by.setting_words('fit_target', mib, in_environment=by_variable)})"
+    server = server_of(subject.state, runner)
+    settings = server.settings if server and not runner.kind.layers_are_asked else {}
+    return " (OLLAMA_GPU_OVERHEAD)" if subject.model.kind.reserved_bytes(settings) else ""
 
 
 def _largest_part(subject: Subject, arithmetic: Arithmetic) -> Cause:

@@ -1,7 +1,7 @@
 """What of a model is in RAM because its user wants it so: what it costs, and what would fit beside it.
 
-The margin is larger than for a load that fits as a whole: experts in RAM pass through buffers on the card, and
-a full card falls off a cliff (docs/diagnosis.md).
+More is left free than for a load that fits as a whole: experts in RAM pass through buffers of the card, and a
+full one falls off a cliff (docs/diagnosis.md).
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
+from gpumon.app.diagnosis.diagnosis import Cause, Evidence
 from gpumon.app.diagnosis.subject import Subject, intended, rate_of
+from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, NVML, size_evidence
 from gpumon.app.insight.intent import cpu_choice, intent_of
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.geometry import Geometry, LoadOptions
@@ -23,6 +25,7 @@ from gpumon.app.physics.orders import with_experts_kept
 from gpumon.app.physics.placement import place
 from gpumon.app.physics.speed import ram_bandwidth_of_rate
 from gpumon.collectors.servers.kind import NO_LINE, Line
+from gpumon.text.safe import visible
 from gpumon.text.units import MIB
 
 SPARE_BYTES = 512 * MIB
@@ -94,7 +97,7 @@ def choice_of(subject: Subject) -> Choice | None:
 
 
 def _observed(subject: Subject) -> Arithmetic | NoArithmetic:
-    """Return the arithmetic; with the bandwidth of RAM that the measured rate shows, where it is not known."""
+    """Return the arithmetic; where the bandwidth of RAM is not known, with what the measured rate shows."""
     arithmetic, measured = subject.arithmetic, subject.rates.measured
     if isinstance(arithmetic, NoArithmetic) or not measured:
         return arithmetic
@@ -250,3 +253,67 @@ def choice_words(choice: Choice) -> str:
 
 def _are(what: str) -> str:
     return "is" if what in {"its context", "a part of it"} else "are"
+
+
+def gpu_layers(subject: Subject) -> Cause | None:
+    """Find a number of layers set by hand that is lower than what would go on the GPUs."""
+    settings = subject.runner.process.settings if subject.runner else None
+    asked = settings.gpu_layers if settings else None
+    count = _layer_count(subject)
+    is_asked = subject.runner is not None and subject.runner.kind.layers_are_asked
+    if asked is None or count is None or asked >= count or not is_asked:
+        return None
+    if not isinstance(subject.arithmetic, NoArithmetic):
+        free = subject.arithmetic.free_at_load_bytes
+        chosen = replace(subject.arithmetic.options, gpu_layers=None)
+        margin = subject.arithmetic.margin_bytes
+        if place(subject.arithmetic.geometry, chosen, free, margin).layers_on_gpu <= asked:
+            return None
+    evidence = Evidence("GPU layers asked for", f"{asked} of {count}", COMMAND_LINE)
+    setting = subject.model.kind.layers_setting
+    return Cause("gpu_layers", f"{setting} {asked} was set by hand, of {count} layers", (evidence,))
+
+
+def _layer_count(subject: Subject) -> int | None:
+    """Return the blocks and the output: by the file, else by the log."""
+    if not isinstance(subject.arithmetic, NoArithmetic):
+        return subject.arithmetic.layer_count
+    if subject.model.facts is not None and subject.model.facts.layer_count:
+        return subject.model.facts.layer_count + 1
+    placement = subject.runner.placement if subject.runner else None
+    return placement.layer_count if placement else None
+
+
+def chosen(subject: Subject) -> Cause | None:
+    """Say what the user keeps in RAM, where that explains all that is there."""
+    choice = choice_of(subject)
+    if choice is None:
+        return None
+    evidence = [Evidence("setting", visible(choice.setting), COMMAND_LINE)]
+    if choice.kept_bytes is not None:
+        evidence.append(size_evidence("kept in RAM", choice.kept_bytes, ARITHMETIC))
+    if choice.free_bytes is not None:
+        evidence.append(size_evidence("free", choice.free_bytes, NVML))
+    return Cause("kept_in_ram", choice_words(choice), tuple(evidence))
+
+
+def by_settings(subject: Subject) -> Cause | None:
+    """Say what would fit beside a choice of layers; of a difference from what was asked for only its figures.
+
+    A runtime that is told where to put a model does not choose by the free memory.
+    """
+    choice, estimate = choice_of(subject), subject.loaded.left_out
+    if choice is not None:
+        return chosen(subject) if choice.better else None
+    expected = intent_of(subject.model, subject.state).vram_bytes
+    if estimate is None or not estimate.chosen_bytes or expected is None:
+        return None
+    seen = amount(estimate.measured_bytes)
+    return Cause(
+        "unknown",
+        f"its settings put {amount(expected)} on the GPU, the driver sees {seen}; why cannot be told",
+        (
+            size_evidence("on GPU by its settings", expected, ARITHMETIC),
+            size_evidence("VRAM measured", estimate.measured_bytes, NVML),
+        ),
+    )

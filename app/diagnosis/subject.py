@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
 from gpumon.app.insight.agreement import Loaded, placement_of
 from gpumon.app.insight.health import SPILL_BAD_PERCENT
+from gpumon.app.insight.intent import intent_of
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated
 from gpumon.app.physics.memory import Placement
@@ -192,7 +193,10 @@ class Subject(Struct, frozen=True):
     def split_source(self) -> str:
         """Where ``split`` comes from."""
         kind = self.model.kind
-        return kind.claim_source if self.model.claims_memory else kind.estimate_source
+        if self.model.claims_memory:
+            return kind.claim_source
+        is_read = intent_of(self.model, self.state).vram_bytes is not None
+        return "NVML, its file" if is_read else kind.estimate_source
 
     @property
     def is_spilled(self) -> bool:

@@ -12,8 +12,14 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from gpumon.app.insight.shapes import load_options, settings_of, shape_of
-from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
-from gpumon.app.physics.memory import gpu_weights_bytes
+from gpumon.app.insight.wording import amount
+from gpumon.app.physics.geometry import Geometry, Layer, LoadOptions, NoGeometry
+from gpumon.app.physics.memory import (
+    Placement,
+    cache_bytes_by_layer,
+    gpu_weights_bytes,
+    output_weights_bytes,
+)
 from gpumon.app.physics.orders import keeps_weights
 from gpumon.app.physics.placement import SPLIT_OVERHEAD_BYTES, place
 from gpumon.app.physics.shape import geometry_of
@@ -23,6 +29,7 @@ from gpumon.app.state.state import State
 from gpumon.collectors.samples import Orders, RunnerSettings
 from gpumon.collectors.servers.command_line import visible_devices
 from gpumon.collectors.servers.registry import kind_of_runner
+from gpumon.text import units
 
 HOSTS = frozenset({"none", "CPU", "BLAS"})
 """Devices that are no GPU."""
@@ -150,7 +157,9 @@ def _reckoned(
     gpus = max(1, len(runner.vram_by_gpu)) if runner else 1
     placed = place(shape, replace(options, gpu_layers=wanted, gpu_shares=()), [_PLENTY_BYTES])
     on_gpu = placed.vram_bytes - (0 if placed.fits else SPLIT_OVERHEAD_BYTES)
-    never = shape.token_embedding_bytes + shape.host_bytes
+    never, draft_bytes = shape.token_embedding_bytes + shape.host_bytes, _draft_bytes(runner)
+    in_vram = _vram_parts(shape, options, placed, draft_bytes)
+    held = max(0, on_gpu) + draft_bytes
     return Intent(
         setting=_words(kept),
         keeps=_kinds(kept),
@@ -158,9 +167,56 @@ def _reckoned(
         weights_bytes=shape.file_bytes,
         kept_bytes=max(0, placed.ram_bytes - never),
         ram_bytes=placed.ram_bytes,
-        vram_bytes=max(0, on_gpu) + _draft_bytes(runner),
+        vram_bytes=held,
+        ram_parts=_ram_parts(shape, placed),
+        vram_parts=(*in_vram, ("buffers", max(0, held - sum(size for _, size in in_vram)))),
         gpu_count=gpus,
     )
+
+
+Parts = tuple[tuple[str, int], ...]
+
+
+def _vram_parts(shape: Geometry, options: LoadOptions, placed: Placement, draft_bytes: int) -> Parts:
+    """Return the weights and the context on GPUs by their class."""
+    first = len(shape.layers) - placed.blocks_on_gpu
+    layers, caches = shape.layers[first:], cache_bytes_by_layer(shape, options)[first:]
+    experts = sum(layer.expert_bytes - layer.kept_expert_bytes for layer in layers)
+    states = options.parallel * sum(layer.state_bytes for layer in layers)
+    parts = {
+        "experts": experts,
+        "attention and dense" if shape.is_moe else "layers": sum(map(_movable, layers)) - experts,
+        "output": output_weights_bytes(shape) if placed.output_on_gpu else 0,
+        "projector": shape.projector_bytes if placed.output_on_gpu else 0,
+        "context": sum(caches) + states if options.cache_on_gpu else 0,
+        "draft model": draft_bytes,
+    }
+    return tuple((name, size) for name, size in parts.items() if size)
+
+
+def _ram_parts(shape: Geometry, placed: Placement) -> Parts:
+    """Return what is in RAM by its class."""
+    first = len(shape.layers) - placed.blocks_on_gpu
+    whole, kept = shape.layers[:first], shape.layers[first:]
+    experts = sum(layer.expert_bytes for layer in whole) + sum(layer.kept_expert_bytes for layer in kept)
+    weights = sum(layer.weights_bytes for layer in whole) + sum(layer.kept_bytes for layer in kept)
+    parts = {
+        "experts": experts,
+        "layers": weights - experts + shape.kept_output_bytes,
+        "embedding": shape.token_embedding_bytes + shape.host_bytes,
+    }
+    parts["context"] = placed.ram_bytes - sum(parts.values())
+    return tuple((name, size) for name, size in parts.items() if size > 0)
+
+
+def _movable(layer: Layer) -> int:
+    return layer.movable_bytes
+
+
+def parts_words(total_bytes: int, parts: Parts) -> str:
+    """Write a sum with its parts: ``5.6 GiB: experts 2.5, context 1.5, buffers 0.3``."""
+    shown = ", ".join(f"{name} {units.gib(size)}" for name, size in parts if units.gib(size) != "0.0")
+    return f"{amount(total_bytes)}: {shown}" if shown else amount(total_bytes)
 
 
 def _draft_bytes(runner: RunnerRecord | None) -> int:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.orders import ordered
 from gpumon.app.physics.shape import geometry_of
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
@@ -88,13 +89,15 @@ def load_options(model: ModelRecord, runner: RunnerRecord | None, state: State) 
 
     What the command line leaves out has the runtime's default (ollama: envconfig/config.go).
     """
-    facts = server_facts(model, state)
-    return options_of_settings(
+    facts, server = server_facts(model, state), server_of(state, runner) if runner else None
+    options = options_of_settings(
         settings_of(model, runner),
         model.claim.context_length,
         log_of(model, state),
         facts.slot_count if facts else None,
     )
+    spreads = server is not None and model.kind.spreads(server.settings)
+    return replace(options, spread=True) if options and spreads else options
 
 
 def options_of_settings(

@@ -139,3 +139,5 @@ class LoadOptions(Struct, frozen=True):
     """Whether the cache of a layer lies where the layer does; else in RAM (``--no-kv-offload``)."""
     gpu_shares: tuple[float, ...] = ()
     """How layers are shared out among the GPUs (``--tensor-split``); empty lets memory decide."""
+    spread: bool = False
+    """Whether layers go to all GPUs though one would hold them (``OLLAMA_SCHED_SPREAD``)."""

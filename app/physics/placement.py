@@ -72,7 +72,8 @@ def place(
     if shares:
         plan = _by_share(load, budgets, shares)
         return _placement(load, plan or _partly(load, budgets))
-    plan = _on_one(load, budgets) or _by_share(load, budgets, budgets) or _filled(load, budgets)
+    alone = None if options.spread else _on_one(load, budgets)
+    plan = alone or _by_share(load, budgets, budgets) or _filled(load, budgets)
     return _placement(load, plan or _partly(load, budgets))
 
 

@@ -18,6 +18,8 @@ from gpumon.collectors.samples import (
     RunnerProcess,
     RunnerSettings,
 )
+from gpumon.collectors.servers.kind import ServerKind
+from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
@@ -77,7 +79,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
     return [
         *_measured(model, gpu_indices),
         *_process(model.process),
-        *_settings(model.process.settings),
+        *_settings(model.process.settings, kind_of_runner(model.process.kind)),
         *placement_facts(details.log),
         *work,
     ]
@@ -113,10 +115,12 @@ def _process(process: RunnerProcess) -> list[Fact]:
     return facts + [Fact("not readable", visible(words), PROC) for words in process.unreadable]
 
 
-def _settings(settings: RunnerSettings) -> list[Fact]:
+def _settings(settings: RunnerSettings, kind: ServerKind) -> list[Fact]:
     cache = {settings.cache_type_k, settings.cache_type_v} - {None}
     layers = "as many as fit" if settings.gpu_layers is None else str(settings.gpu_layers)
+    orders = " ".join(kind.orders_words(settings.orders))
     return [
+        *([Fact("placement asked for", visible(orders), "command line")] if orders else []),
         Fact("slots", text_of(settings.parallel), "command line"),
         Fact("GPU layers asked for", layers, "command line"),
         Fact("KV cache type", visible(", ".join(sorted(map(str, cache)))) or "f16 (default)", "command line"),

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from msgspec import Struct, structs
 
-from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.talk import (
     Answers,
     Asked,
@@ -222,6 +222,16 @@ class ServerKind(ABC):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    def spreads(self, settings: Mapping[str, str]) -> bool:
+        """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""
+        del settings
+        return False
+
+    def reserved_bytes(self, settings: Mapping[str, str]) -> int:
+        """Return what is to be left free of each GPU by its ``settings``, beside what is always."""
+        del settings
+        return 0
+
     # --- What a user can do
 
     unload_words: ClassVar[str] = "it does not unload a model when asked"
@@ -277,6 +287,11 @@ class ServerKind(ABC):
         """Return how a user has typed a setting of ``Orders``."""
         del in_environment
         return name if value is None else f"{name} {value}"
+
+    def orders_words(self, orders: Orders) -> tuple[str, ...]:
+        """Return what was asked for of a placement, as a user has typed it."""
+        del orders
+        return ()
 
     def as_variable(self, line: Line) -> Line:
         """Return how to ask for the same where variables say it now; the line itself where there are none."""

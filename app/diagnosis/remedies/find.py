@@ -44,11 +44,13 @@ def remedies_of(
     is_chosen = subject.loaded.by_choice
     is_spill = subject.is_spilled and (not is_chosen or by_layers_alone(subject))
     estimate = subject.loaded.left_out
-    if is_spill and not is_chosen and estimate is not None and estimate.chosen_bytes:
-        return others  # the runtime was told where to put it: no memory would change that
     if broken.is_final:
         return broken.remedies
-    less = settings.keep_less_in_ram(subject)
+    if is_spill and not is_chosen and estimate is not None and estimate.chosen_bytes:
+        return others  # the runtime was told where to put it: no memory would change that
+    less: Remedy | None = None
+    with fuses.guard("remedy keep_less_in_ram", subject.model.key):
+        less = settings.keep_less_in_ram(subject)
     if less is not None and (not is_spill or not _all_layers_fit(subject)):
         return (less, *others)
     if not is_spill or isinstance(arithmetic, NoArithmetic):

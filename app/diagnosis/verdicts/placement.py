@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gpumon.app.diagnosis.choices import Choice, choice_of
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import (
+    ARITHMETIC,
     COMMAND_LINE,
     ESTIMATE,
     LOG,
@@ -18,7 +21,7 @@ from gpumon.app.diagnosis.words import (
 )
 from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
 from gpumon.app.insight.health import spill_fault
-from gpumon.app.insight.intent import cpu_choice, intent_of
+from gpumon.app.insight.intent import cpu_choice, intent_of, parts_words
 from gpumon.app.insight.shapes import log_of
 from gpumon.app.insight.wording import amount, ended_words, gpu_label, spill_words
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
@@ -130,7 +133,8 @@ def _more_than_chosen(subject: Subject, beyond_bytes: int) -> Verdict:
     more = f"{amount(beyond_bytes)} more in RAM than its settings keep there"
     setting = visible(intent_of(subject.model, subject.state).setting or "")
     sentence = f"{subject.name} probably has {more} ({setting}){_cost_words(subject)}"
-    return Verdict("spilled", "watch", sentence, (*_split_evidence(subject), *_rate_evidence(subject)))
+    evidence = (*_split_evidence(subject), *_expected_evidence(subject), *_rate_evidence(subject))
+    return Verdict("spilled", "watch", sentence, evidence)
 
 
 def on_cpu_by_choice(subject: Subject) -> Verdict | None:
@@ -168,6 +172,14 @@ def in_ram_by_choice(subject: Subject) -> Verdict | None:
     )
 
 
+def _expected_evidence(subject: Subject) -> Iterator[Evidence]:
+    """Yield where its settings and its file put the model, by the classes of its tensors."""
+    intent = intent_of(subject.model, subject.state)
+    if intent.vram_bytes is not None and intent.ram_bytes is not None:
+        yield Evidence("to be expected on GPU", parts_words(intent.vram_bytes, intent.vram_parts), ARITHMETIC)
+        yield Evidence("to be expected in RAM", parts_words(intent.ram_bytes, intent.ram_parts), ARITHMETIC)
+
+
 def _choice_rates(subject: Subject, choice: Choice) -> str:
     """Say what a choice costs and what would be better: ``: about 21 tok/s; --n-cpu-moe 14 also fits, …``."""
     rate, words = subject.rates.measured, ""
@@ -181,7 +193,7 @@ def _choice_rates(subject: Subject, choice: Choice) -> str:
 
 
 def _choice_evidence(subject: Subject, choice: Choice) -> tuple[Evidence, ...]:
-    found = []
+    found = [*_expected_evidence(subject)]
     if subject.rates.measured is not None:
         found.append(Evidence("decode rate", units.rate(subject.rates.measured), SLOTS))
     if choice.rate is not None:

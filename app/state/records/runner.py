@@ -64,6 +64,10 @@ class Intent(Struct, frozen=True):
     """The same, and what is never on a GPU."""
     vram_bytes: int | None = None
     """The least to be expected on GPUs, in the driver's count."""
+    ram_parts: tuple[tuple[str, int], ...] = ()
+    """``ram_bytes`` by what they are: ``experts``, ``layers``, ``context``, ``embedding``, …"""
+    vram_parts: tuple[tuple[str, int], ...] = ()
+    """``vram_bytes`` in the same way."""
     weights_bytes: int | None = None
     gpu_count: int = 1
     elsewhere: str | None = None

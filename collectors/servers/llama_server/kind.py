@@ -9,9 +9,9 @@ import msgspec
 
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.endpoint import Endpoint, parse_host
-from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.command_line import program_name
-from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
+from gpumon.collectors.servers.kind import MIB, Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.llama_server.command_line import (
     VARIABLES,
     is_llama_server,
@@ -48,6 +48,7 @@ FLAG_VARIABLES = {
     "--n-cpu-ffn": "LLAMA_ARG_N_CPU_FFN",
     "--override-tensor": "LLAMA_ARG_OVERRIDE_TENSOR",
     "--device": "LLAMA_ARG_DEVICE",
+    "--fit-target": "LLAMA_ARG_FIT_TARGET",
 }
 """Variables of the flags that are named to users."""
 SETTINGS = {
@@ -56,6 +57,7 @@ SETTINGS = {
     "ffn_layers": "--n-cpu-ffn",
     "overrides": "--override-tensor",
     "cache_on_gpu": "--no-kv-offload",
+    "fit_target": "--fit-target",
 }
 """Flags by the field of ``Orders`` that they set."""
 
@@ -179,6 +181,32 @@ class LlamaServerKind(ServerKind):
         flag = SETTINGS.get(name, name)
         told, join = (FLAG_VARIABLES.get(flag, flag), "=") if in_environment else (flag, " ")
         return told if value is None else f"{told}{join}{value}"
+
+    def orders_words(self, orders: Orders) -> tuple[str, ...]:
+        """Return the flags, whichever way they were told."""
+        figures = {
+            "--n-cpu-moe": orders.expert_layers,
+            "--n-cpu-ffn": orders.ffn_layers,
+            "--override-tensor": ",".join(f"{one.pattern}={one.device}" for one in orders.overrides),
+            "--device": ",".join(orders.devices),
+            "--tensor-split": ",".join(f"{share:g}" for share in orders.tensor_split),
+            "--split-mode": orders.split_mode,
+            "--main-gpu": orders.main_gpu,
+            "--fit": None if orders.fit is None else "on" if orders.fit else "off",
+            "--fit-target": ",".join(str(size // MIB) for size in orders.fit_target_bytes),
+            "--fit-ctx": orders.fit_context,
+            "--load-mode": orders.load_mode,
+            "--gpu-layers-draft": orders.draft_gpu_layers,
+            "--device-draft": ",".join(orders.draft_devices),
+        }
+        switches = {
+            "--cpu-moe": orders.all_experts,
+            "--rpc": orders.other_hosts,
+            "--no-kv-offload": orders.cache_on_gpu is False,
+            "--no-mmproj-offload": orders.projector_on_gpu is False,
+        }
+        told = (f"{flag} {value}" for flag, value in figures.items() if value not in {None, ""})
+        return (*told, *(flag for flag, is_on in switches.items() if is_on))
 
     def as_variable(self, line: Line) -> Line:
         """Return the variable that stands for a flag."""

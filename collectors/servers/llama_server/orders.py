@@ -87,7 +87,15 @@ _OTHER_HOST = re.compile(r"RPC(?:[0-9]{0,3}\Z|\[)", re.ASCII)
 _SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{0,6})?\Z", re.ASCII)
 ALL_LAYERS = 9999
 """``-ngl all``: more than any model has."""
-_REPORTED = ("expert_layers", "all_experts", "ffn_layers", "overrides", "devices", "gpu_layers")
+_REPORTED = (
+    "expert_layers",
+    "all_experts",
+    "ffn_layers",
+    "overrides",
+    "devices",
+    "fit_target",
+    "gpu_layers",
+)
 
 
 def orders_of(flags: Flags, visible: str | None = None) -> Orders:

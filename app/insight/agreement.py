@@ -83,6 +83,14 @@ def placement_of(model: ModelRecord, state: State) -> Split:
     return Split(found.measured_bytes, in_ram, in_ram / whole if whole else None)
 
 
+def beyond_choice(split: Split, found: LeftOut | None) -> Split:
+    """Return a split in which what is in RAM by choice counts as where it should be."""
+    if found is None or not found.chosen_bytes or split.gpu_bytes is None:
+        return split
+    whole = split.gpu_bytes + (split.ram_bytes or 0)
+    return Split(whole - found.bytes, found.bytes, found.bytes / whole if whole else None)
+
+
 def choice_of(model: ModelRecord, state: State) -> str | None:
     """Return the setting that explains all that is in RAM: ``--n-cpu-moe 40``; ``None`` where none does."""
     if (cpu := cpu_choice(model, state)) is not None:

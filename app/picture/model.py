@@ -12,7 +12,14 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, logged_in_ram, placement_of
+from gpumon.app.insight.agreement import (
+    Agreement,
+    LeftOut,
+    Loaded,
+    beyond_choice,
+    logged_in_ram,
+    placement_of,
+)
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
@@ -241,7 +248,7 @@ def model_picture(
         left_out=known.left_out,
         agreement=known.agreement,
         spill_fraction=split.spill_fraction,
-        spill_percent=spill_percent(_spilled(placement, known.left_out), estimated=not claims)
+        spill_percent=spill_percent(beyond_choice(placement, known.left_out), estimated=not claims)
         if can_spill
         else "",
         processor="Unknown" if placement.spill_fraction is None and claims else processor_words(record),
@@ -292,14 +299,6 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         prediction=runner.prediction if runner else None,
         finished_load=next(loads, None) if record.runner else None,
     )
-
-
-def _spilled(placement: Split, found: LeftOut | None) -> Split:
-    """Return the split with what is in RAM by choice counted as where it should be."""
-    if found is None or not found.chosen_bytes or placement.gpu_bytes is None:
-        return placement
-    whole = placement.gpu_bytes + (placement.ram_bytes or 0)
-    return Split(whole - found.bytes, found.bytes, found.bytes / whole if whole else None)
 
 
 def spill_percent(placement: Split, *, estimated: bool = False) -> str:

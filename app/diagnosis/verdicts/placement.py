@@ -19,15 +19,16 @@ from gpumon.app.diagnosis.words import (
     clock,
     size_evidence,
 )
-from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
+from gpumon.app.insight.agreement import Shortfall, beyond_choice, may_load, shortfall
 from gpumon.app.insight.health import spill_fault
 from gpumon.app.insight.intent import cpu_choice, intent_of, parts_words
 from gpumon.app.insight.shapes import log_of
-from gpumon.app.insight.wording import amount, ended_words, gpu_label, spill_words
+from gpumon.app.insight.wording import amount, ended_words, gpu_label, shares, spill_words
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import FinishedLoad
 from gpumon.app.state.records.load import identity
+from gpumon.app.state.records.model import Split
 from gpumon.app.state.work import rivals
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -121,16 +122,17 @@ def spilled(subject: Subject) -> Verdict | None:
     fault = spill_fault(model, subject.spill_bad_percent) or "watch"
     estimate = subject.loaded.left_out
     if estimate is not None and estimate.chosen_bytes:
-        return _more_than_chosen(subject, estimate.bytes)
+        return _more_than_chosen(subject, beyond_choice(subject.split, estimate))
     estimated = "probably " if model.split.spill_fraction is None and split.gpu_bytes else ""
     since = f" since {clock(model.spilled_since)}" if model.spilled_since else ""
     sentence = f"{subject.name} {estimated}{spill_words(split)}{since}{_cost_words(subject)}"
     return Verdict("spilled", fault, sentence, (*_split_evidence(subject), *_rate_evidence(subject)))
 
 
-def _more_than_chosen(subject: Subject, beyond_bytes: int) -> Verdict:
+def _more_than_chosen(subject: Subject, beyond: Split) -> Verdict:
     """Say that more is in RAM than the settings keep there."""
-    more = f"{amount(beyond_bytes)} more in RAM than its settings keep there"
+    share = f"{amount(beyond.ram_bytes or 0)} ({shares(beyond)[0]})"
+    more = f"{share} more in RAM than its settings keep there"
     setting = visible(intent_of(subject.model, subject.state).setting or "")
     sentence = f"{subject.name} probably has {more} ({setting}){_cost_words(subject)}"
     evidence = (*_split_evidence(subject), *_expected_evidence(subject), *_rate_evidence(subject))

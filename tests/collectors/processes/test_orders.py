@@ -73,7 +73,10 @@ def test_where_a_model_is_told_to_be_is_read(line: str, layers: int | None, orde
         ({"CPU_MOE": "1"}, Orders(all_experts=True, by_environment=("all_experts",))),
         ({"KV_OFFLOAD": "0"}, Orders(cache_on_gpu=False)),
         ({"NO_MMAP": "true", "MLOCK": "true"}, Orders(load_mode="mlock")),
-        ({"FIT_TARGET": "4096,2048"}, Orders(fit_target_bytes=(4 * 1024**3, 2 * 1024**3))),
+        (
+            {"FIT_TARGET": "4096,2048"},
+            Orders(fit_target_bytes=(4 * 1024**3, 2 * 1024**3), by_environment=("fit_target",)),
+        ),
         ({"RPC": "10.0.0.2:50052"}, Orders(other_hosts=True)),
     ],
 )

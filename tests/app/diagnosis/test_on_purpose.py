@@ -1,0 +1,311 @@
+"""Placement on purpose: a user has told a llama-server to keep a part in RAM, or elsewhere.
+
+The command lines are those of public threads, on a file with the shapes of a model of that kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from tests.app.picture.test_agreement import check
+from tests.fakes.gguf.mixture import dense, mixture
+from tests.fakes.samples import START
+from tests.scene import Gpu, Machine
+
+from gpumon.app.diagnosis.report import report_lines
+from gpumon.app.picture.model import ModelPicture
+from gpumon.app.views.models import model_row
+from gpumon.collectors.gguf.file import read_gguf
+from gpumon.collectors.samples import GpuFacts, Learned, ModelFacts
+from gpumon.collectors.servers.llama_server.command_line import settings_of
+
+GIB = 1024**3
+CARD = GpuFacts(memory_bus_width_bits=192, max_memory_clock_mhz=7501)
+RAM_BYTES_PER_SECOND = 50e9
+
+
+@pytest.fixture(scope="module")
+def moe(tmp_path_factory: pytest.TempPathFactory) -> ModelFacts:
+    return read_gguf(mixture().write(tmp_path_factory.mktemp("moe") / "m.gguf"))
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> ModelFacts:
+    return read_gguf(dense().write(tmp_path_factory.mktemp("dense") / "m.gguf"))
+
+
+def card(gib: float = 12.0) -> Gpu:
+    return Gpu(gib=gib, name="NVIDIA GeForce RTX 3060", facts=CARD)
+
+
+def told(
+    line: str,
+    file: ModelFacts | None,
+    measured: float | Mapping[int, float],
+    *,
+    gpus: Sequence[Gpu] = (),
+    variables: Mapping[str, str] | None = None,
+    weights_gib: float = 16.0,
+    ram: bool = True,
+) -> Machine:
+    """Return a machine on which a llama-server was started so, and holds so many GiB of each card."""
+    settings = settings_of(["llama-server", "-m", "/m.gguf", *line.split()], lambda: variables or {})
+    assert settings is not None
+    machine = Machine(*(gpus or [card()]))
+    held = {0: measured} if isinstance(measured, float | int) else dict(measured)
+    fields = settings.__struct_fields__
+    machine.llama_server(
+        settings={name: getattr(settings, name) for name in fields} | {"model_name": "m", "port": 8080},
+        file=file,
+        weights_gib=weights_gib,
+        held=held,
+    )
+    if ram:
+        machine.say(
+            Learned(time=START, source="learned", ram_bandwidth_bytes_per_second=RAM_BYTES_PER_SECOND)
+        )
+    machine.run(20)
+    check(machine.monitor)
+    return machine
+
+
+def picture(machine: Machine) -> ModelPicture:
+    (model,) = machine.monitor.pictures.models()
+    return model
+
+
+def words(machine: Machine) -> str:
+    model = picture(machine)
+    return "\n".join(report_lines(model.label, model.diagnosis))
+
+
+class TestAChoice:
+    """Is told as one, with what it costs and what would fit; nothing stands in the alerts."""
+
+    def test_experts_in_ram_are_told_with_a_smaller_number(self, moe: ModelFacts) -> None:
+        machine = told("-c 16384 -ngl 99 --n-cpu-moe 40 -fa on", moe, 5.0)
+        model = picture(machine)
+        assert (model.level, model.spill_percent, machine.alerts()) == ("watch", "", [])
+        assert model.sentence.startswith("m keeps 12.7 GiB in RAM by choice (--n-cpu-moe 40): about ")
+        assert "; --n-cpu-moe 22 also fits, about +" in model.sentence
+        whole = machine.monitor.pictures.health()
+        assert (whole.level, whole.sentence, whole.exit_code) == ("watch", model.sentence, 1)
+        assert model.diagnosis.cause is not None
+        assert model.diagnosis.cause.sentence.startswith(
+            "the experts of 40 of 48 layers are kept in RAM by --n-cpu-moe 40; 6.5 GiB are free: "
+            "--n-cpu-moe 22 also fits, about +"
+        )
+        (remedy,) = model.diagnosis.remedies
+        assert (remedy.action, remedy.command) == ("keep_less_in_ram", "--n-cpu-moe 22")
+        assert remedy.where == "on the command line of llama-server"
+        assert model_row(model).spill_percent == ""
+
+    def test_where_the_number_is_as_small_as_can_be_all_is_well(self, moe: ModelFacts) -> None:
+        machine = told("-c 16384 -ngl 99 --n-cpu-moe 22", moe, 10.5)
+        model = picture(machine)
+        assert (model.level, machine.alerts(), model.diagnosis.remedies) == ("ok", [], ())
+        assert "no more would fit" in words(machine)
+        whole = machine.monitor.pictures.health()
+        assert (whole.level, whole.sentence, whole.exit_code) == ("ok", "1 model, partly in RAM by choice", 0)
+
+    @pytest.mark.parametrize(
+        ("line", "measured", "setting", "what", "better"),
+        [
+            ("-ngl 99 --cpu-moe", 2.4, "--cpu-moe", "the experts of 48 of 48 layers", "--n-cpu-moe 22"),
+            (
+                "-ngl 99 -ot .ffn_.*_exps.=CPU",
+                2.4,
+                "--override-tensor",
+                "the experts of 48 of 48 layers",
+                "--n-cpu-moe 22",
+            ),
+            (
+                r"-ngl 99 -ot blk\.(2[0-9]|3[0-9]|4[0-7])\.ffn_.*_exps\.=CPU,blk\..*=CUDA0",
+                8.7,
+                "--override-tensor",
+                "the experts of 28 of 48 layers",
+                "--n-cpu-moe 22",
+            ),
+            (
+                "-ngl 99 -ot .ffn_(up|down)_exps.=CPU",
+                7.5,
+                "--override-tensor",
+                "a part of the experts of 48 of 48 layers",
+                "--n-cpu-moe 22",
+            ),
+        ],
+    )
+    def test_every_way_to_ask_for_it(
+        self, moe: ModelFacts, line: str, measured: float, setting: str, what: str, better: str
+    ) -> None:
+        machine = told(f"-c 16384 {line}", moe, measured)
+        model = picture(machine)
+        assert (model.level, machine.alerts()) == ("watch", [])
+        assert f"in RAM by choice ({setting})" in model.sentence
+        assert f"cause    {what} are kept in RAM by {setting}" in words(machine)
+        assert model.diagnosis.remedies[0].command == better
+
+    def test_layers_in_ram_are_worse_than_experts(self, moe: ModelFacts) -> None:
+        machine = told("-c 16384 -ngl 20", moe, 7.3)
+        assert picture(machine).level == "watch"
+        assert machine.alerts() == []
+        assert "-ngl 20 was set by hand, of 49 layers" in words(machine)
+        assert picture(machine).diagnosis.remedies[0].command == "--n-gpu-layers 49 --n-cpu-moe 22"
+
+    def test_a_variable_is_answered_with_a_variable(self, moe: ModelFacts) -> None:
+        machine = told("-c 16384", moe, 5.0, variables={"LLAMA_ARG_N_CPU_MOE": "40"})
+        assert "(LLAMA_ARG_N_CPU_MOE=40)" in picture(machine).sentence
+        (remedy,) = picture(machine).diagnosis.remedies
+        assert remedy.command == "LLAMA_ARG_N_CPU_MOE=22"
+        assert remedy.where == "in the environment of llama-server"
+
+    def test_layers_of_a_dense_model(self, llama: ModelFacts) -> None:
+        machine = told("-c 8192 -ngl 20", llama, 3.4, weights_gib=4.4)
+        model = picture(machine)
+        assert (model.level, machine.alerts()) == ("watch", [])
+        assert "in RAM by choice (-ngl 20)" in model.sentence
+        assert "-ngl 20 was set by hand, of 33 layers" in words(machine)
+        assert model.diagnosis.remedies[0].command == "--n-gpu-layers 33"
+
+    def test_layers_of_a_dense_model_of_which_not_all_would_fit(self, llama: ModelFacts) -> None:
+        machine = told("-c 8192 -ngl 10", llama, 2.0, weights_gib=4.4, gpus=[card(5.0)])
+        command = picture(machine).diagnosis.remedies[0].command
+        assert command is not None
+        assert command.startswith("--n-gpu-layers ")
+        assert 10 < int(command.split()[1]) < 33
+
+    def test_a_context_in_ram(self, llama: ModelFacts) -> None:
+        machine = told("-c 32768 -ngl 99 -nkvo", llama, 5.1, weights_gib=4.4)
+        model = picture(machine)
+        assert (model.level, machine.alerts()) == ("watch", [])
+        assert "keeps 4.0 GiB in RAM by choice (--no-kv-offload)" in model.sentence
+        assert "its context is kept in RAM by --no-kv-offload" in words(machine)
+        assert model.diagnosis.remedies[0].command == "--kv-offload"
+
+    @pytest.mark.parametrize(
+        ("line", "variables", "setting"),
+        [
+            ("-ngl 0", {}, "-ngl 0"),
+            ("--device none", {}, "--device none"),
+            ("", {"CUDA_VISIBLE_DEVICES": "-1"}, "CUDA_VISIBLE_DEVICES hides all"),
+        ],
+    )
+    def test_the_cpu_alone(
+        self, llama: ModelFacts, line: str, variables: Mapping[str, str], setting: str
+    ) -> None:
+        machine = told(f"-c 8192 {line}", llama, 0.0, variables=variables, weights_gib=4.4)
+        model = picture(machine)
+        assert (model.sentence, model.spill_percent) == (f"m runs on the CPU by choice ({setting})", "")
+        assert machine.alerts() == []
+
+    def test_the_measured_rate_tells_what_ram_can_do(self, moe: ModelFacts) -> None:
+        machine = told("-c 16384 -ngl 99 --n-cpu-moe 40", moe, 5.0, ram=False)
+        assert picture(machine).sentence.endswith("; --n-cpu-moe 22 also fits")
+
+
+class TestADifference:
+    """Is what an alarm is about: what is measured against what the settings lead one to expect."""
+
+    def test_less_on_the_card_than_was_asked_for(self, moe: ModelFacts) -> None:
+        machine = told("-c 16384 -ngl 99 --n-cpu-moe 22", moe, 4.0)
+        model = picture(machine)
+        assert model.level == "watch"
+        assert "more in RAM than its settings keep there (--n-cpu-moe 22)" in model.sentence
+        (alert,) = machine.alerts("likely_spill")
+        assert "more in RAM than its settings keep there" in alert.message
+        assert "its settings put 10." in words(machine)
+        assert model.spill_percent.startswith("~3")
+
+    def test_all_layers_asked_for_and_nothing_on_a_card(self, moe: ModelFacts) -> None:
+        machine = told("-c 16384 -ngl 99 --n-cpu-moe 40", moe, 0.0)
+        assert picture(machine).level == "watch"
+        assert machine.alerts("likely_spill")
+
+    def test_a_large_context_hides_no_weights_in_ram(self, llama: ModelFacts) -> None:
+        machine = told("-c 65536", llama, 9.0, weights_gib=4.4)
+        assert picture(machine).spill_percent.startswith("~")
+        assert machine.alerts("likely_spill")
+        machine = told("-c 65536", llama, 12.6, weights_gib=4.4, gpus=[card(16.0)])
+        assert picture(machine).spill_percent == ""
+
+
+class TestElsewhere:
+    """What may be on another host, or on a card that the driver does not know, is not known here."""
+
+    @pytest.mark.parametrize(
+        ("line", "measured", "why"),
+        [
+            ("--rpc 192.168.1.7:50052", 4.0, "a part of it may be on another host (--rpc)"),
+            ("--device Vulkan0", 0.0, "Vulkan0, which the GPU driver here does not know"),
+            ("--device ROCm0", 0.0, "ROCm0, which the GPU driver here does not know"),
+            ("-ot exps=SYCL0", 3.0, "SYCL0, which the GPU driver here does not know"),
+            ("--device RPC[10.0.0.2:50052],CUDA0 -ts 31,31", 8.0, "another host"),
+        ],
+    )
+    def test_it_is_not_known_here(self, moe: ModelFacts, line: str, measured: float, why: str) -> None:
+        machine = told(f"-c 16384 -ngl 99 {line}", moe, measured)
+        model = picture(machine)
+        assert (model.level, model.spill_percent, machine.alerts()) == ("unknown", "", [])
+        assert "is not known here" in model.sentence
+        assert why in model.sentence
+        assert "in RAM" not in words(machine)
+        whole = machine.monitor.pictures.health()
+        assert (whole.sentence, whole.exit_code) == ("1 model loaded, placement not known here", 0)
+
+    def test_vulkan_on_a_card_of_the_driver_is_measured(self, llama: ModelFacts) -> None:
+        machine = told("-c 8192 --device Vulkan0", llama, 5.6, weights_gib=4.4)
+        assert picture(machine).level == "ok"
+
+
+class TestOneOfTwoCards:
+    """Room is what the settings leave to a model."""
+
+    @pytest.mark.parametrize(
+        ("line", "variables"),
+        [
+            ("--device CUDA1", {}),
+            ("-ts 0,1", {}),
+            ("-sm none -mg 1", {}),
+            ("", {"CUDA_VISIBLE_DEVICES": "1"}),
+        ],
+    )
+    def test_a_card_that_is_not_to_be_used_is_no_room(
+        self, llama: ModelFacts, line: str, variables: Mapping[str, str]
+    ) -> None:
+        two = [card(24.0), card(6.0)]
+        machine = told(
+            f"-c 32768 -ngl 20 {line}", llama, {1: 5.0}, gpus=two, variables=variables, weights_gib=4.4
+        )
+        for remedy in picture(machine).diagnosis.remedies:
+            assert "of 5.5 GiB free" in remedy.arithmetic
+
+    def test_both_are_room_where_nothing_is_said(self, llama: ModelFacts) -> None:
+        machine = told("-c 32768 -ngl 20", llama, {1: 5.0}, gpus=[card(24.0), card(6.0)], weights_gib=4.4)
+        assert "of 29.0 GiB free" in picture(machine).diagnosis.remedies[0].arithmetic
+
+
+class TestWhatCannotBeReckoned:
+    """A choice whose bytes are not known is still a choice; nothing is made up."""
+
+    def test_without_the_file(self) -> None:
+        machine = told("-c 16384 --n-cpu-moe 40", None, 5.0)
+        model = picture(machine)
+        assert (model.level, machine.alerts()) == ("ok", [])
+        assert "experts are kept in RAM by --n-cpu-moe 40; how much that is cannot be told" in words(machine)
+
+    @pytest.mark.parametrize("pattern", ["(a+)+b=CPU", "(=CPU", "a*b*c*d*e*=CPU"])
+    def test_a_pattern_that_is_not_tried(self, moe: ModelFacts, pattern: str) -> None:
+        machine = told(f"-c 16384 -ngl 99 -ot {pattern}", moe, 5.0)
+        assert machine.alerts() == []
+        assert "a pattern of --override-tensor is more than gpumon tries" in words(machine)
+
+    def test_experts_asked_for_of_a_model_that_has_none(self, llama: ModelFacts) -> None:
+        machine = told("-c 8192 -ngl 99 --n-cpu-moe 40", llama, 5.6, weights_gib=4.4)
+        assert picture(machine).level == "ok"
+        assert "by choice" not in words(machine)
+
+
+def test_a_margin_that_was_asked_for_is_named(llama: ModelFacts) -> None:
+    machine = told("-c 8192 -fit on -fitt 8192", llama, 3.0, weights_gib=4.4)
+    assert "the runtime leaves 8.0 GiB of each GPU free (--fit-target 8192)" in words(machine)

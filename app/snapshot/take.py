@@ -13,7 +13,6 @@ from gpumon.app.state.holders.addresses import runners_to_ask
 from gpumon.app.state.rates.values import RunnerRates
 from gpumon.app.state.records import SourceRecord
 from gpumon.app.state.work import is_working, rates_of
-from gpumon.collectors.processes.model_files import is_undescribed
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     AnySample,
@@ -121,7 +120,7 @@ class _View:
             if runner.answer is None or not self._is_paced(name, runner.answer, runner.rates):
                 yield name
         for runner in state.runners.values():
-            if runner.file is None and is_undescribed(runner.process):
+            if runner.file is None and runner.process.is_read:
                 yield f"file of process {runner.key.pid}"
         for model in state.models.values():
             answer, name = model.served and model.served.answer, f"{model.key.source} {model.claim.name}"

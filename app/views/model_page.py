@@ -71,7 +71,7 @@ def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[
         *learned_facts(details),
         *finished_load_facts(details.finished_load),
         *_times(model),
-        *(_geometry(details.facts) if model.claims_memory else ()),
+        *(_geometry(details.facts) if model.claims_memory or details.facts else ()),
     )
 
 
@@ -150,10 +150,20 @@ def _geometry(facts: ModelFacts | None) -> list[Fact]:
     return [
         Fact("architecture", visible(facts.architecture or units.UNKNOWN), said),
         Fact("layers", text_of(facts.layer_count), said),
+        *_experts(facts, said),
         Fact("trained context", f"{text_of(facts.trained_context_length)} tokens", said),
         Fact("embedding length", text_of(facts.embedding_length), said),
         Fact("capabilities", visible(", ".join(facts.capabilities) or units.UNKNOWN), said),
     ]
+
+
+def _experts(facts: ModelFacts, said: str) -> Iterator[Fact]:
+    """Say how many experts a layer has, and how many a token passes through."""
+    count, used = (
+        facts.geometry.get(f"{facts.architecture}.{key}") for key in ("expert_count", "expert_used_count")
+    )
+    if count and used:
+        yield Fact("experts", f"{used} of {count} for each token", said)
 
 
 def _per_slot(tokens: int | None) -> str:

@@ -224,7 +224,7 @@ def served_facts(details: ModelDetails) -> list[Fact]:
         Fact("build", visible(facts.build or units.UNKNOWN), PROPS),
         Fact("file", visible(facts.model_path or units.UNKNOWN), PROPS),
         Fact("weights", units.size(facts.weights_bytes), MODELS),
-        Fact("in RAM (estimate)", _left_out(model.left_out), "weights less VRAM measured"),
+        _in_ram(model.left_out),
         Fact(
             "context",
             _tokens(claim.context_length, " per slot"),
@@ -242,10 +242,15 @@ def _tokens(count: int | None, beside: str = "") -> str:
     return units.UNKNOWN if count is None else f"{count} tokens{beside}"
 
 
-def _left_out(found: LeftOut | None) -> str:
-    if found is None:
-        return units.UNKNOWN
-    return f"at least {units.size(found.bytes)}" if found.bytes else "none seen"
+def _in_ram(found: LeftOut | None) -> Fact:
+    """Say how much is in RAM: by choice, and at the least what else is on no GPU."""
+    words = "none seen" if found else units.UNKNOWN
+    if found and found.bytes:
+        words = f"at least {units.size(found.bytes)}"
+    if found and found.chosen_bytes:
+        more = f", and {words} more" if found.bytes else ""
+        words = f"{units.size(found.chosen_bytes)} by choice{more}"
+    return Fact("in RAM (estimate)", words, "weights less VRAM measured")
 
 
 def _detail(detail: str | None) -> Iterator[Fact]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gpumon.collectors.clock import Clock
 from gpumon.collectors.processes.owners import is_contained
 from gpumon.collectors.processes.proc import Proc, reason
-from gpumon.collectors.samples import FileFacts, ModelFacts, RunnerProcess
+from gpumon.collectors.samples import FileFacts, ModelFacts, RunnerProcess, RunnerSettings
 from gpumon.collectors.servers.registry import runner_named
 from gpumon.collectors.worker import Worker
 
@@ -27,19 +27,19 @@ class WantedFile(NamedTuple):
     draft_path: str | None = None
 
 
-def is_undescribed(process: RunnerProcess) -> bool:
+def is_undescribed(kind: str, settings: RunnerSettings) -> bool:
     """Whether no server that describes its models has started a process, and its file is told."""
-    settings = process.settings
-    is_own = settings.child_of is None and runner_named(process.kind).stands_alone
+    is_own = settings.child_of is None and runner_named(kind).stands_alone
     return is_own and settings.model_path is not None
 
 
 def undescribed(runners: Iterable[RunnerProcess]) -> Iterator[WantedFile]:
     """Yield the files of the processes of which nobody else will say what they hold."""
-    for one in filter(is_undescribed, runners):
+    for one in runners:
         settings = one.settings
-        path = settings.model_path or ""
-        yield WantedFile(one.pid, one.started, path, settings.projector_path, settings.draft_path)
+        if one.is_read and settings.model_path is not None:
+            files = (settings.model_path, settings.projector_path, settings.draft_path)
+            yield WantedFile(one.pid, one.started, *files)
 
 
 Wanted = Callable[[], Iterable[WantedFile]]

@@ -119,6 +119,8 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     """Size of the one file that it loads; ``None`` where it is not visible from here."""
     other_namespace: bool = False
     """In a container: its loopback port cannot be reached from here."""
+    is_read: bool = False
+    """Whether its files are read here (``FileFacts``): no server that describes its model has started it."""
     unreadable: tuple[str, ...] = ()
     """What could not be read, and why: ``io: permission denied``."""
 

@@ -76,11 +76,20 @@ def placement_of(model: ModelRecord, state: State) -> Split:
         return _in_ram(model, state) or model.split
     found = left_out(model, state)
     if found is None:
-        return UNKNOWN_SPLIT
+        return _chosen_in_ram(model, state)
     in_ram, whole = found.bytes + found.chosen_bytes, found.weights_bytes
     if intent_of(model, state).vram_bytes is not None and cpu_choice(model, state) is None:
         whole = in_ram + found.measured_bytes
     return Split(found.measured_bytes, in_ram, in_ram / whole if whole else None)
+
+
+def _chosen_in_ram(model: ModelRecord, state: State) -> Split:
+    """Return that all is in RAM where the user has asked for that, measured or not; else nothing."""
+    if cpu_choice(model, state) is None:
+        return UNKNOWN_SPLIT
+    facts = server_facts(model, state)
+    weights = (facts.weights_bytes if facts else None) or intent_of(model, state).weights_bytes
+    return Split(0, weights, 1.0)
 
 
 def beyond_choice(split: Split, found: LeftOut | None) -> Split:

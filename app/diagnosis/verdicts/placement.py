@@ -125,8 +125,17 @@ def spilled(subject: Subject) -> Verdict | None:
         return _more_than_chosen(subject, beyond_choice(subject.split, estimate))
     estimated = "probably " if model.split.spill_fraction is None and split.gpu_bytes else ""
     since = f" since {clock(model.spilled_since)}" if model.spilled_since else ""
-    sentence = f"{subject.name} {estimated}{spill_words(split)}{since}{_cost_words(subject)}"
+    chosen = _chosen_words(subject)
+    sentence = f"{subject.name} {estimated}{spill_words(split)}{chosen}{since}{_cost_words(subject)}"
     return Verdict("spilled", fault, sentence, (*_split_evidence(subject), *_rate_evidence(subject)))
+
+
+def _chosen_words(subject: Subject) -> str:
+    """Say how much of a claimed spill is a choice: the rest is not."""
+    intent = intent_of(subject.model, subject.state)
+    if not intent.kept_bytes or intent.setting is None or not subject.model.claims_memory:
+        return ""
+    return f", {amount(intent.kept_bytes)} of it by choice ({visible(intent.setting)}),"
 
 
 def _more_than_chosen(subject: Subject, beyond: Split) -> Verdict:

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
+from msgspec.structs import replace
 from tests.app.picture.test_agreement import check
 from tests.fakes.gguf.mixture import dense, mixture
-from tests.fakes.samples import START
-from tests.scene import Gpu, Machine
+from tests.fakes.process_samples import BLOB
+from tests.fakes.samples import OLLAMA, START, claim
+from tests.scene import Gpu, Machine, Model
 
 from gpumon.app.diagnosis.report import report_lines
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.views.models import model_row
 from gpumon.collectors.gguf.file import read_gguf
-from gpumon.collectors.samples import GpuFacts, Learned, ModelFacts
+from gpumon.collectors.samples import GpuFacts, Learned, ModelFacts, Orders
 from gpumon.collectors.servers.llama_server.command_line import settings_of
 
-GIB = 1024**3
+DIGEST = claim("qwen3:30b").digest or ""
 CARD = GpuFacts(memory_bus_width_bits=192, max_memory_clock_mhz=7501)
 RAM_BYTES_PER_SECOND = 50e9
 
@@ -304,6 +306,74 @@ class TestWhatCannotBeReckoned:
         machine = told("-c 8192 -ngl 99 --n-cpu-moe 40", llama, 5.6, weights_gib=4.4)
         assert picture(machine).level == "ok"
         assert "by choice" not in words(machine)
+
+
+class TestOllama:
+    """It claims its memory; what its service's environment says reaches its llama-servers."""
+
+    @staticmethod
+    def loaded(
+        moe: ModelFacts, orders: Orders, gpu_gib: float, ram_gib: float, **more: object
+    ) -> tuple[Machine, ModelPicture]:
+        facts = replace(moe, source=OLLAMA, digest=DIGEST, name="qwen3:30b", blobs=(BLOB,))
+        machine = Machine(card())
+        settings = {"orders": orders, "context_length": 16384, "parallel": 1, **more}
+        model = Model(
+            "qwen3:30b", gpu_gib=gpu_gib, ram_gib=ram_gib, context=16384, settings=settings, shape=facts
+        )
+        machine.ollama().load(model)
+        machine.run(5)
+        check(machine.monitor)
+        return machine, picture(machine)
+
+    def test_experts_in_ram_by_a_variable_of_the_service(self, moe: ModelFacts) -> None:
+        orders = Orders(expert_layers=40, by_environment=("expert_layers",))
+        machine, model = self.loaded(moe, orders, 5.0, 12.9)
+        assert (model.level, model.spill_percent, machine.alerts()) == ("watch", "", [])
+        assert "keeps 12.9 GiB in RAM by choice (LLAMA_ARG_N_CPU_MOE=40)" in model.sentence
+        (remedy,) = model.diagnosis.remedies
+        assert (remedy.command, remedy.where) == ("LLAMA_ARG_N_CPU_MOE=22", "in the server's environment")
+
+    def test_more_in_ram_than_that_is_a_spill(self, moe: ModelFacts) -> None:
+        orders = Orders(expert_layers=22, by_environment=("expert_layers",))
+        machine, model = self.loaded(moe, orders, 5.0, 12.9)
+        assert (model.level, model.spill_percent) == ("bad", "72%")
+        assert "(72%) to RAM, 7.0 GiB of it by choice (LLAMA_ARG_N_CPU_MOE=22), since" in model.sentence
+        assert machine.alerts("spill")
+
+    def test_what_the_runtime_chose_by_itself_is_no_choice(self, moe: ModelFacts) -> None:
+        machine, model = self.loaded(moe, Orders(), 5.0, 12.9)
+        assert (model.level, model.spill_percent) == ("bad", "72%")
+        assert machine.alerts("spill")
+
+    def test_layers_that_an_older_one_chose_by_itself_are_no_choice(self, moe: ModelFacts) -> None:
+        facts = replace(moe, source=OLLAMA, digest=DIGEST, name="qwen3:30b", blobs=(BLOB,))
+        for layers in (0, 20):
+            machine = Machine(card())
+            settings = {"gpu_layers": layers, "context_length": 16384, "parallel": 1}
+            model = Model(
+                "qwen3:30b",
+                gpu_gib=7.0 if layers else 0.0,
+                ram_gib=10.0,
+                kind="ollama_runner",
+                settings=settings,
+                shape=facts,
+            )
+            machine.ollama().load(model)
+            machine.run(5)
+            assert picture(machine).level == "bad"
+            assert machine.alerts("spill")
+
+    def test_all_cards_hidden_from_the_service(self, moe: ModelFacts) -> None:
+        facts = replace(moe, source=OLLAMA, digest=DIGEST, name="qwen3:30b", blobs=(BLOB,))
+        machine = Machine(card())
+        server = machine.ollama(settings={"CUDA_VISIBLE_DEVICES": "-1"})
+        server.load(Model("qwen3:30b", gpu_gib=0.0, ram_gib=17.0, shape=facts))
+        machine.run(5)
+        assert picture(machine).sentence.endswith(
+            "runs on the CPU by choice (CUDA_VISIBLE_DEVICES hides all)"
+        )
+        assert machine.alerts() == []
 
 
 def test_a_margin_that_was_asked_for_is_named(llama: ModelFacts) -> None:

@@ -104,15 +104,14 @@ def choice_of(model: ModelRecord, state: State) -> str | None:
     """Return the setting that explains all that is in RAM: ``--n-cpu-moe 40``; ``None`` where none does."""
     if (cpu := cpu_choice(model, state)) is not None:
         return cpu
-    intent = intent_of(model, state)
-    if intent.setting is None:
-        return None
     if not model.claims_memory:
         found = left_out(model, state)
-        return intent.setting if found and found.chosen_bytes and not found.bytes else None
+        explained = found is not None and bool(found.chosen_bytes) and not found.bytes
+        return intent_of(model, state).setting if explained else None
     claimed, size = model.split.ram_bytes, model.claim.size_bytes
     if not claimed or not size:
         return None
+    intent = intent_of(model, state)
     if intent.ram_bytes is None:
         return intent.setting if set(intent.keeps) - {"layers"} else None
     return intent.setting if claimed <= intent.ram_bytes + LEAST_SHARE * size else None

@@ -44,7 +44,7 @@ def intent_of(model: ModelRecord, state: State) -> Intent:
     """Return what the settings of a model's process amount to; made once for each load."""
     runner = state.runner_of(model)
     if runner is None:
-        return _intent(model, None, state)
+        return _intent(model, None, state) if model.claim.settings else NO_INTENT
     options = load_options(model, runner, state)
     basis = (id(model.facts), options, runner.process.settings, runner.file is None, len(runner.vram_by_gpu))
     if runner.intent is None or runner.intent_basis != basis:

@@ -197,9 +197,12 @@ class _Sums:
     def _tensors(self, block_count: int) -> tuple[TensorBytes, ...]:
         if len(self.by_name) + len(self.outside) > MAX_NAMES:
             return ()
-        blocks = range(block_count)
+        blocks, shared = range(block_count), dict[int, int]()  # equal sizes are one object: most of them are
         named = (
-            TensorBytes(name=name, block_bytes=tuple(sizes.get(block, 0) for block in blocks))
+            TensorBytes(
+                name=name,
+                block_bytes=tuple(shared.setdefault(n, n) for n in (sizes.get(b, 0) for b in blocks)),
+            )
             for name, sizes in self.by_name.items()
         )
         return (*named, *(TensorBytes(name=name, bytes=size) for name, size in self.outside.items()))

@@ -248,13 +248,14 @@ def placement_of_claim(
     """Return the placement that these bytes stand for.
 
     Layers are in RAM in proportion to the bytes; of a model with experts whose layers the runtime chose,
-    the experts of the first blocks (llama.cpp: ``common/fit.cpp``).
+    the experts of the first blocks (llama.cpp: ``common/fit.cpp``). What its user keeps there moves no layer.
     """
     held, count = sum(vram_bytes_by_gpu), len(geometry.layers) + 1
-    in_ram = 0 if ram_bytes <= 0 else max(1, -(-ram_bytes * count // (held + ram_bytes)))
+    beyond = _beyond_kept(geometry, options, ram_bytes)
+    in_ram = 0 if beyond <= 0 else max(1, -(-beyond * count // (held + beyond)))
     overflowing = 0
     if in_ram and held and geometry.is_moe and options.gpu_layers is None:
-        in_ram = overflowing = _claimed_overflowing(geometry, ram_bytes)
+        in_ram = overflowing = _claimed_overflowing(geometry, beyond)
     return Placement(
         layers_on_gpu=count - in_ram,
         layer_count=count,
@@ -266,11 +267,19 @@ def placement_of_claim(
     )
 
 
+def _beyond_kept(geometry: Geometry, options: LoadOptions, ram_bytes: int) -> int:
+    """Return what is in RAM beside what its user keeps there, and what always is then."""
+    kept = geometry.kept_bytes + (0 if options.cache_on_gpu else memory.kv_cache_bytes(geometry, options))
+    if not kept:
+        return ram_bytes
+    return max(0, ram_bytes - kept - geometry.token_embedding_bytes - geometry.host_bytes)
+
+
 def _claimed_overflowing(geometry: Geometry, ram_bytes: int) -> int:
     """Return the fewest blocks whose experts, with what is always in RAM, are ``ram_bytes``."""
     left = ram_bytes - geometry.token_embedding_bytes - geometry.host_bytes
     for index, layer in enumerate(geometry.layers):
         if left <= 0:
             return max(1, index)
-        left -= layer.expert_bytes
+        left -= layer.expert_bytes - layer.kept_expert_bytes
     return len(geometry.layers)

@@ -15,7 +15,7 @@ from tests.fakes.gguf.writer import FakeGguf
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.memory import memory_need
 from gpumon.app.physics.orders import UNNAMED_TENSORS, UNREAD_PATTERN, ordered, rules_of, with_experts_kept
-from gpumon.app.physics.placement import place
+from gpumon.app.physics.placement import place, placement_of_claim
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.physics.speed import traffic_of
 from gpumon.collectors.gguf.tensors import summarize
@@ -112,6 +112,15 @@ def test_a_context_in_ram_is_on_no_gpu_and_read_there() -> None:
     whole, less = place(shape, OPTIONS, PLENTY), place(shape, in_ram, PLENTY)
     assert whole.vram_bytes - less.vram_bytes == less.ram_bytes - whole.ram_bytes == 2 * GIB
     assert traffic_of(shape, in_ram, less, 1000)[1].cache_bytes > 0
+
+
+def test_a_claim_of_what_is_kept_moves_no_layer() -> None:
+    kept = shaped(Orders(expert_layers=40))
+    placed = place(kept, OPTIONS, PLENTY)
+    claimed = placement_of_claim(kept, OPTIONS, placed.vram_bytes_by_gpu, placed.ram_bytes)
+    assert (claimed.fits, claimed.overflowing_layers) == (True, 0)
+    more = placement_of_claim(kept, OPTIONS, placed.vram_bytes_by_gpu, placed.ram_bytes + GIB)
+    assert more.overflowing_layers > 40, "those after the ones that are kept"
 
 
 def test_shares_decide_which_card_holds_what() -> None:

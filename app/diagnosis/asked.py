@@ -28,6 +28,9 @@ class Asked(NamedTuple):
 
 def who_asked(model: ModelRecord, context: int, state: State, source: str = PS) -> Asked:
     """Return who asked for ``context`` tokens, as ``source`` says; what no setting explains was a request."""
+    if not model.kind.manages_memory:
+        evidence = tokens_evidence("context", context, source)
+        return Asked("context_request", f"it was started with {context} tokens", evidence)
     found = (
         _modelfile(model, context)
         or _environment(model, context, state)

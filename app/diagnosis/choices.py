@@ -30,8 +30,8 @@ from gpumon.text.units import MIB
 
 SPARE_BYTES = 512 * MIB
 """Free memory below which a card with experts in RAM slows down by half and more."""
-WORTH_PERCENT = 2
-"""Of the rate; a smaller gain is none."""
+WORTH_PERCENT = 5
+"""Of the rate or, where that cannot be estimated, of what is kept: for less nobody starts a server again."""
 
 
 class Better(NamedTuple):
@@ -170,10 +170,11 @@ def _gained(
     rate = rate_of(subject, arithmetic, found.geometry, found.options, placed)
     now = _rate_now(subject, arithmetic)
     gain = round(100 * (rate.expected / now.expected - 1)) if rate and now else None
-    if gain is not None and gain < WORTH_PERCENT:
-        return None
     kept_bytes = intent_of(subject.model, subject.state).ram_bytes or 0
-    return Better(found.line, max(0, kept_bytes - placed.ram_bytes), placed.vram_bytes, rate, gain)
+    frees_bytes = max(0, kept_bytes - placed.ram_bytes)
+    if (100 * frees_bytes / kept_bytes if gain is None and kept_bytes else gain or 0) < WORTH_PERCENT:
+        return None
+    return Better(found.line, frees_bytes, placed.vram_bytes, rate, gain)
 
 
 def _all_fits(placed: Placement, options: LoadOptions, usable: Sequence[int]) -> bool:

@@ -261,6 +261,9 @@ class ServerKind(ABC):
         del cache_type, has_flash_attention
         return NO_LINE
 
+    shares_context: ClassVar[bool] = False
+    """Whether it is told the context of all slots together: with fewer slots each would have more."""
+
     def set_slots(self, slots: int) -> Line:
         """Return how to ask for a number of slots."""
         del slots

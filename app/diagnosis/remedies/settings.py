@@ -46,7 +46,9 @@ def reload_model(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     """Load it again: what took the memory has gone, and the runtime does not move layers by itself."""
     if arithmetic.options.gpu_layers is not None or not arithmetic.fits(arithmetic.room.free_bytes):
         return None
-    words = "unload it; the next request loads it again, and it fits now"
+    words = "start it again: it fits now"
+    if subject.model.kind.manages_memory:
+        words = "unload it; the next request loads it again, and it fits now"
     return computed("reload_model", words, commands.stop(subject.model), subject, arithmetic)
 
 
@@ -88,7 +90,7 @@ def reduce_parallel(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     if fitting is None:
         return None
     words = f"work on {fitting.parallel} request{'s' if fitting.parallel > 1 else ''} at once"
-    command = subject.model.kind.set_slots(fitting.parallel)
+    command = commands.set_slots(subject.model, fitting)
     return computed("reduce_parallel", words, command, subject, arithmetic, fitting)
 
 
@@ -117,7 +119,7 @@ def shrink_context(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     shrunk = replace(options, context_length=tokens)
     if not arithmetic.fits(arithmetic.room.free_bytes, shrunk):
         return None
-    command = subject.model.kind.set_context(tokens, options.parallel)
+    command = subject.model.kind.set_context(tokens, commands.caches(options))
     words = f"shrink the context to {tokens} tokens{subject.model.kind.context_note}"
     return computed("shrink_context", words, command, subject, arithmetic, shrunk)
 

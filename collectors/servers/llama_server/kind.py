@@ -160,6 +160,8 @@ class LlamaServerKind(ServerKind):
         del has_flash_attention
         return Line(f"--cache-type-k {cache_type} --cache-type-v {cache_type}", ON_COMMAND_LINE)
 
+    shares_context = True
+
     def set_slots(self, slots: int) -> Line:
         """Return the flag."""
         return Line(f"--parallel {slots}", ON_COMMAND_LINE)

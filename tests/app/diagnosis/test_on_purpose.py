@@ -14,6 +14,7 @@ from tests.fakes.gguf.mixture import dense, mixture
 from tests.fakes.process_samples import BLOB
 from tests.fakes.samples import OLLAMA, START, claim
 from tests.scene import Gpu, Machine, Model
+from tests.scene.things import working_slot
 
 from gpumon.app.diagnosis.report import report_lines
 from gpumon.app.picture.model import ModelPicture
@@ -204,6 +205,15 @@ class TestAChoice:
     def test_the_measured_rate_tells_what_ram_can_do(self, moe: ModelFacts) -> None:
         machine = told("-c 16384 -ngl 99 --n-cpu-moe 40", moe, 5.0, ram=False)
         assert picture(machine).sentence.endswith("; --n-cpu-moe 22 also fits")
+        for second in range(12):
+            machine.alone[0].slots = (working_slot(0, 7, 500, 1 + 15 * second),)
+            machine.now += 1
+            machine.look()
+        sentence = picture(machine).sentence
+        assert (
+            "(--n-cpu-moe 40): 15 tok/s, about 113 if all were on GPU; --n-cpu-moe 22 also fits" in sentence
+        )
+        assert 30 <= int(sentence.rpartition("about +")[2].rstrip("%")) <= 90
 
 
 class TestADifference:
@@ -223,6 +233,19 @@ class TestADifference:
         machine = told("-c 16384 -ngl 99 --n-cpu-moe 40", moe, 0.0)
         assert picture(machine).level == "watch"
         assert machine.alerts("likely_spill")
+
+    def test_who_asked_for_the_context_of_a_server_is_whoever_started_it(self, llama: ModelFacts) -> None:
+        machine = told("-c 65536", llama, 9.0, weights_gib=4.4)
+        assert "its context is too large: it was started with 65536 tokens" in words(machine)
+        assert any(one.command == "--ctx-size 49920" for one in picture(machine).diagnosis.remedies)
+
+    def test_fewer_slots_get_no_larger_a_context(self, llama: ModelFacts) -> None:
+        machine = told("-c 65536 -np 4", llama, 9.0, weights_gib=4.4)
+        assert picture(machine).diagnosis.remedies[0].command == "--parallel 3 --ctx-size 49152"
+
+    def test_slots_that_share_one_context_are_counted_once(self, llama: ModelFacts) -> None:
+        machine = told("-c 65536 -np 4 --kv-unified", llama, 12.6, weights_gib=4.4, gpus=[card(16.0)])
+        assert picture(machine).level == "ok"
 
     def test_a_large_context_hides_no_weights_in_ram(self, llama: ModelFacts) -> None:
         machine = told("-c 65536", llama, 9.0, weights_gib=4.4)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from gpumon.app.insight.shapes import load_options, settings_of, shape_of
 from gpumon.app.insight.wording import amount
@@ -41,21 +41,33 @@ _PLENTY_BYTES = 2**50
 
 
 def intent_of(model: ModelRecord, state: State) -> Intent:
-    """Return what the settings of a model's process amount to; made once for each load."""
+    """Return what the settings of a model's process amount to; made once for all that bears on it."""
     runner = state.runner_of(model)
     if runner is None:
         return _intent(model, None, state) if model.claim.settings else NO_INTENT
-    options = load_options(model, runner, state)
-    basis = (id(model.facts), options, runner.process.settings, runner.file is None, len(runner.vram_by_gpu))
-    if runner.intent is None or runner.intent_basis != basis:
+    basis = (
+        model.facts is None,
+        model.claim.context_length,
+        runner.facts is None,
+        runner.file is None,
+        len(runner.vram_by_gpu),
+        len(runner.placement.buffers) if runner.placement else 0,
+        state.gpu_shown,
+    )
+    if runner.intent is None or runner.intent_basis != basis or runner.intent_facts is not model.facts:
         runner.intent, runner.intent_basis = _intent(model, runner, state), basis
+        runner.intent_facts = model.facts
     return runner.intent
 
 
 def cpu_choice(model: ModelRecord, state: State) -> str | None:
     """Return the setting by which the user has asked for the CPU alone; ``None`` where nobody has."""
-    runner = state.runner_of(model)
-    settings = settings_of(model, runner)
+    return intent_of(model, state).cpu
+
+
+def _cpu(
+    model: ModelRecord, runner: RunnerRecord | None, settings: RunnerSettings, state: State
+) -> str | None:
     asks = runner is None or runner.kind.layers_are_asked
     if settings.gpu_layers == 0 and asks:
         return f"{model.kind.layers_setting} 0"
@@ -125,52 +137,43 @@ class _Kept(NamedTuple):
 
 
 def _intent(model: ModelRecord, runner: RunnerRecord | None, state: State) -> Intent:
-    settings = settings_of(model, runner)
-    elsewhere, shape = _elsewhere(runner, settings.orders, state), shape_of(model, state)
-    options = load_options(model, runner, state)
-    if isinstance(shape, NoGeometry):
-        kept = _kept(model, runner, settings, None)
-        return Intent(setting=_words(kept), keeps=_kinds(kept), elsewhere=elsewhere, problem=shape.reason)
-    kept = _kept(model, runner, settings, shape)
-    if options is None:
-        return Intent(
-            setting=_words(kept),
-            keeps=_kinds(kept),
-            elsewhere=elsewhere,
-            weights_bytes=shape.file_bytes,
-            kept_bytes=shape.kept_bytes if set(_kinds(kept)) <= {"experts", "tensors"} else None,
-            problem="its context or the type of its cache is not known",
-        )
-    return _reckoned(shape, options, kept, elsewhere, runner)
-
-
-def _reckoned(
-    shape: Geometry,
-    options: LoadOptions,
-    kept: tuple[_Kept, ...],
-    elsewhere: str | None,
-    runner: RunnerRecord | None,
-) -> Intent:
-    """Return the intent with its bytes: those on GPUs are the least that is to be expected."""
-    count = len(shape.layers) + 1
-    wanted = options.gpu_layers if "layers" in _kinds(kept) else count
-    gpus = max(1, len(runner.vram_by_gpu)) if runner else 1
-    placed = place(shape, replace(options, gpu_layers=wanted, gpu_shares=()), [_PLENTY_BYTES])
-    on_gpu = placed.vram_bytes - (0 if placed.fits else SPLIT_OVERHEAD_BYTES)
-    never, draft_bytes = shape.token_embedding_bytes + shape.host_bytes, _draft_bytes(runner)
-    in_vram = _vram_parts(shape, options, placed, draft_bytes)
-    held = max(0, on_gpu) + draft_bytes
-    return Intent(
+    settings, shape = settings_of(model, runner), shape_of(model, state)
+    kept = _kept(model, runner, settings, None if isinstance(shape, NoGeometry) else shape)
+    known = Intent(
         setting=_words(kept),
         keeps=_kinds(kept),
-        elsewhere=elsewhere,
+        cpu=_cpu(model, runner, settings, state),
+        elsewhere=_elsewhere(runner, settings.orders, state),
+    )
+    if isinstance(shape, NoGeometry):
+        return structs.replace(known, problem=shape.reason)
+    options = load_options(model, runner, state)
+    if options is not None:
+        return _reckoned(known, shape, options, runner)
+    return structs.replace(
+        known,
+        weights_bytes=shape.file_bytes,
+        kept_bytes=shape.kept_bytes if set(known.keeps) <= {"experts", "tensors"} else None,
+        problem="its context or the type of its cache is not known",
+    )
+
+
+def _reckoned(known: Intent, shape: Geometry, options: LoadOptions, runner: RunnerRecord | None) -> Intent:
+    """Return the intent with its bytes: those on GPUs are the least that is to be expected."""
+    wanted = options.gpu_layers if "layers" in known.keeps else len(shape.layers) + 1
+    asked = structs.replace(options, gpu_layers=wanted, gpu_shares=())
+    placed, draft_bytes = place(shape, asked, [_PLENTY_BYTES]), _draft_bytes(runner)
+    on_gpu = placed.vram_bytes - (0 if placed.fits else SPLIT_OVERHEAD_BYTES)
+    never, held = shape.token_embedding_bytes + shape.host_bytes, max(0, on_gpu) + draft_bytes
+    in_vram = _vram_parts(shape, options, placed, draft_bytes)
+    return structs.replace(
+        known,
         weights_bytes=shape.file_bytes,
         kept_bytes=max(0, placed.ram_bytes - never),
         ram_bytes=placed.ram_bytes,
         vram_bytes=held,
         ram_parts=_ram_parts(shape, placed),
         vram_parts=(*in_vram, ("buffers", max(0, held - sum(size for _, size in in_vram)))),
-        gpu_count=gpus,
     )
 
 

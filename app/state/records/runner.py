@@ -69,7 +69,8 @@ class Intent(Struct, frozen=True):
     vram_parts: tuple[tuple[str, int], ...] = ()
     """``vram_bytes`` in the same way."""
     weights_bytes: int | None = None
-    gpu_count: int = 1
+    cpu: str | None = None
+    """The setting by which the user has asked for the CPU alone."""
     elsewhere: str | None = None
     """Why what is measured here says nothing of the rest: it may be on another host, or on another card."""
     problem: str | None = None
@@ -141,6 +142,7 @@ class RunnerRecord(Struct):
     intent: Intent | None = None
     """What its settings amount to, as reckoned from ``intent_basis``."""
     intent_basis: object = None
+    intent_facts: ModelFacts | None = None
     vram: Series = field(default_factory=Series)
 
     @property

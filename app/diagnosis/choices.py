@@ -24,7 +24,9 @@ from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.orders import with_experts_kept
 from gpumon.app.physics.placement import place
 from gpumon.app.physics.speed import ram_bandwidth_of_rate
+from gpumon.collectors.samples import NO_ORDERS
 from gpumon.collectors.servers.kind import NO_LINE, Line
+from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text.safe import visible
 from gpumon.text.units import MIB
 
@@ -199,8 +201,25 @@ def _series(
     elif geometry.is_moe and set(keeps) & {"experts", "tensors"}:
         yield _by_experts(subject, arithmetic)
     elif "tensors" in keeps:
-        free = replace(asked, gpu_layers=None)
-        yield [_Candidate(NO_LINE, with_experts_kept(geometry, 0), free)]
+        yield _by_tensors(subject, arithmetic)
+
+
+def _by_tensors(subject: Subject, arithmetic: Arithmetic) -> Sequence[_Candidate]:
+    """Return the dense weights of ever more layers in RAM, but fewer than now; of patterns nothing at all."""
+    geometry, options = arithmetic.geometry, replace(arithmetic.options, gpu_layers=None)
+    runner = subject.runner
+    orders = runner.process.settings.orders if runner else NO_ORDERS
+    if runner is None or orders.overrides or not orders.ffn_layers:
+        return [_Candidate(NO_LINE, with_experts_kept(geometry, 0), options)]
+    kind, is_variable = kind_of_runner(runner.process.kind), "ffn_layers" in orders.by_environment
+    found = []
+    for count in range(min(orders.ffn_layers, len(geometry.layers))):
+        words = kind.setting_words("ffn_layers", count, in_environment=is_variable)
+        bare = (replace(layer, kept_bytes=0) for layer in geometry.layers[count:])
+        fewer = replace(geometry, layers=(*geometry.layers[:count], *bare))
+        where = kind.set_layers(0).where
+        found.append(_Candidate(Line(words, where), fewer, options))
+    return found
 
 
 def _by_experts(subject: Subject, arithmetic: Arithmetic) -> Sequence[_Candidate]:

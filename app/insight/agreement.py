@@ -259,6 +259,8 @@ class Loaded(NamedTuple):
     """Names that models of several servers have."""
     ended_how: str | None = None
     """How its process has ended, where it has and a log says so: ``signal: killed``."""
+    elsewhere: str | None = None
+    """Why the driver here does not see all of it: a part may be on another host, or on another card."""
 
     @property
     def by_choice(self) -> bool:
@@ -288,6 +290,7 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         left_out=left_out(model, state),
         shared=shared,
         ended_how=ended_how(model, state),
+        elsewhere=None if model.claims_memory else intent_of(model, state).elsewhere,
     )
 
 

@@ -26,7 +26,7 @@ from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import Orders, RunnerSettings
+from gpumon.collectors.samples import NO_ORDERS, Orders, RunnerSettings
 from gpumon.collectors.servers.command_line import visible_devices
 from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text import units
@@ -89,7 +89,8 @@ def hidden_gpus(runner: RunnerRecord | None, state: State) -> frozenset[str]:
     uuids = [gpu.reading.uuid for gpu in gpus]
     settings = runner.process.settings
     visible = _visible(runner, settings, state)
-    chosen = _chosen(uuids, visible, settings.orders)
+    orders = NO_ORDERS if _is_placed_by_server(runner) else settings.orders
+    chosen = _chosen(uuids, visible, orders)
     if not chosen or len(chosen) >= len(uuids):
         return frozenset()
     named = visible is not None and all(one.startswith("GPU-") for one in visible)
@@ -121,12 +122,18 @@ def _named(uuids: list[str], said: str) -> str | None:
     return next((uuid for uuid in uuids if uuid.startswith(said)), None)
 
 
+def _is_placed_by_server(runner: RunnerRecord) -> bool:
+    """Return whether a server that manages memory has chosen the cards of a process."""
+    return runner.served_by is not None or runner.process.settings.child_of is not None
+
+
 def _visible(runner: RunnerRecord | None, settings: RunnerSettings, state: State) -> tuple[str, ...] | None:
-    """Return the GPUs that a user has left to a process: of one that a server has started, the server's."""
-    server = server_of(state, runner) if runner else None
-    if server is not None and CUDA_DEVICES in server.settings:
-        return visible_devices(server.settings[CUDA_DEVICES])
-    return None if server is not None else settings.orders.visible_devices
+    """Return the GPUs that a user has left to a process; to one that a server has placed, those of that."""
+    if runner is None or not _is_placed_by_server(runner):
+        return settings.orders.visible_devices
+    server = server_of(state, runner)
+    told = server.settings.get(CUDA_DEVICES) if server else None
+    return visible_devices(told)
 
 
 class _Kept(NamedTuple):

@@ -270,6 +270,7 @@ class Pictures:
             known.activity in {"loading", "gone"} and known.activity,
             known.ended_how,
             known.choice,
+            known.elsewhere,
             known.gpu_known,
             shortfall(known),
             may_load(known),

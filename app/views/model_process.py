@@ -25,6 +25,8 @@ from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
 
 LOG = "server log"
+ALL_LAYERS = 9999
+"""What stands for all of them in the settings of a process."""
 
 COMPONENT_WORDS: dict[BufferComponent, str] = {
     "model": "weights",
@@ -117,7 +119,8 @@ def _process(process: RunnerProcess) -> list[Fact]:
 
 def _settings(settings: RunnerSettings, kind: ServerKind) -> list[Fact]:
     cache = {settings.cache_type_k, settings.cache_type_v} - {None}
-    layers = "as many as fit" if settings.gpu_layers is None else str(settings.gpu_layers)
+    asked = "all" if settings.gpu_layers == ALL_LAYERS else str(settings.gpu_layers)
+    layers = "as many as fit" if settings.gpu_layers is None else asked
     orders = " ".join(kind.orders_words(settings.orders))
     return [
         *([Fact("placement asked for", visible(orders), "command line")] if orders else []),

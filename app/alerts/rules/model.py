@@ -39,7 +39,7 @@ def likely_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     """Find weights that cannot be on a GPU, of a server that says nothing of it: an estimate."""
     found = loaded.left_out
     if found is None:
-        return UNKNOWN
+        return CLEAR if loaded.elsewhere else UNKNOWN
     if found.bytes == 0 or loaded.by_choice:
         return CLEAR
     name = loaded.label

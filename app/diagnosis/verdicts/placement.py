@@ -341,8 +341,8 @@ def healthy(subject: Subject) -> Verdict | None:
 
 def unknown(subject: Subject) -> Verdict:
     """Say that nothing tells where the model is."""
-    elsewhere = intent_of(subject.model, subject.state).elsewhere
-    if elsewhere is not None and not subject.model.claims_memory:
+    elsewhere = subject.loaded.elsewhere
+    if elsewhere is not None:
         said = Evidence("placement", "not known here", COMMAND_LINE)
         words = f"{subject.name} is loaded; where it is is not known here: {visible(elsewhere)}"
         return Verdict("unknown", "unknown", words, (said, *_measured_evidence(subject)))

@@ -18,6 +18,7 @@ from tests.scene.things import working_slot
 
 from gpumon.app.diagnosis.report import report_lines
 from gpumon.app.picture.model import ModelPicture
+from gpumon.app.state.records import BufferKey, Placement
 from gpumon.app.views.models import model_row
 from gpumon.collectors.gguf.file import read_gguf
 from gpumon.collectors.samples import GpuFacts, Learned, ModelFacts, Orders
@@ -177,6 +178,21 @@ class TestAChoice:
         assert command is not None
         assert command.startswith("--n-gpu-layers ")
         assert 10 < int(command.split()[1]) < 33
+
+    def test_dense_weights_in_ram(self, llama: ModelFacts) -> None:
+        machine = told("-c 8192 -ngl 99 --n-cpu-ffn 30", llama, 2.9, weights_gib=4.4, gpus=[card(5.5)])
+        model = picture(machine)
+        assert (model.level, machine.alerts()) == ("watch", [])
+        assert "weights of 30 of 32 layers are kept in RAM by --n-cpu-ffn 30" in words(machine)
+        command = model.diagnosis.remedies[0].command or ""
+        assert command.startswith("--n-cpu-ffn ")
+        assert 0 < int(command.split()[1]) < 30
+
+    def test_a_pattern_over_dense_weights(self, llama: ModelFacts) -> None:
+        machine = told("-c 8192 -ngl 99 -ot ffn_down=CPU", llama, 4.3, weights_gib=4.4)
+        assert "weights of 32 of 32 layers are kept in RAM by --override-tensor" in words(machine)
+        (remedy,) = picture(machine).diagnosis.remedies
+        assert (remedy.command, remedy.sentence.startswith("all of it also fits")) == (None, True)
 
     def test_a_context_in_ram(self, llama: ModelFacts) -> None:
         machine = told("-c 32768 -ngl 99 -nkvo", llama, 5.1, weights_gib=4.4)
@@ -387,6 +403,17 @@ class TestOllama:
             assert picture(machine).level == "bad"
             assert machine.alerts("spill")
 
+    def test_the_card_that_it_has_chosen_itself_is_no_users_choice(self, moe: ModelFacts) -> None:
+        facts = replace(moe, source=OLLAMA, digest=DIGEST, name="qwen3:30b", blobs=(BLOB,))
+        machine = Machine(card(), card())
+        orders = Orders(split_mode="none", main_gpu=0, visible_devices=("1",))
+        settings = {"orders": orders, "context_length": 16384, "parallel": 1, "child_of": "ollama"}
+        machine.ollama().load(
+            Model("qwen3:30b", gpu_gib=5.0, ram_gib=12.9, gpu=1, settings=settings, shape=facts)
+        )
+        machine.run(5)
+        assert "of 23.0 GiB free" in words(machine)
+
     def test_all_cards_hidden_from_the_service(self, moe: ModelFacts) -> None:
         facts = replace(moe, source=OLLAMA, digest=DIGEST, name="qwen3:30b", blobs=(BLOB,))
         machine = Machine(card())
@@ -397,6 +424,38 @@ class TestOllama:
             "runs on the CPU by choice (CUDA_VISIBLE_DEVICES hides all)"
         )
         assert machine.alerts() == []
+
+
+def test_a_device_that_only_the_log_names_is_not_known_here(llama: ModelFacts) -> None:
+    machine = told("-c 8192", llama, 0.0, weights_gib=4.4)
+    assert "spills" in words(machine) or "CPU" in words(machine)
+    (runner,) = machine.state.runners.values()
+    runner.placement = Placement(since=0.0, buffers={BufferKey("model", "Vulkan0"): 4 * 1024**3})
+    machine.run(20)
+    assert "Vulkan0, which the GPU driver here does not know" in words(machine)
+    assert machine.alerts() == []
+
+
+def test_a_draft_model_counts_where_it_is(llama: ModelFacts) -> None:
+    machine = told("-c 8192 -ngl 99 -md /d.gguf -ngld 99", llama, 5.6, weights_gib=4.4)
+    (runner,) = machine.state.runners.values()
+    assert runner.file is not None
+    runner.file = replace(runner.file, draft=llama)
+    runner.intent = None
+    machine.run(20)
+    assert machine.alerts("likely_spill"), "the weights of both would be there"
+
+
+def test_what_an_older_ollama_was_told_to_leave_free_is_named(llama: ModelFacts) -> None:
+    facts = replace(llama, source=OLLAMA, digest=claim("llama3:8b").digest or "", name="llama3:8b")
+    machine = Machine(card(8.0))
+    server = machine.ollama(settings={"OLLAMA_GPU_OVERHEAD": str(2 * 1024**3)})
+    settings = {"context_length": 8192, "parallel": 1}
+    server.load(
+        Model("llama3:8b", 4.0, 1.8, context=8192, kind="ollama_runner", settings=settings, shape=facts)
+    )
+    machine.run(5)
+    assert "the runtime leaves 2.4 GiB of each GPU free (OLLAMA_GPU_OVERHEAD)" in words(machine)
 
 
 def test_a_margin_that_was_asked_for_is_named(llama: ModelFacts) -> None:

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, is_gone
-from gpumon.app.insight.intent import cpu_choice, intent_of
-from gpumon.app.insight.wording import model_label
+from gpumon.app.insight.intent import BUFFERS, cpu_choice, intent_of
+from gpumon.app.insight.wording import amount, model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
@@ -19,10 +19,15 @@ from gpumon.app.state.work import server_facts
 from gpumon.collectors.samples import UNSETTLED_STATES, ModelFacts, RunnerSettings
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.text.units import MIB
 
 LEAST_SHARE = 0.10
 """Part of the weights from which they count as left out: the token embedding stays in RAM by design, and the
 context and the compute buffers, which the driver counts too, outweigh it."""
+
+
+LEAST_BYTES = 320 * MIB
+"""The same beside what is reckoned of a file: the driver's own part of a process differs by so much."""
 
 
 class LeftOut(NamedTuple):
@@ -34,6 +39,18 @@ class LeftOut(NamedTuple):
     measured_bytes: int
     chosen_bytes: int = 0
     """In RAM because the user has asked for it."""
+    expected_bytes: int | None = None
+    """Weights and context that settings and file lead one to expect on GPUs; ``None`` without the file."""
+
+    @property
+    def words(self) -> str:
+        """Say how much is in RAM that should not be: ``about 2.0 GiB of 5.0 GiB of weights in RAM``."""
+        beyond = f"about {amount(self.bytes)}"
+        if self.chosen_bytes:
+            return f"{beyond} more in RAM than its settings keep there"
+        if self.expected_bytes is None:
+            return f"{beyond} of {amount(self.weights_bytes)} of weights in RAM"
+        return f"{beyond} of {amount(self.expected_bytes)} of weights and context in RAM"
 
 
 def left_out(model: ModelRecord, state: State) -> LeftOut | None:
@@ -55,9 +72,14 @@ def left_out(model: ModelRecord, state: State) -> LeftOut | None:
         return LeftOut(0, weights, measured, max(0, weights - measured))
     chosen = _chosen_bytes(intent, weights - measured)
     expected = weights - chosen if intent.vram_bytes is None else intent.vram_bytes
-    missing, least = expected - measured, LEAST_SHARE * max(weights, intent.vram_bytes or 0)
+    missing, least = expected - measured, LEAST_SHARE * weights
+    if intent.vram_bytes is not None:
+        least = max(LEAST_BYTES, LEAST_SHARE * max(weights, intent.vram_bytes))
     if missing >= least > missing - state.hidden_vram_bytes:
         return None
+    if intent.vram_bytes is not None:
+        movable = sum(size for name, size in intent.vram_parts if name != BUFFERS)
+        return LeftOut(min(missing, movable) if missing >= least else 0, weights, measured, chosen, movable)
     return LeftOut(missing if missing >= least else 0, weights, measured, chosen)
 
 

@@ -34,6 +34,8 @@ from gpumon.text import units
 HOSTS = frozenset({"none", "CPU", "BLAS"})
 """Devices that are no GPU."""
 CUDA_DEVICES = "CUDA_VISIBLE_DEVICES"
+BUFFERS = "buffers"
+"""The part of a placement that is neither weights nor context: it is where the rest is."""
 NO_INTENT = Intent()
 _CUDA = re.compile(r"CUDA([0-9]{1,3})\Z", re.ASCII)
 _PLENTY_BYTES = 2**50
@@ -180,7 +182,7 @@ def _reckoned(known: Intent, shape: Geometry, options: LoadOptions, runner: Runn
         ram_bytes=placed.ram_bytes,
         vram_bytes=held,
         ram_parts=_ram_parts(shape, placed),
-        vram_parts=(*in_vram, ("buffers", max(0, held - sum(size for _, size in in_vram)))),
+        vram_parts=(*in_vram, (BUFFERS, max(0, held - sum(size for _, size in in_vram)))),
     )
 
 

@@ -350,11 +350,9 @@ def _notes(known: Loaded, state: State, found: Diagnosis, measurable: bool) -> I
     if logged_in_ram(record, state):
         yield "all of it in RAM by the server's log"
     if estimate is not None and estimate.bytes:
-        in_ram, weights = units.size(estimate.bytes), units.size(estimate.weights_bytes)
-        if estimate.chosen_bytes:
-            yield f"about {in_ram} more in RAM than its settings keep there (estimate)"
-        else:
-            yield f"about {in_ram} of its {weights} in RAM (estimate)"
+        in_ram, whole = units.size(estimate.bytes), estimate.expected_bytes or estimate.weights_bytes
+        part = f"about {in_ram} of its {units.size(whole)} in RAM"
+        yield f"{estimate.words if estimate.chosen_bytes else part} (estimate)"
     if record.runner is not None and not measurable:
         yield UNMEASURABLE_NOTE
     verdict = found.verdict

@@ -43,14 +43,11 @@ def likely_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     if found.bytes == 0 or loaded.by_choice:
         return CLEAR
     name = loaded.label
-    weights = f"about {amount(found.bytes)} of {amount(found.weights_bytes)} of weights in RAM"
-    if found.chosen_bytes:
-        weights = f"about {amount(found.bytes)} more in RAM than its settings keep there"
     seen = f"estimate: the driver sees {amount(found.measured_bytes)}"
     return Finding(
         level="watch",
         subject=name,
-        message=f"{name} likely spill: {weights} ({seen})",
+        message=f"{name} likely spill: {found.words} ({seen})",
         hold_seconds=limits.hold_seconds,
         measure=found.bytes / found.weights_bytes * 100,
     )

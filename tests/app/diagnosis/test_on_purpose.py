@@ -6,12 +6,15 @@ The command lines are those of public threads, on a file with the shapes of a mo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from tests.app.diagnosis.purposes import card, picture, told, words
+from tests.fakes.gguf.mixture import dense
 from tests.scene.things import working_slot
 
 from gpumon.app.views.models import model_row
+from gpumon.collectors.gguf.file import read_gguf
 from gpumon.collectors.samples import ModelFacts
 
 
@@ -197,9 +200,20 @@ class TestADifference:
     def test_a_large_context_hides_no_weights_in_ram(self, llama: ModelFacts) -> None:
         machine = told("-c 65536", llama, 9.0, weights_gib=4.4)
         assert picture(machine).spill_percent.startswith("~")
-        assert machine.alerts("likely_spill")
+        assert picture(machine).notes[0] == "about 3.4 GiB of its 12.1 GiB in RAM (estimate)"
+        (alert,) = machine.alerts("likely_spill")
+        assert "about 3.4 GiB of 12.1 GiB of weights and context in RAM" in alert.message
+        machine = told("-c 65536", llama, 0.0, weights_gib=4.4)
+        assert picture(machine).notes[0] == "about 12.1 GiB of its 12.1 GiB in RAM (estimate)"
         machine = told("-c 65536", llama, 12.6, weights_gib=4.4, gpus=[card(16.0)])
         assert picture(machine).spill_percent == ""
+
+    def test_a_small_model_is_not_alarmed_about_by_what_the_driver_itself_takes(self, tmp_path: Path) -> None:
+        file = read_gguf(dense(blocks=2, layer_width=2048).write(tmp_path / "small.gguf"))
+        machine = told("-c 4096", file, 0.75, weights_gib=0.7)
+        assert picture(machine).level == "ok"
+        assert machine.alerts() == []
+        assert told("-c 4096", file, 0.0, weights_gib=0.7).alerts("likely_spill")
 
 
 class TestElsewhere:

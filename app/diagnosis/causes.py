@@ -31,7 +31,6 @@ from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, LoadOption
 from gpumon.app.physics.placement import place
 from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.records import ModelRecord
-from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.text.units import MIB
@@ -339,7 +338,7 @@ def _margin_setting(subject: Subject) -> str:
     orders = runner.process.settings.orders
     if orders.fit_target_bytes:
         by_variable = "fit_target" in orders.by_environment
-        told_by = kind_of_runner(runner.process.kind)
+        told_by = runner.server_kind
         mib = max(orders.fit_target_bytes) // MIB
         return f" ({told_by.setting_words('fit_target', mib, in_environment=by_variable)})"
     server = server_of(subject.state, runner)

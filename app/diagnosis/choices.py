@@ -26,7 +26,6 @@ from gpumon.app.physics.placement import place
 from gpumon.app.physics.speed import ram_bandwidth_of_rate
 from gpumon.collectors.samples import NO_ORDERS
 from gpumon.collectors.servers.kind import NO_LINE, Line
-from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text.safe import visible
 from gpumon.text.units import MIB
 
@@ -211,22 +210,25 @@ def _by_tensors(subject: Subject, arithmetic: Arithmetic) -> Sequence[_Candidate
     orders = runner.process.settings.orders if runner else NO_ORDERS
     if runner is None or orders.overrides or not orders.ffn_layers:
         return [_Candidate(NO_LINE, with_experts_kept(geometry, 0), options)]
-    kind, is_variable = kind_of_runner(runner.process.kind), "ffn_layers" in orders.by_environment
+    kind, is_variable = runner.server_kind, "ffn_layers" in orders.by_environment
     found = []
     for count in range(min(orders.ffn_layers, len(geometry.layers))):
         words = kind.setting_words("ffn_layers", count, in_environment=is_variable)
-        bare = (replace(layer, kept_bytes=0) for layer in geometry.layers[count:])
-        fewer = replace(geometry, layers=(*geometry.layers[:count], *bare))
-        where = kind.set_layers(0).where
-        found.append(_Candidate(Line(words, where), fewer, options))
+        line = Line(words, kind.set_layers(0).where)
+        found.append(_Candidate(line, _kept_in_first(geometry, count), options))
     return found
+
+
+def _kept_in_first(geometry: Geometry, count: int) -> Geometry:
+    """Return the model with what is kept of its first layers, and of no others."""
+    bare = (replace(layer, kept_bytes=0) for layer in geometry.layers[count:])
+    return replace(geometry, layers=(*geometry.layers[:count], *bare))
 
 
 def _by_experts(subject: Subject, arithmetic: Arithmetic) -> Sequence[_Candidate]:
     """Return all layers on the card, with the experts of ever more of them in RAM, but fewer than now."""
     geometry, options = arithmetic.geometry, replace(arithmetic.options, gpu_layers=None)
-    kind, count = subject.model.kind, len(geometry.layers)
-    asked = arithmetic.options.gpu_layers
+    kind, count, asked = subject.model.kind, len(geometry.layers), arithmetic.options.gpu_layers
     are_layers = asked is not None and asked <= count
     most = count if are_layers else sum(layer.kept_expert_bytes > 0 for layer in geometry.layers)
     found = []
@@ -283,15 +285,18 @@ def gpu_layers(subject: Subject) -> Cause | None:
     is_asked = subject.runner is not None and subject.runner.kind.layers_are_asked
     if asked is None or count is None or asked >= count or not is_asked:
         return None
-    if not isinstance(subject.arithmetic, NoArithmetic):
-        free = subject.arithmetic.free_at_load_bytes
-        chosen = replace(subject.arithmetic.options, gpu_layers=None)
-        margin = subject.arithmetic.margin_bytes
-        if place(subject.arithmetic.geometry, chosen, free, margin).layers_on_gpu <= asked:
-            return None
+    if not isinstance(subject.arithmetic, NoArithmetic) and _layers_that_fit(subject.arithmetic) <= asked:
+        return None
     evidence = Evidence("GPU layers asked for", f"{asked} of {count}", COMMAND_LINE)
     setting = subject.model.kind.layers_setting
     return Cause("gpu_layers", f"{setting} {asked} was set by hand, of {count} layers", (evidence,))
+
+
+def _layers_that_fit(arithmetic: Arithmetic) -> int:
+    """Return how many layers the runtime would have chosen to put on the GPUs."""
+    options = replace(arithmetic.options, gpu_layers=None)
+    free, margin = arithmetic.free_at_load_bytes, arithmetic.margin_bytes
+    return place(arithmetic.geometry, options, free, margin).layers_on_gpu
 
 
 def _layer_count(subject: Subject) -> int | None:

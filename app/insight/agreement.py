@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
-from gpumon.app.insight.activity import Activity, activity, is_gone
+from gpumon.app.insight.activity import Activity, activity, ended_how, is_gone
 from gpumon.app.insight.intent import BUFFERS, cpu_choice, intent_of
 from gpumon.app.insight.wording import amount, model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
@@ -95,18 +95,21 @@ def placement_of(model: ModelRecord, state: State) -> Split:
     if model.runner is None and is_gone(model, state):
         return UNKNOWN_SPLIT  # what is claimed is held by nobody any more
     if model.claims_memory:
-        return _in_ram(model, state) or model.split
+        return _claimed(model, state)
     found = left_out(model, state)
     if found is None:
-        return _chosen_in_ram(model, state)
+        return _unmeasured(model, state)
     in_ram, whole = found.bytes + found.chosen_bytes, found.weights_bytes
     if intent_of(model, state).vram_bytes is not None and cpu_choice(model, state) is None:
         whole = in_ram + found.measured_bytes
     return Split(found.measured_bytes, in_ram, in_ram / whole if whole else None)
 
 
-def _chosen_in_ram(model: ModelRecord, state: State) -> Split:
-    """Return that all is in RAM where the user has asked for that, measured or not; else nothing."""
+def _unmeasured(model: ModelRecord, state: State) -> Split:
+    """Return that all is in RAM where nothing else is there, or where the user has asked for that."""
+    runner = state.runner_of(model)
+    if runner is not None and state.holds_all_in_ram(model.key.source):
+        return Split(0, runner.process.rss_bytes, 1.0)
     if cpu_choice(model, state) is None:
         return UNKNOWN_SPLIT
     facts = server_facts(model, state)
@@ -124,25 +127,33 @@ def beyond_choice(split: Split, found: LeftOut | None) -> Split:
 
 def choice_of(model: ModelRecord, state: State) -> str | None:
     """Return the setting that explains all that is in RAM: ``--n-cpu-moe 40``; ``None`` where none does."""
-    if (cpu := cpu_choice(model, state)) is not None:
-        return cpu
-    if not model.claims_memory:
-        found = left_out(model, state)
-        explained = found is not None and bool(found.chosen_bytes) and not found.bytes
-        return intent_of(model, state).setting if explained else None
+    return _choice(model, state, left_out(model, state))
+
+
+def _choice(model: ModelRecord, state: State, found: LeftOut | None) -> str | None:
+    intent = intent_of(model, state)
+    if intent.cpu is not None:
+        return intent.cpu
+    if model.claims_memory:
+        return intent.setting if _explains(intent, model) else None
+    return intent.setting if found is not None and found.chosen_bytes and not found.bytes else None
+
+
+def _explains(intent: Intent, model: ModelRecord) -> bool:
+    """Return whether settings amount to all that a server claims in RAM."""
     claimed, size = model.split.ram_bytes, model.claim.size_bytes
     if not claimed or not size:
-        return None
-    intent = intent_of(model, state)
+        return False
     if intent.ram_bytes is None:
-        return intent.setting if set(intent.keeps) - {"layers"} else None
-    return intent.setting if claimed <= intent.ram_bytes + LEAST_SHARE * size else None
+        return bool(set(intent.keeps) - {"layers"})
+    return claimed <= intent.ram_bytes + LEAST_SHARE * size
 
 
-def _in_ram(model: ModelRecord, state: State) -> Split | None:
-    """Return that all is in RAM where 0 bytes of nothing are claimed, and there is no GPU to be in."""
-    is_unsized = model.split.spill_fraction is None and model.claim.size_vram_bytes == 0
-    return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else None
+def _claimed(model: ModelRecord, state: State) -> Split:
+    """Return the split by the claim; all in RAM where 0 bytes of nothing are claimed, and there is no GPU."""
+    split = model.split
+    is_unsized = split.spill_fraction is None and model.claim.size_vram_bytes == 0
+    return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else split
 
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
@@ -204,6 +215,9 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
     runner = state.runner_of(model)
     if runner is None:
         return Agreement("unknown")
+    claimed, measured = model.split.gpu_bytes, runner.measured_vram_bytes
+    if claimed is None or measured is None or abs(measured - claimed) <= tolerance_bytes(claimed):
+        return agreement(claimed, measured)  # nothing is to be explained
     evidence = Evidence(
         facts=model.facts,
         family=model.claim.family,
@@ -213,7 +227,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
         gpu_count=len(runner.vram_by_gpu),
         unaccounted_bytes=max(state.hidden_vram_bytes, runner.hidden_vram_bytes),
     )
-    return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
+    return agreement(claimed, measured, evidence)
 
 
 def logged_in_ram(model: ModelRecord, state: State) -> bool:
@@ -302,31 +316,19 @@ class Loaded(NamedTuple):
 
 def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset()) -> Loaded:
     """Put together what is known of one model; one whose name is ``shared`` is called by its server too."""
+    found = left_out(model, state)
     return Loaded(
         model=model,
         runner=state.runner_of(model),
         gpu_known=state.gpu_known_at(model.key.source),
-        choice=choice_of(model, state),
+        choice=_choice(model, state, found),
         agreement=agreement_of(model, state),
         activity=activity(model, state),
-        left_out=left_out(model, state),
+        left_out=found,
         shared=shared,
-        ended_how=ended_how(model, state),
+        ended_how=ended_how(model, state) if model.runner_ended is not None else None,
         elsewhere=None if model.claims_memory else intent_of(model, state).elsewhere,
     )
-
-
-ENDED_WITHIN_SECONDS = 15.0
-"""A log may tell of the end of a process so long before it is seen; some tell only with the next request."""
-
-
-def ended_how(model: ModelRecord, state: State) -> str | None:
-    """Return how the process of a model has ended by a log; ``None`` where it has not, or none says."""
-    ended = model.runner_ended
-    if ended is None:
-        return None
-    told = (end for log in state.logs.values() for end in reversed(log.runner_ends))
-    return next((end.how for end in told if end.how and end.time >= ended - ENDED_WITHIN_SECONDS), None)
 
 
 Shortfall = Literal[
@@ -342,15 +344,15 @@ LITTLE_SHARE = 0.25
 UNSURE_LOAD_SECONDS = 60.0
 """How long memory must stay below the claim where a model may still be loading, for all that is told."""
 
-"""States of a runner in which its memory is not all there, and need not be."""
-
 
 def shortfall(loaded: Loaded) -> Shortfall:
     """Return what is missing on the GPU of what is claimed; an estimate must be far off to count."""
+    if loaded.agreement.kind != "driver_sees_less":
+        return "unknown" if loaded.agreement.kind == "unknown" else "none"
     claimed, measured = loaded.model.split.gpu_bytes, loaded.measured_bytes
-    if claimed is None or measured is None or loaded.runner is None or loaded.agreement.kind == "unknown":
+    if claimed is None or measured is None or loaded.runner is None:
         return "unknown"
-    if claimed < TOLERANCE_BYTES or loaded.agreement.kind != "driver_sees_less":
+    if claimed < TOLERANCE_BYTES:
         return "none"
     if not _is_settled(loaded.model, loaded.runner):
         return "unknown"
@@ -376,7 +378,7 @@ def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> boo
 def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     """Return whether claim and process were there when the driver measured, and it says so twice.
 
-    While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
+    While a model is loaded, unloaded or loaded again with other options, the three differ for a moment. The
     driver is asked more often than the server: any list since then will do at which claim and process were
     still seen, so that neither is that of a process before.
     """

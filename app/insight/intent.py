@@ -28,7 +28,6 @@ from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import NO_ORDERS, Orders, RunnerSettings
 from gpumon.collectors.servers.command_line import visible_devices
-from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text import units
 
 HOSTS = frozenset({"none", "CPU", "BLAS"})
@@ -47,7 +46,16 @@ def intent_of(model: ModelRecord, state: State) -> Intent:
     runner = state.runner_of(model)
     if runner is None:
         return _intent(model, None, state) if model.claim.settings else NO_INTENT
-    basis = (
+    basis = _basis(model, runner, state)
+    if runner.intent is None or runner.intent_basis != basis or runner.intent_facts is not model.facts:
+        runner.intent, runner.intent_basis = _intent(model, runner, state), basis
+        runner.intent_facts = model.facts
+    return runner.intent
+
+
+def _basis(model: ModelRecord, runner: RunnerRecord, state: State) -> object:
+    """Return what may change while a process runs, beside the facts themselves."""
+    return (
         model.facts is None,
         model.claim.context_length,
         runner.facts is None,
@@ -56,10 +64,6 @@ def intent_of(model: ModelRecord, state: State) -> Intent:
         len(runner.placement.buffers) if runner.placement else 0,
         state.gpu_shown,
     )
-    if runner.intent is None or runner.intent_basis != basis or runner.intent_facts is not model.facts:
-        runner.intent, runner.intent_basis = _intent(model, runner, state), basis
-        runner.intent_facts = model.facts
-    return runner.intent
 
 
 def cpu_choice(model: ModelRecord, state: State) -> str | None:
@@ -147,7 +151,7 @@ class _Kept(NamedTuple):
 
 def _intent(model: ModelRecord, runner: RunnerRecord | None, state: State) -> Intent:
     settings, shape = settings_of(model, runner), shape_of(model, state)
-    kept = _kept(model, runner, settings, None if isinstance(shape, NoGeometry) else shape)
+    kept = tuple(_kept(model, runner, None if isinstance(shape, NoGeometry) else shape))
     known = Intent(
         setting=_words(kept),
         keeps=_kinds(kept),
@@ -251,21 +255,14 @@ def _words(kept: tuple[_Kept, ...]) -> str | None:
     return " ".join(one.words for one in kept) or None
 
 
-def _kept(
-    model: ModelRecord, runner: RunnerRecord | None, settings: RunnerSettings, shape: Geometry | None
-) -> tuple[_Kept, ...]:
-    return tuple(_each_kept(model, runner, settings, shape))
-
-
-def _each_kept(
-    model: ModelRecord, runner: RunnerRecord | None, settings: RunnerSettings, shape: Geometry | None
-) -> Iterator[_Kept]:
+def _kept(model: ModelRecord, runner: RunnerRecord | None, shape: Geometry | None) -> Iterator[_Kept]:
     """Yield the settings that keep a part of the model in RAM."""
+    settings = settings_of(model, runner)
     orders, asked = settings.orders, settings.gpu_layers
     asks = runner is None or runner.kind.layers_are_asked
     if asks and asked and shape is not None and asked <= len(shape.layers):
         yield _Kept("layers", f"{model.kind.layers_setting} {asked}")
-    told_by = kind_of_runner(runner.process.kind) if runner else model.kind
+    told_by = runner.server_kind if runner else model.kind
     if keeps_weights(orders) and (shape is None or shape.kept_bytes):
         for kind, name, value in _weights_kept(orders):
             words = told_by.setting_words(name, value, in_environment=name in orders.by_environment)

@@ -14,7 +14,7 @@ from gpumon.app.state.places import is_local
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
 from gpumon.app.state.work import server_facts
-from gpumon.collectors.samples import ModelFacts, RunnerSettings
+from gpumon.collectors.samples import FileFacts, ModelFacts, Orders, RunnerSettings
 
 NO_SETTINGS = RunnerSettings()
 UNDESCRIBED = NoGeometry("what its file holds is not known")
@@ -34,7 +34,7 @@ class Shapes:
         self._known: dict[ModelKey, _Known] = {}
 
     def of(self, model: ModelRecord, state: State) -> Geometry | NoGeometry:
-        """Return the geometry of a model; anew only when more is known of it."""
+        """Return the geometry of a model, worked out again only when more is known of it."""
         size, before = file_bytes_of(model, state), self._known.get(model.key)
         known = (model.facts, size, model.runner)
         if before is not None and before.facts is model.facts and before[1:3] == known[1:]:
@@ -60,11 +60,15 @@ def shape_of(model: ModelRecord, state: State) -> Geometry | NoGeometry:
     if isinstance(shape, NoGeometry):
         return shape
     orders = settings_of(model, runner).orders
+    return ordered(_with_projector(shape, orders, file), model.facts, orders)
+
+
+def _with_projector(shape: Geometry, orders: Orders, file: FileFacts | None) -> Geometry:
     if orders.projector_on_gpu is False:
-        shape = replace(shape, projector_bytes=0)
-    elif file is not None and file.projector_bytes and not shape.projector_bytes:
-        shape = replace(shape, projector_bytes=file.projector_bytes)
-    return ordered(shape, model.facts, orders)
+        return replace(shape, projector_bytes=0)
+    if file is not None and file.projector_bytes and not shape.projector_bytes:
+        return replace(shape, projector_bytes=file.projector_bytes)
+    return shape
 
 
 def settings_of(model: ModelRecord, runner: RunnerRecord | None) -> RunnerSettings:

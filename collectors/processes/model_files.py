@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.processes.owners import is_contained
 from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.samples import FileFacts, ModelFacts, RunnerProcess, RunnerSettings
 from gpumon.collectors.servers.registry import runner_named
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 SOURCE = "files"

@@ -225,11 +225,13 @@ class LlamaServer:
     held: dict[int, float] = field(default_factory=dict)
     """What it holds by GPU, where that is more than one."""
     slots: Sequence[Slot] | None = None
+    rss_gib: float | None = None
 
     def process(self) -> RunnerProcess:
         """Return its process."""
         one = served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers)
-        return replace(one, settings=replace(one.settings, **self.settings))
+        rss_bytes = None if self.rss_gib is None else int(self.rss_gib * fakes.GIB)
+        return replace(one, rss_bytes=rss_bytes, settings=replace(one.settings, **self.settings))
 
     def holds(self, gpu: int) -> float:
         """Return what it holds of a GPU, in GiB."""
@@ -271,6 +273,8 @@ class Machine:
         self.alone: list[LlamaServer] = []
         self.programs: list[Program] = []
         self.driver: SourceState = "serving"
+        self.other_makers: tuple[str, ...] = ()
+        """Of GPUs that the driver knows nothing of."""
         self.monitor = Monitor(limits or Limits())
         self.sent: list[AnySample] = []
         self.retouch: Callable[[GpuReading], GpuReading] = lambda reading: reading
@@ -351,7 +355,8 @@ class Machine:
         return [alert for alert in self.monitor.alerts.active if kind in (None, alert.kind)]
 
     def _driver(self, models: Sequence[Model]) -> AnySample:
-        return fakes.nvml(self.now, *self._readings(models), state=self.driver)
+        said = fakes.nvml(self.now, *self._readings(models), state=self.driver)
+        return replace(said, other_makers=self.other_makers)
 
     def _readings(self, models: Sequence[Model]) -> Iterator[GpuReading]:
         for index, card in enumerate(self.gpus):

@@ -39,20 +39,18 @@ def remedies_of(
 ) -> tuple[Remedy, ...]:
     """Return what would help, in order of gain."""
     broken = machine_remedies(subject, verdicts, cause)
-    arithmetic = subject.arithmetic
-    others = (*broken.remedies, *reload_remedies(subject))
-    is_chosen = subject.loaded.by_choice
-    is_spill = subject.is_spilled and (not is_chosen or by_layers_alone(subject))
-    estimate = subject.loaded.left_out
     if broken.is_final:
         return broken.remedies
-    if is_spill and not is_chosen and estimate is not None and estimate.chosen_bytes:
-        return others  # the runtime was told where to put it: no memory would change that
+    others = (*broken.remedies, *reload_remedies(subject))
+    if not subject.is_spilled or _is_told_where(subject):
+        return others
+    is_spill = not subject.loaded.by_choice or by_layers_alone(subject)
     less: Remedy | None = None
     with fuses.guard("remedy keep_less_in_ram", subject.model.key):
         less = settings.keep_less_in_ram(subject)
     if less is not None and (not is_spill or not _all_layers_fit(subject)):
         return (less, *others)
+    arithmetic = subject.arithmetic
     if not is_spill or isinstance(arithmetic, NoArithmetic):
         return others
     candidates = FITS_NOW if arithmetic.fits(arithmetic.room.free_bytes) else IN_ORDER
@@ -61,6 +59,12 @@ def remedies_of(
         with fuses.guard(f"remedy {candidate.__name__}", subject.model.key):
             found.append(candidate(subject, arithmetic))
     return (*(remedy for remedy in found if remedy is not None), *others)
+
+
+def _is_told_where(subject: Subject) -> bool:
+    """Return whether more is in RAM than the runtime was told to put there: no memory would change that."""
+    estimate = subject.loaded.left_out
+    return not subject.loaded.by_choice and estimate is not None and bool(estimate.chosen_bytes)
 
 
 def _all_layers_fit(subject: Subject) -> bool:

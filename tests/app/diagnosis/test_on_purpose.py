@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.app.diagnosis.purposes import card, picture, told, words
 from tests.fakes.gguf.mixture import dense
+from tests.fakes.samples import GIB
 from tests.scene.things import working_slot
 
 from gpumon.app.views.models import model_row
@@ -24,7 +25,7 @@ class TestAChoice:
     def test_experts_in_ram_are_told_with_a_smaller_number(self, moe: ModelFacts) -> None:
         machine = told("-c 16384 -ngl 99 --n-cpu-moe 40 -fa on", moe, 5.0)
         model = picture(machine)
-        assert (model.level, model.spill_percent, machine.alerts()) == ("watch", "", [])
+        assert (model.level, model.memory.spill_percent, machine.alerts()) == ("watch", "", [])
         assert model.sentence.startswith("m keeps 12.7 GiB in RAM by choice (--n-cpu-moe 40): about ")
         assert "; --n-cpu-moe 22 also fits, about +" in model.sentence
         whole = machine.monitor.pictures.health()
@@ -37,7 +38,9 @@ class TestAChoice:
         (remedy,) = model.diagnosis.remedies
         assert (remedy.action, remedy.command) == ("keep_less_in_ram", "--n-cpu-moe 22")
         assert remedy.where == "on the command line of llama-server"
-        assert model_row(model).spill_percent == ""
+        row = model_row(model)
+        assert (row.spill_percent, row.ram_is_estimate) == ("", True)
+        assert round((row.ram_bytes or 0) / GIB, 1) == 12.7
 
     def test_where_the_number_is_as_small_as_can_be_all_is_well(self, moe: ModelFacts) -> None:
         machine = told("-c 16384 -ngl 99 --n-cpu-moe 22", moe, 10.5)
@@ -149,7 +152,10 @@ class TestAChoice:
     ) -> None:
         machine = told(f"-c 8192 {line}", llama, 0.0, variables=variables, weights_gib=4.4)
         model = picture(machine)
-        assert (model.sentence, model.spill_percent) == (f"m runs on the CPU by choice ({setting})", "")
+        assert model.sentence == f"m runs on the CPU by choice ({setting})"
+        row = model_row(model)
+        assert (row.level, row.spill_percent, row.gpu_bytes) == ("ok", "", 0)
+        assert row.ram_bytes is not None
         assert machine.alerts() == []
 
     def test_the_measured_rate_tells_what_ram_can_do(self, moe: ModelFacts) -> None:
@@ -177,7 +183,7 @@ class TestADifference:
         (alert,) = machine.alerts("likely_spill")
         assert "more in RAM than its settings keep there" in alert.message
         assert "its settings put 10." in words(machine)
-        assert model.spill_percent.startswith("~3")
+        assert model.memory.spill_percent.startswith("~3")
 
     def test_all_layers_asked_for_and_nothing_on_a_card(self, moe: ModelFacts) -> None:
         machine = told("-c 16384 -ngl 99 --n-cpu-moe 40", moe, 0.0)
@@ -199,14 +205,14 @@ class TestADifference:
 
     def test_a_large_context_hides_no_weights_in_ram(self, llama: ModelFacts) -> None:
         machine = told("-c 65536", llama, 9.0, weights_gib=4.4)
-        assert picture(machine).spill_percent.startswith("~")
+        assert picture(machine).memory.spill_percent.startswith("~")
         assert picture(machine).notes[0] == "about 3.4 GiB of its 12.1 GiB in RAM (estimate)"
         (alert,) = machine.alerts("likely_spill")
         assert "about 3.4 GiB of 12.1 GiB of weights and context in RAM" in alert.message
         machine = told("-c 65536", llama, 0.0, weights_gib=4.4)
         assert picture(machine).notes[0] == "about 12.1 GiB of its 12.1 GiB in RAM (estimate)"
         machine = told("-c 65536", llama, 12.6, weights_gib=4.4, gpus=[card(16.0)])
-        assert picture(machine).spill_percent == ""
+        assert picture(machine).memory.spill_percent == ""
 
     def test_a_small_model_is_not_alarmed_about_by_what_the_driver_itself_takes(self, tmp_path: Path) -> None:
         file = read_gguf(dense(blocks=2, layer_width=2048).write(tmp_path / "small.gguf"))
@@ -232,7 +238,7 @@ class TestElsewhere:
     def test_it_is_not_known_here(self, moe: ModelFacts, line: str, measured: float, why: str) -> None:
         machine = told(f"-c 16384 -ngl 99 {line}", moe, measured)
         model = picture(machine)
-        assert (model.level, model.spill_percent, machine.alerts()) == ("unknown", "", [])
+        assert (model.level, model.memory.spill_percent, machine.alerts()) == ("unknown", "", [])
         assert "is not known here" in model.sentence
         assert why in model.sentence
         assert "in RAM" not in words(machine)

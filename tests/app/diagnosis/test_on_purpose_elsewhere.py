@@ -37,7 +37,7 @@ class TestOllama:
     def test_experts_in_ram_by_a_variable_of_the_service(self, moe: ModelFacts) -> None:
         orders = Orders(expert_layers=40, by_environment=("expert_layers",))
         machine, model = self.loaded(moe, orders, 5.0, 12.9)
-        assert (model.level, model.spill_percent, machine.alerts()) == ("watch", "", [])
+        assert (model.level, model.memory.spill_percent, machine.alerts()) == ("watch", "", [])
         assert "keeps 12.9 GiB in RAM by choice (LLAMA_ARG_N_CPU_MOE=40)" in model.sentence
         (remedy,) = model.diagnosis.remedies
         assert (remedy.command, remedy.where) == ("LLAMA_ARG_N_CPU_MOE=22", "in the server's environment")
@@ -45,13 +45,13 @@ class TestOllama:
     def test_more_in_ram_than_that_is_a_spill(self, moe: ModelFacts) -> None:
         orders = Orders(expert_layers=22, by_environment=("expert_layers",))
         machine, model = self.loaded(moe, orders, 5.0, 12.9)
-        assert (model.level, model.spill_percent) == ("bad", "72%")
+        assert (model.level, model.memory.spill_percent) == ("bad", "72%")
         assert "(72%) to RAM, 7.0 GiB of it by choice (LLAMA_ARG_N_CPU_MOE=22), since" in model.sentence
         assert machine.alerts("spill")
 
     def test_what_the_runtime_chose_by_itself_is_no_choice(self, moe: ModelFacts) -> None:
         machine, model = self.loaded(moe, Orders(), 5.0, 12.9)
-        assert (model.level, model.spill_percent) == ("bad", "72%")
+        assert (model.level, model.memory.spill_percent) == ("bad", "72%")
         assert machine.alerts("spill")
 
     def test_layers_that_an_older_one_chose_by_itself_are_no_choice(self, moe: ModelFacts) -> None:

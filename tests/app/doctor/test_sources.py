@@ -56,6 +56,13 @@ class TestDriver:
         found = check("driver", no_driver())
         assert (found.status, found.step) == ("missing", "install it")
 
+    def test_on_a_machine_without_a_gpu_nothing_is_missing(self) -> None:
+        health = SourceHealth(state="idle", detail="no GPU in this machine")
+        found = check(
+            "driver", NvmlSample(time=START, source="nvml", health=health), ollama(0, []), in_container=True
+        )
+        assert (found.status, found.found, found.step) == ("nothing", "no GPU in this machine", None)
+
     def test_in_a_container_the_host_must_hand_it_in(self) -> None:
         found = check("driver", no_driver(), in_container=True)
         assert found.step is not None
@@ -108,6 +115,12 @@ class TestServers:
         )
         assert found.step is not None
         assert "--network host" in found.step
+
+    def test_one_whose_port_may_not_be_read_is_not_what_answers_in_its_place(self) -> None:
+        health = SourceHealth(state="foreign", detail="its port may not be read", hint="name it")
+        said = ServerSample(kind="llama_server", time=START, source=URL, health=health, known_by="process")
+        found = check("server", said)
+        assert (found.status, found.step) == ("nothing", "name it")
 
     def test_one_that_runs_here_and_is_not_asked_is_pointed_at(self) -> None:
         samples = (ollama(0, []), processes(1, servers=[server(10, "http://127.0.0.1:9999")]))
@@ -179,6 +192,25 @@ class TestLogs:
         assert (
             check("log", log(SourceHealth(state="absent", detail="no server is running"))).status == "nothing"
         )
+
+
+def test_a_server_in_a_container_that_nobody_asks_is_pointed_at() -> None:
+    inside = processes(0, servers=[server(10, other_namespace=True)])
+    found = next(one for one in checks(inside) if one.name == "Ollama in a container")
+    assert (found.status, found.found) == ("nothing", "process 10 runs here and is not asked")
+    assert "the port that the container publishes" in (found.step or "")
+    published = ollama(0, [], source="http://127.0.0.1:11500")
+    assert "Ollama in a container" not in {one.name for one in checks(inside, published)}
+    own = processes(0, servers=[server(10, other_namespace=True), server(11)])
+    assert "Ollama in a container" in {one.name for one in checks(own, ollama(0, []))}, "that is another"
+
+
+def test_without_proc_nobody_is_told_to_boot_otherwise() -> None:
+    unmounted = SourceHealth(state="absent", detail="/proc is not mounted", hint="mount it")
+    found = {one.name: one for one in checks(replace(processes(0), health=unmounted, servers=None))}
+    assert (found["processes"].status, found["processes"].step) == ("missing", "mount it")
+    pressure = found["memory pressure"]
+    assert (pressure.found, pressure.step) == ("not known: /proc is not mounted", None)
 
 
 def test_memory_pressure_that_the_kernel_keeps_works() -> None:

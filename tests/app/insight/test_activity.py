@@ -27,7 +27,7 @@ def doing(*samples: AnySample) -> Activity | None:
 def until(*samples: AnySample) -> str | None:
     state = state_of(*samples)
     (model,) = state.models.values()
-    return until_words(model, state)
+    return until_words(model, state, activity(model, state))
 
 
 def cpu(at: float, percent: float | None) -> AnySample:

@@ -156,13 +156,15 @@ def test_a_remote_model_on_its_cpu_is_not_a_spill_because_of_a_gpu_here() -> Non
     assert verdict(CARD, ollama(0, [claim()]), remote) == Health("ok", sentence, 0)
 
 
-def test_a_model_on_the_cpu_by_choice_is_worth_watching_and_comes_after_a_real_spill() -> None:
+def test_a_model_on_the_cpu_by_choice_is_well_and_counts_as_no_spill() -> None:
     embed = claim("embed", ram_gib=0.6, gpu_gib=0)
     chosen = processes(0, runner(blob=None, name="embed", gpu_layers=0))
     sentence = "embed runs on the CPU by choice (num_gpu 0): 0.6 GiB in RAM"
-    assert verdict(CARD, chosen, ollama(0, [embed])) == Health("watch", sentence, 1)
-    both = verdict(CARD, chosen, ollama(0, [embed, SPILLED]))
-    assert both == Health("bad", "2 models spill to RAM: worst llama3:70b 43%", 1)
+    assert verdict(CARD, chosen, ollama(0, [embed])) == Health("ok", sentence, 0)
+    beside = verdict(CARD, chosen, ollama(0, [embed, claim()]))
+    assert beside == Health("ok", "2 models, 1 on the CPU by choice", 0)
+    assert verdict(CARD, chosen, ollama(0, [embed, SPILLED])) == verdict(CARD, ollama(0, [SPILLED]))
+    assert verdict(NO_DRIVER, chosen, ollama(0, [embed])).sentence.startswith("1 model in RAM")
 
 
 def test_a_silent_fallback_is_told_in_its_own_words() -> None:

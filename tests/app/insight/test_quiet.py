@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.fakes import samples
 
 from gpumon.app.insight.activity import QUIET_SECONDS, Quiet
-from gpumon.app.state.store import Store
+from gpumon.app.monitor import Store
 from gpumon.collectors.samples import AnySample
 
 LATER = QUIET_SECONDS + 5

@@ -13,7 +13,7 @@ from gpumon.app.insight.unloading import (
     unload_outcome,
     unloading_of,
 )
-from gpumon.app.state.store import Store
+from gpumon.app.monitor import Store
 from gpumon.collectors.samples import AnySample
 
 LATE = PATIENCE_SECONDS + 5

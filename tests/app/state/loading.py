@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from tests.fakes.process_samples import BLOB, SERVER_PID, processes
 from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
 
+from gpumon.app.monitor import Store
 from gpumon.app.state.records import Load, RunnerKey
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import (
     AnySample,
     GpuProcess,

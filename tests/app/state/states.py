@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gpumon.app.monitor import Store
 from gpumon.app.state.state import State
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.fakes.process_samples import answer, processes, runner, server
-from tests.fakes.samples import claim, gpu, nvml, ollama, ollama_down
+from tests.fakes.samples import OLLAMA, claim, gpu, nvml, ollama, ollama_down
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.health import Health
@@ -54,11 +54,24 @@ def test_where_anything_serves_nobody_speaks_of_the_usual_one(other: list[AnySam
     assert [row for row in source_rows(monitor.state) if "11434" in row.name] == []
 
 
+def test_a_process_that_comes_to_serve_is_noted_at_once() -> None:
+    monitor = fed(down(), processes(1, servers=[]))
+    assert not monitor.state.sources[OLLAMA].is_pointless
+    monitor.feed(processes(2, servers=[server(10, OTHER)]))
+    assert monitor.state.sources[OLLAMA].is_pointless
+    assert OLLAMA in monitor.state.touched.sources
+
+
 def test_one_that_somebody_has_named_is_missed_wherever_else_one_runs() -> None:
     monitor = fed(nvml(0, gpu()), down("url"), processes(2, servers=[server(10, OTHER)]), there())
     assert Pictures(monitor.state).health().sentence.endswith("no Ollama at 127.0.0.1:11434")
     (row,) = (row for row in source_rows(monitor.state) if "11434" in row.name)
     assert row.hint == "Ollama runs here, at 127.0.0.1:11435: check --url"
+
+
+def test_one_that_somebody_names_meanwhile_is_missed() -> None:
+    monitor = fed(nvml(0, gpu()), down(), there(), down("url"))
+    assert Pictures(monitor.state).health().sentence.endswith("no Ollama at 127.0.0.1:11434")
 
 
 def test_it_is_missed_again_once_the_other_has_ended() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.fakes.gguf.writer import tiny_llama
 
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.processes.model_files import ModelFiles, WantedFile, is_undescribed
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import FileFacts, RunnerSettings
+from gpumon.collectors.source import SystemClock
 
 
 async def read(path: str, *, pid: int | None = None, **more: str) -> FileFacts:

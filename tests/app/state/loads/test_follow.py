@@ -19,11 +19,11 @@ from tests.fakes.process_samples import (
 )
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
+from gpumon.app.monitor import Store
 from gpumon.app.state.loads.endings import FAILURE_KEPT_SECONDS
 from gpumon.app.state.loads.progress import LESSONS_KEPT
 from gpumon.app.state.records import FinishedLoad, Load, RunnerKey
 from gpumon.app.state.state import FINISHED_LOADS_KEPT, State
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample, LogEvent, LogSample, RunnerProcess, SourceHealth
 
 NEW = runner(started=START)
@@ -108,6 +108,7 @@ class TestNames:
 
     def test_a_name_that_comes_late_is_taken(self) -> None:
         assert only_load(state_of(processes(0.5, NEW), facts(1, "qwen:8b"), loading(2))).name == "qwen:8b"
+        assert only_load(state_of(processes(0.5, NEW), facts(1, "qwen:8b"))).name == "qwen:8b", "at once"
 
     def test_a_runner_that_names_its_model_is_called_so(self) -> None:
         process = replace(runner(blob=None, name="mlx:8b", started=START), kind="mlx_runner")

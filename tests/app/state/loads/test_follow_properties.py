@@ -9,8 +9,8 @@ from tests.app.state.loading import identity_samples
 from tests.fakes.process_samples import BLOB, OTHER_BLOB, holding, processes, runner
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
 
+from gpumon.app.monitor import Store
 from gpumon.app.state.records import PHASES, Load, RunnerKey
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import (
     AnySample,
     LogEvent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,7 @@ async def test_a_claim_above_all_cards_is_never_well(finding: dict[str, str], ma
     pid = serve.start(["llama-server", "--model", f"{BLOBS}/{blob}", "--port", str(runner.port)])
     machine.driver.list_process(0, pid, NOT_AVAILABLE)
     async with ollama, runner:
-        code, document, model = await only(finding)
-        why, words, _ = await run(finding, "why")
+        (code, document, model), (why, words, _) = await asyncio.gather(only(finding), run(finding, "why"))
     assert (code, why) == (1, 1)
     assert model["level"] in {"watch", "bad"}
     assert document["level"] == model["level"]
@@ -82,8 +82,7 @@ async def test_in_mig_mode_nothing_is_measured(finding: dict[str, str], machine:
     machine.driver[0].mig_mode, machine.driver[0].used_bytes = 1, 6 * GIB
     ollama.catalog.load("llama3.1:8b", size_bytes=6 * GIB)
     async with ollama:
-        _, _, model = await only(finding)
-        _, words, _ = await run(finding, "why")
+        (_, _, model), (_, words, _) = await asyncio.gather(only(finding), run(finding, "why"))
     assert model["measured_vram_bytes"] is None
     assert "0.0 GiB (NVML)" not in words
 
@@ -150,8 +149,8 @@ async def test_on_a_machine_without_a_gpu_a_model_in_ram_is_where_it_belongs(
     machine.run(ollama, "ollama", "serve", OLLAMA_HOST="127.0.0.1:PORT")
     ollama.catalog.load("gemma3:270m", size_bytes=272 * MIB, size_vram_bytes=0)
     async with ollama:
-        code, document, model = await only(finding | {"LD_LIBRARY_PATH": ""})
-        why, words, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "why")
+        bare = finding | {"LD_LIBRARY_PATH": ""}
+        (code, document, model), (why, words, _) = await asyncio.gather(only(bare), run(bare, "why"))
     assert (code, why, model["level"]) == (0, 0, "ok")
     assert model["spill_percent"] is None
     assert "spill" not in (words + document["sentence"]).lower()

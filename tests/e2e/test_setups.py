@@ -41,8 +41,9 @@ async def test_models_behind_llama_swap_have_the_names_that_clients_use(
     async with swap, ready, starting:
         ready.simulation.start(0, 1000)
         working = asyncio.create_task(_work(ready))
-        _, document, _ = await run(finding, "snapshot")
-        _, report, _ = await run(finding, "doctor")
+        (_, document, _), (_, report, _) = await asyncio.gather(
+            run(finding, "snapshot"), run(finding, "doctor")
+        )
         working.cancel()
     assert "ollama" not in report.lower()
     rows = {model["name"]: model for model in document["models"]}
@@ -92,8 +93,12 @@ async def test_of_a_container_root_sees_the_rate_and_anybody_why_there_is_none(
     async with contained(machine, ollama, log) as runner:
         runner.simulation.start(0, 1000)
         working = asyncio.create_task(_work(runner))
-        _, document, _ = await run(finding, "snapshot", before=[] if may_enter else without)
-        _, report, _ = await run(finding, "doctor", before=[] if may_enter else without)
+        (_, document, _), (_, report, _) = await asyncio.gather(
+            *(
+                run(finding, command, before=[] if may_enter else without)
+                for command in ("snapshot", "doctor")
+            )
+        )
         working.cancel()
     (model,) = document["models"]
     assert (model["name"], model["measured_vram_bytes"]) == ("llama3.1:8b", 6 * GIB)

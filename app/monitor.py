@@ -17,6 +17,7 @@ from gpumon.app.state.state import State, Touched
 from gpumon.collectors.samples import (
     AnySample,
     BlobNames,
+    FileFacts,
     InstalledModels,
     Learned,
     LogSample,
@@ -40,6 +41,7 @@ _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     InstalledModels: servers.apply_installed,
     ProcessSample: processes.apply_processes,
     BlobNames: processes.apply_blob_names,
+    FileFacts: processes.apply_files,
     LogSample: processes.apply_log,
     MeterSample: work.apply_meter,
     Learned: machine.apply_learned,

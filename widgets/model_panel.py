@@ -90,7 +90,7 @@ def _memory_cells(row: ModelRow, glyphs: Glyphs) -> Row:
         return {**cells, **_load_cells(row, glyphs)}
     parts = [BarPart(on_gpu, "model"), BarPart(in_ram, "model" if row.has_no_gpu else "ram")]
     cells = {**cells, "bar": lambda width: split_bar(parts, width, glyphs.lowered)}
-    ram = Span(f"{'' if row.has_no_gpu else '+'}{units.gib(in_ram)}")
+    ram = Span(f"{'' if row.has_no_gpu else '+'}{'~' if row.ram_is_estimate else ''}{units.gib(in_ram)}")
     return {**cells, "ram": ((ram, Span(" RAM", "dim")), (ram, Span(" GiB RAM", "dim")))} if in_ram else cells
 
 

@@ -87,7 +87,7 @@ class GpuRow(Struct, frozen=True):
 
 
 class ModelRow(Struct, frozen=True):
-    """One loaded model. ``gpu_bytes`` and ``ram_bytes`` are the runtime's claim."""
+    """One loaded model. ``gpu_bytes`` and ``ram_bytes`` are the runtime's claim, where it makes one."""
 
     key: str
     name: str
@@ -99,6 +99,8 @@ class ModelRow(Struct, frozen=True):
     gpu_is_measured: bool = False
     """Whether the runtime claims nothing, so that ``gpu_bytes`` is what the driver sees."""
     ram_bytes: int | None = None
+    ram_is_estimate: bool = False
+    """Whether the runtime claims nothing, and ``ram_bytes`` is what its settings keep there."""
     measured_vram_bytes: int | None = None
     """What the driver sees for the model's process, where a process can be told."""
     processor: str = "Unknown"

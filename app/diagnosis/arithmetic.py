@@ -19,6 +19,7 @@ from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Hardware
 from gpumon.app.physics.memory import memory_need
 from gpumon.app.physics.placement import place
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.state import State
 from gpumon.text.units import MIB
 
@@ -119,13 +120,21 @@ def arithmetic_of(loaded: Loaded, state: State, geometry: Geometry | NoGeometry)
         options=options,
         room=room,
         hardware=replace(hardware, cards=tuple(cards[uuid] for uuid in room.uuids)),
-        margin_bytes=_margin_bytes(loaded),
+        margin_bytes=_margin_bytes(loaded, state),
         started=loaded.runner.key.started if loaded.runner else None,
         engine_cost=loaded.model.kind.engine_cost or SERVER_COST,
         correction_bytes=memory_correction(state.learned, loaded.model.key.digest, used or ()),
     )
 
 
-def _margin_bytes(loaded: Loaded) -> int:
-    """Return what the process leaves free; where none is known, what llama-server does."""
-    return loaded.runner.kind.margin_bytes if loaded.runner else FIT_MARGIN_BYTES
+def _margin_bytes(loaded: Loaded, state: State) -> int:
+    """Return what the process leaves free of each GPU: as told, else as its kind does."""
+    runner = loaded.runner
+    if runner is None:
+        return FIT_MARGIN_BYTES
+    told = runner.process.settings.orders.fit_target_bytes
+    if told:
+        return max(told)
+    server = server_of(state, runner)
+    reserved = loaded.model.kind.reserved_bytes(server.settings) if server else 0
+    return runner.kind.margin_bytes + (0 if runner.kind.layers_are_asked else reserved)

@@ -29,7 +29,8 @@ class Asked(NamedTuple):
 def who_asked(model: ModelRecord, context: int, state: State, source: str = PS) -> Asked:
     """Return who asked for ``context`` tokens, as ``source`` says; what no setting explains was a request."""
     found = (
-        _modelfile(model, context)
+        _starter(model, context, source)
+        or _modelfile(model, context)
         or _environment(model, context, state)
         or _server(model, context, log_of(model, state))
         or _tier(model, context, state)
@@ -39,6 +40,14 @@ def who_asked(model: ModelRecord, context: int, state: State, source: str = PS) 
     who = "a request" if model.facts is not None else "a request or its Modelfile"
     evidence = tokens_evidence("context", context, source)
     return Asked("context_request", f"{who} asked for {context} tokens", evidence)
+
+
+def _starter(model: ModelRecord, context: int, source: str) -> Asked | None:
+    """Name whoever started a server of one model."""
+    if model.kind.manages_memory:
+        return None
+    evidence = tokens_evidence("context", context, source)
+    return Asked("context_request", f"it was started with {context} tokens", evidence)
 
 
 def _modelfile(model: ModelRecord, context: int) -> Asked | None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, TIGHT_MARGIN_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.asked import SMALLEST_DEFAULT_TOKENS, who_asked
+from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, chosen, gpu_layers
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
@@ -28,9 +29,11 @@ from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, log_
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, LoadOptions
 from gpumon.app.physics.placement import place
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.records import ModelRecord
 from gpumon.text import units
 from gpumon.text.safe import visible
+from gpumon.text.units import MIB
 
 NAMED = 3
 
@@ -131,23 +134,6 @@ def least_options(options: LoadOptions) -> LoadOptions:
     return replace(options, context_length=min(options.context_length, LEAST_CONTEXT_TOKENS), parallel=1)
 
 
-def gpu_layers(subject: Subject) -> Cause | None:
-    """Find a number of layers set by hand that is lower than what would go on the GPUs."""
-    settings = subject.runner.process.settings if subject.runner else None
-    asked = settings.gpu_layers if settings else None
-    count = _layer_count(subject)
-    if asked is None or count is None or asked >= count:
-        return None
-    if not isinstance(subject.arithmetic, NoArithmetic):
-        free = subject.arithmetic.free_at_load_bytes
-        chosen = replace(subject.arithmetic.options, gpu_layers=None)
-        margin = subject.arithmetic.margin_bytes
-        if place(subject.arithmetic.geometry, chosen, free, margin).layers_on_gpu <= asked:
-            return None
-    evidence = Evidence("GPU layers asked for", f"{asked} of {count}", COMMAND_LINE)
-    return Cause("gpu_layers", f"num_gpu {asked} was set by hand, of {count} layers", (evidence,))
-
-
 def gpu_not_used(subject: Subject) -> Cause | None:
     """Find a model of which nothing is on a GPU though there was room for a part, or none was found."""
     if subject.split.gpu_bytes != 0:
@@ -240,16 +226,6 @@ def context_cause(
     )
 
 
-def _layer_count(subject: Subject) -> int | None:
-    """Return the blocks and the output: by the file, else by the log."""
-    if not isinstance(subject.arithmetic, NoArithmetic):
-        return subject.arithmetic.layer_count
-    if subject.model.facts is not None and subject.model.facts.layer_count:
-        return subject.model.facts.layer_count + 1
-    placement = subject.runner.placement if subject.runner else None
-    return placement.layer_count if placement else None
-
-
 def _had_room(subject: Subject, room: Room, claimed_bytes: int) -> bool:
     """Return whether a layer would have gone onto a GPU: by the arithmetic, else all by the claim."""
     arithmetic = subject.arithmetic
@@ -273,11 +249,14 @@ Rule = Callable[[Subject, Arithmetic], Cause | None]
 
 
 def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
-    """Return why the model spills, ``None`` where it does not, or by choice; unknown where nothing tells."""
-    if not subject.is_spilled or subject.loaded.by_choice:
-        return None
+    """Return why the model spills; ``None`` where it does not, or is on the CPU by choice.
+
+    Unknown where nothing tells.
+    """
+    if not subject.is_spilled or (subject.loaded.by_choice and not by_layers_alone(subject)):
+        return chosen(subject)
     arithmetic = subject.arithmetic
-    plain = gpu_layers(subject) or gpu_not_used(subject)
+    plain = gpu_layers(subject) or gpu_not_used(subject) or by_settings(subject)
     if plain is not None:
         return plain
     if isinstance(arithmetic, NoArithmetic):
@@ -333,7 +312,7 @@ def room_since(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
     )
 
 
-def safety_margin(_subject: Subject, arithmetic: Arithmetic) -> Cause | None:
+def safety_margin(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
     """Find that it would fit but for what the runtime leaves free."""
     free = arithmetic.free_at_load_bytes
     if not arithmetic.fits(free, margin_bytes=TIGHT_MARGIN_BYTES):
@@ -341,14 +320,30 @@ def safety_margin(_subject: Subject, arithmetic: Arithmetic) -> Cause | None:
     margin = arithmetic.margin_bytes
     return Cause(
         "safety_margin",
-        f"it would fit, but the runtime leaves {units.size(margin)} of each GPU free: "
-        f"it {_needs(arithmetic, free)}",
+        f"it would fit, but the runtime leaves {units.size(margin)} of each GPU free"
+        f"{_margin_setting(subject)}: it {_needs(arithmetic, free)}",
         (
             size_evidence("need", arithmetic.need_bytes(), ARITHMETIC),
             size_evidence("free for it", sum(free), "NVML"),
             size_evidence("margin per GPU", margin, "llama.cpp"),
         ),
     )
+
+
+def _margin_setting(subject: Subject) -> str:
+    """Name the setting that makes the margin; nothing where it is the usual one."""
+    runner = subject.runner
+    if runner is None:
+        return ""
+    orders = runner.process.settings.orders
+    if orders.fit_target_bytes:
+        by_variable = "fit_target" in orders.by_environment
+        told_by = runner.server_kind
+        mib = max(orders.fit_target_bytes) // MIB
+        return f" ({told_by.setting_words('fit_target', mib, in_environment=by_variable)})"
+    server = server_of(subject.state, runner)
+    settings = server.settings if server and not runner.kind.layers_are_asked else {}
+    return " (OLLAMA_GPU_OVERHEAD)" if subject.model.kind.reserved_bytes(settings) else ""
 
 
 def _largest_part(subject: Subject, arithmetic: Arithmetic) -> Cause:

@@ -35,6 +35,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     slow.long_context,
     slow.parallel_requests,
     placement.on_cpu_by_choice,
+    placement.in_ram_by_choice,
 )
 """Of equal severity the first counts most."""
 

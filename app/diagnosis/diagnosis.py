@@ -24,6 +24,7 @@ VerdictKind = Literal[
     "long_context",
     "parallel_requests",
     "on_cpu_by_choice",
+    "in_ram_by_choice",  # a part of it
     "process_ended",  # still listed, and its process is no more
     "loading",
     "healthy",
@@ -40,6 +41,7 @@ CauseKind = Literal[
     "foreign_process",
     "safety_margin",  # it would fit; the runtime keeps a margin
     "gpu_layers",  # num_gpu set by the user
+    "kept_in_ram",  # by settings on purpose: --n-cpu-moe, --override-tensor, -ngl, --no-kv-offload
     "larger_than_gpu",  # the weights alone are larger
     "gpu_not_used",
     "unknown",
@@ -54,6 +56,7 @@ RemedyAction = Literal[
     "free_process",
     "smaller_quantization",
     "experts_to_cpu",
+    "keep_less_in_ram",  # a better value of a setting on purpose
     "restart_server",
     "cool_or_power",
     "reload_model",

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from gpumon.app.insight.intent import hidden_gpus
 from gpumon.app.state.holders.joins import stand_in
 from gpumon.app.state.holders.others import Holding, holders_by_group
 from gpumon.app.state.places import is_local
@@ -67,8 +68,13 @@ class Room(Struct, frozen=True):
 
 
 def room_of(model: ModelRecord, runner: RunnerRecord | None, state: State) -> Room | None:
-    """Return the room of a model on this machine; ``None`` where some of its figures are not known."""
+    """Return the room of a model on this machine; ``None`` where some of its figures are not known.
+
+    GPUs that its settings keep it from are no room.
+    """
+    hidden = hidden_gpus(runner, state)
     gpus = [gpu for gpu in state.gpus.values() if gpu.reading.state != "lost"]
+    gpus = [gpu for gpu in gpus if gpu.reading.uuid not in hidden]
     own = _own_bytes(model, runner, gpus)
     if own is None or not gpus or not is_local(model.key.source, state.servers):
         return None

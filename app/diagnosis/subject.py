@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
 from gpumon.app.insight.agreement import Loaded, placement_of
 from gpumon.app.insight.health import SPILL_BAD_PERCENT
+from gpumon.app.insight.intent import intent_of
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated
 from gpumon.app.physics.memory import Placement
-from gpumon.app.physics.placement import placement_of_claim
+from gpumon.app.physics.placement import place, placement_of_claim
 from gpumon.app.physics.speed import decode_tokens_per_second
 from gpumon.app.state import work
 from gpumon.app.state.records import ModelRecord, RunnerRecord
@@ -80,9 +81,9 @@ def expected_fitting(
     )
 
 
-def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) -> Band | None:
-    """Return the rate with the split that the server claims."""
-    present = placement_now(loaded, arithmetic)
+def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int, split: Split) -> Band | None:
+    """Return the rate with the present split: as claimed, else as measured."""
+    present = placement_now(loaded, arithmetic, split)
     if present is None:
         return None
     return decode_tokens_per_second(
@@ -95,20 +96,28 @@ def expected_now(loaded: Loaded, arithmetic: Arithmetic, context_tokens: int) ->
     )
 
 
-def placement_now(loaded: Loaded, arithmetic: Arithmetic) -> Placement | None:
-    """Return where the model lies: bytes by the claim, layers in proportion to them.
+def placement_now(loaded: Loaded, arithmetic: Arithmetic, split: Split) -> Placement | None:
+    """Return where the model lies: as its user has asked for, else by the bytes, layers in proportion.
 
-    A model whose experts overflow to RAM has all layers on the GPU by the log, which says nothing of its
-    speed; so the bytes count.
+    By the log a model whose experts overflow to RAM has all layers on the GPU: so the bytes count.
     """
-    split = loaded.model.split
     if split.gpu_bytes is None or split.ram_bytes is None:
         return None
+    if loaded.by_choice and split.gpu_bytes:
+        return intended(arithmetic)
     held = loaded.runner.vram_by_gpu if loaded.runner else {}
     by_gpu = tuple(held.get(uuid, 0) for uuid in arithmetic.room.uuids)
     if not any(by_gpu) and split.gpu_bytes:
         by_gpu = _whole(arithmetic, split.gpu_bytes).vram_bytes_by_gpu
     return placement_of_claim(arithmetic.geometry, arithmetic.options, by_gpu, split.ram_bytes)
+
+
+def intended(arithmetic: Arithmetic) -> Placement:
+    """Return where the settings put the model."""
+    options = arithmetic.options
+    layers = arithmetic.layer_count if options.gpu_layers is None else options.gpu_layers
+    asked = replace(options, gpu_layers=layers)
+    return place(arithmetic.geometry, asked, arithmetic.room.capacity_bytes)
 
 
 def _by_card(arithmetic: Arithmetic) -> Arithmetic:
@@ -163,13 +172,15 @@ class Subject(Struct, frozen=True, dict=True):
     @cached_property
     def expected_now(self) -> Band | None:
         """The rate with the present split."""
-        return self._expected(lambda one: expected_now(self.loaded, one, self.rates.usual_context_tokens))
+        return self._expected(
+            lambda one: expected_now(self.loaded, one, self.rates.usual_context_tokens, self.split)
+        )
 
     @cached_property
     def expected_by_card(self) -> Band | None:
         """The same by the data sheet alone, without what was observed on this machine."""
         tokens = self.rates.usual_context_tokens
-        return self._expected(lambda one: expected_now(self.loaded, _by_card(one), tokens))
+        return self._expected(lambda one: expected_now(self.loaded, _by_card(one), tokens, self.split))
 
     @cached_property
     def expected_fitting(self) -> Band | None:
@@ -203,7 +214,10 @@ class Subject(Struct, frozen=True, dict=True):
     def split_source(self) -> str:
         """Where ``split`` comes from."""
         kind = self.model.kind
-        return kind.claim_source if self.model.claims_memory else kind.estimate_source
+        if self.model.claims_memory:
+            return kind.claim_source
+        is_read = intent_of(self.model, self.state).vram_bytes is not None
+        return "NVML, its file" if is_read else kind.estimate_source
 
     @property
     def is_spilled(self) -> bool:
@@ -221,3 +235,17 @@ def subject_of(
     """Put together what a diagnosis of a model rests on."""
     rates, split = rates_of(known, state), placement_of(known.model, state)
     return Subject(known, state, geometry, rates, split, spill_bad_percent, closely)
+
+
+def rate_of(
+    subject: Subject,
+    arithmetic: Arithmetic,
+    geometry: Geometry,
+    options: LoadOptions,
+    placed: Placement,
+) -> Band | None:
+    """Return the rate of a model that is placed so."""
+    tokens = min(subject.rates.usual_context_tokens, options.context_length)
+    return decode_tokens_per_second(
+        geometry, options, arithmetic.hardware, placed, tokens, arithmetic.engine_cost
+    )

@@ -137,6 +137,19 @@ def is_gone(model: ModelRecord, state: State) -> bool:
     )
 
 
+ENDED_WITHIN_SECONDS = 15.0
+"""A log may tell of the end of a process so long before it is seen; some tell only with the next request."""
+
+
+def ended_how(model: ModelRecord, state: State) -> str | None:
+    """Return how the process of a model has ended by a log; ``None`` where it has not, or none says."""
+    ended = model.runner_ended
+    if ended is None:
+        return None
+    told = (end for log in state.logs.values() for end in reversed(log.runner_ends))
+    return next((end.how for end in told if end.how and end.time >= ended - ENDED_WITHIN_SECONDS), None)
+
+
 def is_loading(runner: RunnerRecord) -> bool:
     """Return whether the runner itself says that it is not ready yet."""
     return runner.answer is not None and runner.answer.state in LOADING_STATES
@@ -264,3 +277,8 @@ def _stirs(state: State) -> bool:
 
 def _works(reading: GpuReading) -> bool:
     return reading.state != "ok" or (reading.utilization_percent or 0) >= WORKING_GPU_PERCENT
+
+
+def is_load_over(runner: RunnerRecord) -> bool:
+    """Whether a claimed runner is certain to be loaded: some kinds are claimed only then."""
+    return runner.ready_since is not None or runner.kind.claimed_when_loaded

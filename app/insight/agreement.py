@@ -8,50 +8,87 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
-from gpumon.app.insight.activity import Activity, activity, is_gone
+from gpumon.app.insight.activity import Activity, activity, ended_how, is_gone, is_load_over
 from gpumon.app.insight.disk import DiskReading, disk_reading
-from gpumon.app.insight.wording import model_label
+from gpumon.app.insight.intent import BUFFERS, cpu_choice, intent_of
+from gpumon.app.insight.wording import amount, model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
-from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import server_facts
 from gpumon.collectors.samples import UNSETTLED_STATES, ModelFacts, RunnerSettings
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.text.units import MIB
 
 LEAST_SHARE = 0.10
 """Part of the weights from which they count as left out: the token embedding stays in RAM by design, and the
 context and the compute buffers, which the driver counts too, outweigh it."""
 
 
+LEAST_BYTES = 320 * MIB
+"""The same beside what is reckoned of a file: the driver's own part of a process differs by so much."""
+
+
 class LeftOut(NamedTuple):
     """How much of a model's weights cannot be on a GPU."""
 
     bytes: int
-    """At the least: what the driver measures holds the context as well. 0 where all may be there."""
+    """Less than the settings lead one to expect, at the least. 0 where all that should be may be there."""
     weights_bytes: int
     measured_bytes: int
+    chosen_bytes: int = 0
+    """In RAM because the user has asked for it."""
+    expected_bytes: int | None = None
+    """Weights and context that settings and file lead one to expect on GPUs; ``None`` without the file."""
+
+    @property
+    def words(self) -> str:
+        """Say how much is in RAM that should not be: ``about 2.0 GiB of 5.0 GiB of weights in RAM``."""
+        beyond = f"about {amount(self.bytes)}"
+        if self.chosen_bytes:
+            return f"{beyond} more in RAM than its settings keep there"
+        if self.expected_bytes is None:
+            return f"{beyond} of {amount(self.weights_bytes)} of weights in RAM"
+        return f"{beyond} of {amount(self.expected_bytes)} of weights and context in RAM"
 
 
 def left_out(model: ModelRecord, state: State) -> LeftOut | None:
-    """Estimate what is on no GPU: weights (``/v1/models``, ``meta.size``) less VRAM of the process.
+    """Estimate what is on no GPU: what its settings put there less VRAM of the process.
 
-    ``None`` where either is unknown or not settled, where memory without an owner may be the model's, and
-    of a server that tells.
+    Without the file that is its weights (``/v1/models``, ``meta.size``). ``None`` where either is unknown or
+    not settled, where memory without an owner may be the model's, where a part may be on what the driver here
+    does not see, and of a server that tells.
     """
     runner = state.runner_of(model)
     if model.claims_memory or runner is None or runner.vram_confirmed is None:
         return None
-    facts, measured = server_facts(model, state), runner.measured_vram_bytes
-    weights = facts.weights_bytes if facts else None
+    intent, facts, measured = intent_of(model, state), server_facts(model, state), runner.measured_vram_bytes
+    weights = (facts.weights_bytes if facts else None) or intent.weights_bytes
     is_settled = runner.answer is not None and runner.answer.state not in UNSETTLED_STATES
-    if not weights or measured is None or not is_settled:
+    if not weights or measured is None or not is_settled or intent.elsewhere:
         return None
-    missing, least = weights - measured, LEAST_SHARE * weights
+    if cpu_choice(model, state) is not None:
+        return LeftOut(0, weights, measured, max(0, weights - measured))
+    chosen = _chosen_bytes(intent, weights - measured)
+    expected = weights - chosen if intent.vram_bytes is None else intent.vram_bytes
+    missing, least = expected - measured, LEAST_SHARE * weights
+    if intent.vram_bytes is not None:
+        least = max(LEAST_BYTES, LEAST_SHARE * max(weights, intent.vram_bytes))
     if missing >= least > missing - state.hidden_vram_bytes:
         return None
-    return LeftOut(missing if missing >= least else 0, weights, measured)
+    if intent.vram_bytes is not None:
+        movable = sum(size for name, size in intent.vram_parts if name != BUFFERS)
+        return LeftOut(min(missing, movable) if missing >= least else 0, weights, measured, chosen, movable)
+    return LeftOut(missing if missing >= least else 0, weights, measured, chosen)
+
+
+def _chosen_bytes(intent: Intent, missing_bytes: int) -> int:
+    """Return what is in RAM by choice; where that cannot be reckoned, all that is missing may be."""
+    if intent.kept_bytes is not None:
+        return intent.kept_bytes
+    return max(0, missing_bytes) if set(intent.keeps) - {"layers"} else 0
 
 
 def placement_of(model: ModelRecord, state: State) -> Split:
@@ -62,8 +99,55 @@ def placement_of(model: ModelRecord, state: State) -> Split:
         return _claimed(model, state)
     found = left_out(model, state)
     if found is None:
-        return _of_process(model, state)
-    return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
+        return _unmeasured(model, state)
+    in_ram, whole = found.bytes + found.chosen_bytes, found.weights_bytes
+    if intent_of(model, state).vram_bytes is not None and cpu_choice(model, state) is None:
+        whole = in_ram + found.measured_bytes
+    return Split(found.measured_bytes, in_ram, in_ram / whole if whole else None)
+
+
+def _unmeasured(model: ModelRecord, state: State) -> Split:
+    """Return that all is in RAM where nothing else is there, or where the user has asked for that."""
+    runner = state.runner_of(model)
+    if runner is not None and state.holds_all_in_ram(model.key.source):
+        return Split(0, runner.process.rss_bytes, 1.0)
+    if cpu_choice(model, state) is None:
+        return UNKNOWN_SPLIT
+    facts = server_facts(model, state)
+    weights = (facts.weights_bytes if facts else None) or intent_of(model, state).weights_bytes
+    return Split(0, weights, 1.0)
+
+
+def beyond_choice(split: Split, found: LeftOut | None) -> Split:
+    """Return a split in which what is in RAM by choice counts as where it should be."""
+    if found is None or not found.chosen_bytes or split.gpu_bytes is None:
+        return split
+    whole = split.gpu_bytes + (split.ram_bytes or 0)
+    return Split(whole - found.bytes, found.bytes, found.bytes / whole if whole else None)
+
+
+def choice_of(model: ModelRecord, state: State) -> str | None:
+    """Return the setting that explains all that is in RAM: ``--n-cpu-moe 40``; ``None`` where none does."""
+    return _choice(model, state, left_out(model, state))
+
+
+def _choice(model: ModelRecord, state: State, found: LeftOut | None) -> str | None:
+    intent = intent_of(model, state)
+    if intent.cpu is not None:
+        return intent.cpu
+    if model.claims_memory:
+        return intent.setting if _explains(intent, model) else None
+    return intent.setting if found is not None and found.chosen_bytes and not found.bytes else None
+
+
+def _explains(intent: Intent, model: ModelRecord) -> bool:
+    """Return whether settings amount to all that a server claims in RAM."""
+    claimed, size = model.split.ram_bytes, model.claim.size_bytes
+    if not claimed or not size:
+        return False
+    if intent.ram_bytes is None:
+        return bool(set(intent.keeps) - {"layers"})
+    return claimed <= intent.ram_bytes + LEAST_SHARE * size
 
 
 def _claimed(model: ModelRecord, state: State) -> Split:
@@ -71,14 +155,6 @@ def _claimed(model: ModelRecord, state: State) -> Split:
     split = model.split
     is_unsized = split.spill_fraction is None and model.claim.size_vram_bytes == 0
     return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else split
-
-
-def _of_process(model: ModelRecord, state: State) -> Split:
-    """Return that a process of which no server claims anything is in RAM, where nothing else is there."""
-    runner = state.runner_of(model)
-    if runner is None or not state.holds_all_in_ram(model.key.source):
-        return UNKNOWN_SPLIT
-    return Split(0, runner.process.rss_bytes, 1.0)
 
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
@@ -210,8 +286,8 @@ class Loaded(NamedTuple):
     """``None`` where it is not known."""
     gpu_known: bool
     """Whether the machine that it runs on has a GPU."""
-    by_choice: bool
-    """Whether the user has asked for the CPU."""
+    choice: str | None
+    """The setting by which the user has asked for all that is in RAM: ``num_gpu 0``, ``--n-cpu-moe 40``."""
     agreement: Agreement
     activity: Activity | None
     left_out: LeftOut | None = None
@@ -222,6 +298,13 @@ class Loaded(NamedTuple):
     """How its process has ended, where it has and a log says so: ``signal: killed``."""
     disk: DiskReading | None = None
     """How it is read from storage, where it is."""
+    elsewhere: str | None = None
+    """Why the driver here does not see all of it: a part may be on another host, or on another card."""
+
+    @property
+    def by_choice(self) -> bool:
+        """Whether the user has asked for all that is in RAM."""
+        return self.choice is not None
 
     @property
     def label(self) -> str:
@@ -236,17 +319,19 @@ class Loaded(NamedTuple):
 
 def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset()) -> Loaded:
     """Put together what is known of one model; one whose name is ``shared`` is called by its server too."""
+    found = left_out(model, state)
     return Loaded(
         model=model,
         runner=state.runner_of(model),
         gpu_known=state.gpu_known_at(model.key.source),
-        by_choice=on_cpu_by_choice(model, state),
+        choice=_choice(model, state, found),
         agreement=agreement_of(model, state),
         activity=activity(model, state),
-        left_out=None if model.claims_memory else left_out(model, state),
+        left_out=found,
         shared=shared,
         ended_how=ended_how(model, state) if model.runner_ended is not None else None,
         disk=_disk_reading(model, state),
+        elsewhere=None if model.claims_memory else intent_of(model, state).elsewhere,
     )
 
 
@@ -256,19 +341,6 @@ def _disk_reading(model: ModelRecord, state: State) -> DiskReading | None:
     if runner is None or not runner.disk.active:
         return None
     return disk_reading(runner, state, placement_of(model, state))
-
-
-ENDED_WITHIN_SECONDS = 15.0
-"""A log may tell of the end of a process so long before it is seen; some tell only with the next request."""
-
-
-def ended_how(model: ModelRecord, state: State) -> str | None:
-    """Return how the process of a model has ended by a log; ``None`` where it has not, or none says."""
-    ended = model.runner_ended
-    if ended is None:
-        return None
-    told = (end for log in state.logs.values() for end in reversed(log.runner_ends))
-    return next((end.how for end in told if end.how and end.time >= ended - ENDED_WITHIN_SECONDS), None)
 
 
 Shortfall = Literal[
@@ -283,8 +355,6 @@ LITTLE_SHARE = 0.25
 
 UNSURE_LOAD_SECONDS = 60.0
 """How long memory must stay below the claim where a model may still be loading, for all that is told."""
-
-"""States of a runner in which its memory is not all there, and need not be."""
 
 
 def shortfall(loaded: Loaded) -> Shortfall:
@@ -302,11 +372,6 @@ def shortfall(loaded: Loaded) -> Shortfall:
     if measured >= claimed * LITTLE_SHARE:
         return "none" if is_estimate else "hidden_spill"
     return "none" if is_estimate and measured >= TOLERANCE_BYTES else "silent_fallback"
-
-
-def is_load_over(runner: RunnerRecord) -> bool:
-    """Whether a claimed runner is certain to be loaded: some kinds are claimed only then."""
-    return runner.ready_since is not None or runner.kind.claimed_when_loaded
 
 
 def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> bool:
@@ -330,9 +395,3 @@ def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     if runner.answer is not None and runner.answer.state in UNSETTLED_STATES:
         return False
     return since <= settled_at <= min(model.seen, runner.seen, confirmed)
-
-
-def on_cpu_by_choice(model: ModelRecord, state: State) -> bool:
-    """Return whether the user has asked for the CPU (``num_gpu 0``), by the command line of the process."""
-    runner = state.runner_of(model)
-    return runner is not None and runner.process.settings.gpu_layers == 0

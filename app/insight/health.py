@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.activity import is_gone
-from gpumon.app.insight.agreement import on_cpu_by_choice, placement_of
+from gpumon.app.insight.agreement import choice_of, placement_of
+from gpumon.app.insight.intent import cpu_choice, intent_of
 from gpumon.app.insight.wording import (
     DRIVER_SOURCE,
     amount,
@@ -105,7 +106,7 @@ def spill_fault(model: ModelRecord, bad_percent: float = SPILL_BAD_PERCENT) -> F
 def spilled_models(state: State) -> list[ModelRecord]:
     """Return the models that are partly or wholly in RAM though a GPU is present, the worst first.
 
-    One that the user has put on the CPU does not spill.
+    What is in RAM by the user's choice is no spill.
     """
     spilled = [
         model
@@ -113,7 +114,7 @@ def spilled_models(state: State) -> list[ModelRecord]:
         if model.split.spill_fraction
         and state.gpu_known_at(model.key.source)
         and not (model.runner is None and is_gone(model, state))
-        and not on_cpu_by_choice(model, state)
+        and choice_of(model, state) is None
     ]
     return sorted(spilled, key=lambda model: (-(model.split.spill_fraction or 0.0), model.claim.name))
 
@@ -273,7 +274,9 @@ def _placement(state: State, splits: Sequence[Split]) -> str:
         return loading_words(state) or nothing
     if unknown := sum(split.spill_fraction is None for split in splits):
         which = "" if len(splits) == 1 else f" of {unknown}"
-        return f"{_count(len(splits), 'model')} loaded, placement{which} unknown"
+        elsewhere = any(intent_of(model, state).elsewhere for model in state.models.values())
+        known = "not known here" if elsewhere else "unknown"
+        return f"{_count(len(splits), 'model')} loaded, placement{which} {known}"
     if chosen := [model for model in state.models.values() if _has_a_choice(model, state)]:
         return _chosen_words(chosen, state)
     in_ram = sum(split.spill_fraction != 0 for split in splits)
@@ -286,17 +289,21 @@ def _placement(state: State, splits: Sequence[Split]) -> str:
 
 
 def _has_a_choice(model: ModelRecord, state: State) -> bool:
-    """Return whether a model is on the CPU by choice, and not for want of a GPU."""
-    return on_cpu_by_choice(model, state) and state.gpu_known_at(model.key.source)
+    """Return whether what is in RAM is there by choice, and not for want of a GPU."""
+    return state.gpu_known_at(model.key.source) and choice_of(model, state) is not None
 
 
 def _chosen_words(chosen: Sequence[ModelRecord], state: State) -> str:
-    """Say that models are on the CPU because the user wants them there."""
+    """Say that models are in RAM, as a whole or in part, because the user wants them there."""
+    on_cpu = [setting for model in chosen if (setting := cpu_choice(model, state)) is not None]
+    where = "on the CPU" if len(on_cpu) == len(chosen) else "in RAM" if on_cpu else "partly in RAM"
     if len(state.models) > 1:
-        return f"{len(state.models)} models, {len(chosen)} on the CPU by choice"
+        return f"{len(state.models)} models, {len(chosen)} {where} by choice"
+    if not on_cpu:
+        return f"1 model, {where} by choice"
     [model] = chosen
-    in_ram = f": {amount(size)} in RAM" if (size := model.split.ram_bytes) else ""
-    return f"{visible(model.claim.name)} runs on the CPU by choice (num_gpu 0){in_ram}"
+    in_ram = f": {amount(size)} in RAM" if (size := placement_of(model, state).ram_bytes) else ""
+    return f"{visible(model.claim.name)} runs on the CPU by choice ({on_cpu[0]}){in_ram}"
 
 
 def _no_gpu(state: State) -> list[str]:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from typing import NamedTuple, get_args
 
-from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
-from gpumon.app.physics.shape import geometry_of
-from gpumon.app.state.places import is_local
-from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord, ServerLog
-from gpumon.app.state.state import State
-from gpumon.collectors.samples import ModelFacts, RunnerSettings
+from msgspec.structs import replace
 
+from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
+from gpumon.app.physics.orders import ordered
+from gpumon.app.physics.shape import geometry_of
+from gpumon.app.state.holders.addresses import server_of
+from gpumon.app.state.places import is_local
+from gpumon.app.state.records import ModelKey, ModelRecord, RunnerKey, RunnerRecord, ServerLog
+from gpumon.app.state.state import State
+from gpumon.app.state.work import server_facts
+from gpumon.collectors.samples import FileFacts, ModelFacts, Orders, RunnerSettings
+
+NO_SETTINGS = RunnerSettings()
 UNDESCRIBED = NoGeometry("what its file holds is not known")
 
 
 class _Known(NamedTuple):
     facts: ModelFacts
     file_bytes: int | None
+    runner: RunnerKey | None
     shape: Geometry | NoGeometry
 
 
@@ -29,11 +36,12 @@ class Shapes:
     def of(self, model: ModelRecord, state: State) -> Geometry | NoGeometry:
         """Return the geometry of a model, worked out again only when more is known of it."""
         size, before = file_bytes_of(model, state), self._known.get(model.key)
-        if before is not None and before.facts is model.facts and before.file_bytes == size:
+        known = (model.facts, size, model.runner)
+        if before is not None and before.facts is model.facts and before[1:3] == known[1:]:
             return before.shape
         shape = shape_of(model, state)
         if model.facts is not None:
-            self._known[model.key] = _Known(model.facts, size, shape)
+            self._known[model.key] = _Known(model.facts, size, model.runner, shape)
         return shape
 
     def forget(self, state: State) -> None:
@@ -44,9 +52,28 @@ class Shapes:
 
 def shape_of(model: ModelRecord, state: State) -> Geometry | NoGeometry:
     """Return the geometry of a model, or why it is not known."""
+    runner = state.runner_of(model)
+    file = runner.file if runner else None
     if model.facts is None:
-        return UNDESCRIBED
-    return geometry_of(model.facts, file_bytes_of(model, state))
+        return NoGeometry(file.problem) if file and file.problem else UNDESCRIBED
+    shape = geometry_of(model.facts, file_bytes_of(model, state))
+    if isinstance(shape, NoGeometry):
+        return shape
+    orders = settings_of(model, runner).orders
+    return ordered(_with_projector(shape, orders, file), model.facts, orders)
+
+
+def _with_projector(shape: Geometry, orders: Orders, file: FileFacts | None) -> Geometry:
+    if orders.projector_on_gpu is False:
+        return replace(shape, projector_bytes=0)
+    if file is not None and file.projector_bytes and not shape.projector_bytes:
+        return replace(shape, projector_bytes=file.projector_bytes)
+    return shape
+
+
+def settings_of(model: ModelRecord, runner: RunnerRecord | None) -> RunnerSettings:
+    """Return how the process of a model was started: as it is seen, else as a router says."""
+    return runner.process.settings if runner else model.claim.settings or NO_SETTINGS
 
 
 def file_bytes_of(model: ModelRecord, state: State) -> int | None:
@@ -66,27 +93,50 @@ def load_options(model: ModelRecord, runner: RunnerRecord | None, state: State) 
 
     What the command line leaves out has the runtime's default (ollama: envconfig/config.go).
     """
-    settings = runner.process.settings if runner else RunnerSettings()
-    return options_of_settings(settings, model.claim.context_length, log_of(model, state))
+    facts, server = server_facts(model, state), server_of(state, runner) if runner else None
+    options = options_of_settings(
+        settings_of(model, runner),
+        model.claim.context_length,
+        log_of(model, state),
+        facts.slot_count if facts else None,
+    )
+    spreads = server is not None and model.kind.spreads(server.settings)
+    return replace(options, spread=True) if options and spreads else options
 
 
 def options_of_settings(
-    settings: RunnerSettings, claimed_context: int | None = None, log: ServerLog | None = None
+    settings: RunnerSettings,
+    claimed_context: int | None = None,
+    log: ServerLog | None = None,
+    slot_count: int | None = None,
 ) -> LoadOptions | None:
-    """Return the options on a command line; ``None`` where context or type of cache is not known."""
+    """Return the options on a command line; ``None`` where context or type of cache is not known.
+
+    Where nobody has asked for a number of slots, those that a llama-server has share one cache.
+    """
     context = settings.context_length or claimed_context
     k_type, v_type = (cache_type_named(said) for said in cache_types(settings, log))
     if not context or k_type is None or v_type is None:
         return None
     return LoadOptions(
         context_length=context,
-        parallel=settings.parallel or 1,
+        parallel=settings.parallel or slot_count or 1,
         cache_type_k=k_type,
         cache_type_v=v_type,
         micro_batch_size=settings.micro_batch_size or settings.batch_size or DEFAULT_MICRO_BATCH,
         flash_attention=settings.flash_attention not in _NO_FLASH_ATTENTION,
         gpu_layers=settings.gpu_layers,
+        unified_cache=is_unified(settings, slot_count),
+        cache_on_gpu=settings.orders.cache_on_gpu is not False,
+        gpu_shares=settings.orders.tensor_split,
     )
+
+
+def is_unified(settings: RunnerSettings, slot_count: int | None) -> bool:
+    """Return whether all slots share one cache: as told, else where the server has chosen their number."""
+    if settings.unified_cache is not None:
+        return settings.unified_cache
+    return settings.parallel is None and (slot_count or 1) > 1
 
 
 def cache_types(settings: RunnerSettings, log: ServerLog | None) -> tuple[str, str]:

@@ -202,3 +202,19 @@ def placement_words(split: Split) -> str:
     ram_share, gpu_share = shares(split)
     parts = f"{amount(split.ram_bytes)} ({ram_share}) in RAM, {amount(split.gpu_bytes)} ({gpu_share}) on GPU"
     return f"runs wholly on the CPU, {parts}" if split.gpu_bytes == 0 else parts
+
+
+def spill_percent(placement: Split, *, estimated: bool = False) -> str:
+    """Write how much is spilled; nothing where nothing is."""
+    if not placement.spill_fraction:
+        return ""
+    return f"{'~' if estimated else ''}{shares(placement)[0]}"
+
+
+def processor_words(record: ModelRecord) -> str:
+    """Write the PROCESSOR column of ``ollama ps`` with the shares that all surfaces give."""
+    split = record.split
+    if not split.ram_bytes or not split.gpu_bytes:
+        return record.processor
+    in_ram, on_gpu = shares(split)
+    return f"{in_ram}/{on_gpu} CPU/GPU"

@@ -35,6 +35,15 @@ class Layer(Struct, frozen=True):
     window_tokens: int | None = None
     state_bytes: int = 0
     """Of a recurrent layer, per sequence (f32); a layer can keep one beside its cache (Falcon-H1)."""
+    kept_bytes: int = 0
+    """Part of ``weights_bytes`` that stays in RAM wherever the layer is: its user has asked for it."""
+    kept_expert_bytes: int = 0
+    """Part of ``kept_bytes`` that belongs to routed experts."""
+
+    @property
+    def movable_bytes(self) -> int:
+        """The weights that go where the layer goes."""
+        return self.weights_bytes - self.kept_bytes
 
 
 class Geometry(Struct, frozen=True):
@@ -63,6 +72,13 @@ class Geometry(Struct, frozen=True):
     """Tables that are looked up in RAM wherever the layers are: per-layer embeddings, positions."""
     draft_bytes: int = 0
     """Blocks for multi-token prediction, which are left on disk while nothing drafts with them."""
+    kept_output_bytes: int = 0
+    """Part of the output matrix that the user has asked to stay in RAM."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Weights that stay in RAM because the user has asked for it."""
+        return self.kept_output_bytes + sum(layer.kept_bytes for layer in self.layers)
 
     @property
     def is_tied(self) -> bool:
@@ -119,3 +135,9 @@ class LoadOptions(Struct, frozen=True):
     unified_cache: bool = False
     """One pool of cells for all slots, as llama-server has unless told otherwise: ``context_length`` is its
     size."""
+    cache_on_gpu: bool = True
+    """Whether the cache of a layer lies where the layer does; else in RAM (``--no-kv-offload``)."""
+    gpu_shares: tuple[float, ...] = ()
+    """How layers are shared out among the GPUs (``--tensor-split``); empty lets memory decide."""
+    spread: bool = False
+    """Whether layers go to all GPUs though one would hold them (``OLLAMA_SCHED_SPREAD``)."""

@@ -134,8 +134,8 @@ def memory_need(geometry: Geometry, options: LoadOptions, gpu_count: int = 1) ->
     """Return what a model takes when all of it is on ``gpu_count`` GPUs."""
     parts = {
         "weights_bytes": gpu_weights_bytes(geometry),
-        "kv_cache_bytes": kv_cache_bytes(geometry, options),
-        "recurrent_state_bytes": recurrent_state_bytes(geometry, options),
+        "kv_cache_bytes": kv_cache_bytes(geometry, options) if options.cache_on_gpu else 0,
+        "recurrent_state_bytes": recurrent_state_bytes(geometry, options) if options.cache_on_gpu else 0,
         "compute_bytes": gpu_count * compute_bytes(geometry, options) + projector_compute_bytes(geometry),
         "overhead_bytes": gpu_count * overhead_bytes(options),
         "projector_bytes": geometry.projector_bytes,
@@ -147,13 +147,13 @@ def memory_need(geometry: Geometry, options: LoadOptions, gpu_count: int = 1) ->
 
 def gpu_weights_bytes(geometry: Geometry) -> int:
     """Return the weights on the GPU: all but the embedding, of which a tied output is a second copy."""
-    return sum(layer.weights_bytes for layer in geometry.layers) + output_weights_bytes(geometry)
+    return sum(layer.movable_bytes for layer in geometry.layers) + output_weights_bytes(geometry)
 
 
 def output_weights_bytes(geometry: Geometry) -> int:
-    """Return what stands behind the last layer: the output matrix and its norm."""
+    """Return what goes behind the last layer: the output matrix, where it may, and its norm."""
     output = geometry.token_embedding_bytes if geometry.output_bytes is None else geometry.output_bytes
-    return output + geometry.other_bytes
+    return output - geometry.kept_output_bytes + geometry.other_bytes
 
 
 def kv_cache_bytes(geometry: Geometry, options: LoadOptions) -> int:

@@ -65,9 +65,15 @@ def place(
     budgets = [max(0, free - margin_bytes) for free in free_bytes_by_gpu]
     if not budgets:
         return _placement(load, _Plan([]))
+    shares = _shares(options, budgets)
     if options.gpu_layers is not None:
-        return _placement(load, _forced(load, budgets, max(0, min(options.gpu_layers, len(load.units)))))
-    plan = _on_one(load, budgets) or _by_share(load, budgets) or _filled(load, budgets)
+        wanted = max(0, min(options.gpu_layers, len(load.units)))
+        return _placement(load, _forced(load, budgets, wanted, shares))
+    if shares:
+        plan = _by_share(load, budgets, shares)
+        return _placement(load, plan or _partly(load, budgets))
+    alone = None if options.spread else _on_one(load, budgets)
+    plan = alone or _by_share(load, budgets, budgets) or _filled(load, budgets)
     return _placement(load, plan or _partly(load, budgets))
 
 
@@ -96,30 +102,43 @@ def largest_context(
 
 
 def _load(geometry: Geometry, options: LoadOptions) -> _Load:
-    caches = memory.cache_bytes_by_layer(geometry, options)
-    blocks = [
-        layer.weights_bytes + cache + options.parallel * layer.state_bytes
-        for layer, cache in zip(geometry.layers, caches, strict=True)
+    caches = [
+        cache + options.parallel * layer.state_bytes
+        for layer, cache in zip(geometry.layers, memory.cache_bytes_by_layer(geometry, options), strict=True)
     ]
-    experts = [layer.expert_bytes if geometry.is_moe else 0 for layer in geometry.layers]
+    moving = caches if options.cache_on_gpu else [0] * len(caches)
+    blocks = [layer.movable_bytes + cache for layer, cache in zip(geometry.layers, moving, strict=True)]
+    experts = [
+        layer.expert_bytes - layer.kept_expert_bytes if geometry.is_moe else 0 for layer in geometry.layers
+    ]
     output = memory.output_weights_bytes(geometry)
     output += geometry.projector_bytes + memory.projector_compute_bytes(geometry)
     return _Load(
         units=[*blocks, output],
         without_experts=[*(block - part for block, part in zip(blocks, experts, strict=True)), output],
         fixed_bytes=memory.compute_bytes(geometry, options) + memory.overhead_bytes(options),
-        always_in_ram_bytes=geometry.token_embedding_bytes + geometry.host_bytes,
+        always_in_ram_bytes=geometry.token_embedding_bytes
+        + geometry.host_bytes
+        + geometry.kept_bytes
+        + sum(caches)
+        - sum(moving),
         tied_bytes=geometry.token_embedding_bytes if geometry.is_tied else 0,
     )
 
 
-def _forced(load: _Load, budgets: list[int], wanted: int) -> _Plan:
-    """Return so many layers, whether they fit or not: on one GPU if they do, else by free memory."""
+def _shares(options: LoadOptions, budgets: list[int]) -> list[int]:
+    """Return what the user has given each GPU, in thousandths; nothing where memory decides."""
+    told = [round(1000 * share) for share in options.gpu_shares[: len(budgets)]]
+    return told + [0] * (len(budgets) - len(told)) if any(told) else []
+
+
+def _forced(load: _Load, budgets: list[int], wanted: int, shares: list[int]) -> _Plan:
+    """Return so many layers, whether they fit or not: as told, else on one GPU if they fit or by memory."""
     best = budgets.index(max(budgets))
     alone = _Plan([wanted if gpu == best else 0 for gpu in range(len(budgets))], best)
-    if _bytes_by_gpu(load, alone)[best] <= budgets[best]:
+    if not shares and _bytes_by_gpu(load, alone)[best] <= budgets[best]:
         return alone
-    counts = _shared(wanted, budgets)
+    counts = _shared(wanted, shares or budgets)
     return _Plan(counts, next((gpu for gpu, count in enumerate(counts) if count), 0))
 
 
@@ -130,15 +149,15 @@ def _on_one(load: _Load, budgets: list[int]) -> _Plan | None:
     return plan if _fits(load, plan, budgets) else None
 
 
-def _by_share(load: _Load, budgets: list[int]) -> _Plan | None:
-    """Return all layers spread by free memory, llama.cpp's own way; ``None`` if they do not fit so."""
-    plan = _Plan(_shared(len(load.units), budgets))
+def _by_share(load: _Load, budgets: list[int], shares: list[int]) -> _Plan | None:
+    """Return all layers spread by ``shares``: free memory is llama.cpp's own; ``None`` if they do not fit."""
+    plan = _Plan(_shared(len(load.units), shares))
     return plan if _fits(load, plan, budgets) else None
 
 
-def _shared(count: int, budgets: list[int]) -> list[int]:
-    shares = budgets if any(budgets) else [1] * len(budgets)
-    ends = [count * sum(shares[: gpu + 1]) // sum(shares) for gpu in range(len(budgets))]
+def _shared(count: int, told: list[int]) -> list[int]:
+    shares = told if any(told) else [1] * len(told)
+    ends = [count * sum(shares[: gpu + 1]) // sum(shares) for gpu in range(len(told))]
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
@@ -229,13 +248,14 @@ def placement_of_claim(
     """Return the placement that these bytes stand for.
 
     Layers are in RAM in proportion to the bytes; of a model with experts whose layers the runtime chose,
-    the experts of the first blocks (llama.cpp: ``common/fit.cpp``).
+    the experts of the first blocks (llama.cpp: ``common/fit.cpp``). What its user keeps there moves no layer.
     """
     held, count = sum(vram_bytes_by_gpu), len(geometry.layers) + 1
-    in_ram = 0 if ram_bytes <= 0 else max(1, -(-ram_bytes * count // (held + ram_bytes)))
+    beyond = _beyond_kept(geometry, options, ram_bytes)
+    in_ram = 0 if beyond <= 0 else max(1, -(-beyond * count // (held + beyond)))
     overflowing = 0
     if in_ram and held and geometry.is_moe and options.gpu_layers is None:
-        in_ram = overflowing = _claimed_overflowing(geometry, ram_bytes)
+        in_ram = overflowing = _claimed_overflowing(geometry, beyond)
     return Placement(
         layers_on_gpu=count - in_ram,
         layer_count=count,
@@ -247,11 +267,19 @@ def placement_of_claim(
     )
 
 
+def _beyond_kept(geometry: Geometry, options: LoadOptions, ram_bytes: int) -> int:
+    """Return what is in RAM beside what its user keeps there, and what always is then."""
+    kept = geometry.kept_bytes + (0 if options.cache_on_gpu else memory.kv_cache_bytes(geometry, options))
+    if not kept:
+        return ram_bytes
+    return max(0, ram_bytes - kept - geometry.token_embedding_bytes - geometry.host_bytes)
+
+
 def _claimed_overflowing(geometry: Geometry, ram_bytes: int) -> int:
     """Return the fewest blocks whose experts, with what is always in RAM, are ``ram_bytes``."""
     left = ram_bytes - geometry.token_embedding_bytes - geometry.host_bytes
     for index, layer in enumerate(geometry.layers):
         if left <= 0:
             return max(1, index)
-        left -= layer.expert_bytes
+        left -= layer.expert_bytes - layer.kept_expert_bytes
     return len(geometry.layers)

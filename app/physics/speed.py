@@ -50,6 +50,16 @@ class Traffic(Struct, frozen=True):
             self.weights_bytes - self.expert_bytes, cache_bytes=self.cache_bytes, blocks=self.blocks
         )
 
+    def less(self, part: Traffic) -> Traffic:
+        """Return it without what is read elsewhere; the kernels of its blocks stay."""
+        return Traffic(
+            self.weights_bytes - part.weights_bytes,
+            self.expert_bytes - part.expert_bytes,
+            self.cache_bytes - part.cache_bytes,
+            self.blocks,
+            self.expert_layers - part.expert_layers,
+        )
+
     @property
     def total_bytes(self) -> float:
         """Weights and cache."""
@@ -67,12 +77,17 @@ def traffic_of(
     blocks = _blocks(geometry, options, context_tokens)
     first_whole = len(blocks) - placement.blocks_on_gpu
     first = max(0, first_whole - placement.overflowing_layers)
-    output = Traffic(weights_bytes=float(output_bytes(geometry)))
+    kept = [_kept_traffic(layer, geometry, options, context_tokens) for layer in geometry.layers]
     overflowing = _sum(blocks[first:first_whole])
     on_gpu = _sum(blocks[first_whole:]) + overflowing.without_experts()
     on_cpu = _sum(blocks[:first]) + overflowing.experts()
+    if placement.layers_on_gpu:
+        staying = _sum(kept[first_whole:])
+        on_gpu, on_cpu = on_gpu.less(staying), on_cpu + staying
     output_on_gpu = placement.fits or placement.output_on_gpu
-    return (on_gpu + output, on_cpu) if output_on_gpu else (on_gpu, on_cpu + output)
+    in_ram = geometry.kept_output_bytes if output_on_gpu else output_bytes(geometry)
+    on_gpu += Traffic(weights_bytes=float(output_bytes(geometry) - in_ram))
+    return on_gpu, on_cpu + Traffic(weights_bytes=float(in_ram))
 
 
 def output_bytes(geometry: Geometry) -> int:
@@ -102,6 +117,17 @@ def _layer_traffic(layer: Layer, geometry: Geometry, options: LoadOptions, conte
         cache_bytes=_cache_cost(layer, options, context_tokens),
         blocks=1,
         expert_layers=int(geometry.is_moe and layer.expert_bytes > 0),
+    )
+
+
+def _kept_traffic(layer: Layer, geometry: Geometry, options: LoadOptions, context_tokens: int) -> Traffic:
+    """Return what of a layer on a GPU is read in RAM, because the user has asked for it."""
+    experts = layer.kept_expert_bytes * used_experts_share(geometry)
+    return Traffic(
+        weights_bytes=layer.kept_bytes - layer.kept_expert_bytes + experts,
+        expert_bytes=experts,
+        cache_bytes=0.0 if options.cache_on_gpu else _cache_cost(layer, options, context_tokens),
+        expert_layers=int(geometry.is_moe and layer.kept_expert_bytes > 0),
     )
 
 
@@ -305,13 +331,13 @@ def _copy_seconds(
     geometry: Geometry, options: LoadOptions, cards: tuple[Card, ...], placement: Placement
 ) -> float | None:
     """Return the time per token in which weights are copied to the first GPU, all experts included."""
-    if placement.fits:
+    first_whole = len(geometry.layers) - placement.blocks_on_gpu
+    in_ram = sum(layer.weights_bytes for layer in geometry.layers[:first_whole])
+    in_ram += sum(layer.kept_bytes for layer in geometry.layers[first_whole:])
+    if placement.fits and not geometry.kept_bytes:
         return 0.0
-    in_ram = geometry.layers[: len(geometry.layers) - placement.blocks_on_gpu]
     link = cards[0].link_bytes_per_second if cards else None
-    if link is None:
-        return None
-    return sum(layer.weights_bytes for layer in in_ram) / (options.micro_batch_size * link)
+    return None if link is None else in_ram / (options.micro_batch_size * link)
 
 
 def _spread(geometry: Geometry, is_calibrated: bool, cpu_share: float) -> float:

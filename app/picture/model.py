@@ -12,10 +12,24 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, logged_in_ram, placement_of
+from gpumon.app.insight.agreement import (
+    Agreement,
+    LeftOut,
+    Loaded,
+    beyond_choice,
+    logged_in_ram,
+    placement_of,
+)
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
-from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
+from gpumon.app.insight.wording import (
+    kind_label,
+    model_id,
+    processor_words,
+    shares,
+    source_label,
+    spill_percent,
+)
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
@@ -49,12 +63,20 @@ if TYPE_CHECKING:
 PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
 NO_GPU_NOTE = "in RAM, no GPU here"
-BY_CHOICE_NOTE = "on the CPU by choice (num_gpu 0)"
 SHORT_NOTE = "its requests are too short to be measured"
 UNMEASURABLE_NOTE = "VRAM measured: not known (MIG)"
 
 TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
-    {"spilled", "silent_fallback", "hidden_spill", "on_cpu_by_choice", "loading", "healthy", "unknown"}
+    {
+        "spilled",
+        "silent_fallback",
+        "hidden_spill",
+        "on_cpu_by_choice",
+        "in_ram_by_choice",
+        "loading",
+        "healthy",
+        "unknown",
+    }
 )
 """Verdicts that other words of a row amount to."""
 
@@ -82,7 +104,9 @@ class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
     gpu_bytes: int | None
     """On GPUs: by the claim or, where nothing is claimed, by the driver."""
     ram_bytes: int | None
-    """In RAM: by the claim or, where nothing is claimed and there is no GPU, what its process holds."""
+    """In RAM: by the claim, else what its process holds without a GPU, else what its user keeps there."""
+    ram_is_estimate: bool
+    """Whether ``ram_bytes`` are reckoned, of what the user keeps there."""
     measured_vram_bytes: int | None
     """What the driver measures for its process over all GPUs."""
     measured_vram_by_gpu: dict[str, int] | None
@@ -250,12 +274,15 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
     record, runner, claims = known.model, known.runner, known.model.claims_memory
     split = UNKNOWN_SPLIT if known.activity == "gone" else record.split
     in_ram = not claims and state.holds_all_in_ram(record.key.source)
+    is_told = in_ram or (known.by_choice and not claims)
     measured, placement = known.measured_bytes, placement_of(record, state)
     can_spill = known.gpu_known and not known.by_choice
+    spilled = beyond_choice(placement, known.left_out) if can_spill else UNKNOWN_SPLIT
     return ModelMemory(
         claims_memory=claims,
-        gpu_bytes=split.gpu_bytes if claims else placement.gpu_bytes if in_ram else measured,
-        ram_bytes=placement.ram_bytes if in_ram else split.ram_bytes,
+        gpu_bytes=split.gpu_bytes if claims else placement.gpu_bytes if is_told else measured,
+        ram_bytes=placement.ram_bytes if is_told else split.ram_bytes,
+        ram_is_estimate=is_told and not in_ram,
         measured_vram_bytes=measured,
         measured_vram_by_gpu=dict(runner.vram_by_gpu) if runner and measurable else None,
         measurable=measurable,
@@ -263,7 +290,7 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
         left_out=known.left_out,
         agreement=known.agreement,
         spill_fraction=split.spill_fraction,
-        spill_percent=spill_percent(placement, estimated=not claims) if can_spill else "",
+        spill_percent=spill_percent(spilled, estimated=not claims),
         processor="Unknown" if placement.spill_fraction is None and claims else processor_words(record),
         can_spill=can_spill,
         has_no_gpu=state.lacks_gpu_at(record.key.source),
@@ -302,22 +329,6 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
     )
 
 
-def spill_percent(placement: Split, *, estimated: bool = False) -> str:
-    """Write how much is spilled; nothing where nothing is."""
-    if not placement.spill_fraction:
-        return ""
-    return f"{'~' if estimated else ''}{shares(placement)[0]}"
-
-
-def processor_words(record: ModelRecord) -> str:
-    """Write the PROCESSOR column of ``ollama ps`` with the shares that all surfaces give."""
-    split = record.split
-    if not split.ram_bytes or not split.gpu_bytes:
-        return record.processor
-    in_ram, on_gpu = shares(split)
-    return f"{in_ram}/{on_gpu} CPU/GPU"
-
-
 def spill_notes(found: Diagnosis | None) -> tuple[str, ...]:
     """Say why a model spills and what would help most, each in a few words."""
     if found is None or found.cause is None or found.cause.kind == "unknown":
@@ -351,13 +362,14 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     if logged_in_ram(record, state):
         yield "all of it in RAM by the server's log"
     if estimate is not None and estimate.bytes:
-        in_ram, weights = units.size(estimate.bytes), units.size(estimate.weights_bytes)
-        yield f"about {in_ram} of its {weights} in RAM (estimate)"
+        in_ram, whole = units.size(estimate.bytes), estimate.expected_bytes or estimate.weights_bytes
+        part = f"about {in_ram} of its {units.size(whole)} in RAM"
+        yield f"{estimate.words if estimate.chosen_bytes else part} (estimate)"
     if record.runner is not None and not memory.measurable:
         yield UNMEASURABLE_NOTE
     verdict = found.verdict
     if verdict.kind == "on_cpu_by_choice":
-        yield BY_CHOICE_NOTE
+        yield f"on the CPU by choice ({visible(known.choice or '')})"
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)

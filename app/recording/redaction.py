@@ -25,7 +25,7 @@ _ADDRESS = re.compile(r"(?<![\w.])(?!127\.)\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
 _SAID_BY_A_SERVER = re.compile(r"^(HTTP \d{3}): .*", re.DOTALL)
 _FIGURE = re.compile(r"-?\d[\d.]*(?:[a-zA-Z]{0,2})|true|false|")
 _OWN_SOURCES = re.compile(
-    r"nvml|system|processes|runners|learned|server log|log journal [\w.-]+|(?:runner|process) \d+|"
+    r"nvml|system|processes|files|runners|learned|server log|log journal [\w.-]+|(?:runner|process) \d+|"
 )
 
 Rule = Callable[["Redaction", str], str]
@@ -104,6 +104,10 @@ def _gpu(redaction: Redaction, text: str) -> str:
     return redaction.names.of_gpu(text)
 
 
+def _visible_device(redaction: Redaction, text: str) -> str:
+    return text if text.isdecimal() else redaction.names.of_gpu(text)
+
+
 def _path(redaction: Redaction, text: str) -> str:
     return redaction.names.of_path(text)
 
@@ -171,6 +175,9 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "ModelFacts": ("architecture", "capabilities"),
     "RunnerSettings": ("cache_type_k", "cache_type_v", "child_of", "flash_attention"),
     "LoadFacts": ("build", "quantization"),
+    "Orders": ("by_environment", "devices", "draft_devices", "load_mode", "split_mode"),
+    "Override": ("device", "pattern"),
+    "TensorBytes": ("name",),
     "LogEvent": ("device", "library", "pci_bus_id"),
     "ServerProcess": ("kind",),
     "RunnerProcess": ("kind",),
@@ -203,6 +210,8 @@ RULES: dict[str, Rule] = {
     "LogEvent.blob": _digest,
     "RateBaseline.digest": _digest,
     "MemoryCorrection.digest": _digest,
+    "Orders.visible_devices": _visible_device,
+    "FileFacts.problem": _sentence,
     "BlobNames.names": _Keyed(_digest, _model),
     "BlobNames.digests": _Keyed(_model, _digest),
     "RunnerSettings.model_path": _path,

@@ -18,6 +18,7 @@ from gpumon.app.session.whom import (
     asked,
     endpoint_at,
     endpoints,
+    files_wanted,
     own_endpoint,
     runner_targets,
     seems_busy,
@@ -90,7 +91,7 @@ def _other_sources(
     learned = [_learned_source(clock, keeper)] if settings.learn.enabled else []
     return [
         *learned,
-        ProcessSource(clock, lambda: gpu_pids(monitor.state)),
+        ProcessSource(clock, lambda: gpu_pids(monitor.state), wanted=lambda: files_wanted(monitor.state)),
         RunnersSource(
             clock,
             lambda: runner_targets(monitor.state),

@@ -17,6 +17,7 @@ from gpumon.app.state.places import is_local, place
 from gpumon.app.state.records import ModelKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.http.endpoint import Endpoint, is_address, is_loopback_host, parse_endpoint
+from gpumon.collectors.processes.model_files import WantedFile
 from gpumon.collectors.runners.target import RunnerTarget, target_of
 from gpumon.collectors.samples import KnownBy, ServerProcess
 from gpumon.collectors.servers.registry import kind_named
@@ -90,6 +91,23 @@ def _is_disk_read(state: State) -> bool:
     """Return whether the manifests of each server here have been read, or cannot be."""
     paths = (server.models_path for server in state.servers if server.models_path)
     return all(f"models {path}" in state.blob_names for path in paths)
+
+
+DESCRIBED_WITHIN_SECONDS = 5.0
+"""A server that describes its models has done so by then, or will not."""
+
+
+def files_wanted(state: State) -> Iterator[WantedFile]:
+    """Yield the processes of models of which no server has said what they hold, and whose file is known."""
+    for model in state.models.values():
+        runner = state.runner_of(model)
+        if runner is None or runner.file is not None or model.facts is not None:
+            continue
+        settings, patience = runner.process.settings, DESCRIBED_WITHIN_SECONDS
+        path = settings.model_path or (runner.facts.model_path if runner.facts else None)
+        if path and state.now - model.first_seen >= (patience if model.kind.manages_memory else 0.0):
+            key = runner.key
+            yield WantedFile(key.pid, key.started, path, settings.projector_path, settings.draft_path)
 
 
 def seems_busy(state: State, pid: int) -> bool | None:

@@ -17,6 +17,7 @@ from gpumon.app.state.work import is_working, rates_of
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     AnySample,
+    FileFacts,
     InstalledModels,
     Learned,
     ModelFacts,
@@ -106,7 +107,7 @@ class View:
         if isinstance(sample, WorkSample):
             name = f"runner {sample.pid}" if sample.pid else f"{sample.source} {sample.model}"
             self._answers[name] += 1
-        elif not isinstance(sample, ModelFacts | InstalledModels):
+        elif not isinstance(sample, ModelFacts | FileFacts | InstalledModels):
             self._answers[sample.source] += ANSWERS_NEEDED if isinstance(sample, Learned) else 1
 
     def awaited(self) -> list[str]:
@@ -117,7 +118,9 @@ class View:
         sources = [name for name in self._expected() if name not in state.sources]
         sources += [record.name for record in state.sources.values() if self._is_awaited(record)]
         meters = (f"meter at {server}" for server, sample in state.metered.items() if sample is None)
-        return [*sources, *meters, *self._awaited_models()]
+        unread = (one.key.pid for one in state.runners.values() if one.file is None and one.process.is_read)
+        files = (f"file of process {pid}" for pid in unread)
+        return [*sources, *meters, *files, *self._awaited_models()]
 
     def hanging(self) -> Iterator[str]:
         """Yield the names of what does not answer, so that what it knows is not known."""

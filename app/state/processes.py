@@ -9,7 +9,14 @@ from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
 from gpumon.app.state.servers import follow_processes
 from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import WORKING_CPU_PERCENT
-from gpumon.collectors.samples import LOADING_STATES, BlobNames, LogSample, ProcessSample, RunnerProcess
+from gpumon.collectors.samples import (
+    LOADING_STATES,
+    BlobNames,
+    FileFacts,
+    LogSample,
+    ProcessSample,
+    RunnerProcess,
+)
 from gpumon.collectors.servers.registry import kind_named, kind_of_runner, runner_named
 
 SERVERS_KEPT = 64
@@ -48,6 +55,18 @@ def apply_blob_names(state: State, sample: BlobNames) -> None:
     state.blob_names[sample.source] = sample
     state.disk_blobs = blobs_by_digest(state.blob_names.values())
     join(state)
+
+
+def apply_files(state: State, sample: FileFacts) -> None:
+    """Take in what the files of a process hold; what a server says of its model counts more."""
+    runner = state.runners.get(RunnerKey(sample.pid, sample.started))
+    if runner is None:
+        return
+    runner.file = sample
+    model = state.models.get(runner.model) if runner.model else None
+    if model is not None:
+        model.facts = model.facts or sample.facts
+        state.touched.claimed.add(model.key)
 
 
 def apply_log(state: State, sample: LogSample) -> None:

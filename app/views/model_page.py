@@ -14,6 +14,7 @@ from gpumon.app.state.records import Prediction
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
 from gpumon.app.views.page import GPUMON, SHOW, PageView, model_charts, text_of
+from gpumon.collectors.processes.model_files import SOURCE as FILES_SOURCE
 from gpumon.collectors.samples import ModelFacts, RateBaseline
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -70,13 +71,14 @@ def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[
         *learned_facts(details),
         *finished_load_facts(details.finished_load),
         *_times(model),
-        *(_geometry(details.facts) if model.memory.claims_memory else ()),
+        *(_geometry(details.facts) if model.memory.claims_memory or details.facts else ()),
     )
 
 
 def learned_facts(details: ModelDetails) -> list[Fact]:
     """Return the usual decode rate, those of this run, and how near the prediction of memory is."""
-    return [*_of_this_run(details.picture), *_usual(details.usual), *_predicted(details.prediction)]
+    predicted = _predicted(details.prediction, by_choice=details.picture.memory.by_choice)
+    return [*_of_this_run(details.picture), *_usual(details.usual), *predicted]
 
 
 def _of_this_run(model: ModelPicture) -> Iterator[Fact]:
@@ -101,14 +103,14 @@ def _usual(usual: RateBaseline | None) -> Iterator[Fact]:
     yield Fact("usual rate", ", ".join(words), f"learned from {usual.request_count} requests")
 
 
-def _predicted(prediction: Prediction | None) -> Iterator[Fact]:
+def _predicted(prediction: Prediction | None, *, by_choice: bool) -> Iterator[Fact]:
     if prediction is None:
         return
     words = f"predicted {units.size(prediction.expected_vram_bytes)}"
     if prediction.error_fraction is not None:
         off = f"error {abs(prediction.error_fraction):.0%}"
         words = f"{words}, measured {units.size(prediction.measured_vram_bytes)}, {off}"
-    yield Fact("VRAM when wholly on GPU", words, "estimate")
+    yield Fact("VRAM as it is set" if by_choice else "VRAM when wholly on GPU", words, "estimate")
 
 
 def _claim(model: ModelPicture) -> list[Fact]:
@@ -143,13 +145,24 @@ def _times(model: ModelPicture) -> Iterator[Fact]:
 def _geometry(facts: ModelFacts | None) -> list[Fact]:
     if facts is None:
         return [Fact("geometry", "not known yet", SHOW)]
+    said = "its file" if facts.source == FILES_SOURCE else SHOW
     return [
-        Fact("architecture", visible(facts.architecture or units.UNKNOWN), SHOW),
-        Fact("layers", text_of(facts.layer_count), SHOW),
-        Fact("trained context", f"{text_of(facts.trained_context_length)} tokens", SHOW),
-        Fact("embedding length", text_of(facts.embedding_length), SHOW),
-        Fact("capabilities", visible(", ".join(facts.capabilities) or units.UNKNOWN), SHOW),
+        Fact("architecture", visible(facts.architecture or units.UNKNOWN), said),
+        Fact("layers", text_of(facts.layer_count), said),
+        *_experts(facts, said),
+        Fact("trained context", f"{text_of(facts.trained_context_length)} tokens", said),
+        Fact("embedding length", text_of(facts.embedding_length), said),
+        Fact("capabilities", visible(", ".join(facts.capabilities) or units.UNKNOWN), said),
     ]
+
+
+def _experts(facts: ModelFacts, said: str) -> Iterator[Fact]:
+    """Say how many experts a layer has, and how many a token passes through."""
+    count, used = (
+        facts.geometry.get(f"{facts.architecture}.{key}") for key in ("expert_count", "expert_used_count")
+    )
+    if count and used:
+        yield Fact("experts", f"{used} of {count} for each token", said)
 
 
 def _per_slot(tokens: int | None) -> str:

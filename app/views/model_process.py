@@ -19,11 +19,15 @@ from gpumon.collectors.samples import (
     RunnerProcess,
     RunnerSettings,
 )
+from gpumon.collectors.servers.kind import ServerKind
+from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
 
 LOG = "server log"
+ALL_LAYERS = 9999
+"""What stands for all of them in the settings of a process."""
 
 COMPONENT_WORDS: dict[BufferComponent, str] = {
     "model": "weights",
@@ -79,7 +83,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
         *_measured(model, gpu_indices),
         *_process(model.process),
         *_disk(details.disk),
-        *_settings(model.process.settings),
+        *_settings(model.process.settings, kind_of_runner(model.process.kind)),
         *placement_facts(details.log),
         *work,
     ]
@@ -127,10 +131,13 @@ def _disk(moved: Moved | None) -> list[Fact]:
     ]
 
 
-def _settings(settings: RunnerSettings) -> list[Fact]:
+def _settings(settings: RunnerSettings, kind: ServerKind) -> list[Fact]:
     cache = {settings.cache_type_k, settings.cache_type_v} - {None}
-    layers = "as many as fit" if settings.gpu_layers is None else str(settings.gpu_layers)
+    asked = "all" if settings.gpu_layers == ALL_LAYERS else str(settings.gpu_layers)
+    layers = "as many as fit" if settings.gpu_layers is None else asked
+    orders = " ".join(kind.orders_words(settings.orders))
     return [
+        *([Fact("placement asked for", visible(orders), "command line")] if orders else []),
         Fact("slots", text_of(settings.parallel), "command line"),
         Fact("GPU layers asked for", layers, "command line"),
         Fact("KV cache type", visible(", ".join(sorted(map(str, cache)))) or "f16 (default)", "command line"),
@@ -243,7 +250,7 @@ def served_facts(details: ModelDetails) -> list[Fact]:
         Fact("build", visible(facts.build or units.UNKNOWN), PROPS),
         Fact("file", visible(facts.model_path or units.UNKNOWN), PROPS),
         Fact("weights", units.size(facts.weights_bytes), MODELS),
-        Fact("in RAM (estimate)", _left_out(model.memory.left_out), "weights less VRAM measured"),
+        _in_ram(model.memory.left_out),
         Fact(
             "context",
             _tokens(claim.context_length, " per slot"),
@@ -261,10 +268,15 @@ def _tokens(count: int | None, beside: str = "") -> str:
     return units.UNKNOWN if count is None else f"{count} tokens{beside}"
 
 
-def _left_out(found: LeftOut | None) -> str:
-    if found is None:
-        return units.UNKNOWN
-    return f"at least {units.size(found.bytes)}" if found.bytes else "none seen"
+def _in_ram(found: LeftOut | None) -> Fact:
+    """Say how much is in RAM: by choice, and at the least what else is on no GPU."""
+    words = "none seen" if found else units.UNKNOWN
+    if found and found.bytes:
+        words = f"at least {units.size(found.bytes)}"
+    if found and found.chosen_bytes:
+        more = f", and {words} more" if found.bytes else ""
+        words = f"{units.size(found.chosen_bytes)} by choice{more}"
+    return Fact("in RAM (estimate)", words, "weights less VRAM measured")
 
 
 def _detail(detail: str | None) -> Iterator[Fact]:

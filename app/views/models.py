@@ -59,6 +59,7 @@ def model_row(model: ModelPicture) -> ModelRow:
         gpu_bytes=model.memory.gpu_bytes,
         gpu_is_measured=not model.memory.claims_memory,
         ram_bytes=model.memory.ram_bytes,
+        ram_is_estimate=model.memory.ram_is_estimate,
         processor=model.memory.processor,
         spill_percent=model.memory.spill_percent,
         measured_vram_bytes=model.memory.measured_vram_bytes,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gpumon.collectors.samples import ModelWeights
+from gpumon.collectors.samples import ModelWeights, TensorBytes
 
 MAX_DIMENSIONS = 4
 MAX_ELEMENTS = 2**50
@@ -125,6 +125,8 @@ def tensor_bytes(type_name: str, shape: Sequence[int]) -> int | None:
 
 
 MAX_BLOCKS = 2048
+MAX_NAMES = 512
+"""Of different tensors; a model has some dozens in each block, the same in all."""
 
 _BLOCK = re.compile(r"blk\.([0-9]{1,4})\.")
 _EXPERT = re.compile(r"\.ffn_(?:\w*exps\b|(?:gate|up|down)\.[0-9])")
@@ -153,6 +155,8 @@ class _Sums:
         self.has_output = False
         self.vocabulary_size: int | None = None
         self.elements = 0
+        self.by_name: dict[str, dict[int, int]] = {}
+        self.outside: dict[str, int] = {}
 
     def add(self, tensor: Tensor, size: int, elements: int) -> None:
         self.elements += elements
@@ -161,11 +165,14 @@ class _Sums:
             self._add_outside(tensor, size)
             return
         self.layers[block] = self.layers.get(block, 0) + size
+        named = self.by_name.setdefault(tensor.name.split(".", 2)[2], {})
+        named[block] = named.get(block, 0) + size
         if _EXPERT.search(tensor.name):
             self.experts[block] = self.experts.get(block, 0) + size
 
     def _add_outside(self, tensor: Tensor, size: int) -> None:
         part = _part_of(tensor.name)
+        self.outside[tensor.name] = self.outside.get(tensor.name, 0) + size
         self.parts[part] += size
         self.has_output |= part == "output"
         if part == "embedding" and len(tensor.shape) == 2:
@@ -184,7 +191,21 @@ class _Sums:
             host_bytes=self.parts["host"],
             draft_bytes=self.parts["draft"],
             vocabulary_size=self.vocabulary_size,
+            tensors=self._tensors(len(blocks)),
         )
+
+    def _tensors(self, block_count: int) -> tuple[TensorBytes, ...]:
+        if len(self.by_name) + len(self.outside) > MAX_NAMES:
+            return ()
+        blocks, shared = range(block_count), dict[int, int]()  # equal sizes are one object: most of them are
+        named = (
+            TensorBytes(
+                name=name,
+                block_bytes=tuple(shared.setdefault(n, n) for n in (sizes.get(b, 0) for b in blocks)),
+            )
+            for name, sizes in self.by_name.items()
+        )
+        return (*named, *(TensorBytes(name=name, bytes=size) for name, size in self.outside.items()))
 
 
 def summarize(tensors: Iterable[Tensor]) -> ModelWeights | None:

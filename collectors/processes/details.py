@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gpumon.collectors.processes.finder import Runner
+from gpumon.collectors.processes.model_files import is_undescribed
 from gpumon.collectors.processes.owners import Users, is_contained, is_unreachable
 from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.samples import RunnerProcess
@@ -92,6 +93,7 @@ class RunnerReader:
             major_faults=stat.major_faults,
             model_file_bytes=memory.model_file_bytes,
             other_namespace=memory.other_namespace,
+            is_read=is_undescribed(runner.kind, runner.settings),
             unreadable=tuple(reasons),
         )
 

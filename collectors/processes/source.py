@@ -9,10 +9,11 @@ from gpumon.collectors.processes.details import RunnerReader
 from gpumon.collectors.processes.finder import Finder
 from gpumon.collectors.processes.holders import HolderReader
 from gpumon.collectors.processes.manifests import ModelNames
+from gpumon.collectors.processes.model_files import ModelFiles, Wanted, nothing_wanted, undescribed
 from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.processes.server_details import ServerReader
-from gpumon.collectors.samples import BlobNames, ProcessSample, SourceHealth
+from gpumon.collectors.samples import BlobNames, FileFacts, ProcessSample, SourceHealth
 from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
@@ -23,13 +24,18 @@ class ProcessSource:
     """Looks at processes in a thread of its own.
 
     ``gpu_pids`` returns the PIDs that the driver reported last; it is called on the event loop and must not
-    block. ``proc`` is where /proc is mounted.
+    block, as is ``wanted``: the processes of servers that have not described what these hold. ``proc`` is
+    where /proc is mounted.
     """
 
     name = "processes"
 
     def __init__(
-        self, clock: Clock, gpu_pids: Callable[[], frozenset[int]], proc: Path = Path("/proc")
+        self,
+        clock: Clock,
+        gpu_pids: Callable[[], frozenset[int]],
+        proc: Path = Path("/proc"),
+        wanted: Wanted = nothing_wanted,
     ) -> None:
         self._clock = clock
         self._gpu_pids = gpu_pids
@@ -40,26 +46,30 @@ class ProcessSource:
         self._servers = ServerReader(reader, users)
         self._holders = HolderReader(reader)
         self._names = ModelNames(clock)
+        self._files, self._wanted = ModelFiles(clock, reader), wanted
         self._worker = Worker("processes")
         self._has_servers = False
 
-    async def poll(self) -> Sequence[ProcessSample | BlobNames]:
-        """Look once; names of blobs come along in the poll after they were read."""
+    async def poll(self) -> Sequence[ProcessSample | BlobNames | FileFacts]:
+        """Look once; names of blobs, and what files hold, come along in the poll after they were read."""
         gpu_pids = self._gpu_pids()
         sample = await self._worker.run(lambda: self._look(gpu_pids))
         if sample.servers is None:
             return [sample]
         self._has_servers = bool(sample.servers or sample.runners)
         paths = (server.models_path for server in sample.servers)
-        return [sample, *self._names.collect(path for path in paths if path)]
+        names = self._names.collect(path for path in paths if path)
+        files = self._files.collect([*undescribed(sample.runners or ()), *self._wanted()])
+        return [sample, *names, *files]
 
     def delay(self, interval: float) -> float:
         """Return the interval; longer while there is no server that could start a load and no GPU process."""
         return interval if self._has_servers or self._gpu_pids() else max(interval, IDLE_SECONDS)
 
     async def close(self) -> None:
-        """End both threads after what they are in."""
+        """End all threads after what they are in."""
         self._names.close()
+        self._files.close()
         self._worker.close()
 
     def _look(self, gpu_pids: frozenset[int]) -> ProcessSample:

@@ -35,15 +35,19 @@ from gpumon.collectors.samples.machine import (
 )
 from gpumon.collectors.samples.meter import MeteredModel, MeteredRequest, MeterSample
 from gpumon.collectors.samples.process import (
+    NO_ORDERS,
     BlobNames,
     HolderGroup,
     HolderProcess,
+    Orders,
+    Override,
     ProcessSample,
     RunnerProcess,
     RunnerSettings,
     ServerProcess,
 )
 from gpumon.collectors.samples.server import (
+    FileFacts,
     InstalledModel,
     InstalledModels,
     KnownBy,
@@ -51,6 +55,7 @@ from gpumon.collectors.samples.server import (
     ModelFacts,
     ModelWeights,
     ServerSample,
+    TensorBytes,
 )
 from gpumon.collectors.samples.server_log import BufferComponent, LogEvent, LogEventKind, LogSample
 from gpumon.collectors.samples.work import (
@@ -72,6 +77,7 @@ AnySample = (
     | ServerSample
     | WorkSample
     | ModelFacts
+    | FileFacts
     | InstalledModels
     | ProcessSample
     | BlobNames
@@ -87,11 +93,13 @@ __all__ = [
     "HEALTHY_STATES",
     "LOADED_STATES",
     "LOADING_STATES",
+    "NO_ORDERS",
     "UNSETTLED_STATES",
     "AnySample",
     "BlobNames",
     "BufferComponent",
     "Fact",
+    "FileFacts",
     "GpuFacts",
     "GpuMemory",
     "GpuProcess",
@@ -118,6 +126,8 @@ __all__ = [
     "ModelState",
     "ModelWeights",
     "NvmlSample",
+    "Orders",
+    "Override",
     "ProcessSample",
     "RamObservation",
     "RateBaseline",
@@ -133,6 +143,7 @@ __all__ = [
     "SourceSilent",
     "SourceState",
     "SystemSample",
+    "TensorBytes",
     "WorkCounters",
     "WorkSample",
 ]

@@ -14,6 +14,53 @@ from gpumon.collectors.samples.base import Fact, Sample, SourceHealth
 HolderGroup = Literal["desktop", "browser", "runtime", "container", "other"]
 
 
+class Override(Fact, frozen=True, kw_only=True):
+    """Tensors that are put on a device by name (llama.cpp: ``--override-tensor PATTERN=DEVICE``)."""
+
+    pattern: str
+    """A regular expression that is searched for in the names of tensors; the first that is found counts."""
+    device: str
+    """``CPU``, ``CUDA0``; ``RPC`` for any on another host."""
+
+
+class Orders(Fact, frozen=True, kw_only=True):
+    """Where the user has asked for a model to be, beside ``-ngl``; ``None`` and empty where nobody asked."""
+
+    expert_layers: int | None = None
+    """The routed experts of so many of the first layers stay in RAM (``--n-cpu-moe``)."""
+    all_experts: bool = False
+    """Those of all layers do (``--cpu-moe``)."""
+    ffn_layers: int | None = None
+    """The dense feed-forward weights of so many of the first layers stay in RAM (``--n-cpu-ffn``)."""
+    overrides: tuple[Override, ...] = ()
+    devices: tuple[str, ...] = ()
+    """Those to use (``--device``): ``CUDA1``, ``Vulkan0``; ``none``; ``RPC`` for any on another host."""
+    visible_devices: tuple[str, ...] | None = None
+    """``CUDA_VISIBLE_DEVICES``; empty where it hides all of them."""
+    tensor_split: tuple[float, ...] = ()
+    split_mode: str | None = None
+    main_gpu: int | None = None
+    other_hosts: bool = False
+    """Whether a part may be on other machines (``--rpc``)."""
+    fit: bool | None = None
+    """Whether the runtime chooses what nobody has asked for, so that it fits."""
+    fit_target_bytes: tuple[int, ...] = ()
+    """What it then leaves free of each GPU; one figure is for all."""
+    fit_context: int | None = None
+    """The least context that it may choose."""
+    cache_on_gpu: bool | None = None
+    projector_on_gpu: bool | None = None
+    load_mode: str | None = None
+    """How the file is read: ``none`` (no map of it), ``mmap``, ``mlock``, ``mmap+mlock``, ``dio``."""
+    draft_gpu_layers: int | None = None
+    draft_devices: tuple[str, ...] = ()
+    by_environment: tuple[str, ...] = ()
+    """Names of those of these fields, and of ``gpu_layers``, that variables say and no flag."""
+
+
+NO_ORDERS = Orders()
+
+
 class RunnerSettings(Fact, frozen=True, kw_only=True):
     """What the command line of a runner says, and its environment; ``None`` where neither does."""
 
@@ -42,6 +89,9 @@ class RunnerSettings(Fact, frozen=True, kw_only=True):
     child_of: str | None = None
     """Name of the ``ServerKind`` that starts processes with just these flags, where one is known."""
     sleep_idle_seconds: float | None = None
+    unified_cache: bool | None = None
+    """Whether all slots share one cache of ``context_length``."""
+    orders: Orders = NO_ORDERS
 
 
 class RunnerProcess(Fact, frozen=True, kw_only=True):
@@ -71,6 +121,8 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     """Size of the one file that it loads; ``None`` where it is not visible from here."""
     other_namespace: bool = False
     """In a container: its loopback port cannot be reached from here."""
+    is_read: bool = False
+    """Whether its files are read here (``FileFacts``): no server that describes its model has started it."""
     unreadable: tuple[str, ...] = ()
     """What could not be read, and why: ``io: permission denied``."""
 

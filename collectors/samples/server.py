@@ -61,6 +61,16 @@ class ServerSample(Sample, frozen=True, kw_only=True, tag="server"):
     """One that was found among the processes and is ``absent`` is not asked any more."""
 
 
+class TensorBytes(Fact, frozen=True, kw_only=True):
+    """Tensors of one name: ``blk.3.attn_q.weight`` is the fourth of ``attn_q.weight``."""
+
+    name: str
+    block_bytes: tuple[int, ...] = ()
+    """Of each block, 0 where a block has none; empty for a tensor outside the blocks."""
+    bytes: int = 0
+    """Of a tensor outside the blocks."""
+
+
 class ModelWeights(Fact, frozen=True, kw_only=True):
     """Bytes of a model's weights by where they belong, from its tensors."""
 
@@ -80,6 +90,8 @@ class ModelWeights(Fact, frozen=True, kw_only=True):
     """Heads for multi-token prediction that stand beside the blocks (``mtp.*``)."""
     vocabulary_size: int | None = None
     """Rows of the embedding."""
+    tensors: tuple[TensorBytes, ...] = ()
+    """All of them by name, where they are told: settings may place each by its name."""
 
 
 class ModelFacts(Sample, frozen=True, kw_only=True, tag="model_facts"):
@@ -104,6 +116,23 @@ class ModelFacts(Sample, frozen=True, kw_only=True, tag="model_facts"):
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
     """``PARAMETER`` lines of the Modelfile that bear on memory: ``num_ctx``, ``num_gpu``, ``num_batch``,
     ``num_predict``."""
+
+
+class FileFacts(Sample, frozen=True, kw_only=True, tag="file_facts"):
+    """What the files of a process hold, read from this machine's disk once for each process."""
+
+    pid: int
+    started: float
+    facts: ModelFacts | None = None
+    """Of the weights; ``None`` where the file cannot be read."""
+    problem: str | None = None
+    """Why not, one line."""
+    file_bytes: int | None = None
+    """Of all parts of the weights."""
+    projector_bytes: int | None = None
+    """Of a projector in a file of its own."""
+    draft: ModelFacts | None = None
+    """Of a draft model in a file of its own."""
 
 
 class InstalledModel(Fact, frozen=True, kw_only=True):

@@ -30,7 +30,8 @@ class Flags:
 
     ``spellings`` maps what is written (``--ctx-size``, ``-c``) to what it means; ``switches`` and
     ``optional`` are the meanings that take no value, and those that may. ``defaults`` are values by meaning
-    that hold where the command line does not say: those of the environment.
+    that hold where the command line does not say: those of the environment. Of ``repeated`` ones all values
+    count, joined by commas.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Flags:
         switches: frozenset[str] = frozenset(),
         optional: frozenset[str] = frozenset(),
         defaults: Mapping[str, str] | None = None,
+        repeated: frozenset[str] = frozenset(),
     ) -> None:
         self._values: dict[str, str] = dict(defaults or {})
+        self._told: set[str] = set()
         words = iter(range(1, len(argv)))
         for at in words:
             written, equals, value = argv[at].partition("=")
@@ -52,7 +55,14 @@ class Flags:
             if not equals and _takes_next(meaning, following, switches, optional):
                 value = following or ""
                 next(words, None)
+            if meaning in repeated and meaning in self._values:
+                value = f"{self._values[meaning]},{value}"[: TEXT_LIMIT + 1]
             self._values[meaning] = value
+            self._told.add(meaning)
+
+    def is_default(self, meaning: str) -> bool:
+        """Whether a value is not from the command line."""
+        return meaning in self._values and meaning not in self._told
 
     def has(self, meaning: str) -> bool:
         """Whether the flag is there, with or without value."""
@@ -87,3 +97,20 @@ def _takes_next(
     if meaning in switches or following is None:
         return False
     return meaning not in optional or not following.startswith("-")
+
+
+LIST_LIMIT = 64
+"""Of the items of one value."""
+_GPU_NUMBER_OR_ID = re.compile(r"[0-9]{1,3}\Z|(?:GPU|MIG)-[0-9A-Za-z/-]{1,80}\Z", re.ASCII)
+
+
+def visible_devices(said: str | None) -> tuple[str, ...] | None:
+    """Return what ``CUDA_VISIBLE_DEVICES`` names, up to the first that is no GPU; ``None`` where not set."""
+    if said is None:
+        return None
+    found: list[str] = []
+    for word in said.split(",")[:LIST_LIMIT]:
+        if not _GPU_NUMBER_OR_ID.match(word.strip()):
+            break
+        found.append(word.strip())
+    return tuple(found)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from msgspec import Struct, structs
 
-from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.talk import (
     Answers,
     Asked,
@@ -70,6 +70,8 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether its server lists it only when it is loaded; else from the start of its load."""
     margin_bytes: int = 1024 * MIB
     """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
+    layers_are_asked: bool = False
+    """Whether a number of layers on its command line is a user's; else its server has chosen it."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
 
@@ -128,8 +130,7 @@ class ServerKind(ABC):
     async def recognise(self, answers: Answers) -> bool:
         """Whether these answers are those of such a server.
 
-        Look at what is there (``answers.header``, ``answers.seen``) before asking for more: each request is
-        a line in somebody's log.
+        Look at ``answers.header`` and ``answers.seen`` before you ask: each request is a line in a log.
         """
         del answers
         return False
@@ -243,6 +244,16 @@ class ServerKind(ABC):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    def spreads(self, settings: Mapping[str, str]) -> bool:
+        """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""
+        del settings
+        return False
+
+    def reserved_bytes(self, settings: Mapping[str, str]) -> int:
+        """Return what is to be left free of each GPU by its ``settings``, beside what is always."""
+        del settings
+        return 0
+
     # --- What a user can do
 
     unload_words: ClassVar[str] = "it does not unload a model when asked"
@@ -272,10 +283,16 @@ class ServerKind(ABC):
         del cache_type, has_flash_attention
         return NO_LINE
 
+    shares_context: ClassVar[bool] = False
+    """Whether it is told the context of all slots together: with fewer slots each would have more."""
+
     def set_slots(self, slots: int) -> Line:
         """Return how to ask for a number of slots."""
         del slots
         return NO_LINE
+
+    layers_setting: ClassVar[str] = "-ngl"
+    """What users call the number of layers on the GPU."""
 
     def set_layers(self, layers: int) -> Line:
         """Return how to ask for layers on the GPU."""
@@ -290,6 +307,24 @@ class ServerKind(ABC):
     def keep_in_ram(self) -> Line:
         """Return how to load weights into memory of their own in place of mapping their file."""
         return NO_LINE
+
+    def set_cache_on_gpu(self) -> Line:
+        """Return how to keep the context where the layers are."""
+        return NO_LINE
+
+    def setting_words(self, name: str, value: int | None, *, in_environment: bool) -> str:
+        """Return how a user has typed a setting of ``Orders``."""
+        del in_environment
+        return name if value is None else f"{name} {value}"
+
+    def orders_words(self, orders: Orders) -> tuple[str, ...]:
+        """Return what was asked for of a placement, as a user has typed it."""
+        del orders
+        return ()
+
+    def as_variable(self, line: Line) -> Line:
+        """Return how to ask for the same where variables say it now; the line itself where there are none."""
+        return line
 
     def stop(self, url: str, name: str) -> str | None:
         """Return the shell line that unloads a model; ``None`` where there is none."""

@@ -20,11 +20,13 @@ from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
     AnySample,
+    FileFacts,
     GpuReading,
     HolderProcess,
     LogEvent,
     LogSample,
     ModelClaim,
+    ModelFacts,
     RunnerProcess,
     Slot,
     SourceHealth,
@@ -216,23 +218,46 @@ class LlamaServer:
     is_asked: bool = False
     """Whether it is asked by its URL, and not only by the port of its process."""
     port: PortState = "ready"
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Further settings of its command line."""
+    file: ModelFacts | None = None
+    """What its file holds; nobody reads it where this is ``None``."""
+    weights_gib: float | None = None
+    """As it states them; 5 unless told otherwise."""
+    held: dict[int, float] = field(default_factory=dict)
+    """What it holds by GPU, where that is more than one."""
+    slots: Sequence[Slot] | None = None
     rss_gib: float | None = None
 
     def process(self) -> RunnerProcess:
         """Return its process."""
-        process = served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers)
-        return replace(process, rss_bytes=None if self.rss_gib is None else int(self.rss_gib * fakes.GIB))
+        one = served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers)
+        rss_bytes = None if self.rss_gib is None else int(self.rss_gib * fakes.GIB)
+        return replace(one, rss_bytes=rss_bytes, settings=replace(one.settings, **self.settings))
+
+    def holds(self, gpu: int) -> float:
+        """Return what it holds of a GPU, in GiB."""
+        return self.held.get(gpu, 0.0) if self.held else self.measured_gib if gpu == self.gpu else 0.0
 
     def samples(self) -> Iterator[AnySample]:
-        """Return what it says: by its URL or by the port of its process."""
+        """Return what it says: by its URL or by the port of its process; and what its file holds."""
+        if self.file is not None:
+            yield FileFacts(
+                time=START + self.machine.now,
+                source="files",
+                pid=self.pid,
+                started=self.process().started,
+                facts=self.file,
+            )
+        facts = served_fakes.FACTS
+        if self.weights_gib is not None:
+            facts = replace(facts, weights_bytes=round(self.weights_gib * fakes.GIB))
         if self.is_asked:
             yield served_fakes.served(self.machine.now, self.name)
-            yield served_fakes.statistics(
-                self.machine.now, name=self.name, facts=served_fakes.FACTS, state=self.port
-            )
+            yield served_fakes.statistics(self.machine.now, name=self.name, facts=facts, state=self.port)
             return
         said = process_fakes.answer(self.machine.now, self.port, pid=self.pid, processing=False)
-        yield replace(said, facts=served_fakes.FACTS)
+        yield replace(said, facts=facts, slots=said.slots if self.slots is None else tuple(self.slots))
 
 
 @dataclass(init=False)
@@ -274,10 +299,15 @@ class Machine:
         return self.servers[-1]
 
     def llama_server(
-        self, measured_gib: float = 6.0, *, gpu_layers: int | None = None, is_asked: bool = False
+        self,
+        measured_gib: float = 6.0,
+        *,
+        gpu_layers: int | None = None,
+        is_asked: bool = False,
+        **more: Any,  # noqa: ANN401 - further fields
     ) -> LlamaServer:
         """Start a llama-server of its own."""
-        one = LlamaServer(self, measured_gib=measured_gib, gpu_layers=gpu_layers, is_asked=is_asked)
+        one = LlamaServer(self, measured_gib=measured_gib, gpu_layers=gpu_layers, is_asked=is_asked, **more)
         self.alone.append(one)
         return one
 
@@ -339,7 +369,7 @@ class Machine:
         for index, card in enumerate(self.gpus):
             held = {one.pid: one.held_gib for one in models if one.gpu == index and one.is_running}
             held |= {one.pid: one.gib for one in self.programs if one.gpu == index}
-            held |= {one.pid: one.measured_gib for one in self.alone if one.gpu == index}
+            held |= {one.pid: one.holds(index) for one in self.alone if one.holds(index)}
             yield self.retouch(card.reading(index, held))
 
     def _processes(self, models: Sequence[Model]) -> AnySample:

@@ -38,6 +38,10 @@ def test_an_estimated_rate_is_marked() -> None:
     assert "~87 tok/s" in _text(views.ESTIMATED_MODEL)
 
 
+def test_what_is_reckoned_to_be_in_ram_is_marked() -> None:
+    assert "+~7.3 GiB RAM" in _text(replace(views.SPILLED_MODEL, ram_is_estimate=True, spill_percent=""))
+
+
 def test_an_old_row_has_its_age_in_place_of_its_rate() -> None:
     text = _text(views.OLD_MODEL)
     assert "22s old" in text

@@ -40,16 +40,15 @@ def likely_spill(loaded: Loaded, limits: Limits, _active: bool) -> Finding:
     """Find weights that cannot be on a GPU, of a server that says nothing of it: an estimate."""
     found = loaded.left_out
     if found is None:
-        return UNKNOWN
+        return CLEAR if loaded.elsewhere else UNKNOWN
     if found.bytes == 0 or loaded.by_choice:
         return CLEAR
     name = loaded.label
-    weights = f"about {amount(found.bytes)} of {amount(found.weights_bytes)} of weights in RAM"
     seen = f"estimate: the driver sees {amount(found.measured_bytes)}"
     return Finding(
         level="watch",
         subject=name,
-        message=f"{name} likely spill: {weights} ({seen})",
+        message=f"{name} likely spill: {found.words} ({seen})",
         hold_seconds=limits.hold_seconds,
         measure=found.bytes / found.weights_bytes * 100,
     )

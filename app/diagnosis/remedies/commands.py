@@ -9,7 +9,7 @@ from gpumon.app.state.records import ModelRecord
 from gpumon.collectors.servers.kind import NO_LINE as NO_COMMAND
 from gpumon.collectors.servers.kind import Line as Command
 
-__all__ = ["NO_COMMAND", "Command", "set_cache_type", "set_together", "stop"]
+__all__ = ["NO_COMMAND", "Command", "caches", "set_cache_type", "set_slots", "set_together", "stop"]
 
 
 def set_cache_type(subject: Subject, kind: CacheType) -> Command:
@@ -19,6 +19,20 @@ def set_cache_type(subject: Subject, kind: CacheType) -> Command:
     return subject.model.kind.set_cache_type(kind, has_flash_attention=has_flash)
 
 
+def caches(options: LoadOptions) -> int:
+    """Return how many caches of the context there are: one, where all slots share it."""
+    return 1 if options.unified_cache else options.parallel
+
+
+def set_slots(model: ModelRecord, wanted: LoadOptions) -> Command:
+    """Return how to ask for a number of slots, each with as much context as now."""
+    line = model.kind.set_slots(wanted.parallel)
+    if not model.kind.shares_context or wanted.unified_cache:
+        return line
+    context = model.kind.set_context(wanted.context_length, wanted.parallel)
+    return Command(f"{line.line} {context.line}", line.where)
+
+
 def set_together(subject: Subject, wanted: LoadOptions, present: LoadOptions) -> Command:
     """Return how to ask for all that differs; a kind may take the context elsewhere than the rest."""
     kind, lines = subject.model.kind, list[Command]()
@@ -26,8 +40,9 @@ def set_together(subject: Subject, wanted: LoadOptions, present: LoadOptions) ->
         lines.append(kind.set_slots(wanted.parallel))
     if wanted.cache_type_k != present.cache_type_k:
         lines.append(set_cache_type(subject, wanted.cache_type_k))
-    if wanted.context_length != present.context_length:
-        lines.append(kind.set_context(wanted.context_length, wanted.parallel))
+    is_shared = kind.shares_context and wanted.parallel != present.parallel and not wanted.unified_cache
+    if wanted.context_length != present.context_length or is_shared:
+        lines.append(kind.set_context(wanted.context_length, caches(wanted)))
     if any(line.line is None for line in lines):
         return NO_COMMAND
     where = lines[0].where

@@ -66,6 +66,7 @@ def _scaled(geometry: Geometry, factor: float, bits: float) -> Geometry:
         output_bytes=None if geometry.output_bytes is None else round(geometry.output_bytes * factor),
         other_bytes=round(geometry.other_bytes * factor),
         host_bytes=round(geometry.host_bytes * factor),
+        kept_output_bytes=round(geometry.kept_output_bytes * factor),
         draft_bytes=round(geometry.draft_bytes * factor),
         weight_bits=bits,
     )
@@ -76,6 +77,8 @@ def _scaled_layer(layer: Layer, factor: float) -> Layer:
         layer,
         weights_bytes=round(layer.weights_bytes * factor),
         expert_bytes=round(layer.expert_bytes * factor),
+        kept_bytes=round(layer.kept_bytes * factor),
+        kept_expert_bytes=round(layer.kept_expert_bytes * factor),
     )
 
 

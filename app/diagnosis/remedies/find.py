@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
+from gpumon.app.diagnosis.choices import by_layers_alone
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
 from gpumon.app.diagnosis.remedies import elsewhere, settings
 from gpumon.app.diagnosis.remedies.disk import disk_remedies
@@ -42,10 +43,16 @@ def remedies_of(
     if broken.is_final:
         return broken.remedies
     others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject))
-    if not subject.is_spilled or subject.loaded.by_choice:
+    if not subject.is_spilled or _is_told_where(subject):
         return others
+    is_spill = not subject.loaded.by_choice or by_layers_alone(subject)
+    less: Remedy | None = None
+    with fuses.guard("remedy keep_less_in_ram", subject.model.key):
+        less = settings.keep_less_in_ram(subject)
+    if less is not None and (not is_spill or not _all_layers_fit(subject)):
+        return (less, *others)
     arithmetic = subject.arithmetic
-    if isinstance(arithmetic, NoArithmetic):
+    if not is_spill or isinstance(arithmetic, NoArithmetic):
         return others
     candidates = FITS_NOW if arithmetic.fits(arithmetic.room.free_bytes) else IN_ORDER
     found: list[Remedy | None] = []
@@ -53,3 +60,15 @@ def remedies_of(
         with fuses.guard(f"remedy {candidate.__name__}", subject.model.key):
             found.append(candidate(subject, arithmetic))
     return (*(remedy for remedy in found if remedy is not None), *others)
+
+
+def _is_told_where(subject: Subject) -> bool:
+    """Return whether more is in RAM than the runtime was told to put there: no memory would change that."""
+    estimate = subject.loaded.left_out
+    return not subject.loaded.by_choice and estimate is not None and bool(estimate.chosen_bytes)
+
+
+def _all_layers_fit(subject: Subject) -> bool:
+    """Return whether a number of layers alone keeps the rest off the card."""
+    arithmetic = subject.arithmetic
+    return not isinstance(arithmetic, NoArithmetic) and bool(settings.raise_gpu_layers(subject, arithmetic))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic
+from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS, SMALLER_CACHE_TYPE
+from gpumon.app.diagnosis.choices import choice_of
 from gpumon.app.diagnosis.diagnosis import Remedy, RemedyAction
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.remedies.commands import Command
@@ -45,7 +46,9 @@ def reload_model(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     """Load it again: what took the memory has gone, and the runtime does not move layers by itself."""
     if arithmetic.options.gpu_layers is not None or not arithmetic.fits(arithmetic.room.free_bytes):
         return None
-    words = "unload it; the next request loads it again, and it fits now"
+    words = "start it again: it fits now"
+    if subject.model.kind.manages_memory:
+        words = "unload it; the next request loads it again, and it fits now"
     return computed("reload_model", words, commands.stop(subject.model), subject, arithmetic)
 
 
@@ -62,6 +65,23 @@ def raise_gpu_layers(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     )
 
 
+def keep_less_in_ram(subject: Subject) -> Remedy | None:
+    """Suggest the value of a setting on purpose with which the most would be on the card."""
+    choice = choice_of(subject)
+    if choice is None or choice.better is None or isinstance(subject.arithmetic, NoArithmetic):
+        return None
+    better, free = choice.better, subject.arithmetic.room.free_total_bytes
+    return Remedy(
+        "keep_less_in_ram",
+        better.words,
+        better.line.line,
+        needs_words(better.need_bytes, free),
+        frees_bytes=better.frees_ram_bytes,
+        expected_tokens_per_second=better.rate,
+        where=better.line.where,
+    )
+
+
 def reduce_parallel(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     """Suggest the most slots with which it fits."""
     options = arithmetic.options
@@ -70,7 +90,7 @@ def reduce_parallel(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     if fitting is None:
         return None
     words = f"work on {fitting.parallel} request{'s' if fitting.parallel > 1 else ''} at once"
-    command = subject.model.kind.set_slots(fitting.parallel)
+    command = commands.set_slots(subject.model, fitting)
     return computed("reduce_parallel", words, command, subject, arithmetic, fitting)
 
 
@@ -99,7 +119,7 @@ def shrink_context(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     shrunk = replace(options, context_length=tokens)
     if not arithmetic.fits(arithmetic.room.free_bytes, shrunk):
         return None
-    command = subject.model.kind.set_context(tokens, options.parallel)
+    command = subject.model.kind.set_context(tokens, commands.caches(options))
     words = f"shrink the context to {tokens} tokens{subject.model.kind.context_note}"
     return computed("shrink_context", words, command, subject, arithmetic, shrunk)
 

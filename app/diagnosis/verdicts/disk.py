@@ -67,8 +67,10 @@ def _rate_evidence(subject: Subject, reading: DiskReading) -> Iterator[Evidence]
 def _token_bytes(subject: Subject) -> float | None:
     """Return the bytes of weights in RAM that a token passes through; ``None`` where that is unknown."""
     arithmetic = subject.arithmetic
-    present = None if isinstance(arithmetic, NoArithmetic) else placement_now(subject.loaded, arithmetic)
-    if present is None or isinstance(arithmetic, NoArithmetic):
+    if isinstance(arithmetic, NoArithmetic):
+        return None
+    present = placement_now(subject.loaded, arithmetic, subject.split)
+    if present is None:
         return None
     tokens = subject.rates.usual_context_tokens
     _, in_ram = traffic_of(arithmetic.geometry, arithmetic.options, present, tokens)

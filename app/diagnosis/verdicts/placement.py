@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from gpumon.app.diagnosis.choices import Choice, choice_of
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import (
+    ARITHMETIC,
     COMMAND_LINE,
     ESTIMATE,
     LOG,
@@ -14,16 +18,19 @@ from gpumon.app.diagnosis.words import (
     band_words,
     size_evidence,
 )
-from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
+from gpumon.app.insight.agreement import Shortfall, beyond_choice, may_load, shortfall
 from gpumon.app.insight.health import spill_fault
+from gpumon.app.insight.intent import cpu_choice, intent_of, parts_words
 from gpumon.app.insight.shapes import log_of
-from gpumon.app.insight.wording import amount, ended_words, gpu_label, spill_words
+from gpumon.app.insight.wording import amount, ended_words, gpu_label, shares, spill_words
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import FinishedLoad
 from gpumon.app.state.records.load import identity
+from gpumon.app.state.records.model import Split
 from gpumon.app.state.work import rivals
 from gpumon.text import units
+from gpumon.text.safe import visible
 
 HISTORY_SECONDS = 86400.0
 HISTORY_CELLS = 720
@@ -112,22 +119,99 @@ def spilled(subject: Subject) -> Verdict | None:
     if not subject.is_spilled or subject.loaded.by_choice:
         return None
     fault = spill_fault(model, subject.spill_bad_percent) or "watch"
+    estimate = subject.loaded.left_out
+    if estimate is not None and estimate.chosen_bytes:
+        return _more_than_chosen(subject, beyond_choice(subject.split, estimate))
     estimated = "probably " if model.split.spill_fraction is None and split.gpu_bytes else ""
     since = f" since {units.clock(model.spilled_since, units.TO_THE_MINUTE)}" if model.spilled_since else ""
-    sentence = f"{subject.name} {estimated}{spill_words(split)}{since}{_cost_words(subject)}"
+    chosen = _chosen_words(subject)
+    sentence = f"{subject.name} {estimated}{spill_words(split)}{chosen}{since}{_cost_words(subject)}"
     return Verdict("spilled", fault, sentence, (*_split_evidence(subject), *_rate_evidence(subject)))
+
+
+def _chosen_words(subject: Subject) -> str:
+    """Say how much of a claimed spill is a choice: the rest is not."""
+    intent = intent_of(subject.model, subject.state)
+    if not intent.kept_bytes or intent.setting is None or not subject.model.claims_memory:
+        return ""
+    return f", {amount(intent.kept_bytes)} of it by choice ({visible(intent.setting)}),"
+
+
+def _more_than_chosen(subject: Subject, beyond: Split) -> Verdict:
+    """Say that more is in RAM than the settings keep there."""
+    share = f"{amount(beyond.ram_bytes or 0)} ({shares(beyond)[0]})"
+    more = f"{share} more in RAM than its settings keep there"
+    setting = visible(intent_of(subject.model, subject.state).setting or "")
+    sentence = f"{subject.name} probably has {more} ({setting}){_cost_words(subject)}"
+    evidence = (*_split_evidence(subject), *_expected_evidence(subject), *_rate_evidence(subject))
+    return Verdict("spilled", "watch", sentence, evidence)
 
 
 def on_cpu_by_choice(subject: Subject) -> Verdict | None:
     """Find a model whose user has asked for the CPU."""
-    if not subject.loaded.by_choice or not subject.is_spilled:
+    setting = cpu_choice(subject.model, subject.state)
+    if setting is None or not subject.is_spilled:
         return None
     return Verdict(
         "on_cpu_by_choice",
         "ok",
-        f"{subject.name} runs on the CPU by choice (num_gpu 0)",
-        (Evidence("GPU layers asked for", "0", COMMAND_LINE), *_split_evidence(subject)),
+        f"{subject.name} runs on the CPU by choice ({setting})",
+        (_asked_evidence(subject, setting), *_split_evidence(subject)),
     )
+
+
+def _asked_evidence(subject: Subject, setting: str) -> Evidence:
+    runner = subject.runner
+    if runner is not None and runner.process.settings.gpu_layers == 0:
+        return Evidence("GPU layers asked for", "0", COMMAND_LINE)
+    return Evidence("asked for", setting, COMMAND_LINE)
+
+
+def in_ram_by_choice(subject: Subject) -> Verdict | None:
+    """Find a model of which a part is in RAM because its user wants it so; a watch where more would fit."""
+    choice = choice_of(subject)
+    if choice is None:
+        return None
+    part = f" {amount(subject.split.ram_bytes)}" if subject.split.ram_bytes else " a part"
+    return Verdict(
+        "in_ram_by_choice",
+        "watch" if choice.better else "ok",
+        f"{subject.name} keeps{part} in RAM by choice ({visible(choice.setting)})"
+        f"{_choice_rates(subject, choice)}",
+        (*_split_evidence(subject), *_choice_evidence(subject, choice)),
+    )
+
+
+def _expected_evidence(subject: Subject) -> Iterator[Evidence]:
+    """Yield where its settings and its file put the model, by the classes of its tensors."""
+    intent = intent_of(subject.model, subject.state)
+    if intent.vram_bytes is not None and intent.ram_bytes is not None:
+        yield Evidence("to be expected on GPU", parts_words(intent.vram_bytes, intent.vram_parts), ARITHMETIC)
+        yield Evidence("to be expected in RAM", parts_words(intent.ram_bytes, intent.ram_parts), ARITHMETIC)
+
+
+def _choice_rates(subject: Subject, choice: Choice) -> str:
+    """Say what a choice costs and what would be better: ``: about 21 tok/s; --n-cpu-moe 14 also fits, …``."""
+    rate, words = subject.rates.measured, ""
+    if rate is not None:
+        words = f": {units.rate(rate)}"
+    elif choice.rate is not None:
+        words = f": {about(choice.rate)} tok/s"
+    if words and choice.whole_rate is not None:
+        words += f", {about(choice.whole_rate)} if all were on GPU"
+    return f"{words}; {choice.better.words}" if choice.better else words
+
+
+def _choice_evidence(subject: Subject, choice: Choice) -> tuple[Evidence, ...]:
+    found = [*_expected_evidence(subject)]
+    if subject.rates.measured is not None:
+        found.append(Evidence("decode rate", units.rate(subject.rates.measured), SLOTS))
+    if choice.rate is not None:
+        found.append(Evidence("decode rate to be expected", band_words(choice.rate), ESTIMATE))
+    if choice.whole_rate is not None:
+        words = f"{about(choice.whole_rate)} tok/s"
+        found.append(Evidence("decode rate if all were on GPU", words, ESTIMATE))
+    return tuple(found)
 
 
 def _capacity_bytes(subject: Subject) -> int | None:
@@ -257,6 +341,11 @@ def healthy(subject: Subject) -> Verdict | None:
 
 def unknown(subject: Subject) -> Verdict:
     """Say that nothing tells where the model is."""
+    elsewhere = subject.loaded.elsewhere
+    if elsewhere is not None:
+        said = Evidence("placement", "not known here", COMMAND_LINE)
+        words = f"{subject.name} is loaded; where it is is not known here: {visible(elsewhere)}"
+        return Verdict("unknown", "unknown", words, (said, *_measured_evidence(subject)))
     said = Evidence("placement", "not told", subject.split_source)
     return Verdict("unknown", "unknown", f"{subject.name} is loaded; where it is cannot be told", (said,))
 

@@ -119,6 +119,8 @@ def join(state: State) -> None:
     for match in _matches(state, holders):
         match.runner.model = match.model.key
         match.model.runner, match.model.joined_by = match.runner.key, match.by
+        if match.model.facts is None and match.runner.file is not None:
+            match.model.facts = match.runner.file.facts
     for runner in state.runners.values():
         if runner.model != before[runner.key]:
             runner.claimed_since = _claimed_since(state, runner)

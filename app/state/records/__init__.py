@@ -26,7 +26,7 @@ from gpumon.app.state.records.model import (
     SourceRecord,
     is_server,
 )
-from gpumon.app.state.records.runner import ModelKey, Prediction, RunnerKey, RunnerRecord
+from gpumon.app.state.records.runner import Intent, ModelKey, Prediction, RunnerKey, RunnerRecord
 
 __all__ = [
     "PHASES",
@@ -37,6 +37,7 @@ __all__ = [
     "FailedLoad",
     "FinishedLoad",
     "GpuRecord",
+    "Intent",
     "JoinedBy",
     "LearnedRecord",
     "Leftover",

@@ -14,7 +14,7 @@ from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
 from gpumon.app.state.records.log import Placement
 from gpumon.app.state.series import Series
-from gpumon.collectors.samples import LoadFacts, ModelFacts, RunnerProcess, WorkSample
+from gpumon.collectors.samples import FileFacts, LoadFacts, ModelFacts, RunnerProcess, WorkSample
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 
 
@@ -49,6 +49,32 @@ class Prediction(Struct):
         if not self.measured_vram_bytes:
             return None
         return self.expected_vram_bytes / self.measured_vram_bytes - 1
+
+
+class Intent(Struct, frozen=True):
+    """Where the settings of a process put its model; ``None`` is not known."""
+
+    setting: str | None = None
+    """What keeps a part in RAM, as it was typed: ``--n-cpu-moe 40``."""
+    keeps: tuple[str, ...] = ()
+    """What that is: ``experts``, ``tensors``, ``layers``, ``cache``."""
+    kept_bytes: int | None = None
+    """In RAM because it was asked for; 0 where nothing is."""
+    ram_bytes: int | None = None
+    """The same, and what is never on a GPU."""
+    vram_bytes: int | None = None
+    """The least to be expected on GPUs, in the driver's count."""
+    ram_parts: tuple[tuple[str, int], ...] = ()
+    """``ram_bytes`` by what they are: ``experts``, ``layers``, ``context``, ``embedding``, …"""
+    vram_parts: tuple[tuple[str, int], ...] = ()
+    """``vram_bytes`` in the same way."""
+    weights_bytes: int | None = None
+    cpu: str | None = None
+    """The setting by which the user has asked for the CPU alone."""
+    elsewhere: str | None = None
+    """Why what is measured here says nothing of the rest: it may be on another host, or on another card."""
+    problem: str | None = None
+    """Why the bytes are not known."""
 
 
 REQUESTS_KEPT = 50
@@ -116,6 +142,12 @@ class RunnerRecord(Struct):
     """What was predicted of its load; ``None`` where that cannot be done."""
     described: ModelFacts | None = None
     """What ``prediction`` was made from, or could not be."""
+    file: FileFacts | None = None
+    """What its files hold, where they were read here."""
+    intent: Intent | None = None
+    """What its settings amount to, as reckoned from ``intent_basis``."""
+    intent_basis: object = None
+    intent_facts: ModelFacts | None = None
     vram: Series = field(default_factory=Series)
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gpumon.collectors.samples import RunnerSettings
 from gpumon.collectors.servers.command_line import Flags, program_name
+from gpumon.collectors.servers.llama_server import orders
 
 _LLAMA_SERVER = {
     "model": ("-m", "--model"),
@@ -36,12 +37,13 @@ _LLAMA_SERVER = {
     "threads": ("-t", "--threads"),
     "metrics": ("--metrics",),
     "sleep": ("--sleep-idle-seconds",),
-    "devices": ("--list-devices",),
+    "list_devices": ("--list-devices",),
     "about": ("-h", "--help", "--usage", "--version", "--cache-list", "-cl", "--completion-bash"),
     "offline": ("--offline",),
     "verbose": ("-v", "--verbose", "--log-verbose"),
     "no_webui": ("--no-webui", "--no-ui"),
     "models": ("--models-dir", "--models-preset", "--models-max"),
+    **orders.SPELLINGS,
 }
 _VARIABLES = {
     "LLAMA_ARG_MODEL": "model",
@@ -62,19 +64,31 @@ _VARIABLES = {
     "LLAMA_ARG_FLASH_ATTN": "flash",
     "LLAMA_ARG_MMPROJ": "projector",
     "LLAMA_ARG_MODEL_DRAFT": "draft",
+    "LLAMA_ARG_SPEC_DRAFT_MODEL": "draft",
     "LLAMA_ARG_EMBEDDINGS": "embedding",
     "LLAMA_ARG_THREADS": "threads",
     "LLAMA_ARG_ENDPOINT_METRICS": "metrics",
     "LLAMA_ARG_MODELS_DIR": "models",
     "LLAMA_ARG_MODELS_PRESET": "models",
     "LLAMA_ARG_MODELS_MAX": "models",
+    **orders.VARIABLES,
 }
-VARIABLES = frozenset(_VARIABLES)
+VARIABLES = frozenset(_VARIABLES) | {orders.CUDA_DEVICES}
 """What is read of the environment: none of these holds a key."""
 _SPELLINGS = {written: meaning for meaning, all_of in _LLAMA_SERVER.items() for written in all_of}
 _LLAMA_SWITCHES = frozenset(
-    ["unified", "not_unified", "embedding", "metrics", "devices", "about", "offline", "verbose", "no_webui"]
-)
+    [
+        "unified",
+        "not_unified",
+        "embedding",
+        "metrics",
+        "list_devices",
+        "about",
+        "offline",
+        "verbose",
+        "no_webui",
+    ]
+).union(orders.SWITCHES)
 _BLOB = re.compile(r"(?:\A|[/\\])blobs[/\\](sha256-[0-9a-f]{64})\Z", re.ASCII)
 
 Environ = Callable[[], Mapping[str, str]]
@@ -98,9 +112,9 @@ def settings_of(argv: Sequence[str], environ: Environ = _nothing) -> RunnerSetti
     if not is_llama_server(argv):
         return None
     flags = _flags(argv, environ)
-    if not _holds_model(flags) or flags.has("devices") or flags.has("about"):
+    if not _holds_model(flags) or flags.has("list_devices") or flags.has("about"):
         return None
-    return _settings(flags)
+    return _settings(flags, environ().get(orders.CUDA_DEVICES))
 
 
 def is_router(argv: Sequence[str], environ: Environ = _nothing) -> bool:
@@ -111,7 +125,7 @@ def is_router(argv: Sequence[str], environ: Environ = _nothing) -> bool:
     if not is_llama_server(argv):
         return False
     flags = _flags(argv, environ)
-    if _holds_model(flags) or flags.has("devices") or flags.has("about"):
+    if _holds_model(flags) or flags.has("list_devices") or flags.has("about"):
         return False
     looks_for_gpus = flags.has("offline") and flags.has("verbose") and flags.has("no_webui")
     return flags.has("models") or not looks_for_gpus
@@ -137,14 +151,23 @@ def first_alias(names: str | None) -> str | None:
 def _flags(argv: Sequence[str], environ: Environ) -> Flags:
     told = environ()
     defaults = {meaning: told[name] for name, meaning in _VARIABLES.items() if told.get(name)}
-    return Flags(argv, _SPELLINGS, _LLAMA_SWITCHES, frozenset({"flash"}), defaults)
+    return Flags(argv, _SPELLINGS, _LLAMA_SWITCHES, frozenset({"flash"}), defaults, orders.REPEATED)
 
 
 def _holds_model(flags: Flags) -> bool:
     return any(flags.text(source) for source in ("model", "repository", "url", "docker"))
 
 
-def _settings(flags: Flags) -> RunnerSettings:
+DEFAULT_MICRO_BATCH = 512
+"""Of llama-server, however large its batches (llama.cpp: common/common.h)."""
+
+
+def _micro_batch(flags: Flags) -> int | None:
+    batch = flags.integer("batch", 1)
+    return flags.integer("micro_batch", 1) or (min(batch, DEFAULT_MICRO_BATCH) if batch else None)
+
+
+def _settings(flags: Flags, visible: str | None) -> RunnerSettings:
     return RunnerSettings(
         model_path=flags.text("model"),
         blob=blob_of(flags.text("model")),
@@ -153,9 +176,9 @@ def _settings(flags: Flags) -> RunnerSettings:
         host=flags.text("host"),
         context_length=context_per_slot(flags),
         parallel=flags.integer("parallel", 1),
-        gpu_layers=flags.integer("gpu_layers"),
+        gpu_layers=orders.layers_of(flags, "gpu_layers"),
         batch_size=flags.integer("batch", 1),
-        micro_batch_size=flags.integer("micro_batch", 1),
+        micro_batch_size=_micro_batch(flags),
         cache_type_k=flags.text("cache_k"),
         cache_type_v=flags.text("cache_v"),
         flash_attention=_flash_attention(flags),
@@ -166,6 +189,8 @@ def _settings(flags: Flags) -> RunnerSettings:
         metrics=flags.switch("metrics"),
         child_of=_child_of(flags),
         sleep_idle_seconds=flags.seconds("sleep"),
+        unified_cache=flags.switch("unified", "not_unified"),
+        orders=orders.orders_of(flags, visible),
     )
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from gpumon.collectors.http.endpoint import Endpoint, parse_host
-from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.command_line import program_name
-from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
+from gpumon.collectors.servers.kind import MIB, Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.llama_server.command_line import (
     VARIABLES,
     is_llama_server,
@@ -40,6 +40,26 @@ MARKS = (b'"build_info"', b'"default_generation_settings"')
 DEFAULT_PORT = 8080
 """Where it listens unless told otherwise (llama.cpp: common/common.h)."""
 ON_COMMAND_LINE = "on the command line of llama-server"
+IN_ENVIRONMENT = "in the environment of llama-server"
+FLAG_VARIABLES = {
+    "--n-gpu-layers": "LLAMA_ARG_N_GPU_LAYERS",
+    "--n-cpu-moe": "LLAMA_ARG_N_CPU_MOE",
+    "--cpu-moe": "LLAMA_ARG_CPU_MOE",
+    "--n-cpu-ffn": "LLAMA_ARG_N_CPU_FFN",
+    "--override-tensor": "LLAMA_ARG_OVERRIDE_TENSOR",
+    "--device": "LLAMA_ARG_DEVICE",
+    "--fit-target": "LLAMA_ARG_FIT_TARGET",
+}
+"""Variables of the flags that are named to users."""
+SETTINGS = {
+    "expert_layers": "--n-cpu-moe",
+    "all_experts": "--cpu-moe",
+    "ffn_layers": "--n-cpu-ffn",
+    "overrides": "--override-tensor",
+    "cache_on_gpu": "--no-kv-offload",
+    "fit_target": "--fit-target",
+}
+"""Flags by the field of ``Orders`` that they set."""
 
 RUNNER = RunnerKind(
     name="llama_server",
@@ -52,6 +72,7 @@ RUNNER = RunnerKind(
     },
     claim="exact",
     claimed_when_loaded=True,
+    layers_are_asked=True,
     logs_context_last=True,
 )
 
@@ -141,6 +162,8 @@ class LlamaServerKind(ServerKind):
         del has_flash_attention
         return Line(f"--cache-type-k {cache_type} --cache-type-v {cache_type}", ON_COMMAND_LINE)
 
+    shares_context = True
+
     def set_slots(self, slots: int) -> Line:
         """Return the flag."""
         return Line(f"--parallel {slots}", ON_COMMAND_LINE)
@@ -156,6 +179,48 @@ class LlamaServerKind(ServerKind):
     def keep_in_ram(self) -> Line:
         """Return the flag; ``--mlock`` keeps it from swap too, where ``ulimit -l`` allows that much."""
         return Line("--no-mmap", ON_COMMAND_LINE)
+
+    def set_cache_on_gpu(self) -> Line:
+        """Return the flag."""
+        return Line("--kv-offload", ON_COMMAND_LINE)
+
+    def setting_words(self, name: str, value: int | None, *, in_environment: bool) -> str:
+        """Return the flag, or the variable that stands for it."""
+        flag = SETTINGS.get(name, name)
+        told, join = (FLAG_VARIABLES.get(flag, flag), "=") if in_environment else (flag, " ")
+        return told if value is None else f"{told}{join}{value}"
+
+    def orders_words(self, orders: Orders) -> tuple[str, ...]:
+        """Return the flags, whichever way they were told."""
+        figures = {
+            "--n-cpu-moe": orders.expert_layers,
+            "--n-cpu-ffn": orders.ffn_layers,
+            "--override-tensor": ",".join(f"{one.pattern}={one.device}" for one in orders.overrides),
+            "--device": ",".join(orders.devices),
+            "--tensor-split": ",".join(f"{share:g}" for share in orders.tensor_split),
+            "--split-mode": orders.split_mode,
+            "--main-gpu": orders.main_gpu,
+            "--fit": None if orders.fit is None else "on" if orders.fit else "off",
+            "--fit-target": ",".join(str(size // MIB) for size in orders.fit_target_bytes),
+            "--fit-ctx": orders.fit_context,
+            "--load-mode": orders.load_mode,
+            "--gpu-layers-draft": orders.draft_gpu_layers,
+            "--device-draft": ",".join(orders.draft_devices),
+        }
+        switches = {
+            "--cpu-moe": orders.all_experts,
+            "--rpc": orders.other_hosts,
+            "--no-kv-offload": orders.cache_on_gpu is False,
+            "--no-mmproj-offload": orders.projector_on_gpu is False,
+        }
+        told = (f"{flag} {value}" for flag, value in figures.items() if value not in {None, ""})
+        return (*told, *(flag for flag, is_on in switches.items() if is_on))
+
+    def as_variable(self, line: Line) -> Line:
+        """Return the variable that stands for a flag."""
+        flag, _, value = (line.line or "").partition(" ")
+        name = FLAG_VARIABLES.get(flag)
+        return Line(f"{name}={value}", IN_ENVIRONMENT) if name else line
 
 
 def parameter_words(count: int | None) -> str | None:

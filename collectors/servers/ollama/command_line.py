@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpumon.collectors.samples import RunnerSettings
+from gpumon.collectors.samples import NO_ORDERS, Orders, RunnerSettings
 from gpumon.collectors.servers.command_line import Flags, program_name
 from gpumon.collectors.servers.llama_server.command_line import blob_of, context_per_slot
+from gpumon.collectors.servers.llama_server.orders import shares
 
 _GO = {
     "model": ("model",),
@@ -24,6 +25,8 @@ _GO = {
     "projector": ("mmproj",),
     "embedding": ("embedding",),
     "threads": ("threads",),
+    "tensor_split": ("tensor-split",),
+    "no_mmap": ("no-mmap",),
     "mlx": ("mlx-engine",),
     "imagegen": ("imagegen-engine",),
 }
@@ -33,7 +36,7 @@ _SPELLINGS = {
     for written in all_of
     for dashes in ("-", "--")
 }
-_GO_SWITCHES = frozenset(["embedding", "flash", "mlx", "imagegen"])
+_GO_SWITCHES = frozenset(["embedding", "flash", "mlx", "imagegen", "no_mmap"])
 SERVE_COMMANDS = ("serve", "start")
 
 Found = tuple[str, RunnerSettings]
@@ -87,4 +90,11 @@ def _go_settings(flags: Flags) -> RunnerSettings:
         projector_path=flags.text("projector"),
         embedding=flags.switch("embedding"),
         threads=flags.integer("threads", 1),
+        orders=_orders(flags),
     )
+
+
+def _orders(flags: Flags) -> Orders:
+    """Return what Ollama itself asks of its runner."""
+    split, mode = shares(flags.text("tensor_split")), "none" if flags.switch("no_mmap") else None
+    return Orders(tensor_split=split, load_mode=mode) if split or mode else NO_ORDERS

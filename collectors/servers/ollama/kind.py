@@ -203,6 +203,8 @@ class OllamaKind(ServerKind):
         """Return the variable."""
         return Line(f"OLLAMA_NUM_PARALLEL={slots}", IN_ENVIRONMENT)
 
+    layers_setting = "num_gpu"
+
     def set_layers(self, layers: int) -> Line:
         """Return the line of a Modelfile."""
         return Line(f"PARAMETER num_gpu {layers}", IN_MODELFILE)
@@ -245,6 +247,15 @@ class OllamaKind(ServerKind):
     def allow_loaded(self, count: int) -> Line:
         """Return the variable."""
         return Line(f"OLLAMA_MAX_LOADED_MODELS={count}", IN_ENVIRONMENT)
+
+    def spreads(self, settings: Mapping[str, str]) -> bool:
+        """Return whether ``OLLAMA_SCHED_SPREAD`` is set (ollama: envconfig, ``Bool``)."""
+        return settings.get("OLLAMA_SCHED_SPREAD", "").lower() not in {"", "0", "f", "false"}
+
+    def reserved_bytes(self, settings: Mapping[str, str]) -> int:
+        """Return ``OLLAMA_GPU_OVERHEAD``, which counts where Ollama places layers itself (before 0.30)."""
+        said = settings.get("OLLAMA_GPU_OVERHEAD", "")
+        return int(said) if re.fullmatch(r"[0-9]{1,15}", said, re.ASCII) else 0
 
     def loaded_limit(self, settings: Mapping[str, str]) -> int | None:
         """Return ``OLLAMA_MAX_LOADED_MODELS``; 0 there is no limit."""

@@ -27,6 +27,7 @@ from gpumon.collectors.samples import (
     ModelClaim,
     ModelFacts,
     NvmlSample,
+    Orders,
     ProcessSample,
     RunnerProcess,
     RunnerSettings,
@@ -278,3 +279,33 @@ def without_texts(value: object) -> object:
         case list():
             return [without_texts(one) for one in value]
     return value
+
+
+def test_cards_that_were_chosen_by_their_identity_keep_one_stand_in() -> None:
+    redaction = Redaction()
+    orders = Orders(visible_devices=("0", UUID), devices=("CUDA1", "RPC"), tensor_split=(3.0, 1.0))
+    process = RunnerProcess(pid=1, started=1.0, kind="llama_server", settings=RunnerSettings(orders=orders))
+    sample = ProcessSample(
+        time=1.0,
+        source="processes",
+        health=SourceHealth(state="serving"),
+        servers=(),
+        runners=(process,),
+        holders=(),
+    )
+    gpu = redaction.sample(
+        NvmlSample(
+            time=1.0,
+            source="nvml",
+            health=SourceHealth(state="serving"),
+            gpus=(GpuReading(uuid=UUID, index=0),),
+        )
+    )
+    kept = redaction.sample(sample)
+    assert isinstance(kept, ProcessSample)
+    assert isinstance(gpu, NvmlSample)
+    assert kept.runners is not None
+    told = kept.runners[0].settings.orders
+    assert told.visible_devices == ("0", gpu.gpus[0].uuid)
+    assert UUID not in str(told)
+    assert (told.devices, told.tensor_split) == (orders.devices, orders.tensor_split)

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.fakes.process_samples import processes, server
+from tests.fakes.process_samples import facts, processes, server
 from tests.fakes.samples import OLLAMA, START, ollama
+from tests.fakes.served_samples import FACTS
+from tests.scene import Machine, Model, loaded
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.config.load import load
 from gpumon.app.config.settings import Settings
 from gpumon.app.monitor import Monitor
-from gpumon.app.session.whom import FoundServers, PerServer, endpoint_at
+from gpumon.app.session.whom import FoundServers, PerServer, endpoint_at, files_wanted
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.samples import MeterSample, ServerProcess, ServerSample, SourceHealth
 from gpumon.collectors.source import SystemClock
@@ -141,3 +143,26 @@ def heard(url: str) -> ServerSample:
 
 def gone(url: str) -> ServerSample:
     return replace(heard(url), models=None, health=SourceHealth(state="absent"))
+
+
+class TestFilesThatNobodyDescribes:
+    """A file is read where no server says what it holds."""
+
+    def test_one_that_was_fetched_by_its_name_is_known_by_what_the_server_says(self) -> None:
+        machine = Machine()
+        machine.llama_server(settings={"model_path": None, "model_name": "org/repo:Q4_K_M"})
+        machine.run(2)
+        assert [one.model_path for one in files_wanted(machine.state)] == [FACTS.model_path]
+
+    def test_an_ollama_has_time_to_describe_its_model_itself(self) -> None:
+        model = loaded(Model(is_described=False, settings={"model_path": "/m/blob"}))
+        model.machine.run(4)
+        assert [*files_wanted(model.machine.state)] == []
+        model.machine.run(2)
+        assert [one.model_path for one in files_wanted(model.machine.state)] == ["/m/blob"]
+
+    def test_what_was_read_is_not_wanted(self) -> None:
+        machine = Machine()
+        machine.llama_server(file=facts(0))
+        machine.run(2)
+        assert [*files_wanted(machine.state)] == []

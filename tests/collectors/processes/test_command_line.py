@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.processes.tree import BLOB
 
-from gpumon.collectors.samples import RunnerSettings
+from gpumon.collectors.samples import Orders, RunnerSettings
 from gpumon.collectors.servers.llama_server.command_line import blob_of, is_router, listening_address
 from gpumon.collectors.servers.registry import BUILT_IN
 from gpumon.collectors.servers.talk import FoundRunner, FoundServer, ProcessView
@@ -75,6 +75,7 @@ RUNNERS: list[tuple[str, str, RunnerSettings]] = [
             cache_type_k="q8_0",
             cache_type_v="q4_0",
             draft_path="/draft",
+            orders=Orders(split_mode="none", main_gpu=0, projector_on_gpu=False, load_mode="none"),
         ),
     ),
     (
@@ -108,6 +109,7 @@ RUNNERS: list[tuple[str, str, RunnerSettings]] = [
             flash_attention="on",
             cache_type_k="q8_0",
             cache_type_v="q8_0",
+            orders=Orders(tensor_split=(32.0, 30.0), load_mode="none"),
         ),
     ),
     (
@@ -353,6 +355,7 @@ def test_a_llama_server_without_a_flag_is_known_by_its_environment() -> None:
         port=8033,
         flash_attention="off",
         metrics=True,
+        orders=Orders(by_environment=("gpu_layers",)),
     )
 
 

@@ -1,0 +1,160 @@
+"""What the files of processes hold that no server describes: read once for each process, beside the polls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from gpumon.collectors.processes.owners import is_contained
+from gpumon.collectors.processes.proc import Proc, reason
+from gpumon.collectors.samples import FileFacts, ModelFacts, RunnerProcess, RunnerSettings
+from gpumon.collectors.servers.registry import runner_named
+from gpumon.collectors.source import Clock
+from gpumon.collectors.worker import Worker
+
+SOURCE = "files"
+
+
+class WantedFile(NamedTuple):
+    """A process whose files are to be read."""
+
+    pid: int
+    started: float
+    model_path: str
+    projector_path: str | None = None
+    draft_path: str | None = None
+
+
+def is_undescribed(kind: str, settings: RunnerSettings) -> bool:
+    """Whether no server that describes its models has started a process, and its file is told."""
+    is_own = settings.child_of is None and runner_named(kind).stands_alone
+    return is_own and settings.model_path is not None
+
+
+def undescribed(runners: Iterable[RunnerProcess]) -> Iterator[WantedFile]:
+    """Yield the files of the processes of which nobody else will say what they hold."""
+    for one in runners:
+        settings = one.settings
+        if one.is_read and settings.model_path is not None:
+            files = (settings.model_path, settings.projector_path, settings.draft_path)
+            yield WantedFile(one.pid, one.started, *files)
+
+
+Wanted = Callable[[], Iterable[WantedFile]]
+
+
+def nothing_wanted() -> tuple[WantedFile, ...]:
+    """Return no file."""
+    return ()
+
+
+class ModelFiles:
+    """Reads in a thread of its own, as a disk may be far away; each process once."""
+
+    def __init__(self, clock: Clock, proc: Proc) -> None:
+        self._clock = clock
+        self._proc = proc
+        self._worker = Worker("model files")
+        self._tried: set[tuple[int, float]] = set()
+        self._reading: asyncio.Task[list[FileFacts]] | None = None
+
+    def collect(self, wanted: Iterable[WantedFile]) -> list[FileFacts]:
+        """Return what was read since the last call, and start to read what is new. Never waits."""
+        samples = self._finished()
+        present = {(one.pid, one.started): one for one in wanted}
+        new = [one for key, one in present.items() if key not in self._tried]
+        if self._reading is None:
+            self._tried = (self._tried & present.keys()) | {(one.pid, one.started) for one in new}
+            if new:
+                self._reading = asyncio.create_task(self._worker.run(lambda: [*map(self._read, new)]))
+        return samples
+
+    async def settle(self) -> None:
+        """Wait until what is being read has been read."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
+
+    def close(self) -> None:
+        """Stop; does not wait for a disk."""
+        if self._reading is not None:
+            self._reading.cancel()
+        self._worker.close()
+
+    def _finished(self) -> list[FileFacts]:
+        if self._reading is None or not self._reading.done():
+            return []
+        reading, self._reading = self._reading, None
+        return reading.result()
+
+    def _read(self, wanted: WantedFile) -> FileFacts:
+        """Read in the thread; what cannot be read is said."""
+        problem, facts, size = None, None, None
+        try:
+            path = self._path(wanted.pid, wanted.model_path)
+            facts, size = _facts_and_bytes(path)
+        except OSError as error:
+            problem = f"its file cannot be read: {reason(error)}"
+        except ValueError as error:
+            problem = f"its file cannot be read: {error}"
+        return FileFacts(
+            time=self._clock.now(),
+            source=SOURCE,
+            pid=wanted.pid,
+            started=wanted.started,
+            facts=facts,
+            problem=problem,
+            file_bytes=size,
+            projector_bytes=self._bytes(wanted.pid, wanted.projector_path),
+            draft=self._draft(wanted),
+        )
+
+    def _draft(self, wanted: WantedFile) -> ModelFacts | None:
+        if wanted.draft_path is None:
+            return None
+        try:
+            return _facts_and_bytes(self._path(wanted.pid, wanted.draft_path))[0]
+        except (OSError, ValueError):
+            return None
+
+    def _bytes(self, pid: int, path: str | None) -> int | None:
+        if path is None:
+            return None
+        try:
+            return self._path(pid, path).stat().st_size or None
+        except (OSError, ValueError):
+            return None
+
+    def _path(self, pid: int, told: str) -> Path:
+        """Return where a path of a process leads from here: it may be a container's, or start at its folder.
+
+        Raise ``OSError`` where that may not be seen.
+        """
+        contained = is_contained(self._proc, pid, self._status(pid))
+        folder = "" if told.startswith("/") else f"{self._proc.link(pid, 'cwd')}/"
+        return Path(f"{self._proc.root}/{pid}/root/{folder}{told}" if contained else f"{folder}{told}")
+
+    def _status(self, pid: int) -> Mapping[str, str]:
+        try:
+            return self._proc.table(pid, "status")
+        except OSError:
+            return {}
+
+
+def _facts_and_bytes(path: Path) -> tuple[ModelFacts, int]:
+    """Return what a file holds, and the size of all its parts; raise ``ValueError`` with what is wrong."""
+    from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf  # noqa: PLC0415 - seldom
+
+    try:
+        facts = read_gguf(path)
+        return _unnamed(facts), gguf_file_bytes(path)
+    except GgufError as problem:
+        raise ValueError(str(problem)) from None
+
+
+def _unnamed(facts: ModelFacts) -> ModelFacts:
+    """Return facts without path, which the settings of the process tell."""
+    from msgspec.structs import replace  # noqa: PLC0415 - seldom
+
+    return replace(facts, source=SOURCE)

@@ -193,7 +193,7 @@ def _series(
     """Yield settings of one kind at a time, the most on the card first."""
     geometry, asked = arithmetic.geometry, arithmetic.options
     if "cache" in keeps:
-        line = subject.model.kind.set_cache_on_gpu()
+        line = subject.model.kind.set_cache_on_gpu
         yield [_Candidate(line, geometry, replace(asked, cache_on_gpu=True))]
     if "layers" in keeps:
         yield _by_experts(subject, arithmetic) if geometry.is_moe else _by_layers(subject, arithmetic)

@@ -54,7 +54,7 @@ def health_of_failure(kind: FailureKind, endpoint: Endpoint, server: ServerKind)
         "authority": endpoint.authority,
         "label": server.label,
         "own": f"{server.label}'s",
-        "address_hint": server.address_hint(),
+        "address_hint": server.address_hint,
         "variable": f"{separator} {server.url_variable}" if server.url_variable else "",
     }
     return SourceHealth(state=state, detail=detail.format_map(words), hint=hint.format_map(words))
@@ -106,4 +106,4 @@ def _origin(location: str) -> str | None:
 def foreign(endpoint: Endpoint, server: ServerKind) -> SourceHealth:
     """Return the health where what answers is no such server."""
     detail = f"another program answers at {endpoint.authority}"
-    return SourceHealth(state="foreign", detail=detail, hint=server.address_hint())
+    return SourceHealth(state="foreign", detail=detail, hint=server.address_hint)

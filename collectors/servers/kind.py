@@ -152,9 +152,8 @@ class ServerKind(ABC):
         del endpoint
         return f"start {self.label}, or check --url"
 
-    def address_hint(self) -> str:
-        """Return what to do where another program answers."""
-        return "check --url"
+    address_hint: ClassVar[str] = "check --url"
+    """What to do where another program answers."""
 
     # --- What its processes tell
 
@@ -304,13 +303,10 @@ class ServerKind(ABC):
         del layers
         return NO_LINE
 
-    def keep_in_ram(self) -> Line:
-        """Return how to load weights into memory of their own in place of mapping their file."""
-        return NO_LINE
-
-    def set_cache_on_gpu(self) -> Line:
-        """Return how to keep the context where the layers are."""
-        return NO_LINE
+    keep_in_ram: ClassVar[Line] = NO_LINE
+    """How to load weights into memory of their own in place of mapping their file."""
+    set_cache_on_gpu: ClassVar[Line] = NO_LINE
+    """How to keep the context where the layers are."""
 
     def setting_words(self, name: str, value: int | None, *, in_environment: bool) -> str:
         """Return how a user has typed a setting of ``Orders``."""
@@ -331,13 +327,10 @@ class ServerKind(ABC):
         del url, name
         return None
 
-    def restart(self) -> Line:
-        """Return how to restart the server."""
-        return NO_LINE
-
-    def keep_longer(self) -> Line:
-        """Return how to keep models loaded for longer after a request."""
-        return NO_LINE
+    restart: ClassVar[Line] = NO_LINE
+    """How to restart the server."""
+    keep_longer: ClassVar[Line] = NO_LINE
+    """How to keep models loaded for longer after a request."""
 
     def fix_context(self, tokens: int) -> Line:
         """Return how to give a model one context that clients need not ask for."""

@@ -56,7 +56,7 @@ def _others(subject: Subject) -> Iterator[tuple[int, ModelRecord]]:
 def _keep(subject: Subject, reading: DiskReading) -> Remedy | None:
     """Load it into memory that is not dropped, where all of it has room there."""
     needed, room = reading.needed_bytes, _room_bytes(reading)
-    line = subject.model.kind.keep_in_ram()
+    line = subject.model.kind.keep_in_ram
     if needed is None or room is None or needed > room or line.line is None:
         return None
     return Remedy(

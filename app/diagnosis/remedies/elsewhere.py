@@ -214,7 +214,7 @@ def machine_remedies(subject: Subject, verdicts: tuple[Verdict, ...], cause: Cau
 
 
 def _restart(subject: Subject) -> Remedy:
-    command = subject.model.kind.restart()
+    command = subject.model.kind.restart
     return Remedy(
         "restart_server",
         "restart the server, so that it looks for the GPU again",

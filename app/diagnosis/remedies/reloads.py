@@ -68,7 +68,7 @@ def reload_remedies(subject: Subject) -> Iterator[Remedy]:
 
 def _keep_longer(subject: Subject, thrash: Thrash) -> Remedy:
     loads = f"{thrash.count} loads in {WINDOW_SECONDS / 60:.0f} min"
-    command = subject.model.kind.keep_longer()
+    command = subject.model.kind.keep_longer
     return Remedy(
         "keep_longer",
         "keep models loaded for longer after a request",

@@ -115,9 +115,7 @@ class LlamaServerKind(ServerKind):
         address = "" if endpoint.is_loopback else " --host 0.0.0.0"
         return f"start it with: llama-server{address} --port {endpoint.address.port} -m MODEL.gguf"
 
-    def address_hint(self) -> str:
-        """Return what to do where another program answers."""
-        return f"check --url; llama-server's own port is {DEFAULT_PORT}"
+    address_hint = f"check --url; llama-server's own port is {DEFAULT_PORT}"
 
     def recognise_process(self, process: ProcessView) -> FoundServer | FoundRunner | None:
         """Return a runner for one that holds a model, a server for a router."""
@@ -176,13 +174,9 @@ class LlamaServerKind(ServerKind):
         """Return the flag (llama.cpp: common/arg.cpp)."""
         return Line(f"--n-cpu-moe {layers}", ON_COMMAND_LINE)
 
-    def keep_in_ram(self) -> Line:
-        """Return the flag; ``--mlock`` keeps it from swap too, where ``ulimit -l`` allows that much."""
-        return Line("--no-mmap", ON_COMMAND_LINE)
-
-    def set_cache_on_gpu(self) -> Line:
-        """Return the flag."""
-        return Line("--kv-offload", ON_COMMAND_LINE)
+    keep_in_ram = Line("--no-mmap", ON_COMMAND_LINE)
+    """``--mlock`` keeps it from swap too, where ``ulimit -l`` allows that much."""
+    set_cache_on_gpu = Line("--kv-offload", ON_COMMAND_LINE)
 
     def setting_words(self, name: str, value: int | None, *, in_environment: bool) -> str:
         """Return the flag, or the variable that stands for it."""

@@ -119,9 +119,7 @@ class OllamaKind(ServerKind):
             return "start it with: ollama serve"
         return "start Ollama there with OLLAMA_HOST=0.0.0.0, so that it listens beyond loopback"
 
-    def address_hint(self) -> str:
-        """Return what to do where another program answers."""
-        return "check --url or OLLAMA_HOST; Ollama's own port is 11434"
+    address_hint = "check --url or OLLAMA_HOST; Ollama's own port is 11434"
 
     def load_defaults(self, settings: Mapping[str, str]) -> LoadDefaults:
         """Return what its variables say; a type of cache needs flash attention (ollama: llm/server.go).
@@ -213,9 +211,8 @@ class OllamaKind(ServerKind):
         """Return the variable, which Ollama hands on to its llama-servers."""
         return Line(f"LLAMA_ARG_N_CPU_MOE={layers}", IN_ENVIRONMENT)
 
-    def keep_in_ram(self) -> Line:
-        """Return the line to type in a chat (ollama: api/types.go, ``Runner``)."""
-        return Line("/set parameter use_mmap false", IN_RUN)
+    keep_in_ram = Line("/set parameter use_mmap false", IN_RUN)
+    """Typed in a chat (ollama: api/types.go, ``Runner``)."""
 
     def stop(self, url: str, name: str) -> str | None:
         """Return ``ollama stop``; ``None`` for a name that cannot be typed."""
@@ -224,13 +221,8 @@ class OllamaKind(ServerKind):
         host = "" if _is_usual(url) else f"OLLAMA_HOST={shlex.quote(url)} "
         return f"{host}ollama stop {shlex.quote(name)}"
 
-    def restart(self) -> Line:
-        """Return the line for a service."""
-        return Line("sudo systemctl restart ollama", AS_SERVICE)
-
-    def keep_longer(self) -> Line:
-        """Return the variable."""
-        return Line(f"OLLAMA_KEEP_ALIVE={LONGER_KEEP_ALIVE}", IN_ENVIRONMENT)
+    restart = Line("sudo systemctl restart ollama", AS_SERVICE)
+    keep_longer = Line(f"OLLAMA_KEEP_ALIVE={LONGER_KEEP_ALIVE}", IN_ENVIRONMENT)
 
     def fix_context(self, tokens: int) -> Line:
         """Return the line of a Modelfile."""

@@ -227,7 +227,7 @@ class TestCommands:
             kind.set_layers(21),
             kind.set_expert_layers(5),
             commands.stop(own.model),
-            kind.restart(),
+            kind.restart,
         ]
         assert [(one.line, one.where) for one in lines] == [
             ("/set parameter num_ctx 7168", "in ollama run"),
@@ -265,7 +265,7 @@ class TestCommands:
             "--n-cpu-moe 5",
         ]
         assert {one.where for one in lines} == {"on the command line of llama-server"}
-        assert (commands.stop(llama.model).line, kind.restart().line) == (None, None)
+        assert (commands.stop(llama.model).line, kind.restart.line) == (None, None)
 
     def test_llama_server_with_all_at_once(self, llama: Subject) -> None:
         present = LoadOptions(8192, 4)

@@ -123,7 +123,7 @@ def test_one_that_was_pushed_out_is_to_be_kept_and_who_holds_the_ram_is_named() 
 
 
 def test_a_llama_server_is_given_its_flag() -> None:
-    assert kind_named("llama_server").keep_in_ram().line == "--no-mmap"
+    assert kind_named("llama_server").keep_in_ram.line == "--no-mmap"
 
 
 def test_what_it_costs_is_the_rate_beside_that_from_ram() -> None:

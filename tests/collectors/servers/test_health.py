@@ -24,8 +24,7 @@ class Toy(ServerKind):
         address = "" if endpoint.is_loopback else " --host 0.0.0.0"
         return f"start it with: toy{address} --port {endpoint.address.port}"
 
-    def address_hint(self) -> str:
-        return "check --url; Toy's own port is 9000"
+    address_hint = "check --url; Toy's own port is 9000"
 
 
 TOY = Toy()

@@ -15,7 +15,7 @@ builders of ``tests.fakes`` alone, so that a change of their types is made there
 from __future__ import annotations
 
 from tests.scene.loading import Loading
-from tests.scene.machine import Machine, loaded
+from tests.scene.machine import Machine, loaded, told
 from tests.scene.models import BLOB, LlamaServer, Model, Server
 from tests.scene.things import Gpu, Program, Weights
 
@@ -30,4 +30,5 @@ __all__ = [
     "Server",
     "Weights",
     "loaded",
+    "told",
 ]

@@ -47,6 +47,7 @@ class Machine:
         self.alone: list[LlamaServer] = []
         self.programs: list[Program] = []
         self.driver: SourceState = "serving"
+        self.driver_detail: str | None = None
         self.monitor = Monitor(limits or Limits())
         self.sent: list[AnySample] = []
         self.retouch: Callable[[GpuReading], GpuReading] = lambda reading: reading
@@ -96,9 +97,10 @@ class Machine:
         """Write events to a server's log."""
         self.say(fakes.log(self.now, *events, source=source))
 
-    def is_silent(self, source: str = OLLAMA, seconds: float = 2.0) -> None:
-        """Have a source leave a question unanswered for so long."""
-        self.say(fakes.silent(self.now, source, seconds=seconds))
+    def is_silent(self, source: str = OLLAMA, seconds: float = 2.0, *, at: float | None = None) -> Machine:
+        """Have a source leave a question unanswered for so long, now or at a time from which it goes on."""
+        self.now = self.now if at is None else at
+        return self.say(fakes.silent(self.now, source, seconds=seconds))
 
     def say(self, *samples: AnySample) -> Machine:
         """Have the monitor take samples, in this order."""
@@ -156,9 +158,10 @@ class Machine:
         assert alert is not None, f"no {kind} alert"
         return alert
 
-    def news(self) -> list[str]:
-        """Return what has happened to alerts since it was asked before, in order."""
-        return [event.change for event in self.monitor.alerts.fresh()]
+    def news(self, kind: AlertKind | None = None) -> list[str]:
+        """Return what has happened to alerts, of one kind if told, since it was asked before."""
+        events = self.monitor.alerts.fresh()
+        return [event.change for event in events if kind in (None, event.alert.kind)]
 
     def _spoken(self, voice: Voice) -> list[AnySample]:
         models = [model for server in self.servers if server.is_here for model in server.models]
@@ -181,7 +184,7 @@ class Machine:
         )
 
     def _driver(self, models: Sequence[Model]) -> AnySample:
-        return fakes.nvml(self.now, *self._readings(models), state=self.driver)
+        return fakes.nvml(self.now, *self._readings(models), state=self.driver, detail=self.driver_detail)
 
     def _readings(self, models: Sequence[Model]) -> Iterator[GpuReading]:
         for index, card in enumerate(self.gpus):
@@ -199,6 +202,11 @@ class Machine:
         runners += [one.process() for one in self.alone]
         servers = [one.process() for one in self.servers if one.is_here]
         return process_fakes.processes(self.now, *runners, servers=servers, holders=holders)
+
+
+def told(*samples: AnySample, limits: Limits | None = None) -> Machine:
+    """Return a machine of which this was heard: for samples that no machine of its own would give."""
+    return Machine(limits=limits).say(*samples)
 
 
 def loaded(model: Model | None = None, machine: Machine | None = None) -> Model:

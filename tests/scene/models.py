@@ -44,7 +44,8 @@ class Model:
 
     name: str = "llama3:70b"
     gpu_gib: float = 10.0
-    ram_gib: float = 0.0
+    ram_gib: float | None = 0.0
+    """Unknown, as is its size, where it is ``None``."""
     measured_gib: float | Mapping[int, float] | None = None
     """What the driver sees of the process, or sees by GPU; what is claimed unless told."""
     pid: int = 100

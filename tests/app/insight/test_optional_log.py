@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.app.alerts.watching import watch
-from tests.fakes.samples import START, claim, gpu, nvml, ollama
+from tests.fakes.samples import START
+from tests.scene import Machine, Model
 
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
@@ -17,8 +17,11 @@ def log(at: float) -> LogSample:
 
 
 def monitor_of_a_strange_file() -> Monitor:
-    looks = [sample for at in range(8) for sample in (nvml(at, gpu()), ollama(at, [claim()]), log(at))]
-    return watch(*looks)
+    machine = Machine()
+    machine.ollama().load(Model())
+    for at in range(8):
+        machine.look("driver", "servers", at=at).say(log(at))
+    return machine.monitor
 
 
 def test_the_verdict_on_the_models_is_what_it_would_be() -> None:

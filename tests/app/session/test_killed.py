@@ -19,6 +19,7 @@ from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
 
 pytestmark = [
+    pytest.mark.usefixtures("secluded"),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
     pytest.mark.skipif(compiler() is None, reason="needs a C compiler"),
 ]

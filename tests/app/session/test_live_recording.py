@@ -19,8 +19,10 @@ from gpumon.app.session.session import Session
 from gpumon.app.session.whom import endpoints
 from gpumon.app.snapshot.build import build_snapshot
 
+pytestmark = pytest.mark.usefixtures("secluded")
+
 ALONE = ServerSettings(find=False)
-"""Other tests run servers on this machine too."""
+"""Whoever is found is left out."""
 
 DEADLINE_SECONDS = 20.0
 

@@ -32,6 +32,7 @@ from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 
 pytestmark = [
+    pytest.mark.usefixtures("secluded"),
     pytest.mark.real_server,
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
     pytest.mark.skipif(compiler() is None, reason="needs a C compiler"),

@@ -34,8 +34,10 @@ from gpumon.collectors.servers.registry import REGISTRY
 from gpumon.collectors.servers.talk import Asked
 from gpumon.widgets.views import ModelRow
 
+pytestmark = pytest.mark.usefixtures("secluded")
+
 ALONE = ServerSettings(find=False)
-"""Other tests run servers on this machine too."""
+"""Whoever is found is left out."""
 
 NOBODY = Settings(urls=("http://127.0.0.1:9",), interval_seconds=0.25, servers=ALONE)
 

@@ -15,7 +15,7 @@ builders of ``tests.fakes`` alone, so that a change of their types is made there
 from __future__ import annotations
 
 from tests.scene.loading import Loading
-from tests.scene.machine import Machine, loaded, told
+from tests.scene.machine import Machine, after, loaded
 from tests.scene.models import BLOB, LlamaServer, Model, Server
 from tests.scene.things import Gpu, Program, Weights
 
@@ -29,6 +29,6 @@ __all__ = [
     "Program",
     "Server",
     "Weights",
+    "after",
     "loaded",
-    "told",
 ]

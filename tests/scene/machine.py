@@ -15,6 +15,7 @@ from tests.scene.things import Gpu, Program
 from gpumon.app.alerts.alert import Alert, AlertKind
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import Load, ModelRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import (
@@ -48,6 +49,9 @@ class Machine:
         self.programs: list[Program] = []
         self.driver: SourceState = "serving"
         self.driver_detail: str | None = None
+        self.driver_version: str | None = None
+        self.is_listed_backwards = False
+        """Whether the driver names its last card first."""
         self.monitor = Monitor(limits or Limits())
         self.sent: list[AnySample] = []
         self.retouch: Callable[[GpuReading], GpuReading] = lambda reading: reading
@@ -56,6 +60,10 @@ class Machine:
     @property
     def state(self) -> State:
         return self.monitor.state
+
+    @property
+    def pictures(self) -> Pictures:
+        return self.monitor.pictures
 
     def ollama(
         self,
@@ -184,7 +192,10 @@ class Machine:
         )
 
     def _driver(self, models: Sequence[Model]) -> AnySample:
-        return fakes.nvml(self.now, *self._readings(models), state=self.driver, detail=self.driver_detail)
+        readings = list(self._readings(models))
+        readings = readings[::-1] if self.is_listed_backwards else readings
+        sample = fakes.nvml(self.now, *readings, state=self.driver, detail=self.driver_detail)
+        return replace(sample, driver_version=self.driver_version)
 
     def _readings(self, models: Sequence[Model]) -> Iterator[GpuReading]:
         for index, card in enumerate(self.gpus):
@@ -204,7 +215,7 @@ class Machine:
         return process_fakes.processes(self.now, *runners, servers=servers, holders=holders)
 
 
-def told(*samples: AnySample, limits: Limits | None = None) -> Machine:
+def after(*samples: AnySample, limits: Limits | None = None) -> Machine:
     """Return a machine of which this was heard: for samples that no machine of its own would give."""
     return Machine(limits=limits).say(*samples)
 

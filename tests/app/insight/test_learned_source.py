@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fakes.samples import START
-from tests.scene import Machine, Model, told
+from tests.scene import Machine, Model, after
 
 from gpumon.app.insight.health import health
 from gpumon.app.views.dashboard import source_rows
@@ -22,7 +22,7 @@ def heard(machine: Machine) -> Machine:
 
 
 def test_the_panel_of_sources_has_a_line_with_the_next_step() -> None:
-    [row] = source_rows(heard(told(DAMAGED)).state)
+    [row] = source_rows(heard(after(DAMAGED)).state)
     assert (row.name, row.hint) == ("learned", "remove /s/learned.json")
     assert "/s/learned.json is damaged" in row.words
 

@@ -23,7 +23,6 @@ from gpumon.collectors.samples import (
     GpuReading,
     HolderProcess,
     LogEvent,
-    ModelState,
     SourceState,
 )
 
@@ -81,17 +80,11 @@ class Machine:
         *,
         gpu_layers: int | None = None,
         is_asked: bool = False,
-        port: ModelState = "ready",
-        started: float = process_fakes.STARTED,
+        is_here: bool = True,
     ) -> LlamaServer:
         """Start a llama-server of its own."""
         one = LlamaServer(
-            self,
-            measured_gib=measured_gib,
-            gpu_layers=gpu_layers,
-            is_asked=is_asked,
-            port=port,
-            started=started,
+            self, measured_gib=measured_gib, gpu_layers=gpu_layers, is_asked=is_asked, is_here=is_here
         )
         self.alone.append(one)
         return one
@@ -179,10 +172,12 @@ class Machine:
             case "processes":
                 return [self._processes(models)]
             case "servers":
-                return [sample for server in self.servers if server.is_asked for sample in server.samples()]
+                asked = [server.samples() for server in self.servers if server.is_asked]
+                asked += [one.by_url() for one in self.alone if one.is_asked]
+                return [sample for said in asked for sample in said]
             case "ports":
                 ports = [model.answer() for model in models if model.is_heard]
-                return ports + [sample for one in self.alone for sample in one.samples()]
+                return ports + [one.by_port() for one in self.alone if not one.is_asked]
             case "system":
                 return [self._memory()]
 
@@ -201,7 +196,7 @@ class Machine:
         for index, card in enumerate(self.gpus):
             held = {one.pid: one.held().get(index, 0.0) for one in models if one.is_running}
             held |= {one.pid: one.gib for one in self.programs if one.gpu == index}
-            held |= {one.pid: one.measured_gib for one in self.alone if one.gpu == index}
+            held |= {one.pid: one.measured_gib for one in self.alone if one.gpu == index and one.is_here}
             yield self.retouch(card.reading(index, held))
 
     def _processes(self, models: Sequence[Model]) -> AnySample:
@@ -210,7 +205,7 @@ class Machine:
             for one in self.programs
         ]
         runners = [one.process() for one in models if one.is_running]
-        runners += [one.process() for one in self.alone]
+        runners += [one.process() for one in self.alone if one.is_here]
         servers = [one.process() for one in self.servers if one.is_here]
         return process_fakes.processes(self.now, *runners, servers=servers, holders=holders)
 

@@ -292,24 +292,38 @@ class LlamaServer:
     pid: int = 500
     gpu: int = 0
     gpu_layers: int | None = None
+    cpu_percent: float | None = None
+    is_here: bool = True
+    """Whether its process is seen on this machine."""
     is_asked: bool = False
     """Whether it is asked by its URL, and not only by the port of its process."""
+    state: SourceState | None = None
+    """As its URL answers unless told otherwise: then nothing is known of its models."""
+    detail: str | None = None
     port: ModelState = "ready"
+    decoded: int | None = None
+    """Tokens so far of a request under way, as its URL tells them."""
     started: float = process_fakes.STARTED
 
     def process(self) -> RunnerProcess:
         """Return its process."""
-        return served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers, started=self.started)
+        one = served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers, started=self.started)
+        return replace(one, cpu_percent=self.cpu_percent)
 
-    def samples(self) -> Iterator[AnySample]:
-        """Return what it says: by its URL or by the port of its process."""
-        if self.is_asked:
-            yield served_fakes.served(self.machine.now, self.name)
-            yield served_fakes.statistics(
-                self.machine.now, name=self.name, facts=served_fakes.FACTS, state=self.port
-            )
+    def by_url(self) -> Iterator[AnySample]:
+        """Return what its URL says."""
+        now = self.machine.now
+        if self.state is not None:
+            yield served_fakes.served(now, state=self.state, detail=self.detail)
             return
+        yield served_fakes.served(now, self.name)
+        yield served_fakes.statistics(
+            now, self.decoded, name=self.name, facts=served_fakes.FACTS, state=self.port
+        )
+
+    def by_port(self) -> AnySample:
+        """Return what the port of its process says."""
         said = process_fakes.answer(
             self.machine.now, self.port, pid=self.pid, started=self.started, processing=False
         )
-        yield replace(said, facts=served_fakes.FACTS)
+        return replace(said, facts=served_fakes.FACTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.fakes.process_samples import OTHER_BLOB
-from tests.fakes.samples import GIB
+from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Machine, Model, Server
 
 from gpumon.collectors.samples import GpuMemory, LogEvent
@@ -124,6 +124,7 @@ class TestMakingRoom:
         assert server.machine.look("ports").only_load().evicted == ()
 
     def test_a_server_of_its_own_asks_nobody_to_leave(self, server: Server) -> None:
-        had(server).machine.llama_server(started=server.machine.now + 1, port="loading")
+        alone = had(server).machine.llama_server()
+        alone.started, alone.port = START, "loading"
         load = server.machine.look("processes", at=0.5).look("ports", at=0.6).only_load()
         assert load.evicted == ()

@@ -48,6 +48,7 @@ class Machine:
         self.programs: list[Program] = []
         self.driver: SourceState = "serving"
         self.driver_detail: str | None = None
+        self.driver_hint: str | None = None
         self.driver_version: str | None = None
         self.is_listed_backwards = False
         """Whether the driver names its last card first."""
@@ -190,7 +191,8 @@ class Machine:
         readings = list(self._readings(models))
         readings = readings[::-1] if self.is_listed_backwards else readings
         sample = fakes.nvml(self.now, *readings, state=self.driver, detail=self.driver_detail)
-        return replace(sample, driver_version=self.driver_version)
+        health = replace(sample.health, hint=self.driver_hint)
+        return replace(sample, driver_version=self.driver_version, health=health)
 
     def _readings(self, models: Sequence[Model]) -> Iterator[GpuReading]:
         for index, card in enumerate(self.gpus):

@@ -18,6 +18,7 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.state.records import ModelRecord
 from gpumon.collectors.samples import (
     AnySample,
+    LoadFacts,
     ModelClaim,
     ModelState,
     RunnerProcess,
@@ -74,6 +75,8 @@ class Model:
     port: ModelState | None = None
     """What its own port says; nobody reads it where this is ``None``."""
     slots: Sequence[Slot] | None = None
+    load_facts: LoadFacts | None = None
+    """What its own port says of how it was loaded."""
     shape: AnySample | None = None
     """All that the server says of its file, where ``weights`` are not enough."""
     tasks: int = 0
@@ -155,7 +158,8 @@ class Model:
             started=self.started,
             progress=self.loading.progress(self.age) if self.loading else None,
         )
-        return replace(said, slots=None if self.slots is None else tuple(self.slots))
+        slots = None if self.slots is None else tuple(self.slots)
+        return replace(said, slots=slots, facts=self.load_facts)
 
     def facts(self, source: str) -> AnySample:
         """Return what the server says of its file."""

@@ -221,6 +221,7 @@ class Server:
     is_here: bool = True
     """Whether its process, and those of its models, are seen on this machine."""
     is_contained: bool = False
+    models_path: str | None = None
     is_asked: bool = True
     models: list[Model] = field(default_factory=list)
     described: set[str] = field(default_factory=set)
@@ -261,7 +262,8 @@ class Server:
     def process(self) -> ServerProcess:
         """Return its process; inside its container it listens where Ollama does unless told otherwise."""
         url = OLLAMA if self.is_contained else self.url
-        return process_fakes.server(self.pid, url, settings=self.settings, other_namespace=self.is_contained)
+        one = process_fakes.server(self.pid, url, settings=self.settings, other_namespace=self.is_contained)
+        return replace(one, models_path=self.models_path)
 
     def samples(self) -> Iterator[AnySample]:
         """Return its look, and what it says of models that are new."""

@@ -268,9 +268,9 @@ def test_a_model_that_is_known_by_its_process_stays_and_is_marked_as_old() -> No
     )
     before = dashboard_view(monitor, ORDER, 1.0).models
     monitor.feed(failed_look(5))
-    after = dashboard_view(monitor, ORDER, 1.0).models
+    later = dashboard_view(monitor, ORDER, 1.0).models
     assert [row.age_seconds for row in before] == [None]
-    assert [(row.key, row.age_seconds) for row in after] == [(before[0].key, 5.0)]
+    assert [(row.key, row.age_seconds) for row in later] == [(before[0].key, 5.0)]
 
 
 def test_a_look_at_the_processes_that_fails_leaves_them_as_they_were() -> None:

@@ -125,6 +125,13 @@ class Machine:
             self.look()
         return self
 
+    def goes_on(self, seconds: int, *gpus: Gpu) -> Machine:
+        """Look once a second for so long, with these cards from now on if there are any."""
+        self.gpus = list(gpus) or self.gpus
+        for _ in range(seconds):
+            self.look(at=self.now + 1)
+        return self
+
     def samples(self, *whom: Voice) -> list[AnySample]:
         """Return one look of every source, or of these alone."""
         spoken = (self._spoken(voice) for voice in whom or EVERYBODY)

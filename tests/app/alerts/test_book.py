@@ -3,29 +3,30 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.app.alerts.watching import changes, feed, watch
+from tests.app.alerts.watching import changes, feed
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, silent, system
+from tests.scene import after
 
 from gpumon.app.alerts.book import FRESH_KEPT, RECENT_KEPT
 from gpumon.collectors.samples import AnySample, SourceState
 
 
 def test_the_worst_come_first_and_of_those_the_newest() -> None:
-    monitor = watch(
+    monitor = after(
         ollama(0, [claim("mild", ram_gib=0.1), claim("old", ram_gib=5)]),
         ollama(1, [claim("mild", ram_gib=0.1), claim("old", ram_gib=5), claim("new", ram_gib=5)]),
-    )
+    ).monitor
     assert [alert.subject for alert in monitor.alerts.active] == ["new", "old", "mild"]
 
 
 def test_what_has_ended_is_listed_latest_first() -> None:
     both = [claim("a", ram_gib=5), claim("b", ram_gib=5)]
-    monitor = watch(ollama(0, both), ollama(1, both[1:]), ollama(2))
+    monitor = after(ollama(0, both), ollama(1, both[1:]), ollama(2)).monitor
     assert [alert.subject for alert in monitor.alerts.recent] == ["b", "a"]
 
 
 def test_acknowledging_one_leaves_the_others() -> None:
-    monitor = watch(ollama(0, [claim("a", ram_gib=5), claim("b", ram_gib=5)]))
+    monitor = after(ollama(0, [claim("a", ram_gib=5), claim("b", ram_gib=5)])).monitor
     first, second = monitor.alerts.active
     monitor.alerts.acknowledge(first.key)
     assert {alert.subject: alert.acknowledged for alert in monitor.alerts.active} == {
@@ -35,14 +36,14 @@ def test_acknowledging_one_leaves_the_others() -> None:
 
 
 def test_an_acknowledged_alert_stays_so_while_nothing_gets_worse() -> None:
-    monitor = watch(ollama(0, [claim(ram_gib=5)]))
+    monitor = after(ollama(0, [claim(ram_gib=5)])).monitor
     monitor.alerts.acknowledge_all()
     feed(monitor, (ollama(at, [claim(ram_gib=5)]) for at in range(1, 60)))
     assert [alert.acknowledged for alert in monitor.alerts.active] == [True]
 
 
 def test_news_is_told_once() -> None:
-    monitor = watch()
+    monitor = after().monitor
     spill = [claim(ram_gib=5)]
     assert changes(feed(monitor, [ollama(0, spill)])) == ["raised"]
     assert changes(feed(monitor, [ollama(1, spill)])) == []
@@ -50,7 +51,7 @@ def test_news_is_told_once() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    monitor = watch()
+    monitor = after().monitor
     for at in range(0, 2 * (RECENT_KEPT + 50), 2):
         monitor.feed(ollama(at, [claim(ram_gib=5)]))
         monitor.feed(ollama(at + 1))
@@ -59,7 +60,7 @@ def test_what_is_kept_is_bounded() -> None:
 
 
 def test_a_reset_monitor_has_no_alerts() -> None:
-    monitor = watch(ollama(0, [claim(ram_gib=5)]))
+    monitor = after(ollama(0, [claim(ram_gib=5)])).monitor
     monitor.reset()
     assert (monitor.alerts.active, monitor.alerts.fresh()) == ((), ())
 
@@ -94,14 +95,14 @@ streams = st.lists(st.tuples(samples, st.floats(0, 4)), max_size=60).map(timed)
 
 @given(streams)
 def test_the_same_samples_give_the_same_alerts(stream: list[AnySample]) -> None:
-    first, second = watch(), watch()
+    first, second = after().monitor, after().monitor
     assert feed(first, stream) == feed(second, stream)
     assert (first.alerts.active, first.alerts.recent) == (second.alerts.active, second.alerts.recent)
 
 
 @given(streams)
 def test_observing_again_changes_nothing(stream: list[AnySample]) -> None:
-    once, twice = watch(), watch()
+    once, twice = after().monitor, after().monitor
     for sample in stream:
         once.feed(sample)
         twice.feed(sample)
@@ -111,7 +112,7 @@ def test_observing_again_changes_nothing(stream: list[AnySample]) -> None:
 
 @given(streams)
 def test_news_and_lists_agree(stream: list[AnySample]) -> None:
-    monitor = watch()
+    monitor = after().monitor
     events = feed(monitor, stream)
     raised = [event.alert.key for event in events if event.change == "raised"]
     ended = [event.alert for event in events if event.change == "ended"]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.app.alerts.watching import active, watch
+from tests.app.alerts.watching import active
 from tests.fakes.process_samples import answer, holding, processes, runner
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, system
+from tests.scene import after
 
 from gpumon.app.alerts.alert import Finding
 from gpumon.app.alerts.book import AlertBook
@@ -33,7 +34,7 @@ MEASURED = ("silent_fallback", "hidden_spill", "likely_spill", "stuck", "ended")
 def three() -> Monitor:
     """Give a monitor of three models that are well, whose processes have answered."""
     answers = [answer(0.5, pid=100 + place, processing=False) for place in range(3)]
-    return watch(system(0), processes(0, *RUNNERS), ollama(0, MODELS), nvml(0, HELD), *answers)
+    return after(system(0), processes(0, *RUNNERS), ollama(0, MODELS), nvml(0, HELD), *answers).monitor
 
 
 def asked(monitor: Monitor, sample: AnySample, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
@@ -69,7 +70,7 @@ def test_an_answer_like_the_one_before_asks_at_most_how_fast_it_is(
 
 
 def test_an_answer_of_a_process_that_no_server_claims_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = watch(processes(0, *RUNNERS), ollama(0))
+    monitor = after(processes(0, *RUNNERS), ollama(0)).monitor
     assert asked(monitor, answer(1, "loading"), monkeypatch) == {}
 
 
@@ -122,7 +123,7 @@ def test_time_alone_ends_the_alert_of_a_source_that_is_well_again(
 
 
 def test_what_is_asked_of_many_sources_grows_with_their_number_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor, calls, number = watch(), Counter[str](), 300
+    monitor, calls, number = after().monitor, Counter[str](), 300
     watcher = monitor.alerts._watchers.sources
     rule = watcher._rule
     monkeypatch.setattr(watcher, "_rule", lambda *given: calls.update("r") or rule(*given))
@@ -134,8 +135,8 @@ def test_what_is_asked_of_many_sources_grows_with_their_number_alone(monkeypatch
 def test_what_a_gpu_shows_first_is_a_spill_at_that_sample() -> None:
     """A server tells nothing of the machine: that it has a GPU may become known after the claim."""
     spilled = ollama(0, [claim("a", ram_gib=5.0, gpu_gib=0.0)])
-    assert active(watch(spilled), "spill") is None
-    assert active(watch(spilled, nvml(0.5, gpu())), "spill") is not None
+    assert after(spilled).alert("spill") is None
+    assert after(spilled, nvml(0.5, gpu())).alert("spill") is not None
 
 
 def everything(state: State) -> Touched:

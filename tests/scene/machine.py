@@ -38,7 +38,8 @@ class Machine:
         self.gpus = list(gpus) or [Gpu()]
         self.ram_gib = ram_gib
         self.available_gib = ram_gib / 2
-        self.swap_in = 0.0
+        self.swap_in: float | None = 0.0
+        self.swap_out: float | None = 0.0
         """Bytes per second."""
         self.now = 0.0
         self.spread_seconds = 0.0
@@ -191,7 +192,11 @@ class Machine:
 
     def _memory(self) -> AnySample:
         return fakes.system(
-            self.now, available_gib=self.available_gib, total_gib=self.ram_gib, swap_in=self.swap_in
+            self.now,
+            available_gib=self.available_gib,
+            total_gib=self.ram_gib,
+            swap_in=self.swap_in,
+            swap_out=self.swap_out,
         )
 
     def _driver(self, models: Sequence[Model]) -> AnySample:

@@ -126,8 +126,19 @@ def installed(at: float, sizes_gib: Mapping[str, float], *, source: str = OLLAMA
     return InstalledModels(time=START + at, source=source, models=tuple(models))
 
 
-def log(at: float, *events: LogEvent, source: str = "log /l") -> LogSample:
-    return LogSample(time=START + at, source=source, health=SourceHealth(state="serving"), events=events)
+def log(
+    at: float,
+    *events: LogEvent,
+    source: str = "log /l",
+    state: SourceState = "serving",
+    detail: str | None = None,
+    hint: str | None = None,
+    unknown_format: bool = False,
+) -> LogSample:
+    health = SourceHealth(state=state, detail=detail, hint=hint)
+    return LogSample(
+        time=START + at, source=source, health=health, events=events, unknown_format=unknown_format
+    )
 
 
 def system(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.fakes.process_samples import processes
-from tests.fakes.samples import START, system
+from tests.fakes.samples import log, system
 from tests.scene import Gpu, Machine, Model, after
 
 from gpumon.app.doctor.check import Check, Kind, report_of
@@ -13,7 +13,6 @@ from gpumon.app.doctor.sources import source_checks
 from gpumon.collectors.samples import (
     GpuSlow,
     LoadFacts,
-    LogSample,
     MemoryPressure,
     SourceHealth,
 )
@@ -49,10 +48,6 @@ def stopped(machine: Machine | None = None) -> Machine:
     server.state, server.detail = "not_running", "connection refused at 127.0.0.1:11434"
     server.hint = "start it with: ollama serve"
     return machine
-
-
-def log(health: SourceHealth, source: str = "server log") -> LogSample:
-    return LogSample(time=START, source=source, health=health)
 
 
 class TestDriver:
@@ -186,24 +181,25 @@ class TestPorts:
 
 class TestLogs:
     def test_a_log_that_is_followed_is_named(self) -> None:
-        serving = SourceHealth(state="serving")
-        found = check("log", after(log(serving), log(serving, "log /var/log/ollama.log")))
+        followed = log(0, source="server log"), log(0, source="log /var/log/ollama.log")
+        found = check("log", after(*followed))
         assert (found.status, found.found) == ("works", "/var/log/ollama.log")
 
     def test_a_journal_that_may_not_be_read_says_the_group(self) -> None:
-        denied = SourceHealth(
+        denied = log(
+            0,
+            source="log journal ollama",
             state="forbidden",
             detail="journal: permission denied",
             hint="sudo usermod -aG systemd-journal $USER",
         )
-        followed = log(SourceHealth(state="serving"))
-        found = check("log", well().look("processes").say(followed, log(denied, "log journal ollama")))
+        found = check("log", well().look("processes").say(log(0, source="server log"), denied))
         assert (found.status, found.needed) == ("missing", False)
         assert found.step == "sudo usermod -aG systemd-journal $USER"
 
     def test_without_a_server_there_is_none_to_read(self) -> None:
-        absent = SourceHealth(state="absent", detail="no server is running")
-        assert check("log", after(log(absent))).status == "nothing"
+        absent = log(0, source="server log", state="absent", detail="no server is running")
+        assert check("log", after(absent)).status == "nothing"
 
 
 def test_memory_pressure_that_the_kernel_keeps_works() -> None:

@@ -1,22 +1,15 @@
 from __future__ import annotations
 
 from tests.fakes.process_samples import BLOB, OTHER_BLOB, processes, runner
-from tests.fakes.samples import START
+from tests.fakes.samples import START, log
 from tests.scene import after
 
 from gpumon.app.state.logs import LOGS_KEPT
 from gpumon.app.state.records import BufferKey, Placement, RunnerKey, ServerLog
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import BufferComponent, LogEvent, LogSample, SourceHealth
+from gpumon.collectors.samples import BufferComponent, LogEvent
 
 MIB = 1024**2
-
-
-def log(at: float, *events: LogEvent, source: str = "log /l", unknown: bool = False) -> LogSample:
-    health = SourceHealth(state="serving")
-    return LogSample(
-        time=START + at, source=source, health=health, events=tuple(events), unknown_format=unknown
-    )
 
 
 def started(blob: str | None = BLOB, at: float | None = 0.0, port: int | None = None) -> LogEvent:
@@ -217,7 +210,7 @@ class TestServer:
         assert [gpu.device for gpu in seen.gpus] == ["CUDA0"]
 
     def test_the_search_for_logs_is_none_itself(self) -> None:
-        searched = LogSample(time=START, source="server log", health=SourceHealth(state="serving"))
+        searched = log(0, source="server log")
         assert list(after(searched, log(1)).state.logs) == ["log /l"]
 
     def test_that_it_found_none_is_kept(self) -> None:
@@ -232,5 +225,5 @@ class TestServer:
         assert (seen.settings, seen.default_context) == ({"OLLAMA_NUM_PARALLEL": "4"}, 32768)
 
     def test_an_unknown_format_is_kept_until_something_is_understood(self) -> None:
-        assert after(log(1, unknown=True), log(2)).state.logs["log /l"].format_unknown
-        assert not after(log(1, unknown=True), log(2, started())).state.logs["log /l"].format_unknown
+        assert after(log(1, unknown_format=True), log(2)).state.logs["log /l"].format_unknown
+        assert not after(log(1, unknown_format=True), log(2, started())).state.logs["log /l"].format_unknown

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.app.state.test_log_events import log
 from tests.fakes.process_samples import OTHER_BLOB, answer, processes, runner
-from tests.fakes.samples import claim, ollama
+from tests.fakes.samples import claim, log, ollama
 from tests.scene import after
 
 from gpumon.app.state.records import RunnerRecord

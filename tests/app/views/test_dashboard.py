@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
-from tests.fakes.samples import GIB, START, system
+from tests.fakes.samples import GIB, START, log, system
 from tests.scene import Machine, Model, Server, after
 
 from gpumon.app.alerts.alert import Alert
@@ -24,7 +24,7 @@ from gpumon.app.views.dashboard import (
 )
 from gpumon.app.views.models import SortKey, model_rows
 from gpumon.app.views.page import clock_words
-from gpumon.collectors.samples import LogSample, MemoryPressure, SourceHealth, SourceState
+from gpumon.collectors.samples import MemoryPressure, SourceState
 
 PANELS = {
     "gpu_rows": "panel gpus",
@@ -113,7 +113,7 @@ class TestSources:
         return {row.name: row.words for row in source_rows(machine.state)}
 
     def log(self, state: SourceState) -> Machine:
-        return after(LogSample(time=START, source="log x", health=SourceHealth(state=state)))
+        return after(log(0, source="log x", state=state))
 
     def test_one_that_is_well_is_not_spoken_of(self) -> None:
         assert source_rows(spilling().state) == ()

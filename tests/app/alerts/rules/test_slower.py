@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.app.alerts.watching import changes
 from tests.fakes.samples import START
 from tests.scene import Machine, Model, Program, loaded
 
@@ -100,8 +99,8 @@ def test_a_rate_near_the_limit_does_not_flap(rate: float, noise: float, random: 
     desk.usual(40.0)
     for _ in range(6):
         desk.request(lambda _: rate + random.uniform(-noise, noise), 20)
-    events = [event for event in desk.monitor.alerts.fresh() if event.alert.kind == "slower"]
-    assert len(events) <= 2, changes(events)
+    news = desk.machine.news("slower")
+    assert len(news) <= 2, news
 
 
 @settings(max_examples=20)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes.samples import OLLAMA, START
+from tests.fakes.samples import OLLAMA, START, log
 from tests.scene import Machine
 
-from gpumon.collectors.samples import LogSample, SourceHealth, SourceState
+from gpumon.collectors.samples import SourceState
 
 
 def asked(state: SourceState | None = None) -> Machine:
@@ -92,20 +92,19 @@ def test_a_detail_from_outside_is_shown_and_not_obeyed() -> None:
 
 
 class Logged:
-    """A machine whose Ollama writes a log; each of these says how long that goes on."""
+    """A machine whose Ollama writes a log."""
 
     def __init__(self) -> None:
         self.machine = Machine()
         self.server = self.machine.ollama()
         self.machine.look("servers", "processes")
-        self.log("serving", at=0.5)
+        self.writes("serving", at=0.5)
 
-    def log(
+    def writes(
         self, state: SourceState, source: str = "log /var/log/ollama.log", *, at: float | None = None
     ) -> None:
         self.machine.now = self.machine.now if at is None else at
-        health = SourceHealth(state=state)
-        self.machine.say(LogSample(time=START + self.machine.now, source=source, health=health))
+        self.machine.say(log(self.machine.now, source=source, state=state))
 
     def stops(self) -> None:
         """End its process, of which the server's address says no more than that nobody is there."""
@@ -120,11 +119,11 @@ STOPPED = ["Ollama at 127.0.0.1:11434"]
 
 def test_a_log_that_goes_with_its_server_is_no_alert_of_its_own() -> None:
     logged = Logged()
-    logged.log("serving", "server log")
+    logged.writes("serving", "server log")
     logged.stops()
     for at in range(1, 8):
-        logged.log("absent", at=at)
-        logged.log("absent", "server log")
+        logged.writes("absent", at=at)
+        logged.writes("absent", "server log")
         logged.machine.look("processes", "servers")
     assert logged.subjects() == STOPPED
 
@@ -133,7 +132,7 @@ def test_a_log_that_goes_with_its_server_is_no_alert_of_its_own() -> None:
 def test_a_log_is_optional_and_no_alert_while_its_server_runs(state: SourceState) -> None:
     logged = Logged()
     for at in range(1, 6):
-        logged.log(state, at=at)
+        logged.writes(state, at=at)
         logged.machine.look("servers")
     assert logged.subjects() == []
 
@@ -141,9 +140,9 @@ def test_a_log_is_optional_and_no_alert_while_its_server_runs(state: SourceState
 def test_a_log_that_cannot_be_read_is_no_alert_where_nothing_runs() -> None:
     logged = Logged()
     logged.machine = Machine()
-    logged.log("serving", at=0)
+    logged.writes("serving", at=0)
     for at in range(1, 6):
-        logged.log("failing", at=at)
+        logged.writes("failing", at=at)
     assert logged.subjects() == []
 
 
@@ -151,7 +150,7 @@ def test_a_log_that_goes_just_before_its_server_is_seen_to_have_gone_is_no_alert
     logged = Logged()
     logged.stops()
     logged.machine.look("processes", at=5)
-    logged.log("absent", at=5.2)
+    logged.writes("absent", at=5.2)
     logged.machine.look("servers", at=5.7)
     for at in range(6, 12):
         logged.machine.look("driver", "servers", at=at)
@@ -161,7 +160,7 @@ def test_a_log_that_goes_just_before_its_server_is_seen_to_have_gone_is_no_alert
 def test_the_alert_of_a_lost_log_is_over_when_its_server_stops() -> None:
     logged = Logged()
     for at in range(1, 6):
-        logged.log("absent", at=at)
+        logged.writes("absent", at=at)
         logged.machine.look("servers")
     logged.stops()
     for at in range(6, 10):

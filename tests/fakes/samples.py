@@ -117,10 +117,10 @@ def shown(at: float, name: str = "llama3:70b", *, layers: int = 80, source: str 
     return ModelFacts(time=START + at, source=source, name=name, digest=f"sha-{name}", layer_count=layers)
 
 
-def installed(at: float, sizes_gib: Mapping[str, float], *, source: str = OLLAMA) -> InstalledModels:
+def installed(at: float, sizes_gib: Mapping[str, float | None], *, source: str = OLLAMA) -> InstalledModels:
     """Return the list of all that could be loaded."""
     models = (
-        InstalledModel(name=name, digest=f"sha-{name}", size_bytes=int(gib * GIB))
+        InstalledModel(name=name, digest=f"sha-{name}", size_bytes=None if gib is None else int(gib * GIB))
         for name, gib in sizes_gib.items()
     )
     return InstalledModels(time=START + at, source=source, models=tuple(models))

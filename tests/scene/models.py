@@ -18,6 +18,7 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.state.records import ModelRecord
 from gpumon.collectors.samples import (
     AnySample,
+    KnownBy,
     LoadFacts,
     ModelClaim,
     ModelState,
@@ -223,6 +224,8 @@ class Server:
     is_contained: bool = False
     models_path: str | None = None
     is_asked: bool = True
+    known_by: KnownBy = "url"
+    """Who has named it to us."""
     models: list[Model] = field(default_factory=list)
     described: set[str] = field(default_factory=set)
 
@@ -275,6 +278,7 @@ class Server:
         yield replace(
             look,
             version=self.version,
+            known_by=self.known_by,
             clock_offset_seconds=self.clock_offset_seconds,
             health=replace(look.health, hint=self.hint),
         )
@@ -282,7 +286,8 @@ class Server:
     def _descriptions(self) -> Iterator[AnySample]:
         new = [one for one in self.models if one.is_described and one.name not in self.described]
         self.described |= {one.name for one in new}
-        if sizes := {one.name: one.file_gib for one in new if one.file_gib is not None}:
+        sizes: dict[str, float | None] = {one.name: one.file_gib for one in new if one.file_gib is not None}
+        if sizes:
             yield fakes.installed(self.machine.now, sizes, source=self.url)
         for model in new:
             yield model.facts(self.url)

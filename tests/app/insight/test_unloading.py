@@ -8,7 +8,6 @@ from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Machine, Model, Program
 
 from gpumon.app.insight.unloading import (
-    PATIENCE_SECONDS,
     Unloading,
     UnloadKind,
     UnloadOutcome,
@@ -16,7 +15,8 @@ from gpumon.app.insight.unloading import (
     unloading_of,
 )
 
-LATE = PATIENCE_SECONDS + 5
+LATE = 35.0
+"""Longer than is waited for, which is 30 s."""
 FAR = "http://far:11434"
 
 

@@ -137,10 +137,10 @@ class TestSources:
 
     def test_faults_stand_first_and_then_by_name(self) -> None:
         machine = in_state("not_running").machine
-        machine.ollama("http://a:11434").state = "not_running"
+        machine.ollama("http://a:11434").state = "foreign"
         rows = source_rows(machine.look("driver", "servers").is_silent("nvml", 9, at=9).state)
-        assert [row.level for row in rows] == ["bad", "watch", "watch"]
-        assert rows[1].name < rows[2].name
+        assert [row.level for row in rows] == ["bad", "bad", "watch"]
+        assert [row.name for row in rows[1:]] == ["Ollama at a:11434", "Ollama at 127.0.0.1:11434"]
 
     def test_what_to_do_stands_beside_it(self) -> None:
         server = in_state("not_running")

@@ -27,7 +27,7 @@ run: $(RUN_READY) ## Start the dashboard; make run ARGS="demo" passes arguments
 	@$(BIN)/gpumon $(ARGS)
 
 test: $(DEV_READY) ## Run every test; make test ARGS="-k spill" passes arguments to pytest
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 fuzz: $(DEV_READY) ## Press keys at random in a tmux pane; make fuzz ARGS="--seconds 600 --seed 7"
 	@PYTHONPATH=.dev:. $(BIN)/python -m tests.fuzz.screen $(ARGS)

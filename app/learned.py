@@ -56,6 +56,16 @@ def remember_ram_bandwidth(bytes_per_second: float, path: Path | None = None) ->
     _update(path or learned_path(), lambda kept: _merged(kept, measured))
 
 
+def check_writable(path: Path | None = None) -> None:
+    """Return if something can be kept, before time is spent on it; raise ``SaveError`` as a write would."""
+    kept_at = path or learned_path()
+    with _trouble_in_words(kept_at):
+        make_private_folder(kept_at.parent)
+        with _alone_in(kept_at.parent), tempfile.NamedTemporaryFile(dir=kept_at.parent) as file:
+            file.write(b"\n")
+            file.flush()
+
+
 def document_of(record: LearnedRecord) -> Document:
     """Return all that is learned as one value that no longer changes."""
     return Document(
@@ -73,14 +83,20 @@ def _merged(*documents: Document) -> Document:
 
 
 def _update(path: Path, change: Callable[[Document], Document]) -> str | None:
-    try:
+    with _trouble_in_words(path):
         make_private_folder(path.parent)
         with _alone_in(path.parent):
             kept, words = _read(path)
             _replace(path, encode(change(kept)))
+    return words
+
+
+@contextlib.contextmanager
+def _trouble_in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SaveError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
-    return words
 
 
 def _read(path: Path) -> tuple[Document, str | None]:

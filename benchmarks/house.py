@@ -21,11 +21,10 @@ from tests.app.ui.screen import dashboard, text
 from tests.fakes.llama_server.server import FakeLlamaServer
 
 from gpumon.app.monitor import Monitor
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.servers.source import ServerSource
 from gpumon.collectors.servers.talk import Asked
-from gpumon.collectors.source import Source
+from gpumon.collectors.source import Source, SystemClock
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("app", "collectors", "widgets", "text")

@@ -22,9 +22,9 @@ from typing import NamedTuple
 import psutil
 from tests.fakes.llama_server.running import RealServer, assembled_model, completed, real_server
 
-from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.runners.source import RunnersSource
 from gpumon.collectors.runners.target import RunnerTarget
+from gpumon.collectors.source import Clock, SystemClock
 
 GROUP = (False, True, True, False)
 RESAMPLES = 5000

@@ -16,7 +16,6 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import (
     AnySample,
     Learned,
@@ -26,6 +25,7 @@ from gpumon.collectors.samples import (
     RateScale,
     SourceHealth,
 )
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 VERSION = 1

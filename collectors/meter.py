@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.client import MIB, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.samples import AnySample, Fact, MeteredModel, MeterSample
 from gpumon.collectors.samples.meter import Name
+from gpumon.collectors.source import Clock
 
 REPORT_PATH = "/.gpumon/meter"
 VERSION = 1

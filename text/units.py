@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 KIB = 1024
 MIB = 1024**2
@@ -12,8 +13,10 @@ UNKNOWN = "-"
 
 
 def gib(size_bytes: float | None) -> str:
-    """Write bytes as GiB with one decimal and no unit: ``11.3``."""
-    return UNKNOWN if size_bytes is None else f"{size_bytes / GIB:.1f}"
+    """Write bytes as GiB with one decimal and no unit: ``11.3``; a trace is not nothing: ``<0.1``."""
+    if size_bytes is None:
+        return UNKNOWN
+    return "<0.1" if 0 < size_bytes < 0.05 * GIB else f"{size_bytes / GIB:.1f}"
 
 
 def size(size_bytes: float | None) -> str:
@@ -85,3 +88,15 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+TO_THE_SECOND = "%H:%M:%S"
+TO_THE_MINUTE = "%H:%M"
+
+
+def clock(at: float, form: str = TO_THE_SECOND) -> str:
+    """Write a Unix time as local clock time; one that no calendar has is unknown."""
+    try:
+        return time.strftime(form, time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gpumon.text.safe import visible
-from gpumon.widgets.kit import glyphs
+from gpumon.widgets.kit import lines
 
-UNICODE = replace(glyphs.UNICODE, safe=visible)
-ASCII = replace(glyphs.ASCII, safe=visible)
+UNICODE = replace(lines.UNICODE, safe=visible)
+ASCII = replace(lines.ASCII, safe=visible)

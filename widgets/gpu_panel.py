@@ -8,8 +8,8 @@ from gpumon.text import units
 from gpumon.text.names import short_gpu_name
 from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit, offset_of
 from gpumon.widgets.kit.gauges import BarPart, split_bar, trend_line
-from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.kit.lines import (
+    Glyphs,
     Line,
     Role,
     Span,

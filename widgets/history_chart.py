@@ -10,8 +10,7 @@ from rich.text import Text
 
 from gpumon.text import units
 from gpumon.widgets.kit.gauges import area_lines, mean, resample, trend_text
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, Part, Role, Span, join_parts, shorten_words, text_line
+from gpumon.widgets.kit.lines import Glyphs, Line, Part, Role, Span, join_parts, shorten_words, text_line
 from gpumon.widgets.kit.panels import LinePanel, title_line
 from gpumon.widgets.views import ChartSeries, ChartView, Trend
 

@@ -6,8 +6,17 @@ from gpumon.text import units
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.kit.columns import Column, Row, draw_row, fit
 from gpumon.widgets.kit.gauges import BarPart, bar, split_bar, trend_text
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, Part, Role, Span, in_role, join_parts, line_width, text_line
+from gpumon.widgets.kit.lines import (
+    Glyphs,
+    Line,
+    Part,
+    Role,
+    Span,
+    in_role,
+    join_parts,
+    line_width,
+    text_line,
+)
 from gpumon.widgets.kit.panels import LinePanel, gutter, title_line
 from gpumon.widgets.views import MemoryRow
 

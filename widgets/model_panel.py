@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from gpumon.text import units
 from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit, offset_of
 from gpumon.widgets.kit.gauges import BarPart, split_bar, trend_line
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, Part, Role, Span, in_role, join_parts, shorten_words, text_line
+from gpumon.widgets.kit.lines import (
+    Glyphs,
+    Line,
+    Part,
+    Role,
+    Span,
+    in_role,
+    join_parts,
+    shorten_words,
+    text_line,
+)
 from gpumon.widgets.kit.panels import ALL, RowPanel, gutter
 from gpumon.widgets.views import ModelRow
 

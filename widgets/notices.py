@@ -8,8 +8,8 @@ from rich.cells import cell_len
 
 from gpumon.text import units
 from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit
-from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.kit.lines import (
+    Glyphs,
     Line,
     Part,
     Role,

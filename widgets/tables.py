@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from gpumon.text import units
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.kit.columns import Column, Row, draw_row, fit
-from gpumon.widgets.kit.glyphs import Glyphs
 from gpumon.widgets.kit.lines import (
+    Glyphs,
     Line,
     Span,
     line_width,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey, AlertKind, event_alert
@@ -110,6 +110,7 @@ def _gpu_watchers(limits: Limits, fuses: Fuses) -> tuple[Watcher[str, GpuRecord]
     )
 
 
+MODELS_PLACE = "alerts of models"
 RECENT_KEPT = 200
 FRESH_KEPT = 200
 
@@ -119,6 +120,7 @@ class AlertBook:
 
     def __init__(self, limits: Limits, fuses: Fuses = UNFUSED) -> None:
         self._watchers = watchers_of(limits, fuses)
+        self._all = self._watchers.all
         self._fuses = fuses
         self._shared: frozenset[str] = frozenset()
         self._recent: deque[Alert] = deque(maxlen=RECENT_KEPT)
@@ -132,30 +134,40 @@ class AlertBook:
             self._observe_loads(state)
         if touched.processes:
             with self._fuses.guard("runners that no server lists"):
-                found = unlisted_runners(state)
-                self._note(self._watchers.unlisted.observe(found, lambda _: state.now, state.now))
+                self._observe_runners(state)
         for event in touched.events:
             self._note_event(event)
         for uuid in sorted(touched.gpus):
+            gpu = state.gpus.get(uuid)
             for watcher in self._watchers.gpus:
-                self._ask(watcher, uuid, state.gpus.get(uuid), _seen, state.now)
+                self._ask(watcher, uuid, gpu, state.now if gpu is None else gpu.seen)
         if touched.system and state.system is not None:
             for host_watcher in self._watchers.system:
-                self._note(host_watcher.look(SUBJECT, state.system, _seen))
+                self._note(host_watcher.look(SUBJECT, state.system, state.system.seen))
+
+    def _observe_runners(self, state: State) -> None:
+        watcher = self._watchers.unlisted
+        if state.runners or not watcher.is_idle:
+            self._note(watcher.observe(unlisted_runners(state), lambda _: state.now, state.now))
 
     def _observe_sources(self, state: State, touched: Touched) -> None:
         """Ask of the sources that have changed, and of those that only wait for time to pass."""
         watcher, now = self._watchers.sources, state.now
         for name in sorted(touched.sources):
-            self._ask(watcher, name, state.sources.get(name), lambda _: now, now)
+            self._ask(watcher, name, state.sources.get(name), now)
         self._note(watcher.look_again(state.sources, lambda _: now, now))
 
     def _observe_models(self, state: State, touched: Touched) -> None:
         if touched.claimed:
             self._shared = shared_names(state.models.values())
         for key in sorted(touched.models):
-            with self._fuses.guard("alerts of models", key):
+            try:  # what a guard does, at less cost, as in a watcher
                 self._observe_model(key, state, touched)
+            except Exception as error:
+                self._fuses.blow(error, MODELS_PLACE, key)
+            else:
+                if self._fuses.is_blown:
+                    self._fuses.hold(MODELS_PLACE, key)
 
     def _observe_model(self, key: ModelKey, state: State, touched: Touched) -> None:
         """Ask of a model what the sample bears on: its claim, what is measured for it, or how it works."""
@@ -165,7 +177,7 @@ class AlertBook:
         if key in touched.claimed or key in touched.worked:
             paced = paced_of(model, state) if model and model.runner else None
             if paced is not None or key in touched.claimed:
-                self._ask(self._watchers.slower, key, paced, _paced, state.now)
+                self._ask(self._watchers.slower, key, paced, state.now if paced is None else paced.pace.time)
 
     def _observe_memory(
         self, key: ModelKey, model: ModelRecord | None, state: State, *, is_claimed: bool
@@ -173,16 +185,22 @@ class AlertBook:
         one = loaded(model, state, self._shared) if model else None
         if is_claimed:
             is_there = one is not None and one.gpu_known and one.activity != "gone"
-            at_a_gpu = one if is_there else None
-            self._ask(self._watchers.spill, key, at_a_gpu, lambda one: one.model.seen, state.now)
-        for watcher in self._watchers.runners:
-            self._ask(watcher, key, one, _measured, state.now)
+            seen_at = model.seen if model and is_there else state.now
+            self._ask(self._watchers.spill, key, one if is_there else None, seen_at)
+        measured_at = state.now if one is None else _measured(one)
+        for watcher in self._watchers.runners:  # as ``_ask`` does, at less cost: most rules are asked here
+            events = watcher.end(key, measured_at) if one is None else watcher.look(key, one, measured_at)
+            if events:
+                self._note(events)
 
-    def _ask(
-        self, watcher: Watcher[_K, _R], key: _K, record: _R | None, seen: Callable[[_R], float], now: float
-    ) -> None:
-        """Ask a rule of one subject; ``None`` is one that is not there any more, and ends its alert."""
-        self._note(watcher.end(key, now) if record is None else watcher.look(key, record, seen))
+    def _ask(self, watcher: Watcher[_K, _R], key: _K, record: _R | None, at: float) -> None:
+        """Ask a rule of one subject as it was seen ``at`` a time.
+
+        ``None`` is one that is not there any more, which ends its alert.
+        """
+        events = watcher.end(key, at) if record is None else watcher.look(key, record, at)
+        if events:
+            self._note(events)
 
     def _observe_loads(self, state: State) -> None:
         failed_loads, thrash = self._watchers.failed_loads, self._watchers.thrash
@@ -192,7 +210,7 @@ class AlertBook:
     @property
     def active(self) -> tuple[Alert, ...]:
         """What is wrong now, the worst and then the newest first."""
-        alerts = [alert for watcher in self._watchers.all for alert in watcher.active()]
+        alerts = [alert for watcher in self._all if not watcher.is_idle for alert in watcher.active()]
         return tuple(sorted(alerts, key=lambda alert: (alert.severity != "bad", -alert.since)))
 
     @property
@@ -202,12 +220,12 @@ class AlertBook:
 
     def acknowledge(self, key: AlertKey) -> None:
         """Mark an active alert as seen by the user, until it gets worse."""
-        for watcher in self._watchers.all:
+        for watcher in self._all:
             watcher.acknowledge(key)
 
     def acknowledge_all(self) -> None:
         """Mark every active alert as seen by the user."""
-        for watcher in self._watchers.all:
+        for watcher in self._all:
             watcher.acknowledge(None)
 
     def fresh(self) -> tuple[AlertEvent, ...]:
@@ -227,14 +245,6 @@ class AlertBook:
             self._fresh.append(event)
             if event.change == "ended":
                 self._recent.append(event.alert)
-
-
-def _seen(record: GpuRecord | SystemRecord) -> float:
-    return record.seen
-
-
-def _paced(paced: Paced) -> float:
-    return paced.pace.time
 
 
 def _measured(loaded: Loaded) -> float:

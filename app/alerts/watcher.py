@@ -165,7 +165,7 @@ class Watcher(Generic[K, R]):
         """Apply the rule to every subject as of when it was ``seen``; end the alerts of those not there."""
         events: list[AlertEvent] = []
         for key, record in subjects.items():
-            events += self.look(key, record, seen)
+            events += self.look(key, record, seen(record))
         for key in [key for key in self._tracks if key not in subjects]:
             events += self.end(key, now)
         return events
@@ -175,26 +175,22 @@ class Watcher(Generic[K, R]):
         track = self._tracks.pop(key, None)
         return () if track is None else _heard(track.end(now, self._vanished))
 
-    def look(self, key: K, record: R, seen: Callable[[R], float]) -> tuple[AlertEvent, ...]:
-        """Apply the rule to one subject, whatever the others are like.
+    def look(self, key: K, record: R, at: float) -> tuple[AlertEvent, ...]:
+        """Apply the rule to one subject as it was seen ``at`` a time, whatever the others are like.
 
         If the rule fails, the subject's alert stays as it was.
         """
+        track = self._tracks.get(key)
         try:  # what a guard does, at less cost: this runs for every subject of every sample
-            events = self._looked(key, record, seen)
+            finding = self._rule(record, self._limits, track is not None and track.alert is not None)
+            is_news = track is not None or finding.level in {"watch", "bad"}
+            events = self._step(key, track, finding, at) if is_news else ()
         except Exception as error:
             self._fuses.blow(error, self._place, key)
             return ()
         if self._fuses.is_blown:
             self._fuses.hold(self._place, key)
         return events
-
-    def _looked(self, key: K, record: R, seen: Callable[[R], float]) -> tuple[AlertEvent, ...]:
-        track = self._tracks.get(key)
-        finding = self._rule(record, self._limits, track is not None and track.alert is not None)
-        if track is None and finding.level not in {"watch", "bad"}:
-            return ()
-        return self._step(key, track, finding, seen(record))
 
     def look_again(
         self, subjects: Mapping[K, R], seen: Callable[[R], float], now: float
@@ -207,13 +203,18 @@ class Watcher(Generic[K, R]):
             track = self._tracks.get(key)
             if track is None or track.due != at or key not in subjects:
                 continue
-            yield from self.look(key, subjects[key], seen)
+            yield from self.look(key, subjects[key], seen(subjects[key]))
             if track.due == at:  # not yet by a rounding error, or its rule fails
                 heapq.heappush(self._due, (at, key))
 
-    def active(self) -> Iterator[Alert]:
+    def active(self) -> list[Alert]:
         """Return the alerts that are active now."""
-        return (track.alert for track in self._tracks.values() if track.alert is not None)
+        return [track.alert for track in self._tracks.values() if track.alert is not None]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is wrong, and nothing begins to be."""
+        return not self._tracks
 
     def acknowledge(self, key: AlertKey | None) -> None:
         """Mark the alert of ``key`` as seen by the user, or all for ``None``."""

@@ -75,10 +75,11 @@ def execute_doctor(options: Namespace) -> int:
 def execute_calibrate(options: Namespace) -> int:
     """Say what is done, do it, print the bandwidth."""
     del options
-    from gpumon.app.learned import remember_ram_bandwidth
+    from gpumon.app.learned import check_writable, remember_ram_bandwidth
     from gpumon.app.physics.hardware import ram_peak_of_measurement
     from gpumon.collectors.system.ram_bandwidth import CannotMeasureError, measure_ram_bandwidth, thread_count
 
+    check_writable()
     threads = _threads(thread_count())
     print_text(f"Reading up to 1 GiB of RAM with {threads}, about three seconds.\n", _MEASUREMENT)
     try:

@@ -75,7 +75,7 @@ EVICT = Scenario(
     programs=desktop(420),
     prelude=(
         Happening(10, Request("qwen3:32b", seconds=45)),
-        Happening(110, Request("qwen3:32b", seconds=60)),
+        Happening(110, Request("mistral-small:24b", seconds=60)),
         Happening(230, Request("qwen3:32b", seconds=30)),
     ),
     story=(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from gpumon.app.diagnosis.causes import cause_of
-from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict, VerdictKind
-from gpumon.app.diagnosis.remedies.find import remedies_of
+from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.subject import Subject, subject_of
 from gpumon.app.diagnosis.verdicts import machine, placement, slow
 from gpumon.app.fuses import UNFUSED, Fuses
@@ -53,16 +51,19 @@ def diagnose(
     spill_bad_percent: float = SPILL_BAD_PERCENT,
     known: Loaded | None = None,
     fuses: Fuses = UNFUSED,
+    *,
+    closely: bool = True,
 ) -> Diagnosis:
     """Diagnose one loaded model; ``shapes`` keeps what stays, ``known`` is what was put together of it.
 
+    For a row it need not be looked at ``closely``: of a model that is well no estimates are made then.
     Where ``fuses`` take a failure, nothing is said of what it concerns.
     """
     with fuses.guard("diagnosis", model.key):
         geometry = (shapes or Shapes()).of(model, state)
-        subject = subject_of(known or loaded(model, state), state, geometry, spill_bad_percent)
+        subject = subject_of(known or loaded(model, state), state, geometry, spill_bad_percent, closely)
         return _diagnosis(subject, fuses)
-    return Diagnosis(verdicts=(_not_judged(visible(model.claim.name)),))
+    return Diagnosis(_not_judged(visible(model.claim.name)))
 
 
 def _not_judged(name: str) -> Verdict:
@@ -70,15 +71,30 @@ def _not_judged(name: str) -> Verdict:
 
 
 def _diagnosis(subject: Subject, fuses: Fuses) -> Diagnosis:
-    verdicts, cause = verdicts_of(subject, fuses), cause_of(subject, fuses)
+    verdicts = verdicts_of(subject, fuses)
+    is_well = verdicts[0].kind == "healthy"  # which stands alone: nothing is to be explained or cured
+    cause, remedies = (None, ()) if is_well else _cure(subject, verdicts, fuses)
+    is_estimated = subject.closely or cause is not None
     return Diagnosis(
-        verdicts=verdicts,
+        verdict=verdicts[0],
+        others=verdicts[1:],
         cause=cause,
-        remedies=remedies_of(subject, verdicts, cause, fuses),
+        remedies=remedies,
         decode_tokens_per_second_now=subject.rates.measured,
-        expected_now=subject.rates.expected_now,
-        expected_fitting=subject.rates.expected_fitting,
+        expected_now=subject.expected_now if is_estimated else None,
+        expected_fitting=subject.expected_fitting if is_estimated else None,
     )
+
+
+def _cure(
+    subject: Subject, verdicts: tuple[Verdict, ...], fuses: Fuses
+) -> tuple[Cause | None, tuple[Remedy, ...]]:
+    """Return why a model spills, and what would help; imported for the first that is not well."""
+    from gpumon.app.diagnosis.causes import cause_of  # noqa: PLC0415 - most models never need them
+    from gpumon.app.diagnosis.remedies.find import remedies_of  # noqa: PLC0415
+
+    cause = cause_of(subject, fuses)
+    return cause, remedies_of(subject, verdicts, cause, fuses)
 
 
 def verdicts_of(subject: Subject, fuses: Fuses = UNFUSED) -> tuple[Verdict, ...]:

@@ -114,8 +114,10 @@ class Remedy(Struct, frozen=True):
 class Diagnosis(Struct, frozen=True):
     """All that is said of one model."""
 
-    verdicts: tuple[Verdict, ...]
-    """The most severe first; never empty."""
+    verdict: Verdict
+    """The most severe."""
+    others: tuple[Verdict, ...] = ()
+    """What else is true of it, the most severe first."""
     cause: Cause | None = None
     remedies: tuple[Remedy, ...] = ()
     """In order of gain."""
@@ -127,6 +129,6 @@ class Diagnosis(Struct, frozen=True):
     """What it would give wholly on GPU; an estimate."""
 
     @property
-    def verdict(self) -> Verdict:
-        """The most severe."""
-        return self.verdicts[0]
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """All of them, the most severe first."""
+        return (self.verdict, *self.others)

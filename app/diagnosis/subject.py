@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,7 +28,7 @@ USUAL_CONTEXT_TOKENS = 1024
 
 
 class Rates(Struct, frozen=True):
-    """Decode rates in tokens per second; bands are estimates for one request."""
+    """Decode rates in tokens per second, as they are measured."""
 
     now: float | None = None
     """Measured, all requests together; ``None`` where none is generating."""
@@ -35,14 +38,6 @@ class Rates(Struct, frozen=True):
     """Requests that generate now."""
     context_tokens: int | None = None
     """In the fullest slot."""
-    expected_now: Band | None = None
-    """With the present split."""
-    expected_by_card: Band | None = None
-    """The same by the data sheet alone, without what was observed on this machine."""
-    expected_fitting: Band | None = None
-    """Wholly on GPU."""
-    expected_empty: Band | None = None
-    """Wholly on GPU, at the start of a context."""
 
     @property
     def usual_context_tokens(self) -> int:
@@ -60,24 +55,14 @@ class Rates(Struct, frozen=True):
         return self.last if self.per_request is None else self.per_request
 
 
-def rates_of(loaded: Loaded, state: State, arithmetic: Arithmetic | NoArithmetic) -> Rates:
-    """Return what is measured and what is to be expected."""
+def rates_of(loaded: Loaded, state: State) -> Rates:
+    """Return what is measured."""
     rates = work.own_rates(loaded.model, state)
-    measured = Rates(
+    return Rates(
         now=rates.decode_tokens_per_second,
         last=_last_rate(loaded.model, state),
         streams=sum(slot.phase == "decode" for slot in rates.slots),
         context_tokens=rates.context_tokens,
-    )
-    if isinstance(arithmetic, NoArithmetic):
-        return measured
-    tokens = measured.usual_context_tokens
-    return replace(
-        measured,
-        expected_now=expected_now(loaded, arithmetic, tokens),
-        expected_by_card=expected_now(loaded, _by_card(arithmetic), tokens),
-        expected_fitting=expected_fitting(arithmetic, tokens),
-        expected_empty=expected_fitting(arithmetic, 0),
     )
 
 
@@ -152,17 +137,52 @@ def _last_rate(model: ModelRecord, state: State) -> float | None:
     )
 
 
-class Subject(Struct, frozen=True):
-    """A loaded model with what its diagnosis rests on."""
+class Subject(Struct, frozen=True, dict=True):
+    """A loaded model with what its diagnosis rests on.
+
+    The arithmetic takes longest, and a model that is well seldom needs it: it is done when it is asked for.
+    Bands are estimates for one request, in tokens per second; ``None`` where they cannot be computed.
+    """
 
     loaded: Loaded
     state: State
-    arithmetic: Arithmetic | NoArithmetic
+    geometry: Geometry | NoGeometry
     rates: Rates
     split: Split
     """GPU and RAM part: claimed, or estimated of a runtime that claims nothing."""
     spill_bad_percent: float = SPILL_BAD_PERCENT
     """From this part in RAM on a spill is bad."""
+    closely: bool = True
+    """Whether a page or a report is made of it: of a model that is well, a row shows no estimates."""
+
+    @cached_property
+    def arithmetic(self) -> Arithmetic | NoArithmetic:
+        """What it takes, and the room that it has."""
+        return arithmetic_of(self.loaded, self.state, self.geometry)
+
+    @cached_property
+    def expected_now(self) -> Band | None:
+        """The rate with the present split."""
+        return self._expected(lambda one: expected_now(self.loaded, one, self.rates.usual_context_tokens))
+
+    @cached_property
+    def expected_by_card(self) -> Band | None:
+        """The same by the data sheet alone, without what was observed on this machine."""
+        tokens = self.rates.usual_context_tokens
+        return self._expected(lambda one: expected_now(self.loaded, _by_card(one), tokens))
+
+    @cached_property
+    def expected_fitting(self) -> Band | None:
+        """The rate wholly on GPU."""
+        return self._expected(lambda one: expected_fitting(one, self.rates.usual_context_tokens))
+
+    @cached_property
+    def expected_empty(self) -> Band | None:
+        """The rate wholly on GPU, at the start of a context."""
+        return self._expected(lambda one: expected_fitting(one, 0))
+
+    def _expected(self, compute: Callable[[Arithmetic], Band | None]) -> Band | None:
+        return None if isinstance(self.arithmetic, NoArithmetic) else compute(self.arithmetic)
 
     @property
     def model(self) -> ModelRecord:
@@ -196,8 +216,8 @@ def subject_of(
     state: State,
     geometry: Geometry | NoGeometry,
     spill_bad_percent: float = SPILL_BAD_PERCENT,
+    closely: bool = True,
 ) -> Subject:
     """Put together what a diagnosis of a model rests on."""
-    arithmetic = arithmetic_of(known, state, geometry)
-    rates, split = rates_of(known, state, arithmetic), placement_of(known.model, state)
-    return Subject(known, state, arithmetic, rates, split, spill_bad_percent)
+    rates, split = rates_of(known, state), placement_of(known.model, state)
+    return Subject(known, state, geometry, rates, split, spill_bad_percent, closely)

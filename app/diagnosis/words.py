@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from gpumon.app.diagnosis.diagnosis import Evidence
@@ -56,14 +55,6 @@ def occupant_words(occupants: Sequence[Occupant]) -> str:
 def gpu_words(labels: Sequence[str]) -> str:
     """Name the GPUs: ``GPU 0``, ``the 2 GPUs``."""
     return labels[0] if len(labels) == 1 else f"the {len(labels)} GPUs"
-
-
-def clock(at: float) -> str:
-    """Write a Unix time as local clock time without seconds; one that no calendar has is unknown."""
-    try:
-        return time.strftime("%H:%M", time.localtime(at))
-    except (OverflowError, ValueError, OSError):
-        return units.UNKNOWN
 
 
 def _number(rate: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from gpumon.app.doctor.check import Check, Status
 from gpumon.app.fuses import GPUMON_SOURCE
-from gpumon.app.insight.health import Level, has_trouble
+from gpumon.app.insight.health import Level, has_trouble, is_unasked_for
 from gpumon.app.insight.wording import DRIVER_SOURCE, address, short_source_words, source_label
 from gpumon.app.picture.gpu import GpuPicture, runner_name
 from gpumon.app.picture.model import ModelPicture
@@ -16,13 +16,14 @@ from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, place
 from gpumon.app.state.records import RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import NO_PORT
+from gpumon.collectors.samples import ServerProcess
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
 GIVES = "token rates, context in use, phases of a load"
 NAME = "ports of models"
-NAMESPACE_STEP = "run gpumon in the same container, or on the host with --network host"
+NAMESPACE_STEP = "run gpumon as root on the host, in the same container, or that with --network host"
 
 
 def runner_checks(state: State) -> Iterator[Check]:
@@ -91,11 +92,13 @@ def source_checks(pictures: Pictures, *, in_container: bool) -> Iterator[Check]:
     yield _driver(state, in_container)
     yield from map(_gpu, pictures.gpus())
     yield from _unopened(state)
+    pictures.refresh()
     yield from map(_model, pictures.models())
     for name, source in state.sources.items():
         if is_server(name) and not source.is_pointless:
             yield _server(source, state, in_container)
     yield from map(_unasked, unasked_urls(state))
+    yield from map(_contained, unasked_in_containers(state))
     yield _processes(state)
     yield from runner_checks(state)
     yield _logs(state)
@@ -108,13 +111,14 @@ def _driver(state: State, in_container: bool) -> Check:
     source = state.sources.get(DRIVER_SOURCE)
     version = f"driver {state.driver_version}" if state.driver_version else None
     works = source is not None and source.healthy and bool(state.gpus)
+    is_without = source is not None and source.health.state == "idle"
     step = None if source is None else source.health.hint
-    if in_container and not works:
+    if in_container and not works and not is_without:
         step = CONTAINER_DRIVER_STEP
     return Check(
         kind="driver",
         name=source_label(DRIVER_SOURCE),
-        status="works" if works else "missing",
+        status="works" if works else "nothing" if is_without else "missing",
         found=visible(_said(source) if not works or version is None else version),
         gives="memory of each GPU by process, utilisation, power, heat, throttling",
         step=visible(step) if step else None,
@@ -190,7 +194,7 @@ def _server(source: SourceRecord, state: State, in_container: bool) -> Check:
     return Check(
         kind="server",
         name=source_label(source.name, source.runtime),
-        status="works" if source.healthy else "missing",
+        status="works" if source.healthy else "nothing" if is_unasked_for(source) else "missing",
         found=f"version {visible(source.version or units.UNKNOWN)}, {models}"
         if source.healthy
         else visible(_said(source)),
@@ -219,6 +223,26 @@ def _unasked(url: str) -> Check:
     )
 
 
+def unasked_in_containers(state: State) -> list[ServerProcess]:
+    """Return the servers in containers for which none of the servers that are asked can stand."""
+    contained = [one for one in state.servers if one.other_namespace and kind_named(one.kind).has_url]
+    seen = {place(url) for one in state.servers if not one.other_namespace for url in one.urls}
+    here = (name for name in state.servers_here if state.sources[name].healthy)
+    return contained[len([name for name in here if place(name) not in seen]) :]
+
+
+def _contained(server: ServerProcess) -> Check:
+    label = kind_named(server.kind).label
+    return Check(
+        kind="server",
+        name=f"{label} in a container",
+        status="nothing",
+        found=f"process {server.pid} runs here and is not asked",
+        gives="its models",
+        step="gpumon --url http://127.0.0.1:PORT, with the port that the container publishes",
+    )
+
+
 def _processes(state: State) -> Check:
     source = state.sources.get("processes")
     unreadable = {words for runner in state.runners.values() for words in runner.process.unreadable}
@@ -228,13 +252,16 @@ def _processes(state: State) -> Check:
     if unreadable:
         found = f"{found}; not readable: {', '.join(sorted(unreadable))}"
     whose = next((user for user in users if user), "root")
+    step = f"sudo -u {whose} gpumon shows the rest; nothing depends on it" if unreadable else None
+    if not works and source is not None:
+        step = source.health.hint
     return Check(
         kind="processes",
         name="processes",
         status="missing" if not works else "partly" if unreadable else "works",
         found=visible(found),
         gives="which process holds which model, its RAM, CPU and settings",
-        step=visible(f"sudo -u {whose} gpumon shows the rest; nothing depends on it") if unreadable else None,
+        step=visible(step) if step else None,
         needed=not works,
     )
 
@@ -279,13 +306,16 @@ def _memory(state: State) -> Check:
 
 def _pressure(state: State) -> Check:
     known = state.system is not None and state.system.sample.pressure is not None
+    processes = state.sources.get("processes")
+    has_proc = processes is None or processes.health.state not in {"absent", "forbidden"}
+    missing = "the kernel keeps none" if has_proc else f"not known: {_said(processes)}"
     return Check(
         kind="memory",
         name="memory pressure",
         status="works" if known else "missing",
-        found="/proc/pressure/memory" if known else "the kernel keeps none",
+        found=visible("/proc/pressure/memory" if known else missing),
         gives="how long tasks wait for memory",
-        step=None if known else "boot with psi=1 (Linux 4.20 or newer)",
+        step="boot with psi=1 (Linux 4.20 or newer)" if not known and has_proc else None,
     )
 
 

@@ -11,7 +11,6 @@ from typing import Protocol
 from gpumon.app.insight.activity import Quiet
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.state import State
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import (
     AnySample,
     MeterSample,
@@ -21,7 +20,7 @@ from gpumon.collectors.samples import (
     SourceHealth,
     SourceSilent,
 )
-from gpumon.collectors.source import Cadence, Emit, Source, run_source
+from gpumon.collectors.source import Cadence, Clock, Emit, Source, run_source
 
 
 class Feed(Protocol):

@@ -100,25 +100,24 @@ def activity(model: ModelRecord, state: State) -> Activity | None:
     return "stuck" if _idle_past_expiry(runner, state, -remaining) > STUCK_SECONDS else "stopping"
 
 
-def until_words(model: ModelRecord, state: State) -> str | None:
-    """Write when the model is to be unloaded as ``ollama ps`` does; past that time, what it does."""
+def until_words(model: ModelRecord, state: State, doing: Activity | None) -> str | None:
+    """Write when the model is to be unloaded as ``ollama ps`` does; past that time, what it is ``doing``."""
     remaining = seconds_left(model, state)
     if remaining is None:
         return None
     if remaining >= 0 and not model.stop_asked:
         return from_now_words(remaining)
-    doing = state_words(model, state)
-    return ACTIVITY_UNTIL.get(doing, doing)
+    words = state_words(model, state, doing)
+    return ACTIVITY_UNTIL.get(words, words)
 
 
-def state_words(model: ModelRecord, state: State) -> str:
-    """Name what the model does; where that cannot be told, what ``/api/ps`` alone says."""
+def state_words(model: ModelRecord, state: State, doing: Activity | None) -> str:
+    """Put into words what the model does; where that cannot be told, what ``/api/ps`` alone says."""
     answer = answer_of(model, state)
     if answer is not None and answer.state == "asleep":
         return "asleep"
     remaining = seconds_left(model, state)
     is_past = remaining is not None and remaining < 0
-    doing = activity(model, state)
     if model.stop_asked and doing in {"busy", None}:
         return STOPPING_WORDS
     return doing or ("busy or stopping" if is_past else "loaded")

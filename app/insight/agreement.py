@@ -57,18 +57,27 @@ def placement_of(model: ModelRecord, state: State) -> Split:
     """Return the split that a server claims, or that which the driver's figures amount to."""
     if model.runner is None and is_gone(model, state):
         return UNKNOWN_SPLIT  # what is claimed is held by nobody any more
-    found = left_out(model, state)
     if model.claims_memory:
-        return _in_ram(model, state) or model.split
+        return _claimed(model, state)
+    found = left_out(model, state)
     if found is None:
-        return UNKNOWN_SPLIT
+        return _of_process(model, state)
     return Split(found.measured_bytes, found.bytes, found.bytes / found.weights_bytes)
 
 
-def _in_ram(model: ModelRecord, state: State) -> Split | None:
-    """Return that all is in RAM where 0 bytes of nothing are claimed, and there is no GPU to be in."""
-    is_unsized = model.split.spill_fraction is None and model.claim.size_vram_bytes == 0
-    return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else None
+def _claimed(model: ModelRecord, state: State) -> Split:
+    """Return the split by the claim; all in RAM where 0 bytes of nothing are claimed, and there is no GPU."""
+    split = model.split
+    is_unsized = split.spill_fraction is None and model.claim.size_vram_bytes == 0
+    return Split(0, None, 1.0) if is_unsized and state.lacks_gpu_at(model.key.source) else split
+
+
+def _of_process(model: ModelRecord, state: State) -> Split:
+    """Return that a process of which no server claims anything is in RAM, where nothing else is there."""
+    runner = state.runner_of(model)
+    if runner is None or not state.holds_all_in_ram(model.key.source):
+        return UNKNOWN_SPLIT
+    return Split(0, runner.process.rss_bytes, 1.0)
 
 
 SLIDING_WINDOW_FAMILIES = ("gemma2", "gemma3", "gemma4", "gpt-oss", "gptoss", "llama4", "cohere2", "olmo3")
@@ -130,6 +139,9 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
     runner = state.runner_of(model)
     if runner is None:
         return Agreement("unknown")
+    claimed, measured = model.split.gpu_bytes, runner.measured_vram_bytes
+    if claimed is None or measured is None or abs(measured - claimed) <= tolerance_bytes(claimed):
+        return agreement(claimed, measured)  # nothing is to be explained
     evidence = Evidence(
         facts=model.facts,
         family=model.claim.family,
@@ -139,7 +151,7 @@ def agreement_of(model: ModelRecord, state: State) -> Agreement:
         gpu_count=len(runner.vram_by_gpu),
         unaccounted_bytes=max(state.hidden_vram_bytes, runner.hidden_vram_bytes),
     )
-    return agreement(model.split.gpu_bytes, runner.measured_vram_bytes, evidence)
+    return agreement(claimed, measured, evidence)
 
 
 def logged_in_ram(model: ModelRecord, state: State) -> bool:
@@ -228,9 +240,9 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         by_choice=on_cpu_by_choice(model, state),
         agreement=agreement_of(model, state),
         activity=activity(model, state),
-        left_out=left_out(model, state),
+        left_out=None if model.claims_memory else left_out(model, state),
         shared=shared,
-        ended_how=ended_how(model, state),
+        ended_how=ended_how(model, state) if model.runner_ended is not None else None,
     )
 
 
@@ -265,10 +277,12 @@ UNSURE_LOAD_SECONDS = 60.0
 
 def shortfall(loaded: Loaded) -> Shortfall:
     """Return what is missing on the GPU of what is claimed; an estimate must be far off to count."""
+    if loaded.agreement.kind != "driver_sees_less":
+        return "unknown" if loaded.agreement.kind == "unknown" else "none"
     claimed, measured = loaded.model.split.gpu_bytes, loaded.measured_bytes
-    if claimed is None or measured is None or loaded.runner is None or loaded.agreement.kind == "unknown":
+    if claimed is None or measured is None or loaded.runner is None:
         return "unknown"
-    if claimed < TOLERANCE_BYTES or loaded.agreement.kind != "driver_sees_less":
+    if claimed < TOLERANCE_BYTES:
         return "none"
     if not _is_settled(loaded.model, loaded.runner):
         return "unknown"
@@ -294,7 +308,7 @@ def may_load(loaded: Loaded, unsure_seconds: float = UNSURE_LOAD_SECONDS) -> boo
 def _is_settled(model: ModelRecord, runner: RunnerRecord) -> bool:
     """Return whether claim and process were there when the driver measured, and it says so twice.
 
-    While a model is loaded, unloaded or loaded anew with other options, the three are apart for a moment. The
+    While a model is loaded, unloaded or loaded again with other options, the three differ for a moment. The
     driver is asked more often than the server: any list since then will do at which claim and process were
     still seen, so that neither is that of a process before.
     """

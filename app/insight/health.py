@@ -22,6 +22,7 @@ from gpumon.app.insight.wording import (
 )
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH
 from gpumon.app.state.records import GpuRecord, Load, ModelRecord, SourceRecord, is_server
+from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import NOT_THERE, State
 from gpumon.collectors.samples import GpuState
 from gpumon.text.safe import visible
@@ -68,7 +69,7 @@ def source_fault(source: SourceRecord) -> Fault | None:
     """
     if source.healthy:
         return "bad" if has_trouble(source) else None
-    if missing(source) or is_optional(source) or _is_unasked_for(source):
+    if missing(source) or is_optional(source) or is_unasked_for(source):
         return None
     if source.name == GPUMON_SOURCE:
         return "watch"
@@ -81,9 +82,9 @@ def is_optional(source: SourceRecord) -> bool:
     return source.name in {LEARNED_SOURCE, LOG_SEARCH} or source.name.startswith(LOG_PREFIX)
 
 
-def _is_unasked_for(source: SourceRecord) -> bool:
+def is_unasked_for(source: SourceRecord) -> bool:
     """Whether nobody has named a server that was never heard: it starts up, or wants a key of ours."""
-    if source.is_pointless and is_server(source.name):
+    if source.is_pointless:
         return True
     silent = source.answered is None and source.health.state in {"refused", "forbidden", "foreign"}
     return source.known_by == "process" and silent
@@ -94,22 +95,17 @@ def gpu_fault(gpu: GpuRecord) -> Fault | None:
     return GPU_FAULTS.get(gpu.reading.state)
 
 
-def spill_fault(
-    model: ModelRecord, bad_percent: float = SPILL_BAD_PERCENT, *, by_choice: bool = False
-) -> Fault | None:
-    """Grade a spill by the server's claim; ``None`` where there is none or it is unknown.
-
-    ``by_choice`` tells that the user has asked for the CPU.
-    """
+def spill_fault(model: ModelRecord, bad_percent: float = SPILL_BAD_PERCENT) -> Fault | None:
+    """Grade a spill by the server's claim; ``None`` where there is none or it is unknown."""
     if not model.split.spill_fraction:
         return None
-    return "bad" if not by_choice and model.split.spill_fraction * 100 >= bad_percent else "watch"
+    return "bad" if model.split.spill_fraction * 100 >= bad_percent else "watch"
 
 
 def spilled_models(state: State) -> list[ModelRecord]:
     """Return the models that are partly or wholly in RAM though a GPU is present, the worst first.
 
-    Those on the CPU by the user's choice come last.
+    One that the user has put on the CPU does not spill.
     """
     spilled = [
         model
@@ -117,15 +113,9 @@ def spilled_models(state: State) -> list[ModelRecord]:
         if model.split.spill_fraction
         and state.gpu_known_at(model.key.source)
         and not (model.runner is None and is_gone(model, state))
+        and not on_cpu_by_choice(model, state)
     ]
-    return sorted(
-        spilled,
-        key=lambda model: (
-            on_cpu_by_choice(model, state),
-            -(model.split.spill_fraction or 0.0),
-            model.claim.name,
-        ),
-    )
+    return sorted(spilled, key=lambda model: (-(model.split.spill_fraction or 0.0), model.claim.name))
 
 
 def unclaimed_loads(state: State) -> list[Load]:
@@ -229,8 +219,8 @@ def health(
         return Health(worst.level, sentence, 2 if nothing_read else 1)
     if nothing_read:
         return Health("unknown", ", ".join([*_no_gpu(state), *parts]) or "waiting for the first answer", 2)
-    known = all(placement_of(model, state).spill_fraction is not None for model in state.models.values())
-    placement = _placement(state)
+    splits = [placement_of(model, state) for model in state.models.values()]
+    known, placement = all(split.spill_fraction is not None for split in splits), _placement(state, splits)
     level: Level = "ok" if known else "unknown"
     if NO_GPU in placement:  # it says that of the driver too
         driver = state.sources.get(DRIVER_SOURCE)
@@ -250,10 +240,9 @@ def _troubles(
         if (fault := gpu_fault(gpu)) is not None:
             yield Trouble(fault, gpu_state_words(gpu))
     if spilled := spilled_models(state):
-        chosen = on_cpu_by_choice(spilled[0], state)
-        fault = spill_fault(spilled[0], spill_bad_percent, by_choice=chosen)
+        fault = spill_fault(spilled[0], spill_bad_percent)
         why = explain(spilled[0]) if len(spilled) == 1 else ""
-        yield Trouble(fault or "watch", f"{_spill_sentence(spilled, state, chosen)}{why}")
+        yield Trouble(fault or "watch", f"{_spill_sentence(spilled, state)}{why}")
     for alarm in alerts:
         if alarm.kind not in TOLD_FROM_STATE:
             yield Trouble(alarm.severity, alarm.message)
@@ -262,25 +251,24 @@ def _troubles(
             yield Trouble(fault, source_words(source))
 
 
-def _spill_sentence(spilled: list[ModelRecord], state: State, chosen: bool) -> str:
+def _spill_sentence(spilled: list[ModelRecord], state: State) -> str:
     worst = spilled[0]
     name = model_label(worst, shared_names(state.models.values()))
     if len(spilled) > 1:
         return f"{len(spilled)} models spill to RAM: worst {name} {shares(worst.split)[0]}"
-    if chosen:
-        return f"{name} runs on the CPU by choice (num_gpu 0): {amount(worst.split.ram_bytes or 0)} in RAM"
     return f"{name} {spill_words(worst.split)}"
 
 
-def _placement(state: State) -> str:
+def _placement(state: State, splits: Sequence[Split]) -> str:
     """Say where the models are when none is spilled."""
-    splits = [placement_of(model, state) for model in state.models.values()]
     if not splits:
         nothing = "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
         return loading_words(state) or nothing
     if unknown := sum(split.spill_fraction is None for split in splits):
         which = "" if len(splits) == 1 else f" of {unknown}"
         return f"{_count(len(splits), 'model')} loaded, placement{which} unknown"
+    if chosen := [model for model in state.models.values() if _has_a_choice(model, state)]:
+        return _chosen_words(chosen, state)
     in_ram = sum(split.spill_fraction != 0 for split in splits)
     if 0 < in_ram < len(splits):
         return f"{len(splits)} models, {in_ram} in RAM where no GPU is known"
@@ -288,6 +276,20 @@ def _placement(state: State) -> str:
     if in_ram and all(state.lacks_gpu_at(key.source) for key in state.models):
         return f"{count} in RAM, {NO_GPU}"
     return f"{count} {'in RAM' if in_ram else 'on GPU'}"
+
+
+def _has_a_choice(model: ModelRecord, state: State) -> bool:
+    """Return whether a model is on the CPU by choice, and not for want of a GPU."""
+    return on_cpu_by_choice(model, state) and state.gpu_known_at(model.key.source)
+
+
+def _chosen_words(chosen: Sequence[ModelRecord], state: State) -> str:
+    """Say that models are on the CPU because the user wants them there."""
+    if len(state.models) > 1:
+        return f"{len(state.models)} models, {len(chosen)} on the CPU by choice"
+    [model] = chosen
+    in_ram = f": {amount(size)} in RAM" if (size := model.split.ram_bytes) else ""
+    return f"{visible(model.claim.name)} runs on the CPU by choice (num_gpu 0){in_ram}"
 
 
 def _no_gpu(state: State) -> list[str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gpumon.app.insight.wording import amount, runtime_name
+from gpumon.app.insight.wording import amount, kind_label, runtime_name
 from gpumon.app.state.holders.addresses import is_orphan, stands_alone
 from gpumon.app.state.holders.joins import sources_of
 from gpumon.app.state.records import RunnerRecord, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import LOADED_STATES, LOADING_STATES
-from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text.safe import visible
 
 OLD_SECONDS = 10.0
@@ -38,6 +37,8 @@ def unlisted_runners(state: State) -> dict[str, Unlisted]:
     """Return the runners that no server lists, by its URL; orphans under ``ORPHANS``."""
     found: dict[str, list[tuple[RunnerRecord, float]]] = {}
     for runner in state.runners.values():
+        if runner.model is not None:
+            continue
         for owner, since in _unlisted(state, runner):
             found.setdefault(owner, []).append((runner, since))
     return {owner: _together(state, owner, pairs) for owner, pairs in found.items()}
@@ -83,12 +84,12 @@ def _together(state: State, owner: str, pairs: list[tuple[RunnerRecord, float]])
 def _owner_kind(runner: RunnerRecord) -> str:
     """Return the name of the kind of server that had started an orphan."""
     named = runner.served_by or runner.process.settings.child_of
-    return runtime_name(named or kind_of_runner(runner.process.kind).name)
+    return runtime_name(named) if named else kind_label(runner.server_kind)
 
 
 def _unlisted(state: State, runner: RunnerRecord) -> Iterator[tuple[str, float]]:
-    """Yield whose runner it is and since when it is not listed; nothing for one that is, or may load."""
-    if runner.model is not None or runner.key in state.loads or _loads(runner):
+    """Yield whose runner it is and since when it is not listed; nothing for one that may load."""
+    if runner.key in state.loads or _loads(runner):
         return
     if is_orphan(state, runner):
         yield ORPHANS, runner.first_seen if runner.unclaimed_since is None else runner.unclaimed_since

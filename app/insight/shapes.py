@@ -27,7 +27,7 @@ class Shapes:
         self._known: dict[ModelKey, _Known] = {}
 
     def of(self, model: ModelRecord, state: State) -> Geometry | NoGeometry:
-        """Return the geometry of a model; anew only when more is known of it."""
+        """Return the geometry of a model, worked out again only when more is known of it."""
         size, before = file_bytes_of(model, state), self._known.get(model.key)
         if before is not None and before.facts is model.facts and before.file_bytes == size:
             return before.shape

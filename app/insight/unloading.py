@@ -84,7 +84,7 @@ def _went_at(asked: Unloading, state: State) -> float:
 
 
 def _is_another(model: ModelRecord, asked: Unloading) -> bool:
-    """Return whether the model is there anew: listed again after it had gone, or held by another process."""
+    """Return whether the model was loaded again: listed after it had gone, or held by another process."""
     changed = asked.runner is not None and model.runner is not None and model.runner != asked.runner
     return model.first_seen > asked.asked or changed
 

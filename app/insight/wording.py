@@ -7,9 +7,10 @@ from collections.abc import Container, Iterable
 from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord, is_server
 from gpumon.app.state.records.model import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text.safe import visible
-from gpumon.text.units import GIB, UNKNOWN, gib
+from gpumon.text.units import UNKNOWN, gib
 
 DRIVER_SOURCE = "nvml"
 
@@ -34,6 +35,16 @@ STATE_WORDS: dict[SourceState, str] = {
     "asleep": "is asleep",
 }
 """What follows the name of a source; "is" falls away where the name stands in a column of its own."""
+
+SOURCE_LABELS = {
+    DRIVER_SOURCE: "GPU driver",
+    "system": "RAM and CPU",
+    "processes": "the list of processes",
+}
+"""Sources that are not called by their own name."""
+
+READ_SOURCES = frozenset({"system", "processes"})
+"""Those that are read from the operating system, and do not fail but cannot be read."""
 
 DETAIL_SAYS_IT: frozenset[SourceState] = frozenset({"absent", "refused", "foreign"})
 """States of which the detail is a sentence of its own."""
@@ -74,16 +85,19 @@ def model_label(model: ModelRecord, shared: Container[str]) -> str:
 
 def source_label(source: str, runtime: str | None = None) -> str:
     """Name a source: ``GPU driver``, ``Ollama at 127.0.0.1:11434``."""
-    if source == DRIVER_SOURCE:
-        return "GPU driver"
     if is_server(source):
         return f"{runtime_name(runtime)} at {address(source)}"
-    return visible(source)
+    return SOURCE_LABELS.get(source) or visible(source)
 
 
 def runtime_name(runtime: str | None) -> str:
     """Name what serves models; until a server has answered, it is taken for the default kind."""
-    return visible(kind_named(runtime).label)
+    return kind_label(kind_named(runtime))
+
+
+def kind_label(kind: ServerKind) -> str:
+    """Name a kind of server."""
+    return visible(kind.label)
 
 
 def address(source: str) -> str:
@@ -103,7 +117,7 @@ def source_words(source: SourceRecord) -> str:
         return with_detail(f"{what} stopped", source)
     if state == "foreign":
         return with_detail(f"another program answers at {address(source.name)}", source)
-    return with_detail(f"{label} {STATE_WORDS[state]}", source)
+    return _with_words(f"{label} {_state_words(source)}", "" if state == "refused" else _own_detail(source))
 
 
 def _speaks_of_gpus(source: SourceRecord) -> bool:
@@ -112,16 +126,32 @@ def _speaks_of_gpus(source: SourceRecord) -> bool:
 
 
 def short_source_words(source: SourceRecord) -> str:
-    """Say the same beside the name of the source: ``not running: connection refused at …``."""
-    detail = source.health.detail
+    """Say the same beside the name of the source: ``not running: connection refused``."""
+    detail = _own_detail(source)
     if detail and (source.health.state in DETAIL_SAYS_IT or _speaks_of_gpus(source)):
-        return visible(detail)
-    return with_detail(STATE_WORDS[source.health.state].removeprefix("is "), source)
+        return detail
+    return _with_words(_state_words(source).removeprefix("is "), detail)
+
+
+def _state_words(source: SourceRecord) -> str:
+    if source.health.state == "failing" and source.name in READ_SOURCES:
+        return "cannot be read"
+    return STATE_WORDS[source.health.state]
+
+
+def _own_detail(source: SourceRecord) -> str:
+    """Return the detail of a source beside its name, which has the address of a server already."""
+    detail = visible(source.health.detail or "")
+    return detail.removesuffix(f" at {address(source.name)}") if is_server(source.name) else detail
 
 
 def with_detail(words: str, source: SourceRecord) -> str:
-    """Add what is known beyond ``words``, which a detail may begin with or only repeat."""
-    detail = visible(source.health.detail or "")
+    """Add what is known beyond ``words``."""
+    return _with_words(words, visible(source.health.detail or ""))
+
+
+def _with_words(words: str, detail: str) -> str:
+    """Put a detail after ``words``, which it may begin with or only repeat."""
     if not detail or detail in words:
         return words
     return detail if detail.startswith(words) else f"{words}: {detail}"
@@ -135,7 +165,7 @@ def missing_words(source: SourceRecord) -> str:
 
 def amount(size_bytes: int) -> str:
     """Write a part in GiB, one unit for all parts: ``18.2 GiB``; a trace is not nothing: ``<0.1 GiB``."""
-    return "<0.1 GiB" if 0 < size_bytes < 0.05 * GIB else f"{gib(size_bytes)} GiB"
+    return f"{gib(size_bytes)} GiB"
 
 
 def shares(split: Split) -> tuple[str, str]:

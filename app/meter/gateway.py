@@ -14,9 +14,14 @@ import msgspec
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.meter.book import Book, Reading, is_inference
-from gpumon.collectors.http.client import FailureKind, RequestError
+from gpumon.collectors.http.client import (
+    FailureKind,
+    RequestError,
+    close_if_more_came,
+    failure_kind,
+    verification,
+)
 from gpumon.collectors.http.endpoint import Endpoint, is_address
-from gpumon.collectors.http.transport import close_if_more_came, failure_kind, verification
 from gpumon.collectors.meter import REPORT_PATH, VERSION, MeterReport
 
 Message = MutableMapping[str, Any]

@@ -19,8 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.meter.gateway import Gateway, build_client
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import Endpoint, is_loopback_host
+from gpumon.collectors.source import SystemClock
 
 BACKLOG = 100
 """So many connections are taken at once, before any of them is looked at."""

@@ -75,6 +75,8 @@ KNOWN_CARDS: tuple[KnownCard, ...] = (
     KnownCard("RTX A6000", 48, 768, _GDDR6),
     KnownCard("A10", 24, 600, _GDDR6, driver_mib=23028),
     KnownCard("A10G", 24, 600, _GDDR6, driver_mib=23028),
+    KnownCard("A2", 16, 200, _GDDR6, driver_mib=15356),
+    KnownCard("A16", 16, 200, _GDDR6, driver_mib=15356),  # one of its four GPUs
     KnownCard("A40", 48, 696, _GDDR6, driver_mib=46068),
     KnownCard("RTX 4060", 8, 272, _GDDR6),
     KnownCard("RTX 4060 Ti", 8, 288, _GDDR6),

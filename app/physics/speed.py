@@ -8,6 +8,8 @@ The stages are serial: a GPU waits for the CPU and for the other GPUs. docs/spee
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from gpumon.app.physics import efficiency
@@ -36,13 +38,7 @@ class Traffic(Struct, frozen=True):
     expert_layers: int = 0
 
     def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.weights_bytes + other.weights_bytes,
-            self.expert_bytes + other.expert_bytes,
-            self.cache_bytes + other.cache_bytes,
-            self.blocks + other.blocks,
-            self.expert_layers + other.expert_layers,
-        )
+        return _sum((self, other))
 
     def experts(self) -> Traffic:
         """Return the part of the routed experts."""
@@ -68,7 +64,7 @@ def traffic_of(
     The last blocks are on the GPU; of those that overflow before them only the routed experts are in RAM.
     Of the embedding one row is read, which is nothing.
     """
-    blocks = [_layer_traffic(layer, geometry, options, context_tokens) for layer in geometry.layers]
+    blocks = _blocks(geometry, options, context_tokens)
     first_whole = len(blocks) - placement.blocks_on_gpu
     first = max(0, first_whole - placement.overflowing_layers)
     output = Traffic(weights_bytes=float(output_bytes(geometry)))
@@ -87,6 +83,15 @@ def output_bytes(geometry: Geometry) -> int:
 def used_experts_share(geometry: Geometry) -> float:
     """Return which share of the routed experts one token passes through."""
     return geometry.expert_used_count / geometry.expert_count if geometry.is_moe else 1.0
+
+
+def _blocks(geometry: Geometry, options: LoadOptions, context_tokens: int) -> list[Traffic]:
+    """Return the traffic of each layer; the layers of a model are of a few kinds, each worked out once."""
+    kinds: dict[Layer, Traffic] = {}
+    for layer in geometry.layers:
+        if layer not in kinds:
+            kinds[layer] = _layer_traffic(layer, geometry, options, context_tokens)
+    return [kinds[layer] for layer in geometry.layers]
 
 
 def _layer_traffic(layer: Layer, geometry: Geometry, options: LoadOptions, context_tokens: int) -> Traffic:
@@ -115,8 +120,14 @@ def _element_cost(cache_type: CacheType) -> float:
     return BYTES_PER_ELEMENT[cache_type] * KV_TYPE_COST.get(cache_type, 1.0)
 
 
-def _sum(parts: list[Traffic]) -> Traffic:
-    return sum(parts, Traffic())
+def _sum(parts: Sequence[Traffic]) -> Traffic:
+    return Traffic(
+        sum([part.weights_bytes for part in parts]),
+        sum([part.expert_bytes for part in parts]),
+        sum([part.cache_bytes for part in parts]),
+        sum([part.blocks for part in parts]),
+        sum([part.expert_layers for part in parts]),
+    )
 
 
 class TokenTime(Struct, frozen=True):

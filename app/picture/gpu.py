@@ -99,12 +99,18 @@ class GpuPicture(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def gpu_picture(
-    record: GpuRecord, state: State, groups: tuple[GroupHolding, ...] | None, alerts: Sequence[Alert] = ()
+    record: GpuRecord,
+    state: State,
+    groups: tuple[GroupHolding, ...] | None,
+    alerts: Sequence[Alert],
+    runners: Mapping[int, RunnerRecord],
 ) -> GpuPicture:
-    """Put together what is said of one GPU; ``alerts`` are those that are active on it, the worst first."""
+    """Put together what is said of one GPU.
+
+    ``alerts`` are those that are active on it, the worst first; ``runners`` those of all GPUs by PID.
+    """
     reading, age = record.reading, driver_age(state)
     quiet: Level = "unknown" if reading.memory is None else "ok"
-    runners = {key.pid: runner for key, runner in state.runners.items()}
     returned = (one for one in reversed(state.returned) if one.uuid == reading.uuid)
     return GpuPicture(
         at=state.now,

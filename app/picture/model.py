@@ -15,9 +15,9 @@ from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left,
 from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, logged_in_ram, placement_of
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
-from gpumon.app.insight.wording import model_id, runtime_name, shares, source_label
+from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
     JoinedBy,
@@ -38,13 +38,12 @@ from gpumon.collectors.samples import (
     RateBaseline,
     RunnerProcess,
 )
-from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
+    from gpumon.collectors.servers.kind import ServerKind
 
 PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
@@ -70,29 +69,18 @@ class ModelSeries(NamedTuple):
     prefill: Series
 
 
-class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
-    """All that is said of a loaded model at one instant; ``None`` is unknown."""
+class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
+    """Where a model's memory is: by the claim, by the driver, and what the two amount to.
 
-    at: float
-    """The instant: the time of the newest sample."""
-    key: ModelKey
-    label: str
-    """The name, harmless to draw; with the server where several have it."""
-    runtime: str
-    """Name of the ``ServerKind`` that serves it."""
-    claim: ModelClaim
-    """What the server says: name, digest, sizes, context, quantization."""
+    ``None`` is unknown.
+    """
+
     claims_memory: bool
     """Whether the server says where the model's memory is; else only the driver does."""
-    first_seen: float
-    spilled_since: float | None
-    age_seconds: float | None
-    """Age of the server's word, where it is no longer current."""
-
     gpu_bytes: int | None
     """On GPUs: by the claim or, where nothing is claimed, by the driver."""
     ram_bytes: int | None
-    """In RAM, by the claim."""
+    """In RAM: by the claim or, where nothing is claimed and there is no GPU, what its process holds."""
     measured_vram_bytes: int | None
     """What the driver measures for its process over all GPUs."""
     measured_vram_by_gpu: dict[str, int] | None
@@ -120,6 +108,25 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """As ``ollama ps`` prints it, but for traces: ``38%/62% CPU/GPU``, ``<1%/>99% CPU/GPU``."""
     by_choice: bool
     """Whether the user has asked for the CPU."""
+
+
+class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
+    """All that is said of a loaded model at one instant; ``None`` is unknown."""
+
+    at: float
+    """The instant: the time of the newest sample."""
+    key: ModelKey
+    label: str
+    """The name, harmless to draw; with the server where several have it."""
+    kind: ServerKind
+    """What serves it."""
+    claim: ModelClaim
+    """What the server says: name, digest, sizes, context, quantization."""
+    first_seen: float
+    spilled_since: float | None
+    age_seconds: float | None
+    """Age of the server's word, where it is no longer current."""
+    memory: ModelMemory
 
     level: Level
     """The worst of its verdict and its alerts; ``unknown`` where it is well but its placement is not told."""
@@ -151,14 +158,14 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
         return model_id(self.key)
 
     @property
-    def kind(self) -> ServerKind:
-        """What its kind of server says of itself."""
-        return kind_named(self.runtime)
+    def runtime(self) -> str:
+        """Name of its ``kind``."""
+        return self.kind.name
 
     @property
     def runtime_label(self) -> str:
         """What serves it: ``Ollama``."""
-        return runtime_name(self.runtime)
+        return kind_label(self.kind)
 
     @property
     def server_label(self) -> str:
@@ -168,7 +175,7 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def ram_percent(self) -> str:
         """The share in RAM in the words of ``spill_percent``, spilled or not."""
-        return shares(self.placement)[0]
+        return shares(self.memory.placement)[0]
 
     @property
     def rate_source(self) -> str | None:
@@ -205,27 +212,46 @@ def model_picture(
 ) -> ModelPicture:
     """Put together what is said of one model; the active ``alerts`` on it come the worst first."""
     record, runner = known.model, known.runner
-    is_gone = known.activity == "gone"
-    claim, split = record.claim, UNKNOWN_SPLIT if is_gone else record.split
     seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
-    source, rates, claims = state.sources.get(seen_by), rates_of(record, state), record.claims_memory
-    placement = placement_of(record, state)
-    measured = runner.measured_vram_bytes if runner else None
-    level, sentence = _worst(diagnosis, alerts, known.label, placement)
-    can_spill = known.gpu_known and not known.by_choice
-    has_no_gpu = state.lacks_gpu_at(record.key.source)
+    source, memory = state.sources.get(seen_by), model_memory(known, state, measurable)
+    level, sentence = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
         key=record.key,
         label=known.label,
-        runtime=record.runtime,
-        claim=claim,
-        claims_memory=claims,
+        kind=record.kind,
+        claim=record.claim,
         first_seen=record.first_seen,
         spilled_since=record.spilled_since,
         age_seconds=source.age(state.now) if source else None,
-        gpu_bytes=split.gpu_bytes if claims else measured,
-        ram_bytes=split.ram_bytes,
+        memory=memory,
+        level=level,
+        sentence=sentence,
+        diagnosis=diagnosis,
+        activity=known.activity,
+        doing=state_words(record, state, known.activity),
+        until=until_words(record, state, known.activity),
+        time_left=_time_left(record, state),
+        rates=rates_of(record, state),
+        process=runner.process if runner else None,
+        joined_by=record.joined_by,
+        load=_load(record, state),
+        notes=tuple(_notes(known, state, diagnosis, memory)),
+        series=_series(record),
+    )
+
+
+def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
+    """Put together where the memory of one model is."""
+    record, runner, claims = known.model, known.runner, known.model.claims_memory
+    split = UNKNOWN_SPLIT if known.activity == "gone" else record.split
+    in_ram = not claims and state.holds_all_in_ram(record.key.source)
+    measured, placement = known.measured_bytes, placement_of(record, state)
+    can_spill = known.gpu_known and not known.by_choice
+    return ModelMemory(
+        claims_memory=claims,
+        gpu_bytes=split.gpu_bytes if claims else placement.gpu_bytes if in_ram else measured,
+        ram_bytes=placement.ram_bytes if in_ram else split.ram_bytes,
         measured_vram_bytes=measured,
         measured_vram_by_gpu=dict(runner.vram_by_gpu) if runner and measurable else None,
         measurable=measurable,
@@ -236,21 +262,8 @@ def model_picture(
         spill_percent=spill_percent(placement, estimated=not claims) if can_spill else "",
         processor="Unknown" if placement.spill_fraction is None and claims else processor_words(record),
         can_spill=can_spill,
-        has_no_gpu=has_no_gpu,
+        has_no_gpu=state.lacks_gpu_at(record.key.source),
         by_choice=known.by_choice,
-        level=level,
-        sentence=sentence,
-        diagnosis=diagnosis,
-        activity=known.activity,
-        doing=state_words(record, state),
-        until=until_words(record, state),
-        time_left=_time_left(record, state),
-        rates=rates,
-        process=runner.process if runner else None,
-        joined_by=record.joined_by,
-        load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis, measurable)),
-        series=_series(record),
     )
 
 
@@ -324,9 +337,9 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence
 
 
-def _notes(known: Loaded, state: State, found: Diagnosis, measurable: bool) -> Iterator[str]:
+def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -> Iterator[str]:
     record, estimate = known.model, known.left_out
-    if state.lacks_gpu_at(record.key.source) and placement_of(record, state).spill_fraction is not None:
+    if memory.has_no_gpu and memory.placement.spill_fraction is not None:
         yield NO_GPU_NOTE
     yield from _claim_notes(record.claim)
     yield from _agreement_notes(known.agreement)
@@ -335,7 +348,7 @@ def _notes(known: Loaded, state: State, found: Diagnosis, measurable: bool) -> I
     if estimate is not None and estimate.bytes:
         in_ram, weights = units.size(estimate.bytes), units.size(estimate.weights_bytes)
         yield f"about {in_ram} of its {weights} in RAM (estimate)"
-    if record.runner is not None and not measurable:
+    if record.runner is not None and not memory.measurable:
         yield UNMEASURABLE_NOTE
     verdict = found.verdict
     if verdict.kind == "on_cpu_by_choice":

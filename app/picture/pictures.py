@@ -52,6 +52,89 @@ class _Kept(NamedTuple):
     at: float
     circumstances: Hashable
     diagnosis: Diagnosis
+    is_close: bool
+    """Whether it has what only a page or a report shows."""
+
+
+class Diagnoses:
+    """Keeps the diagnosis of each model until it is old, or what it rests on is no longer the same."""
+
+    def __init__(self, spill_bad_percent: float, fuses: Fuses) -> None:
+        self._spill_bad_percent = spill_bad_percent
+        self._fuses = fuses
+        self._kept: dict[ModelKey, _Kept] = {}
+        self._closely: set[ModelKey] = set()
+        """Of these the next diagnosis is one for a page or a report."""
+        self._shapes: Shapes | None = None
+
+    def __len__(self) -> int:
+        """Return how many are kept."""
+        return len(self._kept)
+
+    def of(self, known: Loaded, state: State, surroundings: Hashable) -> Diagnosis:
+        """Return the diagnosis of a model; ``surroundings`` are the circumstances that all models share."""
+        key, circumstances = known.model.key, _circumstances(known, surroundings)
+        kept = self._kept.get(key)
+        if kept is None or _is_old(kept, state.now) or kept.circumstances != circumstances:
+            is_close = key in self._closely
+            self._closely.discard(key)
+            found = self._diagnosed(known, state, closely=is_close)
+            kept = self._kept[key] = _Kept(state.now, circumstances, found, is_close)
+        return kept.diagnosis
+
+    def refresh(self, key: ModelKey, now: float) -> bool:
+        """Have a model that is looked at closely diagnosed again, at most once a second; return whether."""
+        kept = self._kept.get(key)
+        if kept is not None and kept.is_close and 0 <= now - kept.at < TIME_SECONDS:
+            return False
+        self._kept.pop(key, None)
+        self._closely.add(key)
+        return True
+
+    def forget(self, state: State) -> None:
+        """Forget the models that are no longer loaded, once they are as many as those that are."""
+        models = state.models
+        if len(self._kept) > 2 * len(models):
+            self._kept = {key: one for key, one in self._kept.items() if key in models}
+            self._closely &= models.keys()
+            if self._shapes is not None:
+                self._shapes.forget(state)
+
+    def _diagnosed(self, known: Loaded, state: State, *, closely: bool) -> Diagnosis:
+        """Diagnose one model; the first frame, which has none, does not wait for the import."""
+        from gpumon.app.diagnosis.diagnose import diagnose  # noqa: PLC0415 - keeps the start quick
+        from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
+
+        if self._shapes is None:
+            self._shapes = Shapes()
+        bad_percent, fuses = self._spill_bad_percent, self._fuses
+        return diagnose(known.model, state, self._shapes, bad_percent, known, fuses, closely=closely)
+
+
+def _is_old(kept: _Kept, now: float) -> bool:
+    lasts = WELL_SECONDS if kept.diagnosis.verdict.kind == "healthy" else DIAGNOSIS_SECONDS
+    return not 0 <= now - kept.at < lasts
+
+
+def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
+    """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""
+    record, estimate = known.model, known.left_out
+    return (
+        record.claim.size_bytes,
+        record.claim.size_vram_bytes,
+        record.claim.context_length,
+        record.runner,
+        record.facts is None,
+        record.spilled_since,
+        known.activity in {"loading", "gone"} and known.activity,
+        known.ended_how,
+        known.by_choice,
+        known.gpu_known,
+        shortfall(known),
+        may_load(known),
+        None if estimate is None else estimate.bytes > 0,
+        surroundings,
+    )
 
 
 class Pictures:
@@ -80,8 +163,7 @@ class Pictures:
         self._alerts_by_subject: dict[str, list[Alert]] | None = None
         self._active: tuple[Alert, ...] | None = None
         self._surroundings: Hashable = None
-        self._diagnoses: dict[ModelKey, _Kept] = {}
-        self._shapes: Shapes | None = None
+        self._diagnoses = Diagnoses(spill_bad_percent, fuses)
         self._made = 0.0
         self._keys: frozenset[ModelKey] = frozenset()
 
@@ -129,10 +211,8 @@ class Pictures:
 
     def refresh(self, key: ModelKey | None = None) -> None:
         """Diagnose again what is looked at closely, at most once a second: one model, or all for ``None``."""
-        for one in list(self._diagnoses) if key is None else [key]:
-            kept = self._diagnoses.get(one)
-            if kept is not None and not 0 <= self.now - kept.at < TIME_SECONDS:
-                del self._diagnoses[one]
+        for one in self.state.models if key is None else self.state.models.keys() & {key}:
+            if self._diagnoses.refresh(one, self.now):
                 self._models.pop(one, None)
                 self._details.pop(one, None)
                 self._all_models = None
@@ -141,7 +221,7 @@ class Pictures:
     def models(self) -> tuple[ModelPicture, ...]:
         """Return the pictures of all loaded models, by name."""
         if self._all_models is None:
-            self._forget()
+            self._diagnoses.forget(self.state)
             records = sorted(self.state.models.values(), key=lambda one: (one.claim.name, one.key))
             self._all_models = tuple(self._model(record) for record in records)
         return self._all_models
@@ -183,9 +263,10 @@ class Pictures:
         if self._all_gpus is None:
             missing = [uuid for uuid in self.state.gpus if uuid not in self._gpus]
             groups = holders_by_group(self.state) if missing else {}
+            runners = {key.pid: runner for key, runner in self.state.runners.items()}
             for uuid in missing:
                 record, alerts = self.state.gpus[uuid], self._alerts_on(uuid)
-                self._gpus[uuid] = gpu_picture(record, self.state, groups.get(uuid), alerts)
+                self._gpus[uuid] = gpu_picture(record, self.state, groups.get(uuid), alerts, runners)
             pictures = (self._gpus[uuid] for uuid in self.state.gpus)
             self._all_gpus = tuple(sorted(pictures, key=lambda gpu: (gpu.index, gpu.uuid)))
         return self._all_gpus
@@ -227,55 +308,20 @@ class Pictures:
         made = self._models.get(record.key)
         if made is None:
             known = loaded(record, self.state, self._shared_names())
+            found = self._diagnoses.of(known, self.state, self._shared_circumstances())
             alerts = self._alerts_on(model_id(record.key))
-            made = model_picture(known, self.state, self._diagnosis(known), alerts, self._measurable())
+            made = model_picture(known, self.state, found, alerts, self._measurable())
             self._models[record.key] = made
         return made
 
-    def _diagnosis(self, known: Loaded) -> Diagnosis:
-        key, circumstances = known.model.key, self._circumstances(known)
-        kept = self._diagnoses.get(key)
-        if kept is None or self._is_old(kept) or kept.circumstances != circumstances:
-            kept = self._diagnoses[key] = _Kept(self.now, circumstances, self._diagnosed(known))
-        return kept.diagnosis
-
-    def _is_old(self, kept: _Kept) -> bool:
-        lasts = WELL_SECONDS if kept.diagnosis.verdict.kind == "healthy" else DIAGNOSIS_SECONDS
-        return not 0 <= self.now - kept.at < lasts
-
-    def _diagnosed(self, known: Loaded) -> Diagnosis:
-        """Diagnose one model; the first frame, which has none, does not wait for the import."""
-        from gpumon.app.diagnosis.diagnose import diagnose  # noqa: PLC0415 - keeps the start quick
-        from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
-
-        if self._shapes is None:
-            self._shapes = Shapes()
-        return diagnose(known.model, self.state, self._shapes, self._spill_bad_percent, known, self.fuses)
-
-    def _circumstances(self, known: Loaded) -> Hashable:
-        """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""
+    def _shared_circumstances(self) -> Hashable:
+        """Return what the diagnoses of all models rest on."""
         if self._surroundings is None:
             alerts = frozenset((alert.key, alert.severity) for alert in self.active)
             readings = [gpu.reading for gpu in self.state.gpus.values()]
             gpus = tuple((reading.state, reading.throttle_reasons) for reading in readings)
             self._surroundings = (alerts, gpus, tuple(self.state.thrash), len(self.state.models))
-        record, estimate = known.model, known.left_out
-        return (
-            record.claim.size_bytes,
-            record.claim.size_vram_bytes,
-            record.claim.context_length,
-            record.runner,
-            record.facts is None,
-            record.spilled_since,
-            known.activity in {"loading", "gone"} and known.activity,
-            known.ended_how,
-            known.by_choice,
-            known.gpu_known,
-            shortfall(known),
-            may_load(known),
-            None if estimate is None else estimate.bytes > 0,
-            self._surroundings,
-        )
+        return self._surroundings
 
     def _measurable(self) -> bool:
         if self._is_measurable is None:
@@ -294,10 +340,3 @@ class Pictures:
             for alert in self.active:
                 self._alerts_by_subject.setdefault(alert.subject_id, []).append(alert)
         return self._alerts_by_subject.get(subject_id, [])
-
-    def _forget(self) -> None:
-        """Forget the models that are no longer loaded, once they are as many as those that are."""
-        if len(self._diagnoses) > 2 * len(self.state.models):
-            self._diagnoses = {key: one for key, one in self._diagnoses.items() if key in self.state.models}
-            if self._shapes is not None:
-                self._shapes.forget(self.state)

@@ -163,7 +163,7 @@ def _paths() -> frozenset[str]:
 
 
 _KEPT: dict[str, tuple[str, ...]] = {
-    "NvmlSample": ("driver_version",),
+    "NvmlSample": ("driver_version", "other_makers"),
     "GpuReading": ("name", "pci_bus_id", "throttle_reasons"),
     "GpuFacts": ("brand",),
     "ServerSample": ("kind", "version"),

@@ -23,12 +23,11 @@ from gpumon.app.session.whom import (
     seems_busy,
 )
 from gpumon.app.state.machine import gpu_pids
-from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.samples import KnownBy, ModelFacts
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
-from gpumon.collectors.source import Cadence, Source
+from gpumon.collectors.source import Cadence, Clock, Source, SystemClock
 
 if TYPE_CHECKING:
     from gpumon.app.learned import Keeper

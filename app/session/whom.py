@@ -16,13 +16,12 @@ from gpumon.app.state.holders.joins import name_of, sources_of
 from gpumon.app.state.places import is_local, place
 from gpumon.app.state.records import ModelKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.endpoint import Endpoint, is_address, is_loopback_host, parse_endpoint
 from gpumon.collectors.runners.target import RunnerTarget, target_of
 from gpumon.collectors.samples import KnownBy, ServerProcess
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.collectors.servers.talk import Asked, KnownRunners
-from gpumon.collectors.source import Source
+from gpumon.collectors.source import Clock, Source
 
 _T = TypeVar("_T")
 

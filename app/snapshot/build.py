@@ -36,7 +36,8 @@ from gpumon.app.snapshot.schema import (
     VerdictEntry,
 )
 from gpumon.app.state.holders.others import GroupHolding
-from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord, is_server
+from gpumon.app.state.rates.figures import RunnerRates
+from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
 from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
 from gpumon.text.safe import visible
 
@@ -90,7 +91,7 @@ def build_snapshot(pictures: Pictures, missing: Sequence[str] = ()) -> Snapshot:
         sources=tuple(
             _source(record, state.now)
             for name, record in sorted(state.sources.items())
-            if not (record.is_pointless and is_server(name))
+            if not record.is_pointless
         ),
         gpus=tuple(entry for gpu in pictures.gpus() for entry in _gpu_entries(gpu, pictures.fuses)),
         memory=_memory(state.system),
@@ -131,28 +132,27 @@ def why_document(
 
 def model_entry(details: ModelDetails) -> ModelEntry:
     """Return the entry of a loaded model: what is claimed, what is measured, how fast it runs, and why."""
-    model, usual, found = details.picture, details.usual, details.picture.diagnosis
-    claim, rates, estimate = model.claim, model.rates, model.left_out
+    model, rates, memory = details.picture, details.picture.rates, details.picture.memory
     return ModelEntry(
-        name=claim.name,
-        digest=claim.digest,
+        name=model.claim.name,
+        digest=model.claim.digest,
         runtime=model.runtime,
         url=model.key.source,
         level=model.level,
         sentence=model.sentence,
         load=_load(model.load) if model.load else None,
-        claimed_size_bytes=claim.size_bytes,
-        claimed_vram_bytes=claim.size_vram_bytes,
-        spill_fraction=model.spill_fraction,
-        spill_percent=model.spill_percent or None,
-        processor=model.processor,
-        context_length=claim.context_length,
-        expires_at=claim.expires_at,
-        measured_vram_bytes=model.measured_vram_bytes,
-        measured_vram_by_gpu=model.measured_vram_by_gpu,
-        weights_in_ram_estimate_bytes=estimate.bytes if estimate else None,
-        agreement=model.agreement.kind,
-        agreement_cause=model.agreement.cause,
+        claimed_size_bytes=model.claim.size_bytes,
+        claimed_vram_bytes=model.claim.size_vram_bytes,
+        spill_fraction=memory.spill_fraction,
+        spill_percent=memory.spill_percent or None,
+        processor=memory.processor,
+        context_length=model.claim.context_length,
+        expires_at=model.claim.expires_at,
+        measured_vram_bytes=memory.measured_vram_bytes,
+        measured_vram_by_gpu=memory.measured_vram_by_gpu,
+        weights_in_ram_estimate_bytes=memory.left_out.bytes if memory.left_out else None,
+        agreement=memory.agreement.kind,
+        agreement_cause=memory.agreement.cause,
         activity=model.activity,
         runner=_runner(model.process, details) if model.process else None,
         decode_tokens_per_second=rates.decode_tokens_per_second,
@@ -163,17 +163,19 @@ def model_entry(details: ModelDetails) -> ModelEntry:
         rate_source=model.rate_source,
         rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
         tokens_generated_total=rates.decoded_total,
-        tokens_generated_is_lower_bound=None
-        if rates.decoded_total is None
-        else rates.decoded_total_is_lower_bound,
-        verdict=verdict_entry(found.verdict),
-        cause=_cause(found.cause),
-        remedies=_remedies(found),
-        expected_tokens_per_second=_band(found.expected_now),
-        baseline_tokens_per_second=usual.decode_tokens_per_second if usual else None,
-        baseline_request_count=usual.request_count if usual else None,
+        tokens_generated_is_lower_bound=_is_lower_bound(rates),
+        verdict=verdict_entry(model.diagnosis.verdict),
+        cause=_cause(model.diagnosis.cause),
+        remedies=_remedies(model.diagnosis),
+        expected_tokens_per_second=_band(model.diagnosis.expected_now),
+        baseline_tokens_per_second=details.usual.decode_tokens_per_second if details.usual else None,
+        baseline_request_count=details.usual.request_count if details.usual else None,
         prediction=_prediction(details.prediction) if details.prediction else None,
     )
+
+
+def _is_lower_bound(rates: RunnerRates) -> bool | None:
+    return None if rates.decoded_total is None else rates.decoded_total_is_lower_bound
 
 
 def loading_entry(load: LoadPicture) -> ModelEntry:
@@ -216,7 +218,7 @@ def diagnosis_entry(model: ModelPicture) -> DiagnosisEntry:
         url=model.key.source,
         level=model.level,
         sentence=model.sentence,
-        spill_percent=model.spill_percent or None,
+        spill_percent=model.memory.spill_percent or None,
         verdicts=tuple(map(verdict_entry, found.verdicts)),
         cause=_cause(found.cause),
         remedies=_remedies(found),

@@ -10,8 +10,9 @@ from gpumon.app.feeds.live import Feed
 from gpumon.app.insight.health import hangs, is_needed
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.holders.addresses import runners_to_ask
-from gpumon.app.state.rates.values import RunnerRates
-from gpumon.app.state.records import SourceRecord
+from gpumon.app.state.holders.joins import name_of, sources_of
+from gpumon.app.state.rates.figures import RunnerRates
+from gpumon.app.state.records import Load, SourceRecord
 from gpumon.app.state.work import is_working, rates_of
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
@@ -32,6 +33,8 @@ ANSWERS_NEEDED = 2
 """From a source that has something to report: a rate needs two samples."""
 ANSWERS_ENOUGH = 4
 """Of a model at work that shows no rate even then: its requests may be shorter than the time between."""
+ANSWERS_NAMING = 4
+"""Of a server after which it has told the name of what it loads: it is asked for in between."""
 LOOK_EVERY_SECONDS = 0.05
 END_SECONDS = 0.5
 """How long a feed may take to end when it is cancelled."""
@@ -118,10 +121,21 @@ class _View:
             name = f"runner {runner.key.pid}"
             if runner.answer is None or not self._is_paced(name, runner.answer, runner.rates):
                 yield name
+        for load in state.loads.values():
+            yield from self._awaited_namers(load)
         for model in state.models.values():
             answer, name = model.served and model.served.answer, f"{model.key.source} {model.claim.name}"
             if answer and model.runner is None and not self._is_paced(name, answer, rates_of(model, state)):
                 yield name
+
+    def _awaited_namers(self, load: Load) -> Iterator[str]:
+        """Yield the server that has started a load of which no name is known, until it may have told."""
+        state, runner = self._monitor.state, self._monitor.state.runners.get(load.key)
+        if runner is None or load.settings.blob is None or name_of(state, load.settings) is not None:
+            return
+        for source in sources_of(state, runner):
+            if state.sources[source].healthy and self._answers[source] < ANSWERS_NAMING:
+                yield source
 
     def _is_paced(self, name: str, answer: WorkSample, rates: RunnerRates) -> bool:
         """Whether a model rests, or shows the rate of what it does, or does not after many answers either."""

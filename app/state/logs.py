@@ -7,8 +7,8 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from gpumon.app.state.places import LOG_SEARCH
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.log_meter import LogMeter
-from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import BufferKey, Placement, RunnerEnd, RunnerRecord, ServerLog
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import LogEvent, LogEventKind, LogSample, ModelState

@@ -5,8 +5,7 @@ from __future__ import annotations
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
 from gpumon.app.state.records import GpuRecord, SystemRecord
-from gpumon.app.state.sources import hear
-from gpumon.app.state.state import State
+from gpumon.app.state.state import State, hear
 from gpumon.collectors.samples import GpuReading, Learned, NvmlSample, SystemSample
 
 LISTS_ALL_GPUS = frozenset({"serving", "idle"})
@@ -18,6 +17,7 @@ def apply_nvml(state: State, sample: NvmlSample) -> None:
     hear(state, sample.source, sample.health, sample.driver_version)
     state.driver_version = sample.driver_version or state.driver_version
     state.touched.gpus.update(reading.uuid for reading in sample.gpus)
+    state.other_gpu_makers = sample.other_makers
     state.driver_seen = state.now
     for reading in sample.gpus:
         _apply_reading(state, reading)

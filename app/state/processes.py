@@ -7,11 +7,10 @@ from gpumon.app.state.holders.measured import locate_all
 from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
 from gpumon.app.state.servers import follow_processes
-from gpumon.app.state.sources import hear
-from gpumon.app.state.state import State
+from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import WORKING_CPU_PERCENT
 from gpumon.collectors.samples import BlobNames, LogSample, ProcessSample, RunnerProcess
-from gpumon.collectors.servers.registry import kind_named
+from gpumon.collectors.servers.registry import kind_named, kind_of_runner, runner_named
 
 SERVERS_KEPT = 64
 
@@ -59,9 +58,13 @@ def _apply_process(state: State, process: RunnerProcess) -> None:
     key = RunnerKey(process.pid, process.started)
     record = state.runners.get(key)
     if record is None:
-        record = state.runners[key] = RunnerRecord(key, process, first_seen=state.now, seen=state.now)
+        kind, server_kind = runner_named(process.kind), kind_of_runner(process.kind)
+        record = RunnerRecord(key, process, kind, server_kind, first_seen=state.now, seen=state.now)
+        state.runners[key] = record
     else:
         record.seen_before = record.seen
+    if record.process.kind != process.kind:  # a script that has become the server
+        record.kind, record.server_kind = runner_named(process.kind), kind_of_runner(process.kind)
     record.process, record.seen = process, state.now
     if (process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT:
         record.worked = state.now

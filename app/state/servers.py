@@ -5,7 +5,9 @@ A model is told of by its server's URL or, where no URL is asked, by the process
 
 from __future__ import annotations
 
-from gpumon.app.state.holders.addresses import addresses_of, stands_alone
+from collections.abc import Sequence
+
+from gpumon.app.state.holders.addresses import addresses_of, server_of, stands_alone
 from gpumon.app.state.holders.joins import join, name_of, stand_in
 from gpumon.app.state.holders.measured import is_steady
 from gpumon.app.state.places import place
@@ -17,8 +19,7 @@ from gpumon.app.state.records import (
     Served,
     SourceRecord,
 )
-from gpumon.app.state.sources import hear
-from gpumon.app.state.state import State
+from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import follow_work, hear_work
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
@@ -26,11 +27,12 @@ from gpumon.collectors.samples import (
     InstalledModels,
     ModelClaim,
     ModelFacts,
+    RunnerSettings,
     ServerSample,
     WorkSample,
 )
-from gpumon.collectors.servers.kind import with_facts
-from gpumon.collectors.servers.registry import kind_named, kind_of_runner
+from gpumon.collectors.servers.kind import ServerKind, with_facts
+from gpumon.collectors.servers.registry import kind_named
 
 MODELS_END_WITH = frozenset({"not_running"})
 """States of a server in which its models are known to be gone; in the others they are only not confirmed: a
@@ -52,11 +54,14 @@ def apply_server(state: State, sample: ServerSample) -> None:
     is_new, before = sample.source not in state.sources, set(state.models)
     state.touched.processes = True
     source = hear(state, sample.source, sample.health, sample.version, sample.kind)
-    source.known_by = sample.known_by
+    if source.known_by != sample.known_by:
+        source.known_by = sample.known_by
+        state.touched.sources.add(sample.source)
     if (offset := sample.clock_offset_seconds) is not None:
         source.clock_offset_seconds = offset if abs(offset) > CLOCK_RESOLUTION_SECONDS else 0.0
     if sample.models is not None:
         _note_meter(state, sample)
+        _note_routes(state, sample.source, sample.models, kind_named(sample.kind))
         shown = [claim for claim in sample.models if _is_shown(state, sample.source, claim)]
         keys = {_apply_claim(state, sample, claim) for claim in shown}
         _depart(state, sample.source, keep=keys)
@@ -81,6 +86,7 @@ def _forget_server(state: State, name: str) -> None:
     if name in state.servers_here:
         state.servers_here.remove(name)
     state.metered.pop(name, None)
+    state.routed.pop(name, None)
     follow_processes(state)
     join(state)
 
@@ -102,7 +108,8 @@ def apply_work(state: State, sample: WorkSample) -> None:
         record.claim = _with_facts(record, record.claim)
     runner = state.runner_of(record)
     if runner is not None:
-        _take_of_process(state, runner, sample)
+        if record.kind.tells_work:
+            _take_of_process(state, runner, sample)
         return
     state.touched.work(record.key, changed=True)
     served.requests.extend(served.meter.feed(sample))
@@ -156,6 +163,13 @@ def _note_meter(state: State, sample: ServerSample) -> None:
         state.metered.pop(sample.source, None)
 
 
+def _note_routes(state: State, source: str, models: Sequence[ModelClaim], kind: ServerKind) -> None:
+    """Note under which names clients reach the ports of processes that a server has started."""
+    if not kind.tells_work:
+        told = ((claim.settings.port, claim.name) for claim in models if claim.settings)
+        state.routed[source] = {port: name for port, name in told if port is not None}
+
+
 def _named(state: State, sample: WorkSample) -> ModelRecord | None:
     """Return the model of a server that a sample names."""
     if sample.model is None:
@@ -177,8 +191,14 @@ def _is_shown(state: State, source: str, claim: ModelClaim) -> bool:
     """Whether a model is to be shown: one whose process is seen to load is shown as a load already."""
     if claim.state != "loading":
         return True
-    loading = (one for one in state.runners.values() if one.process.settings.model_name == claim.name)
+    loading = (one for one in state.runners.values() if _is_of(one.process.settings, claim))
     return not any(place(source) in {place(url) for url in addresses_of(state, one)} for one in loading)
+
+
+def _is_of(settings: RunnerSettings, claim: ModelClaim) -> bool:
+    """Return whether a process was started for a model, by its name or by the port that its server tells."""
+    told = claim.settings.port if claim.settings else None
+    return settings.model_name == claim.name or (told is not None and told == settings.port)
 
 
 def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> ModelKey:
@@ -188,7 +208,7 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
     record = state.models.get(key)
     if record is None or not _is_of_kind(record, sample):
         record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
-        record.runtime = kind_named(sample.kind).name
+        record.kind = kind_named(sample.kind)
         state.models[key] = record
     record.expiry_moves = _expiry_moves(record, claim)
     record.stop_asked = _is_asked_to_stop(record, claim, now, state.sources[sample.source])
@@ -203,7 +223,7 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
 
 
 def _is_of_kind(record: ModelRecord, sample: ServerSample) -> bool:
-    return record.runtime == sample.kind or record.runtime == kind_named(sample.kind).name
+    return record.kind.name == sample.kind or record.kind is kind_named(sample.kind)
 
 
 def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
@@ -295,9 +315,10 @@ def _is_loaded(runner: RunnerRecord) -> bool:
 def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     """Whether a source of its own kind that is well already tells of its model."""
     where = {place(url) for url in addresses_of(state, runner)}
-    own = kind_of_runner(runner.process.kind).name
+    server = server_of(state, runner)
+    own = {runner.server_kind.name, server.kind if server else None}
     return any(
-        source.runtime == own and source.health.state in HEALTHY_STATES and place(name) in where
+        source.runtime in own and source.health.state in HEALTHY_STATES and place(name) in where
         for name, source in state.sources.items()
     )
 
@@ -314,7 +335,7 @@ def _name(state: State, runner: RunnerRecord) -> str:
 
 
 def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
-    kind = kind_of_runner(runner.process.kind)
+    kind = runner.server_kind
     record = state.models.get(key)
     if record is not None and record.process != runner.key:
         depart(state, key)
@@ -324,5 +345,5 @@ def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
         state.touched.claimed.add(key)
     if record is None:
         record = state.models[key] = ModelRecord(key, claim, first_seen=state.now, seen=state.now)
-        record.runtime, record.process = kind.name, runner.key
+        record.kind, record.process = kind, runner.key
     record.claim, record.stated, record.seen = claim, None, state.now

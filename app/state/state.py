@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from gpumon.app.state.places import is_local
-from gpumon.app.state.rates.values import FinishedRequest
+from gpumon.app.state.places import is_local, is_loopback
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.records import (
     Event,
     FailedLoad,
@@ -26,15 +26,19 @@ from gpumon.app.state.records import (
     SourceRecord,
     SystemRecord,
     Thrash,
+    is_server,
 )
 from gpumon.collectors.samples import (
+    HEALTHY_STATES,
     BlobNames,
     HolderProcess,
     InstalledModels,
     MeterSample,
     ModelFacts,
     ServerProcess,
+    SourceHealth,
 )
+from gpumon.collectors.servers.registry import kind_named
 
 
 class Touched(Struct):
@@ -97,8 +101,6 @@ class State(Struct, eq=False):
     now: float = 0.0
     """Time of the newest sample: the only clock there is."""
     sources: dict[str, SourceRecord] = field(default_factory=dict)
-    log_sources: list[str] = field(default_factory=list)
-    """Those of ``sources`` that are logs, or look for logs."""
     servers_here: list[str] = field(default_factory=list)
     """Those of ``sources`` that are servers of this machine by their URL alone."""
     gpus: dict[str, GpuRecord] = field(default_factory=dict)
@@ -140,12 +142,16 @@ class State(Struct, eq=False):
     """Servers whose answers come through a pass-through meter, and what that said last."""
     upstreams: dict[str, str] = field(default_factory=dict)
     """URL of the server behind a meter of this machine, by the meter's URL."""
+    routed: dict[str, dict[int, str]] = field(default_factory=dict)
+    """Names of models by the port of the process that holds each, of servers that only start these."""
     driver_seen: float | None = None
     """Time of the driver's latest sample."""
     hidden_vram_bytes: int = 0
     """Memory in use on all GPUs that processes which the driver does not list may hold."""
     gpu_shown: bool = False
     """Whether the driver has shown a GPU, at any time of this run."""
+    other_gpu_makers: tuple[str, ...] = ()
+    """Who made the GPUs here that the driver knows nothing of."""
     gpu_claimed: set[str] = field(default_factory=set)
     """Servers that have claimed VRAM, at any time of this run."""
     touched: Touched = field(default_factory=Touched)
@@ -174,12 +180,53 @@ class State(Struct, eq=False):
     def lacks_gpu_at(self, source: str) -> bool:
         """Return whether a server's machine is this one, and has no GPU as far as driver and server say."""
         driver = self.sources.get(DRIVER)
-        if driver is None or self.gpus or self.gpu_known_at(source) or not is_local(source, self.servers):
+        has_gpus = self.gpus or self.other_gpu_makers or self.gpu_known_at(source)
+        if driver is None or has_gpus or not is_local(source, self.servers):
             return False
         never_was = driver.answered is None and driver.silent_seconds is None
         return driver.healthy or (never_was and driver.health.state in NOT_THERE)
+
+    def holds_all_in_ram(self, source: str) -> bool:
+        """Return whether a server's machine certainly has no GPU, so that nothing can be anywhere else."""
+        driver = self.sources.get(DRIVER)
+        return self.lacks_gpu_at(source) and driver is not None and driver.health.state == "idle"
 
     @property
     def has_gpu(self) -> bool:
         """Whether this machine's driver has shown a GPU."""
         return bool(self.gpus)
+
+
+def hear(
+    state: State,
+    source: str,
+    health: SourceHealth,
+    version: str | None = None,
+    runtime: str | None = None,
+) -> SourceRecord:
+    """Record that ``source`` has answered, and how it is; return its record."""
+    record = state.sources.get(source)
+    if record is None:
+        record = add_source(state, source, health, state.now)
+    elif record.silent_seconds is not None or record.health != health:
+        state.touched.sources.add(source)
+        if record.health.state != health.state:
+            record.since = state.now
+        record.health = health
+        record.silent_seconds = record.silent_since = None
+    if runtime is not None and runtime != record.runtime:
+        state.touched.sources.add(source)
+        record.version, record.kind = None, kind_named(runtime)
+    record.version = version or record.version
+    if health.state in HEALTHY_STATES:
+        record.answered = state.now
+    return record
+
+
+def add_source(state: State, name: str, health: SourceHealth, since: float) -> SourceRecord:
+    """Add a source that has not been heard of before."""
+    state.touched.sources.add(name)
+    record = state.sources[name] = SourceRecord(name, health, since)
+    if is_server(name) and is_loopback(name):
+        state.servers_here.append(name)
+    return record

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample

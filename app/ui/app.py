@@ -29,7 +29,7 @@ from gpumon.app.ui.screens.dashboard import DashboardScreen
 from gpumon.app.ui.textual_internals import SteadyApp
 from gpumon.app.ui.themes import next_theme, take_theme
 from gpumon.collectors.samples import AnySample, NvmlSample, WorkSample
-from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.views import ChoiceRow
 
 if TYPE_CHECKING:

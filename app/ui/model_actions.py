@@ -29,7 +29,7 @@ from gpumon.app.views.actions import (
     unload_facts,
 )
 from gpumon.text.safe import visible
-from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.notices import HintBar
 from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import Fact

@@ -52,10 +52,12 @@ def unload_facts(model: ModelPicture) -> tuple[Fact, ...]:
 
 
 def _gain(model: ModelPicture) -> Fact:
-    measured = model.measured_vram_bytes
+    measured = model.memory.measured_vram_bytes
     if measured is not None:
         return Fact("returns", f"{units.size(measured)} of VRAM", NVML)
-    return Fact("returns", f"{units.size(model.gpu_bytes)} of VRAM, by its claim", model.kind.claim_source)
+    return Fact(
+        "returns", f"{units.size(model.memory.gpu_bytes)} of VRAM, by its claim", model.kind.claim_source
+    )
 
 
 def _requests(model: ModelPicture) -> Fact:

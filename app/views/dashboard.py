@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from msgspec import Struct
@@ -10,18 +11,17 @@ from msgspec.structs import replace
 from gpumon.app.alerts.alert import Alert, AlertKind
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.fuses import GPUMON_SOURCE
-from gpumon.app.insight.health import has_trouble, is_optional, source_fault
-from gpumon.app.insight.wording import runtime_name, short_source_words, source_label
+from gpumon.app.insight.health import has_trouble, is_optional, is_unasked_for, source_fault
+from gpumon.app.insight.wording import kind_label, short_source_words, source_label
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.models import SortKey, load_rows, model_rows
-from gpumon.app.views.page import clock_words, trend
+from gpumon.app.views.models import SortKey, load_rows, model_rows, trend
 from gpumon.collectors.samples import SourceState
-from gpumon.collectors.servers.registry import PLUG_IN_PREFIX
+from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
@@ -69,7 +69,7 @@ def alert_row(alert: Alert, now: float) -> AlertRow:
         level=alert.severity,
         subject="" if is_said else alert.subject,
         message=message,
-        started=clock_words(alert.since),
+        started=units.clock(alert.since),
         duration_seconds=alert.duration_seconds(now),
         ongoing=alert.until is None,
         acknowledged=alert.acknowledged,
@@ -98,7 +98,7 @@ def source_rows(state: State) -> tuple[SourceRow, ...]:
 
 def _is_news(source: SourceRecord) -> bool:
     """Return whether to speak of a source: of those that only add detail, their faults alone."""
-    if source.is_pointless and is_server(source.name):
+    if source.is_pointless:
         return False
     if source.healthy and source.health.state != "asleep":
         return has_trouble(source)
@@ -108,7 +108,8 @@ def _is_news(source: SourceRecord) -> bool:
 
 def source_row(source: SourceRecord, now: float) -> SourceRow:
     """Return what is wrong with a source, for how long, and what to do."""
-    level: Level = source_fault(source) or ("unknown" if is_optional(source) else "watch")
+    is_minor = is_optional(source) or is_unasked_for(source)
+    level: Level = source_fault(source) or ("unknown" if is_minor else "watch")
     label = source_label(source.name, source.runtime)
     return SourceRow(level, label, _words(source, now), source.hint or "")
 
@@ -140,7 +141,8 @@ def memory_row(pictures: Pictures) -> MemoryRow:
         total_bytes=sample.ram_total_bytes,
         used_bytes=sample.ram_used_bytes,
         available_bytes=sample.ram_available_bytes,
-        models_belong_there=bool(pictures.models()) and all(one.has_no_gpu for one in pictures.models()),
+        models_belong_there=bool(pictures.models())
+        and all(one.memory.has_no_gpu for one in pictures.models()),
         model_bytes=spilled_bytes(pictures),
         swap_total_bytes=sample.swap_total_bytes,
         swap_used_bytes=sample.swap_used_bytes,
@@ -157,7 +159,7 @@ def memory_row(pictures: Pictures) -> MemoryRow:
 
 def spilled_bytes(pictures: Pictures) -> int | None:
     """Return the bytes that loaded models claim in RAM; ``None`` where no model says."""
-    known = [model.ram_bytes for model in pictures.models() if model.ram_bytes is not None]
+    known = [model.memory.ram_bytes for model in pictures.models() if model.memory.ram_bytes is not None]
     return sum(known) if known else None
 
 
@@ -199,26 +201,32 @@ def dashboard_view(
     among the sources names it.
     """
     pictures, guard = monitor.pictures, monitor.fuses.guard
-    now, seconds = monitor.state.now, monitor.state.now - before.time
-    gpus = tuple(_aged(row, seconds) for row in before.gpus)
-    pictured = None
+    gpus = models = memory = pictured = None
     with guard("panel gpus"):
         is_same = (found := pictures.gpus()) is before.gpu_pictures
         gpus, pictured = before.gpus if is_same else gpu_rows(found), found
-    models = tuple(_aged(row, seconds) for row in before.models)
     with guard("panel models"):
         models = _models(pictures, order)
-    memory = _aged(before.memory, seconds)
     with guard("panel memory"):
         memory = memory_row(pictures)
-    feed = before.alerts
+    now, feed = monitor.state.now, before.alerts
     with guard("panel alerts"):
         feed = alert_rows(monitor.alerts, now)
     monitor.note_faults()
     verdict = VerdictView("unknown", "how things are cannot be told: internal error")
     with guard("verdict"):
         verdict = verdict_view(monitor, interval)
-    return DashboardView(verdict, gpus, models, memory, _sources(monitor), feed, now, pictured)
+    seconds = now - before.time
+    return DashboardView(
+        verdict,
+        _aged(before.gpus, seconds) if gpus is None else gpus,
+        _aged(before.models, seconds) if models is None else models,
+        _aged((before.memory,), seconds)[0] if memory is None else memory,
+        _sources(monitor),
+        feed,
+        now,
+        pictured,
+    )
 
 
 def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:
@@ -235,19 +243,19 @@ def _sources(monitor: Monitor) -> tuple[SourceRow, ...]:
     return (SourceRow("watch", GPUMON_SOURCE, monitor.fuses.words() or ""),)
 
 
-def _aged(row: _Aging, seconds: float) -> _Aging:
-    """Return a row that could not be rebuilt for so many ``seconds``."""
-    return replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds))
+def _aged(rows: Iterable[_Aging], seconds: float) -> tuple[_Aging, ...]:
+    """Return rows that could not be rebuilt for so many ``seconds``."""
+    return tuple(replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds)) for row in rows)
 
 
 def verdict_view(monitor: Monitor, interval: float) -> VerdictView:
     """Return the health line, with versions, interval and the time of the newest sample at its right."""
     state, found = monitor.state, monitor.pictures.health(explained=True)
     versions = [
-        f"{runtime_name(source.runtime)} {visible(source.version)}"
+        f"{kind_label(source.kind or DEFAULT)} {visible(source.version)}"
         for source in state.sources.values()
         if source.version is not None and is_server(source.name)
     ]
     driver = [f"driver {state.driver_version}"] if state.driver_version else []
-    right = (*driver, *versions, f"every {interval:g} s", clock_words(state.now) if state.now else "")
+    right = (*driver, *versions, f"every {interval:g} s", units.clock(state.now) if state.now else "")
     return VerdictView(found.level, found.sentence, right=right)

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.holders.others import GroupHolding, Holding
+from gpumon.app.views.models import trend
 from gpumon.app.views.page import (
     NVML,
     PageView,
-    clock_words,
     gpu_charts,
     of_maximum,
     prefixed,
     text_of,
-    trend,
 )
 from gpumon.collectors.samples import HolderGroup
 from gpumon.text import units
@@ -117,7 +116,7 @@ def _process(process: Holding) -> str:
 
 def _returned(gpu: GpuPicture) -> Iterator[Fact]:
     for one in gpu.returned[:RETURNED_SHOWN]:
-        name, when = visible(one.name or "a process"), clock_words(one.time)
+        name, when = visible(one.name or "a process"), units.clock(one.time)
         yield Fact("came back", f"{units.size(one.vram_bytes)} at {when}: {name} ended", NVML)
 
 

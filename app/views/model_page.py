@@ -9,11 +9,11 @@ from gpumon.app.diagnosis.report import cost_words, remedy_words
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.state.rates.values import summary_of
+from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.records import Prediction
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
-from gpumon.app.views.page import GPUMON, SHOW, PageView, clock_words, model_charts, text_of
+from gpumon.app.views.page import GPUMON, SHOW, PageView, model_charts, text_of
 from gpumon.collectors.samples import ModelFacts, RateBaseline
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -64,13 +64,13 @@ def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[
     """Return the figures of a model's page; ``gpu_indices`` are by UUID."""
     model = details.picture
     return (
-        *(_claim(model) if model.claims_memory else served_facts(details)),
+        *(_claim(model) if model.memory.claims_memory else served_facts(details)),
         *runner_facts(details, gpu_indices),
         *meter_facts(details.metered),
         *learned_facts(details),
         *finished_load_facts(details.finished_load),
         *_times(model),
-        *(_geometry(details.facts) if model.claims_memory else ()),
+        *(_geometry(details.facts) if model.memory.claims_memory else ()),
     )
 
 
@@ -113,17 +113,17 @@ def _predicted(prediction: Prediction | None) -> Iterator[Fact]:
 
 def _claim(model: ModelPicture) -> list[Fact]:
     claim, said = model.claim, model.kind.claim_source
-    alarm: Level | None = "bad" if model.spill_percent else None
-    is_part = model.has_no_gpu or (model.ram_bytes and not model.spill_percent)
+    alarm: Level | None = "bad" if model.memory.spill_percent else None
+    is_part = model.memory.has_no_gpu or (model.memory.ram_bytes and not model.memory.spill_percent)
     part = "part in RAM" if is_part else "spilled"
     return [
         Fact("server", model.server_label, GPUMON),
         Fact("digest", visible(claim.digest or units.UNKNOWN), said),
         Fact("size claimed", units.size(claim.size_bytes), said),
-        Fact("on GPU", units.size(model.gpu_bytes), said),
-        Fact("in RAM", units.size(model.ram_bytes), said, alarm),
+        Fact("on GPU", units.size(model.memory.gpu_bytes), said),
+        Fact("in RAM", units.size(model.memory.ram_bytes), said, alarm),
         Fact(part, model.ram_percent, said, alarm),
-        Fact("processor", model.processor, said),
+        Fact("processor", model.memory.processor, said),
         Fact("context", _per_slot(claim.context_length), said),
         Fact("quantisation", visible(claim.quantization or units.UNKNOWN), said),
         Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), said),
@@ -132,9 +132,9 @@ def _claim(model: ModelPicture) -> list[Fact]:
 
 
 def _times(model: ModelPicture) -> Iterator[Fact]:
-    yield Fact("seen since", clock_words(model.first_seen), GPUMON)
-    if model.spilled_since is not None and model.can_spill:
-        yield Fact("spilled since", clock_words(model.spilled_since), GPUMON)
+    yield Fact("seen since", units.clock(model.first_seen), GPUMON)
+    if model.spilled_since is not None and model.memory.can_spill:
+        yield Fact("spilled since", units.clock(model.spilled_since), GPUMON)
     yield Fact("state", model.doing, GPUMON)
     if model.kind.manages_memory:
         yield Fact("kept until", model.until or units.UNKNOWN, model.kind.claim_source)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpumon.app.insight.agreement import Agreement, LeftOut
 from gpumon.app.picture.model import ModelDetails, ModelPicture
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement
 from gpumon.app.state.work import METER
 from gpumon.app.views.page import GPUMON, NVML, PROC, about, request_labels, text_of
@@ -71,7 +71,7 @@ REQUESTS_SHOWN = 5
 def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[Fact]:
     """Return the figures of the process behind a model; one that says so where none can be told."""
     model = details.picture
-    work = [*_rates(model.rates), *_requests(details.requests)]
+    work = [*_rates(model.rates), *_no_rates(details), *_requests(details.requests)]
     if model.process is None:
         return [Fact("process", "cannot be told from here", PROC), *work]
     return [
@@ -84,11 +84,13 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
 
 
 def _measured(model: ModelPicture, gpu_indices: Mapping[str, int]) -> Iterator[Fact]:
-    words = units.size(model.measured_vram_bytes)
-    yield Fact("VRAM measured", words if model.measurable else "not known (MIG)", NVML)
-    if model.claims_memory:
-        yield Fact("claim and driver", _agreement_words(model.agreement), f"NVML, {model.kind.claim_source}")
-    by_gpu = model.measured_vram_by_gpu or {}
+    words = units.size(model.memory.measured_vram_bytes)
+    yield Fact("VRAM measured", words if model.memory.measurable else "not known (MIG)", NVML)
+    if model.memory.claims_memory:
+        yield Fact(
+            "claim and driver", _agreement_words(model.memory.agreement), f"NVML, {model.kind.claim_source}"
+        )
+    by_gpu = model.memory.measured_vram_by_gpu or {}
     for uuid, size_bytes in by_gpu.items() if len(by_gpu) > 1 else ():
         if uuid in gpu_indices:
             yield Fact(f"  on GPU {gpu_indices[uuid]}", units.size(size_bytes), NVML)
@@ -123,6 +125,13 @@ def _settings(settings: RunnerSettings) -> list[Fact]:
         Fact("flash attention", visible(settings.flash_attention or units.UNKNOWN), "command line"),
         Fact("batch", text_of(settings.batch_size), "command line"),
     ]
+
+
+def _no_rates(details: ModelDetails) -> Iterator[Fact]:
+    """Say why nobody tells a rate; where its server claims no memory its statistics say so."""
+    model = details.picture
+    if details.statistics_detail and model.memory.claims_memory and not model.rates.sources:
+        yield Fact("decode rate", f"not known: {visible(details.statistics_detail)}", GPUMON)
 
 
 def _rates(rates: RunnerRates) -> list[Fact]:
@@ -220,7 +229,7 @@ def served_facts(details: ModelDetails) -> list[Fact]:
         Fact("build", visible(facts.build or units.UNKNOWN), PROPS),
         Fact("file", visible(facts.model_path or units.UNKNOWN), PROPS),
         Fact("weights", units.size(facts.weights_bytes), MODELS),
-        Fact("in RAM (estimate)", _left_out(model.left_out), "weights less VRAM measured"),
+        Fact("in RAM (estimate)", _left_out(model.memory.left_out), "weights less VRAM measured"),
         Fact(
             "context",
             _tokens(claim.context_length, " per slot"),

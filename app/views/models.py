@@ -9,10 +9,20 @@ from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import PHASES, FinishedLoad, LoadPhase
-from gpumon.app.views.page import GPUMON, NVML, PROC, PageView, trend
+from gpumon.app.state.series import Series
+from gpumon.app.views.page import GPUMON, NVML, PROC, PageView
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.views import Fact, ModelRow, VerdictView
+from gpumon.widgets.views import Fact, ModelRow, Trend, VerdictView
+
+TREND_SECONDS = 120.0
+TREND_CELLS = 24
+
+
+def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int = TREND_CELLS) -> Trend:
+    """Return the means of the last ``seconds`` as one value per cell."""
+    return tuple([bucket.mean if bucket else None for bucket in series.window(now, seconds, cells)])
+
 
 SortKey = Literal["spill", "name", "vram", "loaded"]
 SORT_KEYS: tuple[SortKey, ...] = ("spill", "name", "vram", "loaded")
@@ -30,8 +40,8 @@ def model_rows(
 
 _SORTS: dict[SortKey, Callable[[ModelPicture], float | str]] = {
     "name": lambda model: model.claim.name.casefold(),
-    "vram": lambda model: -(model.gpu_bytes or 0),
-    "spill": lambda model: -(model.placement.spill_fraction or 0.0),
+    "vram": lambda model: -(model.memory.gpu_bytes or 0),
+    "spill": lambda model: -(model.memory.placement.spill_fraction or 0.0),
     "loaded": lambda model: -model.first_seen,
 }
 
@@ -46,25 +56,31 @@ def model_row(model: ModelPicture) -> ModelRow:
         runtime=model.runtime_label,
         quantization=claim.quantization,
         parameter_size=claim.parameter_size,
-        gpu_bytes=model.gpu_bytes,
-        gpu_is_measured=not model.claims_memory,
-        ram_bytes=model.ram_bytes,
-        processor=model.processor,
-        spill_percent=model.spill_percent,
-        measured_vram_bytes=model.measured_vram_bytes,
+        gpu_bytes=model.memory.gpu_bytes,
+        gpu_is_measured=not model.memory.claims_memory,
+        ram_bytes=model.memory.ram_bytes,
+        processor=model.memory.processor,
+        spill_percent=model.memory.spill_percent,
+        measured_vram_bytes=model.memory.measured_vram_bytes,
         context_length=claim.context_length,
         context_used_tokens=rates.context_tokens,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         rate_is_estimate=rates.is_estimate,
-        rate_trend=trend(model.series.decode, model.at),
-        spill_trend=trend(model.series.spill, model.at) if model.can_spill else (),
-        has_no_gpu=model.has_no_gpu,
+        rate_trend=trend(model.series.decode, model.at) if _has_generated(model) else (),
+        spill_trend=trend(model.series.spill, model.at) if model.memory.can_spill else (),
+        has_no_gpu=model.memory.has_no_gpu,
         state=model.doing,
         until=_until(model),
         time_left=model.time_left,
         notes=model.notes,
         age_seconds=model.age_seconds,
     )
+
+
+def _has_generated(model: ModelPicture) -> bool:
+    """Return whether it has within the time that the trend shows: most models are idle most of the time."""
+    last = model.series.decode.last_time
+    return last is not None and model.at - last <= TREND_SECONDS
 
 
 def _until(model: ModelPicture) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
@@ -66,23 +65,6 @@ def about(words: str, *, estimate: bool) -> str:
     return f"~{words}" if estimate and words != units.UNKNOWN else words
 
 
-def clock_words(at: float) -> str:
-    """Write a Unix time as local clock time; one that no calendar has is unknown."""
-    try:
-        return time.strftime("%H:%M:%S", time.localtime(at))
-    except (OverflowError, ValueError, OSError):
-        return units.UNKNOWN
-
-
-TREND_SECONDS = 120.0
-TREND_CELLS = 24
-
-
-def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int = TREND_CELLS) -> Trend:
-    """Return the means of the last ``seconds`` as one value per cell."""
-    return tuple(bucket.mean if bucket else None for bucket in series.window(now, seconds, cells))
-
-
 WINDOWS_SECONDS: tuple[float, ...] = (300.0, 3600.0, 86400.0)
 """What the history charts can show: 5 minutes, an hour, a day."""
 
@@ -124,9 +106,9 @@ def model_charts(model: ModelPicture, seconds: float) -> tuple[ChartView, ...]:
     """Return the charts of a model's page."""
     series, now, size = model.series, model.at, model.claim.size_bytes
     parts = []
-    if model.claims_memory and not model.has_no_gpu:
+    if model.memory.claims_memory and not model.memory.has_no_gpu:
         parts.append(_line("VRAM claimed", series.claimed_vram, now, seconds, GIB))
-    if model.claims_memory:
+    if model.memory.claims_memory:
         parts.append(_line("RAM claimed", series.claimed_ram, now, seconds, GIB))
     if series.measured_vram.last_time is not None:
         parts.append(_line("VRAM measured", series.measured_vram, now, seconds, GIB))

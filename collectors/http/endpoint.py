@@ -195,6 +195,8 @@ class Endpoint:
     insecure: bool = False
     """Accept any certificate."""
     password: str | None = field(default=None, repr=False)
+    namespace: str | None = None
+    """Network namespace in which to connect, ``/proc/PID/ns/net``; ``None``: our own."""
 
     @property
     def address(self) -> HostAddress:

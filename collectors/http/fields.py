@@ -12,7 +12,8 @@ _T = TypeVar("_T")
 RawObject = Mapping[str, msgspec.Raw]
 """A JSON object whose values have been delimited and not yet read."""
 
-Amount = Annotated[int, msgspec.Meta(ge=0, le=2**60)]
+MOST = 2**60
+Amount = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 """A count or a size in bytes: no computer has an exbibyte."""
 
 AMOUNT: msgspec.json.Decoder[int] = msgspec.json.Decoder(Amount)

@@ -14,10 +14,10 @@ import msgspec
 import psutil
 from msgspec import Struct
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.nvml.driver import ALL_ONES, NOT_SUPPORTED, Answer, Query, is_all_ones
 from gpumon.collectors.nvml.processes import KINDS, Kind, ProcessNames, read_processes
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuProcess, GpuReading, GpuSlow, GpuState
+from gpumon.collectors.source import Clock
 
 SELDOM_SECONDS = 4.5
 """Least time between two looks at what moves in seconds: every fifth at one reading a second."""

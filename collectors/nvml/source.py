@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.nvml.device import Device, Identity, unwell
 from gpumon.collectors.nvml.driver import (
     DRIVER_NOT_LOADED,
@@ -32,10 +32,11 @@ from gpumon.collectors.nvml.driver import (
     load_pynvml,
     unload,
 )
+from gpumon.collectors.nvml.pci import gpu_makers
 from gpumon.collectors.nvml.processes import ProcessNames
 from gpumon.collectors.nvml.sleep import Sleepers
 from gpumon.collectors.samples import GpuReading, GpuState, NvmlSample, SourceHealth
-from gpumon.collectors.source import Backoff
+from gpumon.collectors.source import Backoff, Clock
 from gpumon.collectors.worker import Worker
 
 _ASLEEP_SECONDS = 5.0
@@ -47,8 +48,8 @@ _RETRY_MOST_SECONDS = 30.0
 class NvmlSource:
     """Reads the driver in a thread of its own, so that neither its import nor a hang stops anything else.
 
-    ``load`` returns the module ``pynvml`` and is called in that thread; ``sysfs`` and ``procfs`` are where
-    /sys and /proc are mounted.
+    ``load`` returns the module ``pynvml`` and is called in that thread; ``sysfs``, ``procfs`` and ``dev`` are
+    where /sys, /proc and /dev are mounted.
     """
 
     name = "nvml"
@@ -59,8 +60,9 @@ class NvmlSource:
         load: Callable[[], Nvml] = load_pynvml,
         sysfs: Path = Path("/sys"),
         procfs: Path = Path("/proc"),
+        dev: Path = Path("/dev"),
     ) -> None:
-        self._monitor = Monitor(clock, load, sysfs, procfs)
+        self._monitor = Monitor(clock, load, sysfs, procfs, dev)
         self._worker = Worker("nvml")
         self._retry = Backoff(_RETRY_FIRST_SECONDS, _RETRY_MOST_SECONDS)
         self._asleep = False
@@ -92,9 +94,18 @@ RESTART_AFTER_POLLS_AT_MOST = 300
 class Monitor:
     """Reads all GPUs and survives what drivers do. Not thread-safe; every method may block for ever."""
 
-    def __init__(self, clock: Clock, load: Callable[[], Nvml], sysfs: Path, procfs: Path) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        load: Callable[[], Nvml],
+        sysfs: Path,
+        procfs: Path,
+        dev: Path = Path("/dev"),
+    ) -> None:
         self._clock = clock
         self._load = load
+        self._makers = partial(gpu_makers, sysfs, dev)
+        self._other_makers: tuple[str, ...] = ()
         self._sleepers = Sleepers(sysfs, procfs)
         self._names = ProcessNames(procfs)
         self._session: Session | None = None
@@ -119,7 +130,17 @@ class Monitor:
             return self._without_values(health_of_binding(error), "lost")
         except DriverError as error:
             self.close()
-            return self._without_values(health_of_error(error), "lost")
+            return self._without_values(self._without_driver(error) or health_of_error(error), "lost")
+
+    def _without_driver(self, error: DriverError) -> SourceHealth | None:
+        """Return how a machine is that has no NVIDIA GPU to begin with; ``None`` where it has, or had."""
+        if error.code not in _WITHOUT_DRIVER or self._known:
+            return None
+        makers = self._makers()
+        if makers is None or "NVIDIA" in makers:
+            return None
+        self._other_makers = tuple(sorted(makers))
+        return _of_others(self._other_makers) if makers else NO_GPU_AT_ALL
 
     def close(self) -> None:
         """Shut NVML down; the next ``read`` starts it again."""
@@ -197,6 +218,7 @@ class Monitor:
             source="nvml",
             health=state,
             driver_version=driver_version,
+            other_makers=self._other_makers,
             gpus=tuple(sorted(readings, key=lambda reading: (reading.index, reading.uuid))),
         )
 
@@ -319,6 +341,18 @@ ASLEEP = SourceHealth(
 NO_GPU = SourceHealth(
     state="absent", detail="the NVIDIA driver finds no GPU", hint="check that it is seen: lspci -d 10de:"
 )
+
+NO_GPU_AT_ALL = SourceHealth(state="idle", detail="no GPU in this machine")
+"""As the PCI bus shows: nothing is missing."""
+
+_WITHOUT_DRIVER = frozenset({LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED})
+
+
+def _of_others(makers: Sequence[str]) -> SourceHealth:
+    """Return how a machine is whose GPUs are not NVIDIA's."""
+    detail = f"no NVIDIA GPU; what {' and '.join(makers)} made is not read"
+    return SourceHealth(state="absent", detail=detail, hint="what servers say of it is shown")
+
 
 _BY_CODE = {
     LIBRARY_NOT_FOUND: SourceHealth(

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.processes.proc import reason
 from gpumon.collectors.samples import BlobNames, SourceHealth, SourceState
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 MANIFEST_LIMIT = 2000

@@ -66,6 +66,10 @@ class Proc:
             start_ticks=int(fields[19]),
         )
 
+    def is_mounted(self) -> bool:
+        """Return whether it is there: each process finds itself in its own, whatever else is hidden."""
+        return os.path.lexists(f"{self._root}/self") or os.path.lexists(f"{self._root}/stat")
+
     def started(self, start_ticks: int) -> float:
         """Return a start as seconds since the epoch; raise ``ValueError`` where the time of boot is not told.
 

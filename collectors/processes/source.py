@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.processes.details import RunnerReader
 from gpumon.collectors.processes.finder import Finder
 from gpumon.collectors.processes.holders import HolderReader
@@ -14,6 +13,7 @@ from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.processes.server_details import ServerReader
 from gpumon.collectors.samples import BlobNames, ProcessSample, SourceHealth
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 IDLE_SECONDS = 5.0
@@ -33,7 +33,8 @@ class ProcessSource:
     ) -> None:
         self._clock = clock
         self._gpu_pids = gpu_pids
-        reader, users = Proc(proc), Users()
+        self._proc = reader = Proc(proc)
+        users = Users()
         self._finder = Finder(reader)
         self._runners = RunnerReader(reader, users)
         self._servers = ServerReader(reader, users)
@@ -63,26 +64,37 @@ class ProcessSource:
 
     def _look(self, gpu_pids: frozenset[int]) -> ProcessSample:
         now = self._clock.now()
+        if not self._proc.is_mounted():
+            return self._nothing(now, _NOT_MOUNTED if self._proc.root.is_dir() else _NO_PROC)
         try:
             found = self._finder.look(gpu_pids, now)
             runners = self._runners.read(found.runners, now)
             servers = self._servers.read(found.servers, found.runners, now)
             holders = self._holders.read(gpu_pids - {runner.pid for runner in runners}, now)
         except (OSError, ValueError) as error:
-            return ProcessSample(
-                time=now, source=self.name, health=_health_of(error), servers=None, runners=None, holders=None
-            )
+            return self._nothing(now, _health_of(error))
         is_idle = not (servers or runners or holders)
         health = SourceHealth(state="idle" if is_idle else "serving")
         return ProcessSample(
             time=now, source=self.name, health=health, servers=servers, runners=runners, holders=holders
         )
 
+    def _nothing(self, now: float, health: SourceHealth) -> ProcessSample:
+        return ProcessSample(
+            time=now, source=self.name, health=health, servers=None, runners=None, holders=None
+        )
+
+
+_NO_PROC = SourceHealth(state="absent", detail="no /proc here", hint="processes are read on Linux only")
+_NOT_MOUNTED = SourceHealth(
+    state="absent", detail="/proc is not mounted", hint="mount it: mount -t proc proc /proc"
+)
+
 
 def _health_of(error: OSError | ValueError) -> SourceHealth:
     """Return what is wrong with /proc as a whole; single processes fail on their own."""
     if isinstance(error, FileNotFoundError):
-        return SourceHealth(state="absent", detail="no /proc here", hint="processes are read on Linux only")
+        return _NO_PROC
     if isinstance(error, PermissionError):
         return SourceHealth(state="forbidden", detail="/proc: permission denied")
     words = reason(error) if isinstance(error, OSError) else str(error)

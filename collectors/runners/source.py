@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from msgspec import structs
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import own_listeners
-from gpumon.collectors.runners.target import NO_PORT, RunnerTarget
-from gpumon.collectors.samples import AnySample, ModelState, ServerSample, SourceHealth, WorkSample
+from gpumon.collectors.runners.target import NO_PORT, RunnerTarget, entrance
+from gpumon.collectors.samples import AnySample, ModelState, Said, ServerSample, SourceHealth, WorkSample
 from gpumon.collectors.servers.conversation import Conversation, OwnPort, work_sample
-from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port, Said
+from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port
 from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.collectors.servers.talk import Asked, RunnerTalk
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 FOREIGN = Said("foreign", "another program listens on its port")
@@ -68,6 +69,8 @@ class PortOwner:
         first = await self._listens(target)
         if first is not False:
             return "unknown" if first is None else "own"
+        if target.other_namespace:
+            return "closed"
         if not await accepts(target):
             return "closed"
         return "own" if await self._listens(target) else "other"
@@ -111,9 +114,11 @@ class Watch:
         self.target = target
         self._clock = clock
         self._find_owner = find_owner
-        self._port = Port(HttpClient(endpoint_of(target.url), limits))
+        inside = structs.replace(target, entrance=entrance(target.pid)) if target.other_namespace else target
+        self._obstacle = inside.obstacle
+        self._port = Port(HttpClient(_endpoint(inside, endpoint_of), limits))
         self._port.wants_key = target.wants_key
-        self._talk = talk_with(target, self._port, clock)
+        self._talk = talk_with(inside, self._port, clock)
         self._answered = False
         self._owner_known = False
         self._settled = False
@@ -154,8 +159,8 @@ class Watch:
             self._next_at = self._clock.now() + seconds
 
     async def _ask(self, active: bool | None) -> Said | None:
-        if self.target.obstacle is not None:
-            return Said("unreachable", self.target.obstacle)
+        if self._obstacle is not None:
+            return Said("unreachable", self._obstacle)
         try:
             if not self._owner_known and (said := await self._check_owner()):
                 return said
@@ -204,13 +209,18 @@ class _Silent:
         """Nothing is open."""
 
 
+def _endpoint(target: RunnerTarget, endpoint_of: EndpointOf = parse_endpoint) -> Endpoint:
+    """Return how to reach the port of a process, in a container from the inside."""
+    return dataclasses.replace(endpoint_of(target.url), namespace=target.entrance)
+
+
 def talk_with(target: RunnerTarget, port: Port, clock: Clock) -> RunnerTalk:
     """Return the conversation with a runner, as its kind has it."""
     kind = kind_of_runner(target.kind)
     own = kind.converse_with_runner(target.kind, port, clock, may_sleep=target.may_sleep)
     if own is not None or target.obstacle is not None:
         return own or _Silent()
-    asked = Asked(endpoint=parse_endpoint(target.url), clock=clock, limits=LIMITS, trusted=True)
+    asked = Asked(endpoint=_endpoint(target), clock=clock, limits=LIMITS, trusted=True)
     talk = kind.converse(asked)
     return OwnPort(talk) if isinstance(talk, Conversation) else _Silent()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import Struct
 
 from gpumon.collectors.http.endpoint import is_loopback_host
@@ -29,6 +31,8 @@ class RunnerTarget(Struct, frozen=True):
     """In a container: its loopback port is not ours."""
     sleep_idle_seconds: float | None = None
     """``--sleep-idle-seconds``: it may fall asleep and must not be kept awake; -1 is never."""
+    entrance: str | None = None
+    """Its network namespace, where that is another one and may be entered from here."""
     wants_key: bool = False
     """Whether it has refused to answer without a key where it is asked by its URL."""
 
@@ -51,7 +55,7 @@ class RunnerTarget(Struct, frozen=True):
     @property
     def obstacle(self) -> str | None:
         """Return why it cannot or must not be asked, in words; ``None`` where it can."""
-        if self.other_namespace:
+        if self.other_namespace and self.entrance is None:
             return "in a container: its port cannot be reached from here"
         if self.port is None:
             return "its port is not known"
@@ -73,3 +77,19 @@ def target_of(process: RunnerProcess) -> RunnerTarget:
         other_namespace=process.other_namespace,
         sleep_idle_seconds=settings.sleep_idle_seconds,
     )
+
+
+CAP_SYS_ADMIN = 21
+"""linux/capability.h"""
+
+
+def entrance(pid: int, proc: Path = Path("/proc")) -> str | None:
+    """Return the network namespace of a process where it is another than ours and we may enter it."""
+    own, other = proc / "self" / "ns" / "net", proc / str(pid) / "ns" / "net"
+    try:
+        lines = (proc / "self" / "status").read_text().splitlines()
+        is_other = own.readlink() != other.readlink()
+    except OSError:
+        return None
+    held = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
+    return str(other) if is_other and int(held, 16) >> CAP_SYS_ADMIN & 1 else None

@@ -107,6 +107,8 @@ class NvmlSample(Sample, frozen=True, kw_only=True, tag="nvml"):
     health: SourceHealth
     driver_version: str | None = None
     gpus: tuple[GpuReading, ...] = ()
+    other_makers: tuple[str, ...] = ()
+    """Who made the GPUs here that the driver knows nothing of: ``AMD``. Looked up where there is none."""
 
 
 class MemoryPressure(Fact, frozen=True, kw_only=True):

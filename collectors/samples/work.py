@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gpumon.collectors.samples.base import Fact, Sample
+from gpumon.collectors.samples.base import Fact
 
 ModelState = Literal[
     "starting",  # the port refuses: the first moment of a start
@@ -77,17 +77,9 @@ class LoadFacts(Fact, frozen=True, kw_only=True):
     metrics_enabled: bool | None = None
 
 
-class WorkSample(Sample, frozen=True, kw_only=True, tag="work"):
-    """One poll of what one model does.
+class Said(Fact, frozen=True):
+    """What a server or a process says of the work of one model at one look."""
 
-    Asked by its server's URL (``source``) it is named by ``model``; asked on the port of its own process
-    (source ``runner PID``) it is named by ``pid`` and ``started``.
-    """
-
-    model: str | None = None
-    pid: int | None = None
-    started: float | None = None
-    port: int | None = None
     state: ModelState
     detail: str | None = None
     """What is switched off, or why there are no figures; one line."""
@@ -103,3 +95,19 @@ class WorkSample(Sample, frozen=True, kw_only=True, tag="work"):
     prefill_tokens_per_second: float | None = None
     origin: str | None = None
     """Where counters or rates stand, shown beside them: ``/metrics``."""
+
+
+class WorkSample(Said, frozen=True, kw_only=True, tag_field="type", tag="work"):
+    """What was said of a model's work, with when and of which.
+
+    Asked by its server's URL (``source``) it is named by ``model``; asked on the port of its own process
+    (source ``runner PID``) it is named by ``pid`` and ``started``. ``time`` and ``source`` are those of
+    every ``Sample``.
+    """
+
+    time: float
+    source: str
+    model: str | None = None
+    pid: int | None = None
+    started: float | None = None
+    port: int | None = None

@@ -50,6 +50,11 @@ def known(message: str, messages: dict[str, LogEventKind]) -> tuple[str, LogEven
 _SETTING_LIMIT = 64
 _LONGEST_VALUE = 512
 _KEPT = ("OLLAMA_", "LLAMA_ARG_")
+_DEVICES = {
+    "CUDA_VISIBLE_DEVICES": re.compile(r"(?:-?\d{1,3}|GPU-[0-9a-fA-F-]{1,40}|[, ])+", re.ASCII),
+    "CUDA_DEVICE_ORDER": re.compile(r"[A-Z_]{1,20}", re.ASCII),
+}
+"""What else is kept: which GPUs the server may use."""
 _NAME = re.compile(r"(?:^| )([A-Z][A-Z0-9]*_[A-Z0-9_]+|https?_proxy|no_proxy):", re.ASCII)
 _SECRET_WORDS = frozenset(
     {"AUTH", "CREDENTIAL", "CREDENTIALS", "KEY", "KEYS", "PASS", "PASSWORD", "SECRET", "TOKEN"}
@@ -76,6 +81,8 @@ def parse_settings(text: str) -> dict[str, str]:
 
 
 def _may_be_kept(name: str, value: str) -> bool:
+    if name in _DEVICES:
+        return _DEVICES[name].fullmatch(value) is not None
     return (
         name.startswith(_KEPT)
         and len(value) <= _LONGEST_VALUE

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import LogSample, ServerProcess, SourceHealth
 from gpumon.collectors.server_log.follower import Follower, Place
 from gpumon.collectors.server_log.readers import BACKLOG_BYTES, UNIT, Journal, Reader, Tail
+from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
 PROC: Final = Path("/proc")
@@ -20,6 +22,12 @@ USUAL_FILES: Final = (
     Path("/usr/local/var/log/ollama.log"),
     Path("/var/log/ollama.log"),
 )
+CONTAINER_LOGS: Final = (
+    "/var/lib/docker/containers/{container}/{container}-json.log",
+    "/var/lib/containers/storage/overlay-containers/{container}/userdata/ctr.log",
+)
+"""Where Docker (log driver json-file) and Podman (k8s-file) keep them, for root to read."""
+_CONTAINER = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _OUTPUTS = (1, 2)
 _CLOCK_SECONDS = 2.0
 """How far the start of a process, counted from boot, may be off the wall clock."""
@@ -36,7 +44,8 @@ def find_places(
     if named:
         return tuple(Place(path) for path in named)
     here = [server for server in servers if not server.other_namespace]
-    written = [Place(file) for server in here for file in _outputs(proc, server.pid)]
+    written = [Place(file) for server in servers for file in _outputs(proc, server.pid)]
+    written += [Place(file) for server in servers for file in _kept_by_container(proc, server.pid)]
     usual = _usual([*_logs_beside_models(here, home), *usual_files], here)
     journal = [] if written else _journal(here, proc)
     return (*_different([*written, *usual]), *journal)
@@ -49,24 +58,48 @@ def nothing_found(servers: Sequence[ServerProcess]) -> SourceHealth:
     if all(server.other_namespace for server in servers):
         return SourceHealth(
             state="absent",
-            detail="the server runs in a container, where its log is out of reach",
+            detail="the server runs in a container; its log is no file that can be read from here",
             hint="docker logs -f NAME > FILE 2>&1, and name FILE in log_files of the settings",
         )
     return SourceHealth(
         state="absent",
         detail="the server writes its log to a terminal, or where it cannot be seen",
-        hint="ollama serve > FILE 2>&1, and name FILE in log_files of the settings",
+        hint="put > FILE 2>&1 behind the line that starts it, and name FILE in log_files of the settings",
     )
 
 
 def _outputs(proc: Path, pid: int) -> Iterator[Path]:
-    """Return the regular files that a process writes to, by the name that they have here."""
+    """Return the regular files that a process writes to, by the name that they have here.
+
+    In a container they have one below its own root.
+    """
     for output in _OUTPUTS:
         link = proc / str(pid) / "fd" / str(output)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError, StopIteration):
             file = link.readlink()
-            if _is_regular(link) and _identity(file) == _identity(link):
-                yield file
+            inside = proc / str(pid) / "root" / file.relative_to("/")
+            if _is_regular(link):
+                yield next(path for path in (file, inside) if _is_same(path, link))
+
+
+def _kept_by_container(proc: Path, pid: int) -> Iterator[Path]:
+    """Return the log that its container's engine keeps: the control group names the container."""
+    try:
+        groups = (proc / str(pid) / "cgroup").read_text(errors="replace")
+    except OSError:
+        return
+    for container in dict.fromkeys(_CONTAINER.findall(groups)):
+        for pattern in CONTAINER_LOGS:
+            file = Path(pattern.format(container=container))
+            with contextlib.suppress(OSError):
+                if os.access(file, os.R_OK) and _is_regular(file):
+                    yield file
+
+
+def _is_same(path: Path, link: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return _identity(path) == _identity(link)
+    return False
 
 
 def _logs_beside_models(servers: Sequence[ServerProcess], home: Path | None) -> Iterator[Path]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, RequestError, status_words
@@ -19,13 +18,14 @@ from gpumon.collectors.samples import (
     LoadFacts,
     ModelClaim,
     ModelState,
+    Said,
     ServerSample,
     SourceHealth,
     WorkSample,
 )
 from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status
 from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.port import ForeignProgramError, Said
+from gpumon.collectors.servers.port import ForeignProgramError
 from gpumon.collectors.servers.talk import Asked
 from gpumon.collectors.source import Backoff
 
@@ -156,7 +156,10 @@ class Conversation(ABC):
         Read its fields with ``gpumon.collectors.http.fields``: what has another type than it should is
         ``None``.
         """
-        values = fields.read((await self.get(path)).body, fields.OBJECT)
+        body = (await self.get(path)).body
+        values = fields.read(body, fields.OBJECT)
+        if values is None and fields.read(body, fields.ANYTHING) is None:
+            raise UnusableError(foreign(self.endpoint, self.kind))
         if values is None:
             raise UnusableError(SourceHealth(state="nonsense", detail=f"{path} is not a JSON object"))
         return values
@@ -199,22 +202,16 @@ def work_sample(
 ) -> WorkSample:
     """Return what was said as a sample of a ``model`` by name, or of a ``process`` (PID, start, port)."""
     pid, started, port = process or (None, None, None)
+    if origin is not None and said.origin is None:
+        said = structs.replace(said, origin=origin)
     return WorkSample(
+        *structs.astuple(said),
         time=time,
         source=source,
         model=model,
         pid=pid,
         started=started,
         port=port,
-        state=said.state,
-        detail=said.detail,
-        progress=said.progress,
-        facts=said.facts,
-        slots=said.slots,
-        counters=said.counters,
-        decode_tokens_per_second=said.decode_tokens_per_second,
-        prefill_tokens_per_second=said.prefill_tokens_per_second,
-        origin=said.origin or origin,
     )
 
 
@@ -262,4 +259,4 @@ def _of_only_model(look: Look) -> Said:
     said = look.work[0][1] if look.work else Said(look.models[0].state or "ready" if look.models else "ready")
     claim = look.models[0] if look.models else None
     facts = said.facts or (LoadFacts(context_length=claim.context_length) if claim else None)
-    return msgspec.structs.replace(said, facts=facts, origin=said.origin or look.origin)
+    return structs.replace(said, facts=facts, origin=said.origin or look.origin)

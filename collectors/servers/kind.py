@@ -37,10 +37,10 @@ from gpumon.collectors.servers.talk import (
 from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
-    from gpumon.collectors.clock import Clock
     from gpumon.collectors.http.endpoint import Endpoint
     from gpumon.collectors.samples import ModelFacts
     from gpumon.collectors.servers.port import Port
+    from gpumon.collectors.source import Clock
 
 MIB = 1024**2
 
@@ -82,6 +82,20 @@ class Line(NamedTuple):
 
 
 NO_LINE = Line()
+
+
+class LoadDefaults(NamedTuple):
+    """How a server loads a model of which nobody says otherwise; ``None`` where it is not set."""
+
+    context_length: int | None = None
+    """Tokens of each slot."""
+    slots: int | None = None
+    cache_type: str | None = None
+    devices: str | None = None
+    """What ``CUDA_VISIBLE_DEVICES`` says."""
+    by_slot: bool = False
+    """Whether CUDA counts the cards by their slots, as the driver does, and not the fastest first."""
+
 
 Omission = Literal["sliding_window", "projector", "draft"]
 
@@ -152,6 +166,8 @@ class ServerKind(ABC):
     joined by file or name; ``routed``, each is reached at the server's URL under its model's name;
     ``alone``, each is a model of its own, asked on its own port. A server that holds its model itself is
     joined by its address."""
+    tells_work: ClassVar[bool] = True
+    """Whether its URL tells what a model does that is held by a child process; else the child is asked."""
     children_serve: ClassVar[bool] = True
     """Whether a child may be a server itself; Ollama's look for GPUs resembles a router."""
     keeps_blobs: ClassVar[bool] = False
@@ -208,6 +224,11 @@ class ServerKind(ABC):
         """Return the context it takes where nobody asks for one; ``None`` where it is the model's own."""
         del total_vram_bytes
         return None
+
+    def load_defaults(self, settings: Mapping[str, str]) -> LoadDefaults:
+        """Return how it loads models by the ``settings`` of its environment or its log."""
+        del settings
+        return LoadDefaults()
 
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""

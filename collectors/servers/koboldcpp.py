@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.samples import ModelClaim, RunnerSettings, WorkCounters
+from gpumon.collectors.samples import ModelClaim, RunnerSettings, Said, WorkCounters
 from gpumon.collectors.servers.command_line import Flags, program_name
 from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.talk import Answers, Asked, FoundRunner, ProcessView, Talk
@@ -61,7 +61,6 @@ class KoboldCppKind(ServerKind):
     def converse(self, asked: Asked) -> Talk:
         """Return a new conversation."""
         from gpumon.collectors.servers.conversation import Conversation, Look
-        from gpumon.collectors.servers.port import Said
 
         class KoboldCppConversation(Conversation):
             """Asks for the model and its work; for the version and the context when the model is another."""
@@ -107,8 +106,10 @@ class KoboldCppKind(ServerKind):
         if argv is None:
             return None
         flags = Flags(argv, SPELLINGS)
+        path = flags.text("model")
         settings = RunnerSettings(
-            model_path=flags.text("model"),
+            model_path=path,
+            model_name=_called(path),
             port=flags.integer("port", 1, 65535),
             context_length=flags.integer("context", 1),
             gpu_layers=flags.integer("gpu_layers"),
@@ -124,6 +125,12 @@ class KoboldCppKind(ServerKind):
     def set_layers(self, layers: int) -> Line:
         """Return the flag."""
         return Line(f"--gpulayers {layers}", ON_COMMAND_LINE)
+
+
+def _called(path: str | None) -> str | None:
+    """Return what it calls the model of a file: by its name without the ending (koboldcpp.py)."""
+    name = (path or "").replace("\\", "/").rpartition("/")[2]
+    return name.rpartition(".")[0] or name or None
 
 
 def _own_arguments(argv: Sequence[str]) -> Sequence[str] | None:

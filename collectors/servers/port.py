@@ -2,24 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from gpumon.collectors.http.client import MIB, HttpClient, Reply, RequestError, TimeLimits
-from gpumon.collectors.samples import LoadFacts, ModelState, Slot, WorkCounters
-
-
-class Said(Struct, frozen=True):
-    """The fields of a ``WorkSample`` that come from the server."""
-
-    state: ModelState
-    detail: str | None = None
-    progress: float | None = None
-    facts: LoadFacts | None = None
-    slots: tuple[Slot, ...] | None = None
-    counters: WorkCounters | None = None
-    decode_tokens_per_second: float | None = None
-    prefill_tokens_per_second: float | None = None
-    origin: str | None = None
 
 
 class ForeignProgramError(Exception):

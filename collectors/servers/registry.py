@@ -7,15 +7,19 @@ broken one costs itself only.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
+from gpumon.collectors.servers.llama_swap import LlamaSwapKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.source import Clock
 
 GROUP = "gpumon.servers"
 PLUG_IN_PREFIX = "plug-in "
@@ -25,7 +29,7 @@ FAULTS = (Exception, SystemExit)
 
 DEFAULT = OllamaKind()
 """What is expected at a URL until it has answered."""
-BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), *LAUNCHERS, KoboldCppKind())
+BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), LlamaSwapKind(), *LAUNCHERS, KoboldCppKind())
 
 
 class Registry:
@@ -115,14 +119,18 @@ class Registry:
         with self._lock:
             if self._is_done():
                 return
-            from importlib.metadata import entry_points
-
-            for entry in entry_points(group=GROUP):
-                try:
-                    self._take(_instance(entry.load()))
-                except FAULTS as error:
-                    self.problems[entry.name] = _words(error)
+            if any(map(_announces, sys.path)):
+                self._load()
             self._looked = True
+
+    def _load(self) -> None:
+        from importlib.metadata import entry_points
+
+        for entry in entry_points(group=GROUP):
+            try:
+                self._take(_instance(entry.load()))
+            except FAULTS as error:
+                self.problems[entry.name] = _words(error)
 
     def _is_done(self) -> bool:
         """Return whether another thread has looked meanwhile."""
@@ -134,6 +142,29 @@ class Registry:
             raise DuplicateKindError(kind.name)
         self._added = (*self._added, kind)
         self._index()
+
+
+def _announces(folder: str) -> bool:
+    """Return whether a package in a folder of ``sys.path`` may have an entry point of ours.
+
+    It is written in a file of its own (PyPA: entry points specification). To look costs less than to import
+    ``importlib.metadata``, which most never need. Of what is no folder, as a zip file, it is not known.
+    """
+    try:
+        with os.scandir(folder or ".") as entries:
+            found = [Path(entry) for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))]
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return any(_mentions_us(path / "entry_points.txt") for path in found)
+
+
+def _mentions_us(path: Path) -> bool:
+    try:
+        return GROUP in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 class DuplicateKindError(Exception):

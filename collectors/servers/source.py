@@ -31,6 +31,11 @@ class Answered:
         """Answers that are there already, by path."""
         return {path: reply for path, reply in self._replies.items() if reply is not None}
 
+    @property
+    def count(self) -> int:
+        """How many paths have been asked for so far."""
+        return len(self._replies)
+
     def header(self, name: str) -> str | None:
         """Return a header of the latest answer, errors included."""
         return self._latest.headers.get(name) if self._latest else None
@@ -63,8 +68,8 @@ class ServerSource:
         self._other_kind: ServerKind = DEFAULT
         self._kinds_failed = False
         """Whether a kind has failed over the answers of this poll."""
-        self._doubted = False
-        """Whether this spell of foreign answers has been looked into."""
+        self._doubted: dict[str, int] | None = None
+        """The foreign answers that have been looked into last, by path and status: one spell."""
         self._believed = False
         """Whether this spell of good answers has been checked against kinds that imitate the default."""
 
@@ -85,7 +90,8 @@ class ServerSource:
         first, known_by = samples[0], self._asked.known_by
         if known_by == "url" or not isinstance(first, ServerSample):
             return samples
-        health = _of_a_process(first.health) if known_by == "process" else first.health
+        health, address = first.health, self._asked.endpoint.authority
+        health = _of_a_process(health, address) if known_by == "process" else health
         return [replace(first, known_by=known_by, health=health), *samples[1:]]
 
     async def _poll(self) -> Sequence[AnySample]:
@@ -125,18 +131,19 @@ class ServerSource:
         await self._usual.close()
 
     async def _leave(self, left: Talk) -> None:
-        self._other, self._doubted, self._believed = None, False, False
+        self._other, self._doubted, self._believed = None, None, False
         await left.close()
 
     async def _recognised(self, health: SourceHealth) -> Talk | None:
         """Return a conversation with the kind that has given these answers; ``None`` for the expected one."""
         if health.state in WELL:
-            self._doubted = False
+            self._doubted = None
             is_first, self._believed = not self._believed, True
             return await self._first(may_ask=True, imitators=True) if is_first else None
         self._believed = False
-        may_ask = health.state == "foreign" and not self._doubted
-        self._doubted = self._doubted or may_ask
+        said = {path: reply.status for path, reply in self._usual.replies.items()}
+        may_ask = health.state == "foreign" and said != self._doubted
+        self._doubted = said if may_ask else self._doubted
         return await self._first(may_ask=may_ask, imitators=False)
 
     async def _first(self, *, may_ask: bool, imitators: bool) -> Talk | None:
@@ -151,7 +158,7 @@ class ServerSource:
                 is_candidate = kind.imitates == expected.name if imitators else kind is not expected
                 if not is_candidate:
                     continue
-                talk = await self._talk(kind, answers, replace(self._asked, trusted=may_ask))
+                talk = await self._talk(kind, answers)
                 if talk is not None:
                     self._other_kind = kind
                     return talk
@@ -159,18 +166,32 @@ class ServerSource:
             await client.close()
         return None
 
-    async def _talk(self, kind: ServerKind, answers: Answered, asked: Asked) -> Talk | None:
-        """Return a conversation if ``kind`` recognises the answers; one that fails costs itself only."""
+    async def _talk(self, kind: ServerKind, answers: Answered) -> Talk | None:
+        """Return a conversation if ``kind`` recognises the answers; one that fails costs itself only.
+
+        One that had to ask for more is trusted: no header has told it.
+        """
+        before = answers.count
         try:
-            return kind.converse(asked) if await kind.recognise(answers) else None
+            if not await kind.recognise(answers):
+                return None
+            return kind.converse(replace(self._asked, trusted=answers.count > before))
         except FAULTS as error:
             self._registry.note_problem(kind.name, error)
             self._kinds_failed = True
             return None
 
 
-def _of_a_process(health: SourceHealth) -> SourceHealth:
-    """Return the health where the process is there: it may not listen yet, but need not be started."""
+def _of_a_process(health: SourceHealth, address: str) -> SourceHealth:
+    """Return the health where the process is there: it need not be started, but may not listen yet.
+
+    Where its settings and sockets may not be read, it was only likely to be found at that address.
+    """
+    if health.state == "foreign":
+        detail = f"its port may not be read; another program answers at {address}"
+        return SourceHealth(
+            state="foreign", detail=detail, hint="name it: gpumon --url http://127.0.0.1:PORT"
+        )
     if health.state != "not_running":
         return health
     return SourceHealth(state="refused", detail=health.detail, hint="its process runs: see its own log")

@@ -10,11 +10,10 @@ from msgspec import Struct
 from gpumon.collectors.samples import KnownBy, ModelState, RunnerSettings
 
 if TYPE_CHECKING:
-    from gpumon.collectors.clock import Clock
     from gpumon.collectors.http.client import Reply, TimeLimits
     from gpumon.collectors.http.endpoint import Endpoint
-    from gpumon.collectors.samples import AnySample
-    from gpumon.collectors.servers.port import Said
+    from gpumon.collectors.samples import AnySample, Said
+    from gpumon.collectors.source import Clock
 
 IsActive = Callable[[str], bool | None]
 """Whether the process behind a model, given by its name, seems to work; ``None`` where that cannot be

@@ -18,8 +18,8 @@ from typing import NamedTuple, TypeVar
 import psutil
 from msgspec import Struct
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.samples import AnySample, MemoryPressure, SourceSilent, SystemSample
+from gpumon.collectors.source import Clock
 
 _T = TypeVar("_T")
 

@@ -11,6 +11,7 @@ from tests.fakes.process_samples import answer, processes, runner, server
 from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, system
 from tests.scene import after
 
+from gpumon.app import monitor as monitoring
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.diagnosis import causes
@@ -22,7 +23,6 @@ from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot import build as building
 from gpumon.app.snapshot.build import build_snapshot, model_entry
-from gpumon.app.state import store
 from gpumon.app.state.records import ModelKey
 from gpumon.app.views.dashboard import NOTHING, ModelOrder, dashboard_view
 from gpumon.collectors.samples import NvmlSample, ProcessSample, SourceHealth
@@ -101,9 +101,9 @@ def test_it_recovers_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_applier_that_fails_costs_its_sample_and_marks_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = spilling()
-    appliers: dict[type[Any], Callable[..., Any]] = {**store._APPLIERS, NvmlSample: broken}
+    appliers: dict[type[Any], Callable[..., Any]] = {**monitoring._APPLIERS, NvmlSample: broken}
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_APPLIERS", appliers)
+        patch.setattr(monitoring, "_APPLIERS", appliers)
         monitor.feed(nvml(1, gpu(), gpu(1)))
     assert fault(monitor) == "internal error in sample nvml"
     driver = monitor.state.sources["nvml"]

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from tests.fakes.virtual_time import LoopClock, run
 
-from gpumon.collectors import clock as clock_module
-from gpumon.collectors.clock import SystemClock
+from gpumon.collectors import source as clock_module
 from gpumon.collectors.samples import AnySample, InstalledModels, SourceSilent
-from gpumon.collectors.source import Backoff, Cadence, log_defect, run_source
+from gpumon.collectors.source import Backoff, Cadence, SystemClock, log_defect, run_source
 from gpumon.collectors.worker import Worker
 
 

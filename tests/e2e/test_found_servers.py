@@ -6,10 +6,10 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from tests.e2e.conftest import gpumon
@@ -31,17 +31,24 @@ class Machine:
     def __init__(self, folder: Path, driver: FakeDriver, stack: ExitStack) -> None:
         self._program = build(folder)
         self._stack = stack
+        self._held: list[int] = []
+        self.log: IO[bytes] | None = None
+        """Where processes write that are run next."""
         self.driver = driver
+
+    def hold(self, *servers: Listening) -> None:
+        """Have the processes that are run next, and their children, hold the sockets of these too."""
+        self._held += [server.bind() for server in servers]
 
     def run(self, server: Listening, *argv: str, **variables: str) -> Actor:
         """Run a process that holds the socket of ``server``, with these variables beside our own."""
-        descriptor = server.bind()
+        descriptors = [server.bind(), *self._held]
         words = [word.replace("PORT", str(server.port)) for word in argv]
         told = {name: value.replace("PORT", str(server.port)) for name, value in variables.items()}
         before = dict(os.environ)
         os.environ.update(told)
         try:
-            return self._stack.enter_context(Actor(self._program, words, [descriptor]))
+            return self._stack.enter_context(Actor(self._program, words, descriptors, self.log))
         finally:
             os.environ.clear()
             os.environ.update(before)
@@ -63,11 +70,13 @@ def finding(bare_environment: dict[str, str], fake_driver: FakeDriver) -> dict[s
     return found
 
 
-async def run(environment: dict[str, str], *arguments: str) -> tuple[int, Any, str]:
+async def run(
+    environment: dict[str, str], *arguments: str, before: Sequence[str] = (), command: Sequence[str] = ()
+) -> tuple[int, Any, str]:
     """Run a command off the event loop; return its code, its JSON (else its words), and its stderr."""
     done = await asyncio.to_thread(
         subprocess.run,
-        gpumon(*arguments),
+        [*command, *arguments] if command else [*before, *gpumon(*arguments)],
         env=environment,
         capture_output=True,
         text=True,

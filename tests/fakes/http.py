@@ -105,7 +105,7 @@ class Listening(ABC):
 
     def bind(self) -> int:
         """Open the port before it runs, so that another process can hold it too; return the descriptor."""
-        self._bound = self._opened()
+        self._bound = self._bound or self._opened()
         self.port = self._bound.getsockname()[1]
         return self._bound.fileno()
 

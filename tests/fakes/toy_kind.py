@@ -8,11 +8,10 @@ from __future__ import annotations
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.http.fields import RawObject
-from gpumon.collectors.samples import ModelClaim, RunnerSettings, WorkCounters
+from gpumon.collectors.samples import ModelClaim, RunnerSettings, Said, WorkCounters
 from gpumon.collectors.servers.command_line import Flags, program_name
 from gpumon.collectors.servers.conversation import Conversation, Look
 from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
-from gpumon.collectors.servers.port import Said
 from gpumon.collectors.servers.talk import Answers, Asked, FoundRunner, ProcessView
 
 STATUS = "/toy/status"

@@ -15,14 +15,13 @@ from tests.fakes.processes.tree import FakeProc
 from gpumon.app.feeds import live
 from gpumon.app.ui import app
 from gpumon.collectors import source as sources
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http import client
 from gpumon.collectors.nvml import device
 from gpumon.collectors.nvml import source as nvml_source
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.servers.ollama import pace, server
-from gpumon.collectors.source import Emit, Source
+from gpumon.collectors.source import Clock, Emit, Source
 
 POLLS: Counter[str] = Counter()
 """Polls that were begun, by source."""

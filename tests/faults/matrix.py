@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.drivers import DRIVER_FAULTS
+from tests.faults.kinds import KINDS, faults_of
 from tests.faults.runners import RUNNER_FAULTS
 from tests.faults.servers import ABSENT, SERVER_FAULTS
 
@@ -48,8 +49,25 @@ def columns_of(driver: str, what: str) -> tuple[str, ...]:
 def run_row(driver: str, what: str = "servers", *, every: bool = True) -> list[Result]:
     """Run one row with the faults of servers or of runners; a cell of which nothing is heard has failed."""
     columns = COLUMNS[what] if every else columns_of(driver, what)
+    told = _run(["tests.faults.row", driver, what, *columns])
+    return [told[driver, server] for server in columns]
+
+
+class _Told(dict[tuple[str, str], Result]):
+    """What came of each cell; one of which nothing is heard has failed."""
+
+    def __init__(self, output: str, errors: str) -> None:
+        super().__init__({(one.driver, one.server): one for one in map(_result, output.splitlines())})
+        self._last_words = (errors.strip().splitlines()[-1:] or ["nothing was heard of it"])[0]
+
+    def __missing__(self, cell: tuple[str, str]) -> Result:
+        return Result(*cell, self._last_words)
+
+
+def _run(words: Sequence[str]) -> _Told:
+    """Run a module of this folder in a process of its own."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / ".dev"), str(ROOT)])}
-    command = [sys.executable, "-m", "tests.faults.row", driver, what, *columns]
+    command = [sys.executable, "-m", *words]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -57,9 +75,7 @@ def run_row(driver: str, what: str = "servers", *, every: bool = True) -> list[R
         end.start()
         output, errors = process.communicate()
         end.cancel()
-    told = {result.server: result for result in map(_result, output.splitlines())}
-    silent = errors.strip().splitlines()[-1:] or ["nothing was heard of it"]
-    return [told.get(server) or Result(driver, server, silent[0]) for server in columns]
+    return _Told(output, errors)
 
 
 def _result(line: str) -> Result:
@@ -70,6 +86,13 @@ def _result(line: str) -> Result:
 def rows_of(what: str) -> tuple[str, ...]:
     """Return the faults of the driver with which those of servers, or of runners, are made."""
     return RUNNER_ROWS if what == "runners" else tuple(DRIVER_FAULTS)
+
+
+def run_kinds(*, every: bool = True) -> list[Result]:
+    """Run every kind of server and set-up side by side, with all faults before it or every other one."""
+    wanted = [(name, fault) for name in KINDS for fault in faults_of(name, every=every)]
+    told = _run(["tests.faults.kinds", *([] if every else ["half"])])
+    return [told[cell] for cell in wanted]
 
 
 def run_rows(drivers: Sequence[str], what: str, *, every: bool = True) -> list[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.fakes.processes.actor import compiler
-from tests.faults.matrix import COLUMNS, columns_of, rows_of, run_rows
+from tests.faults.matrix import COLUMNS, columns_of, rows_of, run_kinds, run_rows
 
 ROWS_A_TEST = 3
 """Side by side: they wait more than they work."""
@@ -27,6 +27,12 @@ def test_every_fault_is_shown_and_over_while_that_of_the_driver_is(
         for result in run_rows(drivers, what, every=False)
         if result.problem is not None
     ]
+    assert not failed, "\n".join(failed)
+
+
+@pytest.mark.skipif(compiler() is None, reason="the fakes need a C compiler")
+def test_every_kind_of_server_and_every_set_up_outlives_what_happens_before_it() -> None:
+    failed = [f"{one.driver} x {one.server}: {one.problem}" for one in run_kinds(every=False) if one.problem]
     assert not failed, "\n".join(failed)
 
 

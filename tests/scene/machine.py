@@ -51,6 +51,8 @@ class Machine:
         self.driver_detail: str | None = None
         self.driver_hint: str | None = None
         self.driver_version: str | None = None
+        self.other_makers: tuple[str, ...] = ()
+        """Of GPUs that the driver knows nothing of."""
         self.is_listed_backwards = False
         """Whether the driver names its last card first."""
         self.monitor = Monitor(limits or Limits())
@@ -202,9 +204,11 @@ class Machine:
     def _driver(self, models: Sequence[Model]) -> AnySample:
         readings = list(self._readings(models))
         readings = readings[::-1] if self.is_listed_backwards else readings
-        sample = fakes.nvml(self.now, *readings, state=self.driver, detail=self.driver_detail)
-        health = replace(sample.health, hint=self.driver_hint)
-        return replace(sample, driver_version=self.driver_version, health=health)
+        said = fakes.nvml(self.now, *readings, state=self.driver, detail=self.driver_detail)
+        health = replace(said.health, hint=self.driver_hint)
+        return replace(
+            said, driver_version=self.driver_version, health=health, other_makers=self.other_makers
+        )
 
     def _readings(self, models: Sequence[Model]) -> Iterator[GpuReading]:
         for index, card in enumerate(self.gpus):

@@ -304,6 +304,7 @@ class LlamaServer:
     gpu: int = 0
     gpu_layers: int | None = None
     cpu_percent: float | None = None
+    rss_gib: float | None = None
     is_here: bool = True
     """Whether its process is seen on this machine."""
     is_asked: bool = False
@@ -319,7 +320,8 @@ class LlamaServer:
     def process(self) -> RunnerProcess:
         """Return its process."""
         one = served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers, started=self.started)
-        return replace(one, cpu_percent=self.cpu_percent)
+        resident = None if self.rss_gib is None else int(self.rss_gib * fakes.GIB)
+        return replace(one, cpu_percent=self.cpu_percent, rss_bytes=resident)
 
     def by_url(self) -> Iterator[AnySample]:
         """Return what its URL says."""

@@ -14,8 +14,7 @@ from tests.widgets import strategies as any_
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.history_chart import chart_lines
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, line_width, plain_text
+from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 from gpumon.widgets.kit.panels import title_line
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines

@@ -12,8 +12,7 @@ from tests.widgets import sample_views as views
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.history_chart import chart_lines
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, plain_text
+from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
 from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines

@@ -8,8 +8,7 @@ from tests.widgets import sample_views as views
 
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.history_chart import HistoryChart, chart_lines, round_up, runs, top_of
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, line_width, plain_text
+from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 from gpumon.widgets.views import ChartSeries, ChartView
 
 EMPTY = ChartView("VRAM", "GiB", 600.0, (ChartSeries("a", (None, None)),))

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, Role, Span, text_line
+from gpumon.widgets.kit.lines import Glyphs, Line, Role, Span, text_line
 
 
 class BarPart(NamedTuple):
@@ -138,7 +137,7 @@ def resample(trend: Trend, width: int, reduce: Reduce = max) -> Trend:
     if count <= width:
         return trend
     edges = [index * count // width for index in range(width + 1)]
-    return tuple(_reduced(trend[low:high], reduce) for low, high in pairwise(edges))
+    return tuple([_reduced(trend[low:high], reduce) for low, high in pairwise(edges)])
 
 
 def trend_text(trend: Trend, width: int, ceiling: float | None, glyphs: Glyphs, reduce: Reduce = max) -> str:
@@ -148,7 +147,7 @@ def trend_text(trend: Trend, width: int, ceiling: float | None, glyphs: Glyphs, 
     """
     values = resample(trend, width, reduce)
     top = _top(values, ceiling)
-    return "".join(_cell(value, top, glyphs) for value in values).rjust(max(0, width))
+    return "".join([_cell(value, top, glyphs) for value in values]).rjust(max(0, width))
 
 
 def trend_line(
@@ -188,7 +187,7 @@ def area_lines(
 
 def _top(values: Trend, ceiling: float | None) -> float:
     """Return the top of the scale."""
-    return ceiling or max((value for value in values if value is not None), default=0.0)
+    return ceiling or max([value for value in values if value is not None], default=0.0)
 
 
 def _area_cell(value: float | None, top: float, row: int, height: int, glyphs: Glyphs) -> str:

@@ -1,13 +1,15 @@
-"""The drawing vocabulary: a line is a tuple of spans, a span is text with a role; and how lines fit a width.
+"""The drawing vocabulary: a line is a tuple of spans, a span is text with a role; the glyphs; how lines fit.
 
 Parts are dropped whole, names are shortened, a figure is never cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 Level = Literal["ok", "watch", "bad", "unknown"]
@@ -112,10 +114,13 @@ def wrap_words(sentence: str, width: int, limit: int, ellipsis: str = "…") -> 
 def join_parts(parts: Sequence[Part], width: int, separator: Line = GAP) -> Line:
     """Join the parts that fit into ``width``, in their order; those of least need are dropped first."""
     gap = line_width(separator)
-    kept: set[int] = set()
+    widths = [line_width(part.line) + gap for part in parts]
     room = width + gap
+    if sum(widths) <= room:
+        return joined([part.line for part in parts], separator)
+    kept: set[int] = set()
     for index in sorted(range(len(parts)), key=lambda index: parts[index].need):
-        room -= line_width(parts[index].line) + gap
+        room -= widths[index]
         if room < 0:
             break
         kept.add(index)
@@ -164,3 +169,122 @@ def _tail(text: str, width: int) -> str:
     while cell_len(kept) > width:
         kept = kept[1:]
     return kept
+
+
+def harmless(text: str, limit: int = 200) -> str:
+    """Return at most ``limit`` characters of ``text``, a stand-in for each that is not printed.
+
+    Control characters, escapes, marks that turn the direction of writing: none reaches the terminal.
+    """
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return cut if cut.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in cut)
+
+
+class Glyphs(Struct, frozen=True):
+    """A set of one-cell characters. Each bar segment kind has its own fill, so a bar reads without colour."""
+
+    partials: tuple[str, ...]
+    """A solid bar's last cell, from the thinnest to full; the last one fills the other cells."""
+    steps: tuple[str, ...]
+    """Heights of a trend's cell, lowest first. The highest leaves a gap to the row above."""
+    low: str
+    """A solid cell that leaves a gap to the row above."""
+    process: str
+    reserved: str
+    ram: str
+    free: str
+    divider: str
+    """Last cell of a model's segment that would otherwise run into the next model's."""
+    rule: str
+    dot: str
+    """Stands between words of equal rank."""
+    ellipsis: str
+    cursor: str
+    degree: str
+    dash: str
+    ok: str
+    watch: str
+    bad: str
+    unknown: str
+    braille: bool
+    """Whether the font has the braille patterns of a fine chart."""
+    ascii_only: bool = False
+    """Whether the terminal takes nothing but ASCII; then names are escaped as well."""
+    safe: Callable[[str, int], str] = harmless
+    """Makes text from outside harmless: takes it and the most characters that are wanted of it."""
+
+    @property
+    def solid(self) -> str:
+        """The full cell of a solid bar."""
+        return self.partials[-1]
+
+    @property
+    def lowered(self) -> Glyphs:
+        """The same set with solid bars a little lower, for bars on neighbouring rows."""
+        return replace(self, partials=(self.low,))
+
+    def fill(self, kind: Role) -> str:
+        """Return the character that fills a bar segment drawn in the role ``kind``."""
+        fills: dict[Role, str] = {
+            "process": self.process,
+            "reserved": self.reserved,
+            "ram": self.ram,
+            "track": self.free,
+        }
+        return fills.get(kind, self.solid)
+
+    def written(self, text: str, limit: int = 200) -> str:
+        """Return text from outside as it may be drawn: harmless, and ASCII where the terminal needs it."""
+        shown = self.safe(text, limit)
+        return shown.encode("ascii", "backslashreplace").decode() if self.ascii_only else shown
+
+    def mark(self, level: Level) -> str:
+        """Return the character that stands for ``level``: each has its own shape."""
+        marks = {"ok": self.ok, "watch": self.watch, "bad": self.bad, "unknown": self.unknown}
+        return marks[level]
+
+
+UNICODE = Glyphs(
+    partials=("▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"),
+    steps=("▁", "▂", "▃", "▄", "▅", "▆", "▇"),
+    low="▆",
+    process="▓",
+    reserved="░",
+    ram="▒",
+    free="─",
+    divider="▉",
+    rule="─",
+    dot="·",
+    ellipsis="…",
+    cursor="▌",
+    degree="°",
+    dash="—",
+    ok="●",
+    watch="▲",
+    bad="■",
+    unknown="○",
+    braille=True,
+)
+
+ASCII = Glyphs(
+    partials=("#",),
+    steps=("_", ".", "-", "=", "+", "*", "%", "#"),
+    low="#",
+    process="=",
+    reserved=":",
+    ram="~",
+    free=".",
+    divider="|",
+    rule="-",
+    dot="|",
+    ellipsis="~",
+    cursor=">",
+    degree="",
+    dash="-",
+    ok="+",
+    watch="!",
+    bad="X",
+    unknown="?",
+    braille=False,
+    ascii_only=True,
+)

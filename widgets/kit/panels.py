@@ -15,8 +15,18 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gpumon.widgets.kit.glyphs import UNICODE, Glyphs
-from gpumon.widgets.kit.lines import Level, Line, Role, Span, line_width, shorten, shorten_words, text_line
+from gpumon.widgets.kit.lines import (
+    UNICODE,
+    Glyphs,
+    Level,
+    Line,
+    Role,
+    Span,
+    line_width,
+    shorten,
+    shorten_words,
+    text_line,
+)
 from gpumon.widgets.kit.updates import changed_runs
 
 ROLES: tuple[Role, ...] = get_args(Role)

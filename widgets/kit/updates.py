@@ -30,9 +30,10 @@ def changed_runs(before: Line, after: Line) -> list[tuple[int, int]]:
 
     Runs with fewer than ``GAP_CELLS`` between them are one.
     """
+    if before == after:
+        return []
     start, end = changed_cells(before, after)
-    cells_match = _length(before) == _length(after) and _is_even_line(before) and _is_even_line(after)
-    if end - start <= GAP_CELLS or not cells_match:
+    if end - start <= GAP_CELLS or not _cells_match(before, after):
         return [(start, end)] if end > start else []
     old, new = _cells(before), _cells(after)
     runs: list[tuple[int, int]] = []
@@ -42,6 +43,11 @@ def changed_runs(before: Line, after: Line) -> list[tuple[int, int]]:
         else:
             runs.append((cell, cell + 1))
     return runs
+
+
+def _cells_match(before: Line, after: Line) -> bool:
+    """Return whether the lines have the same cells, one to a character."""
+    return _length(before) == _length(after) and _is_even_line(before) and _is_even_line(after)
 
 
 def _cells(line: Line) -> list[tuple[str, Role | None]]:
@@ -67,11 +73,14 @@ def changed_cells(before: Line, after: Line) -> tuple[int, int]:
 
 
 def _is_even_line(line: Line) -> bool:
-    return all(text.isascii() or _is_even(text) for text, _ in line)
+    for text, _ in line:  # noqa: SIM110 - a generator is slow, and this runs for every line that changes
+        if not text.isascii() and not _is_even(text):
+            return False
+    return True
 
 
 def _length(line: Line) -> int:
-    return sum(len(text) for text, _ in line)
+    return sum([len(text) for text, _ in line])
 
 
 @lru_cache(TEXTS_KEPT)

@@ -13,23 +13,29 @@ from msgspec.structs import replace
 
 from gpumon.app.cli.fit.asked import Asked
 from gpumon.app.cli.fit.model import Model, is_file, loaded_here, model_of_file, model_of_servers
-from gpumon.app.diagnosis.fit.machine import Machine, default_options, fit_on
+from gpumon.app.diagnosis.fit.machine import (
+    NO_DEFAULTS,
+    Machine,
+    default_options,
+    fit_on,
+    server_defaults,
+    visible_cards,
+)
 from gpumon.app.diagnosis.fit.report import FitReport, with_freed
 from gpumon.app.learned import learned_path
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, card_of
 from gpumon.app.state.records.learned import LearnedRecord, record_of
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.learned import DocumentError, read
 from gpumon.collectors.samples import AnySample, NvmlSample
+from gpumon.collectors.servers.kind import LoadDefaults
+from gpumon.collectors.source import SystemClock
 from gpumon.collectors.system.source import attempt, read_ram_bandwidth
 
 if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings
 
 _WITHOUT_GPU = frozenset({"absent", "serving", "idle"})
-OTHER_VENDORS_DEVICE = Path("/dev/kfd")
-"""Of AMD's driver for computing: there may be a GPU that the driver here does not know."""
 _DRIVER_SECONDS = 5.0
 """A driver that does not answer in time is one whose memory is not known."""
 
@@ -41,9 +47,11 @@ async def answer(asked: Asked, settings: Settings) -> FitReport | NoGeometry:
         GpumonError: there is no such model, or nothing can be asked.
     """
     found, own = await asyncio.gather(_model(asked.model, settings), _own_cards(asked))
-    cards = asked.cards or (with_freed(own or (), found.own_vram_bytes) if found.is_local else ())
-    options = _options(asked, found, cards)
-    has_none = found.is_local and own == () and not asked.cards
+    told = await _server_defaults(found, settings)
+    usable = visible_cards(own or (), told)
+    cards = asked.cards or (with_freed(usable, found.own_vram_bytes) if found.is_local else ())
+    options = _options(asked, found, cards, told)
+    has_none = found.is_local and own is not None and not usable and not asked.cards
     return fit_on(_machine(asked, found, cards, has_no_gpu=has_none), found.facts, options, found.file_bytes)
 
 
@@ -73,8 +81,30 @@ async def _own_cards(asked: Asked) -> tuple[Card, ...] | None:
     return () if asked.cards else await cards_of_this_machine()
 
 
-def _options(asked: Asked, found: Model, cards: tuple[Card, ...]) -> LoadOptions:
-    options = default_options(found.facts, sum(card.vram_total_bytes for card in cards))
+async def _server_defaults(found: Model, settings: Settings) -> LoadDefaults:
+    """Return how the model's server, if it runs here, was told to load models."""
+    if not found.is_local or found.url is None:
+        return NO_DEFAULTS
+    from gpumon.app.monitor import Store
+    from gpumon.app.session.build import log_paths
+    from gpumon.collectors.processes.source import ProcessSource
+    from gpumon.collectors.server_log.source import LogSource
+
+    clock, store = SystemClock(), Store()
+    processes = ProcessSource(clock, frozenset)
+    logs = LogSource(clock, lambda: store.state.servers, log_paths(settings))
+    try:
+        for source in (processes, logs):
+            for sample in await source.poll():
+                store.apply(sample)
+    finally:
+        await processes.close()
+        await logs.close()
+    return server_defaults(store.state, found.url)
+
+
+def _options(asked: Asked, found: Model, cards: tuple[Card, ...], told: LoadDefaults) -> LoadOptions:
+    options = default_options(found.facts, sum(card.vram_total_bytes for card in cards), told)
     return replace(
         options,
         context_length=asked.context_length or options.context_length,
@@ -108,8 +138,9 @@ async def cards_of_this_machine() -> tuple[Card, ...] | None:
 def _says_none(samples: Sequence[AnySample]) -> bool:
     """Return whether there is no GPU: none by the driver or no driver, and no device of another vendor's."""
     said = [sample for sample in samples if isinstance(sample, NvmlSample)]
-    has_none = all(not one.gpus and one.health.state in _WITHOUT_GPU for one in said)
-    return bool(said) and has_none and not OTHER_VENDORS_DEVICE.exists()
+    return bool(said) and all(
+        not one.gpus and not one.other_makers and one.health.state in _WITHOUT_GPU for one in said
+    )
 
 
 def read_ram_available() -> int | None:

@@ -48,6 +48,8 @@ class Model(Struct, frozen=True):
 
     facts: ModelFacts
     file_bytes: int | None = None
+    url: str | None = None
+    """Of its server; ``None`` for a file."""
     is_local: bool = True
     """Whether it would be loaded on this machine."""
     own_vram_bytes: int = 0
@@ -123,6 +125,7 @@ async def _ask(name: str, client: HttpClient) -> Model:
     return Model(
         facts=facts,
         file_bytes=installed.size_bytes,
+        url=client.endpoint.url,
         is_local=client.endpoint.is_loopback,
         own_vram_bytes=sum(model.size_vram_bytes or 0 for model in own),
         others=tuple(_residents([model for model in loaded.models if model not in own])),

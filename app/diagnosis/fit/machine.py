@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -18,27 +18,36 @@ from gpumon.app.diagnosis.fit.report import (
 )
 from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, ram_bandwidth
 from gpumon.app.insight.learning.predictions import memory_correction
-from gpumon.app.insight.shapes import load_options
+from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, load_options
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, Hardware
 from gpumon.app.physics.memory import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.shape import geometry_of
-from gpumon.app.state.places import is_local
+from gpumon.app.state.places import is_local, place
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.records.learned import LearnedRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import ModelFacts
-from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.servers.kind import LoadDefaults
+from gpumon.collectors.servers.registry import DEFAULT, kind_named
+
+NO_DEFAULTS = LoadDefaults()
 
 
-def default_options(facts: ModelFacts, vram_total_bytes: int) -> LoadOptions:
-    """Return the Modelfile's parameters, Ollama's defaults where it has none.
+def default_options(
+    facts: ModelFacts, vram_total_bytes: int, told: LoadDefaults = NO_DEFAULTS
+) -> LoadOptions:
+    """Return the Modelfile's parameters, then what its server was ``told``, then Ollama's defaults.
 
     A context is cut to what the model was trained for.
     """
-    context = _number(facts, "num_ctx") or DEFAULT.default_context(vram_total_bytes)
+    context = _number(facts, "num_ctx") or told.context_length or DEFAULT.default_context(vram_total_bytes)
+    cache_type = cache_type_named(told.cache_type or "") or DEFAULT_CACHE_TYPE
     return LoadOptions(
         context_length=min(context, facts.trained_context_length or context),
+        parallel=told.slots or 1,
+        cache_type_k=cache_type,
+        cache_type_v=cache_type,
         micro_batch_size=_number(facts, "num_batch") or LEAST_MICRO_BATCH,
         gpu_layers=_number(facts, "num_gpu"),
     )
@@ -127,11 +136,65 @@ def installed_models(state: State) -> tuple[Installed, ...]:
     return tuple(sorted(found, key=lambda one: (one.name.casefold(), one.key)))
 
 
+def server_defaults(state: State, source: str) -> LoadDefaults:
+    """Return how the server at a URL loads models: by its environment, else by the only log that is read."""
+    record = state.sources.get(source)
+    settings: dict[str, str] = {}
+    own = [one for one in state.servers if place(source) in map(place, one.urls)]
+    if is_local(source, state.servers) and len(state.logs) == 1:
+        settings |= next(iter(state.logs.values())).settings
+    for server in own:
+        settings |= server.settings
+    return kind_named(record.runtime if record else None).load_defaults(settings)
+
+
+def visible_cards(cards: tuple[Card, ...], told: LoadDefaults) -> tuple[Card, ...]:
+    """Return the cards that its server is let use (``CUDA_VISIBLE_DEVICES``), in its order.
+
+    Numbers count the fastest card first and the others by their slots (CUDA_DEVICE_ORDER); all cards where
+    it cannot be told which one is that.
+    """
+    names = [name.strip() for name in told.devices.split(",")] if told.devices is not None else []
+    counted = _as_cuda_counts(cards, told)
+    if not names or (counted is None and any(name.isdecimal() for name in names)):
+        return cards
+    chosen = (_named_card(counted or cards, name) for name in names)
+    return tuple(_up_to_none(chosen))
+
+
+def _up_to_none(cards: Iterable[Card | None]) -> Iterator[Card]:
+    """Yield the cards up to the first that is none: CUDA ignores what stands behind that."""
+    for card in cards:
+        if card is None:
+            return
+        yield card
+
+
+def _as_cuda_counts(cards: tuple[Card, ...], told: LoadDefaults) -> tuple[Card, ...] | None:
+    """Return the cards in CUDA's order; ``None`` where it is not known which is the fastest."""
+    speeds = [card.bandwidth_bytes_per_second for card in cards]
+    known = [speed for speed in speeds if speed is not None]
+    if told.by_slot or len(cards) < 2:
+        return cards
+    if len(known) < len(speeds):
+        return None
+    first = cards[known.index(max(known))]
+    return (first, *(card for card in cards if card is not first))
+
+
+def _named_card(cards: Sequence[Card], name: str) -> Card | None:
+    if name.isdecimal() and name.isascii():
+        return cards[int(name)] if int(name) < len(cards) else None
+    is_id = name.startswith("GPU-")
+    return next((card for card in cards if is_id and (card.uuid or "").startswith(name)), None)
+
+
 def machine_of(state: State, key: ModelKey) -> Machine:
     """Return the cards that a model of this server would be loaded on; none of a server elsewhere."""
     if not is_local(key.source, state.servers):
         return Machine(())
-    cards, model = hardware_of(state).cards, state.models.get(key)
+    every, model = hardware_of(state).cards, state.models.get(key)
+    cards = visible_cards(every, server_defaults(state, key.source))
     held = model.split.ram_bytes or 0 if model else 0
     available = state.system.sample.ram_available_bytes if state.system else None
     return Machine(
@@ -139,7 +202,7 @@ def machine_of(state: State, key: ModelKey) -> Machine:
         firmware_ram_bytes_per_second=firmware_ram(state),
         learned=state.learned,
         others=tuple(_residents(state, key)),
-        has_no_gpu=not cards and state.lacks_gpu_at(key.source),
+        has_no_gpu=not every and state.lacks_gpu_at(key.source),
         ram_available_bytes=None if available is None else available + held,
     )
 
@@ -148,7 +211,8 @@ def options_of(state: State, key: ModelKey, facts: ModelFacts, machine: Machine)
     """Return how a model is loaded, else how it would be if nobody gave options."""
     model = state.models.get(key)
     present = load_options(model, state.runner_of(model), state) if model else None
-    usual = default_options(facts, sum(card.vram_total_bytes for card in machine.cards))
+    total = sum(card.vram_total_bytes for card in machine.cards)
+    usual = default_options(facts, total, server_defaults(state, key.source))
     return usual if present is None else replace(present, micro_batch_size=usual.micro_batch_size)
 
 

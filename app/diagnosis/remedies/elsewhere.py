@@ -218,7 +218,7 @@ def _restart(subject: Subject) -> Remedy:
         command.line,
         "the driver shows the GPU; the server looks for it only when it starts",
         frees_bytes=subject.split.ram_bytes,
-        expected_tokens_per_second=subject.rates.expected_fitting,
+        expected_tokens_per_second=subject.expected_fitting,
         where=command.where,
     )
 

@@ -38,12 +38,13 @@ def remedies_of(
 ) -> tuple[Remedy, ...]:
     """Return what would help, in order of gain."""
     broken = machine_remedies(subject, verdicts, cause)
-    arithmetic = subject.arithmetic
-    is_spill = subject.is_spilled and not subject.loaded.by_choice
     if broken.is_final:
         return broken.remedies
     others = (*broken.remedies, *reload_remedies(subject))
-    if not is_spill or isinstance(arithmetic, NoArithmetic):
+    if not subject.is_spilled or subject.loaded.by_choice:
+        return others
+    arithmetic = subject.arithmetic
+    if isinstance(arithmetic, NoArithmetic):
         return others
     candidates = FITS_NOW if arithmetic.fits(arithmetic.room.free_bytes) else IN_ORDER
     found: list[Remedy | None] = []

@@ -55,11 +55,12 @@ def reload_remedies(subject: Subject) -> Iterator[Remedy]:
     thrash = thrash_of(subject)
     if thrash is not None and thrash.cause == "expired":
         yield _keep_longer(subject, thrash)
-    if isinstance(subject.arithmetic, NoArithmetic):
+    is_reset, rivals = thrash is not None and thrash.cause == "settings", rivals_for_memory(subject)[:1]
+    if not (is_reset or rivals) or isinstance(subject.arithmetic, NoArithmetic):
         return
-    if thrash is not None and thrash.cause == "settings":
+    if thrash is not None and is_reset:
         yield from _same_context(subject, subject.arithmetic, thrash)
-    for name in rivals_for_memory(subject)[:1]:
+    for name in rivals:
         other = _other(name, subject)
         if other is not None:
             yield from _together(subject, subject.arithmetic, other)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.words import GPUMON, NVML, clock, size_evidence
+from gpumon.app.diagnosis.words import GPUMON, NVML, size_evidence
 from gpumon.app.insight.falls import LINK_BUSY_PERCENT, costly_reasons, is_severe, link_below_best, swap_rate
 from gpumon.app.insight.wording import gpu_label
 from gpumon.app.state.loads.endings import WINDOW_SECONDS
@@ -39,11 +39,12 @@ def evicted(subject: Subject) -> Verdict | None:
         return None
     others = _evicted_by(subject, load)
     by = f" for {' and '.join(map(visible, others))}" if others else " for another model"
+    at = units.clock(load.started, units.TO_THE_MINUTE)
     evidence = tuple(Evidence("loaded in its place", visible(other), GPUMON) for other in others)
     return Verdict(
         "evicted",
         "ok",
-        f"{subject.name} had to leave{by}, and was loaded again at {clock(load.started)}",
+        f"{subject.name} had to leave{by}, and was loaded again at {at}",
         (*evidence, Evidence("load took", units.duration(load.total_seconds), GPUMON)),
     )
 

@@ -12,7 +12,6 @@ from gpumon.app.diagnosis.words import (
     SLOTS,
     about,
     band_words,
-    clock,
     size_evidence,
 )
 from gpumon.app.insight.agreement import Shortfall, may_load, shortfall
@@ -74,11 +73,11 @@ def lost_gpu(subject: Subject) -> Verdict | None:
     before = _load_on_gpu(subject)
     if before is None or subject.split.gpu_bytes != 0 or not _is_unwanted(subject):
         return None
-    peak = before.peak_vram_bytes or 0
+    peak, at = before.peak_vram_bytes or 0, units.clock(before.started, units.TO_THE_MINUTE)
     return Verdict(
         "lost_gpu",
         "bad",
-        f"{subject.name} runs wholly on the CPU; at {clock(before.started)} it was loaded onto the GPU",
+        f"{subject.name} runs wholly on the CPU; at {at} it was loaded onto the GPU",
         (
             size_evidence("on GPU then", peak, NVML),
             *_lost_evidence(subject),
@@ -114,7 +113,7 @@ def spilled(subject: Subject) -> Verdict | None:
         return None
     fault = spill_fault(model, subject.spill_bad_percent) or "watch"
     estimated = "probably " if model.split.spill_fraction is None and split.gpu_bytes else ""
-    since = f" since {clock(model.spilled_since)}" if model.spilled_since else ""
+    since = f" since {units.clock(model.spilled_since, units.TO_THE_MINUTE)}" if model.spilled_since else ""
     sentence = f"{subject.name} {estimated}{spill_words(split)}{since}{_cost_words(subject)}"
     return Verdict("spilled", fault, sentence, (*_split_evidence(subject), *_rate_evidence(subject)))
 
@@ -125,7 +124,7 @@ def on_cpu_by_choice(subject: Subject) -> Verdict | None:
         return None
     return Verdict(
         "on_cpu_by_choice",
-        "watch",
+        "ok",
         f"{subject.name} runs on the CPU by choice (num_gpu 0)",
         (Evidence("GPU layers asked for", "0", COMMAND_LINE), *_split_evidence(subject)),
     )
@@ -169,18 +168,19 @@ def _rate_evidence(subject: Subject) -> tuple[Evidence, ...]:
     rates, found = subject.rates, []
     if rates.measured is not None:
         found.append(Evidence("decode rate", units.rate(rates.measured), "/slots"))
-    if rates.expected_fitting is not None:
+    if subject.expected_fitting is not None:
         found.append(
-            Evidence("decode rate if it fitted", f"{about(rates.expected_fitting)} tok/s", "estimate")
+            Evidence("decode rate if it fitted", f"{about(subject.expected_fitting)} tok/s", "estimate")
         )
     return tuple(found)
 
 
 def _cost_words(subject: Subject) -> str:
     """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``."""
-    measured, fitting = subject.rates.measured, subject.rates.expected_fitting
+    measured = subject.rates.measured
     if measured is None:
         return ""
+    fitting = subject.expected_fitting
     return f": {units.rate(measured)}" + (f", {about(fitting)} if it fitted" if fitting else "")
 
 
@@ -268,12 +268,12 @@ def _share_words(subject: Subject) -> str:
 
     The share means nothing while others work on the same GPU, or the request has others beside it.
     """
-    rate, best = subject.rates.measured, subject.rates.expected_by_card
+    rate = subject.rates.measured
     if rate is None:
         return ""
     if subject.runner is not None and rivals(subject.state, subject.runner):
         return f", {units.rate(rate)} beside another model at work"
-    words = f", {units.rate(rate)}"
+    words, best = f", {units.rate(rate)}", subject.expected_by_card if subject.closely else None
     if best is None or subject.rates.streams > 1:
         return words
     percent = rate / best.expected * 100
@@ -296,6 +296,6 @@ def _measured_evidence(subject: Subject) -> tuple[Evidence, ...]:
 
 
 def _well_rate_evidence(subject: Subject) -> tuple[Evidence, ...]:
-    rate, best = subject.rates.measured, subject.rates.expected_now
+    rate, best = subject.rates.measured, subject.expected_now if subject.closely else None
     found = [] if rate is None else [Evidence("decode rate", units.rate(rate), SLOTS)]
     return (*found, *([] if best is None else [Evidence("to be expected", band_words(best), ESTIMATE)]))

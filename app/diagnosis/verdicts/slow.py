@@ -63,8 +63,11 @@ def _fall_because(subject: Subject, kind: ChangeKind) -> tuple[Evidence, ...]:
 
 
 def _long_by_estimate(subject: Subject) -> tuple[Evidence, ...]:
-    rates, now, empty = subject.rates, subject.rates.expected_fitting, subject.rates.expected_empty
-    if now is None or empty is None or rates.per_request is None or subject.is_spilled or rates.streams > 1:
+    rates = subject.rates
+    if rates.per_request is None or subject.is_spilled or rates.streams > 1:
+        return ()
+    now, empty = subject.expected_fitting, subject.expected_empty
+    if now is None or empty is None:
         return ()
     if max(now.expected, rates.per_request) > LONG_CONTEXT_SHARE * empty.expected:
         return ()
@@ -76,8 +79,11 @@ def _long_by_estimate(subject: Subject) -> tuple[Evidence, ...]:
 
 
 def _parallel_by_estimate(subject: Subject) -> tuple[Evidence, ...]:
-    rates, alone = subject.rates, subject.rates.expected_now
-    if alone is None or rates.per_request is None or rates.per_request > PARALLEL_SHARE * alone.low:
+    rates = subject.rates
+    if rates.streams < 2 or rates.per_request is None:
+        return ()
+    alone = subject.expected_now
+    if alone is None or rates.per_request > PARALLEL_SHARE * alone.low:
         return ()
     return (
         Evidence("decode rate of each", units.rate(rates.per_request), SLOTS),

@@ -8,8 +8,8 @@ from statistics import median
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.state.holders.measured import hidden_spill_fraction
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.pace import is_telling
-from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import BaselineKey, LearnedRecord, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, RateBaseline

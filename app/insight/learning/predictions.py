@@ -1,4 +1,4 @@
-"""What was reckoned of each load, beside what was measured after it; the error corrects the next one. Pure.
+"""What each load was expected to take beside what it was measured to take; the error corrects the next.
 
 Everything but the number of GPUs is known before the load: the shape of the file, the options, and what
 earlier loads and requests on this machine have taught. A prediction is made from those as soon as the server

@@ -20,8 +20,8 @@ from gpumon.app.physics.hardware import Hardware
 from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.placement import placement_of_claim
 from gpumon.app.physics.speed import TokenTime, ram_bandwidth_of_rate, token_time
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.pace import is_telling
-from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records import ModelRecord, RunnerRecord, ScaleKey
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import RamObservation, RateScale

@@ -57,7 +57,8 @@ def runners_to_ask(state: State) -> list[RunnerRecord]:
 
 def _is_served(state: State, runner: RunnerRecord) -> bool:
     model = state.models.get(runner.model) if runner.model else None
-    return model is not None and model.served is not None and state.sources[model.key.source].healthy
+    is_told = model is not None and model.served is not None and model.kind.tells_work
+    return model is not None and is_told and state.sources[model.key.source].healthy
 
 
 def servers_found(state: State, named: Iterable[str]) -> dict[str, ServerProcess]:

@@ -24,6 +24,8 @@ def name_of(state: State, settings: RunnerSettings) -> str | None:
 
     Of several names of one file that by which it was asked for before.
     """
+    if (told := _name_told(state, settings)) is not None:
+        return told
     if settings.model_name is not None:
         return settings.model_name
     names = list(dict.fromkeys(_names(state, settings.blob))) if settings.blob else []
@@ -32,6 +34,13 @@ def name_of(state: State, settings: RunnerSettings) -> str | None:
     listed = (*state.models.values(), *reversed(state.departed))
     asked_for = (model.claim.name for model in listed if model.claim.name in names)
     return next(asked_for, names[0])
+
+
+def _name_told(state: State, settings: RunnerSettings) -> str | None:
+    """Return the name by which clients ask a server that starts others for what listens on a port."""
+    if settings.port is None:
+        return None
+    return next((names[settings.port] for names in state.routed.values() if settings.port in names), None)
 
 
 def stand_in(settings: RunnerSettings) -> str:
@@ -57,9 +66,13 @@ def installed_bytes(state: State, settings: RunnerSettings) -> int | None:
 
 
 def blobs_of(state: State, model: ModelRecord) -> frozenset[str]:
-    """Return the files of a model's weights, as far as they are known."""
-    shown = model.facts.blobs[:1] if model.facts else ()
-    return state.disk_blobs.get(model.key.digest, frozenset()).union(shown)
+    """Return the files of a model's weights, as far as they are known.
+
+    A digest is that of all its content: what another server shows of the same one holds here too.
+    """
+    digest = model.key.digest
+    shown = (facts.blobs[:1] for facts in state.facts.values() if facts.digest == digest)
+    return state.disk_blobs.get(digest, frozenset()).union(*shown)
 
 
 def _names(state: State, blob: str) -> Iterator[str]:
@@ -278,7 +291,13 @@ def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | No
     full_name = model.kind.full_name
     if settings.model_name is not None and full_name(settings.model_name) == full_name(model.claim.name):
         return Match(runner, model, "name")
-    return None
+    return Match(runner, model, "address") if is_told_of(settings, model) else None
+
+
+def is_told_of(settings: RunnerSettings, model: ModelRecord) -> bool:
+    """Return whether the server of a model says on which port the process listens that holds it."""
+    told = model.claim.settings
+    return told is not None and told.port is not None and told.port == settings.port
 
 
 def _nothing_known(state: State, runner: RunnerRecord, model: ModelRecord) -> bool:

@@ -87,12 +87,6 @@ def measured_vram_bytes(model: ModelRecord, state: State) -> int | None:
     return runner.measured_vram_bytes if runner else None
 
 
-def measured_by_gpu(model: ModelRecord, state: State) -> dict[str, int]:
-    """Return what the driver measures for a model by GPU UUID; a GPU that does not say is left out."""
-    runner = state.runner_of(model)
-    return dict(runner.vram_by_gpu) if runner else {}
-
-
 def is_measurable(state: State) -> bool:
     """Return whether the driver can say of every GPU what processes hold: not in MIG mode."""
     return not any(map(_hides_processes, state.gpus.values()))

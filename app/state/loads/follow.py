@@ -23,7 +23,9 @@ from gpumon.collectors.samples import (
     LOADED_STATES,
     LOADING_STATES,
     AnySample,
+    BlobNames,
     LogSample,
+    ModelFacts,
     NvmlSample,
     ProcessSample,
     ServerSample,
@@ -48,7 +50,7 @@ MUTE_STATES = frozenset({"unreachable", "foreign"})
 
 
 BEAR_ON_LOADS: frozenset[type[Any]] = frozenset(
-    {NvmlSample, ServerSample, ProcessSample, WorkSample, LogSample}
+    {NvmlSample, ServerSample, ProcessSample, WorkSample, LogSample, ModelFacts, BlobNames}
 )
 """Samples after which loads are to be followed."""
 

@@ -236,6 +236,8 @@ def _bytes_per_second(load: Load) -> float | None:
 LESSONS_KEPT = 200
 MEASURABLE_SECONDS = 1.5
 """Shorter than this, a copy says little about its rate at one look a second."""
+LOOK_SECONDS = 2.0
+"""Processes are looked at at least once a second while one loads; a load begins more slowly than it ends."""
 PLAUSIBLE_SHARE = 0.8
 """Fewer pages than this share of the size: the kernel has dropped some before the last was there."""
 
@@ -281,11 +283,18 @@ def _lesson(load: Load, ready_at: float) -> Lesson:
 
 
 def _weights_bytes(load: Load) -> int | None:
-    """Return the size of the file: the pages that were mapped at most, if that can be all of them."""
-    pages = int(load.evidence.pages.amount)
+    """Return the size of the file: the pages that were mapped at most, if that can be all of them.
+
+    The last of them may have been mapped, and unmapped again, between two looks.
+    """
+    pages, arrived_at = int(load.evidence.pages.amount), load.evidence.arrived_at
     if not is_mapped(load.evidence) or load.target_bytes is None:
         return None
-    return pages if PLAUSIBLE_SHARE * load.target_bytes <= pages <= load.target_bytes else load.target_bytes
+    if not PLAUSIBLE_SHARE * load.target_bytes <= pages <= load.target_bytes or arrived_at is None:
+        return load.target_bytes
+    seconds = max(arrived_at - load.started, LOOK_SECONDS)
+    is_unseen = load.target_bytes - pages <= LOOK_SECONDS * pages / seconds
+    return load.target_bytes if is_unseen else pages
 
 
 def _copy_rate(load: Load) -> float | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gpumon.app.state.rates.streak import LOG, LogTimings, Streak
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import LOG, FinishedRequest, LogTimings, RunnerRates, Streak
 from gpumon.collectors.samples import LogEvent
 
 LOG_HOLD_SECONDS = 6.0

@@ -7,19 +7,20 @@ from statistics import fmean
 
 from msgspec.structs import replace
 
-from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
-from gpumon.app.state.rates.streak import (
+from gpumon.app.state.rates.figures import (
     LOG,
     TELLING_TOKENS,
+    FinishedRequest,
     Lately,
     LogTimings,
     Request,
+    RunnerRates,
     Streak,
     growth,
     rate_of_answer,
     unseen,
 )
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
 from gpumon.collectors.samples import LogEvent, Slot, WorkCounters, WorkSample
 
 
@@ -309,8 +310,8 @@ class RateMeter:
             or self._streak.embedding_rate(sample.time),
             slots=tasks,
             decoded_total=self._ledger.total,
-            decoded_total_is_lower_bound=self._ledger.is_lower_bound,
-            running=len(tasks),
+            decoded_total_is_lower_bound=self._ledger.is_lower_bound or sample.origin is not None,
+            running=None if sample.origin is not None else len(tasks),
             waiting=counters.requests_deferred if counters else None,
             context_tokens=fullest.prompt_tokens if fullest else None,
             context_length=fullest.context_length if fullest else None,
@@ -321,7 +322,8 @@ class RateMeter:
 
     def _sources(self, sample: WorkSample, counters: WorkCounters | None) -> tuple[str, ...]:
         heard = sample.time - self._heard_at <= COUNTERS_HOLD_SECONDS
-        said = (("/slots", sample.slots is not None), ("/metrics", counters is not None), (LOG, heard))
+        counted = sample.origin or "/metrics"
+        said = (("/slots", sample.slots is not None), (counted, counters is not None), (LOG, heard))
         return tuple(path for path, answered in said if answered)
 
     def _without_statistics(self, sample: WorkSample) -> None:
@@ -376,10 +378,11 @@ def _stands(window: Window, count: float) -> bool:
 
 
 def _known_slots(sample: WorkSample) -> tuple[Slot, ...] | None:
-    """Return the slots; none at work where the counters alone say so, ``None`` where nothing is known."""
+    """Return the slots; none at work where counters alone say so or tell of ended ones only."""
     if sample.slots is not None or sample.counters is None or sample.counters.grows_live:
         return sample.slots
-    return () if sample.counters.requests_processing == 0 else None
+    ended_only = sample.counters.requests_processing is None and sample.origin is not None
+    return () if ended_only or sample.counters.requests_processing == 0 else None
 
 
 def _at(slots: tuple[Slot, ...], task: Task) -> Slot | None:

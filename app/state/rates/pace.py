@@ -6,7 +6,7 @@ from collections import deque
 from statistics import fmean, median
 from typing import NamedTuple
 
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 
 WINDOW_SECONDS = 5.0
 """A rate over less says little: a server pauses for a moment now and then."""

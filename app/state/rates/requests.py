@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from itertools import pairwise
 
-from gpumon.app.state.rates.streak import Request, Told, rate_of_answer
-from gpumon.app.state.rates.values import FinishedRequest, Phase, SlotRates
+from gpumon.app.state.rates.figures import FinishedRequest, Phase, Request, SlotRates, Told, rate_of_answer
 from gpumon.collectors.samples import Slot, WorkCounters
 
 WINDOW_SECONDS = 2.0

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.meter import RateMeter
-from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import (
@@ -25,7 +25,7 @@ from gpumon.collectors.samples import (
     WorkSample,
 )
 from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.registry import DEFAULT, kind_named
+from gpumon.collectors.servers.registry import DEFAULT
 
 STALE_AFTER_SECONDS = 10.0
 """Values of a healthy source are drawn as current up to this age."""
@@ -50,17 +50,21 @@ class SourceRecord(Struct):
     silent_since: float | None = None
     """When that poll began."""
     version: str | None = None
-    runtime: str | None = None
-    """Name of its ``ServerKind``, of a server that has answered as one."""
+    kind: ServerKind | None = None
+    """Set once it has answered as a server."""
     is_pointless: bool = False
-    """Whether there is nothing to tell: the log of servers that have stopped, a server that nobody has
-    named and that is not there while others are."""
+    """Whether there is nothing to tell of a server: nobody has named it, and others are there instead."""
     known_by: KnownBy = "url"
     """How gpumon came to ask it, of a server."""
     elsewhere: str | None = None
     """Where a server of its kind runs on this machine, where nothing listens at its own URL."""
     clock_offset_seconds: float = 0.0
     """The server's clock minus ours; 0 where it is within the resolution of the ``Date`` header."""
+
+    @property
+    def runtime(self) -> str | None:
+        """Name of its ``kind``."""
+        return None if self.kind is None else self.kind.name
 
     @property
     def healthy(self) -> bool:
@@ -72,7 +76,7 @@ class SourceRecord(Struct):
         """Return the next step for the user: not to start what runs already."""
         if self.elsewhere is None or self.health.state != "not_running":
             return self.health.hint
-        return f"{kind_named(self.runtime).label} runs here, at {self.elsewhere}: check --url"
+        return f"{(self.kind or DEFAULT).label} runs here, at {self.elsewhere}: check --url"
 
     def age(self, now: float) -> float | None:
         """Return the age in seconds of its last values where they are no longer current, else ``None``."""
@@ -153,8 +157,8 @@ class ModelRecord(Struct):
     claim: ModelClaim
     first_seen: float
     seen: float
-    runtime: str = DEFAULT.name
-    """Name of the ``ServerKind`` that serves it."""
+    kind: ServerKind = DEFAULT
+    """What serves it."""
     stated: ModelClaim | None = None
     """The latest claim as its server states it; ``claim`` adds what else is known. ``None`` without a URL."""
     served: Served | None = None
@@ -198,9 +202,9 @@ class ModelRecord(Struct):
         return self.claim.size_bytes is not None or self.claim.size_vram_bytes is not None
 
     @property
-    def kind(self) -> ServerKind:
-        """What its kind of server says of itself."""
-        return kind_named(self.runtime)
+    def runtime(self) -> str:
+        """Name of its ``kind``."""
+        return self.kind.name
 
     @property
     def split(self) -> Split:

@@ -7,15 +7,14 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.app.state.records.log import Placement
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import LoadFacts, ModelFacts, RunnerProcess, WorkSample
-from gpumon.collectors.servers.kind import RunnerKind
-from gpumon.collectors.servers.registry import runner_named
+from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 
 
 class ModelKey(NamedTuple):
@@ -60,6 +59,9 @@ class RunnerRecord(Struct):
 
     key: RunnerKey
     process: RunnerProcess
+    kind: RunnerKind
+    server_kind: ServerKind
+    """The kind of server that holds models in such processes."""
     first_seen: float
     seen: float
     seen_before: float | None = None
@@ -112,11 +114,6 @@ class RunnerRecord(Struct):
     described: ModelFacts | None = None
     """What ``prediction`` was made from, or could not be."""
     vram: Series = field(default_factory=Series)
-
-    @property
-    def kind(self) -> RunnerKind:
-        """What its kind of process says of itself."""
-        return runner_named(self.process.kind)
 
     @property
     def loaded_since(self) -> float | None:

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from gpumon.app.session.session import Session
 from gpumon.app.ui.textual_internals import Box, SteadyScreen
-from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 
 

@@ -18,7 +18,7 @@ from gpumon.app.views.models import SORT_KEYS
 from gpumon.app.views.page import WINDOWS_SECONDS, play_hints, vram_chart
 from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.history_chart import HistoryChart
-from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
 from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel, VerdictLine, source_lines, verdict_lines
@@ -90,7 +90,7 @@ class DashboardScreen(ListScreen):
             self._show(self._view, self._laid_out(height, self._content(self._view)))
 
     def _laid_out(self, height: int, content: Content) -> Layout:
-        """Return the lines of each panel, planned anew where the room or what is to be shown has changed."""
+        """Return the lines of each panel, planned again where the room or what is to be shown has changed."""
         if self._plan is None or self._planned != (height, content):
             self._planned, layout = (height, content), plan(height, content)
             if layout != self._plan:
@@ -177,7 +177,7 @@ class DashboardScreen(ListScreen):
         replaying = hints(REPLAY_KEYS) if self.session.player else ()
         folded = (("folded:", ", ".join(self._folded())),) if self._folded() else ()
         hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
-        playing = play_hints(self.session.player)
+        playing = play_hints(self.session.player) if self.session.player else ()
         return (*filtering, *playing, *HINTS[:2], *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
 
     def _folded(self) -> list[str]:

@@ -19,7 +19,7 @@ from gpumon.app.ui.keys import (
 )
 from gpumon.app.ui.screens.base import Scroll
 from gpumon.app.ui.textual_internals import SteadyScreen
-from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import Fact
 

@@ -18,7 +18,7 @@ from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import load_page
 from gpumon.app.views.page import WINDOWS_SECONDS, PageView, play_hints
 from gpumon.widgets.history_chart import HistoryChart
-from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.notices import HintBar, VerdictLine
 from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import VerdictView

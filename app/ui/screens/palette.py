@@ -15,7 +15,7 @@ from textual.widgets import Input
 from gpumon.app.ui.keys import PALETTE_KEYS, bindings
 from gpumon.app.ui.screens.base import Cursor, Row
 from gpumon.app.ui.textual_internals import Box, SteadyScreen
-from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 from gpumon.widgets.tables import ChoicePanel
 from gpumon.widgets.views import ChoiceRow

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.client import RequestError
-from gpumon.collectors.samples import LoadFacts, ModelState, Slot, WorkCounters
+from gpumon.collectors.samples import LoadFacts, ModelState, Said, Slot, WorkCounters
 from gpumon.collectors.servers.llama_server.bodies import (
     Properties,
     parse_counters,
@@ -16,7 +15,8 @@ from gpumon.collectors.servers.llama_server.bodies import (
 )
 from gpumon.collectors.servers.llama_server.kind import HEADER
 from gpumon.collectors.servers.llama_server.pace import IdlePace
-from gpumon.collectors.servers.port import NotServedError, Port, Said, StillLoadingError
+from gpumon.collectors.servers.port import NotServedError, Port, StillLoadingError
+from gpumon.collectors.source import Clock
 
 
 class SlotWork(NamedTuple):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.endpoint import Endpoint, parse_host
 from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
 from gpumon.collectors.servers.command_line import program_name
@@ -28,6 +27,7 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
+from gpumon.collectors.source import Clock
 
 if TYPE_CHECKING:
     from gpumon.collectors.servers.port import Port
@@ -181,14 +181,9 @@ class _Launcher(ServerKind):
         return FoundServer(self.name) if program_name(process.argv).lower() in self.programs else None
 
 
-class _LlamaSwap(_Launcher):
-    name, label = "llama_swap", "llama-swap"
-    programs = frozenset({"llama-swap"})
-
-
 class _Lemonade(_Launcher):
     name, label = "lemonade", "Lemonade"
     programs = frozenset({"lemond", "lemonade-server", "lemonade-server-dev", "lemonade-router"})
 
 
-LAUNCHERS: tuple[ServerKind, ...] = (_LlamaSwap(), _Lemonade())
+LAUNCHERS: tuple[ServerKind, ...] = (_Lemonade(),)

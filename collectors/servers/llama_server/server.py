@@ -12,7 +12,14 @@ from msgspec import Struct
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import HttpClient, Reply, RequestError
 from gpumon.collectors.http.fields import RawObject
-from gpumon.collectors.samples import LOADED_STATES, ModelClaim, ModelState, RunnerSettings, SourceHealth
+from gpumon.collectors.samples import (
+    LOADED_STATES,
+    ModelClaim,
+    ModelState,
+    RunnerSettings,
+    Said,
+    SourceHealth,
+)
 from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError, is_busy
 from gpumon.collectors.servers.health import foreign
 from gpumon.collectors.servers.kind import ServerKind
@@ -21,7 +28,7 @@ from gpumon.collectors.servers.llama_server.command_line import settings_of
 from gpumon.collectors.servers.llama_server.conversation import LlamaServer
 from gpumon.collectors.servers.llama_server.kind import HEADER
 from gpumon.collectors.servers.llama_server.pace import IdlePace
-from gpumon.collectors.servers.port import ForeignProgramError, Port, Said, StillLoadingError
+from gpumon.collectors.servers.port import ForeignProgramError, Port, StillLoadingError
 from gpumon.collectors.servers.talk import Asked, IsActive
 
 LOADING = SourceHealth(state="serving", detail="loading its model")
@@ -178,7 +185,8 @@ class Talks:
         """Ask what is due of each model; return what was said, with the model's name."""
         for name in self._open.keys() - {model.name for model in models}:
             self._drop(name)
-        said = await asyncio.gather(*(self._ask(model) for model in models))
+        asking = [self._ask(model) for model in models]
+        said = [await asking[0]] if len(asking) == 1 else await asyncio.gather(*asking)
         heard = [(model.name, one) for model, one in zip(models, said, strict=True) if one is not None]
         self._said.update(heard)
         return heard

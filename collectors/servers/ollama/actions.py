@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.client import (
     MAX_DETAIL_BYTES,
     MAX_PROBE_BYTES,
@@ -19,6 +18,7 @@ from gpumon.collectors.samples import ModelFacts
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.ollama.bodies import BodyError, parse_show
 from gpumon.collectors.servers.ollama.classify import health_of_failure, health_of_status
+from gpumon.collectors.source import Clock
 
 UNLOAD_LIMITS = TimeLimits(total=15.0)
 """The server takes the lock that it also holds while it loads or unloads another model."""

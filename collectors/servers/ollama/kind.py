@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.endpoint import Endpoint, parse_host
 from gpumon.collectors.samples import ModelFacts
-from gpumon.collectors.servers.kind import MIB, Line, RunnerKind, ServerKind
+from gpumon.collectors.servers.kind import MIB, Line, LoadDefaults, RunnerKind, ServerKind
 from gpumon.collectors.servers.ollama.command_line import SERVE_COMMANDS, ollama_command, parse_runner
 from gpumon.collectors.servers.talk import (
     Answers,
@@ -22,6 +21,7 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
+from gpumon.collectors.source import Clock
 
 if TYPE_CHECKING:
     from gpumon.collectors.servers.port import Port
@@ -88,6 +88,7 @@ class OllamaKind(ServerKind):
             "OLLAMA_SCHED_SPREAD",
             "OLLAMA_GPU_OVERHEAD",
             "CUDA_VISIBLE_DEVICES",
+            "CUDA_DEVICE_ORDER",
         }
     )
     environment = kept_variables | {"HOME", "OLLAMA_HOST", "OLLAMA_MODELS"}
@@ -121,6 +122,20 @@ class OllamaKind(ServerKind):
     def address_hint(self) -> str:
         """Return what to do where another program answers."""
         return "check --url or OLLAMA_HOST; Ollama's own port is 11434"
+
+    def load_defaults(self, settings: Mapping[str, str]) -> LoadDefaults:
+        """Return what its variables say; a type of cache needs flash attention (ollama: llm/server.go).
+
+        A log writes ``false`` for a variable that is not set, which leaves it to the server.
+        """
+        no_flash = settings.get("OLLAMA_FLASH_ATTENTION") in {"0", "f", "F", "FALSE", "False"}
+        return LoadDefaults(
+            context_length=_count(settings.get("OLLAMA_CONTEXT_LENGTH")),
+            slots=_count(settings.get("OLLAMA_NUM_PARALLEL")),
+            cache_type=None if no_flash else settings.get("OLLAMA_KV_CACHE_TYPE") or None,
+            devices=settings.get("CUDA_VISIBLE_DEVICES") or None,
+            by_slot=settings.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID",
+        )
 
     def recognise_process(self, process: ProcessView) -> FoundServer | FoundRunner | None:
         """Return a server for ``ollama serve``, a runner for a process of its own that holds a model."""
@@ -227,8 +242,12 @@ class OllamaKind(ServerKind):
 
     def loaded_limit(self, settings: Mapping[str, str]) -> int | None:
         """Return ``OLLAMA_MAX_LOADED_MODELS``; 0 there is no limit."""
-        said = settings.get("OLLAMA_MAX_LOADED_MODELS", "")
-        return int(said) or None if re.fullmatch(r"[0-9]{1,9}", said, re.ASCII) else None
+        return _count(settings.get("OLLAMA_MAX_LOADED_MODELS"))
+
+
+def _count(said: str | None) -> int | None:
+    """Return a variable's number; ``None`` for 0, which leaves it to the server, and for what is none."""
+    return int(said) or None if said and re.fullmatch(r"[0-9]{1,9}", said, re.ASCII) else None
 
 
 def _is_usual(url: str) -> bool:

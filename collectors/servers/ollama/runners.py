@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import Reply
 from gpumon.collectors.http.fields import RawObject
-from gpumon.collectors.samples import LoadFacts, ModelState
-from gpumon.collectors.servers.port import ForeignProgramError, Port, Said
+from gpumon.collectors.samples import LoadFacts, ModelState, Said
+from gpumon.collectors.servers.port import ForeignProgramError, Port
+from gpumon.collectors.source import Clock
 
 REST_SECONDS = 10.0
 """Between two looks at a runner that is ready."""

@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from gpumon.collectors.clock import Clock
 from gpumon.collectors.http.client import (
     MAX_DETAIL_BYTES,
     MAX_LISTING_BYTES,
@@ -42,6 +41,7 @@ from gpumon.collectors.servers.ollama.classify import Peer
 from gpumon.collectors.servers.ollama.kind import GREETING
 from gpumon.collectors.servers.ollama.pace import Pace
 from gpumon.collectors.servers.talk import Asked, BlobsHint, KnownRunners
+from gpumon.collectors.source import Clock
 
 ErrandSample = ModelFacts | InstalledModels
 

@@ -56,7 +56,7 @@ class Life:
 
     @property
     def alert(self) -> Alert | None:
-        return next(self._watcher.active(), None)
+        return next(iter(self._watcher.active()), None)
 
     @property
     def changes(self) -> list[str]:

@@ -98,3 +98,24 @@ def test_what_cannot_be_measured_is_one_line(
     monkeypatch.setattr(MEASURE, refuse)
     assert main(["calibrate"]) == 2
     assert capsys.readouterr().err == "gpumon: too little free RAM\n"
+
+
+def test_where_nothing_can_be_kept_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure() -> float:
+        raise AssertionError("three seconds for nothing")
+
+    monkeypatch.setattr(MEASURE, measure)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert main(["calibrate"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == f"gpumon: cannot write {learned_path()}: not a directory\n"
+    assert printed.out == ""
+
+
+def test_the_attempt_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MEASURE, lambda: 42.5e9)
+    main(["calibrate"])
+    assert [file.name for file in learned_path().parent.iterdir()] == ["learned.json"]

@@ -23,7 +23,7 @@ NOT_NEEDED = (
     "gpumon.app.ui.screens.fit",
     "gpumon.app.ui.screens.help",
     "gpumon.app.ui.screens.page",
-    "gpumon.collectors.http.transport",
+    "gpumon.collectors.http.client",
     "gpumon.collectors.server_log",
     "gpumon.collectors.servers.conversation",
     "gpumon.collectors.servers.llama_server.conversation",

@@ -108,6 +108,19 @@ def test_evict_shows_two_models_by_turns() -> None:
     assert turns == ["qwen3:32b", "mistral-small:24b"] * 2 + ["qwen3:32b"]
 
 
+def test_evict_tells_that_they_evict_each_other_soon_after_it_opens() -> None:
+    assert "thrash" not in alerts_of("evict", 0)
+    assert "thrash" in alerts_of("evict", 25)
+
+
+def test_a_model_is_as_large_in_each_of_its_loads() -> None:
+    targets: dict[str, set[int | None]] = {}
+    for _, state in seconds_of("evict", 140):
+        for load in state.loads.values():
+            targets.setdefault(load.name, set()).add(load.target_bytes)
+    assert {name: len(seen) for name, seen in targets.items()} == {"qwen3:32b": 1, "mistral-small:24b": 1}
+
+
 def test_70b_runs_half_from_ram_and_the_machine_swaps() -> None:
     *_, (_, state) = seconds_of("70b", 120)
     assert 0.4 < spills(state)["llama3.3:70b"] < 0.5

@@ -146,7 +146,7 @@ class TestRates:
         scene = Scene(in_ram_gib=0.0, context=131072, total_gib=32.0, on_gpu_gib=21.0)
         found = diagnosed(scene, *decoding(20.0, context_tokens=context))
         now = found.expected_fitting
-        empty = subject(scene).rates.expected_empty
+        empty = subject(scene).expected_empty
         assert now is not None
         assert empty is not None
         assert (now.expected < 0.8 * empty.expected) is is_told

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from tests.fakes.process_samples import processes
 from tests.fakes.samples import log, system
+from tests.fakes.served_samples import served
 from tests.scene import Gpu, Machine, Model, after
 
 from gpumon.app.doctor.check import Check, Kind, report_of
@@ -58,6 +59,13 @@ class TestDriver:
     def test_one_that_is_not_there_says_what_to_install(self) -> None:
         found = check("driver", without_driver().look("driver"))
         assert (found.status, found.step) == ("missing", "install it")
+
+    def test_on_a_machine_without_a_gpu_nothing_is_missing(self) -> None:
+        machine = well()
+        machine.gpus, machine.driver, machine.driver_version = [], "idle", None
+        machine.driver_detail = "no GPU in this machine"
+        found = check("driver", machine.look("driver", "servers"), in_container=True)
+        assert (found.status, found.found, found.step) == ("nothing", "no GPU in this machine", None)
 
     def test_in_a_container_the_host_must_hand_it_in(self) -> None:
         found = check("driver", without_driver().look("driver"), in_container=True)
@@ -112,6 +120,12 @@ class TestServers:
         found = check("server", stopped().look("servers"), in_container=True)
         assert found.step is not None
         assert "--network host" in found.step
+
+    def test_one_whose_port_may_not_be_read_is_not_what_answers_in_its_place(self) -> None:
+        health = SourceHealth(state="foreign", detail="its port may not be read", hint="name it")
+        said = replace(served(0, state="foreign"), health=health, known_by="process")
+        found = check("server", after(said))
+        assert (found.status, found.step) == ("nothing", "name it")
 
     def test_one_that_runs_here_and_is_not_asked_is_pointed_at(self) -> None:
         machine = Machine()
@@ -200,6 +214,31 @@ class TestLogs:
     def test_without_a_server_there_is_none_to_read(self) -> None:
         absent = log(0, source="server log", state="absent", detail="no server is running")
         assert check("log", after(absent)).status == "nothing"
+
+
+def test_a_server_in_a_container_that_nobody_asks_is_pointed_at() -> None:
+    machine = Machine()
+    inside = machine.ollama("http://127.0.0.1:11500", pid=10)
+    inside.is_contained, inside.is_asked = True, False
+    found = next(one for one in checks(machine.look("processes")) if one.name == "Ollama in a container")
+    assert (found.status, found.found) == ("nothing", "process 10 runs here and is not asked")
+    assert "the port that the container publishes" in (found.step or "")
+    machine.ollama(pid=11)
+    machine.look("processes", "servers")
+    assert "Ollama in a container" in {one.name for one in checks(machine)}, "that is another"
+    published = Machine()
+    published.ollama("http://127.0.0.1:11500", pid=10).is_contained = True
+    published.look("processes", "servers")
+    assert "Ollama in a container" not in {one.name for one in checks(published)}
+
+
+def test_without_proc_nobody_is_told_to_boot_otherwise() -> None:
+    unmounted = SourceHealth(state="absent", detail="/proc is not mounted", hint="mount it")
+    machine = after(replace(processes(0), health=unmounted, servers=None))
+    found = {one.name: one for one in checks(machine)}
+    assert (found["processes"].status, found["processes"].step) == ("missing", "mount it")
+    pressure = found["memory pressure"]
+    assert (pressure.found, pressure.step) == ("not known: /proc is not mounted", None)
 
 
 def test_memory_pressure_that_the_kernel_keeps_works() -> None:

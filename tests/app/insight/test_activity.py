@@ -23,7 +23,7 @@ def doing(model: Model) -> Activity | None:
 
 
 def until(model: Model) -> str | None:
-    return until_words(model.record, model.machine.state)
+    return until_words(model.record, model.machine.state, doing(model))
 
 
 def answers(model: Model, state: ModelState = "ready", at: float = 1.0) -> Model:

@@ -68,7 +68,7 @@ class TestWork:
         model = loaded(Model(cpu_percent=0.0, expires_seconds=0.0))
         model.machine.gpus[0].utilization = 0
         model.machine.look()
-        assert until_words(model.record, model.machine.state) == "Less than a second from now"
+        assert until_words(model.record, model.machine.state, "idle") == "Less than a second from now"
 
     @pytest.mark.parametrize(("age", "doing"), [(10.0, "busy"), (10.1, "idle")])
     def test_what_its_port_said_counts_for_ten_seconds(self, age: float, doing: str) -> None:
@@ -181,12 +181,11 @@ class TestFaults:
         [model] = after(ollama(0, [claim(gpu_gib=10 - ram_gib, ram_gib=ram_gib)])).state.models.values()
         assert spill_fault(model) == fault
 
-    def test_the_limit_can_be_given_and_a_choice_is_only_watched(self) -> None:
+    def test_the_limit_can_be_given(self) -> None:
         [model] = after(ollama(0, [claim(gpu_gib=8.0, ram_gib=2.0)])).state.models.values()
         assert [spill_fault(model, limit) for limit in (19.9, 20.0, 20.1)] == ["bad", "bad", "watch"]
-        assert spill_fault(model, by_choice=True) == "watch"
 
-    def test_the_worst_spill_stands_first_equals_by_name_and_choices_last(self) -> None:
+    def test_the_worst_spill_stands_first_equals_by_name_and_a_choice_is_none(self) -> None:
         claims = [
             claim("b", gpu_gib=5.0, ram_gib=5.0),
             claim("a", gpu_gib=5.0, ram_gib=5.0),
@@ -201,7 +200,7 @@ class TestFaults:
             ollama(0, claims),
             processes(1, runner(gpu_layers=0)),
         ).state
-        assert [model.claim.name for model in spilled_models(state)] == ["c", "a", "b", "chosen"]
+        assert [model.claim.name for model in spilled_models(state)] == ["c", "a", "b"]
 
     def test_without_a_gpu_nothing_spills(self) -> None:
         assert spilled_models(after(ollama(0, [claim(gpu_gib=0.0, ram_gib=5.0)])).state) == []

@@ -16,9 +16,9 @@ from tests.fakes.process_samples import STARTED, processes, runner
 from tests.fakes.samples import START, claim, ollama
 
 from gpumon.app.insight.activity import activity
+from gpumon.app.monitor import Store
 from gpumon.app.session.whom import seems_busy
 from gpumon.app.state.records import ModelRecord
-from gpumon.app.state.store import Store
 from gpumon.app.state.work import rates_of
 from gpumon.collectors.http.client import HttpClient
 from gpumon.collectors.http.endpoint import parse_endpoint

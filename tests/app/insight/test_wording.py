@@ -22,7 +22,8 @@ sizes = st.integers(1, 200 * GIB)
 
 def test_sources_are_called_as_their_owner_calls_them() -> None:
     assert source_label("nvml") == "GPU driver"
-    assert source_label("system") == "system"
+    assert source_label("system") == "RAM and CPU"
+    assert source_label("server log") == "server log"
     assert source_label("http://127.0.0.1:11434/") == "Ollama at 127.0.0.1:11434"
 
 
@@ -44,7 +45,7 @@ def test_a_source_name_from_outside_is_shown_and_not_obeyed() -> None:
             "foreign",
             "another program answers at box:1",
             "another program answers at box:1",
-            "another program answers at box:1",
+            "another program answers",
         ),
         (
             "foreign",
@@ -57,8 +58,14 @@ def test_a_source_name_from_outside_is_shown_and_not_obeyed() -> None:
         (
             "refused",
             "connection refused at box:1",
-            "Ollama at box:1 refuses the connection: connection refused at box:1",
+            "Ollama at box:1 refuses the connection",
+            "connection refused",
+        ),
+        (
+            "not_running",
             "connection refused at box:1",
+            "Ollama at box:1 is not running: connection refused",
+            "not running: connection refused",
         ),
     ],
 )
@@ -66,6 +73,19 @@ def test_a_state_and_its_detail_are_said_once(
     state: SourceState, detail: str | None, sentence: str, short: str
 ) -> None:
     source = SourceRecord("http://box:1", SourceHealth(state=state, detail=detail), since=0.0)
+    assert (source_words(source), short_source_words(source)) == (sentence, short)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "short"),
+    [
+        ("system", "RAM and CPU cannot be read: no /proc", "cannot be read: no /proc"),
+        ("processes", "the list of processes cannot be read: no /proc", "cannot be read: no /proc"),
+        ("gpumon", "gpumon is failing: no /proc", "failing: no /proc"),
+    ],
+)
+def test_what_fails_is_named_as_a_user_knows_it(name: str, sentence: str, short: str) -> None:
+    source = SourceRecord(name, SourceHealth(state="failing", detail="no /proc"), since=0.0)
     assert (source_words(source), short_source_words(source)) == (sentence, short)
 
 

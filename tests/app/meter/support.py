@@ -12,10 +12,10 @@ import msgspec
 
 from gpumon.app.meter.gateway import Gateway, build_client
 from gpumon.app.meter.serve import Address, bind, build_server
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.meter import REPORT_PATH, MeterReport
 from gpumon.collectors.samples import MeteredModel
+from gpumon.collectors.source import SystemClock
 
 NDJSON = "application/x-ndjson"
 EVENTS = "text/event-stream"

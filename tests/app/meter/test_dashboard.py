@@ -11,14 +11,13 @@ from tests.fakes.upstream import FakeUpstream, Heard, chunk, head
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.meter import MeterSource
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.collectors.servers.talk import Asked
-from gpumon.collectors.source import Cadence, Source, run_source
+from gpumon.collectors.source import Cadence, Source, SystemClock, run_source
 
 PS = b'{"models":[{"name":"gemma3:4b","model":"gemma3:4b","digest":"ab","size":9,"size_vram":9}]}'
 

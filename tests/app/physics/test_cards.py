@@ -35,7 +35,16 @@ def test_an_idle_card_has_less_free_than_its_name_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "driver_gib"), [("t4", 15.0), ("l4", 22.49), ("a10g", 22.49), ("l40s", 44.99), ("p40", 22.38)]
+    ("written", "driver_gib"),
+    [
+        ("t4", 15.0),
+        ("l4", 22.49),
+        ("a10g", 22.49),
+        ("l40s", 44.99),
+        ("p40", 22.38),
+        ("a2", 15.0),
+        ("a16", 15.0),
+    ],
 )
 def test_a_card_that_corrects_errors_has_what_its_driver_reports(written: str, driver_gib: float) -> None:
     card = named_card(written)

@@ -61,8 +61,8 @@ def check(monitor: Monitor, page_number: int = 0) -> None:
 def check_row(row: ModelRow, model: ModelPicture) -> None:
     assert (row.level, row.spill_percent, row.processor) == (
         model.level,
-        model.spill_percent,
-        model.processor,
+        model.memory.spill_percent,
+        model.memory.processor,
     )
 
 
@@ -72,20 +72,20 @@ def check_page(model: ModelPicture, monitor: Monitor) -> None:
     assert now is not None
     assert (page.verdict.level, page.verdict.sentence) == (now.level, now.sentence)
     assert now.level == model.level, "what is kept for the row has the level of what is diagnosed now"
-    if now.spill_percent and model.claims_memory:
-        assert [fact.value for fact in page.facts if fact.label == "spilled"] == [now.spill_percent]
+    if now.memory.spill_percent and model.memory.claims_memory:
+        assert [fact.value for fact in page.facts if fact.label == "spilled"] == [now.memory.spill_percent]
 
 
 def check_entry(entry: ModelEntry, model: ModelPicture) -> None:
     assert (entry.level, entry.sentence) == (model.level, model.sentence)
-    assert entry.spill_percent == (model.spill_percent or None)
+    assert entry.spill_percent == (model.memory.spill_percent or None)
     assert entry.verdict is not None
     assert RANKS[entry.level] <= RANKS[entry.verdict.severity], "no level is milder than the verdict"  # type: ignore[index]
     spilled = [one.sentence for one in model.diagnosis.verdicts if one.kind == "spilled"]
-    share = model.spill_percent.removeprefix("~")
+    share = model.memory.spill_percent.removeprefix("~")
     assert all(f"({share})" in sentence or "wholly" in sentence for sentence in spilled)
-    if share and model.claims_memory and "CPU/GPU" in model.processor:
-        assert model.processor.startswith(f"{share}/")
+    if share and model.memory.claims_memory and "CPU/GPU" in model.memory.processor:
+        assert model.memory.processor.startswith(f"{share}/")
 
 
 def check_alerts(model: ModelPicture, monitor: Monitor) -> None:
@@ -93,8 +93,8 @@ def check_alerts(model: ModelPicture, monitor: Monitor) -> None:
     for alert in monitor.alerts.active:
         if alert.subject_id == model.id:
             assert RANKS[model.level] <= RANKS[alert.severity]
-            if alert.kind == "spill" and alert.until is None and model.spill_percent:
-                assert f"({model.spill_percent})" in alert.message
+            if alert.kind == "spill" and alert.until is None and model.memory.spill_percent:
+                assert f"({model.memory.spill_percent})" in alert.message
 
 
 def check_exit_codes(monitor: Monitor) -> None:
@@ -201,4 +201,4 @@ def test_all_surfaces_agree_whatever_is_claimed_and_measured(
 def test_a_share_is_rounded_once(gpu_gib: float, ram_gib: float, share: str, processor: str) -> None:
     monitor = fed([nvml(0, gpu()), ollama(1, [claim(gpu_gib=gpu_gib, ram_gib=ram_gib)])])
     [model] = monitor.pictures.models()
-    assert (model.spill_percent, model.processor) == (share, processor)
+    assert (model.memory.spill_percent, model.memory.processor) == (share, processor)

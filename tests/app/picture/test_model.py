@@ -27,14 +27,15 @@ def seen(scene: Scene, looks: int = 2) -> Monitor:
 
 def test_without_a_gpu_nothing_spills() -> None:
     model = only(watch(nvml(0, state="absent"), ollama(1, [claim(ram_gib=5.0, gpu_gib=0.0)])))
-    assert (model.spill_percent, model.ram_percent, model.level) == ("", "100%", "ok")
+    assert (model.memory.spill_percent, model.ram_percent, model.level) == ("", "100%", "ok")
 
 
 def test_the_cpu_by_choice_is_told_as_a_choice_and_no_alarm() -> None:
     monitor = seen(Scene(gpu_layers=0, on_gpu_gib=0.0, in_ram_gib=8.0))
     model = only(monitor)
-    assert model.spill_percent == ""
+    assert model.memory.spill_percent == ""
     assert "on the CPU by choice (num_gpu 0)" in model.notes
+    assert (model.level, monitor.pictures.health().level) == ("ok", "ok")
     assert active(monitor, "spill") is None
 
 
@@ -67,7 +68,9 @@ def test_on_a_gpu_in_mig_mode_nothing_is_measured() -> None:
         processes(0, runner()), *(nvml(at, mig) for at in range(3)), ollama(3, [claim(gpu_gib=6.0)])
     )
     model, [entry] = only(monitor), build_snapshot(monitor.pictures).models
-    assert (model.measured_vram_bytes, entry.measured_vram_bytes, entry.measured_vram_by_gpu) == (None,) * 3
+    assert (model.memory.measured_vram_bytes, entry.measured_vram_bytes, entry.measured_vram_by_gpu) == (
+        None,
+    ) * 3
     assert "VRAM measured: not known (MIG)" in model.notes
     assert model.level == "ok"
 

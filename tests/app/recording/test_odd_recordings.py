@@ -16,7 +16,6 @@ from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, sy
 
 from gpumon.app.recording.lines import TIME_LIMIT, decode_line, encode_header, encode_line, new_header
 from gpumon.app.recording.writer import Recorder
-from gpumon.app.views.page import clock_words
 from gpumon.collectors.samples import AnySample
 from gpumon.text import units
 
@@ -55,7 +54,7 @@ def test_the_last_time_of_the_calendar_is_read() -> None:
 
 @pytest.mark.parametrize("at", [1e300, float("inf"), float("nan")])
 def test_a_time_that_no_clock_shows_is_unknown(at: float) -> None:
-    assert clock_words(at) == units.UNKNOWN
+    assert units.clock(at) == units.UNKNOWN
 
 
 def test_many_sources_take_time_by_their_number_and_not_by_its_square(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ async def test_a_killed_process_is_told_with_its_pid_and_no_longer_counted(
     )
     pictures, alerts = session.monitor.pictures, session.monitor.alerts
     async with running(session) as live:
-        await live.until(lambda: any(one.measured_vram_bytes for one in pictures.models()))
+        await live.until(lambda: any(one.memory.measured_vram_bytes for one in pictures.models()))
         fake_driver.end(0, serve.stop())
         await live.until(lambda: any(one.kind == "ended" for one in alerts.active))
         [model] = pictures.models()
         sentence = f"{NAME} is loaded no more: its process {pid} has ended, Ollama still lists it"
         assert (pictures.health().sentence, model.sentence, model.doing) == (sentence, sentence, "gone")
-        assert (model.gpu_bytes, model.ram_bytes) == (None, None)
+        assert (model.memory.gpu_bytes, model.memory.ram_bytes) == (None, None)

@@ -16,9 +16,9 @@ from gpumon.app.config.load import load
 from gpumon.app.config.settings import Settings
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.whom import FoundServers, PerServer, endpoint_at
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.samples import MeterSample, ServerProcess, ServerSample, SourceHealth
+from gpumon.collectors.source import SystemClock
 
 OTHER = "http://127.0.0.1:11435"
 
@@ -70,11 +70,11 @@ def test_of_two_processes_that_seem_to_listen_at_one_place_one_is_asked() -> Non
 
 
 def test_what_cannot_be_reached_or_tells_nothing_is_left_alone() -> None:
-    swap = replace(server(12, "http://127.0.0.1:8080"), kind="llama_swap")
+    launcher = replace(server(12, "http://127.0.0.1:8080"), kind="lemonade")
     unknown = replace(server(13, "http://127.0.0.1:8081"), kind="of a package that is not installed")
     contained = server(14, "http://127.0.0.1:8082", other_namespace=True)
     elsewhere = server(15, "http://192.0.2.7:11434")
-    assert found(swap, unknown, contained, elsewhere) == []
+    assert found(launcher, unknown, contained, elsewhere) == []
 
 
 def metered(upstream: str | None) -> MeterSample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.fakes.process_samples import answer, processes, runner
+from tests.fakes.samples import OLLAMA
 from tests.scene import Machine, Model, Server, after
 
 from gpumon.app.insight.health import Health
@@ -68,6 +69,17 @@ def test_nor_where_a_llama_server_runs_alone() -> None:
     assert not speaks_of_the_usual_one(machine)
 
 
+def test_a_process_that_comes_to_serve_is_noted_at_once() -> None:
+    machine = Machine()
+    usual(machine)
+    machine.look("servers").look("processes", at=1)
+    assert not machine.state.sources[OLLAMA].is_pointless
+    other(machine).is_asked = False
+    machine.look("processes", at=2)
+    assert machine.state.sources[OLLAMA].is_pointless
+    assert OLLAMA in machine.state.touched.sources
+
+
 def test_one_that_somebody_has_named_is_missed_wherever_else_one_runs() -> None:
     machine = Machine()
     usual(machine, "url")
@@ -75,6 +87,15 @@ def test_one_that_somebody_has_named_is_missed_wherever_else_one_runs() -> None:
     assert health(machine.look("processes", "servers")).sentence.endswith("no Ollama at 127.0.0.1:11434")
     (row,) = (row for row in source_rows(machine.state) if "11434" in row.name)
     assert row.hint == "Ollama runs here, at 127.0.0.1:11435: check --url"
+
+
+def test_one_that_somebody_names_meanwhile_is_missed() -> None:
+    machine = Machine()
+    named = usual(machine)
+    other(machine).is_here = False
+    machine.look("driver", "servers")
+    named.known_by = "url"
+    assert health(machine.look("servers", at=1)).sentence.endswith("no Ollama at 127.0.0.1:11434")
 
 
 def test_it_is_missed_again_once_the_other_has_ended() -> None:

@@ -33,6 +33,13 @@ def test_a_process_that_is_ready_is_a_model() -> None:
     assert record.joined_by == "process"
 
 
+def test_a_process_that_becomes_another_program_is_known_as_that() -> None:
+    before = replace(alone(), kind="mlx_runner")
+    state = after(processes(0, before, servers=()), processes(1, alone(), servers=())).state
+    [runner] = state.runners.values()
+    assert (runner.kind.name, runner.server_kind.name) == ("llama_server", "llama_server")
+
+
 @pytest.mark.parametrize("loading", ["starting", "loading"])
 def test_a_process_that_loads_is_a_load_and_no_model(loading: ModelState) -> None:
     state = after(processes(0, alone(), servers=()), answer(1, loading, pid=500)).state

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, ollama_down, shown, silent, system
 
+from gpumon.app.monitor import Store
 from gpumon.app.state.records import ModelKey
 from gpumon.app.state.servers import FACTS_KEPT
 from gpumon.app.state.state import DEPARTED_KEPT, State
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import AnySample, GpuFacts, GpuSlow, InstalledModels, ModelClaim, SourceState
 
 KEY = ModelKey(OLLAMA, "sha-llama3:70b")
@@ -50,6 +50,12 @@ class TestSources:
         source = state_of(ollama(0), ollama(1), ollama_down(2, "failing"), ollama_down(3, "failing")).sources
         assert (source[OLLAMA].since, source[OLLAMA].answered) == (START + 2, START + 1)
 
+    def test_other_words_for_a_state_that_stays_do_not_begin_it_anew(self) -> None:
+        source = state_of(
+            ollama_down(2, "failing", "HTTP 500"), ollama_down(3, "failing", "HTTP 502")
+        ).sources
+        assert (source[OLLAMA].since, source[OLLAMA].health.detail) == (START + 2, "HTTP 502")
+
     def test_a_source_that_has_never_answered_has_no_age(self) -> None:
         state = state_of(ollama_down(0, "not_running"), system(100))
         assert state.sources[OLLAMA].age(state.now) is None
@@ -84,6 +90,11 @@ class TestSources:
     def test_a_version_once_told_is_kept(self) -> None:
         told = replace(ollama(0), version="0.33.0")
         assert state_of(told, ollama_down(1, "failing")).sources[OLLAMA].version == "0.33.0"
+
+    def test_a_server_of_another_kind_has_not_the_version_of_the_one_before(self) -> None:
+        state = state_of(replace(ollama(0), version="0.33.0"), replace(ollama(1), kind="llama_server"))
+        assert (state.sources[OLLAMA].runtime, state.sources[OLLAMA].version) == ("llama_server", None)
+        assert OLLAMA in state.touched.sources
 
 
 class TestGpus:
@@ -124,6 +135,10 @@ class TestModels:
         state = state_of(ollama(0, [claim("a", digest="d")]), ollama(1, [claim("b", digest="d")]))
         (record,) = state.models.values()
         assert (record.claim.name, record.first_seen, record.seen) == ("b", START, START + 1)
+
+    def test_a_model_of_a_server_whose_kind_is_not_said_stays_the_same_one(self) -> None:
+        unsaid = [replace(ollama(at, [claim()]), kind=None) for at in (0, 1)]
+        assert state_of(*unsaid).models[KEY].first_seen == START
 
     def test_a_model_without_digest_is_known_by_its_name(self) -> None:
         assert [*state_of(ollama(0, [claim("a", digest=None)])).models] == [ModelKey(OLLAMA, "a")]

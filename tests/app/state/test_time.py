@@ -11,9 +11,9 @@ from gpumon.app.alerts.limits import Limits
 from gpumon.app.insight.activity import seconds_left
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
-from gpumon.collectors import clock
-from gpumon.collectors.clock import SystemClock
+from gpumon.collectors import source
 from gpumon.collectors.samples import ModelClaim, ServerSample, SourceHealth, SourceSilent
+from gpumon.collectors.source import SystemClock
 
 NIGHT_SECONDS = 8 * 3600.0
 GIB = 1024**3
@@ -46,7 +46,7 @@ class Clocks:
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
-    monkeypatch.setattr(clock, "time", clocks)
+    monkeypatch.setattr(source, "time", clocks)
     return clocks
 
 

@@ -16,7 +16,7 @@ from gpumon.app.ui.app import GpumonApp
 from gpumon.collectors.samples import AnySample
 from gpumon.collectors.source import Cadence
 from gpumon.widgets.glyphs import UNICODE
-from gpumon.widgets.kit.glyphs import Glyphs
+from gpumon.widgets.kit.lines import Glyphs
 
 START = 1_790_000_000.0
 

@@ -18,8 +18,8 @@ def remedies(monkeypatch: pytest.MonkeyPatch) -> list[Remedy]:
     """The remedies of whatever is diagnosed."""
     found: list[Remedy] = []
 
-    def diagnose(*_: object) -> Diagnosis:
-        return Diagnosis((Verdict("spilled", "bad", "it spills"),), remedies=tuple(found))
+    def diagnose(*_: object, **__: object) -> Diagnosis:
+        return Diagnosis(Verdict("spilled", "bad", "it spills"), remedies=tuple(found))
 
     monkeypatch.setattr("gpumon.app.diagnosis.diagnose.diagnose", diagnose)
     return found
@@ -56,6 +56,18 @@ async def test_a_notice_gives_way_to_the_next() -> None:
     async with dashboard(LOADED).run_test(size=(80, 24), notifications=True) as pilot:
         await pilot.press("g", "y", "y", "y")
         assert (await text(pilot)).count("no model is selected") == 1
+
+
+async def test_a_notice_hides_no_alert() -> None:
+    app = dashboard(LOADED)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        before = (await text(pilot)).splitlines()
+        await pilot.press("g", "y")
+        after = (await text(pilot)).splitlines()
+    assert "no model is selected" in after[-1]
+    alerts = [line for line in before if "spill: " in line]
+    assert alerts
+    assert alerts == [line for line in after if "spill: " in line]
 
 
 async def test_a_gpu_has_no_command() -> None:

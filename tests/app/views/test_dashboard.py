@@ -23,8 +23,8 @@ from gpumon.app.views.dashboard import (
     verdict_view,
 )
 from gpumon.app.views.models import SortKey, model_rows
-from gpumon.app.views.page import clock_words
 from gpumon.collectors.samples import MemoryPressure, SourceState
+from gpumon.text import units
 
 PANELS = {
     "gpu_rows": "panel gpus",
@@ -163,7 +163,7 @@ class TestAlerts:
         row = alert_row(alert, alert.since + 42.0)
         assert row.key == f"{alert.kind} {alert.subject_id} {alert.since}"
         assert (row.level, row.message, row.name) == (alert.severity, alert.message, "a")
-        assert (row.started, row.duration_seconds) == (clock_words(alert.since), 42.0)
+        assert (row.started, row.duration_seconds) == (units.clock(alert.since), 42.0)
         assert (row.ongoing, row.acknowledged) == (True, False)
 
     def test_one_that_the_user_has_seen_is_marked_so(self) -> None:
@@ -185,7 +185,7 @@ class TestVerdict:
         machine = Machine()
         machine.driver_version, machine.ollama().version = "570.1", "0.12.3"
         found = verdict_view(machine.look("driver").look("servers", at=1).monitor, 0.5)
-        assert found.right == ("driver 570.1", "Ollama 0.12.3", "every 0.5 s", clock_words(START + 1))
+        assert found.right == ("driver 570.1", "Ollama 0.12.3", "every 0.5 s", units.clock(START + 1))
 
     def test_what_is_not_known_is_left_out(self) -> None:
         assert verdict_view(Machine().monitor, 2.0).right == ("every 2 s", "")

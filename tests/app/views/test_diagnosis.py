@@ -71,7 +71,7 @@ def test_nobody_is_named_where_the_cause_is_unknown() -> None:
 def test_a_remedy_in_two_places_has_a_line_for_each() -> None:
     where = "in the server's environment, and /set parameter num_ctx 12032 in ollama run"
     remedy = Remedy("combine_settings", "do both", "OLLAMA_KV_CACHE_TYPE=q8_0", "fits", where=where)
-    found = Diagnosis((Verdict("spilled", "bad", "it spills"),), remedies=(remedy,))
+    found = Diagnosis(Verdict("spilled", "bad", "it spills"), remedies=(remedy,))
     assert [(fact.label, fact.value, fact.origin) for fact in diagnosis_facts(found)][1:] == [
         ("  type", "OLLAMA_KV_CACHE_TYPE=q8_0", "in the server's environment"),
         ("  and", "/set parameter num_ctx 12032 in ollama run", ""),

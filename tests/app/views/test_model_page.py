@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
+from tests.app.views.changed import changed
 from tests.fakes.samples import GIB, START, claim
 from tests.scene import Gpu, Machine, Model, Weights, loaded
 
@@ -13,17 +14,17 @@ from gpumon.app.picture.model import ModelDetails
 from gpumon.app.state.records import Prediction
 from gpumon.app.state.series import Series
 from gpumon.app.views.model_page import diagnosis_facts, learned_facts, model_facts, model_page
-from gpumon.app.views.models import model_row
+from gpumon.app.views.models import model_row, trend
 from gpumon.app.views.page import (
     about,
-    clock_words,
     gpu_charts,
     of_maximum,
     prefixed,
-    trend,
     vram_chart,
 )
 from gpumon.collectors.samples import RateBaseline
+from gpumon.collectors.servers.registry import kind_named
+from gpumon.text import units
 from gpumon.widgets.views import ChartView, Fact
 
 
@@ -41,7 +42,7 @@ def said(details: ModelDetails) -> dict[str, Fact]:
 
 def pictured(**fields: object) -> dict[str, Fact]:
     details = details_of()
-    return said(replace(details, picture=replace(details.picture, **fields)))
+    return said(changed(details, **fields))
 
 
 class TestClaim:
@@ -97,16 +98,16 @@ class TestTimes:
 
     def test_when_it_was_first_seen_and_what_it_does_are_told(self) -> None:
         found = pictured(first_seen=START, doing="busy", until="4 minutes from now", spilled_since=None)
-        assert found["seen since"].value == clock_words(START)
+        assert found["seen since"].value == units.clock(START)
         assert (found["state"].value, found["kept until"].value) == ("busy", "4 minutes from now")
         assert found["kept until"].origin == "/api/ps"
         assert "spilled since" not in found
 
     def test_since_when_it_spills_is_told_where_it_does(self) -> None:
-        assert pictured(spilled_since=START + 5)["spilled since"].value == clock_words(START + 5)
+        assert pictured(spilled_since=START + 5)["spilled since"].value == units.clock(START + 5)
 
     def test_a_server_that_keeps_models_for_ever_has_no_time(self) -> None:
-        assert "kept until" not in pictured(runtime="llama_server")
+        assert "kept until" not in pictured(kind=kind_named("llama_server"))
 
     def test_an_unknown_time_is_a_dash(self) -> None:
         assert pictured(until=None)["kept until"].value == "-"
@@ -173,13 +174,13 @@ class TestDiagnosis:
         second = Verdict("throttled", "watch", "it is slow", (Evidence("x", "1", "NVML"),))
         third = Verdict("swapping", "watch", "it swaps")
         found = [
-            (one.label, one.value, one.origin) for one in diagnosis_facts(Diagnosis((first, second, third)))
+            (one.label, one.value, one.origin) for one in diagnosis_facts(Diagnosis(first, (second, third)))
         ]
         assert found == [("also", "it is slow", "NVML"), ("also", "it swaps", "")]
 
     def test_a_cause_is_as_grave_as_the_verdict(self) -> None:
         cause = Cause("slots", "too many slots", (Evidence("slots", "4", "command line"),))
-        found = Diagnosis((Verdict("spilled", "bad", "it spills"),), cause)
+        found = Diagnosis(Verdict("spilled", "bad", "it spills"), cause=cause)
         assert list(diagnosis_facts(found)) == [Fact("cause", "too many slots", "command line", "bad")]
 
     def test_a_remedy_without_a_command_has_no_line_to_type(self) -> None:
@@ -187,7 +188,7 @@ class TestDiagnosis:
             Remedy("unload_model", "unload it", "ollama stop a", "fits"),
             Remedy("cool_or_power", "cool it", None, "then"),
         )
-        found = Diagnosis((Verdict("spilled", "bad", "it spills"),), remedies=remedies)
+        found = Diagnosis(Verdict("spilled", "bad", "it spills"), remedies=remedies)
         assert [(one.label, one.origin) for one in diagnosis_facts(found)] == [
             ("remedy 1", "arithmetic"),
             ("  type", "in a shell"),
@@ -289,8 +290,8 @@ class TestWords:
         assert about(words, estimate=estimate) == written
 
     def test_a_time_that_no_calendar_has_is_unknown(self) -> None:
-        assert clock_words(1e300) == "-"
-        assert clock_words(float("nan")) == "-"
+        assert units.clock(1e300) == "-"
+        assert units.clock(float("nan")) == "-"
 
 
 def test_the_row_of_a_model_is_wired_to_its_picture() -> None:

@@ -14,7 +14,7 @@ from gpumon.app.views.dashboard import memory_row
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import load_rows, model_row
 from gpumon.app.views.page import vram_chart
-from gpumon.widgets.kit.glyphs import UNICODE
+from gpumon.widgets.kit.lines import UNICODE
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
 
@@ -86,7 +86,7 @@ def test_the_chart_of_the_dashboard_is_that_of_ram() -> None:
 def test_a_claim_of_nothing_is_no_unknown_placement_beside_100_percent_cpu() -> None:
     machine = without_gpu(Model("smollm:135m", gpu_gib=0.0, ram_gib=0.0))
     [model] = machine.monitor.pictures.models()
-    assert (model.level, model.processor) == ("ok", "100% CPU")
+    assert (model.level, model.memory.processor) == ("ok", "100% CPU")
     assert model.sentence == "smollm:135m is well: in RAM, no GPU here"
     assert machine.monitor.pictures.health().sentence == "1 model in RAM, no GPU here"
 
@@ -96,7 +96,7 @@ def test_with_a_gpu_such_a_claim_says_nothing_on_any_surface() -> None:
     machine.ollama().load(Model("smollm:135m", gpu_gib=0.0, ram_gib=0.0))
     machine.run(5)
     [model] = machine.monitor.pictures.models()
-    assert (model.level, model.processor) == ("unknown", "Unknown")
+    assert (model.level, model.memory.processor) == ("unknown", "Unknown")
 
 
 def test_a_load_reads_weights_and_fits_nothing() -> None:
@@ -107,3 +107,32 @@ def test_a_load_reads_weights_and_fits_nothing() -> None:
     machine.say(processes(machine.now, loading), answer(machine.now, "loading", started=loading.started))
     [row] = load_rows(machine.monitor.pictures)
     assert row.state.startswith("weights")
+
+
+def alone(makers: tuple[str, ...] = ()) -> Machine:
+    """Return a machine without NVIDIA's driver and with one llama-server, which claims nothing."""
+    machine = Machine()
+    machine.gpus, machine.driver = [], "absent" if makers else "idle"
+    machine.other_makers = makers
+    machine.llama_server(0.0).rss_gib = 1.0
+    machine.run(5)
+    return machine
+
+
+def test_a_process_that_claims_nothing_is_in_ram_too() -> None:
+    machine = alone()
+    [model] = machine.monitor.pictures.models()
+    assert (model.level, model.sentence) == ("ok", f"{model.label} is well: 1.0 GiB in RAM, no GPU here")
+    health = machine.monitor.pictures.health()
+    assert (health.level, health.sentence, health.exit_code) == ("ok", "1 model in RAM, no GPU here", 0)
+    assert "1.0 GiB RAM" in drawn(machine)
+    assert machine.alerts() == []
+
+
+def test_beside_a_gpu_of_another_maker_it_is_not_known_where_it_is() -> None:
+    machine = alone(("AMD",))
+    [model] = machine.monitor.pictures.models()
+    assert model.level == "unknown"
+    health = machine.monitor.pictures.health()
+    assert "no GPU here" not in health.sentence + drawn(machine)
+    assert health.level == "unknown"

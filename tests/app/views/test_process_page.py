@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 import pytest
 from msgspec.structs import replace
+from tests.app.views.changed import changed
 from tests.fakes.samples import GIB
 from tests.fakes.served_samples import FACTS
 from tests.scene import Gpu, Machine, Model, loaded
 
 from gpumon.app.insight.agreement import Agreement, LeftOut
 from gpumon.app.picture.model import ModelDetails
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.views.model_process import REQUESTS_SHOWN, meter_facts, runner_facts, served_facts
 from gpumon.collectors.samples import LoadFacts, MeteredModel, MeteredRequest, RunnerSettings
 from gpumon.widgets.views import Fact
@@ -31,7 +32,7 @@ def details_of(model: Model | None = None) -> ModelDetails:
 def pictured(**fields: object) -> ModelDetails:
     """Return the details of a model whose picture has these fields."""
     details = details_of()
-    return replace(details, picture=replace(details.picture, **fields))
+    return changed(details, **fields)
 
 
 def said(facts: Iterable[Fact]) -> dict[str, Fact]:
@@ -78,6 +79,17 @@ class TestProcess:
         assert found["process"].value == "cannot be told from here"
         assert found["requests running"].value == "1"
         assert "RAM resident" not in found
+
+    def test_why_there_is_no_rate_is_told_where_nobody_tells_one(self) -> None:
+        silent = replace(
+            details_of(), statistics_detail="in a container: its port cannot be reached from here"
+        )
+        words = "not known: in a container: its port cannot be reached from here"
+        assert of_process(silent)["decode rate"].value == words
+        told = pictured(rates=RunnerRates(running=1, sources=("log",)))
+        assert (
+            "not known" not in of_process(replace(told, statistics_detail="/slots: off"))["decode rate"].value
+        )
 
 
 class TestSettings:
@@ -289,7 +301,7 @@ class TestServed:
         [key] = machine.state.models
         details = machine.monitor.pictures.details(key)
         assert details is not None
-        return replace(details, server_facts=facts, picture=replace(details.picture, **fields))
+        return changed(replace(details, server_facts=facts), **fields)
 
     def test_its_figures_are_told_with_where_they_come_from(self) -> None:
         facts = replace(FACTS, trained_context_length=8192)

@@ -15,7 +15,7 @@ from tests.collectors.ollama.support import BRIEF, PATIENT, free_port, full_back
 from tests.fakes.http import Answer
 from tests.fakes.ollama.server import ANY_PATH, FakeOllama
 
-from gpumon.collectors.http.client import MIB, HttpClient, RequestError, TimeLimits
+from gpumon.collectors.http.client import MIB, Channel, HttpClient, RequestError, TimeLimits, failure_kind
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
 
 CAP = 8 * MIB
@@ -62,10 +62,10 @@ async def test_nothing_else_is_sent(fake: FakeOllama, client: HttpClient) -> Non
 
 
 async def test_the_host_header_leaves_out_the_interface() -> None:
-    client = HttpClient(parse_endpoint("http://[fe80::1%25eth0]:1"), PATIENT)
-    request = client._open().get("/api/ps")
+    channel = Channel(parse_endpoint("http://[fe80::1%25eth0]:1"), connect_seconds=1.0)
+    request = channel.get("/api/ps")
     assert (request.url.host, request.headers["host"]) == ("fe80::1%eth0", "[fe80::1]:1")
-    await client.close()
+    await channel.close()
 
 
 async def test_an_interface_that_is_not_here_is_a_failure_like_others() -> None:
@@ -346,8 +346,6 @@ def test_httpx_is_not_imported_before_the_first_request() -> None:
 
 
 def test_a_failure_of_an_unknown_kind_is_still_a_failure() -> None:
-    from gpumon.collectors.http.transport import failure_kind  # noqa: PLC0415
-
     assert failure_kind(httpx.ConnectError("?"), answering=False) == "no_route"
     assert failure_kind(httpx.UnsupportedProtocol("?"), answering=False) == "unusable"
     assert failure_kind(LookupError(), answering=False) == "internal"
@@ -357,8 +355,6 @@ def test_a_failure_of_an_unknown_kind_is_still_a_failure() -> None:
 async def test_a_defect_of_ours_is_called_one_and_logged_without_its_text(
     fake: FakeOllama, client: HttpClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from gpumon.collectors.http.transport import Channel  # noqa: PLC0415
-
     def broken(*arguments: object) -> None:
         raise TypeError(fake.url)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tests.app.insight.learning.test_baselines import baseline
 
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.learned import Document, LearnedSource, encode
 from gpumon.collectors.samples import Learned, SourceHealth
+from gpumon.collectors.source import SystemClock
 
 
 class Watched:

@@ -259,9 +259,9 @@ def test_a_driver_that_is_not_loaded_at_the_start_is_found_when_it_is(
 READER = """
 import sys
 from pathlib import Path
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.nvml.driver import load_pynvml
 from gpumon.collectors.nvml.source import Monitor
+from gpumon.collectors.source import SystemClock
 monitor = Monitor(SystemClock(), load_pynvml, Path("/nonexistent"), Path("/nonexistent"))
 for line in sys.stdin:
     print(monitor.read().health.state, flush=True)

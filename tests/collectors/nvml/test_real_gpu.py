@@ -14,8 +14,8 @@ from gpumon.collectors.samples import NvmlSample
 READ_TWICE = """
 import asyncio, sys
 import msgspec
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.nvml.source import NvmlSource
+from gpumon.collectors.source import SystemClock
 
 async def main():
     source = NvmlSource(SystemClock())

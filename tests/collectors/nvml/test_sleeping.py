@@ -9,7 +9,7 @@ import pytest
 from tests.collectors.nvml.conftest import ManualClock
 from tests.fakes.nvml.driver import GIB, FakeDriver
 
-from gpumon.collectors.nvml.sleep import PciPower, pci_address
+from gpumon.collectors.nvml.pci import PciPower, pci_address
 from gpumon.collectors.nvml.source import Monitor
 from gpumon.collectors.samples import NvmlSample
 

@@ -13,9 +13,9 @@ import pytest
 from tests.fakes.processes.actor import Actor, build, compiler
 from tests.fakes.processes.tree import BLOB, OLLAMA_SERVE, OTHER_BLOB, llama_server
 
-from gpumon.collectors.clock import SystemClock
 from gpumon.collectors.processes.source import ProcessSource
 from gpumon.collectors.samples import ProcessSample, RunnerProcess
+from gpumon.collectors.source import SystemClock
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),

@@ -202,7 +202,8 @@ def test_a_broken_line_of_sockets_is_passed_over(tree: FakeProc, server: Reading
     [
         (("llama-server", "--port", "9000", "--host", "::"), ("http://[::1]:9000",)),
         (("llama-server",), ("http://127.0.0.1:8080",)),
-        (("llama-swap", "--config", "/c"), ()),
+        (("llama-swap", "--config", "/c"), ("http://127.0.0.1:8080",)),
+        (("lemonade-server", "serve"), ()),
     ],
 )
 def test_what_another_server_was_told_is_where_it_listens(

@@ -88,6 +88,14 @@ async def test_without_proc_it_says_so(tmp_path: Path) -> None:
     await polling.source.close()
 
 
+async def test_an_empty_proc_is_none(tmp_path: Path) -> None:
+    polling = Polling(tmp_path)
+    sample = await polling.poll()
+    assert (sample.health.state, sample.health.detail) == ("absent", "/proc is not mounted")
+    assert (sample.servers, sample.runners) == (None, None), "not: none"
+    await polling.source.close()
+
+
 async def test_a_proc_without_boot_time_is_said_in_words(tree: FakeProc, polling: Polling) -> None:
     (tree.root / "stat").write_text("cpu 1\n")
     tree.add(200, llama_server())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.collectors.ollama.support import JSON
 
 from gpumon.collectors.samples import LoadFacts, Slot
+from gpumon.collectors.servers.llama_server import bodies
 from gpumon.collectors.servers.llama_server.bodies import parse_properties, parse_slots, with_models
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "llama-server"
@@ -48,6 +49,11 @@ def test_an_older_build_gives_the_next_token_as_an_object() -> None:
     assert parse_slots(body) == (Slot(slot_id=0, processing=True, decoded_tokens=4),)
 
 
+def test_none_left_to_generate_is_not_unlimited() -> None:
+    body = b'[{"id":0,"is_processing":true,"next_token":[{"n_decoded":4,"n_remain":0}]}]'
+    assert parse_slots(body) == (Slot(slot_id=0, processing=True, decoded_tokens=4, remaining_tokens=0),)
+
+
 @pytest.mark.parametrize(("state", "processing"), [(0, False), (1, True), (4, True)])
 def test_a_build_of_2024_gives_a_number_for_the_state(state: int, processing: bool) -> None:
     assert parse_slots(b'[{"id":3,"state":%d}]' % state) == (Slot(slot_id=3, processing=processing),)
@@ -75,6 +81,36 @@ def test_no_answer_is_too_odd_to_be_read(value: object) -> None:
     parse_slots(body)
     parse_properties(body)
     with_models(LoadFacts(), body)
+
+
+ODD = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([2**60, 2**60 + 1, 1.0, "1"])
+NEXT = st.dictionaries(st.sampled_from(["n_decoded", "n_remain", "other"]), ODD)
+ROW = st.fixed_dictionaries(
+    {"id": st.integers(0, 3), "is_processing": st.booleans()},
+    optional={
+        "n_ctx": ODD,
+        "id_task": ODD,
+        "n_prompt_tokens": ODD,
+        "n_prompt_tokens_processed": ODD,
+        "n_prompt_tokens_cache": ODD,
+        "next_token": NEXT | st.lists(NEXT, max_size=2) | ODD,
+        "state": ODD,
+    },
+)
+
+
+@given(st.lists(ROW | st.dictionaries(st.sampled_from(["id", "is_processing", "state"]), ODD), max_size=3))
+def test_what_is_read_in_one_go_is_what_is_read_a_field_at_a_time(value: object) -> None:
+    body = json.dumps(value).encode()
+    assert parse_slots(body) == bodies._one_by_one(body)
+
+
+@pytest.mark.parametrize("name", ["b10434-slots-busy.json", "b10434-slots-idle-fresh.json"])
+def test_what_a_server_of_today_answers_is_read_in_one_go(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = parse_slots(recorded(name))
+    monkeypatch.setattr(bodies, "_one_by_one", lambda _: ())
+    assert expected
+    assert parse_slots(recorded(name)) == expected
 
 
 def test_properties_and_models_make_the_facts() -> None:

@@ -14,13 +14,12 @@ import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.llama_server.running import MISSING, RealServer, assembled_model, completed, real_server
 
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.meter import RateMeter
-from gpumon.app.state.rates.values import FinishedRequest
-from gpumon.collectors.clock import Clock, SystemClock
 from gpumon.collectors.runners.source import RunnersSource
 from gpumon.collectors.runners.target import RunnerTarget
 from gpumon.collectors.samples import AnySample, WorkSample
-from gpumon.collectors.source import Cadence, run_source
+from gpumon.collectors.source import Cadence, Clock, SystemClock, run_source
 
 pytestmark = [
     pytest.mark.real_server,

@@ -122,8 +122,30 @@ def test_a_service_that_writes_to_a_file_has_no_journal(machine: Machine) -> Non
     assert machine.places(server(PID)) == [Place(file)]
 
 
-def test_a_server_in_a_container_is_out_of_reach(machine: Machine) -> None:
-    machine.output(machine.write("somewhere.log"))
+def test_the_log_of_a_server_in_a_container_is_read_where_it_can_be(machine: Machine) -> None:
+    machine.output(machine.write("bind-mounted.log"), output=2)
+    contained = server(PID, other_namespace=True)
+    assert machine.places(contained) == [Place(machine.root / "bind-mounted.log")]
+
+
+def test_the_log_that_docker_keeps_of_a_container_is_read(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = "0123456789abcdef" * 4
+    kept = machine.write(f"docker/{container}/{container}-json.log")
+    pattern = f"{machine.root}/docker/{{container}}/{{container}}-json.log"
+    monkeypatch.setattr(
+        "gpumon.collectors.server_log.source.CONTAINER_LOGS", (pattern, "/nowhere/{container}")
+    )
+    machine.control_group(f"/system.slice/docker-{container}.scope")
+    machine.output("pipe:[77]")
+    assert machine.places(server(PID, other_namespace=True)) == [Place(kept)]
+    machine.control_group("/system.slice/ollama.service")
+    assert machine.places(server(PID, other_namespace=True)) == []
+
+
+def test_of_a_container_without_such_a_file_it_is_said(machine: Machine) -> None:
+    machine.output("pipe:[77]")
     contained = server(PID, other_namespace=True)
     assert machine.places(contained) == []
     assert "container" in str(nothing_found([contained]).detail)
@@ -133,4 +155,4 @@ def test_what_is_missing_is_said_with_the_next_step() -> None:
     assert nothing_found([]).state == "absent"
     health = nothing_found([server()])
     assert health.hint is not None
-    assert "ollama serve > FILE" in health.hint
+    assert "> FILE 2>&1" in health.hint

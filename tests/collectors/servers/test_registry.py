@@ -64,15 +64,41 @@ def test_a_kind_of_another_package_is_found_by_its_entry_point(install: Install)
 def test_nobody_looks_for_other_packages_before_a_name_is_unknown(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def looked(**_: object) -> None:
+    def looked(*_: object, **__: object) -> None:
         raise AssertionError("looked")
 
+    install("toy", "a_strangers_toy:ToyKind")
+    monkeypatch.setattr("gpumon.collectors.servers.registry._announces", looked)
     monkeypatch.setattr("importlib.metadata.entry_points", looked)
     registry = Registry()
     for kind in BUILT_IN:
         assert registry.kind(kind.name) is kind
         assert all(registry.runner(runner.name) is runner for runner in kind.runners)
     assert registry.kind(None) is DEFAULT
+
+
+def test_without_another_package_their_metadata_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(**_: object) -> None:
+        raise AssertionError("read")
+
+    monkeypatch.setattr("importlib.metadata.entry_points", read)
+    assert Registry().kind("unheard of").name == "unheard of"
+
+
+def test_where_it_cannot_be_told_whether_there_are_some_they_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, asked = tmp_path / "packages.zip", list[str]()
+    archive.write_bytes(b"PK")
+
+    def looked(group: str) -> list[object]:
+        asked.append(group)
+        return []
+
+    monkeypatch.syspath_prepend(archive)
+    monkeypatch.setattr("importlib.metadata.entry_points", looked)
+    Registry().kind("unheard of")
+    assert asked == ["gpumon.servers"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
+from tests.fakes.http import as_json
+from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.ollama.misbehaviour import html
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.toy_kind import ToyConversation, ToyKind
 from tests.fakes.toy_server import COUNTED, ToyServer
@@ -104,6 +108,19 @@ async def test_another_kind_is_recognised_in_the_same_poll_and_then_asked_alone(
     assert [request.path for request in toy.requests] == ["/toy/status"]
 
 
+async def test_another_program_at_the_likely_port_of_a_process_is_not_that_process() -> None:
+    async with ToyServer(COUNTED) as toy:
+        asked = Asked(endpoint=parse_endpoint(toy.url), clock=FakeClock(), limits=PATIENT, known_by="process")
+        source = ServerSource(asked, Registry())
+        first = (await source.poll())[0]
+        await source.close()
+    assert isinstance(first, ServerSample)
+    assert first.health.state == "foreign"
+    where = toy.url.removeprefix("http://")
+    assert first.health.detail == f"its port may not be read; another program answers at {where}"
+    assert first.health.hint == "name it: gpumon --url http://127.0.0.1:PORT"
+
+
 async def test_what_nobody_recognises_is_asked_about_once_a_spell() -> None:
     async with ToyServer(COUNTED) as toy:
         setting = Setting(toy.url)
@@ -112,6 +129,27 @@ async def test_what_nobody_recognises_is_asked_about_once_a_spell() -> None:
         assert (await setting.poll()).health.state == "foreign"
         await setting.source.close()
     assert [request.path for request in toy.requests] == ["/api/ps"]
+
+
+async def test_one_that_answers_otherwise_than_before_is_looked_at_again() -> None:
+    """Its port was another program's for a while: it is known again as soon as it is back."""
+    async with FakeLlamaSwap() as swap:
+        setting = Setting(swap.url)
+        assert (await setting.poll()).kind == "llama_swap"
+        swap.answer_all = as_json({"running": "x"})
+        assert (await setting.poll()).health.state == "foreign"
+        swap.answer_all = None
+        assert (await setting.poll()).kind == "llama_swap"
+        await setting.source.close()
+
+
+async def test_a_page_for_people_is_another_program_and_leaves_room_for_the_next() -> None:
+    async with FakeKoboldCpp() as kobold:
+        setting = Setting(kobold.url)
+        assert (await setting.poll()).kind == "koboldcpp"
+        kobold.answer_all = html(200, "hello")
+        assert (await setting.poll()).health.state == "foreign"
+        await setting.source.close()
 
 
 @pytest.mark.parametrize(

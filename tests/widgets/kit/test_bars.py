@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.kit.gauges import BarPart, allot, bar, split_bar
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import Line, line_width, plain_text
+from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 
 widths = st.integers(-3, 250)
 any_float = st.floats() | st.none()

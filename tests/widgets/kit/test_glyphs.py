@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gpumon.widgets.kit.glyphs import ASCII, UNICODE, harmless
+from gpumon.widgets.kit.lines import ASCII, UNICODE, harmless
 
 
 @given(text=st.text(max_size=300), limit=st.integers(1, 300))

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.kit.gauges import Trend, area_lines, mean, resample, trend_text
-from gpumon.widgets.kit.glyphs import Glyphs
-from gpumon.widgets.kit.lines import plain_text
+from gpumon.widgets.kit.lines import Glyphs, plain_text
 
 any_trend = st.lists(st.none() | st.floats(), max_size=100).map(tuple)
 

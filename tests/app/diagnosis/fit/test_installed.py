@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from msgspec.structs import replace
 from tests.app.diagnosis.scenes import NAME, Other, Scene
-from tests.fakes.process_samples import facts
+from tests.fakes.process_samples import facts, processes, server
 from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
 from tests.scene import after
 
-from gpumon.app.diagnosis.fit.machine import default_options, installed_models, machine_of, options_of
+from gpumon.app.diagnosis.fit.machine import (
+    default_options,
+    installed_models,
+    machine_of,
+    options_of,
+    visible_cards,
+)
 from gpumon.app.physics.geometry import LoadOptions
+from gpumon.app.physics.hardware import Card
 from gpumon.app.state.records import ModelKey
 from gpumon.collectors.samples import InstalledModel, InstalledModels
+from gpumon.collectors.servers.kind import LoadDefaults
+from gpumon.collectors.servers.registry import DEFAULT
 
 FAR = "http://box:11434"
 OWN = ModelKey(OLLAMA, f"sha-{NAME}")
@@ -103,3 +114,66 @@ class TestOptions:
     )
     def test_the_modelfile_has_its_say(self, parameters: dict[str, str], options: LoadOptions) -> None:
         assert default_options(replace(FACTS, parameters=parameters), 12 * GIB) == options
+
+
+class TestSettingsOfTheServer:
+    """What the server that would load it was told."""
+
+    VARIABLES: ClassVar = {
+        "OLLAMA_CONTEXT_LENGTH": "65536",
+        "OLLAMA_NUM_PARALLEL": "4",
+        "OLLAMA_KV_CACHE_TYPE": "q8_0",
+        "CUDA_VISIBLE_DEVICES": "GPU-b",
+    }
+
+    def test_context_slots_cache_and_cards_are_those_of_its_environment(self) -> None:
+        cards = [replace(gpu(index, total_gib=size), uuid=f"GPU-{letter}") for index, size, letter in BOTH]
+        told = [processes(0, servers=[server(settings=self.VARIABLES)])]
+        state = after(nvml(0, *cards), ollama(0, []), *told).state
+        key = ModelKey(OLLAMA, "another")
+        machine = machine_of(state, key)
+        assert [card.uuid for card in machine.cards] == ["GPU-b"]
+        options = options_of(state, key, FACTS, machine)
+        assert (options.context_length, options.parallel, options.cache_type_k) == (65536, 4, "q8_0")
+
+    def test_the_modelfile_comes_before_them(self) -> None:
+        told = LoadDefaults(context_length=65536)
+        assert default_options(replace(FACTS, parameters={"num_ctx": "2048"}), 0, told).context_length == 2048
+
+    def test_what_leaves_it_to_the_server_sets_nothing(self) -> None:
+        logged = {"OLLAMA_CONTEXT_LENGTH": "0", "OLLAMA_KV_CACHE_TYPE": "", "CUDA_VISIBLE_DEVICES": ""}
+        assert DEFAULT.load_defaults(logged) == LoadDefaults()
+        off = {"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "0"}
+        assert DEFAULT.load_defaults(off).cache_type is None
+
+    @pytest.mark.parametrize(
+        ("said", "by_slot", "left"),
+        [
+            (None, False, ["slow", "fast"]),
+            ("0", False, ["fast"]),
+            ("1", False, ["slow"]),
+            ("0", True, ["slow"]),
+            ("1,0", True, ["fast", "slow"]),
+            ("GPU-sl", False, ["slow"]),
+            ("1,7,0", True, ["fast"]),
+            ("-1", False, []),
+            ("MIG-x", False, []),
+        ],
+    )
+    def test_cards_are_counted_as_cuda_counts_them(
+        self, said: str | None, by_slot: bool, left: list[str]
+    ) -> None:
+        cards = tuple(
+            Card(name, 2, 1, speed, "nvidia_gddr6", f"GPU-{name}")
+            for name, speed in (("slow", 100.0), ("fast", 900.0))
+        )
+        told = LoadDefaults(devices=said, by_slot=by_slot)
+        assert [card.name for card in visible_cards(cards, told)] == left
+
+    def test_where_the_fastest_is_not_known_a_number_hides_nothing(self) -> None:
+        cards = tuple(Card(name, 2, 1, None, "nvidia_gddr6", f"GPU-{name}") for name in "ab")
+        assert visible_cards(cards, LoadDefaults(devices="1")) == cards
+        assert visible_cards(cards, LoadDefaults(devices="GPU-b")) == cards[1:]
+
+
+BOTH = ((0, 24.0, "a"), (1, 12.0, "b"))

@@ -21,9 +21,9 @@ from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.diagnosis.diagnose import diagnose, diagnoses
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict
 from gpumon.app.insight.health import RANKS
+from gpumon.app.monitor import Store
 from gpumon.app.state.records import FinishedLoad, RunnerKey, Thrash
 from gpumon.app.state.state import State
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import (
     AnySample,
     GpuFacts,

@@ -49,6 +49,14 @@ class TestByBlob:
         state = after(processes(0, runner(), runner(101, OTHER_BLOB)), ollama(1, [claim()]), facts(2)).state
         assert joins(state) == {100: (OLLAMA, "llama3:70b", "blob")}
 
+    def test_what_another_server_shows_of_the_same_digest_joins_too(self) -> None:
+        state = after(
+            processes(0, runner(), runner(101, OTHER_BLOB)),
+            ollama(1, [claim()]),
+            replace(facts(2), source=SECOND),
+        ).state
+        assert joins(state) == {100: (OLLAMA, "llama3:70b", "blob")}
+
     def test_the_manifest_on_disk_joins_where_the_server_does_not_show_it(self) -> None:
         state = after(
             processes(0, runner(), runner(101, OTHER_BLOB)),

@@ -6,7 +6,7 @@ from tests.fakes.process_samples import STARTED, facts, holding, processes, runn
 from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
 from tests.scene import after
 
-from gpumon.app.state.holders.measured import measured_by_gpu, measured_vram_bytes, unaccounted_bytes
+from gpumon.app.state.holders.measured import measured_vram_bytes, unaccounted_bytes
 from gpumon.app.state.records import ModelKey, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AnySample, GpuProcess
@@ -22,7 +22,8 @@ def the_runner(*samples: AnySample) -> RunnerRecord:
 
 def of_model(*samples: AnySample) -> tuple[int | None, dict[str, int]]:
     state = after(*JOINED, *samples).state
-    return measured_vram_bytes(state.models[KEY], state), measured_by_gpu(state.models[KEY], state)
+    record = state.runner_of(state.models[KEY])
+    return measured_vram_bytes(state.models[KEY], state), record.vram_by_gpu if record else {}
 
 
 def test_bytes_are_told_per_gpu_and_together() -> None:

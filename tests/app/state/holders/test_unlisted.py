@@ -79,7 +79,7 @@ def test_the_listed_model_keeps_its_process_though_its_file_is_not_known() -> No
     machine.leaked = (leaked(301, OTHER), leaked(302, THIRD))
     machine.run(50)
     assert model.record.joined_by == "only one"
-    assert machine.monitor.pictures.models()[0].measured_vram_bytes == 5 * 1024**3
+    assert machine.monitor.pictures.models()[0].memory.measured_vram_bytes == 5 * 1024**3
 
 
 ENDED = "qwen3:8b is loaded no more: its process 100 has ended, Ollama still lists it"
@@ -103,8 +103,12 @@ class TestKilled:
 
     def test_its_bytes_are_no_longer_counted_and_the_row_says_so(self) -> None:
         model = killed().monitor.pictures.models()[0]
-        assert (model.gpu_bytes, model.ram_bytes, model.spill_percent) == (None, None, "")
-        assert (model.doing, model.level, model.processor) == ("gone", "bad", "Unknown")
+        assert (model.memory.gpu_bytes, model.memory.ram_bytes, model.memory.spill_percent) == (
+            None,
+            None,
+            "",
+        )
+        assert (model.doing, model.level, model.memory.processor) == ("gone", "bad", "Unknown")
         assert model.notes[0].startswith("is loaded no more: its process 100 has ended")
 
     def test_a_process_that_comes_back_ends_it(self) -> None:

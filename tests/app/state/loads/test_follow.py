@@ -130,7 +130,7 @@ class TestNames:
         assert server.machine.say(told).look("processes", at=0.5).only_load().name == "qwen:8b"
 
     def test_a_name_that_comes_late_is_taken(self, machine: Machine, new: Model) -> None:
-        machine.say(facts(1, "qwen:8b"))
+        assert machine.say(facts(1, "qwen:8b")).only_load().name == "qwen:8b", "at once"
         says(new, 2, "loading")
         assert machine.only_load().name == "qwen:8b"
 

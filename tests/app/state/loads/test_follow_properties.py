@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.fakes.process_samples import BLOB, OTHER_BLOB, facts, holding, processes, runner
 from tests.fakes.samples import GIB, START, claim, gpu, installed, log, nvml, ollama
 
+from gpumon.app.monitor import Store
 from gpumon.app.state.records import PHASES, Load, RunnerKey
-from gpumon.app.state.store import Store
 from gpumon.collectors.samples import (
     AnySample,
     LogEvent,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.fakes.llama_server.simulation import Simulation
 
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.meter import RateMeter
-from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.collectors.samples import ModelState, Slot, WorkCounters, WorkSample
 
 START = 1000.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
-from gpumon.app.state.rates.values import FinishedRequest, RunnerRates
 from gpumon.collectors.samples import WorkSample
 from gpumon.collectors.servers.llama_server.bodies import PREFIX, parse_counters, parse_slots
 

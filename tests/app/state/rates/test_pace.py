@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gpumon.app.state.rates.figures import FinishedRequest, Phase, RunnerRates, SlotRates
 from gpumon.app.state.rates.pace import PaceTrack, is_telling
-from gpumon.app.state.rates.values import FinishedRequest, Phase, RunnerRates, SlotRates
 
 
 def rates(*decode: float | None, phase: Phase = "decode") -> RunnerRates:

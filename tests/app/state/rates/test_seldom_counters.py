@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from tests.collectors.ollama.support import FakeClock
 from tests.fakes.llama_server.simulation import Simulation
 
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.meter import RateMeter
-from gpumon.app.state.rates.values import FinishedRequest
 from gpumon.collectors.http.client import HttpClient
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.samples import WorkSample
+from gpumon.collectors.samples import Said, WorkSample
 from gpumon.collectors.servers.llama_server.conversation import LlamaServer
-from gpumon.collectors.servers.port import Port, Said
+from gpumon.collectors.servers.port import Port
 
 SLOTS = 2
 _T = TypeVar("_T")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.app.state.rates.values import summary_of
+from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.series import Series
 
 START = 1_700_000_000.0

@@ -1,0 +1,38 @@
+"""What was said of a model's work, as a sample."""
+
+from __future__ import annotations
+
+from msgspec.structs import asdict
+
+from gpumon.collectors.samples import LoadFacts, Said, Slot, WorkCounters
+from gpumon.collectors.servers.conversation import work_sample
+
+SAID = Said(
+    state="busy",
+    detail="behind a batch",
+    progress=0.5,
+    facts=LoadFacts(build="b1"),
+    slots=(Slot(slot_id=1),),
+    counters=WorkCounters(requests_processing=1),
+    decode_tokens_per_second=40.0,
+    prefill_tokens_per_second=900.0,
+    origin="/metrics",
+)
+
+
+def test_a_sample_holds_all_that_was_said_and_of_which_process() -> None:
+    sample = work_sample(SAID, 5.0, "runner 7", process=(7, 1.0, 8080), origin="/elsewhere")
+    assert None not in asdict(SAID).values()
+    assert asdict(sample) == asdict(SAID) | {
+        "time": 5.0,
+        "source": "runner 7",
+        "model": None,
+        "pid": 7,
+        "started": 1.0,
+        "port": 8080,
+    }
+
+
+def test_figures_without_an_origin_of_their_own_have_that_of_the_look() -> None:
+    sample = work_sample(Said("ready"), 5.0, "http://127.0.0.1:8080", model="a", origin="/slots")
+    assert (sample.model, sample.pid, sample.origin) == ("a", None, "/slots")

@@ -274,8 +274,8 @@ def _counts(state: State) -> str:
 
 def _logs(state: State) -> Check:
     logs = [source for source in state.sources.values() if source.name.startswith(LOG_PREFIX)]
-    working = [source.name.removeprefix(LOG_PREFIX) for source in logs if source.healthy]
-    troubled = next((source for source in logs if not source.healthy), state.sources.get(LOG_SEARCH))
+    working = [one.name.removeprefix(LOG_PREFIX) for one in logs if one.health.state == "serving"]
+    troubled = next((one for one in logs if one.health.state != "serving"), state.sources.get(LOG_SEARCH))
     nothing = not logs and not state.servers
     status: Status = "works" if working else "nothing" if nothing else "missing"
     hint = troubled.health.hint if troubled is not None and not working else None

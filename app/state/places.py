@@ -31,6 +31,12 @@ def is_loopback(url: str) -> bool:
     return is_loopback_host(parse_host(url).host)
 
 
+PROCESS_PREFIX = "process "
+"""Stands before a PID in place of a URL, where a process of this machine is reached by none."""
+
+
 def is_local(url: str, servers: Iterable[ServerProcess]) -> bool:
     """Whether a URL leads to this machine: by its host, or because a server here listens there."""
-    return is_loopback(url) or place(url) in {place(own) for server in servers for own in server.urls}
+    if is_loopback(url) or url.startswith(PROCESS_PREFIX):
+        return True
+    return place(url) in {place(own) for server in servers for own in server.urls}

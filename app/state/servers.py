@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gpumon.app.state.holders.addresses import addresses_of, server_of, stands_alone
 from gpumon.app.state.holders.joins import join, name_of, stand_in
 from gpumon.app.state.holders.measured import is_steady
-from gpumon.app.state.places import place
+from gpumon.app.state.places import PROCESS_PREFIX, place
 from gpumon.app.state.records import (
     ModelKey,
     ModelRecord,
@@ -325,7 +325,7 @@ def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
 
 def _key(state: State, runner: RunnerRecord) -> ModelKey:
     addresses = addresses_of(state, runner)
-    source = addresses[0] if addresses else f"process {runner.key.pid}"
+    source = addresses[0] if addresses else f"{PROCESS_PREFIX}{runner.key.pid}"
     return ModelKey(source, _name(state, runner))
 
 

@@ -144,6 +144,10 @@ _NOT_UNDERSTOOD = SourceHealth(
 )
 
 
+_OF_A_LAUNCHER = msgspec.structs.replace(_NOT_UNDERSTOOD, state="idle")
+"""Nobody has named it, so nobody waits for what it tells."""
+
+
 class Place(Struct, frozen=True):
     """A file, or the journal of Ollama's service."""
 
@@ -153,6 +157,8 @@ class Place(Struct, frozen=True):
     """From when on the journal is wanted, Unix seconds."""
     from_end: bool = False
     """What is in the file already may be of an earlier run."""
+    named: bool = False
+    """Whether the user has named it. A file that was found may hold what a launcher writes of its own."""
 
     @property
     def source(self) -> str:
@@ -181,7 +187,9 @@ class Follower:
         self._events.extend(event for entry in entries if (event := self._event(entry)))
         if entries or self._changed_at is None:
             self._changed_at = now
-        return self._sample(now, _NOT_UNDERSTOOD if self._is_unknown(now - self._changed_at) else _SERVING)
+        if not self._is_unknown(now - self._changed_at):
+            return self._sample(now, _SERVING)
+        return self._sample(now, _NOT_UNDERSTOOD if self.place.named else _OF_A_LAUNCHER)
 
     def close(self) -> None:
         """Release the file or the journal."""

@@ -42,7 +42,7 @@ def find_places(
 ) -> tuple[Place, ...]:
     """Return the logs to follow: those that the user named, or else those that can be found."""
     if named:
-        return tuple(Place(path) for path in named)
+        return tuple(Place(path, named=True) for path in named)
     here = [server for server in servers if not server.other_namespace]
     written = [Place(file) for server in servers for file in _outputs(proc, server.pid)]
     written += [Place(file) for server in servers for file in _kept_by_container(proc, server.pid)]

@@ -53,6 +53,16 @@ def test_one_that_is_looked_at_closely_is_diagnosed_as_of_now() -> None:
     assert diagnosis(monitor) is closely.diagnosis, "all surfaces say the same from then on"
 
 
+def test_estimates_of_a_model_that_is_well_are_made_for_whoever_looks_closely() -> None:
+    monitor = watched(Scene(in_ram_gib=0.0))
+    assert (diagnosis(monitor).verdict.kind, diagnosis(monitor).expected_now) == ("healthy", None)
+    closely = monitor.pictures.closely(only(monitor.pictures).key)
+    assert closely is not None
+    assert closely.diagnosis.expected_now is not None
+    assert "to be expected" in {one.name for one in closely.diagnosis.verdict.evidence}
+    assert diagnosis(watched(SPILLED)).expected_fitting is not None, "a spill has its cost in the row"
+
+
 def test_a_model_that_does_not_spill_has_nothing_to_explain() -> None:
     assert spill_notes(diagnosis(watched(Scene(in_ram_gib=0.0)))) == ()
 

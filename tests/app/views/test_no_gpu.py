@@ -136,3 +136,10 @@ def test_beside_a_gpu_of_another_maker_it_is_not_known_where_it_is() -> None:
     health = machine.monitor.pictures.health()
     assert "no GPU here" not in health.sentence + drawn(machine)
     assert health.level == "unknown"
+
+
+def test_nor_does_it_matter_by_which_address_its_server_is_reached() -> None:
+    """A child of a router that another user has started is reached by none."""
+    machine = alone()
+    assert machine.state.holds_all_in_ram("process 500")
+    assert not machine.state.holds_all_in_ram("http://far.example:8080")

@@ -54,7 +54,9 @@ def machine(tmp_path: Path) -> Machine:
 def test_files_that_the_user_names_are_the_only_ones(machine: Machine) -> None:
     machine.write("home/.ollama/logs/server.log")
     named = machine.root / "mine.log"
-    assert machine.places(server(PID), named=(named,)) == [Place(named)], "even one that is not there yet"
+    assert machine.places(server(PID), named=(named,)) == [Place(named, named=True)], (
+        "even one that is not there yet"
+    )
 
 
 def test_the_file_that_a_server_writes_to_is_found(machine: Machine) -> None:

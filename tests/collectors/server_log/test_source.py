@@ -14,7 +14,7 @@ from gpumon.collectors.server_log.readers import Entry
 from gpumon.collectors.server_log.source import LOOK_SECONDS, NO_LOG_SECONDS, LogSource
 from gpumon.collectors.source import Source
 
-LOG = Place(Path("/logs/ollama.log"))
+LOG = Place(Path("/logs/ollama.log"), named=True)
 SOURCE = "log /logs/ollama.log"
 
 
@@ -154,6 +154,15 @@ async def test_a_short_file_that_no_longer_grows_is_told_to_be_unknown_too(setti
     assert (await setting.sample()).health.state == "nonsense"
     setting.reader.say(LOADED)
     assert (await setting.sample()).health.state == "serving"
+
+
+async def test_of_a_file_that_nobody_has_named_nothing_is_made(setting: Setting) -> None:
+    """What a launcher writes may be of its own; it is told to whoever asks (doctor), and is no news."""
+    setting.places = [Place(LOG.path)]
+    setting.reader.say(*["127.0.0.1 GET /v1/models"] * 20)
+    sample = await setting.sample()
+    assert (sample.health.state, sample.unknown_format) == ("idle", False)
+    assert sample.health.detail == "nothing in it is understood"
 
 
 async def test_an_empty_log_is_not_unknown_however_long(setting: Setting) -> None:

@@ -70,6 +70,10 @@ def finding(bare_environment: dict[str, str], fake_driver: FakeDriver) -> dict[s
     return found
 
 
+def without_driver(finding: dict[str, str]) -> dict[str, str]:
+    return finding | {"LD_LIBRARY_PATH": "", "FAKE_NVML_STATE": ""}
+
+
 async def run(
     environment: dict[str, str], *arguments: str, before: Sequence[str] = (), command: Sequence[str] = ()
 ) -> tuple[int, Any, str]:
@@ -324,9 +328,9 @@ async def test_without_a_gpu_the_exit_code_is_that_of_the_model(
     server.alias = "tiny"
     machine.run(server, "llama-server", "-m", "/models/tiny.gguf", "--port", "PORT")
     async with server:
-        code, document, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "snapshot")
-        why, words, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "why")
-        _, report, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "doctor")
+        code, document, _ = await run(without_driver(finding), "snapshot")
+        why, words, _ = await run(without_driver(finding), "why")
+        _, report, _ = await run(without_driver(finding), "doctor")
     assert [model["name"] for model in models_of(document, server.url)] == ["tiny.gguf"]
     assert (code, why) == (0, 0)
     assert "Ollama" not in document["sentence"]

@@ -72,6 +72,12 @@ class TestDriver:
         assert found.step is not None
         assert "--gpus all" in found.step
 
+    def test_for_a_gpu_of_another_maker_the_host_need_hand_in_nothing(self) -> None:
+        machine = without_driver()
+        machine.other_makers, machine.driver_hint = ("AMD",), "what servers say of it is shown"
+        found = check("driver", machine.look("driver"), in_container=True)
+        assert (found.status, found.step) == ("missing", "what servers say of it is shown")
+
     def test_a_gpu_whose_processes_are_not_listed_works_in_part(self) -> None:
         found = check("gpu", Machine(Gpu(lists_processes=False)).look("driver"))
         assert found.status == "partly"

@@ -14,6 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from tests.fakes.nvml.driver import FakeDriver
+from tests.fakes.processes.secluded import VARIABLE, seclude
 
 _NUMBERS = count()
 _OUTSIDE = re.compile(
@@ -97,6 +98,13 @@ def _no_internal_errors(request: pytest.FixtureRequest) -> Iterator[None]:
     log.removeHandler(faults)
     if request.node.get_closest_marker("internal_errors") is None:
         assert faults.said == []
+
+
+@pytest.fixture
+def secluded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a session in this process see no processes but those that the test starts."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    seclude(monkeypatch.setattr)
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def _driver(state: State, in_container: bool) -> Check:
     works = source is not None and source.healthy and bool(state.gpus)
     is_without = source is not None and source.health.state == "idle"
     step = None if source is None else source.health.hint
-    if in_container and not works and not is_without:
+    if in_container and not (works or is_without or state.other_gpu_makers):
         step = CONTAINER_DRIVER_STEP
     return Check(
         kind="driver",

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
-from tests.app.alerts.watching import active, watch
 from tests.app.diagnosis.scenes import Scene
 from tests.fakes.process_samples import answer, processes, runner, server
 from tests.fakes.samples import OLLAMA, START, claim, gpu, nvml, ollama, system
+from tests.scene import after
 
 from gpumon.app import monitor as monitoring
+from gpumon.app.alerts.alert import Alert
 from gpumon.app.alerts.watcher import Watcher
 from gpumon.app.diagnosis import causes
 from gpumon.app.diagnosis import diagnose as diagnosing
@@ -36,6 +37,11 @@ def broken(*_: object, **__: object) -> NoReturn:
     raise KeyError("a name that is nobody's business")
 
 
+def active(monitor: Monitor, kind: str) -> Alert | None:
+    """Return the active alert of a kind, if there is one."""
+    return next((alert for alert in monitor.alerts.active if alert.kind == kind), None)
+
+
 def fault(monitor: Monitor) -> str | None:
     """Return what the source ``gpumon`` says."""
     source = monitor.state.sources.get("gpumon")
@@ -47,7 +53,7 @@ def watcher(monitor: Monitor, kind: str) -> Watcher[Any, Any]:
 
 
 def spilling() -> Monitor:
-    return watch(system(0), nvml(0, gpu()), ollama(0, [SPILLED]))
+    return after(system(0), nvml(0, gpu()), ollama(0, [SPILLED])).monitor
 
 
 def test_a_rule_that_fails_costs_its_own_alerts_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +68,7 @@ def test_a_rule_that_fails_costs_its_own_alerts_and_is_named(monkeypatch: pytest
 
 
 def test_a_rule_that_fails_over_one_subject_is_asked_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = watch(nvml(0, gpu()))
+    monitor = after(nvml(0, gpu())).monitor
     spill = watcher(monitor, "spill")
     rule = spill._rule
     monkeypatch.setattr(
@@ -128,7 +134,7 @@ def diagnoses(monitor: Monitor) -> dict[ModelKey, Diagnosis]:
 
 
 def test_a_diagnosis_that_fails_costs_that_models_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = watch(nvml(0, gpu()), ollama(0, [SPILLED, claim("b")]))
+    monitor = after(nvml(0, gpu()), ollama(0, [SPILLED, claim("b")])).monitor
     monkeypatch.setattr(
         diagnosing,
         "subject_of",
@@ -157,24 +163,24 @@ def test_a_verdict_that_fails_costs_itself(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_model_is_not_called_well_where_a_verdict_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = watch(nvml(0, gpu()), ollama(0, [claim("b")]))
+    monitor = after(nvml(0, gpu()), ollama(0, [claim("b")])).monitor
     monkeypatch.setattr(diagnosing, "TROUBLES", (rule_named("invented"), *diagnosing.TROUBLES))
     (found,) = diagnoses(monitor).values()
     assert (found.verdict.kind, found.verdict.severity) == ("unknown", "unknown")
 
 
 def test_a_cause_and_a_remedy_that_fail_cost_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = watch(*Scene(context=65536).samples())
+    monitor = after(*Scene(context=65536).samples()).monitor
     key, whole = next((key, found) for key, found in diagnoses(monitor).items() if found.cause is not None)
     monkeypatch.setattr(causes, "_RULES", (rule_named("first"), *causes._RULES))
     monkeypatch.setattr(remedies, "IN_ORDER", (rule_named("second"), *remedies.IN_ORDER))
-    monitor = watch(*Scene(context=65536).samples())
+    monitor = after(*Scene(context=65536).samples()).monitor
     assert diagnoses(monitor)[key] == whole
     assert fault(monitor) == "internal error in cause first and 1 more"
 
 
 def test_a_snapshot_names_it_and_holds_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monitor = watch(nvml(0, gpu()), ollama(0, [SPILLED, claim("b")]))
+    monitor = after(nvml(0, gpu()), ollama(0, [SPILLED, claim("b")])).monitor
     monkeypatch.setattr(
         building,
         "model_entry",
@@ -263,19 +269,21 @@ def failed_look(at: float) -> ProcessSample:
 
 
 def test_a_model_that_is_known_by_its_process_stays_and_is_marked_as_old() -> None:
-    monitor = watch(
+    monitor = after(
         processes(0, runner(100, None, name="a", server_pid=None), servers=[]), answer(1, pid=100)
-    )
+    ).monitor
     before = dashboard_view(monitor, ORDER, 1.0).models
     monitor.feed(failed_look(5))
-    after = dashboard_view(monitor, ORDER, 1.0).models
+    later = dashboard_view(monitor, ORDER, 1.0).models
     assert [row.age_seconds for row in before] == [None]
-    assert [(row.key, row.age_seconds) for row in after] == [(before[0].key, 5.0)]
+    assert [(row.key, row.age_seconds) for row in later] == [(before[0].key, 5.0)]
 
 
 def test_a_look_at_the_processes_that_fails_leaves_them_as_they_were() -> None:
     process = runner(100, None, name="a")
-    monitor = watch(processes(0, process, servers=[server()]), ollama(0, [claim("a")]), answer(1, pid=100))
+    monitor = after(
+        processes(0, process, servers=[server()]), ollama(0, [claim("a")]), answer(1, pid=100)
+    ).monitor
     before = (monitor.state.servers, dict(monitor.state.runners), dict(monitor.state.models))
     monitor.feed(failed_look(2))
     assert monitor.state.servers == before[0]

@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.nvml.driver import FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import Actor, build
+from tests.fakes.processes.secluded import COMMAND, VARIABLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,18 +33,20 @@ async def ollama() -> AsyncIterator[FakeOllama]:
 
 
 @pytest.fixture
-def bare_environment(tmp_path: Path) -> dict[str, str]:
-    """Neither a driver nor an Ollama, and nobody's settings."""
+def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Neither a driver nor an Ollama, nobody's settings, and no processes but those of this test."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     return {
+        VARIABLE: str(tmp_path),
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "XDG_STATE_HOME": str(tmp_path / "state"),
-        "PYTHONPATH": str(ROOT / ".dev"),
+        "PYTHONPATH": f"{ROOT / '.dev'}{os.pathsep}{ROOT}",
         "LANG": "C.UTF-8",
         "COLORTERM": "truecolor",
         "OLLAMA_HOST": "127.0.0.1:9",
-        "GPUMON_FIND": "false",  # the servers of tests that run beside this one
+        "GPUMON_FIND": "false",
     }
 
 
@@ -64,4 +67,4 @@ def serve(tmp_path: Path, ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch) -
 
 
 def gpumon(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "gpumon.app", *arguments]
+    return [sys.executable, *COMMAND, *arguments]

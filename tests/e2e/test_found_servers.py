@@ -6,15 +6,13 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from tests.e2e.conftest import ROOT
-from tests.e2e.secluded import VARIABLE
+from tests.e2e.conftest import gpumon
 from tests.e2e.tmux import Pane
 from tests.fakes.http import Listening
 from tests.fakes.llama_server.router import Child, FakeRouter
@@ -22,13 +20,9 @@ from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import Actor, build, compiler
+from tests.fakes.processes.secluded import VARIABLE
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
-
-
-def gpumon(*arguments: str) -> list[str]:
-    """Return the command, which sees no processes but those of its own test."""
-    return [sys.executable, "-m", "tests.e2e.secluded", *arguments]
 
 
 class Machine:
@@ -62,19 +56,22 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, fake_driver: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
     monkeypatch.delenv("OLLAMA_HOST", raising=False)
     with ExitStack() as stack:
         yield Machine(tmp_path, fake_driver, stack)
 
 
 @pytest.fixture
-def finding(tmp_path: Path, bare_environment: dict[str, str], fake_driver: FakeDriver) -> dict[str, str]:
+def finding(bare_environment: dict[str, str], fake_driver: FakeDriver) -> dict[str, str]:
     """Nobody names a server, and none is left out."""
     found = bare_environment | fake_driver.environment()
     for name in ("GPUMON_FIND", "OLLAMA_HOST"):
         del found[name]
-    return found | {VARIABLE: str(tmp_path), "PYTHONPATH": f"{ROOT / '.dev'}{os.pathsep}{ROOT}"}
+    return found
+
+
+def without_driver(finding: dict[str, str]) -> dict[str, str]:
+    return finding | {"LD_LIBRARY_PATH": "", "FAKE_NVML_STATE": ""}
 
 
 async def run(
@@ -331,9 +328,9 @@ async def test_without_a_gpu_the_exit_code_is_that_of_the_model(
     server.alias = "tiny"
     machine.run(server, "llama-server", "-m", "/models/tiny.gguf", "--port", "PORT")
     async with server:
-        code, document, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "snapshot")
-        why, words, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "why")
-        _, report, _ = await run(finding | {"LD_LIBRARY_PATH": ""}, "doctor")
+        code, document, _ = await run(without_driver(finding), "snapshot")
+        why, words, _ = await run(without_driver(finding), "why")
+        _, report, _ = await run(without_driver(finding), "doctor")
     assert [model["name"] for model in models_of(document, server.url)] == ["tiny.gguf"]
     assert (code, why) == (0, 0)
     assert "Ollama" not in document["sentence"]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.test_found_servers import Machine, finding, gpumon, machine, models_of, run  # noqa: F401
+from tests.e2e.conftest import gpumon
+from tests.e2e.test_found_servers import Machine, finding, machine, models_of, run  # noqa: F401
 from tests.e2e.tmux import Pane
 from tests.fakes.gguf.mixture import dense, mixture
 from tests.fakes.http import as_json

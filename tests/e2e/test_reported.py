@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.test_found_servers import Machine, finding, machine, run
+from tests.e2e.test_found_servers import Machine, finding, machine, run, without_driver
 from tests.fakes.koboldcpp import NAME, FakeKoboldCpp
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.nvml.driver import GIB, MIB
@@ -149,7 +149,7 @@ async def test_on_a_machine_without_a_gpu_a_model_in_ram_is_where_it_belongs(
     machine.run(ollama, "ollama", "serve", OLLAMA_HOST="127.0.0.1:PORT")
     ollama.catalog.load("gemma3:270m", size_bytes=272 * MIB, size_vram_bytes=0)
     async with ollama:
-        bare = finding | {"LD_LIBRARY_PATH": ""}
+        bare = without_driver(finding)
         (code, document, model), (why, words, _) = await asyncio.gather(only(bare), run(bare, "why"))
     assert (code, why, model["level"]) == (0, 0, "ok")
     assert model["spill_percent"] is None

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_found_servers import Machine, finding, gpumon, machine, run
+from tests.e2e.conftest import gpumon
+from tests.e2e.test_found_servers import Machine, finding, machine, run
 from tests.e2e.tmux import Pane
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.llama_swap import FakeLlamaSwap

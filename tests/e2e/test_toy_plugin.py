@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import ROOT, gpumon
+from tests.e2e.conftest import gpumon
 from tests.fakes import toy_kind
 from tests.fakes.toy_server import CLAIMED, COUNTED, STATED_RATE, ToyServer
 
@@ -31,7 +31,7 @@ def environment(bare_environment: dict[str, str], tmp_path: Path) -> dict[str, s
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (folder / "entry_points.txt").write_text(f"[gpumon.servers]\n{name} = {target}\n")
-    return bare_environment | {"PYTHONPATH": f"{ROOT / '.dev'}:{packages}"}
+    return bare_environment | {"PYTHONPATH": f"{bare_environment['PYTHONPATH']}:{packages}"}
 
 
 async def run(environment: dict[str, str], *arguments: str) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import ROOT
-from tests.e2e.secluded import VARIABLE
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import compiler
+from tests.fakes.processes.secluded import COMMAND, VARIABLE
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 
@@ -40,7 +40,7 @@ def secluded(environment: dict[str, str], folder: Path) -> dict[str, str]:
 
 def gpumon(*arguments: str) -> list[str]:
     """Return the command, which sees no processes but those of its own test."""
-    return [sys.executable, "-m", "tests.e2e.secluded", *arguments]
+    return [sys.executable, *COMMAND, *arguments]
 
 
 @dataclass

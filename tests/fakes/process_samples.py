@@ -134,8 +134,15 @@ def answer(
     pid: int = 100,
     started: float = STARTED,
     processing: bool | None = None,
+    progress: float | None = None,
 ) -> WorkSample:
     slots = None if processing is None else (Slot(slot_id=0, processing=processing),)
     return WorkSample(
-        time=START + at, source=f"runner {pid}", pid=pid, started=started, state=state, slots=slots
+        time=START + at,
+        source=f"runner {pid}",
+        pid=pid,
+        started=started,
+        state=state,
+        slots=slots,
+        progress=progress,
     )

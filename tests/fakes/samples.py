@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpumon.collectors.samples import (
     GpuFacts,
@@ -10,6 +10,10 @@ from gpumon.collectors.samples import (
     GpuReading,
     GpuSlow,
     GpuState,
+    InstalledModel,
+    InstalledModels,
+    LogEvent,
+    LogSample,
     ModelClaim,
     ModelFacts,
     NvmlSample,
@@ -111,6 +115,30 @@ def ollama_down(at: float, state: SourceState, detail: str | None = None) -> Ser
 
 def shown(at: float, name: str = "llama3:70b", *, layers: int = 80, source: str = OLLAMA) -> ModelFacts:
     return ModelFacts(time=START + at, source=source, name=name, digest=f"sha-{name}", layer_count=layers)
+
+
+def installed(at: float, sizes_gib: Mapping[str, float | None], *, source: str = OLLAMA) -> InstalledModels:
+    """Return the list of all that could be loaded."""
+    models = (
+        InstalledModel(name=name, digest=f"sha-{name}", size_bytes=None if gib is None else int(gib * GIB))
+        for name, gib in sizes_gib.items()
+    )
+    return InstalledModels(time=START + at, source=source, models=tuple(models))
+
+
+def log(
+    at: float,
+    *events: LogEvent,
+    source: str = "log /l",
+    state: SourceState = "serving",
+    detail: str | None = None,
+    hint: str | None = None,
+    unknown_format: bool = False,
+) -> LogSample:
+    health = SourceHealth(state=state, detail=detail, hint=hint)
+    return LogSample(
+        time=START + at, source=source, health=health, events=events, unknown_format=unknown_format
+    )
 
 
 def system(

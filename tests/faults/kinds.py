@@ -29,6 +29,7 @@ from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.catalog import BLOBS
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.processes.secluded import hide_hardware
 from tests.fakes.processes.tree import FakeProc
 from tests.faults.hurry import hurry
 
@@ -376,6 +377,7 @@ def main(*words: str) -> None:
     conversation.FAILURE_CAP_SECONDS = INTERVAL_SECONDS
     llama_swap.STEADY_SECONDS = INTERVAL_SECONDS
     apart()
+    hide_hardware()
     with tempfile.TemporaryDirectory() as folder, FakeDriver(Path(folder, "state"), 1) as driver:
         ctypes.CDLL(str(driver.library))
         os.environ["FAKE_NVML_STATE"] = str(driver.path)

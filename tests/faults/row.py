@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.processes.secluded import hide_hardware
 from tests.faults.cells import Cell, returns
 from tests.faults.drivers import DRIVER_FAULTS, DriverFault
 from tests.faults.hurry import alone, hurry
@@ -116,6 +117,7 @@ def print_result(row: str, column: str, problem: str | None) -> None:
 def main(name: str, what: str, *columns: str) -> None:
     """Run the row called ``name`` with the faults of servers, all or some, or with those of ``runners``."""
     hurry()
+    hide_hardware()
     with tempfile.TemporaryDirectory() as folder, FakeDriver(Path(folder, "state"), GPU_COUNT) as driver:
         ctypes.CDLL(str(driver.library))
         os.environ["FAKE_NVML_STATE"] = str(driver.path)

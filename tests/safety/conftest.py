@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from tests.fakes.nvml.driver import FakeDriver
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.processes.secluded import COMMAND, VARIABLE
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 60.0
@@ -36,7 +37,7 @@ async def ollama() -> AsyncIterator[FakeOllama]:
 
 @pytest.fixture
 def run(tmp_path: Path, fake_driver: FakeDriver) -> Run:
-    """Runs gpumon with arguments and variables of the environment, on the fake driver."""
+    """Runs gpumon with arguments and variables of the environment, beside a fake driver and no servers."""
 
     async def run(*arguments: str, **variables: str) -> Said:
         environment = {
@@ -44,12 +45,13 @@ def run(tmp_path: Path, fake_driver: FakeDriver) -> Run:
             "HOME": str(tmp_path),
             "XDG_CONFIG_HOME": str(tmp_path / "config"),
             "XDG_STATE_HOME": str(tmp_path / "state"),
-            "PYTHONPATH": str(ROOT / ".dev"),
+            "PYTHONPATH": f"{ROOT / '.dev'}{os.pathsep}{ROOT}",
+            VARIABLE: str(tmp_path),
             "LANG": "C.UTF-8",
-            "GPUMON_FIND": "false",  # the servers of tests that run beside this one
+            "GPUMON_FIND": "false",
         }
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gpumon.app", *arguments),
+            *(sys.executable, *COMMAND, *arguments),
             env=environment | fake_driver.environment() | variables,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -5,6 +5,8 @@
     machine.run(5)
     assert machine.alerts("spill")
 
+A test that needs the sources apart has some of them speak: ``machine.look("driver")``.
+
 Whatever is set on the machine, a GPU, a server or a model is so from the next look on. A look has every
 source speak once, and a second goes by between two of them unless told otherwise. Samples are made by the
 builders of ``tests.fakes`` alone, so that a change of their types is made there.
@@ -12,7 +14,21 @@ builders of ``tests.fakes`` alone, so that a change of their types is made there
 
 from __future__ import annotations
 
-from tests.scene.machine import BLOB, LlamaServer, Machine, Model, Server, loaded
+from tests.scene.loading import Loading
+from tests.scene.machine import Machine, after, loaded
+from tests.scene.models import BLOB, LlamaServer, Model, Server
 from tests.scene.things import Gpu, Program, Weights
 
-__all__ = ["BLOB", "Gpu", "LlamaServer", "Machine", "Model", "Program", "Server", "Weights", "loaded"]
+__all__ = [
+    "BLOB",
+    "Gpu",
+    "LlamaServer",
+    "Loading",
+    "Machine",
+    "Model",
+    "Program",
+    "Server",
+    "Weights",
+    "after",
+    "loaded",
+]

@@ -3,63 +3,76 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.app.alerts.watching import changes, feed, watch
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, silent, system
+from tests.scene import Machine, Model, Server, after
 
 from gpumon.app.alerts.book import FRESH_KEPT, RECENT_KEPT
 from gpumon.collectors.samples import AnySample, SourceState
 
 
+def spilling(*sizes_gib: float) -> Server:
+    """Return a server with a model for each of these sizes in RAM, after one look."""
+    server = Machine().ollama()
+    for name, ram_gib in zip("abc", sizes_gib, strict=False):
+        server.load(Model(name, ram_gib=ram_gib))
+    server.machine.look("servers")
+    return server
+
+
 def test_the_worst_come_first_and_of_those_the_newest() -> None:
-    monitor = watch(
-        ollama(0, [claim("mild", ram_gib=0.1), claim("old", ram_gib=5)]),
-        ollama(1, [claim("mild", ram_gib=0.1), claim("old", ram_gib=5), claim("new", ram_gib=5)]),
-    )
-    assert [alert.subject for alert in monitor.alerts.active] == ["new", "old", "mild"]
+    server = spilling(0.1, 5)
+    server.load(Model("c", ram_gib=5))
+    assert [alert.subject for alert in server.machine.look("servers", at=1).alerts()] == ["c", "b", "a"]
 
 
 def test_what_has_ended_is_listed_latest_first() -> None:
-    both = [claim("a", ram_gib=5), claim("b", ram_gib=5)]
-    monitor = watch(ollama(0, both), ollama(1, both[1:]), ollama(2))
-    assert [alert.subject for alert in monitor.alerts.recent] == ["b", "a"]
+    server = spilling(5, 5)
+    for at in (1, 2):
+        server.models.pop(0)
+        server.machine.look("servers", at=at)
+    assert [alert.subject for alert in server.machine.monitor.alerts.recent] == ["b", "a"]
 
 
 def test_acknowledging_one_leaves_the_others() -> None:
-    monitor = watch(ollama(0, [claim("a", ram_gib=5), claim("b", ram_gib=5)]))
-    first, second = monitor.alerts.active
-    monitor.alerts.acknowledge(first.key)
-    assert {alert.subject: alert.acknowledged for alert in monitor.alerts.active} == {
+    machine = spilling(5, 5).machine
+    first, second = machine.alerts()
+    machine.monitor.alerts.acknowledge(first.key)
+    assert {alert.subject: alert.acknowledged for alert in machine.alerts()} == {
         first.subject: True,
         second.subject: False,
     }
 
 
 def test_an_acknowledged_alert_stays_so_while_nothing_gets_worse() -> None:
-    monitor = watch(ollama(0, [claim(ram_gib=5)]))
-    monitor.alerts.acknowledge_all()
-    feed(monitor, (ollama(at, [claim(ram_gib=5)]) for at in range(1, 60)))
-    assert [alert.acknowledged for alert in monitor.alerts.active] == [True]
+    machine = spilling(5).machine
+    machine.monitor.alerts.acknowledge_all()
+    for at in range(1, 60):
+        machine.look("servers", at=at)
+    assert [alert.acknowledged for alert in machine.alerts()] == [True]
 
 
 def test_news_is_told_once() -> None:
-    monitor = watch()
-    spill = [claim(ram_gib=5)]
-    assert changes(feed(monitor, [ollama(0, spill)])) == ["raised"]
-    assert changes(feed(monitor, [ollama(1, spill)])) == []
-    assert changes(feed(monitor, [ollama(2)])) == ["ended"]
+    server = spilling(5)
+    assert server.machine.news() == ["raised"]
+    assert server.machine.look("servers", at=1).news() == []
+    server.models.clear()
+    assert server.machine.look("servers", at=2).news() == ["ended"]
 
 
 def test_what_is_kept_is_bounded() -> None:
-    monitor = watch()
+    server = spilling()
     for at in range(0, 2 * (RECENT_KEPT + 50), 2):
-        monitor.feed(ollama(at, [claim(ram_gib=5)]))
-        monitor.feed(ollama(at + 1))
-    assert len(monitor.alerts.recent) == RECENT_KEPT
-    assert len(monitor.alerts.fresh()) == FRESH_KEPT
+        server.load(Model(ram_gib=5))
+        server.machine.look("servers", at=at)
+        server.models.clear()
+        server.machine.look("servers", at=at + 1)
+    alerts = server.machine.monitor.alerts
+    assert len(alerts.recent) == RECENT_KEPT
+    assert len(alerts.fresh()) == FRESH_KEPT
 
 
 def test_a_reset_monitor_has_no_alerts() -> None:
-    monitor = watch(ollama(0, [claim(ram_gib=5)]))
+    monitor = spilling(5).machine.monitor
     monitor.reset()
     assert (monitor.alerts.active, monitor.alerts.fresh()) == ((), ())
 
@@ -94,27 +107,27 @@ streams = st.lists(st.tuples(samples, st.floats(0, 4)), max_size=60).map(timed)
 
 @given(streams)
 def test_the_same_samples_give_the_same_alerts(stream: list[AnySample]) -> None:
-    first, second = watch(), watch()
-    assert feed(first, stream) == feed(second, stream)
-    assert (first.alerts.active, first.alerts.recent) == (second.alerts.active, second.alerts.recent)
+    first, second = after(*stream).monitor.alerts, after(*stream).monitor.alerts
+    assert (first.active, first.recent) == (second.active, second.recent)
+    assert first.fresh() == second.fresh()
 
 
 @given(streams)
 def test_observing_again_changes_nothing(stream: list[AnySample]) -> None:
-    once, twice = watch(), watch()
+    once, twice = after(), after()
     for sample in stream:
-        once.feed(sample)
-        twice.feed(sample)
-        twice.alerts.observe(twice.state, twice.state.touched)
-    assert (once.alerts.active, once.alerts.recent) == (twice.alerts.active, twice.alerts.recent)
+        once.say(sample)
+        monitor = twice.say(sample).monitor
+        monitor.alerts.observe(monitor.state, monitor.state.touched)
+    assert (once.alerts(), once.monitor.alerts.recent) == (twice.alerts(), twice.monitor.alerts.recent)
 
 
 @given(streams)
 def test_news_and_lists_agree(stream: list[AnySample]) -> None:
-    monitor = watch()
-    events = feed(monitor, stream)
+    alerts = after(*stream).monitor.alerts
+    events = alerts.fresh()
     raised = [event.alert.key for event in events if event.change == "raised"]
     ended = [event.alert for event in events if event.change == "ended"]
-    assert list(reversed(ended)) == list(monitor.alerts.recent)
-    assert len(raised) == len(ended) + len(monitor.alerts.active)
-    assert len({alert.key for alert in monitor.alerts.active}) == len(monitor.alerts.active)
+    assert list(reversed(ended)) == list(alerts.recent)
+    assert len(raised) == len(ended) + len(alerts.active)
+    assert len({alert.key for alert in alerts.active}) == len(alerts.active)

@@ -8,9 +8,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.app.alerts.watching import feed, watch
 from tests.fakes.process_samples import answer, blob_names, facts, holding, processes, runner
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
+from tests.scene import after
 
 from gpumon.app.state.holders.measured import tolerance_bytes
 from gpumon.collectors.samples import AnySample, GpuProcess, NvmlSample
@@ -85,14 +85,13 @@ def second(at: float, age: float, life: Life, lists: str, pid: int) -> list[AnyS
     st.booleans(),
 )
 def test_a_healthy_model_never_raises(lives: list[Life], lists: str, order: Random, is_shown: bool) -> None:
-    monitor, at = watch(), 0.0
-    known = facts(0) if is_shown else blob_names(0, {})
-    monitor.feed(known)
+    machine, at = after(facts(0) if is_shown else blob_names(0, {})), 0.0
     for number, life in enumerate(lives):
         for age in range(life.load_seconds + life.stays_seconds + 1):
             said = second(at, age, life, lists, 100 + number)
             order.shuffle(said)
-            events = feed(monitor, [sample for sample in said if order.random() > 0.1])
+            machine.say(*(sample for sample in said if order.random() > 0.1))
+            events = machine.monitor.alerts.fresh()
             assert [
                 e.alert.message for e in events if e.alert.kind in {"silent_fallback", "hidden_spill"}
             ] == []
@@ -104,6 +103,6 @@ def test_a_list_without_a_process_that_has_just_ended_says_nothing_of_its_claim(
     first = Life("mlx_runner", 19, 8, claimed_gib=1.0, held_gib=1.0, speaks=True)
     lost = [sample for age in range(28) for sample in second(age, age, first, "whole", 100)]
     kept = [sample for sample in lost if not isinstance(sample, NvmlSample) or sample.time == START + 1]
-    monitor = watch(facts(0), *kept)
-    feed(monitor, [gpu_sample(at, "whole", 101, 1.0) for at in (28.0, 29.0, 30.0)])
-    assert [one.message for one in monitor.alerts.active] == []
+    machine = after(facts(0), *kept)
+    machine.say(*(gpu_sample(at, "whole", 101, 1.0) for at in (28.0, 29.0, 30.0)))
+    assert [one.message for one in machine.alerts()] == []

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec.structs import replace
-from tests.fakes.samples import START
+from tests.fakes.samples import START, log
 from tests.scene import Gpu, Machine, Model
 
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.dashboard import alert_rows
-from gpumon.collectors.samples import AnySample, LogSample, ProcessSample, SourceHealth
+from gpumon.collectors.samples import AnySample, LogSample, ProcessSample
 
 
 class Restarted(Machine):
@@ -31,8 +31,8 @@ def headline(monitor: Monitor) -> tuple[str, str]:
 
 
 def logless(machine: Machine) -> LogSample:
-    health = SourceHealth(state="absent", detail="no server is running, so there is no log to read")
-    return LogSample(time=START + machine.now, source="server log", health=health)
+    detail = "no server is running, so there is no log to read"
+    return log(machine.now, source="server log", state="absent", detail=detail)
 
 
 def restarted() -> Restarted:
@@ -40,7 +40,7 @@ def restarted() -> Restarted:
     machine = Restarted(Gpu(gib=24))
     server = machine.ollama()
     server.load(Model("qwen3:8b", gpu_gib=5))
-    machine.say(replace(logless(machine), health=SourceHealth(state="serving")))
+    machine.say(log(0, source="server log"))
     machine.run(20)
     server.unload(server.models[0])
     machine.server_started = START + machine.now

@@ -1,4 +1,4 @@
-"""Feeding samples to a monitor and asking which alerts came of it."""
+"""Feeding samples to a monitor and asking which alerts came of it: what ``tests.scene`` says of a machine."""
 
 from __future__ import annotations
 
@@ -29,15 +29,3 @@ def active(monitor: Monitor, kind: AlertKind) -> Alert | None:
     found = [alert for alert in monitor.alerts.active if alert.kind == kind]
     assert len(found) <= 1, f"more than one {kind} alert"
     return found[0] if found else None
-
-
-def raised(monitor: Monitor, kind: AlertKind) -> Alert:
-    """Return the active alert of ``kind``, which there must be."""
-    alert = active(monitor, kind)
-    assert alert is not None, f"no {kind} alert"
-    return alert
-
-
-def changes(events: Iterable[AlertEvent]) -> list[str]:
-    """Return what happened, in order."""
-    return [event.change for event in events]

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 from tests import scene
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import answer
 from tests.fakes.samples import START
-from tests.scene import Gpu, Machine, Model, Program, Weights
+from tests.scene import Gpu, Machine, Model, Program, Weights, after
 
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict
@@ -99,7 +98,7 @@ class Scene:
 
     def state(self, *more: AnySample) -> State:
         """Return the state after two looks and ``more``."""
-        return state_of(*self.samples(0.0), *self.samples(1.0), *more)
+        return after(*self.samples(0.0), *self.samples(1.0), *more).state
 
     def machine(self) -> Machine:
         """Return the machine on which all this is so."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.app.diagnosis.scenes import NAME, Other, Scene, decoding, diagnosed, remedy, verdict
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import processes
 from tests.fakes.samples import GIB, ollama_down, system
 from tests.fakes.served_samples import FACTS, alone, served, statistics
+from tests.scene import after
 
 from gpumon.app.diagnosis import arithmetic
 from gpumon.app.diagnosis.arithmetic import Arithmetic, usable_bytes
@@ -213,7 +213,7 @@ class TestCommands:
     @pytest.fixture
     def llama(self) -> Subject:
         looks = processes(0, alone(), servers=()), served(0, "m"), statistics(0, name="m", facts=FACTS)
-        state = state_of(ollama_down(0, "not_running"), *looks)
+        state = after(ollama_down(0, "not_running"), *looks).state
         [model] = state.models.values()
         return subject_of(loaded(model, state), state, NoGeometry("unknown"))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.app.diagnosis.scenes import Other, Scene
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import holding, processes, runner
 from tests.fakes.samples import GIB, claim, gpu, nvml, ollama
+from tests.scene import after
 
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.diagnosis.room import Room, room_of
@@ -18,7 +18,7 @@ FAR = "http://box:11434"
 
 
 def room(*samples: AnySample) -> Room | None:
-    state = state_of(*samples)
+    state = after(*samples).state
     [model] = state.models.values()
     return room_of(model, state.runners.get(model.runner) if model.runner else None, state)
 
@@ -93,8 +93,8 @@ class TestOccupants:
 class TestGone:
     def test_a_process_that_has_gone_since_is_named(self) -> None:
         before = Scene(on_gpu_gib=4.0, others=[Other("blender", 7.0, pid=300), Other("steam", 0.5, pid=301)])
-        after = Scene(on_gpu_gib=4.0)
-        state = state_of(*before.samples(0), *before.samples(1), *after.samples(2), *after.samples(3))
+        later = Scene(on_gpu_gib=4.0)
+        state = after(*before.samples(0), *before.samples(1), *later.samples(2), *later.samples(3)).state
         assert cause(state) == (
             "foreign_process",
             "blender held 7.0 GiB when it was loaded, and has gone since",
@@ -102,8 +102,8 @@ class TestGone:
 
     def test_of_models_that_have_gone_the_largest_is_named(self) -> None:
         before = Scene(on_gpu_gib=2.0, others=[Other("qwen3:14b", 4.0), Other("phi4:14b", 5.0, pid=301)])
-        after = Scene(on_gpu_gib=2.0)
-        state = state_of(*before.samples(-90), *before.samples(-80), *after.samples(2), *after.samples(3))
+        later = Scene(on_gpu_gib=2.0)
+        state = after(*before.samples(-90), *before.samples(-80), *later.samples(2), *later.samples(3)).state
         assert cause(state) == (
             "other_model",
             "phi4:14b held 5.0 GiB when it was loaded, and has gone since",

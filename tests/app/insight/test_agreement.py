@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.app.state.states import state_of
-from tests.fakes.process_samples import BLOB, OTHER_BLOB, facts, holding, processes, runner
-from tests.fakes.samples import GIB, OLLAMA, claim, gpu, nvml, ollama
+from tests.fakes.process_samples import BLOB, OTHER_BLOB, facts
+from tests.fakes.samples import GIB
+from tests.scene import Gpu, Machine, Model, Program, loaded
 
 from gpumon.app.insight.agreement import (
     Agreement,
@@ -15,11 +15,9 @@ from gpumon.app.insight.agreement import (
     agreement_of,
 )
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
-from gpumon.app.state.records import ModelKey
-from gpumon.collectors.samples import AnySample, RunnerSettings
+from gpumon.collectors.samples import RunnerSettings
 from gpumon.collectors.servers.registry import runner_named
 
-KEY = ModelKey(OLLAMA, "sha-llama3:70b")
 WINDOW = "context of a sliding-window model, which Ollama counts in part"
 PROJECTOR = "projector, which Ollama does not count"
 DRAFT = "draft model, whose buffers Ollama mistakes for the model's"
@@ -126,23 +124,25 @@ def test_the_difference_is_measured_minus_claimed_and_its_sign_is_the_kind(
 
 
 class TestOfAModel:
-    def of(self, *samples: AnySample) -> Agreement:
-        state = state_of(*samples)
-        return agreement_of(state.models[KEY], state)
+    @staticmethod
+    def of(model: Model, *, is_known: bool = True) -> Agreement:
+        """Return how it agrees after a look at everything, or after one that leaves out the processes."""
+        if is_known:
+            model.machine.look("processes", "servers")
+        state = model.machine.look("servers").look("driver", at=1).state
+        return agreement_of(model.record, state)
 
     def test_claim_and_measurement_are_compared_over_all_gpus(self) -> None:
-        found = self.of(
-            processes(0, runner()),
-            ollama(0, [claim(gpu_gib=10)]),
-            facts(0),
-            nvml(1, holding(gpu(0), {100: 5.2}), holding(gpu(1), {100: 5.2})),
-        )
-        assert found.kind == "agrees"
+        model = loaded(Model(gpu_gib=10, measured_gib={0: 5.2, 1: 5.2}), Machine(Gpu(), Gpu()))
+        assert self.of(model).kind == "agrees"
 
     def test_a_model_whose_process_is_not_known_is_unknown(self) -> None:
-        assert self.of(ollama(0, [claim()]), nvml(1, holding(gpu(), {}))).kind == "unknown"
+        assert self.of(loaded(Model(measured_gib=0.0)), is_known=False).kind == "unknown"
 
-    def test_a_list_that_leaves_much_of_the_memory_without_owner_proves_nothing(self) -> None:
-        joined = (processes(0, runner()), ollama(0, [claim(gpu_gib=10)]), facts(0))
-        assert self.of(*joined, nvml(1, holding(gpu(used_gib=11), {7: 0.5}))).kind == "unknown"
-        assert self.of(*joined, nvml(1, holding(gpu(used_gib=1), {7: 0.5}))).kind == "driver_sees_less"
+    @pytest.mark.parametrize(("unowned_gib", "kind"), [(10.5, "unknown"), (0.5, "driver_sees_less")])
+    def test_a_list_that_leaves_much_of_the_memory_without_owner_proves_nothing(
+        self, unowned_gib: float, kind: str
+    ) -> None:
+        machine = Machine(Gpu(unowned_gib=unowned_gib))
+        machine.starts(Program("blender", 0.5, pid=7))
+        assert self.of(loaded(Model(gpu_gib=10, measured_gib=0.0), machine)).kind == kind

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import BLOB, answer, facts, processes, runner
 from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama, silent, system
-from tests.scene import Gpu, Machine, Model, loaded
+from tests.scene import Gpu, Machine, Model, after, loaded
 
 from gpumon.app.insight.activity import (
     QUIET_SECONDS,
@@ -75,21 +74,21 @@ class TestWork:
     def test_what_its_port_said_counts_for_ten_seconds(self, age: float, doing: str) -> None:
         asleep = processes(0, runner(cpu_percent=0.0)), ollama(0, [claim()])
         said = answer(0, processing=True)
-        assert only(state_of(*asleep, said, system(age))) == doing
+        assert only(after(*asleep, said, system(age)).state) == doing
 
     @pytest.mark.parametrize(("age", "doing"), [(2.0, "busy"), (2.1, None)])
     def test_an_expiry_that_was_put_off_tells_of_work_for_two_seconds(
         self, age: float, doing: str | None
     ) -> None:
         polls = [ollama(at, [replace(claim(), expires_at=START + at + 300)]) for at in (0, 1, 2)]
-        assert only(state_of(*polls, system(2 + age))) == doing
+        assert only(after(*polls, system(2 + age)).state) == doing
 
     @pytest.mark.parametrize(("later", "doing"), [(2.9, None), (3.0, "gone")])
     def test_a_model_without_its_process_is_gone_after_three_seconds(
         self, later: float, doing: str | None
     ) -> None:
         held = processes(0, runner(cpu_percent=0.0)), ollama(0, [claim()]), processes(1)
-        assert only(state_of(*held, ollama(1 + later, [claim()]))) == doing
+        assert only(after(*held, ollama(1 + later, [claim()])).state) == doing
 
 
 class TestQuiet:
@@ -97,8 +96,8 @@ class TestQuiet:
     def lasts(*samples: AnySample, then: float = QUIET_SECONDS) -> bool:
         """Tell whether it is quiet so many seconds after the first of two looks."""
         quiet = Quiet()
-        quiet.lasts(state_of(*samples))
-        return quiet.lasts(state_of(*samples, system(then)))
+        quiet.lasts(after(*samples).state)
+        return quiet.lasts(after(*samples, system(then)).state)
 
     def test_it_is_quiet_after_half_a_minute(self) -> None:
         assert not self.lasts(system(0), then=29.9)
@@ -118,11 +117,11 @@ class TestQuiet:
 
     def test_a_model_that_is_loading_stirs(self) -> None:
         loads = processes(0, runner(started=START)), answer(0, "loading", started=START)
-        state = state_of(*loads)
+        state = after(*loads).state
         assert state.loads
         quiet = Quiet()
         quiet.lasts(state)
-        assert not quiet.lasts(state_of(*loads, system(0.5)))
+        assert not quiet.lasts(after(*loads, system(0.5)).state)
 
     def test_a_source_that_is_silent_stirs(self) -> None:
         assert not self.lasts(ollama(0, []), silent(0))
@@ -131,10 +130,10 @@ class TestQuiet:
     def test_what_comes_or_goes_begins_the_wait_anew(self, gone: bool) -> None:
         quiet = Quiet()
         first, second = [claim()], [] if gone else [claim(), claim("qwen3:8b")]
-        quiet.lasts(state_of(ollama(0, first)))
-        assert not quiet.lasts(state_of(ollama(0, first), ollama(40, second)))
-        assert not quiet.lasts(state_of(ollama(40, second), system(69.9)))
-        assert quiet.lasts(state_of(ollama(40, second), system(70.0)))
+        quiet.lasts(after(ollama(0, first)).state)
+        assert not quiet.lasts(after(ollama(0, first), ollama(40, second)).state)
+        assert not quiet.lasts(after(ollama(40, second), system(69.9)).state)
+        assert quiet.lasts(after(ollama(40, second), system(70.0)).state)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +170,7 @@ def test_one_of_a_unit_has_no_plural() -> None:
 
 
 def _expiring(seconds: float):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    state = state_of(ollama(0, [replace(claim(), expires_at=START + seconds)]))
+    state = after(ollama(0, [replace(claim(), expires_at=START + seconds)])).state
     [model] = state.models.values()
     return model, state
 
@@ -179,11 +178,11 @@ def _expiring(seconds: float):  # type: ignore[no-untyped-def]  # noqa: ANN202
 class TestFaults:
     @pytest.mark.parametrize(("ram_gib", "fault"), [(0.0, None), (0.49, "watch"), (0.5, "bad"), (5.0, "bad")])
     def test_a_spill_of_five_percent_is_bad(self, ram_gib: float, fault: str | None) -> None:
-        [model] = state_of(ollama(0, [claim(gpu_gib=10 - ram_gib, ram_gib=ram_gib)])).models.values()
+        [model] = after(ollama(0, [claim(gpu_gib=10 - ram_gib, ram_gib=ram_gib)])).state.models.values()
         assert spill_fault(model) == fault
 
     def test_the_limit_can_be_given(self) -> None:
-        [model] = state_of(ollama(0, [claim(gpu_gib=8.0, ram_gib=2.0)])).models.values()
+        [model] = after(ollama(0, [claim(gpu_gib=8.0, ram_gib=2.0)])).state.models.values()
         assert [spill_fault(model, limit) for limit in (19.9, 20.0, 20.1)] == ["bad", "bad", "watch"]
 
     def test_the_worst_spill_stands_first_equals_by_name_and_a_choice_is_none(self) -> None:
@@ -194,17 +193,17 @@ class TestFaults:
             claim("chosen", gpu_gib=0.0, ram_gib=10.0),
             claim("well", gpu_gib=10.0),
         ]
-        state = state_of(
+        state = after(
             nvml(0, gpu()),
             processes(0, runner(gpu_layers=0)),
             facts(0, "chosen", BLOB),
             ollama(0, claims),
             processes(1, runner(gpu_layers=0)),
-        )
+        ).state
         assert [model.claim.name for model in spilled_models(state)] == ["c", "a", "b"]
 
     def test_without_a_gpu_nothing_spills(self) -> None:
-        assert spilled_models(state_of(ollama(0, [claim(gpu_gib=0.0, ram_gib=5.0)]))) == []
+        assert spilled_models(after(ollama(0, [claim(gpu_gib=0.0, ram_gib=5.0)])).state) == []
 
     @pytest.mark.parametrize(
         ("name", "state", "answered", "fault"),
@@ -264,7 +263,7 @@ class TestWords:
         assert spill_words(split_of(8 * GIB, 0)) == "runs wholly on the CPU, 8.0 GiB in RAM"
 
     def test_a_name_that_two_servers_have_is_followed_by_its_server(self) -> None:
-        state = state_of(ollama(0, [claim("a"), claim("b")]), ollama(1, [claim("a")], source=FAR))
+        state = after(ollama(0, [claim("a"), claim("b")]), ollama(1, [claim("a")], source=FAR)).state
         shared = shared_names(state.models.values())
         assert shared == {"a"}
         labels = {model_label(model, shared) for model in state.models.values()}
@@ -278,7 +277,7 @@ class TestLoading:
             runner(pid, blob=f"sha256-{pid:064d}", started=START + index) for index, pid in enumerate(pids)
         ]
         states = [answer(2, "loading", pid=one.pid, started=one.started) for one in running]
-        return state_of(processes(2, *running), *states)
+        return after(processes(2, *running), *states).state
 
     def test_one_load_is_named_and_several_are_counted(self) -> None:
         assert loading_words(self.begins()) == ""
@@ -294,5 +293,5 @@ class TestLoading:
         state = self.begins(300)
         assert len(unclaimed_loads(state)) == 1
         process = runner(300, blob=f"sha256-{300:064d}", started=START)
-        again = state_of(processes(2, process), *claimed, processes(4, process))
+        again = after(processes(2, process), *claimed, processes(4, process)).state
         assert unclaimed_loads(again) == []

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from msgspec.structs import replace
-from tests.app.state.states import state_of
-from tests.fakes.samples import START, claim, ollama
+from tests.scene import Model, loaded
 
 from gpumon.app.insight.activity import from_now_words, seconds_left
 
@@ -36,13 +34,13 @@ def test_time_left_is_written_as_ollama_ps_does(seconds: float, words: str) -> N
 
 @pytest.mark.parametrize(("offset", "left"), [(None, 300.0), (90.0, 210.0), (-90.0, 390.0)])
 def test_time_left_is_counted_by_the_clock_of_the_server(offset: float | None, left: float) -> None:
-    sample = replace(ollama(0, [replace(claim(), expires_at=START + 300)]), clock_offset_seconds=offset)
-    state = state_of(sample)
-    (model,) = state.models.values()
-    assert seconds_left(model, state) == left
+    model = loaded(Model(expires_seconds=300))
+    model.server.clock_offset_seconds = offset
+    machine = model.machine.look("servers")
+    assert seconds_left(model.record, machine.state) == left
 
 
 def test_a_model_without_expiry_has_no_time_left() -> None:
-    state = state_of(ollama(0, [claim()]))
-    (model,) = state.models.values()
-    assert seconds_left(model, state) is None
+    model = loaded()
+    machine = model.machine.look("servers")
+    assert seconds_left(model.record, machine.state) is None

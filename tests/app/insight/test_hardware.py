@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.samples import GIB, START, gpu, nvml, system
+from tests.scene import after
 
 from gpumon.app.insight.hardware import hardware_of, known_ram, ram_bandwidth
 from gpumon.app.physics.hardware import ram_peak_of_measurement
@@ -56,21 +56,21 @@ class TestRam:
 
     def test_else_it_is_not_known(self) -> None:
         assert ram_bandwidth(LearnedRecord(), None, is_moe=False) is None
-        assert known_ram(state_of(), is_moe=False) is None
-        assert known_ram(state_of(FIRMWARE), is_moe=False) == (5e10, False)
+        assert known_ram(after().state, is_moe=False) is None
+        assert known_ram(after(FIRMWARE).state, is_moe=False) == (5e10, False)
 
 
 class TestCards:
     def test_they_are_those_that_answer_in_the_drivers_order(self) -> None:
         cards = gpu(2, total_gib=8.0), gpu(0, total_gib=24.0), replace(gpu(1), memory=None)
-        found = hardware_of(state_of(nvml(0, *cards)))
+        found = hardware_of(after(nvml(0, *cards)).state)
         assert [(card.uuid, card.vram_total_bytes) for card in found.cards] == [
             ("GPU-0", 24 * GIB),
             ("GPU-2", 8 * GIB),
         ]
 
     def test_free_memory_is_reckoned_where_the_driver_does_not_say(self) -> None:
-        [card] = hardware_of(state_of(nvml(0, gpu(used_gib=4.0, reserved_gib=0.5)))).cards
+        [card] = hardware_of(after(nvml(0, gpu(used_gib=4.0, reserved_gib=0.5))).state).cards
         assert card.vram_free_bytes == int(19.5 * GIB)
 
 
@@ -89,25 +89,25 @@ class TestScales:
     )
 
     def test_each_part_has_its_own_of_the_gpus_in_use(self) -> None:
-        found = hardware_of(state_of(*self.SAMPLES), ["GPU-0"])
+        found = hardware_of(after(*self.SAMPLES).state, ["GPU-0"])
         assert (found.decode_scale, found.cpu_scale, found.is_calibrated) == (0.5, 0.7, True)
         assert found.ram_bandwidth_bytes_per_second == 5e10
 
     def test_those_of_models_with_experts_are_their_own(self) -> None:
-        found = hardware_of(state_of(*self.SAMPLES), ["GPU-0"], is_moe=True)
+        found = hardware_of(after(*self.SAMPLES).state, ["GPU-0"], is_moe=True)
         assert (found.decode_scale, found.cpu_scale) == (0.9, 1.0)
 
     def test_those_of_several_gpus_are_of_just_these_in_any_order(self) -> None:
-        found = hardware_of(state_of(*self.SAMPLES), ["GPU-1", "GPU-0"])
+        found = hardware_of(after(*self.SAMPLES).state, ["GPU-1", "GPU-0"])
         assert (found.decode_scale, found.cpu_scale) == (0.3, 1.0)
 
     @pytest.mark.parametrize("used", [[], ["GPU-7"]])
     def test_of_other_gpus_there_is_none(self, used: list[str]) -> None:
-        found = hardware_of(state_of(*self.SAMPLES), used)
+        found = hardware_of(after(*self.SAMPLES).state, used)
         assert (found.decode_scale, found.cpu_scale, found.is_calibrated) == (1.0, 1.0, False)
 
     def test_a_bandwidth_that_was_observed_needs_no_scale(self) -> None:
         known = learned(ram_observed=(DENSE,), scales=(scale(0.5, split=False), scale(0.7, split=True)))
-        found = hardware_of(state_of(nvml(0, gpu()), known), ["GPU-0"])
+        found = hardware_of(after(nvml(0, gpu()), known).state, ["GPU-0"])
         assert (found.decode_scale, found.cpu_scale) == (0.5, 1.0)
         assert found.ram_bandwidth_bytes_per_second == 3e10

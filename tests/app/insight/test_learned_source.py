@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.app.alerts.watching import watch
-from tests.fakes.samples import START, claim, gpu, nvml, ollama
+from tests.fakes.samples import START
+from tests.scene import Machine, Model, after
 
 from gpumon.app.insight.health import health
 from gpumon.app.views.dashboard import source_rows
@@ -16,13 +16,18 @@ DAMAGED = Learned(
 )
 
 
+def heard(machine: Machine) -> Machine:
+    machine.ollama().load(Model())
+    return machine.look("driver", "servers", at=1)
+
+
 def test_the_panel_of_sources_has_a_line_with_the_next_step() -> None:
-    [row] = source_rows(watch(DAMAGED, nvml(1, gpu()), ollama(1, [claim()])).state)
+    [row] = source_rows(heard(after(DAMAGED)).state)
     assert (row.name, row.hint) == ("learned", "remove /s/learned.json")
     assert "/s/learned.json is damaged" in row.words
 
 
 def test_the_verdict_on_the_models_is_what_it_would_be() -> None:
-    monitor = watch(nvml(1, gpu()), ollama(1, [claim()]), DAMAGED)
+    monitor = heard(Machine()).say(DAMAGED).monitor
     assert health(monitor.state, monitor.alerts.active).level == "ok"
     assert monitor.alerts.active == ()

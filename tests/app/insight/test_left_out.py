@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import holding, processes
 from tests.fakes.samples import GIB, claim, gpu, nvml, ollama
 from tests.fakes.served_samples import FACTS, alone, served, statistics
-from tests.scene import Gpu, Machine
+from tests.scene import Gpu, Machine, after
 
 from gpumon.app.insight.agreement import LeftOut, left_out, placement_of
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
@@ -62,12 +61,12 @@ def test_of_weights_of_unknown_size_nothing_is_told() -> None:
     bare = replace(FACTS, weights_bytes=None)
     looks = (processes(0, alone(), servers=()), served(0, NAME), statistics(0, facts=bare))
     measured = nvml(1, holding(gpu(used_gib=2.0), {500: 2.0}))
-    assert found(state_of(*looks, measured, processes(2, alone(), servers=()), measured)) is None
+    assert found(after(*looks, measured, processes(2, alone(), servers=()), measured).state) is None
 
 
 def test_without_a_measurement_nothing_is_told() -> None:
     looks = (processes(0, alone(), servers=()), served(0, NAME), statistics(0, facts=FACTS))
-    assert found(state_of(*looks, nvml(1, gpu()))) is None
+    assert found(after(*looks, nvml(1, gpu())).state) is None
 
 
 def test_its_split_is_what_the_figures_amount_to() -> None:
@@ -83,7 +82,7 @@ def test_its_split_is_unknown_where_there_is_no_estimate() -> None:
 
 
 def test_ollama_tells_itself() -> None:
-    state = state_of(ollama(0, [claim(gpu_gib=6.0, ram_gib=2.0)]))
+    state = after(ollama(0, [claim(gpu_gib=6.0, ram_gib=2.0)])).state
     [model] = state.models.values()
     assert left_out(model, state) is None
     assert placement_of(model, state) == Split(6 * GIB, 2 * GIB, 0.25)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from tests.app.alerts.watching import watch
-from tests.fakes.samples import START, claim, gpu, nvml, ollama
+from tests.fakes.samples import log
+from tests.scene import Machine, Model
 
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.dashboard import source_rows
-from gpumon.collectors.samples import LogSample, SourceHealth
+from gpumon.collectors.samples import LogSample
 
 
-def log(at: float) -> LogSample:
-    state = SourceHealth(state="nonsense", detail="nothing in it is understood", hint="is it the log?")
-    return LogSample(time=START + at, source="log /all.log", health=state, unknown_format=True)
+def strange(at: float) -> LogSample:
+    return log(
+        at,
+        source="log /all.log",
+        state="nonsense",
+        detail="nothing in it is understood",
+        hint="is it the log?",
+        unknown_format=True,
+    )
 
 
 def monitor_of_a_strange_file() -> Monitor:
-    looks = [sample for at in range(8) for sample in (nvml(at, gpu()), ollama(at, [claim()]), log(at))]
-    return watch(*looks)
+    machine = Machine()
+    machine.ollama().load(Model())
+    for at in range(8):
+        machine.look("driver", "servers", at=at).say(strange(at))
+    return machine.monitor
 
 
 def test_the_verdict_on_the_models_is_what_it_would_be() -> None:

@@ -2,62 +2,71 @@
 
 from __future__ import annotations
 
-from tests.fakes import samples
+import pytest
+from tests.scene import Gpu, Machine, Model
 
 from gpumon.app.insight.activity import QUIET_SECONDS, Quiet
-from gpumon.app.monitor import Store
-from gpumon.collectors.samples import AnySample
 
 LATER = QUIET_SECONDS + 5
 
 
-def lasts(*stream: AnySample) -> bool:
-    """Tell whether it is quiet after the last sample."""
-    store, quiet = Store(), Quiet()
-    found = False
-    for sample in stream:
-        store.apply(sample)
-        found = quiet.lasts(store.state)
-    return found
+class Watched:
+    """A machine, and whether it is quiet after its last sample."""
+
+    def __init__(self) -> None:
+        self.card = Gpu(utilization=0)
+        self.machine, self.quiet = Machine(self.card), Quiet()
+        self.lasts = False
+        self.machine.monitor.listen(self._ask)
+
+    def _ask(self, _: object) -> None:
+        self.lasts = self.quiet.lasts(self.machine.state)
 
 
-def test_a_machine_on_which_nothing_happens_is_quiet_after_a_while() -> None:
-    idle = samples.gpu(utilization=0)
-    assert lasts(samples.nvml(0, idle), samples.nvml(LATER, idle))
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
 
 
-def test_it_is_not_quiet_right_after_the_start() -> None:
-    assert not lasts(samples.nvml(0, samples.gpu(utilization=0)), samples.nvml(5, samples.gpu(utilization=0)))
+def test_a_machine_on_which_nothing_happens_is_quiet_after_a_while(watched: Watched) -> None:
+    watched.machine.look("driver").look("driver", at=LATER)
+    assert watched.lasts
 
 
-def test_a_busy_gpu_is_not_quiet() -> None:
-    assert not lasts(
-        samples.nvml(0, samples.gpu(utilization=0)), samples.nvml(LATER, samples.gpu(utilization=90))
-    )
+def test_it_is_not_quiet_right_after_the_start(watched: Watched) -> None:
+    watched.machine.look("driver").look("driver", at=5)
+    assert not watched.lasts
 
 
-def test_a_model_that_appears_ends_the_quiet_at_once() -> None:
-    assert not lasts(
-        samples.nvml(0, samples.gpu(utilization=0)),
-        samples.nvml(LATER, samples.gpu(utilization=0)),
-        samples.ollama(LATER + 1, [samples.claim()]),
-    )
+def test_a_busy_gpu_is_not_quiet(watched: Watched) -> None:
+    watched.machine.look("driver")
+    watched.card.utilization = 90
+    watched.machine.look("driver", at=LATER)
+    assert not watched.lasts
 
 
-def test_a_loaded_model_without_requests_is_quiet() -> None:
-    assert lasts(samples.ollama(0, [samples.claim()]), samples.ollama(LATER, [samples.claim()]))
+def test_a_model_that_appears_ends_the_quiet_at_once(watched: Watched) -> None:
+    watched.machine.ollama().load(Model(is_described=False))
+    watched.machine.look("driver").look("driver", at=LATER)
+    assert watched.lasts
+    watched.machine.look("servers", at=LATER + 1)
+    assert not watched.lasts
 
 
-def test_a_source_that_hangs_is_not_quiet() -> None:
-    idle = samples.gpu(utilization=0)
-    assert not lasts(samples.nvml(0, idle), samples.silent(LATER, "nvml"))
+def test_a_loaded_model_without_requests_is_quiet(watched: Watched) -> None:
+    watched.machine.ollama().load(Model(is_described=False))
+    watched.machine.look("servers").look("servers", at=LATER)
+    assert watched.lasts
 
 
-def test_while_something_happens_it_looks_once_a_second() -> None:
-    store, quiet = Store(), Quiet()
+def test_a_source_that_hangs_is_not_quiet(watched: Watched) -> None:
+    watched.machine.look("driver").is_silent("nvml", at=LATER)
+    assert not watched.lasts
+
+
+def test_while_something_happens_it_looks_once_a_second(watched: Watched) -> None:
     looked: set[float] = set()
     for tenth in range(100):
-        store.apply(samples.system(tenth / 10))
-        quiet.lasts(store.state)
-        looked.add(quiet._looked)
+        watched.machine.look("system", at=tenth / 10)
+        looked.add(watched.quiet._looked)
     assert len(looked) <= 11

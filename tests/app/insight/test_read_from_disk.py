@@ -28,7 +28,7 @@ class Reading:
     def works(self, seconds: int = 30, *, mib: int = 1200, faults: int = 900) -> None:
         for _ in range(seconds):
             self.read += mib * MIB
-            self.model.counts = {
+            self.model.figures = {
                 "read_bytes": self.read,
                 "major_faults": faults * int(self.machine.now),
                 "file_bytes": 3 * GIB,
@@ -104,7 +104,7 @@ def test_a_model_larger_than_ram_is_not_to_be_kept_there(larger: Reading) -> Non
 def test_one_that_was_pushed_out_is_to_be_kept_and_who_holds_the_ram_is_named() -> None:
     one = Reading(Model("llama3:70b", gpu_gib=20, ram_gib=20))
     other = one.machine.servers[0].load(Model("phi4", gpu_gib=1, pid=101, blob="sha256-" + 64 * "b"))
-    other.counts = {"rss_bytes": 12 * GIB}
+    other.figures = {"rss_bytes": 12 * GIB}
     one.works()
     [found] = [m.diagnosis for m in one.machine.monitor.pictures.models() if m.claim.name == "llama3:70b"]
     assert found.verdict.sentence.endswith("1.2 GiB/s; others hold the RAM that its weights need")
@@ -175,7 +175,7 @@ def test_of_a_model_that_was_well_it_is_told_at_once() -> None:
 def test_where_the_bytes_are_another_users_the_faults_are_told() -> None:
     one = Reading(Model("llama3:70b", gpu_gib=20, ram_gib=70))
     for second in range(30):
-        one.model.counts = {"major_faults": 700 * second, "file_bytes": 3 * GIB}
+        one.model.figures = {"major_faults": 700 * second, "file_bytes": 3 * GIB}
         one.model.cpu_percent = 150.0
         one.machine.look()
         one.machine.now += 1

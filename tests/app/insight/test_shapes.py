@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.samples import OLLAMA, START
-from tests.scene import Machine, Model, Weights, loaded
+from tests.scene import Machine, Model, Weights, after, loaded
 
 from gpumon.app.insight.shapes import (
     UNDESCRIBED,
@@ -104,7 +103,7 @@ class TestGeometry:
     def test_it_is_forgotten_with_its_model(self) -> None:
         model, shapes = described(), Shapes()
         first = shapes.of(model.record, model.machine.state)
-        shapes.forget(state_of())
+        shapes.forget(after().state)
         assert shapes.of(model.record, model.machine.state) is not first
 
     def test_a_model_that_is_not_described_has_none(self) -> None:

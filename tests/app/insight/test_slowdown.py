@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.samples import gpu, nvml, system
+from tests.scene import after
 
 from gpumon.app.insight.falls import costly_reasons, is_severe, link_below_best, slowdown_words, swap_rate
 from gpumon.app.state.records import GpuRecord
@@ -13,7 +13,7 @@ from gpumon.collectors.samples import GpuFacts, GpuSlow
 
 
 def record(facts: GpuFacts | None = None, slow: GpuSlow | None = None) -> GpuRecord:
-    return state_of(nvml(0, gpu(facts=facts, slow=slow))).gpus["GPU-0"]
+    return after(nvml(0, gpu(facts=facts, slow=slow))).state.gpus["GPU-0"]
 
 
 BEST = GpuFacts(pcie_width_max=16, pcie_generation_max=4)
@@ -65,7 +65,7 @@ def test_heat_and_the_boards_own_protection_are_severe(reasons: tuple[str, ...],
 
 
 def test_the_words_name_the_gpu_and_every_reason_harmlessly() -> None:
-    card = state_of(nvml(0, gpu(3))).gpus["GPU-3"]
+    card = after(nvml(0, gpu(3))).state.gpus["GPU-3"]
     assert slowdown_words(card, ("power cap", "a\x1bb")).startswith("GPU 3 is slowed down: power cap, a")
     assert "\x1b" not in slowdown_words(card, ("a\x1bb",))
 

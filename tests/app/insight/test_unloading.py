@@ -2,113 +2,149 @@
 
 from __future__ import annotations
 
-from tests.fakes.process_samples import answer, holding, processes, runner
-from tests.fakes.samples import GIB, claim, gpu, nvml, ollama, ollama_down
+from collections.abc import Mapping
+
+from tests.fakes.samples import GIB, START
+from tests.scene import Gpu, Machine, Model, Program
 
 from gpumon.app.insight.unloading import (
-    PATIENCE_SECONDS,
     Unloading,
     UnloadKind,
     UnloadOutcome,
     unload_outcome,
     unloading_of,
 )
-from gpumon.app.monitor import Store
-from gpumon.collectors.samples import AnySample
 
-LATE = PATIENCE_SECONDS + 5
-MODEL = claim(gpu_gib=5.0)
-WITH = nvml(0.2, holding(gpu(used_gib=6.0), {100: 5.0}))
-LOADED: tuple[AnySample, ...] = (processes(0, runner(cpu_percent=0.0)), ollama(0.1, [MODEL]), WITH)
-GONE: tuple[AnySample, ...] = (processes(2), ollama(2.1, []))
-RETURNED = nvml(2.2, holding(gpu(used_gib=1.0), {}))
-LOST = nvml(2.2, holding(gpu(used_gib=6.0), {}))
+LATE = 35.0
+"""Longer than is waited for, which is 30 s."""
+FAR = "http://far:11434"
 
 
-class Watched:
-    """A model that the user asks to unload after the samples of ``before``."""
+class Asked:
+    """A model that the user has asked to unload, and what became of that."""
 
-    def __init__(self, *before: AnySample) -> None:
-        self.store = Store()
-        self.feed(*before)
-        (model,) = self.store.state.models.values()
-        self.asked: Unloading = unloading_of(model, self.store.state)
+    def __init__(
+        self,
+        measured_gib: float | Mapping[int, float] = 5.0,
+        *,
+        others: tuple[Program, ...] = (),
+        url: str = "",
+    ) -> None:
+        self.machine = Machine(Gpu(), Gpu())
+        self.machine.programs = list(others)
+        server = self.machine.ollama(url) if url else self.machine.ollama()
+        server.is_here = not url
+        self.model = server.load(
+            Model(gpu_gib=5.0, measured_gib=measured_gib, cpu_percent=0.0, is_described=False)
+        )
+        self.machine.look("processes", "servers", "driver")
+        self.asked: Unloading = unloading_of(self.machine.only_model(), self.machine.state)
 
-    def feed(self, *samples: AnySample) -> UnloadOutcome | None:
-        for sample in samples:
-            self.store.apply(sample)
-        return unload_outcome(self.asked, self.store.state) if hasattr(self, "asked") else None
+    def goes(self, at: float = 2.0) -> None:
+        """Have server and system list it no more; the driver has not been asked since."""
+        self.model.server.drops(self.model, at)
 
+    def outcome(self) -> UnloadOutcome | None:
+        return unload_outcome(self.asked, self.machine.state)
 
-def kind(outcome: UnloadOutcome | None) -> UnloadKind | None:
-    return outcome.kind if outcome else None
+    def kind(self) -> UnloadKind | None:
+        outcome = self.outcome()
+        return outcome.kind if outcome else None
+
+    def returned_bytes(self) -> int | None:
+        outcome = self.outcome()
+        assert outcome is not None
+        return outcome.returned_bytes
 
 
 def test_it_is_over_when_the_model_is_gone_and_its_memory_is_back() -> None:
-    watched = Watched(*LOADED)
-    assert watched.feed() is None
-    assert watched.feed(*GONE) is None, "the driver has not been asked since"
-    outcome = watched.feed(RETURNED)
+    asked = Asked()
+    assert asked.outcome() is None
+    asked.goes()
+    assert asked.outcome() is None, "the driver has not been asked since"
+    asked.machine.look("driver", at=2.2)
+    assert (asked.kind(), asked.returned_bytes()) == ("unloaded", 5 * GIB)
+    outcome = asked.outcome()
     assert outcome is not None
-    assert (outcome.kind, outcome.returned_bytes) == ("unloaded", 5 * GIB)
-    assert round(outcome.seconds, 3) == 2.0
+    assert round(outcome.seconds, 3) == 2.2
 
 
 def test_memory_on_every_gpu_must_come_back() -> None:
-    two = nvml(0.2, holding(gpu(0, used_gib=6.0), {100: 5.0}), holding(gpu(1, used_gib=6.0), {100: 4.0}))
-    one_back = nvml(2.2, holding(gpu(0, used_gib=1.0), {}), holding(gpu(1, used_gib=6.0), {}))
-    both_back = nvml(3.2, holding(gpu(0, used_gib=1.0), {}), holding(gpu(1, used_gib=2.0), {}))
-    watched = Watched(*LOADED[:2], two)
-    assert watched.feed(*GONE, one_back) is None
-    outcome = watched.feed(both_back)
-    assert outcome is not None
-    assert (outcome.kind, outcome.returned_bytes) == ("unloaded", 9 * GIB)
+    asked = Asked({0: 5.0, 1: 4.0})
+    asked.goes()
+    asked.machine.gpus[1].unowned_gib = 4.0
+    asked.machine.look("driver", at=2.2)
+    assert asked.outcome() is None
+    asked.machine.gpus[1].unowned_gib = 0.0
+    asked.machine.look("driver", at=3.2)
+    assert (asked.kind(), asked.returned_bytes()) == ("unloaded", 9 * GIB)
 
 
 def test_memory_that_does_not_come_back_is_told_after_a_while() -> None:
-    watched = Watched(*LOADED)
-    assert watched.feed(*GONE, LOST, ollama(LATE - 10, [])) is None
-    outcome = watched.feed(ollama(LATE, []))
-    assert outcome is not None
-    assert (outcome.kind, outcome.returned_bytes) == ("not_returned", None)
+    asked = Asked()
+    asked.goes()
+    asked.machine.gpus[0].unowned_gib = 5.0
+    asked.machine.look("driver", at=2.2).look("servers", at=LATE - 10)
+    assert asked.outcome() is None
+    asked.machine.look("servers", at=LATE)
+    assert (asked.kind(), asked.returned_bytes()) == ("not_returned", None)
 
 
 def test_the_wait_for_the_memory_begins_when_the_model_goes() -> None:
-    late_gone = (processes(LATE), ollama(LATE + 0.1, []), nvml(LATE + 0.2, holding(gpu(used_gib=6.0), {})))
-    assert Watched(*LOADED).feed(*late_gone) is None
+    asked = Asked()
+    asked.goes(LATE)
+    asked.machine.gpus[0].unowned_gib = 5.0
+    asked.machine.look("driver")
+    assert asked.outcome() is None
 
 
 def test_without_a_measured_process_only_the_model_is_waited_for() -> None:
-    watched = Watched(ollama(0, [MODEL], source="http://far:11434"))
-    assert watched.feed(ollama(1, [MODEL], source="http://far:11434")) is None
-    assert kind(watched.feed(ollama(2, [], source="http://far:11434"))) == "unmeasured"
+    asked = Asked(url=FAR)
+    asked.machine.look("servers", at=1)
+    assert asked.outcome() is None
+    asked.goes()
+    assert asked.kind() == "unmeasured"
 
 
 def test_a_model_that_comes_back_was_loaded_again() -> None:
-    watched = Watched(*LOADED)
-    assert kind(watched.feed(*GONE, ollama(3, [MODEL]))) == "reloaded"
+    asked = Asked()
+    asked.goes()
+    asked.model.server.load(asked.model)
+    asked.machine.look("servers", at=3)
+    assert asked.kind() == "reloaded"
 
 
 def test_a_model_in_another_process_was_loaded_again_even_where_no_poll_missed_it() -> None:
-    again = (processes(2, runner(101, started=1.0)), ollama(2.1, [MODEL]))
-    assert kind(Watched(*LOADED).feed(*again)) == "reloaded"
+    asked = Asked()
+    asked.model.pid, asked.model.started = 101, START + 1
+    asked.machine.look("processes", "servers", at=2)
+    assert asked.kind() == "reloaded"
 
 
 def test_a_model_at_work_is_waited_for() -> None:
-    assert kind(Watched(*LOADED).feed(ollama(LATE, [MODEL]), answer(LATE, processing=True))) == "waiting"
+    asked = Asked()
+    asked.model.works()
+    asked.machine.look("servers", "ports", at=LATE)
+    assert asked.kind() == "waiting"
 
 
 def test_an_idle_model_that_stays_is_told() -> None:
-    assert kind(Watched(*LOADED).feed(ollama(LATE, [MODEL]), answer(LATE, processing=False))) == "stays"
+    asked = Asked()
+    asked.model.works(processing=False)
+    asked.machine.look("servers", "ports", at=LATE)
+    assert asked.kind() == "stays"
 
 
 def test_a_server_that_no_longer_answers_leaves_it_unknown() -> None:
-    assert kind(Watched(*LOADED).feed(ollama_down(LATE, "failing"))) == "unknown"
+    asked = Asked()
+    asked.model.server.state = "failing"
+    asked.machine.look("servers", at=LATE)
+    assert asked.kind() == "unknown"
 
 
 def test_the_memory_of_another_process_is_not_counted() -> None:
-    both = nvml(0.2, holding(gpu(used_gib=9.0), {100: 5.0, 7: 3.0}))
-    watched = Watched(*LOADED[:2], both)
-    outcome = watched.feed(*GONE, nvml(2.2, holding(gpu(used_gib=1.0), {})))
-    assert outcome is not None
-    assert outcome.returned_bytes == 5 * GIB
+    asked = Asked(others=(Program("blender", 3.0, pid=7),))
+    asked.goes()
+    asked.machine.programs.clear()
+    asked.machine.look("driver", at=2.2)
+    assert asked.returned_bytes() == 5 * GIB

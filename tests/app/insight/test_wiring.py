@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import BLOB, OTHER_BLOB, blob_names, facts, holding, processes, runner
 from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
-from tests.scene import Model, loaded
+from tests.scene import Model, after, loaded
 
 from gpumon.app.insight.activity import activity
 from gpumon.app.insight.agreement import agreement_of, logged_in_ram
@@ -57,12 +56,12 @@ class TestAgreementOfAModel:
         )
 
     def test_the_contexts_of_every_gpu_are_counted(self) -> None:
-        state = state_of(
+        state = after(
             processes(0, runner()),
             ollama(0, [claim(gpu_gib=2)]),
             facts(0),
             nvml(1, *(holding(gpu(index), {100: 0.8}) for index in range(4))),
-        )
+        ).state
         [model] = state.models.values()
         assert agreement_of(model, state).cause == "CUDA context on 4 GPUs"
 
@@ -119,7 +118,7 @@ class TestEvidenceWithoutFacts:
         row = replace(claim(gpu_gib=6.0), family=family)
         names = blob_names(0, {BLOB: ["llama3:70b"]})
         looks = processes(0, runner()), names, ollama(0, [row]), nvml(1, holding(gpu(), {100: 8.0}))
-        state = state_of(*looks)
+        state = after(*looks).state
         [model] = state.models.values()
         assert agreement_of(model, state).cause == cause
 
@@ -133,6 +132,6 @@ class TestMeteredRequests:
             time=START + 1, source="meter x", server=OLLAMA, upstream=OLLAMA, models=(counted,)
         )
         idle = processes(0, runner(cpu_percent=0.0)), facts(0, "m:latest")
-        state = state_of(*idle, through, told)
+        state = after(*idle, through, told).state
         [model] = state.models.values()
         assert activity(model, state) == doing

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
+from tests.fakes.live import running
 from tests.fakes.nvml.driver import FakeDriver
 from tests.fakes.ollama.catalog import GIB
 from tests.fakes.ollama.server import FakeOllama
@@ -19,10 +19,10 @@ from gpumon.app.session.session import Session
 from gpumon.app.session.whom import endpoints
 from gpumon.app.snapshot.build import build_snapshot
 
-ALONE = ServerSettings(find=False)
-"""Other tests run servers on this machine too."""
+pytestmark = pytest.mark.usefixtures("secluded")
 
-DEADLINE_SECONDS = 20.0
+ALONE = ServerSettings(find=False)
+"""Whoever is found is left out."""
 
 
 def alerts_of(monitor: Monitor) -> list[Alert]:
@@ -31,24 +31,18 @@ def alerts_of(monitor: Monitor) -> list[Alert]:
 
 async def watch_a_spill_come_and_go(session: Session, ollama: FakeOllama) -> None:
     """Run the session until an alert was raised, has ended, and the next one stands."""
-    changed = asyncio.Event()
-    session.monitor.listen(lambda _: changed.set())
-    running = asyncio.create_task(session.feed.run(session.monitor))
+    monitor = session.monitor
 
-    async def until(count: int, active: int) -> None:
-        while (len(alerts_of(session.monitor)), len(session.monitor.alerts.active)) != (count, active):
-            changed.clear()
-            await changed.wait()
+    def are(count: int, active: int) -> bool:
+        return (len(alerts_of(monitor)), len(monitor.alerts.active)) == (count, active)
 
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with running(session) as live:
         ollama.catalog.load("llama3:70b", size_bytes=40 * GIB, size_vram_bytes=22 * GIB)
-        await until(1, active=1)
+        await live.until(lambda: are(1, active=1))
         ollama.catalog.clear()
-        await until(1, active=0)
+        await live.until(lambda: are(1, active=0))
         ollama.catalog.load("qwen3:32b", size_bytes=30 * GIB, size_vram_bytes=20 * GIB)
-        await until(2, active=1)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        await live.until(lambda: are(2, active=1))
 
 
 async def test_the_replay_has_the_same_alerts_and_the_same_snapshot_as_the_run(
@@ -60,7 +54,6 @@ async def test_the_replay_has_the_same_alerts_and_the_same_snapshot_as_the_run(
             Settings(urls=(ollama.url,), interval_seconds=0.25, servers=ALONE), record_to=path
         )
         await watch_a_spill_come_and_go(session, ollama)
-        await session.close()
     replayed = Monitor(session.monitor.limits)
     for sample in read_recording(path):
         replayed.feed(sample)

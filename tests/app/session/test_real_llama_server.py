@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.fakes.live import Live
 from tests.fakes.llama_server.running import (
     MISSING,
     RealServer,
@@ -42,35 +43,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     model.unlink()
 
 
-class Watching:
+class Watching(Live):
     """The models of one server as a live run sees them."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
-        self.monitor = Monitor(Limits())
-        self.monitor.listen(lambda _sample: self._changed.set())
 
     @property
     def models(self) -> list[ModelEntry]:
         """Return the entries of the server's model."""
         return [one for one in build_snapshot(self.monitor.pictures).models if one.name == ALIAS]
 
-    async def until(self, holds: Callable[[ModelEntry], object]) -> ModelEntry:
+    async def seen(self, holds: Callable[[ModelEntry], object]) -> ModelEntry:
         """Wait until something holds of the model, of which there is never more than one."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                models = self.models
-                assert len(models) <= 1, models
-                if models and holds(models[0]):
-                    return models[0]
-                self._changed.clear()
-                await self._changed.wait()
+        await self.until(lambda: any(map(holds, self._only())), PATIENCE_SECONDS)
+        return self._only()[0]
+
+    def _only(self) -> list[ModelEntry]:
+        models = self.models
+        assert len(models) <= 1, models
+        return models
 
 
 @asynccontextmanager
 async def watching(url: str) -> AsyncIterator[Watching]:
     """Run the live feed with one URL until the end of the context."""
-    one = Watching()
+    one = Watching(Monitor(Limits()))
     feed = live_feed(Settings(urls=(url,), interval_seconds=0.25), one.monitor)
     running = asyncio.create_task(feed.run(one.monitor))
     try:
@@ -87,31 +82,31 @@ def nowhere() -> str:
 
 async def test_it_is_found_as_a_process_with_nothing_configured(server: RealServer) -> None:
     async with watching(nowhere()) as live:
-        model = await live.until(lambda one: one.runner)
+        model = await live.seen(lambda one: one.runner)
         assert (model.runtime, model.url) == ("llama_server", server.url)
         assert model.runner is not None
         assert (model.runner.pid, model.runner.joined_by) == (server.pid, "process")
         assert model.runner.rss_bytes
-        assert (await live.until(lambda one: one.context_length)).context_length == 2048
+        assert (await live.seen(lambda one: one.context_length)).context_length == 2048
 
 
 async def test_its_rate_is_live_and_its_total_exact_by_process(server: RealServer) -> None:
     async with watching(nowhere()) as live:
-        before = (await live.until(lambda one: one.tokens_generated_total is not None)).tokens_generated_total
+        before = (await live.seen(lambda one: one.tokens_generated_total is not None)).tokens_generated_total
         assert before is not None
         request = asyncio.create_task(completed(server.url, 150))
-        assert (await live.until(lambda one: one.decode_tokens_per_second)).rate_source == "/slots, /metrics"
+        assert (await live.seen(lambda one: one.decode_tokens_per_second)).rate_source == "/slots, /metrics"
         await request
-        await live.until(lambda one: one.tokens_generated_total == before + 150)
+        await live.seen(lambda one: one.tokens_generated_total == before + 150)
 
 
 async def test_by_process_and_by_url_it_is_one_model_with_a_live_rate(server: RealServer) -> None:
     async with watching(server.url) as live:
-        model = await live.until(lambda one: one.runner and one.tokens_generated_total is not None)
+        model = await live.seen(lambda one: one.runner and one.tokens_generated_total is not None)
         assert model.runner is not None
         assert (model.url, model.runner.pid) == (server.url, server.pid)
         before = model.tokens_generated_total or 0
         request = asyncio.create_task(completed(server.url, 150))
-        await live.until(lambda one: one.decode_tokens_per_second and one.activity == "busy")
+        await live.seen(lambda one: one.decode_tokens_per_second and one.activity == "busy")
         await request
-        await live.until(lambda one: one.tokens_generated_total == before + 150 and one.activity == "idle")
+        await live.seen(lambda one: one.tokens_generated_total == before + 150 and one.activity == "idle")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.fakes.live import Live, running
 from tests.fakes.llama_server.running import (
     MISSING,
     assembled_model,
@@ -28,10 +29,10 @@ from tests.fakes.processes.actor import Actor, build, compiler
 from gpumon.app.config.settings import ServerSettings, Settings
 from gpumon.app.insight.activity import activity
 from gpumon.app.session.build import live_session
-from gpumon.app.state.records import ModelRecord, RunnerRecord
-from gpumon.app.state.state import State
+from gpumon.app.state.records import RunnerRecord
 
 pytestmark = [
+    pytest.mark.usefixtures("secluded"),
     pytest.mark.real_server,
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
     pytest.mark.skipif(compiler() is None, reason="needs a C compiler"),
@@ -48,34 +49,19 @@ OLLAMAS_FLAGS = [
 OLLAMA = ("ollama", "serve")
 
 
-class World:
+class World(Live):
     """All that there is to see, and what gpumon makes of it."""
 
     def __init__(self, ollama: FakeOllama, driver: FakeDriver, serve: Actor, models: Path) -> None:
-        self.ollama = ollama
-        self.driver = driver
         self.session = live_session(
             Settings(urls=(ollama.url,), interval_seconds=0.25, servers=ServerSettings(find=False))
         )
+        super().__init__(self.session.monitor)
+        self.ollama = ollama
+        self.driver = driver
         self._serve = serve
         self._models = models
-        self._changed = asyncio.Event()
-        self.session.monitor.listen(lambda _: self._changed.set())
         self.port = free_port()
-
-    @property
-    def state(self) -> State:
-        return self.session.monitor.state
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while not holds():
-                await self.sample()
-
-    async def sample(self) -> None:
-        """Wait for the next sample of any source."""
-        self._changed.clear()
-        await self._changed.wait()
 
     async def ask(self) -> None:
         """Have the model write a long answer, from the moment that it can: so it is after every load."""
@@ -95,9 +81,6 @@ class World:
 
     def runner(self, pid: int) -> RunnerRecord | None:
         return next((runner for key, runner in self.state.runners.items() if key.pid == pid), None)
-
-    def model(self) -> ModelRecord | None:
-        return next((m for m in self.state.models.values() if m.key.source == self.ollama.url), None)
 
 
 @pytest.fixture
@@ -124,12 +107,8 @@ async def world(
     blob.parent.mkdir(parents=True)
     assembled_model(tmp_path).rename(blob)
     world = World(ollama, fake_driver, serve, blob)
-    running = asyncio.create_task(world.session.feed.run(world.session.monitor))
-    yield world
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    await world.session.close()
+    async with running(world.session):
+        yield world
 
 
 async def test_a_real_runner_is_followed_through_load_work_and_exit(world: World) -> None:
@@ -141,18 +120,18 @@ async def test_a_real_runner_is_followed_through_load_work_and_exit(world: World
     (load,) = (load for load in world.state.loads.values() if load.key.pid == pid)
     assert load.server_pid is not None, "it is a child of the server"
     assert load.settings.context_length == 4096, "of each slot"
-    assert world.model() is None, "long before the server claims it"
+    assert world.model(NAME) is None, "long before the server claims it"
 
     await world.until(lambda: (r := world.runner(pid)) is not None and r.ready_since is not None)
     world.ollama.catalog.load(NAME)
-    await world.until(lambda: (m := world.model()) is not None and m.joined_by == "blob")
+    await world.until(lambda: (m := world.model(NAME)) is not None and m.joined_by == "blob")
     await world.until(lambda: (r := world.runner(pid)) is not None and r.measured_vram_bytes == VRAM_BYTES)
     (finished,) = (load for load in world.state.finished_loads if load.key.pid == pid)
     assert finished.outcome == "loaded"
     assert finished.blob == world.ollama.catalog.installed[NAME].blob
 
     await world.until(lambda: (r := world.runner(pid)) is not None and r.placement is not None)
-    runner, model = world.runner(pid), world.model()
+    runner, model = world.runner(pid), world.model(NAME)
     assert runner is not None
     assert model is not None
     assert runner.placement is not None
@@ -165,5 +144,5 @@ async def test_a_real_runner_is_followed_through_load_work_and_exit(world: World
     asking.cancel()
     world.end_runner()
     world.ollama.catalog.unload(NAME)
-    await world.until(lambda: world.runner(pid) is None and world.model() is None)
+    await world.until(lambda: world.runner(pid) is None and world.model(NAME) is None)
     assert world.state.departed[-1].claim.name == NAME

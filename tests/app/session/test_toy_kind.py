@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.fakes.live import Live, running
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.processes.actor import Actor, build, compiler
 from tests.fakes.toy_kind import ToyKind
@@ -34,12 +34,13 @@ from gpumon.collectors.servers.registry import REGISTRY
 from gpumon.collectors.servers.talk import Asked
 from gpumon.widgets.views import ModelRow
 
+pytestmark = pytest.mark.usefixtures("secluded")
+
 ALONE = ServerSettings(find=False)
-"""Other tests run servers on this machine too."""
+"""Whoever is found is left out."""
 
 NOBODY = Settings(urls=("http://127.0.0.1:9",), interval_seconds=0.25, servers=ALONE)
 
-DEADLINE_SECONDS = 60.0
 VRAM_BYTES = 2 * GIB
 
 
@@ -53,35 +54,22 @@ def toy() -> Iterator[ToyKind]:
     REGISTRY.reset()
 
 
-class Watched:
-    """A live session, until something holds."""
+class Watched(Live):
+    """A live session, and what it makes of the models."""
 
     def __init__(self, session: Session) -> None:
+        super().__init__(session.monitor)
         self.session = session
-        self._changed = asyncio.Event()
-        session.monitor.listen(lambda _: self._changed.set())
-
-    @property
-    def state(self) -> State:
-        return self.session.monitor.state
-
-    def model(self, name: str) -> ModelRecord | None:
-        return next((one for one in self.state.models.values() if one.claim.name == name), None)
 
     def known(self, name: str) -> ModelRecord:
         found = self.model(name)
         assert found is not None
         return found
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        running = asyncio.create_task(self.session.feed.run(self.session.monitor))
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while not holds():
-                self._changed.clear()
-                await self._changed.wait()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await self.session.close()
+    async def watch(self, holds: Callable[[], object]) -> None:
+        """Run the session until something holds, and close it."""
+        async with running(self.session):
+            await self.until(holds)
 
     def has_rate(self, name: str) -> bool:
         """Whether the model's rate is known and, where it is counted, has settled."""
@@ -100,7 +88,7 @@ async def server() -> AsyncIterator[ToyServer]:
 async def watched(url: str, record_to: Path | None = None, *names: str) -> Watched:
     """Watch until each model has a rate."""
     found = Watched(live_session(Settings(urls=(url,), interval_seconds=0.25, servers=ALONE), record_to))
-    await found.until(lambda: all(map(found.has_rate, names or (COUNTED, CLAIMED))))
+    await found.watch(lambda: all(map(found.has_rate, names or (COUNTED, CLAIMED))))
     return found
 
 
@@ -179,7 +167,7 @@ async def test_it_is_asked_by_get_alone_and_after_a_refusal_hardly_at_all(server
     assert paths.count("/api/ps") == 1, "it was recognised once"
     server.status_code = 401
     found = Watched(live_session(Settings(urls=(server.url,), interval_seconds=0.25, servers=ALONE)))
-    await found.until(lambda: server.url in found.state.sources)
+    await found.watch(lambda: server.url in found.state.sources)
     assert found.state.sources[server.url].health.state == "forbidden"
 
 
@@ -192,7 +180,7 @@ async def test_its_process_gives_what_the_driver_measures(fake_driver: FakeDrive
         with Actor(build(tmp_path), argv, [descriptor]) as process:
             fake_driver.run(0, process.pid, VRAM_BYTES)
             seen = Watched(live_session(Settings(urls=(server.url,), interval_seconds=0.25, servers=ALONE)))
-            await seen.until(lambda: seen.has_rate(COUNTED) and _is_measured(seen))
+            await seen.watch(lambda: seen.has_rate(COUNTED) and _is_measured(seen))
         record = seen.known(COUNTED)
         row = row_of(record, seen.state)
     assert (record.joined_by, row.gpu_bytes, row.gpu_is_measured) == ("address", VRAM_BYTES, True)
@@ -209,7 +197,7 @@ async def test_a_process_that_no_url_names_is_asked_on_its_own_port(
         with Actor(build(tmp_path), argv, [descriptor]) as process:
             fake_driver.run(0, process.pid, VRAM_BYTES)
             seen = Watched(live_session(NOBODY))
-            await seen.until(lambda: seen.has_rate("alone.bin") and _is_measured(seen))
+            await seen.watch(lambda: seen.has_rate("alone.bin") and _is_measured(seen))
         row = row_of(seen.known("alone.bin"), seen.state)
     assert row.decode_tokens_per_second == pytest.approx(TOKENS_PER_SECOND, rel=0.2)
     assert (row.runtime, row.gpu_bytes, row.context_length) == ("Toy Server", VRAM_BYTES, 4096)
@@ -232,7 +220,7 @@ async def test_a_process_of_a_kind_that_cannot_be_asked_is_a_model_too(
     with Actor(build(tmp_path), ["toyserve", "--model", "/m/alone.bin", "--ctx", "512"]) as process:
         fake_driver.run(0, process.pid, VRAM_BYTES)
         seen = Watched(live_session(NOBODY))
-        await seen.until(lambda: seen.model("alone.bin") is not None and _is_measured(seen))
+        await seen.watch(lambda: seen.model("alone.bin") is not None and _is_measured(seen))
     record = seen.known("alone.bin")
     assert (record.runtime, record.claim.context_length) == ("toy", 512)
     assert row_of(record, seen.state).gpu_bytes == VRAM_BYTES

@@ -2,58 +2,73 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
-from tests.fakes.process_samples import BLOB, blob_names, facts, processes, runner, server
-from tests.fakes.samples import OLLAMA, claim, ollama
+from tests.fakes.process_samples import blob_names
+from tests.fakes.samples import OLLAMA
+from tests.scene import BLOB, Machine, Model, Server
 
-from gpumon.app.alerts.limits import Limits
-from gpumon.app.monitor import Monitor
 from gpumon.app.session.whom import unnamed_blobs
-from gpumon.collectors.samples import AnySample, SourceHealth
+from gpumon.collectors.samples import SourceHealth
 
-SERVER = replace(server(), models_path="/m")
-LOADING = processes(0, runner(100), servers=[SERVER])
 HIDDEN = replace(blob_names(0, {}), health=SourceHealth(state="forbidden"))
+OTHER = "http://127.0.0.1:11500"
 
 
-def asked(*samples: AnySample, url: str = OLLAMA) -> frozenset[str]:
-    monitor = Monitor(Limits())
-    for sample in samples:
-        monitor.feed(sample)
-    return unnamed_blobs(monitor.state, url)
+@pytest.fixture
+def server() -> Server:
+    """It loads a model that it does not claim yet, from a folder of its own."""
+    server = Machine().ollama()
+    server.models_path = "/m"
+    server.load(Model(is_claimed=False, is_described=False))
+    server.machine.look("servers", "processes")
+    return server
 
 
-def test_a_file_that_loads_from_a_folder_that_cannot_be_read_is_asked_for() -> None:
-    assert asked(ollama(0), LOADING, HIDDEN) == {BLOB}
+def asked(server: Server, url: str = OLLAMA) -> frozenset[str]:
+    return unnamed_blobs(server.machine.state, url)
 
 
-def test_none_is_before_the_folder_was_looked_at() -> None:
-    assert asked(ollama(0), LOADING) == frozenset()
+def test_a_file_that_loads_from_a_folder_that_cannot_be_read_is_asked_for(server: Server) -> None:
+    server.machine.say(HIDDEN)
+    assert asked(server) == {BLOB}
 
 
-def test_none_is_whose_name_is_known() -> None:
-    assert asked(ollama(0), LOADING, blob_names(0, {BLOB: ("qwen3:8b",)})) == frozenset()
-    assert asked(ollama(0), LOADING, HIDDEN, facts(0)) == frozenset()
+def test_none_is_before_the_folder_was_looked_at(server: Server) -> None:
+    assert asked(server) == frozenset()
 
 
-def test_no_server_elsewhere_is_asked() -> None:
-    assert asked(ollama(0), LOADING, HIDDEN, url="http://far:11434") == frozenset()
+def test_none_is_whose_name_is_on_disk(server: Server) -> None:
+    server.machine.say(blob_names(0, {BLOB: ("qwen3:8b",)}))
+    assert asked(server) == frozenset()
 
 
-def test_no_other_server_of_this_machine_is_asked() -> None:
-    other = "http://127.0.0.1:11500"
-    assert asked(ollama(0), ollama(0, source=other), LOADING, HIDDEN, url=other) == frozenset()
+def test_none_is_whose_name_the_server_has_told(server: Server) -> None:
+    server.machine.say(HIDDEN)
+    server.models[0].is_described = True
+    server.machine.look("servers")
+    assert asked(server) == frozenset()
+
+
+def test_no_server_elsewhere_is_asked(server: Server) -> None:
+    server.machine.say(HIDDEN)
+    assert asked(server, "http://far:11434") == frozenset()
+
+
+def test_no_other_server_of_this_machine_is_asked(server: Server) -> None:
+    server.machine.ollama(OTHER).is_here = False
+    server.machine.look("servers").say(HIDDEN)
+    assert asked(server, OTHER) == frozenset()
 
 
 def test_a_file_with_two_names_has_the_one_it_was_asked_for_by() -> None:
-    monitor = Monitor(Limits())
-    names = blob_names(0, {BLOB: ("alias", "qwen3:8b")})
-    for sample in (
-        ollama(0, [claim("qwen3:8b")]),
-        ollama(1),
-        processes(2, runner(100, started=names.time + 1.5), servers=[SERVER]),
-        replace(names, time=names.time + 2),
-        ollama(3),
-    ):
-        monitor.feed(sample)
-    assert [load.name for load in monitor.state.loads.values()] == ["qwen3:8b"]
+    machine = Machine()
+    server = machine.ollama()
+    server.models_path = "/m"
+    model = server.load(Model("qwen3:8b", is_described=False))
+    machine.look("servers")
+    server.unload(model)
+    machine.look("servers", at=1)
+    server.starts(Model(is_described=False), after=0.5)
+    machine.look("processes", at=2).say(blob_names(2, {BLOB: ("alias", "qwen3:8b")}))
+    assert machine.look("servers", at=3).only_load().name == "qwen3:8b"

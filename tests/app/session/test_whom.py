@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tests.fakes.process_samples import facts, processes, server
 from tests.fakes.samples import OLLAMA, START, ollama
 from tests.fakes.served_samples import FACTS
-from tests.scene import Machine, Model, loaded
+from tests.scene import Machine, Model, after, loaded
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.config.load import load
@@ -30,9 +30,7 @@ def finder(monitor: Monitor, *urls: str, **settings: object) -> FoundServers:
 
 
 def found(*servers: ServerProcess, urls: tuple[str, ...] = (OLLAMA,)) -> list[str]:
-    monitor = Monitor(Limits())
-    monitor.feed(processes(1, servers=servers))
-    return list(finder(monitor, *urls).found())
+    return list(finder(after(processes(1, servers=servers)).monitor, *urls).found())
 
 
 def test_a_server_on_another_port_is_found_and_the_named_one_is_not() -> None:

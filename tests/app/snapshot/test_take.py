@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from tests.fakes.playing import START, system_at
+from tests.fakes.samples import START, nvml, ollama, shown, silent, system
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.feeds.demo import DemoFeed
@@ -15,11 +15,6 @@ from gpumon.app.snapshot.schema import Snapshot
 from gpumon.app.snapshot.take import HANGING_SECONDS, Sleep, look
 from gpumon.collectors.samples import (
     AnySample,
-    ModelFacts,
-    NvmlSample,
-    ServerSample,
-    SourceHealth,
-    SourceSilent,
     SourceState,
 )
 
@@ -76,18 +71,14 @@ async def taken(feed: ListFeed, deadline: float = NEVER, expected: tuple[str, ..
     return tuple(source.name for source in snapshot.sources)
 
 
-def nvml_at(second: float, state: SourceState = "serving") -> NvmlSample:
-    return NvmlSample(time=START + second, source="nvml", health=SourceHealth(state=state))
-
-
 async def test_it_is_taken_when_each_source_has_answered_twice() -> None:
-    feed = ListFeed([system_at(0), nvml_at(0), system_at(1), nvml_at(1)])
+    feed = ListFeed([system(0), nvml(0), system(1), nvml(1)])
     assert await taken(feed) == ("nvml", "system")
     assert feed.cancelled
 
 
 async def test_a_source_that_answered_once_is_waited_for() -> None:
-    feed = ListFeed([system_at(0), nvml_at(0), nvml_at(1)])
+    feed = ListFeed([system(0), nvml(0), nvml(1)])
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await take_snapshot(feed, Monitor(Limits()), NEVER, (), no_sleep)
@@ -95,28 +86,28 @@ async def test_a_source_that_answered_once_is_waited_for() -> None:
 
 @pytest.mark.parametrize("state", ["absent", "failing", "idle"])
 async def test_a_source_that_is_bad_or_idle_needs_one_answer(state: SourceState) -> None:
-    feed = ListFeed([nvml_at(0, state), system_at(0), system_at(1)])
+    feed = ListFeed([nvml(0, state=state), system(0), system(1)])
     assert await taken(feed) == ("nvml", "system")
 
 
 async def test_a_source_that_hangs_does_not_hold_it_for_ever_and_is_said_to_be_missing() -> None:
-    silent = SourceSilent(time=START + 2, source="http://box", seconds=HANGING_SECONDS)
-    snapshot = await take_snapshot(ListFeed([system_at(0), system_at(1), silent]), Monitor(Limits()))
+    hanging = silent(2, "http://box", seconds=HANGING_SECONDS)
+    snapshot = await take_snapshot(ListFeed([system(0), system(1), hanging]), Monitor(Limits()))
     assert [source.name for source in snapshot.sources] == ["http://box", "system"]
     assert (snapshot.complete, snapshot.missing) == (False, ("http://box",))
 
 
 async def test_a_source_that_is_only_slow_is_waited_for() -> None:
-    slow = SourceSilent(time=START + 2, source="http://box", seconds=HANGING_SECONDS - 1)
-    late = ServerSample(kind="ollama", time=START + 4, source="http://box", health=SourceHealth(state="idle"))
-    feed = ListFeed([system_at(0), system_at(1), slow, late])
+    slow = silent(2, "http://box", seconds=HANGING_SECONDS - 1)
+    late = ollama(4, source="http://box")
+    feed = ListFeed([system(0), system(1), slow, late])
     snapshot = await take_snapshot(feed, Monitor(Limits()))
     assert (snapshot.complete, snapshot.missing) == (True, ())
 
 
 async def test_what_has_not_answered_at_the_deadline_is_named_and_nothing_is_ok() -> None:
     monitor = Monitor(Limits())
-    feed = ListFeed([system_at(0), system_at(1), nvml_at(0), nvml_at(1)])
+    feed = ListFeed([system(0), system(1), nvml(0), nvml(1)])
     snapshot = await take_snapshot(feed, monitor, 0.02, ("system", "nvml", "http://box"))
     assert (snapshot.complete, snapshot.missing, snapshot.level) == (False, ("http://box",), "unknown")
     assert snapshot.sentence.endswith("not looked at in time: Ollama at box")
@@ -125,13 +116,13 @@ async def test_what_has_not_answered_at_the_deadline_is_named_and_nothing_is_ok(
 async def test_it_is_said_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpumon.app.snapshot.take.PROGRESS_SECONDS", 0.01)
     said: list[list[str]] = []
-    feed = ListFeed([system_at(0), system_at(1)])
+    feed = ListFeed([system(0), system(1)])
     await look(feed, Monitor(Limits()), 0.5, lambda: ("http://box",), say=lambda names: said.append([*names]))
     assert said == [["http://box"]], "once"
 
 
 async def test_a_source_that_is_expected_is_waited_for_until_the_deadline() -> None:
-    feed = ListFeed([system_at(0), system_at(1)])
+    feed = ListFeed([system(0), system(1)])
     assert await taken(feed, deadline=0.02, expected=("system", "http://box")) == ("system",)
     assert feed.cancelled
 
@@ -141,16 +132,16 @@ async def test_without_any_answer_the_deadline_ends_it() -> None:
 
 
 async def test_a_feed_that_ends_is_enough() -> None:
-    assert await taken(ListFeed([system_at(0)], then="end")) == ("system",)
+    assert await taken(ListFeed([system(0)], then="end")) == ("system",)
 
 
 async def test_an_error_of_the_feed_is_raised() -> None:
     with pytest.raises(ValueError, match="broken"):
-        await taken(ListFeed([system_at(0)], then="fail"))
+        await taken(ListFeed([system(0)], then="fail"))
 
 
 async def test_it_is_not_taken_in_the_middle_of_a_burst() -> None:
-    burst: list[AnySample] = [system_at(second) for second in range(100)]
+    burst: list[AnySample] = [system(second) for second in range(100)]
     async with asyncio.timeout(10):
         monitor = Monitor(Limits())
         snapshot = await take_snapshot(ListFeed(burst), monitor, NEVER, (), no_sleep)
@@ -158,13 +149,10 @@ async def test_it_is_not_taken_in_the_middle_of_a_burst() -> None:
 
 
 async def test_facts_of_a_model_are_not_an_answer_to_a_poll() -> None:
-    ollama = ServerSample(
-        kind="ollama", time=START, source="http://box", health=SourceHealth(state="serving"), models=()
-    )
-    facts = ModelFacts(time=START, source="http://box", name="a", digest="a")
+    once, facts = ollama(0, source="http://box", state="serving"), shown(0, "a", source="http://box")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await take_snapshot(ListFeed([ollama, facts]), Monitor(Limits()), NEVER, (), no_sleep)
+            await take_snapshot(ListFeed([once, facts]), Monitor(Limits()), NEVER, (), no_sleep)
 
 
 async def test_a_demo_is_taken_at_its_opening() -> None:

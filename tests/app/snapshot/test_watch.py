@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.app.snapshot.test_take import ListFeed, no_sleep, nvml_at
-from tests.fakes.playing import START, system_at
+from tests.app.snapshot.test_take import ListFeed, no_sleep
+from tests.fakes.samples import START, nvml, system
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
@@ -15,7 +15,7 @@ from gpumon.app.snapshot.take import HANGING_SECONDS
 from gpumon.app.snapshot.watch import watch
 from gpumon.collectors.samples import AnySample, ServerSample, SourceHealth, SourceSilent
 
-WELL: list[AnySample] = [system_at(0), nvml_at(0), system_at(1), nvml_at(1)]
+WELL: list[AnySample] = [system(0), nvml(0), system(1), nvml(1)]
 
 
 def ollama_at(second: float) -> ServerSample:
@@ -53,24 +53,24 @@ async def told(feed: ListFeed, **more: float) -> list[Snapshot]:
 
 
 async def test_the_first_line_waits_until_all_was_looked_at_and_the_same_again_is_none() -> None:
-    lines = await told(PacedFeed(WELL[:3], WELL[3], system_at(2), nvml_at(2), system_at(60)))
+    lines = await told(PacedFeed(WELL[:3], WELL[3], system(2), nvml(2), system(60)))
     assert [(line.time - START, line.complete) for line in lines] == [(1, True)]
 
 
 async def test_a_change_is_a_line() -> None:
-    lines = await told(PacedFeed(WELL, nvml_at(2, "failing"), nvml_at(3, "failing"), nvml_at(4)))
+    lines = await told(PacedFeed(WELL, nvml(2, state="failing"), nvml(3, state="failing"), nvml(4)))
     assert [line.time - START for line in lines] == [1, 2, 4]
 
 
 async def test_what_did_not_come_in_time_is_missing_until_it_comes() -> None:
-    feed = PacedFeed([*WELL, ollama_at(1)], system_at(2), ollama_at(3), system_at(4))
+    feed = PacedFeed([*WELL, ollama_at(1)], system(2), ollama_at(3), system(4))
     lines = await told(feed, deadline_seconds=0.01)
     assert [(line.complete, line.missing) for line in lines] == [(False, ("http://box",)), (True, ())]
 
 
 async def test_what_hangs_later_is_missing_too() -> None:
     silent = SourceSilent(time=START + 9, source="nvml", seconds=HANGING_SECONDS)
-    lines = await told(PacedFeed(WELL, silent, nvml_at(10)))
+    lines = await told(PacedFeed(WELL, silent, nvml(10)))
     assert [line.missing for line in lines] == [(), ("nvml",), ()]
 
 

@@ -1,22 +1,15 @@
 from __future__ import annotations
 
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import BLOB, OTHER_BLOB, processes, runner
-from tests.fakes.samples import START
+from tests.fakes.samples import START, log
+from tests.scene import after
 
 from gpumon.app.state.logs import LOGS_KEPT
 from gpumon.app.state.records import BufferKey, Placement, RunnerKey, ServerLog
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import BufferComponent, LogEvent, LogSample, SourceHealth
+from gpumon.collectors.samples import BufferComponent, LogEvent
 
 MIB = 1024**2
-
-
-def log(at: float, *events: LogEvent, source: str = "log /l", unknown: bool = False) -> LogSample:
-    health = SourceHealth(state="serving")
-    return LogSample(
-        time=START + at, source=source, health=health, events=tuple(events), unknown_format=unknown
-    )
 
 
 def started(blob: str | None = BLOB, at: float | None = 0.0, port: int | None = None) -> LogEvent:
@@ -32,7 +25,7 @@ def buffer(component: BufferComponent, device: str, mib: int) -> LogEvent:
 
 
 def the_log(*events: LogEvent) -> ServerLog:
-    return state_of(log(1, *events)).logs["log /l"]
+    return after(log(1, *events)).state.logs["log /l"]
 
 
 def placed(*events: LogEvent) -> Placement:
@@ -151,7 +144,7 @@ class TestPlacement:
     def test_what_is_kept_is_bounded(self) -> None:
         parts: tuple[BufferComponent, ...] = ("model", "compute")
         many = [buffer(part, f"CUDA{i}", i + 1) for i in range(500) for part in parts]
-        state = state_of(log(1, started(), *many), *(log(2, source=f"log {i}") for i in range(100)))
+        state = after(log(1, started(), *many), *(log(2, source=f"log {i}") for i in range(100))).state
         assert len(state.logs) == LOGS_KEPT
         assert len(placed(started(), *many).buffers) < 400
 
@@ -162,39 +155,43 @@ class TestAttribution:
 
     def test_it_is_the_runner_of_the_blob_that_starts_right_after(self) -> None:
         runners = [runner(100, started=START + 1), runner(101, OTHER_BLOB, started=START + 1)]
-        state = state_of(log(0.5, started(), layers(3, 9)), processes(1.5, *runners))
+        state = after(log(0.5, started(), layers(3, 9)), processes(1.5, *runners)).state
         placement = self.placement_of(state)
         assert placement is not None
         assert placement.layer_count == 9
         assert self.placement_of(state, 101) is None
 
     def test_what_comes_later_is_its_too(self) -> None:
-        state = state_of(log(0.5, started()), processes(1.5, runner(started=START + 1)), log(2, layers(3, 9)))
+        state = after(
+            log(0.5, started()), processes(1.5, runner(started=START + 1)), log(2, layers(3, 9))
+        ).state
         placement = self.placement_of(state)
         assert placement is not None
         assert placement.layer_count == 9
 
     def test_a_log_read_later_finds_the_runner_by_the_time_in_its_line(self) -> None:
-        state = state_of(processes(600, runner(started=START + 1)), log(600, started(at=0.5), layers(3, 9)))
+        state = after(
+            processes(600, runner(started=START + 1)), log(600, started(at=0.5), layers(3, 9))
+        ).state
         assert self.placement_of(state) is not None
 
     def test_an_earlier_load_of_the_same_blob_is_another(self) -> None:
-        state = state_of(processes(600, runner(started=START + 500)), log(600, started(at=0.5)))
+        state = after(processes(600, runner(started=START + 500)), log(600, started(at=0.5))).state
         assert self.placement_of(state, at=500) is None
 
     def test_without_a_blob_it_is_the_only_runner_that_loads(self) -> None:
         mlx = runner(blob=None, name="mlx:8b", started=START + 1)
-        state = state_of(log(0.5, started(None)), processes(1.5, mlx))
+        state = after(log(0.5, started(None)), processes(1.5, mlx)).state
         assert self.placement_of(state) is not None
 
     def test_without_a_blob_two_that_load_are_not_guessed_between(self) -> None:
         both = [runner(pid, blob=None, name=f"mlx:{pid}", started=START + 1) for pid in (100, 101)]
-        state = state_of(log(0.5, started(None)), processes(1.5, *both), log(2, layers(1, 2)))
+        state = after(log(0.5, started(None)), processes(1.5, *both), log(2, layers(1, 2))).state
         assert {r.placement is None for r in state.runners.values()} == {True}
 
     def test_the_port_tells_two_of_one_blob_apart(self) -> None:
         first, second = runner(100, started=START + 1), runner(101, started=START + 1.5)
-        state = state_of(processes(2, first, second), log(3, started(port=40002)))
+        state = after(processes(2, first, second), log(3, started(port=40002))).state
         assert {r.placement is None for r in state.runners.values()} == {True}
 
 
@@ -213,8 +210,8 @@ class TestServer:
         assert [gpu.device for gpu in seen.gpus] == ["CUDA0"]
 
     def test_the_search_for_logs_is_none_itself(self) -> None:
-        searched = LogSample(time=START, source="server log", health=SourceHealth(state="serving"))
-        assert list(state_of(searched, log(1)).logs) == ["log /l"]
+        searched = log(0, source="server log")
+        assert list(after(searched, log(1)).state.logs) == ["log /l"]
 
     def test_that_it_found_none_is_kept(self) -> None:
         seen = the_log(self.found("CUDA0"), LogEvent(kind="no_gpu_found"))
@@ -228,5 +225,5 @@ class TestServer:
         assert (seen.settings, seen.default_context) == ({"OLLAMA_NUM_PARALLEL": "4"}, 32768)
 
     def test_an_unknown_format_is_kept_until_something_is_understood(self) -> None:
-        assert state_of(log(1, unknown=True), log(2)).logs["log /l"].format_unknown
-        assert not state_of(log(1, unknown=True), log(2, started())).logs["log /l"].format_unknown
+        assert after(log(1, unknown_format=True), log(2)).state.logs["log /l"].format_unknown
+        assert not after(log(1, unknown_format=True), log(2, started())).state.logs["log /l"].format_unknown

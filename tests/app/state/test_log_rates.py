@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.app.state.states import state_of
-from tests.app.state.test_log_events import log
 from tests.fakes.process_samples import OTHER_BLOB, answer, processes, runner
-from tests.fakes.samples import claim, ollama
+from tests.fakes.samples import claim, log, ollama
+from tests.scene import after
 
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
@@ -31,7 +30,7 @@ def only(state: State) -> RunnerRecord:
 
 
 def test_a_finished_request_is_the_last_rate() -> None:
-    [request] = only(state_of(*mute(), log(20, PROMPT, ANSWER))).requests
+    [request] = only(after(*mute(), log(20, PROMPT, ANSWER)).state).requests
     assert (request.decode_tokens_per_second, request.prefill_tokens_per_second, request.decoded_tokens) == (
         69.9,
         200.0,
@@ -42,46 +41,46 @@ def test_a_finished_request_is_the_last_rate() -> None:
 
 
 def test_the_lines_of_a_request_under_way_are_a_rate_for_some_seconds() -> None:
-    record = only(state_of(*mute(), log(20, progress(40.0))))
+    record = only(after(*mute(), log(20, progress(40.0))).state)
     assert (record.rates.decode_tokens_per_second, record.rates.running, record.rates.sources) == (
         40.0,
         1,
         ("log",),
     )
-    later = only(state_of(*mute(), log(20, progress(40.0)), processes(30, runner())))
+    later = only(after(*mute(), log(20, progress(40.0)), processes(30, runner())).state)
     assert later.rates.decode_tokens_per_second is None
 
 
 def test_requests_side_by_side_add_up() -> None:
-    record = only(state_of(*mute(), log(20, progress(40.0), progress(30.0, slot=1))))
+    record = only(after(*mute(), log(20, progress(40.0), progress(30.0, slot=1))).state)
     assert (record.rates.decode_tokens_per_second, record.rates.running) == (70.0, 2)
 
 
 def test_a_finished_request_no_longer_runs() -> None:
-    record = only(state_of(*mute(), log(20, progress(40.0)), log(21, PROMPT, ANSWER)))
+    record = only(after(*mute(), log(20, progress(40.0)), log(21, PROMPT, ANSWER)).state)
     assert (record.rates.decode_tokens_per_second, record.rates.decoded_total) == (None, 700)
     assert record.rates.decoded_total_is_lower_bound
 
 
 def test_what_was_in_the_log_before_is_not_now() -> None:
     samples = mute()
-    assert not only(state_of(*samples[:3], log(0, PROMPT, ANSWER))).requests
+    assert not only(after(*samples[:3], log(0, PROMPT, ANSWER)).state).requests
 
 
 def test_with_two_runners_a_line_is_nobodys() -> None:
-    state = state_of(*mute(), processes(1, runner(), runner(101, OTHER_BLOB)), log(20, PROMPT, ANSWER))
+    state = after(*mute(), processes(1, runner(), runner(101, OTHER_BLOB)), log(20, PROMPT, ANSWER)).state
     assert not any(record.requests for record in state.runners.values())
 
 
 def test_a_port_in_front_of_a_line_says_whose_it_is() -> None:
     other = runner(101, OTHER_BLOB)
     other = replace(other, settings=replace(other.settings, port=40002))
-    state = state_of(*mute(), processes(1, runner(), other), log(20, replace(ANSWER, port=40002)))
+    state = after(*mute(), processes(1, runner(), other), log(20, replace(ANSWER, port=40002))).state
     assert [key.pid for key, record in state.runners.items() if record.requests] == [101]
 
 
 def test_where_the_port_tells_the_log_adds_what_no_poll_has_seen() -> None:
-    record = only(state_of(*mute()[:2], answer(0, processing=False), log(0), log(20, PROMPT, ANSWER)))
+    record = only(after(*mute()[:2], answer(0, processing=False), log(0), log(20, PROMPT, ANSWER)).state)
     [request] = record.requests
     assert (request.source, request.decoded_tokens) == ("log", 700)
     assert record.rates.decoded_total == 700
@@ -90,20 +89,22 @@ def test_where_the_port_tells_the_log_adds_what_no_poll_has_seen() -> None:
 
 
 def test_once_the_port_tells_it_takes_over() -> None:
-    state = state_of(*mute(), log(20, progress(40.0)), answer(21, processing=False), processes(22, runner()))
+    state = after(
+        *mute(), log(20, progress(40.0)), answer(21, processing=False), processes(22, runner())
+    ).state
     assert only(state).rates.sources == ("/slots",)
 
 
 def test_a_container_whose_port_cannot_be_reached_has_the_rates_of_the_log() -> None:
-    assert only(state_of(*mute("unreachable"), log(20, PROMPT, ANSWER))).requests
+    assert only(after(*mute("unreachable"), log(20, PROMPT, ANSWER)).state).requests
 
 
 def test_a_rate_that_nothing_was_computed_for_is_unknown() -> None:
-    [request] = only(state_of(*mute(), log(20, replace(ANSWER, count=0)))).requests
+    [request] = only(after(*mute(), log(20, replace(ANSWER, count=0))).state).requests
     assert request.decode_tokens_per_second is None
 
 
 def test_the_series_of_the_model_has_the_rate() -> None:
-    state = state_of(*mute(), log(20, progress(40.0)))
+    state = after(*mute(), log(20, progress(40.0))).state
     [model] = state.models.values()
     assert model.runner is None or model.decode.last_time == state.now

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.samples import OLLAMA, START, claim, nvml, ollama
+from tests.scene import after
 
 from gpumon.app.insight.activity import activity
 from gpumon.app.picture.pictures import Pictures
@@ -55,7 +55,7 @@ def rate(state: State) -> float | None:
 
 
 def test_a_model_has_the_rate_that_its_meter_counts() -> None:
-    state = state_of(LOADED, meter(2, MODEL))
+    state = after(LOADED, meter(2, MODEL)).state
     [model] = state.models.values()
     [entry] = build_snapshot(Pictures(state)).models
     assert (entry.decode_tokens_per_second, entry.rate_source, entry.rate_is_estimate) == (
@@ -69,32 +69,32 @@ def test_a_model_has_the_rate_that_its_meter_counts() -> None:
 
 
 def test_a_model_that_answers_through_a_meter_is_busy() -> None:
-    state = state_of(LOADED, meter(2, MODEL))
+    state = after(LOADED, meter(2, MODEL)).state
     [model] = state.models.values()
     assert activity(model, state) == "busy"
 
 
 def test_the_meter_of_one_server_says_nothing_of_another() -> None:
-    assert rate(state_of(LOADED, meter(2, MODEL, server="http://box:11435"))) is None
+    assert rate(after(LOADED, meter(2, MODEL, server="http://box:11435")).state) is None
 
 
 @pytest.mark.parametrize("later", [meter(3, gone=True), nvml(2 + HOLD_SECONDS + 1)], ids=["gone", "silent"])
 def test_the_word_of_a_meter_that_no_longer_answers_does_not_stand(later: MeterSample) -> None:
-    assert rate(state_of(LOADED, meter(2, MODEL), later)) is None
+    assert rate(after(LOADED, meter(2, MODEL), later).state) is None
 
 
 def test_prefill_is_known_when_a_request_has_ended() -> None:
     ended = replace(REQUEST, prefill_tokens_per_second=900.0)
-    after = replace(MODEL, requests_ended=1, requests=(ended,))
-    state = state_of(LOADED, meter(2, MODEL), meter(3, after))
+    later = replace(MODEL, requests_ended=1, requests=(ended,))
+    state = after(LOADED, meter(2, MODEL), meter(3, later)).state
     [model] = state.models.values()
     assert model.prefill.last == 900.0
 
 
 def test_an_answer_without_a_meter_ends_the_watch_on_it() -> None:
-    state = state_of(LOADED)
+    state = after(LOADED).state
     assert state.metered == {METERED: None}
-    assert state_of(LOADED, replace(LOADED, time=START + 2, metered=False)).metered == {}
+    assert after(LOADED, replace(LOADED, time=START + 2, metered=False)).state.metered == {}
 
 
 RUNNER = RunnerProcess(
@@ -109,7 +109,7 @@ PROCESSES = ProcessSample(time=START, source="processes", servers=(SERVER,), run
 
 
 def test_a_runner_is_joined_to_its_model_through_the_meter() -> None:
-    state = state_of(PROCESSES, LOADED, meter(2, MODEL))
+    state = after(PROCESSES, LOADED, meter(2, MODEL)).state
     [model] = state.models.values()
     assert model.runner is not None
     assert model.runner.pid == 50
@@ -118,13 +118,13 @@ def test_a_runner_is_joined_to_its_model_through_the_meter() -> None:
 def test_what_the_runner_itself_says_comes_first() -> None:
     slots = (Slot(slot_id=0, processing=True, task_id=1, decoded_tokens=5),)
     said = WorkSample(time=START + 3, source="runner 50", pid=50, started=START, state="ready", slots=slots)
-    state = state_of(PROCESSES, LOADED, meter(2, MODEL), said)
+    state = after(PROCESSES, LOADED, meter(2, MODEL), said).state
     [model] = state.models.values()
     assert rates_of(model, state).sources == ("/slots",)
 
 
 def test_the_page_marks_what_is_estimated() -> None:
-    state = state_of(LOADED, meter(2, replace(MODEL, requests=(REQUEST,))))
+    state = after(LOADED, meter(2, replace(MODEL, requests=(REQUEST,)))).state
     [key] = state.models
     details = Pictures(state).details(key)
     assert details is not None

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
-from tests.app.alerts.watching import watch
-from tests.app.state.states import state_of
-from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama, ollama_down, silent, system
+from tests.fakes.samples import GIB, START, log, system
+from tests.scene import Machine, Model, Server, after
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.monitor import Monitor
-from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views import dashboard
 from gpumon.app.views.dashboard import (
     DashboardView,
@@ -25,7 +23,7 @@ from gpumon.app.views.dashboard import (
     verdict_view,
 )
 from gpumon.app.views.models import SortKey, model_rows
-from gpumon.collectors.samples import AnySample, MemoryPressure, SourceState
+from gpumon.collectors.samples import MemoryPressure, SourceState
 from gpumon.text import units
 
 PANELS = {
@@ -42,15 +40,29 @@ def view(monitor: Monitor, before: DashboardView = dashboard.NOTHING) -> Dashboa
     return dashboard_view(monitor, ModelOrder(), 1.0, before)
 
 
-def machine(at: float = 0.0) -> list[AnySample]:
-    return [nvml(at, gpu()), ollama(at, [claim("a", ram_gib=1.0)]), system(at)]
+def spilling(seconds: int = 1) -> Machine:
+    """Return a machine on which a model spills, after so many looks."""
+    machine = Machine()
+    machine.ollama().load(Model("a", ram_gib=1.0))
+    for at in range(seconds):
+        machine.look("driver", "servers", "system", at=at)
+    return machine
+
+
+def in_state(*states: SourceState | None, url: str | None = None, every: float = 5.0) -> Server:
+    """Return a server that was seen in these states, so many seconds apart."""
+    machine = Machine()
+    server = machine.ollama(url) if url else machine.ollama()
+    for number, server.state in enumerate(states):
+        machine.look("servers", at=number * every)
+    return server
 
 
 class TestMemory:
     """RAM, swap and CPU."""
 
     def test_before_the_first_sample_everything_is_unknown(self) -> None:
-        row = memory_row(Pictures(state_of()))
+        row = memory_row(Machine().pictures)
         assert (row.level, row.total_bytes, row.age_seconds) == ("unknown", None, None)
 
     def test_it_has_the_figures_of_the_machine(self) -> None:
@@ -63,7 +75,7 @@ class TestMemory:
             load_average=(1.5, 2.5, 3.5),
             pressure=MemoryPressure(some_percent=9.0, full_percent=1.0),
         )
-        row = memory_row(Pictures(state_of(sample)))
+        row = memory_row(after(sample).pictures)
         assert (row.level, row.total_bytes, row.used_bytes, row.available_bytes) == (
             "ok",
             64 * GIB,
@@ -76,71 +88,74 @@ class TestMemory:
         assert (row.load_average, row.pressure_percent) == (1.5, 9.0)
 
     def test_its_age_is_told_where_it_is_old(self) -> None:
-        state = state_of(system(0), silent(40, "system", seconds=40))
-        assert memory_row(Pictures(state)).age_seconds == 40.0
+        machine = Machine().look("system").is_silent("system", 40, at=40)
+        assert memory_row(machine.pictures).age_seconds == 40.0
 
     def test_what_models_claim_in_ram_is_added_up(self) -> None:
-        state = state_of(
-            ollama(0, [claim("a", ram_gib=1.0), claim("b", ram_gib=2.0), claim("c", ram_gib=None)])
-        )
-        assert spilled_bytes(Pictures(state)) == 3 * GIB
+        assert self.in_ram(1.0, 2.0, None) == 3 * GIB
 
     def test_where_no_model_says_it_is_unknown_and_where_one_says_none_it_is_none(self) -> None:
-        assert spilled_bytes(Pictures(state_of(ollama(0, [claim("a", ram_gib=None)])))) is None
-        assert spilled_bytes(Pictures(state_of(ollama(0, [claim("a")])))) == 0
+        assert self.in_ram(None) is None
+        assert self.in_ram(0.0) == 0
+
+    def in_ram(self, *sizes_gib: float | None) -> int | None:
+        machine = Machine()
+        server = machine.ollama()
+        for name, ram_gib in zip("abc", sizes_gib, strict=False):
+            server.load(Model(name, ram_gib=ram_gib))
+        return spilled_bytes(machine.look("servers").pictures)
 
 
 class TestSources:
     """Sources that do not deliver."""
 
-    def words(self, *samples: AnySample) -> dict[str, str]:
-        return {row.name: row.words for row in source_rows(state_of(*samples))}
+    def words(self, machine: Machine) -> dict[str, str]:
+        return {row.name: row.words for row in source_rows(machine.state)}
+
+    def log(self, state: SourceState) -> Machine:
+        return after(log(0, source="log x", state=state))
 
     def test_one_that_is_well_is_not_spoken_of(self) -> None:
-        assert source_rows(state_of(*machine())) == ()
+        assert source_rows(spilling().state) == ()
 
     @pytest.mark.parametrize("state", ["absent", "forbidden", "unreachable"])
     def test_one_that_only_adds_detail_may_be_missing_without_a_word(self, state: SourceState) -> None:
-        log = replace(nvml(0, state=state), source="log x")
-        assert self.words(log) == {}
+        assert self.words(self.log(state)) == {}
 
     def test_of_one_that_adds_detail_its_faults_are_told(self) -> None:
-        assert len(self.words(replace(nvml(0, state="failing"), source="log x"))) == 1
+        assert len(self.words(self.log("failing"))) == 1
 
     def test_a_wait_names_its_seconds_from_the_last_answer(self) -> None:
-        hangs = [ollama_down(at, "hanging") for at in (4, 9)]
-        found = self.words(ollama(2), *hangs)
-        assert list(found.values()) == ["not answering for 7s"]
+        server = in_state(None)
+        server.state = "hanging"
+        server.machine.look("servers", at=2).look("servers", at=7)
+        assert list(self.words(server.machine).values()) == ["not answering for 7s"]
 
     def test_one_that_never_answered_waits_since_it_was_first_asked(self) -> None:
-        hangs = [ollama_down(at, "hanging") for at in (4, 9)]
-        assert list(self.words(*hangs).values()) == ["not answering for 5s"]
+        server = in_state("hanging", "hanging")
+        assert list(self.words(server.machine).values()) == ["not answering for 5s"]
 
     def test_faults_stand_first_and_then_by_name(self) -> None:
-        states = state_of(
-            ollama_down(0, "not_running"),
-            nvml(0, state="serving"),
-            silent(9, "nvml", seconds=9),
-            replace(ollama_down(0, "not_running"), source="http://a:11434"),
-        )
-        rows = source_rows(states)
-        assert [row.level for row in rows] == ["bad", "watch", "watch"]
-        assert rows[1].name < rows[2].name
+        machine = in_state("not_running").machine
+        machine.ollama("http://a:11434").state = "foreign"
+        rows = source_rows(machine.look("driver", "servers").is_silent("nvml", 9, at=9).state)
+        assert [row.level for row in rows] == ["bad", "bad", "watch"]
+        assert [row.name for row in rows[1:]] == ["Ollama at a:11434", "Ollama at 127.0.0.1:11434"]
 
     def test_what_to_do_stands_beside_it(self) -> None:
-        down = ollama_down(0, "not_running")
-        hinted = replace(down, health=replace(down.health, hint="start it"))
-        [row] = source_rows(state_of(hinted))
-        assert row.hint == "start it"
-        [bare] = source_rows(state_of(down))
+        server = in_state("not_running")
+        [bare] = source_rows(server.machine.state)
         assert bare.hint == ""
+        server.hint = "start it"
+        [row] = source_rows(server.machine.look("servers").state)
+        assert row.hint == "start it"
 
 
 class TestAlerts:
     """Lines of the feed."""
 
     def alert(self) -> Alert:
-        [alert] = watch(*machine(0), *machine(1), *machine(2)).alerts.active
+        [alert] = spilling(3).alerts()
         return alert
 
     def test_a_line_is_wired_to_its_alert(self) -> None:
@@ -167,13 +182,13 @@ class TestVerdict:
     """The first line."""
 
     def test_versions_interval_and_time_stand_at_its_right(self) -> None:
-        driven = replace(nvml(0, gpu()), driver_version="570.1")
-        versioned = replace(ollama(1, [claim()]), version="0.12.3")
-        found = verdict_view(watch(driven, versioned), 0.5)
+        machine = Machine()
+        machine.driver_version, machine.ollama().version = "570.1", "0.12.3"
+        found = verdict_view(machine.look("driver").look("servers", at=1).monitor, 0.5)
         assert found.right == ("driver 570.1", "Ollama 0.12.3", "every 0.5 s", units.clock(START + 1))
 
     def test_what_is_not_known_is_left_out(self) -> None:
-        assert verdict_view(watch(), 2.0).right == ("every 2 s", "")
+        assert verdict_view(Machine().monitor, 2.0).right == ("every 2 s", "")
 
 
 @pytest.mark.internal_errors
@@ -181,10 +196,10 @@ class TestFailures:
     """A panel that fails shows what it showed, as old; the others go on."""
 
     def failed(self, monkeypatch: pytest.MonkeyPatch, function: str) -> tuple[DashboardView, DashboardView]:
-        monitor = watch(*machine(0))
+        machine = spilling()
+        monitor = machine.monitor
         before = view(monitor)
-        for sample in machine(5.0):
-            monitor.feed(sample)
+        machine.look("driver", "servers", "system", at=5)
 
         def fail(*_: object) -> None:
             raise ZeroDivisionError
@@ -227,8 +242,12 @@ class TestFailures:
         assert after.gpu_pictures is None
 
 
-def order(sort: SortKey, *samples: AnySample, descending: bool = False) -> Sequence[str]:
-    return [row.name for row in model_rows(Pictures(state_of(*samples)), sort, descending)]
+def models() -> tuple[Model, ...]:
+    return Model("A", gpu_gib=5.0), Model("b", gpu_gib=2.0, ram_gib=2.0), Model("c", gpu_gib=9.0)
+
+
+def order(machine: Machine, sort: SortKey, *, descending: bool = False) -> Sequence[str]:
+    return [row.name for row in model_rows(machine.pictures, sort, descending)]
 
 
 @pytest.mark.parametrize(
@@ -241,11 +260,17 @@ def order(sort: SortKey, *samples: AnySample, descending: bool = False) -> Seque
     ],
 )
 def test_each_order_begins_with_what_matters_most(sort: SortKey, names: list[str]) -> None:
-    a, b, c = claim("A", gpu_gib=5.0), claim("b", gpu_gib=2.0, ram_gib=2.0), claim("c", gpu_gib=9.0)
-    looks = [ollama(0, [a]), ollama(1, [a, b]), ollama(2, [a, b, c])]
-    assert order(sort, *looks) == names
+    machine = Machine()
+    server = machine.ollama()
+    for at, model in enumerate(models()):
+        server.load(model)
+        machine.look("servers", at=at)
+    assert order(machine, sort) == names
 
 
 def test_an_order_can_be_turned_round() -> None:
-    models = ollama(0, [claim("A", gpu_gib=5.0), claim("b", gpu_gib=2.0), claim("c", gpu_gib=9.0)])
-    assert order("vram", models, descending=True) == ["b", "A", "c"]
+    machine = Machine()
+    server = machine.ollama()
+    for model in models():
+        server.load(model)
+    assert order(machine.look("servers"), "vram", descending=True) == ["b", "A", "c"]

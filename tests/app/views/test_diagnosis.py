@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from tests.app.alerts.watching import watch
 from tests.app.diagnosis.scenes import NAME, Other, Scene, decoding
+from tests.scene import after
 
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy, Verdict
 from gpumon.app.insight.wording import model_id
@@ -14,7 +14,9 @@ SPILLED = Scene(context=65536)
 
 
 def watched(scene: Scene, seconds: int = 2) -> Monitor:
-    return watch(*(sample for at in range(seconds) for sample in scene.samples(float(at))), *decoding(5.0))
+    return after(
+        *(sample for at in range(seconds) for sample in scene.samples(float(at))), *decoding(5.0)
+    ).monitor
 
 
 def page(scene: Scene) -> PageView:

@@ -6,16 +6,15 @@ from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
-from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
-from tests.scene import Gpu, Machine, Model, Weights
+from tests.fakes.samples import GIB, OLLAMA, claim, gpu, installed, nvml, ollama
+from tests.scene import Gpu, Machine, Model, Weights, after
 
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS
 from gpumon.app.diagnosis.fit.machine import installed_models
 from gpumon.app.insight.wording import model_id
 from gpumon.app.state.records import ModelKey
-from gpumon.app.state.state import State
 from gpumon.app.views.fit import FitChoice, FitView, fit_view, installed_of, installed_rows
-from gpumon.collectors.samples import AnySample, InstalledModel, InstalledModels
+from gpumon.collectors.samples import AnySample
 from gpumon.widgets.views import InstalledRow
 
 FAR = "http://box:11434"
@@ -23,19 +22,12 @@ MISSING = "its file is being asked for"
 NAME = "llama3.1:8b"
 
 
-def on_disk(at: float, *names: str, source: str = OLLAMA, size_bytes: int | None = 5 * GIB) -> AnySample:
-    models = tuple(InstalledModel(name=name, digest=f"sha-{name}", size_bytes=size_bytes) for name in names)
-    return InstalledModels(time=START + at, source=source, models=models)
-
-
-def state(*samples: AnySample) -> State:
-    machine = Machine()
-    machine.say(*samples)
-    return machine.state
+def on_disk(at: float, *names: str, source: str = OLLAMA, gib: float | None = 5.0) -> AnySample:
+    return installed(at, dict.fromkeys(names, gib), source=source)
 
 
 def rows(*samples: AnySample, filter_text: str = "") -> list[InstalledRow]:
-    return list(installed_rows(state(*samples), filter_text))
+    return list(installed_rows(after(*samples).state, filter_text))
 
 
 def test_a_row_has_name_size_and_identity_of_the_model() -> None:
@@ -63,7 +55,7 @@ def test_a_filter_leaves_the_names_that_contain_it_in_any_case() -> None:
 
 
 def test_the_model_of_a_row_is_found_by_its_key_and_no_other() -> None:
-    there = state(on_disk(0, "a:1b", "b:1b"))
+    there = after(on_disk(0, "a:1b", "b:1b")).state
     key = model_id(ModelKey(OLLAMA, "sha-b:1b"))
     found = installed_of(there, key)
     assert found is not None
@@ -79,7 +71,7 @@ def machine_with(*, gib: float = 24.0, weights: Weights | None = None) -> Machin
     machine.look()
     machine.servers[0].unload(model)
     machine.look()
-    machine.say(on_disk(machine.now, NAME, size_bytes=None))
+    machine.say(on_disk(machine.now, NAME, gib=None))
     return machine
 
 
@@ -104,7 +96,7 @@ def test_a_file_without_layers_says_why_nothing_can_be_told() -> None:
     model = Model(NAME)
     machine.ollama().load(model)
     machine.look()
-    machine.say(on_disk(0, NAME, size_bytes=None))
+    machine.say(on_disk(0, NAME, gib=None))
     view = page(machine)
     assert view.verdict.level == "unknown"
     assert view.verdict.sentence.startswith(f"{NAME}: cannot tell: ")
@@ -161,7 +153,7 @@ def slots_of(parallel: int) -> dict[str, str]:
     settings = {"parallel": parallel, "context_length": 4096}
     machine.ollama().load(Model(NAME, weights=Weights(), settings=settings))
     machine.run(2)
-    machine.say(on_disk(machine.now, NAME, size_bytes=None))
+    machine.say(on_disk(machine.now, NAME, gib=None))
     return facts_of(page(machine))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import processes
-from tests.fakes.samples import GIB, gpu, nvml, silent
+from tests.fakes.samples import GIB, gpu, nvml
+from tests.scene import after
 
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
@@ -64,7 +64,7 @@ READING = replace(
 
 
 def picture(reading: GpuReading = READING) -> GpuPicture:
-    [found] = Pictures(state_of(nvml(0, reading))).gpus()
+    [found] = Pictures(after(nvml(0, reading)).state).gpus()
     return found
 
 
@@ -72,12 +72,12 @@ def page(reading: GpuReading = READING) -> dict[str, Fact]:
     return {fact.label: fact for fact in gpu_facts(picture(reading))}
 
 
-def told(label: str, **fields: object) -> str:
+def value(label: str, **fields: object) -> str:
     return page(replace(READING, **fields))[label].value
 
 
 def told_slowly(label: str, **fields: object) -> str:
-    return told(label, slow=replace(SLOW, **fields))
+    return value(label, slow=replace(SLOW, **fields))
 
 
 def test_the_row_has_the_figures_of_the_driver() -> None:
@@ -101,7 +101,7 @@ def test_the_row_of_one_without_a_name_says_so() -> None:
 
 
 def test_the_row_says_how_old_its_figures_are() -> None:
-    [found] = Pictures(state_of(nvml(0, READING), silent(30, "nvml", seconds=30))).gpus()
+    [found] = Pictures(after(nvml(0, READING)).is_silent("nvml", 30, at=30).state).gpus()
     assert gpu_row(found).age_seconds == 30.0
 
 
@@ -156,7 +156,7 @@ def test_what_holds_the_clocks_down_is_named_and_marked() -> None:
 
 
 def test_a_temperature_without_limits_stands_alone() -> None:
-    assert told("temperature", facts=GpuFacts()) == "60°C"
+    assert value("temperature", facts=GpuFacts()) == "60°C"
 
 
 @pytest.mark.parametrize("enabled", [False, None])
@@ -170,23 +170,23 @@ def test_mig_is_on_off_or_not_there(mode: bool | None, words: str) -> None:
 
 
 def test_the_page_of_one_that_is_well_is_headed_by_its_name() -> None:
-    found = gpu_page("GPU-0", Pictures(state_of(nvml(0, READING))), 300.0)
+    found = gpu_page("GPU-0", Pictures(after(nvml(0, READING)).state), 300.0)
     assert (found.verdict.level, found.verdict.sentence) == ("ok", "GPU 0 RTX 4090")
 
 
 def test_one_that_tells_nothing_is_not_said_to_be_well() -> None:
-    found = gpu_page("GPU-0", Pictures(state_of(nvml(0, GpuReading(uuid="GPU-0", index=0)))), 300.0)
+    found = gpu_page("GPU-0", Pictures(after(nvml(0, GpuReading(uuid="GPU-0", index=0))).state), 300.0)
     assert found.verdict.level == "unknown"
 
 
 def test_one_that_has_gone_says_so() -> None:
-    found = gpu_page("GPU-7", Pictures(state_of(nvml(0, READING))), 300.0)
+    found = gpu_page("GPU-7", Pictures(after(nvml(0, READING)).state), 300.0)
     assert (found.verdict.level, found.verdict.sentence) == ("unknown", "this GPU is no longer listed")
     assert (found.facts, found.charts) == ((), ())
 
 
 def test_the_charts_are_drawn_to_the_limits_of_the_card() -> None:
-    charts = gpu_page("GPU-0", Pictures(state_of(nvml(0, READING))), 300.0).charts
+    charts = gpu_page("GPU-0", Pictures(after(nvml(0, READING)).state), 300.0).charts
     assert [(chart.title, chart.unit, chart.ceiling, chart.seconds) for chart in charts] == [
         ("VRAM in use", "GiB", 24.0, 300.0),
         ("utilisation", "%", 100.0, 300.0),
@@ -198,7 +198,7 @@ def test_the_charts_are_drawn_to_the_limits_of_the_card() -> None:
 
 def test_without_limits_charts_are_drawn_to_their_data() -> None:
     bare = replace(READING, memory=None, power_limit_watts=None, facts=GpuFacts())
-    charts = gpu_page("GPU-0", Pictures(state_of(nvml(0, bare))), 300.0).charts
+    charts = gpu_page("GPU-0", Pictures(after(nvml(0, bare)).state), 300.0).charts
     assert [chart.ceiling for chart in charts] == [None, 100.0, None, None]
 
 
@@ -206,7 +206,7 @@ def test_without_limits_charts_are_drawn_to_their_data() -> None:
 def test_each_group_of_holders_has_its_words(group: HolderGroup) -> None:
     held = replace(READING, processes=(GpuProcess(pid=7, vram_bytes=GIB),))
     holder = HolderProcess(pid=7, name="prog", group=group)
-    [found] = Pictures(state_of(processes(0, holders=[holder]), nvml(1, held))).gpus()
+    [found] = Pictures(after(processes(0, holders=[holder]), nvml(1, held)).state).gpus()
     assert holder_facts(found) == [Fact(GROUP_WORDS[group], "1.0 GiB  prog 1.0 GiB (pid 7)", "NVML")]
 
 

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-from tests.app.state.states import state_of
-from tests.fakes.process_samples import BLOB, facts, holding, processes, runner
-from tests.fakes.samples import claim, gpu, nvml, ollama
+from tests.scene import Gpu, Machine, Model, Program
 
-from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views.gpus import holder_facts
-from gpumon.collectors.samples import AnySample, HolderProcess
-
-DESKTOP = HolderProcess(pid=1, name="Xorg", group="desktop")
-BROWSER = HolderProcess(pid=2, name="firefox", group="browser")
-MODEL: tuple[AnySample, ...] = (
-    processes(0, runner(), holders=[DESKTOP, BROWSER]),
-    ollama(0.1, [claim("qwen3:14b", gpu_gib=9.0)]),
-    facts(0.2, "qwen3:14b", BLOB),
-)
 
 
-def page(*samples: AnySample) -> list[tuple[str, str]]:
-    [gpu_here] = Pictures(state_of(*samples)).gpus()
+def page(machine: Machine) -> list[tuple[str, str]]:
+    [gpu_here] = machine.pictures.gpus()
     return [(fact.label, fact.value) for fact in holder_facts(gpu_here)]
 
 
+def shared(*others: Program) -> Model:
+    """Return a model that shares its GPU with others, as everybody has told it."""
+    machine = Machine(Gpu())
+    for one in others:
+        machine.starts(one)
+    model = machine.ollama().load(Model("qwen3:14b", gpu_gib=9.0))
+    machine.look("processes", "servers").look("driver", at=1)
+    return model
+
+
+DESKTOP = Program("Xorg", 0.5, pid=1, group="desktop")
+BROWSER = Program("firefox", 2.0, pid=2, group="browser")
+
+
 def test_models_come_first_and_then_the_others_by_what_they_are() -> None:
-    held = nvml(1, holding(gpu(used_gib=12.0), {100: 9.0, 1: 0.5, 2: 2.0}))
-    assert page(*MODEL, held) == [
+    assert page(shared(DESKTOP, BROWSER).machine) == [
         ("held by a model", "9.0 GiB  qwen3:14b, pid 100"),
         ("held by browsers", "2.0 GiB  firefox 2.0 GiB (pid 2)"),
         ("held by the desktop", "512 MiB  Xorg 512 MiB (pid 1)"),
@@ -35,13 +35,14 @@ def test_models_come_first_and_then_the_others_by_what_they_are() -> None:
 
 
 def test_memory_that_came_back_is_told_with_who_held_it() -> None:
-    before = nvml(1, holding(gpu(used_gib=12.0), {100: 9.0, 1: 0.5}))
-    after = nvml(2, holding(gpu(used_gib=3.0), {1: 0.5}))
-    (label, value) = page(*MODEL, before, after)[-1]
+    model = shared(DESKTOP)
+    model.server.unload(model)
+    (label, value) = page(model.machine.look("driver", at=2))[-1]
     assert label == "came back"
     assert value.startswith("9.0 GiB at ")
     assert value.endswith(": qwen3:14b ended")
 
 
 def test_a_driver_that_lists_no_processes_says_so() -> None:
-    assert page(nvml(0, replace(gpu(), processes=None))) == [("processes", "the driver does not list them")]
+    machine = Machine(Gpu(lists_processes=False)).look("driver")
+    assert page(machine) == [("processes", "the driver does not list them")]

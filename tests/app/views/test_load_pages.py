@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from tests.app.state.states import state_of
-from tests.fakes.process_samples import processes, runner
-from tests.fakes.samples import GIB, START, gpu, nvml
+from tests.fakes.samples import GIB
+from tests.scene import Machine, Model
 
 from gpumon.app.picture.load import LoadPicture
-from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import FinishedLoad
 from gpumon.app.views.models import _load_facts, finished_load_facts, load_page, load_row
 from gpumon.collectors.samples import RunnerSettings
@@ -100,8 +98,9 @@ def test_a_time_by_a_rule_of_thumb_is_an_estimate_and_an_unknown_one_a_dash() ->
 
 
 def test_the_page_is_headed_by_what_goes_on() -> None:
-    look = processes(0.5, runner(100, None, name="qwen3:14b", started=START))
-    pictures = Pictures(state_of(nvml(0, gpu()), look))
+    machine = Machine()
+    machine.ollama().starts(Model(blob=None, settings={"model_name": "qwen3:14b"}))
+    pictures = machine.look("driver").look("processes", at=0.5).pictures
     [row] = pictures.loads()
     page = load_page(row.id, pictures)
     assert page.verdict.level == "ok"
@@ -110,7 +109,7 @@ def test_the_page_is_headed_by_what_goes_on() -> None:
 
 
 def test_the_page_of_one_that_is_over_says_so() -> None:
-    page = load_page("load 1 1.0", Pictures(state_of(nvml(0, gpu()))))
+    page = load_page("load 1 1.0", Machine().look("driver").pictures)
     assert (page.verdict.level, page.verdict.sentence) == ("unknown", "this load is over")
     assert page.facts == ()
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-from tests.app.alerts.watching import watch
-from tests.fakes.samples import claim, gpu, nvml, ollama
+from tests.scene import Machine, Model
 
-from gpumon.app.monitor import Monitor
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
 
 
@@ -25,12 +22,14 @@ class CountedName(str):
 
 def comparisons(count: int, ram_gib: float) -> int:
     """Return how often names are compared for the alerts and one picture of ``count`` models."""
-    models = [
-        replace(claim(f"m{number}", ram_gib=ram_gib), name=CountedName(f"m{number}"))
-        for number in range(count)
-    ]
+    machine = Machine()
+    server = machine.ollama()
+    for number in range(count):
+        server.load(Model(CountedName(f"m{number}"), ram_gib=ram_gib, is_described=False))
+    machine.look("driver")
+    claims = machine.samples("servers")
     CountedName.compared = 0
-    monitor = watch(nvml(0, gpu()), ollama(0, models))
+    monitor = machine.say(*claims).monitor
     assert len(dashboard_view(monitor, ModelOrder(), 1.0).models) == count
     return CountedName.compared
 
@@ -41,8 +40,10 @@ def test_names_are_not_compared_each_with_each() -> None:
 
 
 def test_diagnoses_of_models_that_have_gone_are_forgotten() -> None:
-    monitor = Monitor(watch().limits)
+    machine = Machine()
+    server = machine.ollama()
     for at in range(50):
-        monitor.feed(ollama(at, [claim(f"m{at}", ram_gib=1.0)]))
-        dashboard_view(monitor, ModelOrder(), 1.0)
-    assert len(monitor.pictures._diagnoses) <= 2
+        server.models = []
+        server.load(Model(f"m{at}", ram_gib=1.0, is_described=False))
+        dashboard_view(machine.look("servers", at=at).monitor, ModelOrder(), 1.0)
+    assert len(machine.pictures._diagnoses) <= 2

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.app.views.changed import changed
-from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
+from tests.fakes.samples import GIB, START, claim
 from tests.scene import Gpu, Machine, Model, Weights, loaded
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
 from gpumon.app.insight.wording import model_id
 from gpumon.app.picture.model import ModelDetails
-from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import Prediction
 from gpumon.app.state.series import Series
 from gpumon.app.views.model_page import diagnosis_facts, learned_facts, model_facts, model_page
@@ -202,7 +200,7 @@ class TestPage:
     """The page as a whole."""
 
     def test_one_that_has_gone_says_so(self) -> None:
-        page = model_page("http://gone sha", Pictures(state_of(nvml(0, gpu()))), 300.0)
+        page = model_page("http://gone sha", Machine().look("driver").pictures, 300.0)
         assert (page.verdict.level, page.verdict.sentence) == ("unknown", "this model is no longer loaded")
         assert (page.facts, page.charts, page.first) == ((), (), ())
 
@@ -226,7 +224,8 @@ class TestPage:
     def test_rates_are_drawn_where_there_were_any(self) -> None:
         assert self.charts()["decode rate"].unit == "tok/s"
         quiet = details_of().picture
-        page = model_page(quiet.id, Pictures(state_of(nvml(0, gpu()), ollama(0, [claim("a")]))), 300.0)
+        machine = loaded(Model("a")).machine.look("driver", "servers")
+        page = model_page(quiet.id, machine.pictures, 300.0)
         assert [chart.title for chart in page.charts] == ["memory"]
 
 
@@ -234,30 +233,32 @@ class TestCharts:
     """Curves and their cells."""
 
     def test_peaks_are_drawn_from_half_an_hour_on(self) -> None:
-        [found] = Pictures(state_of(nvml(0, gpu()))).gpus()
+        [found] = Machine().look("driver").pictures.gpus()
         assert [bool(chart.series[0].maxima) for chart in gpu_charts(found, 1800.0)] == 4 * [True]
         less = gpu_charts(found, 1799.0)
         assert [bool(chart.series[0].maxima) for chart in less] == 4 * [False]
 
     @pytest.mark.parametrize(("seconds", "cells"), [(60.0, 60), (150.0, 150), (300.0, 150)])
     def test_a_cell_is_never_shorter_than_a_second(self, seconds: float, cells: int) -> None:
-        [found] = Pictures(state_of(nvml(0, gpu()))).gpus()
+        [found] = Machine().look("driver").pictures.gpus()
         assert len(gpu_charts(found, seconds)[0].series[0].values) == cells
 
     def test_means_and_peaks_are_of_the_same_samples(self) -> None:
-        readings = [nvml(at, gpu(utilization=busy)) for at, busy in ((0, 10), (0.5, 30))]
-        [found] = Pictures(state_of(*readings)).gpus()
+        machine = Machine(card := Gpu(utilization=10)).look("driver")
+        card.utilization = 30
+        [found] = machine.look("driver", at=0.5).pictures.gpus()
         line = gpu_charts(found, 3600.0)[1].series[0]
         assert (line.values[-1], line.maxima[-1]) == (20.0, 30)
 
     def test_vram_of_all_gpus_is_drawn_by_index_up_to_the_largest(self) -> None:
-        state = state_of(nvml(0, gpu(1, total_gib=12.0, used_gib=3.0), gpu(0, total_gib=24.0, used_gib=4.0)))
-        chart = vram_chart(state, 300.0)
+        machine = Machine(Gpu(gib=24.0, unowned_gib=4.0), Gpu(gib=12.0, unowned_gib=3.0))
+        machine.is_listed_backwards = True
+        chart = vram_chart(machine.look("driver").state, 300.0)
         assert [(line.label, line.values[-1]) for line in chart.series] == [("GPU 0", 4.0), ("GPU 1", 3.0)]
         assert (chart.title, chart.unit, chart.seconds, chart.ceiling) == ("VRAM in use", "GiB", 300.0, 24.0)
 
     def test_without_a_gpu_there_is_no_ceiling(self) -> None:
-        assert vram_chart(state_of(), 300.0).ceiling is None
+        assert vram_chart(Machine().state, 300.0).ceiling is None
 
     def test_a_trend_is_two_minutes_in_cells_of_five_seconds(self) -> None:
         series = Series()

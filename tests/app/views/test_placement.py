@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from tests.app.state.states import state_of
-from tests.fakes.process_samples import BLOB, processes, runner
-from tests.fakes.samples import START, claim, ollama
+from tests.fakes.samples import START
+from tests.scene import BLOB, Machine, Model
 
-from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import BufferKey, Placement
 from gpumon.app.views.model_process import placement_facts
 from gpumon.app.views.models import model_rows
-from gpumon.collectors.samples import LogEvent, LogSample, SourceHealth
+from gpumon.collectors.samples import LogEvent
 
 MIB = 1024**2
 SPLIT = {
@@ -54,9 +52,10 @@ def notes(device: str) -> str:
         LogEvent(kind="load_started", blob=BLOB, at=START - 60),
         LogEvent(kind="buffer", component="model", device=device, size_bytes=200 * MIB),
     )
-    log = LogSample(time=START + 1, source="log /l", health=SourceHealth(state="serving"), events=events)
-    state = state_of(processes(0, runner()), ollama(0, [claim(gpu_gib=0.2)]), log)
-    (row,) = model_rows(Pictures(state))
+    machine = Machine()
+    machine.ollama().load(Model(gpu_gib=0.2))
+    machine.look("processes", "servers").logs(*events)
+    (row,) = model_rows(machine.pictures)
     return "; ".join(row.notes)
 
 

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import pytest
-from tests.app.state.states import state_of
-from tests.fakes.samples import START, nvml, ollama, ollama_down, silent
+from tests.fakes.samples import OLLAMA, START
+from tests.scene import Machine, after
 
 from gpumon.app.views.dashboard import source_rows
-from gpumon.collectors.samples import AnySample, SourceSilent
+from gpumon.collectors.samples import SourceSilent, SourceState
 from gpumon.widgets.kit.lines import Level
 
 BROKEN = SourceSilent(time=START, source="plug-in toy", seconds=0.0, state="absent", detail="it fails")
 
 
+def server(*states: SourceState | None) -> Machine:
+    """Return a machine whose Ollama was in these states, one after the other."""
+    machine = Machine()
+    one = machine.ollama()
+    for at, one.state in enumerate(states):
+        machine.look("servers", at=at)
+    return machine
+
+
+def driver(state: SourceState) -> Machine:
+    machine = Machine()
+    machine.gpus, machine.driver = [], state
+    return machine.look("driver")
+
+
 @pytest.mark.parametrize(
-    ("samples", "level"),
+    ("machine", "level"),
     [
-        ([ollama_down(0, "not_running")], "watch"),
-        ([ollama(0), ollama_down(1, "not_running")], "watch"),
-        ([ollama(0), silent(5, seconds=4)], "watch"),
-        ([ollama_down(0, "foreign")], "bad"),
-        ([BROKEN], "watch"),
-        ([nvml(0, state="absent")], "watch"),
-        ([nvml(0), silent(5, "nvml", seconds=4)], "bad"),
+        (server("not_running"), "watch"),
+        (server(None, "not_running"), "watch"),
+        (server(None).is_silent(OLLAMA, seconds=4, at=5), "watch"),
+        (server("foreign"), "bad"),
+        (after(BROKEN), "watch"),
+        (driver("absent"), "watch"),
+        (driver("serving").is_silent("nvml", seconds=4, at=5), "bad"),
     ],
     ids=[
         "never there",
@@ -34,6 +49,6 @@ BROKEN = SourceSilent(time=START, source="plug-in toy", seconds=0.0, state="abse
         "silent driver",
     ],
 )
-def test_the_grade_of_a_source(samples: list[AnySample], level: Level) -> None:
-    [row] = source_rows(state_of(*samples))
+def test_the_grade_of_a_source(machine: Machine, level: Level) -> None:
+    [row] = source_rows(machine.state)
     assert row.level == level

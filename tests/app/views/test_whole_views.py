@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.app.alerts.watching import watch
 from tests.fakes.recordings import scenario_samples
+from tests.scene import after
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.insight.wording import model_id
@@ -60,7 +60,7 @@ def views(monitor: Monitor) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", MOMENTS)
 def test_every_field_is_as_kept(name: str) -> None:
-    monitor = watch(*scenario_samples(name, PRELUDE_SECONDS + MOMENTS[name]))
+    monitor = after(*scenario_samples(name, PRELUDE_SECONDS + MOMENTS[name])).monitor
     plain = told(msgspec.to_builtins(views(monitor), enc_hook=repr))
     said = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
     kept = GOLDEN / f"{name}.json"

@@ -7,31 +7,27 @@ from types import SimpleNamespace
 
 import pytest
 from tests.collectors.nvml.conftest import ManualClock
+from tests.fakes.nvml.bus import (
+    ACCELERATOR,
+    AMD,
+    ASPEED,
+    DISPLAY,
+    INTEL,
+    NETWORK,
+    NVIDIA,
+    VGA_3D,
+    VIRTIO,
+    Bus,
+)
 
 from gpumon.collectors.nvml.driver import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND
 from gpumon.collectors.nvml.pci import gpu_makers
 from gpumon.collectors.nvml.source import Monitor
 from gpumon.collectors.samples import NvmlSample
 
-DISPLAY, VGA_3D, ACCELERATOR, NETWORK = "0x030000", "0x030200", "0x120000", "0x020000"
-NVIDIA, AMD, INTEL, ASPEED, VIRTIO = "0x10de", "0x1002", "0x8086", "0x1a03", "0x1af4"
 
-
-class Bus:
-    """A /sys and a /dev of a test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.sysfs, self.dev = folder / "sys", folder / "dev"
-        self.dev.mkdir()
-
-    def add(self, vendor: str, code: str = DISPLAY, address: str = "0000:01:00.0") -> None:
-        device = self.sysfs / "bus/pci/devices" / address
-        device.mkdir(parents=True)
-        (device / "vendor").write_text(f"{vendor}\n")
-        (device / "class").write_text(f"{code}\n")
-
-    def makers(self) -> frozenset[str] | None:
-        return gpu_makers(self.sysfs, self.dev)
+def makers(bus: Bus) -> frozenset[str] | None:
+    return gpu_makers(bus.sysfs, bus.dev)
 
 
 @pytest.fixture
@@ -47,34 +43,34 @@ def test_a_card_that_can_hold_a_model_is_known_by_its_maker(
     bus: Bus, vendor: str, code: str, maker: str
 ) -> None:
     bus.add(vendor, code)
-    assert bus.makers() == frozenset({maker})
+    assert makers(bus) == frozenset({maker})
 
 
 @pytest.mark.parametrize(("vendor", "code"), [(ASPEED, DISPLAY), (VIRTIO, DISPLAY), (NVIDIA, NETWORK)])
 def test_what_only_draws_or_is_no_gpu_is_not_counted(bus: Bus, vendor: str, code: str) -> None:
     bus.add(vendor, code)
-    assert bus.makers() == frozenset()
+    assert makers(bus) == frozenset()
 
 
 def test_what_sits_in_an_intel_processor_is_not_counted(bus: Bus) -> None:
     bus.add(INTEL, DISPLAY, "0000:00:02.0")
-    assert bus.makers() == frozenset()
+    assert makers(bus) == frozenset()
 
 
 def test_without_a_bus_nothing_is_known(bus: Bus) -> None:
-    assert bus.makers() is None
+    assert makers(bus) is None
 
 
 @pytest.mark.parametrize("name", ["dxg", "nvhost-gpu"])
 def test_a_gpu_that_is_not_on_the_bus_leaves_it_open(bus: Bus, name: str) -> None:
     bus.add(VIRTIO, NETWORK)
     (bus.dev / name).touch()
-    assert bus.makers() is None
+    assert makers(bus) is None
 
 
 def test_the_file_of_amd_s_driver_tells_where_the_bus_is_hidden(bus: Bus) -> None:
     (bus.dev / "kfd").touch()
-    assert bus.makers() == frozenset({"AMD"})
+    assert makers(bus) == frozenset({"AMD"})
 
 
 @pytest.fixture(params=[LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED], ids=["no library", "module not loaded"])

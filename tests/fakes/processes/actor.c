@@ -1,6 +1,6 @@
 /* A process with the command line of another: whatever its arguments are, it obeys its standard input.
    "start ARG..." starts a child with these arguments, "run PROGRAM ARG..." one that is another program,
-   "stop" ends the last one; each is answered by its PID. */
+   "stop" ends the last one; each is answered by its PID. Before all that it says its own: it is up. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +49,8 @@ int main(void) {
         return 1;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     self[length > 0 ? length : 0] = 0;
+    printf("%d\n", (int)getpid());
+    fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         if (!strncmp(line, "start ", 6))

@@ -43,6 +43,7 @@ class Actor:
             text=True,
             pass_fds=sockets,
         )
+        self._answer()  # just after exec the command line of a process is empty for a moment
 
     @property
     def pid(self) -> int:
@@ -72,7 +73,10 @@ class Actor:
 
     def _order(self, line: str) -> int:
         assert self._process.stdin
-        assert self._process.stdout
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> int:
+        assert self._process.stdout
         return int(self._process.stdout.readline())

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from msgspec.structs import asdict
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import holding
 from tests.fakes.samples import START, claim, gpu, nvml, ollama, ollama_down, system
-from tests.scene import Gpu, Machine, Model, loaded
+from tests.scene import Gpu, Machine, Model, after, loaded
 
 from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Finding, above, below
 from gpumon.app.alerts.limits import Limits
@@ -27,11 +26,11 @@ MIB = 1024**2
 
 
 def record(reading: GpuReading, *before: AnySample) -> GpuRecord:
-    return state_of(*before, nvml(0, reading)).gpus["GPU-0"]
+    return after(*before, nvml(0, reading)).state.gpus["GPU-0"]
 
 
 def host(**figures: float) -> SystemRecord:
-    found = state_of(system(0, **figures)).system
+    found = after(system(0, **figures)).state.system
     assert found is not None
     return found
 
@@ -156,7 +155,8 @@ class TestGpu:
         assert gpu_rules.too_hot(record(card), LIMITS, False) == UNKNOWN
 
     def test_a_lost_gpu(self) -> None:
-        card = state_of(nvml(0, gpu()), nvml(7, gpu(state="lost", detail="fell off the bus"))).gpus["GPU-0"]
+        lost = gpu(state="lost", detail="fell off the bus")
+        card = after(nvml(0, gpu()), nvml(7, lost)).state.gpus["GPU-0"]
         assert gpu_rules.gpu_lost(card, LIMITS, False) == Finding(
             level="bad",
             subject="GPU 0",
@@ -213,7 +213,7 @@ class TestGpu:
 
     def test_memory_that_did_not_come_back(self) -> None:
         held = nvml(0, holding(gpu(used_gib=9.0), {7: 5.0, 8: 3.0}))
-        card = state_of(held, nvml(1, holding(gpu(used_gib=9.0), {}))).gpus["GPU-0"]
+        card = after(held, nvml(1, holding(gpu(used_gib=9.0), {}))).state.gpus["GPU-0"]
         found = gpu_rules.not_returned(card, LIMITS, False)
         assert (found.level, found.subject, found.hold_seconds) == ("watch", "GPU 0", 60.0)
         assert found.message == "GPU 0: 5.0 GiB of p7, which has ended, did not come back"
@@ -338,7 +338,7 @@ class TestModel:
 
 class TestSource:
     def test_a_server_that_fails(self) -> None:
-        state = state_of(ollama(0, [claim()]), ollama_down(4, "failing", "HTTP 500"))
+        state = after(ollama(0, [claim()]), ollama_down(4, "failing", "HTTP 500")).state
         [record] = state.sources.values()
         found = source(record, LIMITS, False)
         assert (found.level, found.hold_seconds) == ("bad", 3.0)
@@ -346,7 +346,7 @@ class TestSource:
         assert found.message == "Ollama at 127.0.0.1:11434 is failing: HTTP 500"
 
     def test_a_server_that_answers(self) -> None:
-        [record] = state_of(ollama(0, [claim()])).sources.values()
+        [record] = after(ollama(0, [claim()])).state.sources.values()
         assert source(record, LIMITS, False).level == "clear"
 
 

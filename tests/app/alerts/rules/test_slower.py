@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.app.alerts.watching import active, changes, raised
 from tests.fakes.samples import START
 from tests.scene import Machine, Model, Program, loaded
 
@@ -27,53 +26,53 @@ def desk() -> Model:
 
 def slow_request(desk: Model, rate: float = 8.0, seconds: float = 16.0) -> str:
     desk.request(rate, seconds)
-    return raised(desk.monitor, "slower").message
+    return desk.machine.raised("slower").message
 
 
 def test_a_fall_is_named_with_both_rates(desk: Model) -> None:
     assert slow_request(desk) == (
         "llama3:70b is slower than usual: 8.0 tok/s instead of 40 tok/s (-80%), for no visible reason"
     )
-    assert raised(desk.monitor, "slower").measure == pytest.approx(80)
+    assert desk.machine.raised("slower").measure == pytest.approx(80)
 
 
 def test_it_says_since_when(desk: Model) -> None:
     began = desk.machine.now
     slow_request(desk)
-    assert 0 <= raised(desk.monitor, "slower").since - (START + began) <= 8.0
+    assert 0 <= desk.machine.raised("slower").since - (START + began) <= 8.0
 
 
 def test_half_the_rate_is_bad_and_less_is_worth_watching(desk: Model) -> None:
     desk.request(28.0, 16)
-    assert raised(desk.monitor, "slower").severity == "watch"
+    assert desk.machine.raised("slower").severity == "watch"
     desk.request(8.0, 16)
-    assert raised(desk.monitor, "slower").severity == "bad"
+    assert desk.machine.raised("slower").severity == "bad"
 
 
 def test_a_short_fall_is_none(desk: Model) -> None:
     began = desk.machine.now
     desk.request(lambda now: 8.0 if now - began < 4 else 40.0, 30)
-    assert active(desk.monitor, "slower") is None
+    assert desk.machine.alert("slower") is None
 
 
 @pytest.mark.parametrize("rate", [34.0, 40.0, 400.0])
 def test_what_is_within_a_fifth_or_faster_is_none(desk: Model, rate: float) -> None:
     desk.request(rate, 20)
-    assert active(desk.monitor, "slower") is None
+    assert desk.machine.alert("slower") is None
 
 
 def test_the_limit_can_be_set() -> None:
     desk = loaded(machine=Machine(limits=Limits(slower_percent=5.0)))
     desk.usual(40.0)
     desk.request(36.0, 16)
-    assert raised(desk.monitor, "slower").severity == "watch"
+    assert desk.machine.raised("slower").severity == "watch"
 
 
 def test_without_a_baseline_nothing_is_slow() -> None:
     desk = loaded()
     desk.usual(40.0, count=4)
     desk.request(8.0, 20)
-    assert active(desk.monitor, "slower") is None
+    assert desk.machine.alert("slower") is None
 
 
 def test_at_rest_it_stays_until_there_is_a_better_rate(desk: Model) -> None:
@@ -81,7 +80,7 @@ def test_at_rest_it_stays_until_there_is_a_better_rate(desk: Model) -> None:
     for _ in range(60):
         desk.machine.look()
         desk.machine.now += 1
-    assert active(desk.monitor, "slower") is not None
+    assert desk.machine.alert("slower") is not None
     desk.request(40.0, 20)
     assert [alert.ended for alert in desk.monitor.alerts.recent if alert.kind == "slower"] == ["recovered"]
 
@@ -90,7 +89,7 @@ def test_a_model_that_is_unloaded_is_no_longer_slow(desk: Model) -> None:
     slow_request(desk)
     desk.pid = 101
     desk.machine.look()
-    assert active(desk.monitor, "slower") is None
+    assert desk.machine.alert("slower") is None
 
 
 @settings(max_examples=8)
@@ -100,8 +99,8 @@ def test_a_rate_near_the_limit_does_not_flap(rate: float, noise: float, random: 
     desk.usual(40.0)
     for _ in range(6):
         desk.request(lambda _: rate + random.uniform(-noise, noise), 20)
-    events = [event for event in desk.monitor.alerts.fresh() if event.alert.kind == "slower"]
-    assert len(events) <= 2, changes(events)
+    news = desk.machine.news("slower")
+    assert len(news) <= 2, news
 
 
 @settings(max_examples=20)
@@ -129,13 +128,13 @@ class TestWhatChanged:
         desk.ram_gib = 7.5
         slow_request(desk)
         desk.usual(8.0, count=8)
-        assert "since it spilled" in raised(desk.monitor, "slower").message
+        assert "since it spilled" in desk.machine.raised("slower").message
 
     def test_a_spilled_model_has_a_usual_rate_of_its_own(self) -> None:
         desk = loaded(Model(ram_gib=7.5))
         desk.usual(8.0)
         desk.request(8.0, 16)
-        assert active(desk.monitor, "slower") is None
+        assert desk.machine.alert("slower") is None
 
     def test_a_spill_that_the_server_does_not_admit(self, desk: Model) -> None:
         desk.measured_gib = 6.0
@@ -177,18 +176,18 @@ class TestWhatChanged:
 
     def test_a_longer_context(self, desk: Model) -> None:
         desk.request(10.0, 16, prompt=60_000)
-        alert = raised(desk.monitor, "slower")
+        alert = desk.machine.raised("slower")
         assert alert.message.endswith("a context of 59k tokens, usually 741")
         assert alert.severity == "watch"
 
     def test_more_requests_at_once(self, desk: Model) -> None:
         desk.request(10.0, 16, parallel=4)
-        assert raised(desk.monitor, "slower").message.endswith("4 requests at once, usually 1")
+        assert desk.machine.raised("slower").message.endswith("4 requests at once, usually 1")
 
     @pytest.mark.parametrize(("prompt", "parallel"), [(60_000, 1), (500, 2)])
     def test_harder_work_is_slower_by_nature(self, desk: Model, prompt: int, parallel: int) -> None:
         desk.request(24.0, 20, prompt=prompt, parallel=parallel)
-        assert active(desk.monitor, "slower") is None
+        assert desk.machine.alert("slower") is None
 
     def test_a_rate_below_that_of_harder_work_is_slow(self) -> None:
         desk = loaded()

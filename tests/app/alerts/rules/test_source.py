@@ -1,135 +1,168 @@
 from __future__ import annotations
 
 import pytest
-from tests.app.alerts.watching import active, raised, watch
-from tests.fakes.process_samples import processes
-from tests.fakes.samples import START, gpu, nvml, ollama, ollama_down, silent
+from tests.fakes.samples import OLLAMA, START, log
+from tests.scene import Machine
 
-from gpumon.collectors.samples import AnySample, LogSample, SourceHealth, SourceState
+from gpumon.collectors.samples import SourceState
+
+
+def asked(state: SourceState | None = None) -> Machine:
+    """Return a machine whose Ollama was asked once."""
+    machine = Machine()
+    machine.ollama().state = state
+    return machine.look("servers")
+
+
+def then(machine: Machine, state: SourceState | None, looks: int, detail: str | None = None) -> Machine:
+    """Have its Ollama answer so from now on, once a second."""
+    [server] = machine.servers
+    server.state, server.detail = state, detail
+    for _ in range(looks):
+        machine.look("servers", at=machine.now + 1)
+    return machine
 
 
 @pytest.mark.parametrize("state", ["unreachable", "refused", "foreign", "nonsense", "forbidden", "failing"])
 def test_a_server_that_answered_and_now_fails_is_bad_after_three_seconds(state: SourceState) -> None:
-    down = [ollama_down(at, state) for at in range(1, 5)]
-    assert active(watch(ollama(0), *down[:3]), "source") is None
-    alert = raised(watch(ollama(0), *down), "source")
+    machine = then(asked(), state, 3)
+    assert machine.alert("source") is None
+    alert = then(machine, state, 1).raised("source")
     assert (alert.severity, alert.since) == ("bad", START + 1)
     assert alert.subject == "Ollama at 127.0.0.1:11434"
 
 
 @pytest.mark.parametrize("state", ["absent", "not_running", "refused", "unreachable"])
 def test_a_source_that_never_answered_is_no_alert(state: SourceState) -> None:
-    assert active(watch(*(ollama_down(at, state) for at in range(60))), "source") is None
+    assert then(asked(state), state, 59).alert("source") is None
 
 
 @pytest.mark.parametrize("state", ["foreign", "nonsense", "forbidden", "failing"])
 def test_a_wrong_answer_is_an_alert_from_the_start(state: SourceState) -> None:
-    alert = raised(watch(*(ollama_down(at, state) for at in range(4))), "source")
+    alert = then(asked(state), state, 3).raised("source")
     assert (alert.severity, alert.since) == ("bad", START)
 
 
 def test_a_server_that_served_and_is_no_longer_running_is_worth_watching() -> None:
-    down = [ollama_down(at, "not_running", "connection refused at 127.0.0.1:11434") for at in range(1, 5)]
-    alert = raised(watch(ollama(0), *down), "source")
+    machine = then(asked(), "not_running", 4, "connection refused at 127.0.0.1:11434")
+    alert = machine.raised("source")
     assert alert.severity == "watch"
     assert alert.message == "Ollama stopped: connection refused at 127.0.0.1:11434"
 
 
 def test_a_source_that_hangs_from_the_start_is_an_alert() -> None:
-    alert = raised(watch(silent(2), silent(3, seconds=3)), "source")
+    alert = Machine().is_silent(at=2).is_silent(seconds=3, at=3).raised("source")
     assert (alert.message, alert.since) == ("Ollama at 127.0.0.1:11434 is not answering", START)
 
 
 def test_silence_counts_from_the_question() -> None:
-    assert (
-        raised(watch(ollama(0), silent(12, seconds=2), silent(13, seconds=3)), "source").since == START + 10
-    )
+    machine = asked().is_silent(at=12).is_silent(seconds=3, at=13)
+    assert machine.raised("source").since == START + 10
 
 
 def test_a_server_that_hangs_may_be_loading_and_a_driver_that_hangs_is_sick() -> None:
-    server = raised(watch(ollama(0), silent(5, seconds=4)), "source")
-    driver = raised(watch(nvml(0, gpu()), silent(5, "nvml", seconds=4)), "source")
+    server = asked().is_silent(OLLAMA, 4, at=5).raised("source")
+    driver = Machine().look("driver").is_silent("nvml", 4, at=5).raised("source")
     assert (server.severity, driver.severity) == ("watch", "bad")
     assert driver.message == "GPU driver is not answering"
 
 
 def test_a_driver_that_goes_away_is_bad() -> None:
-    gone = [nvml(at, state="absent", detail="no driver library") for at in range(1, 5)]
-    alert = raised(watch(nvml(0, gpu()), *gone), "source")
+    machine = Machine().look("driver")
+    machine.gpus, machine.driver, machine.driver_detail = [], "absent", "no driver library"
+    alert = machine.goes_on(4).raised("source")
     assert (alert.severity, alert.message) == ("bad", "GPU driver is not there: no driver library")
 
 
 def test_other_samples_let_the_time_of_a_silent_source_pass() -> None:
-    others = [nvml(at, gpu()) for at in range(2, 6)]
-    assert raised(watch(ollama(0), ollama_down(1, "failing"), *others), "source").since == START + 1
+    machine = then(asked(), "failing", 1)
+    for at in range(2, 6):
+        machine.look("driver", at=at)
+    assert machine.raised("source").since == START + 1
 
 
 def test_an_answer_ends_it_once_it_stays() -> None:
-    down = [ollama_down(at, "failing") for at in range(1, 5)]
-    monitor = watch(ollama(0), *down, *(ollama(at) for at in range(5, 9)))
-    assert [(alert.ended, alert.until) for alert in monitor.alerts.recent] == [("recovered", START + 5)]
+    recent = then(then(asked(), "failing", 4), None, 4).monitor.alerts.recent
+    assert [(alert.ended, alert.until) for alert in recent] == [("recovered", START + 5)]
 
 
 def test_a_detail_from_outside_is_shown_and_not_obeyed() -> None:
-    down = [ollama_down(at, "failing", "\x1b[2Joops") for at in range(1, 5)]
-    assert raised(watch(ollama(0), *down), "source").message.endswith("is failing: ␛[2Joops")
+    message = then(asked(), "failing", 4, "\x1b[2Joops").raised("source").message
+    assert message.endswith("is failing: ␛[2Joops")
 
 
-def log(at: float, state: SourceState, source: str = "log /var/log/ollama.log") -> LogSample:
-    return LogSample(time=START + at, source=source, health=SourceHealth(state=state))
+class Logged:
+    """A machine whose Ollama writes a log."""
+
+    def __init__(self) -> None:
+        self.machine = Machine()
+        self.server = self.machine.ollama()
+        self.machine.look("servers", "processes")
+        self.writes("serving", at=0.5)
+
+    def writes(
+        self, state: SourceState, source: str = "log /var/log/ollama.log", *, at: float | None = None
+    ) -> None:
+        self.machine.now = self.machine.now if at is None else at
+        self.machine.say(log(self.machine.now, source=source, state=state))
+
+    def stops(self) -> None:
+        """End its process, of which the server's address says no more than that nobody is there."""
+        self.server.is_here, self.server.state = False, "not_running"
+
+    def subjects(self) -> list[str]:
+        return [alert.subject for alert in self.machine.alerts("source")]
 
 
-def alerts(*samples: AnySample) -> list[str]:
-    return [alert.subject for alert in watch(*samples).alerts.active if alert.kind == "source"]
+STOPPED = ["Ollama at 127.0.0.1:11434"]
 
 
 def test_a_log_that_goes_with_its_server_is_no_alert_of_its_own() -> None:
-    running: list[AnySample] = [
-        ollama(0),
-        processes(0),
-        log(0.5, "serving"),
-        log(0.5, "serving", "server log"),
-    ]
-    stopped = [
-        sample
-        for at in range(1, 8)
-        for sample in (
-            log(at, "absent"),
-            log(at, "absent", "server log"),
-            processes(at, servers=()),
-            ollama_down(at, "not_running"),
-        )
-    ]
-    assert alerts(*running, *stopped) == ["Ollama at 127.0.0.1:11434"]
+    logged = Logged()
+    logged.writes("serving", "server log")
+    logged.stops()
+    for at in range(1, 8):
+        logged.writes("absent", at=at)
+        logged.writes("absent", "server log")
+        logged.machine.look("processes", "servers")
+    assert logged.subjects() == STOPPED
 
 
-def test_a_log_is_optional_and_no_alert_when_it_goes_while_its_server_runs() -> None:
-    running: list[AnySample] = [ollama(0), processes(0), log(0.5, "serving")]
-    gone = [sample for at in range(1, 6) for sample in (log(at, "absent"), ollama(at))]
-    assert alerts(*running, *gone) == []
+@pytest.mark.parametrize("state", ["absent", "failing"], ids=["it goes", "it cannot be read"])
+def test_a_log_is_optional_and_no_alert_while_its_server_runs(state: SourceState) -> None:
+    logged = Logged()
+    for at in range(1, 6):
+        logged.writes(state, at=at)
+        logged.machine.look("servers")
+    assert logged.subjects() == []
 
 
-def test_a_log_that_cannot_be_read_is_no_alert_whatever_runs() -> None:
-    assert alerts(log(0, "serving"), *(log(at, "failing") for at in range(1, 6))) == []
+def test_a_log_that_cannot_be_read_is_no_alert_where_nothing_runs() -> None:
+    logged = Logged()
+    logged.machine = Machine()
+    logged.writes("serving", at=0)
+    for at in range(1, 6):
+        logged.writes("failing", at=at)
+    assert logged.subjects() == []
 
 
 def test_a_log_that_goes_just_before_its_server_is_seen_to_have_gone_is_no_alert() -> None:
-    running: list[AnySample] = [ollama(0), processes(0), log(0.5, "serving")]
-    stopping: list[AnySample] = [
-        processes(5, servers=()),
-        log(5.2, "absent"),
-        ollama_down(5.7, "not_running"),
-    ]
-    later = [sample for at in range(6, 12) for sample in (nvml(at), ollama_down(at, "not_running"))]
-    assert alerts(*running, *stopping, *later) == ["Ollama at 127.0.0.1:11434"]
+    logged = Logged()
+    logged.stops()
+    logged.machine.look("processes", at=5)
+    logged.writes("absent", at=5.2)
+    logged.machine.look("servers", at=5.7)
+    for at in range(6, 12):
+        logged.machine.look("driver", "servers", at=at)
+    assert logged.subjects() == STOPPED
 
 
 def test_the_alert_of_a_lost_log_is_over_when_its_server_stops() -> None:
-    running: list[AnySample] = [ollama(0), processes(0), log(0.5, "serving")]
-    lost = [sample for at in range(1, 6) for sample in (log(at, "absent"), ollama(at))]
-    stopped = [
-        sample
-        for at in range(6, 10)
-        for sample in (processes(at, servers=()), ollama_down(at, "not_running"))
-    ]
-    assert alerts(*running, *lost, *stopped) == ["Ollama at 127.0.0.1:11434"]
+    logged = Logged()
+    for at in range(1, 6):
+        logged.writes("absent", at=at)
+        logged.machine.look("servers")
+    logged.stops()
+    for at in range(6, 10):
+        logged.machine.look("processes", "servers", at=at)
+    assert logged.subjects() == STOPPED

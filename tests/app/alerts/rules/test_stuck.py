@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-from tests.app.alerts.watching import active, raised, watch
-from tests.fakes.process_samples import holding
-from tests.fakes.samples import gpu, nvml
-from tests.scene import Gpu, Machine, Model, loaded
+from tests.scene import Gpu, Machine, Model, Program, loaded
 
 
 def stopping(seconds: int) -> Model:
@@ -15,8 +12,8 @@ def stopping(seconds: int) -> Model:
 
 
 def test_a_model_that_stops_and_does_not_go_is_stuck_after_a_minute() -> None:
-    assert active(stopping(61).monitor, "stuck") is None
-    alert = raised(stopping(63).monitor, "stuck")
+    assert stopping(61).machine.alert("stuck") is None
+    alert = stopping(63).machine.raised("stuck")
     assert (alert.severity, alert.subject) == ("watch", "llama3:70b")
     assert alert.message == (
         "llama3:70b is stuck: it should have been unloaded and does nothing; "
@@ -27,7 +24,7 @@ def test_a_model_that_stops_and_does_not_go_is_stuck_after_a_minute() -> None:
 def test_a_model_that_works_past_its_expiry_is_not_stuck() -> None:
     model = loaded(Model(cpu_percent=0.0, expires_seconds=0.0), Machine(Gpu()))
     model.works()
-    assert active(model.machine.run(299).monitor, "stuck") is None
+    assert model.machine.run(299).alert("stuck") is None
 
 
 def test_a_model_that_goes_after_all_ends_it() -> None:
@@ -38,13 +35,19 @@ def test_a_model_that_goes_after_all_ends_it() -> None:
     assert [(alert.kind, alert.ended) for alert in model.monitor.alerts.recent] == [("stuck", "unloaded")]
 
 
-LISTED = nvml(0, holding(gpu(used_gib=6.0), {7: 5.0}))
+def ended(seconds: int) -> Machine:
+    """Have a process of 5 GiB end, whose memory stays in use for so many seconds."""
+    machine = Machine(card := Gpu(unowned_gib=1.0))
+    machine.starts(Program("blender", 5.0, pid=7))
+    machine.look("driver")
+    machine.programs.clear()
+    card.unowned_gib = 6.0
+    return machine.goes_on(seconds)
 
 
 def test_memory_that_does_not_come_back_for_a_minute_is_stuck() -> None:
-    gone = [nvml(at, holding(gpu(used_gib=6.0), {})) for at in range(1, 63)]
-    assert active(watch(LISTED, *gone[:59]), "stuck") is None
-    alert = raised(watch(LISTED, *gone), "stuck")
+    assert ended(59).alert("stuck") is None
+    alert = ended(62).raised("stuck")
     assert (alert.severity, alert.message) == (
         "watch",
         "GPU 0: 5.0 GiB of p7, which has ended, did not come back",
@@ -52,7 +55,5 @@ def test_memory_that_does_not_come_back_for_a_minute_is_stuck() -> None:
 
 
 def test_memory_that_comes_back_late_ends_it() -> None:
-    gone = [nvml(at, holding(gpu(used_gib=6.0), {})) for at in range(1, 63)]
-    back = [nvml(at, holding(gpu(used_gib=1.0), {})) for at in range(63, 70)]
-    monitor = watch(LISTED, *gone, *back)
-    assert [(alert.kind, alert.ended) for alert in monitor.alerts.recent] == [("stuck", "recovered")]
+    recent = ended(62).goes_on(7, Gpu(unowned_gib=1.0)).monitor.alerts.recent
+    assert [(alert.kind, alert.ended) for alert in recent] == [("stuck", "recovered")]

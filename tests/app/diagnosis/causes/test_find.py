@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.app.diagnosis.scenes import LOADED, Other, Scene, cause, diagnosed
-from tests.app.state.states import state_of
 from tests.fakes.samples import OLLAMA, claim
+from tests.scene import after
 
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.collectors.samples import LogEvent, ServerSample, SourceHealth
@@ -103,7 +103,7 @@ def test_a_model_that_has_gone_since_is_to_blame() -> None:
         health=SourceHealth(state="serving"),
         models=(claim("qwen3:8b", gpu_gib=5.5),),
     )
-    state = state_of(before, *scene.samples(0.0), *scene.samples(1.0))
+    state = after(before, *scene.samples(0.0), *scene.samples(1.0)).state
     [model] = state.models.values()
     found = diagnose(model, state).cause
     assert found is not None

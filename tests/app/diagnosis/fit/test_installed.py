@@ -7,9 +7,9 @@ from typing import ClassVar
 import pytest
 from msgspec.structs import replace
 from tests.app.diagnosis.scenes import NAME, Other, Scene
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import facts, processes, server
 from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
+from tests.scene import after
 
 from gpumon.app.diagnosis.fit.machine import (
     default_options,
@@ -35,7 +35,7 @@ def listed(source: str, *rows: InstalledModel) -> InstalledModels:
 
 
 def test_what_is_installed_is_listed_by_name_whatever_its_case() -> None:
-    state = state_of(
+    state = after(
         listed(
             OLLAMA,
             InstalledModel(name="qwen3:8b", digest="q", size_bytes=5),
@@ -43,7 +43,7 @@ def test_what_is_installed_is_listed_by_name_whatever_its_case() -> None:
             InstalledModel(name="cloud", digest="c", remote=True),
         ),
         listed(FAR, InstalledModel(name="gemma3:4b", digest="g")),
-    )
+    ).state
     assert [tuple(one) for one in installed_models(state)] == [
         (ModelKey(FAR, "g"), "gemma3:4b", None),
         (ModelKey(OLLAMA, "Llama3:8b"), "Llama3:8b", 7),
@@ -63,7 +63,7 @@ class TestMachine:
         assert for_it.vram_total_bytes == for_another.vram_total_bytes == 12 * GIB
 
     def test_without_a_measurement_it_is_what_the_server_claims(self) -> None:
-        state = state_of(nvml(0, gpu(used_gib=8.0)), ollama(0, [claim(NAME, gpu_gib=6.0)]))
+        state = after(nvml(0, gpu(used_gib=8.0)), ollama(0, [claim(NAME, gpu_gib=6.0)])).state
         [for_it] = machine_of(state, OWN).cards
         [for_another] = machine_of(state, ModelKey(OLLAMA, "another")).cards
         assert for_it.vram_free_bytes - for_another.vram_free_bytes == 6 * GIB
@@ -77,7 +77,7 @@ class TestMachine:
 
     def test_models_that_hold_nothing_or_are_elsewhere_could_not(self) -> None:
         in_ram = claim("in-ram", gpu_gib=0.0, ram_gib=5.0)
-        state = state_of(nvml(0, gpu()), ollama(0, [in_ram]), ollama(0, [claim("far")], source=FAR))
+        state = after(nvml(0, gpu()), ollama(0, [in_ram]), ollama(0, [claim("far")], source=FAR)).state
         assert machine_of(state, OWN).others == ()
 
     def test_what_was_learned_goes_along(self) -> None:
@@ -129,7 +129,7 @@ class TestSettingsOfTheServer:
     def test_context_slots_cache_and_cards_are_those_of_its_environment(self) -> None:
         cards = [replace(gpu(index, total_gib=size), uuid=f"GPU-{letter}") for index, size, letter in BOTH]
         told = [processes(0, servers=[server(settings=self.VARIABLES)])]
-        state = state_of(nvml(0, *cards), ollama(0, []), *told)
+        state = after(nvml(0, *cards), ollama(0, []), *told).state
         key = ModelKey(OLLAMA, "another")
         machine = machine_of(state, key)
         assert [card.uuid for card in machine.cards] == ["GPU-b"]

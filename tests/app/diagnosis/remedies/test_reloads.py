@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 from tests.app.diagnosis.scenes import BLOB, LOADED, NAME, Scene
-from tests.app.state.states import state_of
 from tests.fakes.samples import OLLAMA, START
+from tests.scene import after
 
 from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.diagnosis.diagnosis import Remedy
@@ -29,7 +29,7 @@ def thrashing(state: State, cause: str, *names: str, changes: tuple[SettingChang
 
 def with_other(state: State, context: int = 8192, layer_mib: int = 135) -> State:
     """Add a second model that was loaded before, and is described."""
-    [shown] = state_of(*Scene(layer_mib=layer_mib).samples()).facts.values()
+    [shown] = after(*Scene(layer_mib=layer_mib).samples()).state.facts.values()
     facts = msgspec.structs.replace(shown, name=OTHER, digest="d-other", blobs=("sha256-b",))
     state.facts[ModelKey(OLLAMA, "d-other")] = facts
     settings = RunnerSettings(

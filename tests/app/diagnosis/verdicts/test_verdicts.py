@@ -14,8 +14,8 @@ from tests.app.diagnosis.scenes import (
     diagnosed,
     verdict,
 )
-from tests.app.state.states import state_of
 from tests.fakes.samples import GIB, START, system
+from tests.scene import after
 
 from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.diagnosis.diagnose import diagnose, diagnoses
@@ -110,7 +110,7 @@ def test_a_claim_of_which_the_driver_sees_a_part_is_a_hidden_spill() -> None:
 
 def test_memory_that_was_there_and_is_gone_is_a_lost_gpu() -> None:
     gone = Scene(in_ram_gib=0.0, measured_gib=0.0)
-    state = state_of(*WHOLE.samples(0), *WHOLE.samples(1), *gone.samples(2), *gone.samples(3))
+    state = after(*WHOLE.samples(0), *WHOLE.samples(1), *gone.samples(2), *gone.samples(3)).state
     found = of_state(state)
     assert kinds(found) == ["lost_gpu"]
     assert found.verdict.sentence == "llama3.1:8b has lost the GPU: it held 6.0 GiB"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.app.insight.learning.test_baselines import KEY, baseline, record
 from tests.app.insight.learning.test_predictions import desk_of, settled
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import facts, holding, processes, runner
 from tests.fakes.samples import START, claim, gpu, nvml, ollama
-from tests.scene import Gpu, Machine, Model, loaded
+from tests.scene import Gpu, Machine, Model, after, loaded
 
 from gpumon.app.insight.learning.baselines import counted, gpus_in_use, nearest, usual_rate
 from gpumon.collectors.samples import Learned
@@ -81,7 +80,7 @@ class TestGpusInUse:
     )
     def test_a_gpu_with_a_context_alone_is_not_in_use(self, held_bytes: int, gpus: tuple[str, ...]) -> None:
         cards = holding(gpu(0), {100: 9.0}), holding(gpu(1), {100: held_bytes / 1024**3})
-        state = state_of(processes(0, runner()), facts(0), ollama(0, [claim()]), nvml(1, *cards))
+        state = after(processes(0, runner()), facts(0), ollama(0, [claim()]), nvml(1, *cards)).state
         [model] = state.models.values()
         [process] = state.runners.values()
         assert gpus_in_use(state, model, process) == gpus

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import (
     BLOB,
     OTHER_BLOB,
@@ -20,6 +19,7 @@ from tests.fakes.process_samples import (
     server,
 )
 from tests.fakes.samples import OLLAMA, claim, gpu, nvml, ollama, ollama_down
+from tests.scene import after
 
 from gpumon.app.state.records import JoinedBy, ModelKey
 from gpumon.app.state.state import State
@@ -46,68 +46,68 @@ def joins(state: State) -> Joins:
 
 class TestByBlob:
     def test_the_blob_that_the_server_shows_joins_runner_and_claim(self) -> None:
-        state = state_of(processes(0, runner(), runner(101, OTHER_BLOB)), ollama(1, [claim()]), facts(2))
+        state = after(processes(0, runner(), runner(101, OTHER_BLOB)), ollama(1, [claim()]), facts(2)).state
         assert joins(state) == {100: (OLLAMA, "llama3:70b", "blob")}
 
     def test_what_another_server_shows_of_the_same_digest_joins_too(self) -> None:
-        state = state_of(
+        state = after(
             processes(0, runner(), runner(101, OTHER_BLOB)),
             ollama(1, [claim()]),
             replace(facts(2), source=SECOND),
-        )
+        ).state
         assert joins(state) == {100: (OLLAMA, "llama3:70b", "blob")}
 
     def test_the_manifest_on_disk_joins_where_the_server_does_not_show_it(self) -> None:
-        state = state_of(
+        state = after(
             processes(0, runner(), runner(101, OTHER_BLOB)),
             ollama(1, [claim()]),
             blob_names(2, {BLOB: ["llama3:70b"], OTHER_BLOB: ["other:latest"]}),
-        )
+        ).state
         assert joins(state) == {100: (OLLAMA, "llama3:70b", "blob")}
 
     def test_of_several_names_of_one_blob_the_loaded_one_is_joined(self) -> None:
-        state = state_of(
+        state = after(
             processes(0, runner()),
             ollama(1, [claim("alias:1")]),
             blob_names(2, {BLOB: ["alias:1", "llama3:70b"]}),
-        )
+        ).state
         assert joins(state) == {100: (OLLAMA, "alias:1", "blob")}
 
     def test_a_projector_that_two_models_share_joins_neither(self) -> None:
-        state = state_of(
+        state = after(
             processes(0, runner(blob=OTHER_BLOB), runner(101, OTHER_BLOB)),
             ollama(1, [claim()]),
             facts(2, "llama3:70b", BLOB, OTHER_BLOB),
-        )
+        ).state
         assert joins(state) == {}
 
     def test_the_runner_that_takes_over_from_one_that_ends_is_joined(self) -> None:
         old, new = runner(100), runner(101, started=STARTED + 30)
-        assert joins(state_of(processes(0, old, new), ollama(1, [claim()]), facts(2))).keys() == {101}
+        assert joins(after(processes(0, old, new), ollama(1, [claim()]), facts(2)).state).keys() == {101}
 
     def test_a_pid_used_again_is_another_runner(self) -> None:
-        state = state_of(
+        state = after(
             processes(0, runner()),
             ollama(0, [claim()]),
             facts(0),
             processes(1, runner(blob=OTHER_BLOB, started=STARTED + 30)),
-        )
+        ).state
         assert joins(state) == {}
 
     def test_a_llama_server_on_its_own_is_no_runner_of_ollama(self) -> None:
-        assert joins(state_of(processes(0, runner(server_pid=None)), ollama(1, [claim()]), facts(2))) == {}
+        assert joins(after(processes(0, runner(server_pid=None)), ollama(1, [claim()]), facts(2)).state) == {}
 
     def test_a_model_that_is_unloaded_leaves_its_runner(self) -> None:
         loaded = (processes(0, runner()), ollama(1, [claim()]), facts(2))
-        assert joins(state_of(*loaded, ollama(3))) == {}
-        assert joins(state_of(*loaded, ollama_down(3, "not_running"))) == {}
+        assert joins(after(*loaded, ollama(3)).state) == {}
+        assert joins(after(*loaded, ollama_down(3, "not_running")).state) == {}
 
     def test_a_server_that_hangs_keeps_its_joins(self) -> None:
-        state = state_of(processes(0, runner()), ollama(1, [claim()]), facts(2), ollama_down(3, "hanging"))
+        state = after(processes(0, runner()), ollama(1, [claim()]), facts(2), ollama_down(3, "hanging")).state
         assert joins(state).keys() == {100}
 
     def test_a_model_that_has_gone_remembers_its_runner(self) -> None:
-        state = state_of(processes(0, runner()), ollama(1, [claim()]), facts(2), ollama(3))
+        state = after(processes(0, runner()), ollama(1, [claim()]), facts(2), ollama(3)).state
         assert [record.runner and record.runner.pid for record in state.departed] == [100]
 
 
@@ -126,31 +126,31 @@ class TestByName:
         self, told: str, claimed: str
     ) -> None:
         mlx = runner(blob=None, name=told, kind="mlx_runner")
-        state = state_of(processes(0, mlx), ollama(1, [claim(claimed), claim("other")]))
+        state = after(processes(0, mlx), ollama(1, [claim(claimed), claim("other")])).state
         assert joins(state) == {100: (OLLAMA, claimed, "name")}
 
     def test_another_tag_is_another_model(self) -> None:
         mlx = runner(blob=None, name="qwen3:4b", kind="mlx_runner")
-        assert joins(state_of(processes(0, mlx), ollama(1, [claim("qwen3:8b")]))) == {}
+        assert joins(after(processes(0, mlx), ollama(1, [claim("qwen3:8b")])).state) == {}
 
 
 class TestOnlyOne:
     def test_one_runner_and_one_claim_are_joined_before_anything_is_known_of_the_blob(self) -> None:
-        assert joins(state_of(processes(0, runner()), ollama(1, [claim()]))) == {
+        assert joins(after(processes(0, runner()), ollama(1, [claim()])).state) == {
             100: (OLLAMA, "llama3:70b", "only one")
         }
 
     def test_what_is_learned_of_the_blob_takes_its_place(self) -> None:
         pair = (processes(0, runner()), ollama(1, [claim()]))
-        assert joins(state_of(*pair, facts(2)))[100][2] == "blob"
-        assert joins(state_of(*pair, facts(2, "llama3:70b", OTHER_BLOB))) == {}
+        assert joins(after(*pair, facts(2)).state)[100][2] == "blob"
+        assert joins(after(*pair, facts(2, "llama3:70b", OTHER_BLOB)).state) == {}
 
     def test_two_runners_or_two_claims_are_not_guessed_at(self) -> None:
-        assert joins(state_of(processes(0, runner(), runner(101)), ollama(1, [claim()]))) == {}
-        assert joins(state_of(processes(0, runner()), ollama(1, [claim("a"), claim("b")]))) == {}
+        assert joins(after(processes(0, runner(), runner(101)), ollama(1, [claim()])).state) == {}
+        assert joins(after(processes(0, runner()), ollama(1, [claim("a"), claim("b")])).state) == {}
 
     def test_facts_without_a_file_are_no_knowledge(self) -> None:
-        state = state_of(processes(0, runner()), ollama(1, [claim()]), replace(facts(2), blobs=()))
+        state = after(processes(0, runner()), ollama(1, [claim()]), replace(facts(2), blobs=())).state
         assert joins(state)[100][2] == "only one"
 
 
@@ -159,21 +159,23 @@ class TestServers:
         "url", ["http://localhost:11434", "http://127.0.0.1:11434", "http://[::1]:11434", "localhost"]
     )
     def test_loopback_addresses_are_one_place(self, url: str) -> None:
-        state = state_of(processes(0, runner(), servers=[server(10, url)]), ollama(1, [claim()]), facts(2))
+        state = after(processes(0, runner(), servers=[server(10, url)]), ollama(1, [claim()]), facts(2)).state
         assert joins(state).keys() == {100}
 
     def test_a_server_at_another_port_is_another_server(self) -> None:
-        state = state_of(processes(0, runner(), servers=[server(10, SECOND)]), ollama(1, [claim()]), facts(2))
+        state = after(
+            processes(0, runner(), servers=[server(10, SECOND)]), ollama(1, [claim()]), facts(2)
+        ).state
         assert joins(state) == {}
 
     def test_the_same_model_on_two_servers_is_joined_to_its_own_runner(self) -> None:
-        state = state_of(
+        state = after(
             processes(0, runner(100), runner(101, server_pid=11), servers=[server(10), server(11, SECOND)]),
             ollama(1, [claim()]),
             facts(2),
             ollama(1, [claim()], source=SECOND),
             facts(2, source=SECOND),
-        )
+        ).state
         assert joins(state) == {
             100: (OLLAMA, "llama3:70b", "blob"),
             101: (SECOND, "llama3:70b", "blob"),
@@ -181,44 +183,44 @@ class TestServers:
 
     def test_a_remote_server_has_no_runner_here(self) -> None:
         far = "http://far:11434"
-        state = state_of(processes(0, runner()), ollama(1, [claim()], source=far), facts(2, source=far))
+        state = after(processes(0, runner()), ollama(1, [claim()], source=far), facts(2, source=far)).state
         assert joins(state) == {}
 
     def test_a_server_that_listens_on_an_address_of_the_network_is_found_by_it(self) -> None:
         url = "http://192.168.1.5:11434"
-        state = state_of(
+        state = after(
             processes(0, runner(), servers=[server(10, url)]),
             ollama(1, [claim()], source=url),
             facts(2, source=url),
-        )
+        ).state
         assert joins(state).keys() == {100}
 
     def test_the_only_container_is_behind_the_only_port_that_no_server_here_has(self) -> None:
-        state = state_of(
+        state = after(
             processes(0, runner(), servers=[server(other_namespace=True)]),
             ollama(1, [claim()], source=SECOND),
-        )
+        ).state
         assert joins(state) == {100: (SECOND, "llama3:70b", "only one")}
 
     def test_of_two_containers_the_blob_tells_which_is_which(self) -> None:
         inside = [server(10, other_namespace=True), server(11, other_namespace=True)]
-        state = state_of(
+        state = after(
             processes(0, runner(), runner(101, OTHER_BLOB, server_pid=11), servers=inside),
             ollama(1, [claim("a")]),
             facts(2, "a", OTHER_BLOB),
             ollama(1, [claim("b")], source=SECOND),
             facts(2, "b", BLOB, source=SECOND),
-        )
+        ).state
         assert joins(state) == {100: (SECOND, "b", "blob"), 101: (OLLAMA, "a", "blob")}
 
     def test_two_containers_with_the_same_model_are_not_guessed_at(self) -> None:
         inside = [server(10, other_namespace=True), server(11, other_namespace=True)]
-        state = state_of(
+        state = after(
             processes(0, runner(), runner(101, server_pid=11), servers=inside),
             ollama(1, [claim()]),
             facts(2),
             ollama(1, source=SECOND),
-        )
+        ).state
         assert joins(state) == {}
 
 
@@ -291,7 +293,7 @@ def hosts(draw: st.DrawFn) -> Host:
 @given(st.data())
 def test_of_any_number_of_servers_each_has_its_own_runners(data: st.DataObject) -> None:
     host = data.draw(hosts())
-    found = joins(state_of(*data.draw(st.permutations(host.samples))))
+    found = joins(after(*data.draw(st.permutations(host.samples))).state)
     assert found.keys() >= host.certain
     assert {pid: source for pid, (source, _, _) in found.items()}.items() <= host.truth.items()
 
@@ -304,11 +306,11 @@ def measured(state: State) -> dict[int, tuple[dict[str, int], bool]]:
 def test_any_order_of_arrival_ends_in_the_same_joins(
     orders: tuple[Sequence[AnySample], Sequence[AnySample]],
 ) -> None:
-    first, second = (state_of(*order) for order in orders)
+    first, second = (after(*order).state for order in orders)
     assert joins(first) == joins(second)
     assert measured(first) == measured(second)
 
 
 @given(scenes())
 def test_saying_everything_again_changes_no_join(scene: list[AnySample]) -> None:
-    assert joins(state_of(*scene)) == joins(state_of(*scene, *scene))
+    assert joins(after(*scene).state) == joins(after(*scene, *scene).state)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
 from tests.fakes.process_samples import STARTED, facts, holding, processes, runner
 from tests.fakes.samples import GIB, OLLAMA, START, claim, gpu, nvml, ollama
+from tests.scene import after
 
 from gpumon.app.state.holders.measured import measured_vram_bytes, unaccounted_bytes
 from gpumon.app.state.records import ModelKey, RunnerRecord
@@ -16,12 +16,12 @@ JOINED = (processes(0, runner()), ollama(0, [claim()]), facts(0))
 
 
 def the_runner(*samples: AnySample) -> RunnerRecord:
-    (record,) = state_of(*samples).runners.values()
+    (record,) = after(*samples).state.runners.values()
     return record
 
 
 def of_model(*samples: AnySample) -> tuple[int | None, dict[str, int]]:
-    state = state_of(*JOINED, *samples)
+    state = after(*JOINED, *samples).state
     record = state.runner_of(state.models[KEY])
     return measured_vram_bytes(state.models[KEY], state), record.vram_by_gpu if record else {}
 
@@ -56,7 +56,7 @@ def test_a_driver_that_fails_measures_nothing_any_more() -> None:
 
 
 def test_a_list_from_before_the_start_says_nothing_of_a_runner() -> None:
-    state = state_of(nvml(0, holding(gpu(), {})), processes(1, runner(started=START + 0.5)))
+    state = after(nvml(0, holding(gpu(), {})), processes(1, runner(started=START + 0.5))).state
     assert [record.vram_complete for record in state.runners.values()] == [False]
 
 
@@ -81,13 +81,13 @@ def test_a_process_with_the_pid_of_an_ended_runner_is_another() -> None:
 
 
 def test_a_model_without_runner_is_not_measured() -> None:
-    state = state_of(ollama(0, [claim()]), nvml(1, holding(gpu(), {100: 1.0})))
+    state = after(ollama(0, [claim()]), nvml(1, holding(gpu(), {100: 1.0}))).state
     assert measured_vram_bytes(state.models[KEY], state) is None
     assert state.models[KEY].measured_vram.last is None
 
 
 def test_each_poll_of_the_driver_adds_to_the_series_of_runner_and_model() -> None:
-    state = state_of(*JOINED, nvml(1, holding(gpu(), {100: 1.0})), nvml(2, holding(gpu(), {100: 2.0})))
+    state = after(*JOINED, nvml(1, holding(gpu(), {100: 1.0})), nvml(2, holding(gpu(), {100: 2.0}))).state
     (record,) = state.runners.values()
     for series in (record.vram, state.models[KEY].measured_vram):
         assert (series.last, series.last_time) == (2 * GIB, START + 2)
@@ -141,10 +141,10 @@ class TestClaimOfTheProcess:
 def test_memory_that_no_process_is_said_to_hold(
     used: float | None, held: dict[int, float | None], left: float | None
 ) -> None:
-    state: State = state_of(nvml(0, holding(gpu(used_gib=used), held)))
+    state: State = after(nvml(0, holding(gpu(used_gib=used), held))).state
     assert unaccounted_bytes(state.gpus["GPU-0"].reading) == (None if left is None else left * GIB)
 
 
 def test_shared_memory_and_a_missing_list_leave_it_open() -> None:
-    state = state_of(nvml(0, holding(gpu(0, unified=True), {}), gpu(1)))
+    state = after(nvml(0, holding(gpu(0, unified=True), {}), gpu(1))).state
     assert [unaccounted_bytes(record.reading) for record in state.gpus.values()] == [None, None]

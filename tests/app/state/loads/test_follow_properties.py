@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.app.state.loading import identity_samples
-from tests.fakes.process_samples import BLOB, OTHER_BLOB, holding, processes, runner
-from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama
+from tests.fakes.process_samples import BLOB, OTHER_BLOB, facts, holding, processes, runner
+from tests.fakes.samples import GIB, START, claim, gpu, installed, log, nvml, ollama
 
 from gpumon.app.monitor import Store
 from gpumon.app.state.records import PHASES, Load, RunnerKey
@@ -16,7 +15,6 @@ from gpumon.collectors.samples import (
     LogEvent,
     LogSample,
     RunnerProcess,
-    SourceHealth,
     WorkSample,
 )
 
@@ -43,10 +41,6 @@ def answered(pid: int, started: float, state: str, progress: float | None) -> Wo
         },
         WorkSample,
     )
-
-
-def logged(events: list[LogEvent]) -> LogSample:
-    return LogSample(time=START, source="log /l", health=SourceHealth(state="serving"), events=tuple(events))
 
 
 runners = st.builds(
@@ -92,8 +86,8 @@ samples: st.SearchStrategy[AnySample] = st.one_of(
         st.one_of(st.none(), st.floats(-0.5, 1.5)),
     ),
     st.sampled_from([ollama(0), ollama(0, [claim()]), ollama(0, [claim("b")])]),
-    st.lists(events, max_size=6).map(logged),
-    st.sampled_from(identity_samples(20.0)),
+    st.lists(events, max_size=6).map(lambda found: log(0, *found)),
+    st.sampled_from([installed(0, {"llama3:70b": 20.0}), facts(0)]),
 )
 
 

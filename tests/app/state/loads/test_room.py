@@ -4,40 +4,11 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.app.state.states import state_of
-from tests.fakes.process_samples import (
-    answer,
-    facts,
-    processes,
-    runner,
-)
-from tests.fakes.samples import GIB, START, claim, gpu, nvml, ollama, system
+from tests.fakes.process_samples import OTHER_BLOB
+from tests.fakes.samples import GIB, START
+from tests.scene import Gpu, Machine, Model, Server
 
-from gpumon.app.state.records import Load, RunnerKey
-from gpumon.app.state.state import State
-from gpumon.collectors.samples import AnySample, GpuMemory, LogEvent, LogSample, SourceHealth
-
-NEW = runner(started=START)
-KEY = RunnerKey(NEW.pid, NEW.started)
-
-
-def only_load(state: State) -> Load:
-    assert list(state.loads) == [KEY]
-    return state.loads[KEY]
-
-
-def log(at: float, *events: LogEvent) -> LogSample:
-    return LogSample(
-        time=START + at, source="log /l", health=SourceHealth(state="serving"), events=tuple(events)
-    )
-
-
-def loading(at: float, *, pid: int = 100, started: float = START) -> AnySample:
-    return answer(at, "loading", pid=pid, started=started)
-
-
-def with_memory(memory: GpuMemory | None) -> AnySample:
-    return nvml(0, replace(gpu(), memory=memory))
+from gpumon.collectors.samples import GpuMemory, LogEvent
 
 
 class TestRoom:
@@ -54,88 +25,106 @@ class TestRoom:
     def test_free_memory_that_is_not_known_is_no_free_memory_of_24_gib(
         self, memory: GpuMemory | None, room: int | None
     ) -> None:
-        assert only_load(state_of(with_memory(memory), processes(0.5, NEW))).room_bytes == room
+        machine = Machine()
+        machine.retouch = lambda reading: replace(reading, memory=memory)
+        machine.ollama().starts(Model())
+        machine.look("driver").look("processes", at=0.5)
+        assert machine.only_load().room_bytes == room
 
     def test_without_a_gpu_there_is_no_room_on_one(self) -> None:
-        assert only_load(state_of(processes(0.5, NEW))).room_bytes == 0
+        machine = Machine()
+        machine.ollama().starts(Model())
+        assert machine.look("processes", at=0.5).only_load().room_bytes == 0
+
+
+@pytest.fixture
+def server() -> Server:
+    """It has nothing yet, five seconds before a load begins."""
+    machine = Machine()
+    machine.now = -5
+    return machine.ollama()
+
+
+def had(server: Server, *, until: float = -1.0, model: Model | None = None) -> Server:
+    """Have a big model seen from now on, and gone at a time; its process is never looked at."""
+    there = server.load(model or big())
+    server.machine.look("servers")
+    server.unload(there)
+    server.machine.look("servers", at=until)
+    return server
+
+
+def evicted(server: Server, new: Model | None = None, at: float = 0.5) -> tuple[str, ...]:
+    """Start a load at 0; return which models have made room for it."""
+    server.starts(new or Model(), after=-server.machine.now)
+    return server.machine.look("processes", at=at).look("servers", at=at + 0.5).only_load().evicted
+
+
+def big(**fields: float) -> Model:
+    return Model("big", blob=OTHER_BLOB, **fields)  # type: ignore[arg-type]
+
+
+SMALL = {"model_file_bytes": GIB}
 
 
 class TestMakingRoom:
-    BEFORE = (ollama(-5, [claim("big", digest="d1")]),)
+    def test_a_model_that_leaves_before_its_time_has_made_room(self, server: Server) -> None:
+        assert evicted(had(server)) == ("big",)
 
-    def test_a_model_that_leaves_before_its_time_has_made_room(self) -> None:
-        state = state_of(*self.BEFORE, ollama(-1), processes(0.5, NEW))
-        assert only_load(state).evicted == ("big",)
-
-    def test_one_whose_departure_is_seen_only_later_has_too(self) -> None:
-        state = state_of(*self.BEFORE, processes(0.5, NEW), ollama(4))
-        assert only_load(state).evicted == ("big",)
+    def test_one_whose_departure_is_seen_only_later_has_too(self, server: Server) -> None:
+        there = server.load(big())
+        server.machine.look("servers")
+        server.starts(Model(), after=5)
+        server.machine.look("processes", at=0.5)
+        server.unload(there)
+        assert server.machine.look("servers", at=4).only_load().evicted == ("big",)
 
     @pytest.mark.parametrize(
         ("available_gib", "made_room"), [(7.3, ()), (7.1, ("big",))], ids=["room beside it", "none"]
     )
     def test_one_that_left_ram_has_only_where_there_was_no_room_beside_it(
-        self, available_gib: float, made_room: tuple[str, ...]
+        self, server: Server, available_gib: float, made_room: tuple[str, ...]
     ) -> None:
-        stopped = claim("big", ram_gib=6.0, gpu_gib=0.0)
-        loads = replace(NEW, model_file_bytes=GIB)
-        state = state_of(
-            ollama(-5, [stopped]),
-            ollama(-3),
-            system(0, available_gib=available_gib),
-            processes(0.5, loads),
-            ollama(1),
-        )
-        assert only_load(state).evicted == made_room
+        had(server, until=-3, model=big(ram_gib=6.0, gpu_gib=0.0))
+        server.machine.available_gib = available_gib
+        server.machine.look("system", at=0)
+        assert evicted(server, Model(figures=SMALL)) == made_room
 
     @pytest.mark.parametrize(
         ("used_gib", "made_room"), [(12.0, ()), (12.4, ("big",))], ids=["room beside it", "none"]
     )
     def test_one_that_left_a_gpu_has_only_where_there_was_no_room_beside_it(
-        self, used_gib: float, made_room: tuple[str, ...]
+        self, server: Server, used_gib: float, made_room: tuple[str, ...]
     ) -> None:
-        loads = replace(NEW, model_file_bytes=GIB)
-        state = state_of(
-            *self.BEFORE,
-            ollama(-3),
-            nvml(0, gpu(used_gib=used_gib, reserved_gib=0.6)),
-            processes(0.5, loads),
-            ollama(1),
-        )
-        assert only_load(state).evicted == made_room
+        server.machine.gpus = [Gpu(unowned_gib=used_gib, reserved_gib=0.6)]
+        had(server, until=-3).machine.look("driver", at=0)
+        assert evicted(server, Model(figures=SMALL)) == made_room
 
-    def test_one_has_though_there_was_room_where_the_server_keeps_only_one(self) -> None:
-        keeps_one = LogEvent(kind="server_config", settings={"OLLAMA_MAX_LOADED_MODELS": "1"})
-        loads = replace(NEW, model_file_bytes=GIB)
-        state = state_of(
-            log(-9, keeps_one),
-            *self.BEFORE,
-            ollama(-1),
-            nvml(0, gpu(used_gib=1.0)),
-            processes(0.5, loads),
-            ollama(1),
-        )
-        assert only_load(state).evicted == ("big",)
+    def test_one_has_though_there_was_room_where_the_server_keeps_only_one(self, server: Server) -> None:
+        server.machine.logs(LogEvent(kind="server_config", settings={"OLLAMA_MAX_LOADED_MODELS": "1"}))
+        server.machine.gpus = [Gpu(unowned_gib=1.0)]
+        had(server).machine.look("driver", at=0)
+        assert evicted(server, Model(figures=SMALL)) == ("big",)
 
-    def test_one_that_had_expired_has_not(self) -> None:
-        expired = replace(claim("big", digest="d1"), expires_at=START - 2)
-        assert only_load(state_of(ollama(-5, [expired]), ollama(-1), processes(0.5, NEW))).evicted == ()
+    def test_one_that_had_expired_has_not(self, server: Server) -> None:
+        assert evicted(had(server, model=big(expires_seconds=-2))) == ()
 
-    def test_one_that_left_long_before_has_not(self) -> None:
-        state = state_of(ollama(-60, [claim("big", digest="d1")]), ollama(-50), processes(0.5, NEW))
-        assert only_load(state).evicted == ()
+    def test_one_that_left_long_before_has_not(self, server: Server) -> None:
+        server.machine.now = -60
+        assert evicted(had(server, until=-50)) == ()
 
-    def test_the_same_model_has_not(self) -> None:
-        state = state_of(facts(-9), ollama(-5, [claim()]), ollama(-1), processes(0.5, NEW))
-        assert only_load(state).evicted == ()
+    def test_the_same_model_has_not(self, server: Server) -> None:
+        assert evicted(had(server, model=Model())) == ()
 
-    def test_one_on_another_machine_has_not(self) -> None:
-        far = "http://192.0.2.7:11434"
-        told = (ollama(-5, [claim("big")], source=far), ollama(-1, source=far))
-        state = state_of(*told, processes(0.5, NEW), loading(0.6))
-        assert only_load(state).evicted == ()
+    def test_one_on_another_machine_has_not(self, server: Server) -> None:
+        far = server.machine.ollama("http://192.0.2.7:11434")
+        far.is_here = False
+        had(far)
+        assert evicted(server, Model(port="loading")) == ()
+        assert server.machine.look("ports").only_load().evicted == ()
 
-    def test_a_server_of_its_own_asks_nobody_to_leave(self) -> None:
-        alone = replace(NEW, server_pid=None)
-        state = state_of(*self.BEFORE, ollama(-1), processes(0.5, alone), loading(0.6))
-        assert only_load(state).evicted == ()
+    def test_a_server_of_its_own_asks_nobody_to_leave(self, server: Server) -> None:
+        alone = had(server).machine.llama_server()
+        alone.started, alone.port = START, "loading"
+        load = server.machine.look("processes", at=0.5).look("ports", at=0.6).only_load()
+        assert load.evicted == ()

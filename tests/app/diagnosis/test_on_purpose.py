@@ -50,6 +50,15 @@ class TestAChoice:
         whole = machine.monitor.pictures.health()
         assert (whole.level, whole.sentence, whole.exit_code) == ("ok", "1 model, partly in RAM by choice", 0)
 
+    def test_beside_others_the_headline_counts_those_in_ram_by_choice(self, moe: ModelFacts) -> None:
+        machine = told("-c 16384 -ngl 99 --n-cpu-moe 22", moe, 10.5)
+        machine.llama_server(0.3, pid=501, name="small", weights_gib=0.25)
+        machine.run(20)
+        assert machine.monitor.pictures.health().sentence == "2 models, 1 partly in RAM by choice"
+        machine.llama_server(0.0, pid=502, name="embed", gpu_layers=0)
+        machine.run(20)
+        assert machine.monitor.pictures.health().sentence == "3 models, 2 in RAM by choice"
+
     @pytest.mark.parametrize(
         ("line", "measured", "setting", "what", "better"),
         [

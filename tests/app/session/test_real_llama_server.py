@@ -17,6 +17,7 @@ from tests.fakes.llama_server.running import (
     free_port,
     real_server,
 )
+from tests.fakes.processes.secluded import VARIABLE, seclude
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.config.settings import Settings
@@ -36,10 +37,15 @@ ALIAS = f"gemma-{os.getpid()}"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    model = assembled_model(tmp_path_factory.mktemp("llama"))
+    """One that has loaded its model, and no other server that the machine's owner runs."""
+    folder = tmp_path_factory.mktemp("llama")
+    model = assembled_model(folder)
     flags = ("--alias", ALIAS, "--ctx-size", "4096", "--parallel", "2")
-    with real_server(model, *flags, program="llama-server") as one:
-        yield one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(folder))
+        seclude(patch.setattr)
+        with real_server(model, *flags, program="llama-server") as one:
+            yield one
     model.unlink()
 
 

@@ -18,6 +18,8 @@ SMALLEST_WIDTH, SMALLEST_HEIGHT = 20, 5
 SERIES_ROLES: tuple[Role, ...] = ("model", "ram", "process")
 MAXIMA_COLOUR = 9
 """Stands for the role ``dim`` on the way through plotext; series have 1, 2, 3."""
+NEXT_TO_NOTHING = 1e-9
+"""A smaller value has no scale of its own: that would end at 0 by rounding."""
 ASCII_AXES = str.maketrans("─│┌┐└┘├┤┬┴┼", "-|++++++++|")
 
 
@@ -47,8 +49,8 @@ def top_of(view: ChartView) -> float | None:
 
 
 def round_up(value: float) -> float:
-    """Return the next 1, 2 or 5 times a power of ten; 1 for a value not above 0."""
-    if value <= 0 or not math.isfinite(value):
+    """Return the next 1, 2 or 5 times a power of ten; 1 for a value that is 0 on any scale."""
+    if value < NEXT_TO_NOTHING or not math.isfinite(value):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next((step * power for step in (1, 2, 5) if step * power >= value), 10 * power)

@@ -8,7 +8,7 @@ from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
 from gpumon.app.state.servers import follow_processes
 from gpumon.app.state.state import State, hear
-from gpumon.app.state.work import WORKING_CPU_PERCENT
+from gpumon.app.state.work import WORKING_CPU_PERCENT, hand_over
 from gpumon.collectors.samples import (
     LOADING_STATES,
     BlobNames,
@@ -46,6 +46,7 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     changed = follow_processes(state)
     if changed or _identities(state) != before:
         join(state)
+        hand_over(state)
         locate_all(state)
     state.touched.measured.update(runner.model for runner in state.runners.values() if runner.model)
 

@@ -148,6 +148,19 @@ def follow_work(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
         runner.ready_since = state.now
 
 
+def hand_over(state: State) -> None:
+    """Let each process have what its server has said of its work before the process was seen.
+
+    One that rests is not asked again for as long as it rests.
+    """
+    for key, model in state.models.items():
+        runner, said = state.runner_of(model), model.served.answer if model.served else None
+        if runner is not None and runner.answer is None and said is not None and model.kind.tells_work:
+            hear_work(runner, said)
+            follow_work(state, runner, said)
+            state.touched.work(key, changed=True)
+
+
 def is_working(sample: WorkSample) -> bool:
     """Whether a model is said to work on a request."""
     running = sample.counters.requests_processing if sample.counters and sample.slots is None else None

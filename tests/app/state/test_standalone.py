@@ -12,6 +12,7 @@ from tests.scene import after
 from gpumon.app.state.holders.measured import measured_vram_bytes
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State
+from gpumon.app.state.work import answer_of, rates_of, server_facts
 from gpumon.collectors.samples import ModelClaim, ModelState
 from gpumon.collectors.servers.llama_server.kind import parameter_words, quantization_words
 
@@ -63,6 +64,18 @@ def test_its_vram_is_measured_by_the_driver() -> None:
         processes(0, alone(), servers=()), answer(1, pid=500), nvml(2, holding(gpu(), {500: 6.0}))
     ).state
     assert measured_vram_bytes(only(state), state) == 6 * GIB
+
+
+def test_what_its_url_has_said_before_its_process_was_seen_is_that_process_s_word() -> None:
+    """A server that rests is asked once: were it lost, nothing would be known until the next request."""
+    said = (served(0, "llama-3-8b"), statistics(1, facts=FACTS, counted=70.0))
+    first = after(processes(0, alone(), servers=()), *said, processes(2, alone(), servers=())).state
+    later = after(*said, processes(2, alone(), servers=())).state
+    for state in (first, later):
+        record = only(state)
+        assert answer_of(record, state) == said[1]
+        assert server_facts(record, state) == FACTS
+        assert rates_of(record, state).decoded_total == 70
 
 
 def test_a_model_ends_with_its_process() -> None:

@@ -50,6 +50,11 @@ def test_an_open_scale_ends_at_a_round_number(value: float, top: float) -> None:
     assert round_up(value) == top
 
 
+@pytest.mark.parametrize(("value", "top"), [(5e-324, 1.0), (0.9e-9, 1.0), (1.1e-9, 2e-9)])
+def test_a_scale_of_next_to_nothing_is_none(value: float, top: float) -> None:
+    assert round_up(value) == pytest.approx(top)
+
+
 @pytest.mark.parametrize(
     ("top", "scale"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from gpumon.app.errors import GpumonError
@@ -55,7 +56,7 @@ def looked(settings: Settings) -> tuple[Monitor, tuple[str, ...]]:
     from gpumon.app.snapshot.take import look
 
     monitor, feed = live_monitor(settings)
-    return monitor, run(look(feed, monitor, expected=lambda: feed.names, say=say_waiting))
+    return monitor, run(look(feed, monitor, expected=lambda: feed.names, say=partial(say_waiting, monitor)))
 
 
 def live_monitor(settings: Settings) -> tuple[Monitor, LiveFeed]:
@@ -67,12 +68,14 @@ def live_monitor(settings: Settings) -> tuple[Monitor, LiveFeed]:
     return monitor, live_feed(settings, monitor)
 
 
-def say_waiting(names: Sequence[str]) -> None:
-    """Say on stderr what is waited for."""
+def say_waiting(monitor: Monitor, names: Sequence[str]) -> None:
+    """Say on stderr what is waited for; a server that has not answered is called by what its process is."""
     from gpumon.app.insight.wording import source_label
 
     if sys.stderr is not None:
-        sys.stderr.write(f"gpumon: waiting for {', '.join(map(source_label, names))}\n")
+        kinds = {url: server.kind for server in monitor.state.servers for url in server.urls}
+        labels = (source_label(name, kinds.get(name)) for name in names)
+        sys.stderr.write(f"gpumon: waiting for {', '.join(labels)}\n")
         sys.stderr.flush()
 
 

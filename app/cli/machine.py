@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gpumon.app.cli.common import load_settings, looked, resolved_glyphs
@@ -71,7 +72,9 @@ def _watch(settings: Settings) -> int:
 
     lines = output()
     monitor, feed = live_monitor(settings)
-    watching = watch(feed, monitor, lines.tell, expected=lambda: feed.names, say=say_waiting)
+    watching = watch(
+        feed, monitor, lines.tell, expected=lambda: feed.names, say=partial(say_waiting, monitor)
+    )
     run(until_told_to_end(watching, lines))
     return 0
 

@@ -216,6 +216,8 @@ class Subject(Struct, frozen=True, dict=True):
         kind = self.model.kind
         if self.model.claims_memory:
             return kind.claim_source
+        if self.state.holds_all_in_ram(self.model.key.source):
+            return "/proc"
         is_read = intent_of(self.model, self.state).vram_bytes is not None
         return "NVML, its file" if is_read else kind.estimate_source
 

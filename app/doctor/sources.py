@@ -98,6 +98,7 @@ def source_checks(pictures: Pictures, *, in_container: bool) -> Iterator[Check]:
         if is_server(name) and not source.is_pointless:
             yield _server(source, state, in_container)
     yield from map(_unasked, unasked_urls(state))
+    yield from map(_hidden, _unreadable(state))
     yield from map(_contained, unasked_in_containers(state))
     yield _processes(state)
     yield from runner_checks(state)
@@ -220,6 +221,24 @@ def _unasked(url: str) -> Check:
         found="runs here and is not asked",
         gives="its models",
         step=visible(f"gpumon --url {url}"),
+    )
+
+
+def _unreadable(state: State) -> list[ServerProcess]:
+    """Return the servers of other users here of which nothing tells where they listen."""
+    here = (one for one in state.servers if not one.other_namespace and not one.urls)
+    return [one for one in here if kind_named(one.kind).has_url]
+
+
+def _hidden(server: ServerProcess) -> Check:
+    whose = f" of {visible(server.user)}" if server.user else ""
+    return Check(
+        kind="server",
+        name=f"{kind_named(server.kind).label}{whose}",
+        status="nothing",
+        found=f"process {server.pid} runs here; where it listens may not be read, so it is not asked",
+        gives="its models",
+        step="gpumon --url http://127.0.0.1:PORT",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.fakes.process_samples import processes
+from tests.fakes.process_samples import processes, server
 from tests.fakes.samples import log, system
 from tests.fakes.served_samples import served
 from tests.scene import Gpu, Machine, Model, after
@@ -126,6 +126,14 @@ class TestServers:
         found = check("server", stopped().look("servers"), in_container=True)
         assert found.step is not None
         assert "--network host" in found.step
+
+    def test_one_of_another_user_of_which_nothing_tells_where_it_listens_is_pointed_at(self) -> None:
+        hidden = replace(server(10), kind="llama_server", urls=(), user="root")
+        machine = well().look("servers").say(processes(1, servers=[hidden]))
+        found = [one for one in checks(machine) if one.kind == "server"]
+        assert [(one.name, one.status) for one in found[1:]] == [("llama-server of root", "nothing")]
+        assert found[1].found.startswith("process 10 runs here; where it listens may not be read")
+        assert found[1].step == "gpumon --url http://127.0.0.1:PORT"
 
     def test_one_whose_port_may_not_be_read_is_not_what_answers_in_its_place(self) -> None:
         health = SourceHealth(state="foreign", detail="its port may not be read", hint="name it")

@@ -62,7 +62,8 @@ SEQUENCES = (
     *("é", "千问", "👩‍👧", "\u202e", "\u0301", "\x9b31m", "\x00", "\x7f"),
 )
 """What terminals send, and what none should."""
-NEVER_BYTES = frozenset({0x03, 0x1A, ord("q")})
+NEVER_BYTES = frozenset({0x03, 0x1A, 0x1C, ord("q")})
+"""Quit keys; and the one that ends what is stopped by its palette, and the shell around it (SIGQUIT)."""
 SIZES = (
     (5, 40),
     (2, 5),

@@ -1,4 +1,4 @@
-"""One daemon thread for calls that may block for ever."""
+"""Daemon threads for calls that may block for ever."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 _T = TypeVar("_T")
 
@@ -68,3 +68,38 @@ class Worker:
                 future.set_result(function())
             except BaseException as error:
                 future.set_exception(error)
+
+
+class Errand(Generic[_T]):
+    """One job at a time in a thread of its own, whose outcome is fetched later: nobody waits for a disk."""
+
+    def __init__(self, name: str) -> None:
+        self._worker = Worker(name)
+        self._running: asyncio.Task[list[_T]] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job runs, or its outcome has not been fetched."""
+        return self._running is not None
+
+    def start(self, job: Callable[[], list[_T]]) -> None:
+        """Run ``job``; only where none is running."""
+        self._running = asyncio.create_task(self._worker.run(job))
+
+    def outcome(self) -> list[_T]:
+        """Return what the job has returned, once, or raise its exception; nothing while it runs."""
+        if self._running is None or not self._running.done():
+            return []
+        running, self._running = self._running, None
+        return running.result()
+
+    async def settle(self) -> None:
+        """Wait until the job is over."""
+        if self._running is not None:
+            await asyncio.wait({self._running})
+
+    def close(self) -> None:
+        """Stop; does not wait for a disk."""
+        if self._running is not None:
+            self._running.cancel()
+        self._worker.close()

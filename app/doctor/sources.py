@@ -214,14 +214,8 @@ def unasked_urls(state: State) -> tuple[str, ...]:
 
 
 def _unasked(url: str) -> Check:
-    return Check(
-        kind="server",
-        name=f"server at {address(url)}",
-        status="nothing",
-        found="runs here and is not asked",
-        gives="its models",
-        step=visible(f"gpumon --url {url}"),
-    )
+    name = f"server at {address(url)}"
+    return _not_asked(name, "runs here and is not asked", visible(f"gpumon --url {url}"))
 
 
 def _unreadable(state: State) -> list[ServerProcess]:
@@ -232,14 +226,12 @@ def _unreadable(state: State) -> list[ServerProcess]:
 
 def _hidden(server: ServerProcess) -> Check:
     whose = f" of {visible(server.user)}" if server.user else ""
-    return Check(
-        kind="server",
-        name=f"{kind_named(server.kind).label}{whose}",
-        status="nothing",
-        found=f"process {server.pid} runs here; where it listens may not be read, so it is not asked",
-        gives="its models",
-        step="gpumon --url http://127.0.0.1:PORT",
-    )
+    found = f"process {server.pid} runs here; where it listens may not be read, so it is not asked"
+    return _not_asked(f"{kind_named(server.kind).label}{whose}", found, "gpumon --url http://127.0.0.1:PORT")
+
+
+def _not_asked(name: str, found: str, step: str) -> Check:
+    return Check(kind="server", name=name, status="nothing", found=found, gives="its models", step=step)
 
 
 def unasked_in_containers(state: State) -> list[ServerProcess]:
@@ -251,14 +243,10 @@ def unasked_in_containers(state: State) -> list[ServerProcess]:
 
 
 def _contained(server: ServerProcess) -> Check:
-    label = kind_named(server.kind).label
-    return Check(
-        kind="server",
-        name=f"{label} in a container",
-        status="nothing",
-        found=f"process {server.pid} runs here and is not asked",
-        gives="its models",
-        step="gpumon --url http://127.0.0.1:PORT, with the port that the container publishes",
+    return _not_asked(
+        f"{kind_named(server.kind).label} in a container",
+        f"process {server.pid} runs here and is not asked",
+        "gpumon --url http://127.0.0.1:PORT, with the port that the container publishes",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
@@ -15,7 +14,7 @@ import msgspec
 from gpumon.collectors.processes.proc import reason
 from gpumon.collectors.samples import BlobNames, SourceHealth, SourceState
 from gpumon.collectors.source import Clock
-from gpumon.collectors.worker import Worker
+from gpumon.collectors.worker import Errand
 
 MANIFEST_LIMIT = 2000
 MANIFEST_BYTES = 2 * 1024 * 1024
@@ -182,38 +181,21 @@ class ModelNames:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._worker = Worker("manifests")
         self._readers: dict[str, ManifestReader] = {}
-        self._reading: asyncio.Task[list[BlobNames]] | None = None
+        self._reading: Errand[BlobNames] = Errand("manifests")
+        self.settle, self.close = self._reading.settle, self._reading.close
         self._asked: tuple[str, ...] = ()
         self._due_at = 0.0
 
     def collect(self, models_paths: Iterable[str]) -> list[BlobNames]:
         """Return what was read since the last call, and start to read again when it is time. Never waits."""
-        samples = self._finished()
+        samples = self._reading.outcome()
         asked = tuple(sorted(set(models_paths)))[:DIRECTORY_LIMIT]
         now = self._clock.now()
-        if self._reading is None and asked and (asked != self._asked or now >= self._due_at):
+        if not self._reading.is_running and asked and (asked != self._asked or now >= self._due_at):
             self._asked, self._due_at = asked, now + REFRESH_SECONDS
-            self._reading = asyncio.create_task(self._worker.run(lambda: self._read(asked)))
+            self._reading.start(lambda: self._read(asked))
         return samples
-
-    async def settle(self) -> None:
-        """Wait until what is being read has been read."""
-        if self._reading is not None:
-            await asyncio.wait({self._reading})
-
-    def close(self) -> None:
-        """Stop; does not wait for a disk."""
-        if self._reading is not None:
-            self._reading.cancel()
-        self._worker.close()
-
-    def _finished(self) -> list[BlobNames]:
-        if self._reading is None or not self._reading.done():
-            return []
-        reading, self._reading = self._reading, None
-        return reading.result()
 
     def _read(self, asked: tuple[str, ...]) -> list[BlobNames]:
         """Read in the thread."""

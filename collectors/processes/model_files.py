@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.samples import FileFacts, ModelFacts, RunnerProcess, RunnerSettings
 from gpumon.collectors.servers.registry import runner_named
 from gpumon.collectors.source import Clock
-from gpumon.collectors.worker import Worker
+from gpumon.collectors.worker import Errand
 
 SOURCE = "files"
 
@@ -56,37 +55,20 @@ class ModelFiles:
     def __init__(self, clock: Clock, proc: Proc) -> None:
         self._clock = clock
         self._proc = proc
-        self._worker = Worker("model files")
         self._tried: set[tuple[int, float]] = set()
-        self._reading: asyncio.Task[list[FileFacts]] | None = None
+        self._reading: Errand[FileFacts] = Errand("model files")
+        self.settle, self.close = self._reading.settle, self._reading.close
 
     def collect(self, wanted: Iterable[WantedFile]) -> list[FileFacts]:
         """Return what was read since the last call, and start to read what is new. Never waits."""
-        samples = self._finished()
+        samples = self._reading.outcome()
         present = {(one.pid, one.started): one for one in wanted}
         new = [one for key, one in present.items() if key not in self._tried]
-        if self._reading is None:
+        if not self._reading.is_running:
             self._tried = (self._tried & present.keys()) | {(one.pid, one.started) for one in new}
             if new:
-                self._reading = asyncio.create_task(self._worker.run(lambda: [*map(self._read, new)]))
+                self._reading.start(lambda: [*map(self._read, new)])
         return samples
-
-    async def settle(self) -> None:
-        """Wait until what is being read has been read."""
-        if self._reading is not None:
-            await asyncio.wait({self._reading})
-
-    def close(self) -> None:
-        """Stop; does not wait for a disk."""
-        if self._reading is not None:
-            self._reading.cancel()
-        self._worker.close()
-
-    def _finished(self) -> list[FileFacts]:
-        if self._reading is None or not self._reading.done():
-            return []
-        reading, self._reading = self._reading, None
-        return reading.result()
 
     def _read(self, wanted: WantedFile) -> FileFacts:
         """Read in the thread; what cannot be read is said."""

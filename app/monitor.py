@@ -70,6 +70,8 @@ class Store:
         state, kind, guard = self.state, type(sample), self._fuses.guard
         touched = state.touched = Touched()
         state.now = max(state.now, sample.time)
+        if state.began is None:
+            state.began = state.now
         if not self._take(sample):
             sources.note_not_taken(state, sample)
         if touched.sources or kind is ProcessSample:

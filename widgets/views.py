@@ -17,10 +17,24 @@ Trend = gauges.Trend
 
 
 class VerdictView(Struct, frozen=True):
-    """The first line: the worst thing that is true now, in one sentence."""
+    """The first lines: the worst thing that is true now, in a sentence and, where it can be, taken apart."""
 
     level: Level
     sentence: str
+    """All of it; drawn where there is no ``head``."""
+    head: str = ""
+    """What is wrong in a word or two, in capitals: ``SPILLED``."""
+    subject: str = ""
+    """What it is about: the name of a model, ``GPU 0``."""
+    facts: tuple[str, ...] = ()
+    """What it amounts to and what it costs, the most important first: ``38% in RAM``, ``7.0 tok/s``."""
+    cause: str = ""
+    remedy: str = ""
+    """The line to type."""
+    where: str = ""
+    """Where it is typed."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Keys that help now, and what they do."""
     marks: tuple[str, ...] = ()
     """Words that must be seen whatever the width: ``DEMO``, ``REPLAY 4x``, ``PAUSED``, ``REC``."""
     right: tuple[str, ...] = ()
@@ -124,6 +138,18 @@ class ModelRow(Struct, frozen=True):
     """The same in short where it is a time: ``4m 12s``."""
     load_fraction: float | None = None
     """Set while the model loads: 0 to 1, drawn in place of the split."""
+    planned_gpu_bytes: int | None = None
+    """What a load will have taken of GPUs at its end; an estimate."""
+    planned_ram_bytes: int | None = None
+    """What of it will be in RAM; an estimate."""
+    scale_bytes: int | None = None
+    """What a bar over the whole column stands for: the same in all rows."""
+    full_tokens_per_second: float | None = None
+    """The rate if it were all on the GPU; an estimate."""
+    left_reason: str = ""
+    """Why it is no longer loaded: ``made room for qwen3:32b``; empty of a model that is."""
+    left_seconds: float | None = None
+    """For how long it has not been loaded."""
     notes: tuple[str, ...] = ()
     """What is said first on its second line: a disagreement, the rate of a load."""
     age_seconds: float | None = None

@@ -158,6 +158,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """The worst of its verdict and its alerts; ``unknown`` where it is well but its placement is not told."""
     sentence: str
     """That verdict, or the message of that alert."""
+    trouble: str
+    """The kind of that verdict or alert."""
     diagnosis: Diagnosis
 
     activity: Activity | None
@@ -242,7 +244,7 @@ def model_picture(
     record, runner = known.model, known.runner
     seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
     source, memory = state.sources.get(seen_by), model_memory(known, state, measurable)
-    level, sentence = _worst(diagnosis, alerts, known.label, memory.placement)
+    level, sentence, trouble = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
         key=record.key,
@@ -255,6 +257,7 @@ def model_picture(
         memory=memory,
         level=level,
         sentence=sentence,
+        trouble=trouble,
         diagnosis=diagnosis,
         activity=known.activity,
         doing=state_words(record, state, known.activity),
@@ -343,14 +346,15 @@ def _cure(sentence: str, command: str | None, where: str | None) -> str:
     return f"try {command}{f' {where}' if where else ''}"
 
 
-def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Split) -> tuple[Level, str]:
-    """Return the worse of diagnosis and alerts; of equals the diagnosis."""
+def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Split) -> tuple[Level, str, str]:
+    """Return level, words and kind of the worse of diagnosis and alerts; of equals the diagnosis."""
     verdict = found.verdict
     if alerts and RANKS[alerts[0].severity] < RANKS[verdict.severity]:
         message = alerts[0].message
-        return alerts[0].severity, message if label in message else f"{label}: {message}"
+        words = message if label in message else f"{label}: {message}"
+        return alerts[0].severity, words, alerts[0].kind
     is_told = verdict.severity != "ok" or placement.spill_fraction is not None
-    return verdict.severity if is_told else "unknown", verdict.sentence
+    return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
 def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded, may_load, shortfall
-from gpumon.app.insight.health import SPILL_BAD_PERCENT, Health, Level, health, unclaimed_loads
+from gpumon.app.insight.health import SPILL_BAD_PERCENT, Health, Level, Trouble, health, unclaimed_loads
 from gpumon.app.insight.wording import model_id, shared_names
 from gpumon.app.picture.gpu import GpuPicture, gpu_picture
 from gpumon.app.picture.load import LoadPicture, load_picture
@@ -302,7 +302,7 @@ class Pictures:
                     if explained
                     else ""
                 ),
-                [(model.level, model.sentence) for model in models],
+                [Trouble(model.level, model.sentence, model.trouble, model.id) for model in models],
             )
         return self._health[explained]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gpumon.app.learned import Keeper
     from gpumon.app.monitor import Monitor
     from gpumon.app.recording.writer import Recorder
+    from gpumon.app.views.charts import Quantity
     from gpumon.app.views.models import SortKey
     from gpumon.collectors.source import Cadence
 
@@ -35,6 +36,8 @@ class Choices(Struct):
     filter_text: str = ""
     window: int = 0
     """Index into the windows of the history charts."""
+    chart: Quantity = "tokens"
+    """What the dashboard charts."""
     hidden: set[str] = field(default_factory=set)
     """Panels that are switched off."""
 

@@ -100,6 +100,8 @@ class State(Struct, eq=False):
 
     now: float = 0.0
     """Time of the newest sample: the only clock there is."""
+    began: float | None = None
+    """Time of the first sample."""
     sources: dict[str, SourceRecord] = field(default_factory=dict)
     servers_here: list[str] = field(default_factory=list)
     """Those of ``sources`` that are servers of this machine by their URL alone."""

@@ -49,6 +49,8 @@ DASHBOARD_KEYS = (
     Key("a", "acknowledge", "a", "ack", "acknowledge the alerts"),
     Key("f", "fit", "f", "fit", "whether an installed model fits, before it is loaded"),
     *MODEL_KEYS,
+    Key("c", "chart", "c", "chart", "chart tokens a second, memory, utilisation, power, temperature"),
+    Key("w", "window", "w", "", "chart minutes, an hour, a day"),
     Key("1", "toggle_panel('gpus')", "1", "", "show or hide the GPUs"),
     Key("2", "toggle_panel('models')", "2", "", "show or hide the models"),
     Key("3", "toggle_panel('memory')", "3", "", "show or hide RAM and swap"),

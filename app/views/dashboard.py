@@ -18,6 +18,7 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
+from gpumon.app.views.band import band_view
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.models import SortKey, load_rows, model_rows, trend
 from gpumon.collectors.samples import SourceState
@@ -193,9 +194,7 @@ NOTHING = DashboardView(VerdictView("unknown", ""), (), (), MemoryRow(), (), ())
 _Aging = TypeVar("_Aging", GpuRow, ModelRow, MemoryRow)
 
 
-def dashboard_view(
-    monitor: Monitor, order: ModelOrder, interval: float, before: DashboardView = NOTHING
-) -> DashboardView:
+def dashboard_view(monitor: Monitor, order: ModelOrder, before: DashboardView = NOTHING) -> DashboardView:
     """Build what the dashboard shows of ``monitor`` now.
 
     A panel that fails shows what it showed in ``before``, the picture before this one, marked as old; a line
@@ -216,12 +215,12 @@ def dashboard_view(
     monitor.note_faults()
     verdict = VerdictView("unknown", "how things are cannot be told: internal error")
     with guard("verdict"):
-        verdict = verdict_view(monitor, interval)
+        verdict = band_view(pictures)
     seconds = now - before.time
     return DashboardView(
         verdict,
         _aged(before.gpus, seconds) if gpus is None else gpus,
-        _aged(before.models, seconds) if models is None else models,
+        _aged(before.models, seconds) if models is None else _besides(models, verdict),
         _aged((before.memory,), seconds)[0] if memory is None else memory,
         _sources(monitor),
         feed,
@@ -237,6 +236,21 @@ def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:
     )
 
 
+def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelRow, ...]:
+    """Leave out of each row what the verdict says already."""
+    said = {
+        verdict.cause,
+        f"try {verdict.remedy}{f' {verdict.where}' if verdict.where else ''}",
+        *verdict.facts,
+    }
+    return tuple(
+        replace(row, notes=tuple(note for note in row.notes if note not in said))
+        if row.notes and row.name == verdict.subject
+        else row
+        for row in models
+    )
+
+
 def _sources(monitor: Monitor) -> tuple[SourceRow, ...]:
     with monitor.fuses.guard("panel sources"):
         monitor.note_faults()
@@ -249,14 +263,13 @@ def _aged(rows: Iterable[_Aging], seconds: float) -> tuple[_Aging, ...]:
     return tuple(replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds)) for row in rows)
 
 
-def verdict_view(monitor: Monitor, interval: float) -> VerdictView:
-    """Return the health line, with versions, interval and the time of the newest sample at its right."""
-    state, found = monitor.state, monitor.pictures.health(explained=True)
+def watched_words(monitor: Monitor, interval: float) -> tuple[str, ...]:
+    """Return what is watched: versions of the driver and of servers, and how often."""
+    state = monitor.state
     versions = [
         f"{kind_label(source.kind or DEFAULT)} {visible(source.version)}"
         for source in state.sources.values()
         if source.version is not None and is_server(source.name)
     ]
     driver = [f"driver {state.driver_version}"] if state.driver_version else []
-    right = (*driver, *versions, f"every {interval:g} s", units.clock(state.now) if state.now else "")
-    return VerdictView(found.level, found.sentence, right=right)
+    return (*driver, *versions, f"every {interval:g} s")

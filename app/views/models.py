@@ -35,7 +35,8 @@ def model_rows(
     wanted = filter_text.casefold()
     models = [model for model in pictures.models() if wanted in model.claim.name.casefold()]
     models.sort(key=_SORTS[sort], reverse=descending)
-    return tuple(map(model_row, models))
+    scale_bytes = scale_of(pictures)
+    return tuple(model_row(model, scale_bytes) for model in models)
 
 
 _SORTS: dict[SortKey, Callable[[ModelPicture], float | str]] = {
@@ -46,7 +47,22 @@ _SORTS: dict[SortKey, Callable[[ModelPicture], float | str]] = {
 }
 
 
-def model_row(model: ModelPicture) -> ModelRow:
+def scale_of(pictures: Pictures) -> int | None:
+    """Return what a bar over its whole column stands for: the largest card, or the largest model."""
+    cards = [gpu.memory.total_bytes or 0 for gpu in pictures.gpus() if gpu.memory]
+    models = [(one.memory.gpu_bytes or 0) + (one.memory.ram_bytes or 0) for one in pictures.models()]
+    return max([*cards, *models], default=0) or None
+
+
+def full_rate(model: ModelPicture) -> float | None:
+    """Return the rate that a model would have wholly on the GPU: an estimate, never below what it has."""
+    fitting = model.diagnosis.expected_fitting
+    if fitting is None:
+        return None
+    return max(fitting.expected, model.rates.decode_tokens_per_second or 0.0)
+
+
+def model_row(model: ModelPicture, scale_bytes: int | None = None) -> ModelRow:
     """Return the row of one model."""
     claim, rates = model.claim, model.rates
     return ModelRow(
@@ -67,6 +83,8 @@ def model_row(model: ModelPicture) -> ModelRow:
         context_used_tokens=rates.context_tokens,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         rate_is_estimate=rates.is_estimate,
+        scale_bytes=scale_bytes,
+        full_tokens_per_second=full_rate(model),
         rate_trend=trend(model.series.decode, model.at) if _has_generated(model) else (),
         spill_trend=trend(model.series.spill, model.at) if model.memory.can_spill else (),
         has_no_gpu=model.memory.has_no_gpu,

@@ -152,8 +152,21 @@ FACTS = (
 VERDICT = VerdictView(
     "bad",
     "qwen3:32b: 34% in system RAM, about 6x slower; a context of 16k would fit",
-    ("DEMO",),
-    ("gpumon 0.1", "ollama 0.12.3", "1 s", "14:05:23"),
+    marks=("DEMO",),
+    right=("gpumon 0.1", "ollama 0.12.3", "1 s", "14:05:23"),
+)
+SPILL_VERDICT = VerdictView(
+    "bad",
+    "qwen3:32b spills 7.3 GiB (34%) to RAM; its context is too large",
+    marks=("DEMO",),
+    right=("14:05:23",),
+    head="SPILLED",
+    subject="qwen3:32b",
+    facts=("34% in RAM", "4.8 tok/s, 31 if it fitted", "for 14s"),
+    cause="its context is too large: a request asked for 32768 tokens",
+    remedy="/set parameter num_ctx 16384",
+    where="in ollama run",
+    keys=(("y", "copy"), ("Enter", "why")),
 )
 HINTS = (("q", "quit"), ("?", "help"), ("enter", "details"), ("p", "pause"), ("h", "history"), ("s", "sort"))
 CHART = ChartView(

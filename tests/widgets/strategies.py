@@ -114,7 +114,20 @@ alerts = st.builds(
 )
 installed = st.builds(InstalledRow, names, names, st.none() | st.integers(0, 2**60), st.booleans(), names)
 facts = st.builds(Fact, names, names, names, st.none() | levels)
-verdicts = st.builds(VerdictView, levels, names, words, words)
+verdicts = st.builds(
+    VerdictView,
+    levels,
+    names,
+    marks=words,
+    right=words,
+    head=st.sampled_from(["", "SPILLED"]),
+    subject=names,
+    facts=words,
+    cause=names,
+    remedy=names,
+    where=names,
+    keys=st.lists(st.tuples(names, names), max_size=2).map(tuple),
+)
 hints = st.lists(st.tuples(names, names), max_size=8)
 charts = st.builds(
     ChartView,

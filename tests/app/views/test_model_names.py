@@ -40,7 +40,7 @@ def test_the_alert_and_the_verdict_name_the_server_too() -> None:
     machine.servers[1].models[0].ram_gib = 5.0
     for at in (0.2, 1.2):
         machine.look("servers", at=at)
-    view = dashboard_view(machine.monitor, ModelOrder(), 1.0)
+    view = dashboard_view(machine.monitor, ModelOrder())
     assert view.alerts[0].message.startswith("qwen3:14b @ box:11434 spill: 5.0 GiB")
     assert view.verdict.sentence.startswith("qwen3:14b @ box:11434 spills 5.0 GiB")
 

@@ -133,7 +133,9 @@ def _help(view: VerdictView, width: int, glyphs: Glyphs) -> Line:
     words = "   ".join(filter(None, (cause, typed)))
     if typed and place and len(words) + len(place) + 1 <= room:
         words = f"{words} {place}"
-    keys = [Part(text_line(glyphs.written(f"{key} {label}")), need) for need, (key, label) in enumerate(view.keys)]
+    keys = [
+        Part(text_line(glyphs.written(f"{key} {label}")), need) for need, (key, label) in enumerate(view.keys)
+    ]
     line = text_line(f"   {words}")
     return spread(line, join_parts(keys, width - line_width(line) - 3), width - 1)
 

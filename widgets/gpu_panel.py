@@ -16,11 +16,11 @@ from gpumon.widgets.kit.lines import (
     in_role,
     joined,
     line_width,
+    noted,
     padded,
     plain_text,
     shorten,
     shorten_words,
-    spread,
     text_line,
     without_blanks,
 )
@@ -162,7 +162,7 @@ def heading_line(rows: Sequence[GpuRow], note: str, width: int, glyphs: Glyphs) 
     line = draw_row(cells, fitted, glyphs.ellipsis)
     title = text_line(" GPUs", "title")
     line = (*title, *without_blanks(line, line_width(title)))
-    return spread(line, text_line(note, "dim"), width) if note else line
+    return noted(line, text_line(note, "dim"), width)
 
 
 def _block(

@@ -20,10 +20,10 @@ from gpumon.widgets.kit.lines import (
     in_role,
     join_parts,
     line_width,
+    noted,
     padded,
     plain_text,
     shorten_words,
-    spread,
     text_line,
     without_blanks,
 )
@@ -103,7 +103,7 @@ def heading_line(fitted: Sequence[Fitted], note: str, width: int, glyphs: Glyphs
         cells[key] = _aligned(text_line(words, "dim"), align)
     title = text_line(" Models", "title")
     line = (*title, *without_blanks(draw_row(cells, fitted, glyphs.ellipsis), line_width(title)))
-    return spread(line, text_line(note, "dim"), width) if note else line
+    return noted(line, text_line(note, "dim"), width)
 
 
 def _legend(width: int, glyphs: Glyphs) -> Line:
@@ -165,7 +165,9 @@ def _scale(row: ModelRow) -> float:
 def _figures(row: ModelRow, glyphs: Glyphs) -> Row:
     return {
         "memory": _aligned(_memory(row)),
-        "in_ram": _aligned(text_line(glyphs.written(row.spill_percent), row.level if row.level != "ok" else "ram")),
+        "in_ram": _aligned(
+            text_line(glyphs.written(row.spill_percent), row.level if row.level != "ok" else "ram")
+        ),
         "rate": _aligned(_rate(row, glyphs)),
         "full": _aligned(_full(row)),
         "trend": lambda width: trend_line(row.rate_trend, width, _rate_ceiling(row), glyphs, "rate"),

@@ -245,7 +245,7 @@ def test_a_panel_that_fails_from_the_start_is_empty_and_named(monkeypatch: pytes
 
 
 def test_a_verdict_that_cannot_be_told_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpumon.app.views.dashboard.verdict_view", broken)
+    monkeypatch.setattr("gpumon.app.views.dashboard.band_view", broken)
     view = dashboard_view(spilling(), ORDER)
     assert (view.verdict.level, len(view.models)) == ("unknown", 1)
     assert [row.words for row in view.sources] == ["failing: internal error in verdict"]

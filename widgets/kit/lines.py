@@ -161,6 +161,15 @@ def padded(line: Line, width: int, align: str = "left") -> Line:
     return (blank, *line) if align == "right" else (*line, blank)
 
 
+def noted(line: Line, note: Line, width: int) -> Line:
+    """Put ``note`` at the right edge; what of ``line`` would be in its way is left out by spans."""
+    room = width - line_width(note) - 1
+    spans = list(line)
+    while note and spans and line_width(tuple(spans)) > room:
+        spans.pop()
+    return spread(tuple(spans), note, width)
+
+
 def without_blanks(line: Line, cells: int) -> Line:
     """Return ``line`` without its first ``cells``, which are blank; nothing where they are not."""
     blank = line[0].text if line else ""

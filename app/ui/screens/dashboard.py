@@ -31,6 +31,9 @@ from gpumon.widgets.views import VerdictView
 HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
 """Help and quit first: what stays where there is room for two."""
 
+USUAL_SECONDS = 1.0
+"""Between samples, unless the user wants it otherwise; then it is said."""
+
 GAPPED = ("models", "chart", "memory", "alerts")
 """Panels above which a line may stay blank, in the order in which they get one."""
 
@@ -161,16 +164,19 @@ class DashboardScreen(ListScreen):
             self._chart()
 
     def _verdict(self, view: DashboardView) -> VerdictView:
-        return replace(view.verdict, marks=self.session.marks())
+        seconds, right = self.session.interval_seconds, view.verdict.right
+        unusual = () if seconds == USUAL_SECONDS else (f"every {seconds:g} s",)
+        return replace(view.verdict, marks=self.session.marks(), right=(*unusual, *right))
 
     def _chart(self) -> None:
         """Draw the charts, as many as there is room for."""
         choices, width = self.session.choices, self.size.width
-        if choices.paused:
+        cells = cells_at(width)
+        if choices.paused or not cells:
             return
         with self.session.monitor.fuses.guard("panel chart"):
             pictures = self.session.monitor.pictures
-            span = span_of(pictures, choices.window, cells_at(width) * SAMPLES_PER_CELL)
+            span = span_of(pictures, choices.window, cells * SAMPLES_PER_CELL)
             shown = shown_quantities(choices.chart, count_at(width))
             self.query_one(LiveCharts).show(tuple(chart(one, pictures, span) for one in shown))
 

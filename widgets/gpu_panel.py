@@ -53,7 +53,8 @@ def bar_parts(row: GpuRow, width: int) -> list[BarPart]:
         *parts,
         BarPart(other + untold, "process", _others_label(others), units.gib(other + untold)),
         BarPart(reserved, "reserved"),
-        BarPart(free, "track"),
+        BarPart(min(free, row.planned_bytes), "planned"),
+        BarPart(max(0, free - row.planned_bytes), "track"),
     ]
 
 

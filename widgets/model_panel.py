@@ -144,7 +144,7 @@ def _parts(row: ModelRow) -> list[BarPart]:
     """Return what is on the GPU, what is in RAM, and what a load has still to take."""
     on_gpu, in_ram = row.gpu_bytes or 0, row.ram_bytes or 0
     ram: Role = "model" if row.has_no_gpu else "ram"
-    if row.load_fraction is None:
+    if not row.is_loading:
         return [BarPart(on_gpu, "model"), BarPart(in_ram, ram)] if row.left_seconds is None else []
     planned_gpu = max(0, (row.planned_gpu_bytes or 0) - on_gpu)
     planned_ram = max(0, (row.planned_ram_bytes or 0) - in_ram)
@@ -152,7 +152,7 @@ def _parts(row: ModelRow) -> list[BarPart]:
         BarPart(on_gpu, "model"),
         BarPart(planned_gpu, "planned"),
         BarPart(in_ram, ram),
-        BarPart(planned_ram, "planned"),
+        BarPart(planned_ram, "planned_ram"),
     ]
 
 
@@ -198,7 +198,7 @@ def _words(row: ModelRow, glyphs: Glyphs) -> list[Line]:
     if row.left_seconds is not None:
         reason = f", {glyphs.written(row.left_reason)}" if row.left_reason else ""
         return [text_line(f"left {units.duration(row.left_seconds)} ago{reason}", "dim")]
-    if row.load_fraction is not None or row.state.partition(" ")[0] == "loading":
+    if row.is_loading or row.state.partition(" ")[0] == "loading":
         return [text_line(glyphs.written(words)) for words in (row.state, row.until) if words]
     return []
 
@@ -245,7 +245,7 @@ def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Gl
     """Draw what is to be said besides, the most important first."""
     start = offset_of("name", fitted) or 0
     room = width - start
-    role: Role = "dim" if row.level == "ok" else row.level
+    role: Role = "dim" if row.level == "ok" or row.is_loading else row.level
     parts = [Part(text_line(glyphs.written(note, 1000), role), need) for need, note in enumerate(row.notes)]
     line = join_parts(parts, room, (Span(f" {glyphs.dot} ", "dim"),))
     if not line:  # the start of a sentence tells more than an empty line

@@ -86,8 +86,8 @@ class GpuRow(Struct, frozen=True):
     """The memory is system RAM shared with the CPU; must be labelled "unified"."""
     utilization_percent: float | None = None
     utilization_trend: Trend = ()
-    vram_trend: Trend = ()
-    """Used bytes; drawn on a scale from 0 to ``total_bytes``."""
+    planned_bytes: int = 0
+    """What a load has yet to take of it; an estimate."""
     power_watts: float | None = None
     power_limit_watts: float | None = None
     temperature_celsius: float | None = None
@@ -138,6 +138,8 @@ class ModelRow(Struct, frozen=True):
     """The same in short where it is a time: ``4m 12s``."""
     load_fraction: float | None = None
     """Set while the model loads: 0 to 1, drawn in place of the split."""
+    is_loading: bool = False
+    """Whether it is on its way: words then stand in place of figures."""
     planned_gpu_bytes: int | None = None
     """What a load will have taken of GPUs at its end; an estimate."""
     planned_ram_bytes: int | None = None

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
+from gpumon.app.insight.health import Level
 from gpumon.app.state.records import Load, LoadPhase
 from gpumon.text import units
+from gpumon.text.safe import visible
+
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.forecast import Forecast
 
 LOAD_PREFIX = "load "
 """Begins the identities of loads: no URL, with which those of models begin, starts like this."""
@@ -51,12 +58,25 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """Models that were unloaded to make room for it."""
     phase_seconds: dict[LoadPhase, float]
     """How long each phase that is over has lasted."""
+    forecast: Forecast | None = None
+    """What will have come of it at its end, where that can be reckoned."""
+    level: Level = "ok"
+    """``watch`` where a part of it will be in RAM."""
+    sentence: str = ""
+    """What is said of it: that it loads, and what it will not have room for."""
 
 
-def load_picture(load: Load, now: float) -> LoadPicture:
-    """Put together what is said of one load."""
+def load_id_of(load: Load) -> str:
+    """Return the identity of a load, by which its row and what is said of it are known."""
+    return f"{LOAD_PREFIX}{load.key.pid} {load.key.started}"
+
+
+def load_picture(load: Load, now: float, forecast: Forecast | None = None) -> LoadPicture:
+    """Put together what is said of one load; ``forecast`` says what will come of it."""
+    will_spill = forecast is not None and forecast.spills
+    words = forecast.words if forecast is not None and will_spill else f"{visible(load.name)} is loading"
     return LoadPicture(
-        id=f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        id=load_id_of(load),
         name=load.name,
         pid=load.key.pid,
         phase=load.phase,
@@ -75,6 +95,9 @@ def load_picture(load: Load, now: float) -> LoadPicture:
         context_length=load.settings.context_length,
         evicted=load.evicted,
         phase_seconds=dict(load.phase_seconds),
+        forecast=forecast,
+        level="watch" if will_spill else "ok",
+        sentence=words,
     )
 
 

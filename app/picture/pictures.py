@@ -11,15 +11,16 @@ from gpumon.app.insight.agreement import Loaded, loaded, may_load, shortfall
 from gpumon.app.insight.health import SPILL_BAD_PERCENT, Health, Level, Trouble, health, unclaimed_loads
 from gpumon.app.insight.wording import model_id, shared_names
 from gpumon.app.picture.gpu import GpuPicture, gpu_picture
-from gpumon.app.picture.load import LoadPicture, load_picture
+from gpumon.app.picture.load import LoadPicture, load_id_of, load_picture
 from gpumon.app.picture.model import ModelDetails, ModelPicture, model_details, model_picture, spill_notes
 from gpumon.app.state.holders.measured import is_measurable
 from gpumon.app.state.holders.others import holders_by_group
-from gpumon.app.state.records import ModelKey, ModelRecord
+from gpumon.app.state.records import Load, ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.state import State, Touched
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis
+    from gpumon.app.diagnosis.forecast import Forecast
     from gpumon.app.insight.shapes import Shapes
 
 DIAGNOSIS_SECONDS = 5.0
@@ -139,6 +140,29 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
     )
 
 
+class Forecasts:
+    """Keeps the forecast of each load, reckoned again after some seconds, or when more is known of it."""
+
+    def __init__(self, fuses: Fuses) -> None:
+        self._fuses = fuses
+        self._kept: dict[RunnerKey, tuple[Hashable, Forecast | None]] = {}
+
+    def of(self, load: Load, state: State) -> Forecast | None:
+        """Return what will come of a load; ``None`` where it cannot be reckoned."""
+        from gpumon.app.diagnosis.forecast import forecast  # noqa: PLC0415 - keeps the start quick
+
+        runner = state.runners.get(load.key)
+        known = (state.now // DIAGNOSIS_SECONDS, runner is not None and runner.file, len(state.facts))
+        kept = self._kept.get(load.key)
+        if kept is None or kept[0] != known:
+            found = None
+            with self._fuses.guard("forecast"):
+                found = forecast(load, state)
+            self._kept = {key: one for key, one in self._kept.items() if key in state.loads}
+            kept = self._kept[load.key] = (known, found)
+        return kept[1]
+
+
 class Pictures:
     """The pictures of what ``state`` and ``alerts`` say now. Whoever feeds these calls ``invalidate``."""
 
@@ -166,6 +190,7 @@ class Pictures:
         self._active: tuple[Alert, ...] | None = None
         self._surroundings: Hashable = None
         self._diagnoses = Diagnoses(spill_bad_percent, fuses)
+        self._forecasts = Forecasts(fuses)
         self._made = 0.0
         self._keys: frozenset[ModelKey] = frozenset()
 
@@ -253,12 +278,12 @@ class Pictures:
 
     def loads(self) -> tuple[LoadPicture, ...]:
         """Return the loads of which no server speaks as a model yet, the oldest first."""
-        return tuple(load_picture(load, self.now) for load in unclaimed_loads(self.state))
+        return tuple(self._load(load) for load in unclaimed_loads(self.state))
 
     def load(self, load_id: str) -> LoadPicture | None:
         """Return the picture of one load, claimed or not; ``None`` where it is over."""
-        loads = (load_picture(load, self.now) for load in self.state.loads.values())
-        return next((load for load in loads if load.id == load_id), None)
+        loads = (load for load in self.state.loads.values() if load_id_of(load) == load_id)
+        return next((self._load(load) for load in loads), None)
 
     def gpus(self) -> tuple[GpuPicture, ...]:
         """Return the pictures of all GPUs in the driver's order, lost ones included."""
@@ -291,7 +316,7 @@ class Pictures:
     def health(self, *, explained: bool = False) -> Health:
         """Return the verdict on the whole; ``explained`` adds why the one model that spills does."""
         if explained not in self._health:
-            models = self.models()
+            models, loads = self.models(), self.loads()
             by_key = {model.key: model for model in models} if explained else {}
             self._health[explained] = health(
                 self.state,
@@ -302,9 +327,15 @@ class Pictures:
                     if explained
                     else ""
                 ),
-                [Trouble(model.level, model.sentence, model.trouble, model.id) for model in models],
+                [
+                    *(Trouble(model.level, model.sentence, model.trouble, model.id) for model in models),
+                    *(Trouble(load.level, load.sentence, "will_spill", load.id) for load in loads),
+                ],
             )
         return self._health[explained]
+
+    def _load(self, load: Load) -> LoadPicture:
+        return load_picture(load, self.now, self._forecasts.of(load, self.state))
 
     def _model(self, record: ModelRecord) -> ModelPicture:
         made = self._models.get(record.key)

@@ -98,7 +98,17 @@ DESCRIBED_WITHIN_SECONDS = 5.0
 
 
 def files_wanted(state: State) -> Iterator[WantedFile]:
-    """Yield the processes of models of which no server has said what they hold, and whose file is known."""
+    """Yield the processes of models of which no server has said what they hold, and whose file is known.
+
+    Of one that is loading at once: from its file it is known whether it will fit.
+    """
+    for load in state.loads.values():
+        runner, path = state.runners.get(load.key), load.settings.model_path
+        if runner is not None and runner.file is None and path is not None:
+            settings = load.settings
+            yield WantedFile(
+                load.key.pid, load.key.started, path, settings.projector_path, settings.draft_path
+            )
     for model in state.models.values():
         runner = state.runner_of(model)
         if runner is None or runner.file is not None or model.facts is not None:

@@ -8,6 +8,7 @@ import msgspec
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
+from gpumon.app.diagnosis.forecast import Forecast
 from gpumon.app.fuses import Fuses
 from gpumon.app.insight.health import of_a_look
 from gpumon.app.physics.hardware import Band
@@ -21,6 +22,7 @@ from gpumon.app.snapshot.schema import (
     BandEntry,
     CauseEntry,
     EvidenceEntry,
+    ForecastEntry,
     GpuEntry,
     HolderEntry,
     LoadEntry,
@@ -38,7 +40,6 @@ from gpumon.app.snapshot.schema import (
 from gpumon.app.state.holders.others import GroupHolding
 from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
 from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
-from gpumon.text.safe import visible
 
 
 class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,19 +186,20 @@ def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
 
 def loading_entry(load: LoadPicture) -> ModelEntry:
     """Return the entry of a model that is loading and that no server lists yet."""
-    sentence = f"{visible(load.name)} is loading"
     evidence = EvidenceEntry(name="phase", value=load.phase_words, source="gpumon")
     return ModelEntry(
         name=load.name,
-        level="ok",
-        sentence=sentence,
+        level=load.level,
+        sentence=load.sentence,
         load=_load(load),
         processor="Unknown",
         context_length=load.context_length,
         measured_vram_bytes=load.gpu_bytes,
         measured_vram_by_gpu=load.vram_by_gpu or None,
         activity="loading",
-        verdict=VerdictEntry(kind="loading", severity="ok", sentence=sentence, evidence=(evidence,)),
+        verdict=VerdictEntry(
+            kind="loading", severity=load.level, sentence=load.sentence, evidence=(evidence,)
+        ),
     )
 
 
@@ -212,6 +214,20 @@ def _load(load: LoadPicture) -> LoadEntry:
         target_bytes=load.target_bytes,
         bytes_per_second=load.bytes_per_second,
         made_room=load.evicted,
+        forecast=None if load.forecast is None else _forecast(load.forecast),
+    )
+
+
+def _forecast(found: Forecast) -> ForecastEntry:
+    return ForecastEntry(
+        need_vram_bytes=found.need_bytes,
+        available_vram_bytes=found.room_bytes,
+        gpu_bytes=found.gpu_bytes,
+        ram_bytes=found.ram_bytes,
+        will_spill=found.spills,
+        decode_tokens_per_second=_band(found.decode),
+        cure=found.cure or None,
+        command=found.command.line,
     )
 
 

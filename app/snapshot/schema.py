@@ -146,6 +146,21 @@ class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True):
     error_fraction: float | None
 
 
+class ForecastEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a load will have taken at its end, and how fast its model will be: an estimate."""
+
+    need_vram_bytes: int
+    """If all of it were on GPUs."""
+    available_vram_bytes: int
+    gpu_bytes: int
+    ram_bytes: int
+    will_spill: bool
+    """Whether a part of it will be in RAM that nobody wants there."""
+    decode_tokens_per_second: BandEntry | None
+    cure: str | None
+    command: str | None
+
+
 class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     """How the load of a model goes."""
 
@@ -158,6 +173,7 @@ class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     target_bytes: int | None
     bytes_per_second: float | None
     made_room: tuple[str, ...]
+    forecast: ForecastEntry | None = None
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpumon.app.diagnosis.diagnosis import Diagnosis
+from gpumon.app.diagnosis.forecast import Forecast
 from gpumon.app.insight.health import Health
 from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views.actions import command_to_copy
@@ -15,6 +17,7 @@ from gpumon.text.safe import visible
 from gpumon.widgets.views import VerdictView
 
 HEADS = {
+    "will_spill": "LOADING",
     "spill": "SPILLED",
     "spilled": "SPILLED",
     "hidden_spill": "SPILLED",
@@ -69,6 +72,9 @@ def band_view(pictures: Pictures) -> VerdictView:
     model = next((one for one in pictures.models() if one.id == found.subject_id), None)
     if model is not None:
         return _of_model(model, found, head, plain)
+    load = next((one for one in pictures.loads() if one.id == found.subject_id), None)
+    if load is not None and load.forecast is not None:
+        return _of_load(load, load.forecast, head, plain)
     gpu = pictures.gpu(found.subject_id)
     return _of_others(found, head, plain, gpu, pictures)
 
@@ -86,6 +92,24 @@ def _of_model(model: ModelPicture, found: Health, head: str, plain: VerdictView)
         remedy=visible(cure.command or "", 1000) if cure else "",
         where=cure.where or "" if cure else "",
         keys=(("y", "copy"), ("Enter", "why")) if cure else (("Enter", "why"),),
+    )
+
+
+def _of_load(load: LoadPicture, found: Forecast, head: str, plain: VerdictView) -> VerdictView:
+    """Say from the first second of a load what will not fit, and what it will cost."""
+    name, command = visible(load.name), found.command
+    first, *costs = found.words.partition("; ")[0].removeprefix(f"{name} ").split(", ")
+    return VerdictView(
+        level=plain.level,
+        sentence=plain.sentence,
+        right=plain.right,
+        head=head,
+        subject=name,
+        facts=(first, *costs),
+        cause=found.cure,
+        remedy=command.line or "",
+        where=command.where or "",
+        keys=(("Enter", "how far it is"),),
     )
 
 

@@ -28,6 +28,8 @@ STACKED_MODELS = 6
 NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 """Upper edges of charts, times a power of ten."""
 HEADROOM = 1.05
+LEAST_RATE = 4.0
+"""Tokens a second that a chart shows at least, so that one without any has a scale."""
 TIMES = 3
 
 
@@ -92,7 +94,7 @@ def _tokens(pictures: Pictures, span: Span) -> AreaView:
     rates = [one.rates.decode_tokens_per_second for one in chosen if one is not None]
     known = [rate for rate in rates if rate is not None]
     limit = _full(chosen[0]) if len(chosen) == 1 and chosen[0] is not None else None
-    top = nice_top(max([*(v for v in total if v is not None), limit or 0.0, 1.0]) * HEADROOM)
+    top = nice_top(max([*(v for v in total if v is not None), limit or 0.0, LEAST_RATE]) * HEADROOM)
     name = f" of {visible(chosen[0].label)}" if len(chosen) == 1 and chosen[0] is not None else ", all models"
     value = units.rate(sum(known)) if known else ""
     return AreaView(f"tok/s{name}", value.removesuffix(" tok/s"), (Layer(total, "rate"),), top, limit)
@@ -133,7 +135,8 @@ def _memory(pictures: Pictures, span: Span) -> AreaView:
     spilled = sum(one.memory.ram_bytes or 0 for one in models if one.memory.can_spill)
     value = units.size(now) + (f" + {units.gib(spilled)} in RAM" if spilled else "")
     title = f"VRAM of GPU {gpus[0].index}" if len(gpus) == 1 else f"VRAM of {len(gpus)} GPUs"
-    return AreaView(title, value, layers, nice_top(max(capacity, most)), capacity or None)
+    top = capacity if most <= capacity else nice_top(most)
+    return AreaView(title, value, layers, top or 1.0, capacity or None)
 
 
 def _on_gpu(model: ModelPicture, span: Span) -> Trend:
@@ -152,7 +155,7 @@ def _ram(pictures: Pictures, span: Span) -> AreaView:
     total, used = system.sample.ram_total_bytes, system.sample.ram_used_bytes
     capacity = total / GIB if total else None
     layers = (Layer(span.of(system.ram_used, GIB), "reserved"),)
-    return AreaView("RAM in use", units.size(used), layers, nice_top(capacity or 1.0), capacity)
+    return AreaView("RAM in use", units.size(used), layers, capacity or 1.0, capacity)
 
 
 def _of_gpus(

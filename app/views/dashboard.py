@@ -204,7 +204,7 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, before: DashboardView = 
     gpus = models = memory = pictured = None
     with guard("panel gpus"):
         is_same = (found := pictures.gpus()) is before.gpu_pictures
-        gpus, pictured = before.gpus if is_same else gpu_rows(found), found
+        gpus, pictured = before.gpus if is_same else gpu_rows(found, _planned(pictures)), found
     with guard("panel models"):
         models = _models(pictures, order)
     with guard("panel memory"):
@@ -234,6 +234,14 @@ def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:
         *load_rows(pictures, order.filter_text),
         *model_rows(pictures, order.sort, order.descending, order.filter_text),
     )
+
+
+def _planned(pictures: Pictures) -> int:
+    """Return what loads have yet to take of the only GPU; of several it is not told which it will be."""
+    if len(pictures.gpus()) != 1:
+        return 0
+    known = [(load.forecast.gpu_bytes, load.gpu_bytes or 0) for load in pictures.loads() if load.forecast]
+    return sum(max(0, whole - taken) for whole, taken in known)
 
 
 def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelRow, ...]:

@@ -51,7 +51,8 @@ def scale_of(pictures: Pictures) -> int | None:
     """Return what a bar over its whole column stands for: the largest card, or the largest model."""
     cards = [gpu.memory.total_bytes or 0 for gpu in pictures.gpus() if gpu.memory]
     models = [(one.memory.gpu_bytes or 0) + (one.memory.ram_bytes or 0) for one in pictures.models()]
-    return max([*cards, *models], default=0) or None
+    loads = [one.forecast.gpu_bytes + one.forecast.ram_bytes for one in pictures.loads() if one.forecast]
+    return max([*cards, *models, *loads], default=0) or None
 
 
 def full_rate(model: ModelPicture) -> float | None:
@@ -111,16 +112,21 @@ def _until(model: ModelPicture) -> str:
 def load_rows(pictures: Pictures, filter_text: str = "") -> tuple[ModelRow, ...]:
     """Return a row for each load that no server claims yet and whose name contains ``filter_text``."""
     wanted = filter_text.casefold()
-    return tuple(load_row(load) for load in pictures.loads() if wanted in load.name.casefold())
+    scale_bytes = scale_of(pictures)
+    return tuple(load_row(load, scale_bytes) for load in pictures.loads() if wanted in load.name.casefold())
 
 
-def load_row(load: LoadPicture) -> ModelRow:
+def load_row(load: LoadPicture, scale_bytes: int | None = None) -> ModelRow:
     """Return the row of one load."""
     return ModelRow(
         key=load.id,
         name=load.name,
-        level="ok",
+        level=load.level,
         gpu_bytes=load.gpu_bytes,
+        is_loading=True,
+        planned_gpu_bytes=load.forecast.gpu_bytes if load.forecast else load.target_bytes,
+        planned_ram_bytes=load.forecast.ram_bytes if load.forecast else None,
+        scale_bytes=scale_bytes,
         context_length=load.context_length,
         state=load.phase_words,
         until=load.time_left,
@@ -131,7 +137,10 @@ def load_row(load: LoadPicture) -> ModelRow:
 
 def _notes(load: LoadPicture) -> Iterator[str]:
     """Say how long it has been loading, how fast, of how much, and who had to go."""
-    yield f"loading for {units.duration(load.seconds)}"
+    lasted = load.phase_seconds
+    over = [f"{PHASE_WORDS[phase]} {units.duration(lasted[phase])}" for phase in PHASES if phase in lasted]
+    now = f"{PHASE_WORDS[load.phase]} for {units.duration(load.seconds - sum(lasted.values()))}"
+    yield ", ".join([*over, now])
     if load.bytes_per_second:
         yield units.byte_rate(load.bytes_per_second)
     if load.loaded_bytes is not None and load.target_bytes is not None:

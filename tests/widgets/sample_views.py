@@ -38,7 +38,6 @@ BUSY_GPU = GpuRow(
     ),
     utilization_percent=42.0,
     utilization_trend=RAMP_WITH_GAP,
-    vram_trend=tuple(step * 0.1 * GIB for step in range(60)),
     power_watts=212.0,
     power_limit_watts=450.0,
     temperature_celsius=61.0,

@@ -122,11 +122,11 @@ def _edge(is_tick: bool, glyphs: Glyphs) -> Span:
 
 def _labels(top: float, rows: int) -> dict[int, str]:
     """Return the figures at the upper edge and in the middle, by row."""
-    labels = {0: f"{top:g}"}
+    labels = {0: f"{top:.0f}" if top >= 10 else f"{top:g}"}
     middle = rows // 2
     if rows >= 4 and rows % 2 == 0:
         labels[middle] = f"{top / 2:g}"
-    return labels if all(len(label) <= 3 for label in labels.values()) else {0: labels[0][:3]}
+    return {row: label for row, label in labels.items() if len(label) <= 3}
 
 
 def _axis(view: AreaView, cells: int, label_width: int, glyphs: Glyphs) -> Line:

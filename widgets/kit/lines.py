@@ -31,6 +31,7 @@ Role = Literal[
     "cursor",  # the selected row's marker
     "model2",  # VRAM held by a model beside another one
     "planned",  # what a load has yet to take
+    "planned_ram",  # what of it will be in RAM
     "rate",  # tokens a second
     "block",  # a name written on the bar of a model
     "block2",
@@ -260,6 +261,7 @@ class Glyphs(Struct, frozen=True):
             "ram": self.ram,
             "track": self.free,
             "planned": self.planned,
+            "planned_ram": self.planned,
         }
         return fills.get(kind, self.solid)
 

@@ -102,6 +102,7 @@ class LinePanel(Widget):
         & > .line-panel--cursor { color: $accent; text-style: bold; }
         & > .line-panel--model2 { color: $primary-lighten-2; }
         & > .line-panel--planned { color: $foreground 60%; }
+        & > .line-panel--planned_ram { color: $warning; }
         & > .line-panel--rate { color: $secondary; }
         & > .line-panel--block { color: $primary; text-style: reverse; }
         & > .line-panel--block2 { color: $primary-lighten-2; text-style: reverse; }

@@ -202,7 +202,8 @@ class DashboardScreen(ListScreen):
         """Name the panels that are wanted but have no room."""
         if self._plan is None:
             return []
-        wanted = [name for name in ("memory", "alerts") if name not in self.session.choices.hidden]
+        present = {"memory": True, "alerts": bool(self._view and self._view.alerts)}
+        wanted = [name for name in present if present[name] and name not in self.session.choices.hidden]
         return [name for name in wanted if not getattr(self._plan, name)]
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:

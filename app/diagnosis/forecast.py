@@ -16,10 +16,12 @@ from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, Card
 from gpumon.app.physics.orders import keeps_weights, ordered
 from gpumon.app.physics.shape import geometry_of
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.records import Load, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import ModelFacts, Orders
-from gpumon.collectors.servers.kind import NO_LINE, Line
+from gpumon.collectors.servers.kind import NO_LINE, Line, ServerKind
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -95,7 +97,7 @@ def _reckoned(
     placement = report.placement
     on_gpu, in_ram = (placement.vram_bytes, placement.ram_bytes) if placement else (0, 0)
     is_whole = placement is not None and placement.fits
-    cure = _cure(report, runner) if not is_whole else _Cure("", NO_LINE)
+    cure = _cure(report, _server_kind(runner, state)) if not is_whole else _Cure("", NO_LINE)
     found = Forecast(
         need_bytes=report.required_vram_bytes,
         room_bytes=sum(card.vram_free_bytes for card in cards),
@@ -147,9 +149,15 @@ def _others(load: Load, state: State) -> tuple[Resident, ...]:
     return tuple(one for one in held if one.vram_bytes)
 
 
-def _cure(report: FitReport, runner: RunnerRecord) -> _Cure:
+def _server_kind(runner: RunnerRecord, state: State) -> ServerKind:
+    """Return the kind of the server that has started a process, else the kind that it is itself."""
+    server = server_of(state, runner)
+    return runner.server_kind if server is None else kind_named(server.kind)
+
+
+def _cure(report: FitReport, kind: ServerKind) -> _Cure:
     """Return what would make it fit: less context, else another model that leaves, else a smaller file."""
-    kind, options = runner.server_kind, report.options
+    options = report.options
     largest = (report.max_context or {}).get(options.cache_type_k)
     if largest is not None and LEAST_CONTEXT_TOKENS <= largest < options.context_length:
         return _Cure(f"a context of {largest} fits", kind.set_context(largest, options.parallel))

@@ -179,7 +179,7 @@ def _stack(view: AreaView, sample: int, dots: int) -> tuple[int, ...]:
         value = layer.values[sample] if sample < len(layer.values) else None
         if value is not None and math.isfinite(value) and value > 0 and view.top > 0:
             sum_so_far += value
-            before = min(dots, max(round(sum_so_far / view.top * dots), min(dots, before + 1)))
+            before = min(dots, max(round(min(1.0, sum_so_far / view.top) * dots), min(dots, before + 1)))
         heights.append(before)
     return tuple(heights)
 

@@ -99,7 +99,8 @@ def _taken_apart(view: VerdictView, width: int, glyphs: Glyphs, limit: int) -> l
     said = _fitting(facts, left, glyphs)
     line = text_line("  ".join(filter(None, (head, f" {glyphs.dot} ".join(filter(None, (name, said)))))))
     top = spread(line, _right(view, width - line_width(line) - 2, glyphs), width)
-    return [top] if limit < 2 else [top, _help(view, width, glyphs)]
+    has_help = view.cause or view.remedy or view.keys
+    return [top, _help(view, width, glyphs)] if limit > 1 and has_help else [top]
 
 
 def _name(view: VerdictView, room: int, glyphs: Glyphs) -> str:

@@ -12,9 +12,10 @@ from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views.actions import command_to_copy
+from gpumon.app.views.sources import source_row
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.views import VerdictView
+from gpumon.widgets.views import SourceRow, VerdictView
 
 HEADS = {
     "will_spill": "LOADING",
@@ -75,8 +76,10 @@ def band_view(pictures: Pictures) -> VerdictView:
     load = next((one for one in pictures.loads() if one.id == found.subject_id), None)
     if load is not None and load.forecast is not None:
         return _of_load(load, load.forecast, head, plain)
-    gpu = pictures.gpu(found.subject_id)
-    return _of_others(found, head, plain, gpu, pictures)
+    source = pictures.state.sources.get(found.subject_id)
+    if source is not None and found.kind == "source":
+        return _of_source(source_row(source, pictures.now), head, plain)
+    return _of_others(found, head, plain, pictures.gpu(found.subject_id), pictures)
 
 
 def _of_model(model: ModelPicture, found: Health, head: str, plain: VerdictView) -> VerdictView:
@@ -92,6 +95,18 @@ def _of_model(model: ModelPicture, found: Health, head: str, plain: VerdictView)
         remedy=visible(cure.command or "", 1000) if cure else "",
         where=cure.where or "" if cure else "",
         keys=(("y", "copy"), ("Enter", "why")) if cure else (("Enter", "why"),),
+    )
+
+
+def _of_source(row: SourceRow, head: str, plain: VerdictView) -> VerdictView:
+    return VerdictView(
+        level=plain.level,
+        sentence=plain.sentence,
+        right=plain.right,
+        head=head,
+        subject=row.name,
+        facts=(row.words,),
+        cause=row.hint,
     )
 
 
@@ -153,6 +168,8 @@ def _of_others(
     first, _, rest = found.sentence.partition("; ")
     subject = gpu.label if gpu is not None and first.startswith(gpu.label) else ""
     words = first.removeprefix(subject).lstrip(" :")
+    if words.casefold() == f"is {head.casefold()}":
+        words = ""
     slowed = [cost_words(one) for one in pictures.models() if gpu and gpu.uuid in _held(one)] if gpu else []
     return VerdictView(
         level=plain.level,
@@ -160,10 +177,17 @@ def _of_others(
         right=plain.right,
         head=head,
         subject=subject,
-        facts=(words, *filter(None, slowed[:1])),
+        facts=tuple(filter(None, (words, *slowed[:1], *_since(found, pictures)))),
         cause=rest,
         keys=(("Enter", "why"),) if gpu else (),
     )
+
+
+def _since(found: Health, pictures: Pictures) -> Iterator[str]:
+    """Say for how long it has been so, where an alert knows."""
+    alerts = (one for one in pictures.active if one.kind == found.kind and one.subject_id == found.subject_id)
+    if (alert := next(alerts, None)) is not None:
+        yield f"for {units.duration(pictures.now - alert.since)}"
 
 
 def _held(model: ModelPicture) -> dict[str, int]:

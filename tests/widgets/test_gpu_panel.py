@@ -57,7 +57,7 @@ def test_unknown_figures_are_dashes_never_zero() -> None:
 def test_all_other_processes_share_one_part_of_the_bar() -> None:
     segments = tuple(BarSegment(str(index), GIB, "process") for index in range(5))
     row = GpuRow(key="x", index=0, name="card", total_bytes=8 * GIB, used_bytes=5 * GIB, segments=segments)
-    assert [part.size / GIB for part in bar_parts(row, 40)] == [5, 0, 3]
+    assert [part.size / GIB for part in bar_parts(row, 40)] == [5, 0, 0, 3]
 
 
 def test_used_bytes_that_no_segment_explains_count_as_a_process() -> None:
@@ -65,6 +65,7 @@ def test_used_bytes_that_no_segment_explains_count_as_a_process() -> None:
     assert [(part.role, part.size / GIB) for part in bar_parts(row, 40)] == [
         ("process", 3),
         ("reserved", 0),
+        ("planned", 0),
         ("track", 5),
     ]
 

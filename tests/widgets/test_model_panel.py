@@ -103,6 +103,7 @@ def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
         until="8s left",
         gpu_bytes=3 * 2**30,
         load_fraction=0.5,
+        is_loading=True,
         planned_gpu_bytes=6 * 2**30,
         scale_bytes=24 * 2**30,
         notes=("1.2 GiB/s",),

@@ -130,32 +130,28 @@ def _labels(top: float, rows: int) -> dict[int, str]:
 
 
 def _axis(view: AreaView, cells: int, label_width: int, glyphs: Glyphs) -> Line:
-    """Draw the time axis: clock times where they fit, and what happened, which goes before them."""
-    rule, corner = glyphs.rule, "+" if glyphs.ascii_only else "└"
-    axis = [rule] * cells
-    taken = [False] * cells
-    words = [
-        (f"{_up(glyphs)}{word}", min(cells - 1, int(at * cells))) for at, word in view.marks if 0 <= at < 1
-    ]
-    spots = len(view.times)
-    clocks = [(time, round(index * cells / max(1, spots - 1))) for index, time in enumerate(view.times)]
-    for text, at in (*reversed(words), *((time, min(at, cells - len(time))) for time, at in clocks)):
-        _put(axis, taken, glyphs.written(text), at)
-    return (Span(" " * label_width), Span(corner + "".join(axis), "track"))
+    """Draw the time axis: what happened, then clock times where they still fit."""
+    up = "^" if glyphs.ascii_only else "▲"
+    happened = [(f"{up}{glyphs.written(word)}", int(at * cells)) for at, word in view.marks if 0 <= at < 1]
+    last = max(1, len(view.times) - 1)
+    clocks = [(time, round(index * cells / last)) for index, time in enumerate(view.times)]
+    placed: list[tuple[int, Span]] = []
+    for role, texts in (("plain", reversed(happened)), ("dim", clocks)):
+        for text, at in texts:
+            start = max(0, min(at, cells - len(text)))
+            if _is_free(placed, start, start + len(text), cells):
+                placed.append((start, Span(text, "plain" if role == "plain" else "dim")))
+    corner = "+" if glyphs.ascii_only else "└"
+    spans, end = [Span(" " * label_width), Span(corner, "track")], 0
+    for start, span in sorted(placed):
+        spans += (Span(glyphs.rule * (start - end), "track"), span)
+        end = start + len(span.text)
+    return tuple(span for span in (*spans, Span(glyphs.rule * (cells - end), "track")) if span.text)
 
 
-def _up(glyphs: Glyphs) -> str:
-    return "^" if glyphs.ascii_only else "▲"
-
-
-def _put(axis: list[str], taken: list[bool], text: str, at: int) -> None:
-    """Write ``text`` at a cell, or before it where the axis ends, unless something stands there."""
-    start = max(0, min(at, len(axis) - len(text)))
-    end = start + len(text)
-    if end > len(axis) or any(taken[max(0, start - 1) : end + 1]):
-        return
-    axis[start:end] = text
-    taken[start:end] = [True] * len(text)
+def _is_free(placed: Sequence[tuple[int, Span]], start: int, end: int, cells: int) -> bool:
+    """Return whether nothing stands from ``start`` to ``end``, nor close to it."""
+    return end <= cells and all(end < at or at + len(span.text) < start for at, span in placed)
 
 
 def _areas(view: AreaView, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:

@@ -18,11 +18,10 @@ from gpumon.app.views.dashboard import (
     alert_row,
     dashboard_view,
     memory_row,
-    source_rows,
     spilled_bytes,
-    watched_words,
 )
 from gpumon.app.views.models import SortKey, model_rows
+from gpumon.app.views.sources import source_rows, watched_words
 from gpumon.collectors.samples import MemoryPressure, SourceState
 from gpumon.text import units
 

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from gpumon.widgets.kit.contrast import readable
 from gpumon.widgets.kit.lines import (
     FILLED,
     UNICODE,
@@ -190,7 +191,8 @@ class LinePanel(Widget):
     def _style(self, role: Role) -> Style:
         style = self._role_styles.get(role)
         if style is None:
-            style = self._role_styles[role] = self.get_component_rich_style(f"line-panel--{role}")
+            themed = self.get_component_rich_style(f"line-panel--{role}")
+            style = self._role_styles[role] = readable(themed, role)
         return style
 
 

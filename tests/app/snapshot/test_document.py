@@ -18,6 +18,7 @@ SECTIONS = {
     schema.MemoryEntry: "## `memory`",
     schema.ModelEntry: "## `models[]`",
     schema.LoadEntry: "`models[].load`",
+    schema.ForecastEntry: "`models[].load.forecast`",
     schema.PredictionEntry: "`models[].prediction`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",

@@ -71,7 +71,12 @@ def test_the_row_shows_how_far_it_is() -> None:
         load_fraction=0.43,
         is_loading=True,
         planned_gpu_bytes=9 * GIB,
-        notes=("starting 1s, fitting 2s, weights for 2s", "1.0 GiB/s", "4.0 of 9.0 GiB", "a:1b, b:1b made room"),
+        notes=(
+            "starting 1s, fitting 2s, weights for 2s",
+            "1.0 GiB/s",
+            "4.0 of 9.0 GiB",
+            "a:1b, b:1b made room",
+        ),
     )
 
 

@@ -105,7 +105,7 @@ class Servers(NamedTuple):
     """Source and the PIDs of its server."""
     loose_sources: set[str]
     loose_pids: set[int]
-    """Servers in containers, whose port may lead anywhere; one of them may be behind a loose source."""
+    """Servers of which it is not known where they are reached; one of them may be behind a loose source."""
 
 
 def join(state: State) -> None:
@@ -219,16 +219,12 @@ def _is_certain(runtime: str | None) -> bool:
 
 def _listening(state: State, source: str) -> set[int]:
     where = place(state.upstreams.get(source, source))
-    return {
-        server.pid
-        for server in state.servers
-        if not _is_loose(server) and where in {place(url) for url in server.urls}
-    }
+    return {server.pid for server in state.servers if where in {place(url) for url in server.reached}}
 
 
 def _is_loose(server: ServerProcess) -> bool:
-    """Return whether its URLs do not say where it is reached: a container may publish another port."""
-    return server.other_namespace or not server.urls
+    """Return whether it is not known where it is reached: a container may publish any port."""
+    return not server.reached
 
 
 def _runners_of(state: State, pids: Collection[int]) -> list[RunnerRecord]:

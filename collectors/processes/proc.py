@@ -114,6 +114,10 @@ class Proc:
         """Return where a link of a process points: ``ns/net``, ``cwd``."""
         return _decoded(os.fsencode(os.readlink(f"{self._root}/{pid}/{name}")))  # noqa: PTH115 - see _names_in
 
+    def number_of(self, pid: int | str, name: str) -> int:
+        """Return the inode number of a file of a process."""
+        return os.stat(f"{self._root}/{pid}/{name}").st_ino  # noqa: PTH116 - see _names_in
+
     def descriptors(self, pid: int) -> list[str]:
         """Return where its open descriptors point: ``socket:[1234]``."""
         directory = self.root / str(pid) / "fd"

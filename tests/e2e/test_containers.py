@@ -40,7 +40,7 @@ def contain(machine: Machine, inside: Listening, address: str, argv: Sequence[st
 
 def publish(machine: Machine, published: Listening, inside: Listening, address: str) -> None:
     """Run the program by which Docker leads a port of this machine to one inside."""
-    published.host = "0.0.0.0"  # noqa: S104 - as it is without an address before the port
+    published.host = "0.0.0.0"
     here, there = ("-host-ip", "0.0.0.0"), ("-container-ip", address)
     ports = ("-host-port", "PORT", *there, "-container-port", str(inside.port))
     machine.run(published, "/usr/bin/docker-proxy", "-proto", "tcp", *here, *ports, "-use-listen-fd")

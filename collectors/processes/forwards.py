@@ -59,7 +59,7 @@ def forwards_of(argv: Sequence[str]) -> tuple[Forward, ...]:
     if name in _PASTA:
         return tuple(_of_pasta(argv))
     if name in _SLIRP:
-        path = next((word for word in argv[1:] if word.startswith("/") and "/netns/" in word), None)
+        path = _namespace_in(argv)
         return (Forward(netns=path),) if path else ()
     return (Forward(),) if name in _ROOTLESS_PORT else ()
 
@@ -75,7 +75,7 @@ def _of_docker(argv: Sequence[str]) -> tuple[Forward, ...]:
 
 def _of_pasta(argv: Sequence[str]) -> Iterator[Forward]:
     """Yield what ``-t 127.0.0.1/8010-8010:8000-8000`` says; ``auto`` and ``all`` say no port."""
-    netns = _value(argv, "--netns")
+    netns = _value(argv, "--netns") or _namespace_in(argv)  # Podman 4 gives the path alone
     for at, word in enumerate(argv):
         flag, equals, value = word.partition("=")
         if flag not in _PASTA_PORTS or not (equals or at + 1 < len(argv)):
@@ -90,6 +90,10 @@ def _of_pasta(argv: Sequence[str]) -> Iterator[Forward]:
             shift = int(match["inner"] or first) - first
             for port in range(first, min(last, first + RANGE_LIMIT - 1, LAST_PORT) + 1):
                 yield Forward(port, _host(host), port + shift, netns=netns)
+
+
+def _namespace_in(argv: Sequence[str]) -> str | None:
+    return next((word for word in argv[1:] if word.startswith("/") and "/netns/" in word), None)
 
 
 def _host(told: str | None) -> str | None:

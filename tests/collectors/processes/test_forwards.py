@@ -83,6 +83,11 @@ NETNS = "/run/user/3020/netns/netns-d7f8afef-0696-79aa-4978-3cf0805ee193"
         pytest.param("pasta -t ~8010 -t all -t none", [], id="pasta without numbers"),
         pytest.param("pasta --config-net -t", [], id="pasta cut short"),
         pytest.param(
+            f"/usr/bin/pasta --config-net -t 8010-8010:8000-8000 -u none --no-map-gw {NETNS}",
+            [Forward(8010, None, 8000, netns=NETNS)],
+            id="pasta of podman 4",
+        ),
+        pytest.param(
             "/usr/bin/slirp4netns --disable-host-loopback --mtu=65520 --enable-sandbox --enable-seccomp"
             f" --enable-ipv6 -c -r 3 --netns-type=path {NETNS} tap0",
             [Forward(netns=NETNS)],

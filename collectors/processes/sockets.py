@@ -77,7 +77,7 @@ def _host(address: str) -> str:
 def addresses(proc: Proc, pid: int | str) -> set[str]:
     """Return the addresses in the network namespace of ``pid`` that others have a way to: readable by all."""
     found, before = set[str](), ""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         for line in proc.words(pid, "net/fib_trie").splitlines():
             if "/32 host LOCAL" in line and "|-- " in before:
                 found.add(str(ipaddress.ip_address(before.partition("|-- ")[2].strip())))

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.health import Level
 from gpumon.app.insight.wording import DRIVER_SOURCE, gpu_label
+from gpumon.app.state.holders.addresses import addresses_of
 from gpumon.app.state.holders.joins import name_of, stand_in
 from gpumon.app.state.holders.others import GroupHolding
 from gpumon.app.state.records import GpuRecord, Returned, RunnerRecord
@@ -166,7 +167,7 @@ def runner_name(runner: RunnerRecord, state: State) -> str:
     if model is not None:
         return model.claim.name
     settings = runner.process.settings
-    return name_of(state, settings) or stand_in(settings)
+    return name_of(state, settings, addresses_of(state, runner)) or stand_in(settings)
 
 
 def memory_segments(

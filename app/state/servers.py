@@ -331,7 +331,7 @@ def _key(state: State, runner: RunnerRecord) -> ModelKey:
 
 def _name(state: State, runner: RunnerRecord) -> str:
     settings = runner.process.settings
-    return name_of(state, settings) or stand_in(settings)
+    return name_of(state, settings, addresses_of(state, runner)) or stand_in(settings)
 
 
 def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:

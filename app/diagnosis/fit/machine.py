@@ -140,7 +140,7 @@ def server_defaults(state: State, source: str) -> LoadDefaults:
     """Return how the server at a URL loads models: by its environment, else by the only log that is read."""
     record = state.sources.get(source)
     settings: dict[str, str] = {}
-    own = [one for one in state.servers if place(source) in map(place, one.urls)]
+    own = [one for one in state.servers if place(source) in map(place, one.reached)]
     if is_local(source, state.servers) and len(state.logs) == 1:
         settings |= next(iter(state.logs.values())).settings
     for server in own:

@@ -17,7 +17,7 @@ from gpumon.app.diagnosis.fit.machine import (
     options_of,
 )
 from gpumon.app.diagnosis.fit.report import COMPARED_CACHE_TYPES, FitReport
-from gpumon.app.diagnosis.fit.text import answer_words, fit_rows
+from gpumon.app.diagnosis.fit.text import after_words, answer_words, fit_rows
 from gpumon.app.insight.wording import address, model_id
 from gpumon.app.physics.geometry import CacheType, LoadOptions, NoGeometry
 from gpumon.app.state.records import ModelKey
@@ -128,12 +128,14 @@ def _next_cache(kind: CacheType) -> CacheType:
 def _level(report: FitReport) -> Level:
     if report.fits is None:
         return "unknown"
+    if report.lacks_ram:
+        return "bad"
     return "ok" if report.fits and not report.may_be_split else "watch"
 
 
 def _answer(report: FitReport, machine: Machine, key: ModelKey) -> str:
     if machine.cards or machine.has_no_gpu:
-        return answer_words(report)
+        return "; ".join((answer_words(report), *after_words(report)))
     needed = f"needs {units.size(report.required_vram_bytes)}"
     return f"{needed}; the GPUs that {address(key.source)} has are not known"
 

@@ -61,11 +61,19 @@ def _machine(asked: Asked, found: Model, cards: tuple[Card, ...], *, has_no_gpu:
     if has_no_gpu:
         available, bandwidth = read_ram_available(), ram or read_ram_bandwidth().bytes_per_second
         known = with_ram_bandwidth(learned(), ram)
-        return Machine((), bandwidth, known, has_no_gpu=True, ram_available_bytes=available)
+        return Machine(
+            (),
+            bandwidth,
+            known,
+            has_no_gpu=True,
+            ram_available_bytes=available,
+            ram_total_bytes=read_ram_total(),
+        )
     if asked.cards or not cards:
         return Machine(cards, ram, others=() if asked.cards else found.others)
     known = with_ram_bandwidth(learned(), ram)
-    return Machine(cards, ram or read_ram_bandwidth().bytes_per_second, known, found.others)
+    bandwidth = ram or read_ram_bandwidth().bytes_per_second
+    return Machine(cards, bandwidth, known, found.others, ram_total_bytes=read_ram_total())
 
 
 async def _model(name: str, settings: Settings) -> Model:
@@ -147,6 +155,12 @@ def read_ram_available() -> int | None:
     """Return the RAM that programs can still have, in bytes."""
     memory = attempt(psutil.virtual_memory)
     return None if memory is None else int(memory.available)
+
+
+def read_ram_total() -> int | None:
+    """Return RAM and swap, whoever has it, in bytes."""
+    memory, swap = attempt(psutil.virtual_memory), attempt(psutil.swap_memory)
+    return None if memory is None else int(memory.total) + (int(swap.total) if swap else 0)
 
 
 def learned() -> LearnedRecord:

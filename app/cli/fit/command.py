@@ -31,9 +31,29 @@ class TokenRate(Struct, frozen=True):
     high: float
 
 
+class Unloaded(Struct, frozen=True):
+    """A model that its server would unload."""
+
+    name: str
+    vram_bytes: int
+
+
+class AfterUnloading(Struct, frozen=True):
+    """How it is loaded when its server has made room, which it does by itself."""
+
+    unloaded: tuple[Unloaded, ...]
+    fits: bool | None
+    available_vram_bytes: int | None
+    layers_on_gpu: int | None
+    spill_fraction: float | None
+    decode_tokens_per_second: TokenRate | None
+
+
 class FitDocument(Struct, frozen=True):
     """What ``gpumon fit --json`` prints; ``null`` is not known."""
 
+    model: str | None = None
+    """Its whole name."""
     fits: bool | None = None
     runs_from_ram: bool | None = None
     """Whether there is no GPU, so that ``fits`` speaks of RAM."""
@@ -50,6 +70,9 @@ class FitDocument(Struct, frozen=True):
     layers_on_gpu: int | None = None
     spill_fraction: float | None = None
     decode_tokens_per_second: TokenRate | None = None
+    runs: bool | None = None
+    """Whether RAM and swap, whoever has it, are enough for what no GPU takes."""
+    after_unloading: AfterUnloading | None = None
 
 
 def add_to(commands: Commands) -> None:
@@ -118,6 +141,7 @@ def fit_document(report: FitReport | NoGeometry) -> FitDocument:
     need, placement = report.need, report.placement
     weights = need.weights_bytes + need.projector_bytes
     return FitDocument(
+        model=report.name,
         fits=report.fits,
         runs_from_ram=report.runs_from_ram,
         required_ram_bytes=report.required_ram_bytes,
@@ -131,6 +155,22 @@ def fit_document(report: FitReport | NoGeometry) -> FitDocument:
         layers_on_gpu=None if placement is None else placement.layers_on_gpu,
         spill_fraction=None if placement is None else placement.spill_fraction,
         decode_tokens_per_second=_rate(report.decode),
+        runs=None if report.ram_total_bytes is None or placement is None else not report.lacks_ram,
+        after_unloading=_after(report),
+    )
+
+
+def _after(report: FitReport) -> AfterUnloading | None:
+    after = report.after
+    if after is None or after.placement is None:
+        return None
+    return AfterUnloading(
+        unloaded=tuple(Unloaded(model.name, model.vram_bytes) for model in report.evicted),
+        fits=after.fits,
+        available_vram_bytes=after.available_vram_bytes,
+        layers_on_gpu=after.placement.layers_on_gpu,
+        spill_fraction=after.placement.spill_fraction,
+        decode_tokens_per_second=_rate(after.decode),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -26,11 +28,17 @@ from gpumon.collectors.samples import InstalledModel, ModelClaim, ModelFacts
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import BodyError, Listing, parse_ps, parse_show, parse_tags
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.text.safe import visible
 
 _Row = TypeVar("_Row", ModelClaim, InstalledModel)
 _DEFAULT_HOST = "registry.ollama.ai"
 _DEFAULT_NAMESPACE = "library"
 _DEFAULT_TAG = "latest"
+_NEAR_SHOWN = 4
+_NEAR_LEAST = 0.7
+"""Of ``difflib``'s likeness: a letter or two are wrong."""
+_SIZE = re.compile(r"[0-9.]+[bm]", re.IGNORECASE)
+"""A tag alone: no model is called so, and nothing of the name can be pulled."""
 _SOON = TimeLimits(connect=0.3, total=0.5)
 
 
@@ -92,8 +100,9 @@ async def _loaded_or_nothing(client: HttpClient) -> list[Resident]:
     return _residents(listing.models)
 
 
-def _residents(models: Sequence[ModelClaim]) -> list[Resident]:
-    return [Resident(model.name, model.size_vram_bytes) for model in models if model.size_vram_bytes]
+def _residents(models: Sequence[ModelClaim], *, makes_room: bool = False) -> list[Resident]:
+    held = ((model.name, model.size_vram_bytes) for model in models)
+    return [Resident(name, size, makes_room) for name, size in held if size]
 
 
 async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
@@ -128,16 +137,17 @@ async def _ask(name: str, client: HttpClient) -> Model:
         url=client.endpoint.url,
         is_local=client.endpoint.is_loopback,
         own_vram_bytes=sum(model.size_vram_bytes or 0 for model in own),
-        others=tuple(_residents([model for model in loaded.models if model not in own])),
+        others=tuple(_residents([one for one in loaded.models if one not in own], makes_room=True)),
     )
 
 
 def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) -> InstalledModel:
     wanted = full_name(name)
     found = next((model for model in models if full_name(model.name) == wanted), None)
-    found = found or _only_tag(name, models)
+    near = near_names(name, [model.name for model in models if not model.remote])
+    found = found or _only_tag(name, models) or _only_near(name, models, near)
     if found is None:
-        raise GpumonError(f"no model {name} is installed at {endpoint.authority}; try: ollama pull {name}")
+        raise GpumonError(f"no model {name} is installed at {endpoint.authority}{_what_then(name, near)}")
     if found.remote:
         raise GpumonError(f"{name} is served by a cloud host: it is never loaded here")
     return found
@@ -149,6 +159,30 @@ def _only_tag(name: str, models: Sequence[InstalledModel]) -> InstalledModel | N
         return None
     tags = [model for model in models if full_name(model.name)[:-1] == full_name(name)[:-1]]
     return tags[0] if len(tags) == 1 else None
+
+
+def _only_near(name: str, models: Sequence[InstalledModel], near: Sequence[str]) -> InstalledModel | None:
+    """Return the only model of which a part of the name was given: ``70b`` for ``llama3.1:70b``."""
+    if ":" in name or "/" in name or len(near) != 1 or name.casefold() not in near[0].casefold():
+        return None
+    return next(model for model in models if model.name == near[0])
+
+
+def near_names(name: str, installed: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that a user may have meant: those of which it is the tag, a part, or a slip of one."""
+    wanted, by_fold = name.casefold(), {one.casefold(): one for one in installed}
+    tags = [one for one in by_fold if one.rpartition(":")[2] == wanted]
+    parts = [one for one in by_fold if wanted in one]
+    alike = difflib.get_close_matches(wanted, by_fold, _NEAR_SHOWN, _NEAR_LEAST)
+    return tuple(by_fold[one] for one in tags or parts or alike)
+
+
+def _what_then(name: str, near: Sequence[str]) -> str:
+    if near:
+        shown = [visible(one) for one in near[:_NEAR_SHOWN]]
+        more = f" or {len(near) - len(shown)} more" if len(near) > len(shown) else ""
+        return f"; did you mean {' or '.join(shown)}{more}?"
+    return "" if _SIZE.fullmatch(name) else f"; try: ollama pull {name}"
 
 
 def full_name(name: str) -> FullName:

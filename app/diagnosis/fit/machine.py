@@ -80,6 +80,8 @@ class Machine(Struct, frozen=True):
     has_no_gpu: bool = False
     """Whether it is known to have none, so that models run from its RAM."""
     ram_available_bytes: int | None = None
+    ram_total_bytes: int | None = None
+    """RAM and swap, whoever has it; ``None`` where it is not known, or another machine's."""
 
 
 def fit_on(
@@ -104,12 +106,18 @@ def _report(
 ) -> FitReport:
     bare = Hardware(machine.cards)
     report = fit_of_geometry(name, geometry, options, bare, machine.others, correction_bytes)
-    is_moe, cards = geometry.is_moe, report.hardware.cards
     if machine.has_no_gpu:
         report = in_ram(report, machine.ram_available_bytes)
+    after = None if report.after is None else _as_known(report.after, machine)
+    return _as_known(replace(report, after=after), machine)
+
+
+def _as_known(report: FitReport, machine: Machine) -> FitReport:
+    """Return the report with the RAM of the machine, and rates by what was learned of it."""
+    is_moe, cards = report.geometry.is_moe, report.hardware.cards
     ram = ram_bandwidth(machine.learned, machine.firmware_ram_bytes_per_second, is_moe=is_moe)
     known = calibrated(cards, ram, machine.learned, _uuids(cards), is_moe=is_moe)
-    return with_rates(replace(report, hardware=known))
+    return with_rates(replace(report, hardware=known, ram_total_bytes=machine.ram_total_bytes))
 
 
 def _uuids(cards: Sequence[Card]) -> tuple[str, ...]:
@@ -196,7 +204,8 @@ def machine_of(state: State, key: ModelKey) -> Machine:
     every, model = hardware_of(state).cards, state.models.get(key)
     cards = visible_cards(every, server_defaults(state, key.source))
     held = model.split.ram_bytes or 0 if model else 0
-    available = state.system.sample.ram_available_bytes if state.system else None
+    system = state.system.sample if state.system else None
+    available = system.ram_available_bytes if system else None
     return Machine(
         cards=_without(model, cards, state) if model else cards,
         firmware_ram_bytes_per_second=firmware_ram(state),
@@ -204,6 +213,7 @@ def machine_of(state: State, key: ModelKey) -> Machine:
         others=tuple(_residents(state, key)),
         has_no_gpu=not every and state.lacks_gpu_at(key.source),
         ram_available_bytes=None if available is None else available + held,
+        ram_total_bytes=system.ram_total_bytes + (system.swap_total_bytes or 0) if system else None,
     )
 
 
@@ -234,4 +244,5 @@ def _residents(state: State, key: ModelKey) -> Iterator[Resident]:
         measured = runner.measured_vram_bytes if runner else None
         held = model.split.gpu_bytes if measured is None else measured
         if model.key != key and held and is_local(model.key.source, state.servers):
-            yield Resident(model.claim.name, held)
+            makes_room = model.kind.manages_memory and model.key.source == key.source
+            yield Resident(model.claim.name, held, makes_room)

@@ -25,6 +25,8 @@ class Resident(Struct, frozen=True):
 
     name: str
     vram_bytes: int
+    makes_room: bool = False
+    """Whether its server unloads it by itself where the model in question needs the memory."""
 
 
 class FitReport(Struct, frozen=True):
@@ -53,6 +55,23 @@ class FitReport(Struct, frozen=True):
     runs_from_ram: bool = False
     """Whether the machine is known to have no GPU: everything is in RAM then."""
     available_ram_bytes: int | None = None
+    ram_total_bytes: int | None = None
+    """RAM and swap of the machine, whoever has it."""
+    evicted: tuple[Resident, ...] = ()
+    """What its server would unload by itself to load it; empty where that changes nothing."""
+    after: FitReport | None = None
+    """How it would be loaded then."""
+
+    @property
+    def in_the_end(self) -> FitReport:
+        """Return how it is loaded when its server has made room."""
+        return self.after or self
+
+    @property
+    def lacks_ram(self) -> bool:
+        """Whether the part that no GPU takes is more than all RAM and swap there is: it does not run."""
+        placement, there = self.in_the_end.placement, self.ram_total_bytes
+        return placement is not None and there is not None and placement.ram_bytes > there
 
     @property
     def required_ram_bytes(self) -> int | None:
@@ -121,7 +140,22 @@ def fit_of_geometry(
     )
     if not placement.fits:
         report = replace(report, unload=_to_unload(report, hardware.cards, loaded))
+        leaving = [model for model in loaded if model.makes_room]
+        report = _with_eviction(report, hardware, leaving) if leaving else report
     return with_rates(report)
+
+
+def _with_eviction(report: FitReport, hardware: Hardware, leaving: Sequence[Resident]) -> FitReport:
+    """Return the report with what its server would unload by itself, and how the model is loaded then."""
+    gone = _to_unload(report, hardware.cards, leaving) or tuple(leaving)
+    freed = replace(hardware, cards=with_freed(hardware.cards, sum(model.vram_bytes for model in gone)))
+    after = fit_of_geometry(
+        report.name, report.geometry, report.options, freed, correction_bytes=report.correction_bytes
+    )
+    if after.placement is None or report.placement is None:
+        return report
+    is_better = after.placement.ram_bytes < report.placement.ram_bytes
+    return replace(report, evicted=gone, after=after) if is_better else report
 
 
 def in_ram(report: FitReport, available_ram_bytes: int | None) -> FitReport:

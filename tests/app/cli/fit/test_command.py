@@ -27,6 +27,9 @@ from gpumon.app.physics.geometry import NoGeometry
 from gpumon.collectors.http.endpoint import parse_endpoint
 
 KEYS = {
+    "model",
+    "runs",
+    "after_unloading",
     "runs_from_ram",
     "required_ram_bytes",
     "available_ram_bytes",
@@ -129,6 +132,39 @@ async def test_a_name_without_a_tag_does_not_choose_between_two(ollama: FakeOlla
     assert await fit(ollama, "small", "--gpu", "4090") == 0
 
 
+@pytest.mark.parametrize(("name", "model"), [("8b", SMALL), ("SMAL", SMALL), ("70b", LARGE), ("arg", LARGE)])
+async def test_a_part_of_one_name_alone_is_enough(
+    ollama: FakeOllama, name: str, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, found = await document(ollama, capsys, name, "--gpu", "4090")
+    assert found["model"] == model
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("70b", "; did you mean large:70b or other:70b?"),
+        ("lrge:70b", "; did you mean large:70b?"),
+        ("small:1b", "; did you mean small:8b?"),
+        ("13b", ""),
+        ("absent", "; try: ollama pull absent"),
+        ("absent:13b", "; try: ollama pull absent:13b"),
+    ],
+)
+async def test_names_that_may_be_meant_are_offered(
+    ollama: FakeOllama, name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ollama.catalog.install(FakeModel("other:70b", 40 * GIB))
+    assert await fit(ollama, name, "--gpu", "4090") == 2
+    authority = ollama.url.removeprefix("http://")
+    assert capsys.readouterr().err == f"gpumon: no model {name} is installed at {authority}{words}\n"
+
+
+async def test_a_cloud_model_is_not_offered(ollama: FakeOllama, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await fit(ollama, "clou", "--gpu", "4090") == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
 async def test_a_name_of_a_host_is_compared_with_all_its_parts(ollama: FakeOllama) -> None:
     ollama.catalog.install(FakeModel("hf.co/maker/small-GGUF:Q4_K_M", GIB))
     assert await fit(ollama, "hf.co/Maker/small-gguf:q4_k_m", "--gpu", "4090") == 0
@@ -214,6 +250,35 @@ async def test_what_would_have_to_be_unloaded_is_named(
     ollama.catalog.load("other:32b", size_bytes=20 * GIB)
     assert await fit(ollama, SMALL) == 1
     assert "unload other:32b, 20.00 GiB" in capsys.readouterr().out
+
+
+async def test_what_its_server_unloads_by_itself_is_told_with_what_is_then(
+    ollama: FakeOllama, fake_driver: FakeDriver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_driver[0].used_bytes += 20 * GIB
+    ollama.catalog.load("other:32b", size_bytes=20 * GIB)
+    assert await fit(ollama, SMALL) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"spills \d+% now; after unloading other:32b \(20.0 GiB\) fits\n", out)
+    code, found = await document(ollama, capsys, SMALL)
+    assert (code, found["fits"], found["after_unloading"]["fits"]) == (1, False, True)
+    assert found["after_unloading"]["unloaded"] == [{"name": "other:32b", "vram_bytes": 20 * GIB}]
+    now, then = found["decode_tokens_per_second"], found["after_unloading"]["decode_tokens_per_second"]
+    assert now is None or then["expected"] > now["expected"]
+
+
+async def test_what_needs_more_ram_than_there_is_does_not_run(
+    ollama: FakeOllama,
+    fake_driver: FakeDriver,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert fake_driver[0].total_bytes < 40 * GIB
+    monkeypatch.setattr("gpumon.app.cli.fit.answer.read_ram_total", lambda: 8 * GIB)
+    assert await fit(ollama, LARGE) == 1
+    assert re.search(r"does not run: needs \d+ GiB of RAM, 8 here\n", capsys.readouterr().out)
+    _, found = await document(ollama, capsys, LARGE)
+    assert found["runs"] is False
 
 
 async def test_without_a_gpu_it_runs_from_ram_and_that_is_how_fast(

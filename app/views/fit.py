@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS
+from gpumon.app.diagnosis.fit.listing import Answer, Here, here_words, summary_words
 from gpumon.app.diagnosis.fit.machine import (
     Installed,
     Machine,
@@ -31,6 +32,14 @@ MOST_CONTEXT_TOKENS = 2**20
 """Where a file does not say what its model was trained with."""
 
 
+_LEVELS: dict[Here, Level] = {
+    "fits": "ok", "after_unloading": "ok", "spills": "watch", "does_not_run": "bad"
+}  # fmt: skip
+
+
+NOT_LISTED = "not known: no server has listed its models yet"
+
+
 class FitChoice(Struct, frozen=True):
     """What the user has changed; ``None`` leaves it as the server would take it."""
 
@@ -50,21 +59,62 @@ class FitView(Struct, frozen=True):
     """With the next type of cache."""
 
 
-def installed_rows(state: State, filter_text: str = "") -> tuple[InstalledRow, ...]:
-    """Return what can be loaded, of which the name contains ``filter_text``."""
+def installed_rows(
+    state: State, filter_text: str = "", answer: Callable[[Installed], Answer] = Answer
+) -> tuple[InstalledRow, ...]:
+    """Return what can be loaded, of which the name contains ``filter_text``: the most useful first."""
     wanted, models = filter_text.casefold(), installed_models(state)
     names = [model.name for model in models]
+    found = (_as_of_now(answer(model), state) for model in models if wanted in model.name.casefold())
     return tuple(
-        InstalledRow(
-            key=model_id(model.key),
-            name=visible(model.name),
-            size_bytes=model.size_bytes,
-            loaded=model.key in state.models,
-            server=address(model.key.source) if names.count(model.name) > 1 else "",
-        )
-        for model in models
-        if wanted in model.name.casefold()
+        _row(one, address(one.model.key.source) if names.count(one.model.name) > 1 else "")
+        for one in sorted(found, key=lambda one: one.usefulness)
     )
+
+
+def _as_of_now(answer: Answer, state: State) -> Answer:
+    """Return the answer; of a model that is loaded and has none yet, that it is."""
+    is_new = answer.here == "unknown" and answer.model.key in state.models
+    return replace(answer, here="loaded") if is_new else answer
+
+
+def _row(answer: Answer, server: str) -> InstalledRow:
+    model = answer.model
+    return InstalledRow(
+        key=model_id(model.key),
+        name=visible(model.name),
+        size_bytes=model.size_bytes,
+        loaded=answer.here == "loaded",
+        server=server,
+        needed_bytes=answer.needed_bytes,
+        level=_level_here(answer),
+        here=() if answer.here == "unknown" else here_words(answer),
+        tokens_per_second=answer.decode,
+        context_length=answer.context_length,
+    )
+
+
+def _level_here(answer: Answer) -> Level:
+    if answer.here == "loaded":
+        return "watch" if answer.ram_fraction else "ok"
+    levels: dict[str, Level] = {
+        "fits": "ok",
+        "after_unloading": "ok",
+        "spills": "watch",
+        "does_not_run": "bad",
+    }
+    return levels.get(answer.here, "unknown")
+
+
+def list_verdict(state: State, answer: Callable[[Installed], Answer], asked: int) -> VerdictView:
+    """Count the answers; ``asked`` is of how many models nobody has said yet what their files hold."""
+    answers = [_as_of_now(answer(model), state) for model in installed_models(state)]
+    if not answers:
+        return VerdictView("unknown", "no model is installed" if state.installed else NOT_LISTED)
+    waiting = f"; reading what {asked} of them hold" if asked else ""
+    is_known = any(one.here != "unknown" for one in answers)
+    words = f"{len(answers)} installed: {summary_words(answers)}{waiting}"
+    return VerdictView("ok" if is_known else "unknown", words)
 
 
 def installed_of(state: State, row_key: str) -> Installed | None:

@@ -269,6 +269,11 @@ class ServerKind(ABC):
         del endpoint, clock, name, digest
         return "its server does not say"
 
+    def read_installed(self, models_path: str, name: str, digest: str) -> ModelFacts | None:
+        """Return what the file of an installed model holds, from the directory of models; may block."""
+        del models_path, name, digest
+        return None
+
     context_note: ClassVar[str] = ""
     """What else decides the context, behind the advice to shrink it."""
 

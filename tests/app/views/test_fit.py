@@ -38,7 +38,7 @@ def test_a_row_has_name_size_and_identity_of_the_model() -> None:
 
 def test_only_the_model_that_is_loaded_is_marked_so() -> None:
     found = rows(ollama(0, [claim("b:1b")]), on_disk(1, "a:1b", "b:1b"))
-    assert [(row.name, row.loaded) for row in found] == [("a:1b", False), ("b:1b", True)]
+    assert [(row.name, row.loaded) for row in found] == [("b:1b", True), ("a:1b", False)]
 
 
 def test_the_server_is_named_where_two_have_the_model_and_there_alone() -> None:

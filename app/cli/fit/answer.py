@@ -112,7 +112,12 @@ async def _server_defaults(found: Model, settings: Settings) -> LoadDefaults:
 
 
 def _options(asked: Asked, found: Model, cards: tuple[Card, ...], told: LoadDefaults) -> LoadOptions:
-    options = default_options(found.facts, sum(card.vram_total_bytes for card in cards), told)
+    vram_total_bytes = sum(card.vram_total_bytes for card in cards)
+    return with_asked(asked, default_options(found.facts, vram_total_bytes, told))
+
+
+def with_asked(asked: Asked, options: LoadOptions) -> LoadOptions:
+    """Return the options with what the user asks for."""
     return replace(
         options,
         context_length=asked.context_length or options.context_length,
@@ -127,20 +132,27 @@ async def cards_of_this_machine() -> tuple[Card, ...] | None:
 
     Empty where there is no GPU; ``None`` where there may be one of which nothing is known.
     """
+    samples = await read_nvml()
+    if samples is None:
+        return None
+    cards = (card_of(reading) for sample in samples for reading in sample.gpus)
+    found = tuple(card for card in cards if card is not None)
+    return found if found or _says_none(samples) else None
+
+
+async def read_nvml() -> Sequence[NvmlSample] | None:
+    """Ask the driver once; ``None`` where it does not answer."""
     from gpumon.collectors.nvml.source import NvmlSource
 
     source = NvmlSource(SystemClock())
     try:
         async with asyncio.timeout(_DRIVER_SECONDS):
-            samples = await source.poll()
+            return await source.poll()
     except TimeoutError:
         return None
     finally:
         with contextlib.suppress(TimeoutError):
             await source.close()
-    cards = (card_of(reading) for sample in samples for reading in sample.gpus)
-    found = tuple(card for card in cards if card is not None)
-    return found if found or _says_none(samples) else None
 
 
 def _says_none(samples: Sequence[AnySample]) -> bool:

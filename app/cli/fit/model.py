@@ -24,10 +24,19 @@ from gpumon.collectors.http.client import (
     TimeLimits,
 )
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.samples import InstalledModel, ModelClaim, ModelFacts
+from gpumon.collectors.samples import (
+    AnySample,
+    InstalledModel,
+    InstalledModels,
+    ModelClaim,
+    ModelFacts,
+    ServerSample,
+    SourceHealth,
+)
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import BodyError, Listing, parse_ps, parse_show, parse_tags
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.source import SystemClock
 from gpumon.text.safe import visible
 
 _Row = TypeVar("_Row", ModelClaim, InstalledModel)
@@ -105,6 +114,32 @@ def _residents(models: Sequence[ModelClaim], *, makes_room: bool = False) -> lis
     return [Resident(name, size, makes_room) for name, size in held if size]
 
 
+async def listings(endpoint: Endpoint) -> tuple[AnySample, ...]:
+    """Return what a server has installed, and what it has loaded, as samples.
+
+    Raises:
+        GpumonError: it does not answer.
+    """
+    client, now = HttpClient(endpoint), SystemClock().now()
+    try:
+        tags, loaded = await _both(client)
+    finally:
+        await client.close()
+    health = SourceHealth(state="serving" if loaded.models else "idle")
+    claims, source = tuple(loaded.models), endpoint.url
+    return (
+        ServerSample(time=now, source=source, kind=DEFAULT.name, health=health, models=claims),
+        InstalledModels(time=now, source=source, models=tuple(tags.models)),
+    )
+
+
+async def _both(client: HttpClient) -> tuple[Listing[InstalledModel], Listing[ModelClaim]]:
+    return await asyncio.gather(
+        _listing(client, "/api/tags", MAX_DETAIL_BYTES, parse_tags),
+        _listing(client, "/api/ps", MAX_LISTING_BYTES, parse_ps),
+    )
+
+
 async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
     """Return the model from the first server that has it.
 
@@ -124,10 +159,7 @@ async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
 
 
 async def _ask(name: str, client: HttpClient) -> Model:
-    tags, loaded = await asyncio.gather(
-        _listing(client, "/api/tags", MAX_DETAIL_BYTES, parse_tags),
-        _listing(client, "/api/ps", MAX_LISTING_BYTES, parse_ps),
-    )
+    tags, loaded = await _both(client)
     installed = _installed(name, tags.models, client.endpoint)
     facts = await _facts(installed, client)
     own = [model for model in loaded.models if _same(model, installed)]

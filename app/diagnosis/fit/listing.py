@@ -85,8 +85,9 @@ def answer_of(
     if facts is None:
         return unknown
     there = machine or machine_of(state, model.key)
-    options = options_of(state, model.key, facts, there)
-    report = fit_on(there, facts, change(options) if change else options, model.size_bytes)
+    usual = options_of(state, model.key, facts, there)
+    options = change(usual) if change else usual
+    report = fit_on(there, facts, options, model.size_bytes, compared=(options.cache_type_k,))
     if isinstance(report, NoGeometry):
         return _because(unknown, report.reason)
     if is_loaded:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.fit.report import (
+    COMPARED_CACHE_TYPES,
     FitReport,
     Resident,
     fit_of_geometry,
@@ -19,7 +21,7 @@ from gpumon.app.diagnosis.fit.report import (
 from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, ram_bandwidth
 from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, load_options
-from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
+from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, Hardware
 from gpumon.app.physics.memory import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.shape import geometry_of
@@ -85,27 +87,30 @@ class Machine(Struct, frozen=True):
 
 
 def fit_on(
-    machine: Machine, facts: ModelFacts, options: LoadOptions, file_bytes: int | None = None
+    machine: Machine,
+    facts: ModelFacts,
+    options: LoadOptions,
+    file_bytes: int | None = None,
+    compared: Sequence[CacheType] = COMPARED_CACHE_TYPES,
 ) -> FitReport | NoGeometry:
     """Return how a model would be loaded there, or why that cannot be computed.
 
-    ``file_bytes`` are those of all its files, where they are known.
+    ``file_bytes`` are those of all its files, where they are known; for the types of cache ``compared`` the
+    largest context is looked for.
     """
     geometry = geometry_of(facts, file_bytes)
     if isinstance(geometry, NoGeometry):
         return geometry
     free = [card.vram_free_bytes for card in machine.cards]
     wanted = with_automatic_batch(options, facts, geometry, free)
-    report = _report(machine, facts.name, geometry, wanted)
+    bare = partial(fit_of_geometry, facts.name, geometry, wanted, Hardware(machine.cards), machine.others)
+    report = bare(compared=compared)
     correction = memory_correction(machine.learned, facts.digest, _uuids(report.hardware.cards))
-    return report if not correction else _report(machine, facts.name, geometry, wanted, correction)
+    return _whole(bare(correction_bytes=correction, compared=compared) if correction else report, machine)
 
 
-def _report(
-    machine: Machine, name: str, geometry: Geometry, options: LoadOptions, correction_bytes: int = 0
-) -> FitReport:
-    bare = Hardware(machine.cards)
-    report = fit_of_geometry(name, geometry, options, bare, machine.others, correction_bytes)
+def _whole(report: FitReport, machine: Machine) -> FitReport:
+    """Return the report with what is known of the machine beside the free memory of its cards."""
     if machine.has_no_gpu:
         report = in_ram(report, machine.ram_available_bytes)
     after = None if report.after is None else _as_known(report.after, machine)

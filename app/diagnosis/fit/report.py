@@ -114,11 +114,12 @@ def fit_of_geometry(
     hardware: Hardware,
     loaded: Sequence[Resident] = (),
     correction_bytes: int = 0,
+    compared: Sequence[CacheType] = COMPARED_CACHE_TYPES,
 ) -> FitReport:
     """Return how a model would be loaded on ``hardware`` as it is now.
 
     ``loaded`` are the other models that hold memory of these cards; ``correction_bytes`` were learned from
-    earlier loads.
+    earlier loads; for the types ``compared`` the largest context is looked for.
     """
     if not hardware.cards:
         return FitReport(name, options, geometry, memory_need(geometry, options), hardware)
@@ -132,10 +133,7 @@ def fit_of_geometry(
         need=memory_need(geometry, options, len(cards)),
         hardware=replace(hardware, cards=cards),
         placement=placement,
-        max_context={
-            kind: largest_context(geometry, _least_batch(options), free, kind)
-            for kind in COMPARED_CACHE_TYPES
-        },
+        max_context={kind: largest_context(geometry, _least_batch(options), free, kind) for kind in compared},
         correction_bytes=correction_bytes,
     )
     if not placement.fits:
@@ -150,7 +148,12 @@ def _with_eviction(report: FitReport, hardware: Hardware, leaving: Sequence[Resi
     gone = _to_unload(report, hardware.cards, leaving) or tuple(leaving)
     freed = replace(hardware, cards=with_freed(hardware.cards, sum(model.vram_bytes for model in gone)))
     after = fit_of_geometry(
-        report.name, report.geometry, report.options, freed, correction_bytes=report.correction_bytes
+        report.name,
+        report.geometry,
+        report.options,
+        freed,
+        correction_bytes=report.correction_bytes,
+        compared=tuple(report.max_context or ()),
     )
     if after.placement is None or report.placement is None:
         return report

@@ -98,7 +98,7 @@ COLUMNS = (
     Column("name", (0, 14, 46), widths=(14, 24, 60), gap=1),
     Column("size", (36,), widths=(8,), align="right"),
     Column("needs", (20,), widths=(8,), align="right"),
-    Column("here", (5, 28), widths=(12, 20), grows_to=46),
+    Column("here", (5, 28, 44), widths=(12, 20, 34), grows_to=46),
     Column("rate", (12, 40), widths=(6, 15), align="right"),
     Column("context", (24, 42), widths=(7, 15), align="right"),
     Column("server", (50,)),
@@ -136,8 +136,8 @@ def _cells(row: InstalledRow, glyphs: Glyphs, *, selected: bool) -> Row:
     return {
         "mark": (gutter(row.level, selected, glyphs),),
         "name": (text_line(glyphs.written(row.name), "title" if selected else "plain"),),
-        "size": _longest(glyphs, units.size(row.size_bytes), role="dim"),
-        "needs": _longest(glyphs, units.size(row.needed_bytes)),
+        "size": _longest(glyphs, *_size_forms(row.size_bytes), role="dim"),
+        "needs": _longest(glyphs, *_size_forms(row.needed_bytes)),
         "here": _longest(glyphs, *here, role=_role(row)),
         "rate": _longest(glyphs, *_rate_forms(row.tokens_per_second)),
         "context": _longest(glyphs, _context(row.context_length)),
@@ -157,6 +157,12 @@ def _longest(glyphs: Glyphs, *forms: str, role: Role = "plain") -> Callable[[int
 
 def _role(row: InstalledRow) -> Role:
     return row.level if row.level in {"watch", "bad"} else "plain" if row.here else "dim"
+
+
+def _size_forms(size_bytes: int | None) -> tuple[str, ...]:
+    """Write a size, of hundreds of GiB without their tenths where there is no room."""
+    whole = units.size(size_bytes)
+    return (f"{round(size_bytes / units.GIB)} GiB", whole) if size_bytes and len(whole) > 8 else (whole,)
 
 
 def _rate_forms(band: tuple[float, float, float] | None) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ class HeaderReader:
     def __init__(self, stream: BinaryIO, file_bytes: int, *, leaps: bool = False) -> None:
         self._stream = stream
         self._end = min(file_bytes, MAX_HEADER_BYTES)
-        self._leaps = leaps
+        self.leaps = leaps
+        """Whether what follows a vocabulary is looked for; where that makes no sense, it is read again."""
         self.position = 0
 
     def take(self, count: int) -> bytes:
@@ -85,7 +86,7 @@ class HeaderReader:
     def skip_texts(self, count: int) -> None:
         """Leave out a list of strings: at most their lengths are read of them."""
         self.expect(count, 8)
-        if self._leaps and count >= MANY_TEXTS and self._leap(8 * count):
+        if self.leaps and count >= MANY_TEXTS and self._leap(8 * count):
             return
         for _ in range(count):
             self.skip(self.u64())
@@ -153,6 +154,8 @@ def read_metadata(reader: HeaderReader, key_count: int) -> tuple[dict[str, GgufV
     vocabulary_size = None
     for _ in range(key_count):
         key = reader.text(MAX_KEY_BYTES)
+        if reader.leaps and not key:
+            raise GgufError("holds a key without a name")
         kind = reader.u32()
         if kind == _ARRAY:
             length, value = _read_array(reader)

@@ -13,6 +13,7 @@ from gpumon.app.diagnosis.fit.text import no_ram_words
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band
 from gpumon.app.state.records import ModelKey
+from gpumon.app.state.records.machine import free_bytes
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -115,7 +116,7 @@ def here_words(answer: Answer) -> tuple[str, ...]:
     report = answer.report
     if answer.here == "loaded":
         share = answer.ram_fraction
-        return (f"loaded, {_share(share)} in RAM",) if share else ("loaded",)
+        return (f"{_share(share)} in RAM", f"loaded, {_share(share)} in RAM") if share else ("loaded",)
     if report is None or answer.here == "unknown":
         return (units.UNKNOWN,)
     if answer.here == "does_not_run":
@@ -223,7 +224,7 @@ def _basis(state: State) -> _Basis:
     return _Basis(
         tuple((key, one.claim.context_length, one.split.gpu_bytes) for key, one in state.models.items()),
         tuple(
-            (uuid, gpu.reading.memory.free_bytes if gpu.reading.memory else None)
+            (uuid, free_bytes(gpu.reading.memory) if gpu.reading.memory else None)
             for uuid, gpu in state.gpus.items()
         ),
         system.ram_available_bytes if system and not state.gpus else 0,

@@ -170,8 +170,8 @@ CHART = ChartView(
 
 INSTALLED = (
     InstalledRow(
-        "1", "qwen2.5-coder:14b", 9 * GIB, True, "", int(14.6 * GIB), "watch", ("38% in RAM", "loaded, 38% in RAM"),
-        (5.7, 7.0, 8.6), 6400,
+        "1", "qwen2.5-coder:14b", 9 * GIB, True, "", int(14.6 * GIB), "watch",
+        ("38% in RAM", "loaded, 38% in RAM"), (5.7, 7.0, 8.6), 6400,
     ),
     InstalledRow(
         "2", "llama3.1:8b", 5 * GIB, False, "", 9 * GIB, "ok", ("fits",), (133.0, 169.0, 215.0), 131072
@@ -186,7 +186,8 @@ INSTALLED = (
     ),
     InstalledRow(
         "5", "deepseek-r1:671b", 377 * GIB, False, "", 400 * GIB, "bad",
-        ("does not run", "does not run: needs 361 GiB of RAM, 32 here"), None, 0,
+        ("does not run", "does not run: needs 361 GiB of RAM", "does not run: needs 361 GiB of RAM, 32 here"),
+        None, 0,
     ),
     InstalledRow("6", "strange:1b", GIB),
 )  # fmt: skip

@@ -21,7 +21,7 @@ from gpumon.app.diagnosis.fit.machine import (
     server_defaults,
     visible_cards,
 )
-from gpumon.app.diagnosis.fit.report import FitReport, with_freed
+from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, with_freed
 from gpumon.app.learned import learned_path
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, card_of
@@ -67,13 +67,13 @@ def _machine(asked: Asked, found: Model, cards: tuple[Card, ...], *, has_no_gpu:
             known,
             has_no_gpu=True,
             ram_available_bytes=available,
-            ram_total_bytes=read_ram_total(),
+            host=read_host(),
         )
     if asked.cards or not cards:
         return Machine(cards, ram, others=() if asked.cards else found.others)
     known = with_ram_bandwidth(learned(), ram)
     bandwidth = ram or read_ram_bandwidth().bytes_per_second
-    return Machine(cards, bandwidth, known, found.others, ram_total_bytes=read_ram_total())
+    return Machine(cards, bandwidth, known, found.others, host=read_host())
 
 
 async def _model(name: str, settings: Settings) -> Model:
@@ -169,10 +169,10 @@ def read_ram_available() -> int | None:
     return None if memory is None else int(memory.available)
 
 
-def read_ram_total() -> int | None:
-    """Return RAM and swap, whoever has it, in bytes."""
+def read_host() -> HostMemory | None:
+    """Return the RAM and swap of this machine."""
     memory, swap = attempt(psutil.virtual_memory), attempt(psutil.swap_memory)
-    return None if memory is None else int(memory.total) + (int(swap.total) if swap else 0)
+    return None if memory is None else HostMemory(int(memory.total), int(swap.total) if swap else 0)
 
 
 def learned() -> LearnedRecord:

@@ -200,7 +200,7 @@ def fit_document(report: FitReport | NoGeometry) -> FitDocument:
         layers_on_gpu=None if placement is None else placement.layers_on_gpu,
         spill_fraction=None if placement is None else placement.spill_fraction,
         decode_tokens_per_second=_rate(report.decode),
-        runs=None if report.ram_total_bytes is None or placement is None else not report.lacks_ram,
+        runs=None if report.host is None or placement is None else not report.lacks_ram,
         after_unloading=_after(report),
     )
 

@@ -120,7 +120,8 @@ def here_words(answer: Answer) -> tuple[str, ...]:
     if report is None or answer.here == "unknown":
         return (units.UNKNOWN,)
     if answer.here == "does_not_run":
-        return ("does not run", f"does not run: {no_ram_words(report)}")
+        words = f"does not run: {no_ram_words(report)}"
+        return ("does not run", words.partition(",")[0], words)
     return _ram_words(answer, report) if report.runs_from_ram else _gpu_words(answer, report)
 
 

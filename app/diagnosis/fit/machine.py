@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.fit.report import (
     COMPARED_CACHE_TYPES,
     FitReport,
+    HostMemory,
     Resident,
     fit_of_geometry,
     in_ram,
@@ -82,8 +83,8 @@ class Machine(Struct, frozen=True):
     has_no_gpu: bool = False
     """Whether it is known to have none, so that models run from its RAM."""
     ram_available_bytes: int | None = None
-    ram_total_bytes: int | None = None
-    """RAM and swap, whoever has it; ``None`` where it is not known, or another machine's."""
+    host: HostMemory | None = None
+    """``None`` where it is not known, or another machine's."""
 
 
 def fit_on(
@@ -122,7 +123,7 @@ def _as_known(report: FitReport, machine: Machine) -> FitReport:
     is_moe, cards = report.geometry.is_moe, report.hardware.cards
     ram = ram_bandwidth(machine.learned, machine.firmware_ram_bytes_per_second, is_moe=is_moe)
     known = calibrated(cards, ram, machine.learned, _uuids(cards), is_moe=is_moe)
-    return with_rates(replace(report, hardware=known, ram_total_bytes=machine.ram_total_bytes))
+    return with_rates(replace(report, hardware=known, host=machine.host))
 
 
 def _uuids(cards: Sequence[Card]) -> tuple[str, ...]:
@@ -218,7 +219,7 @@ def machine_of(state: State, key: ModelKey) -> Machine:
         others=tuple(_residents(state, key)),
         has_no_gpu=not every and state.lacks_gpu_at(key.source),
         ram_available_bytes=None if available is None else available + held,
-        ram_total_bytes=system.ram_total_bytes + (system.swap_total_bytes or 0) if system else None,
+        host=HostMemory(system.ram_total_bytes, system.swap_total_bytes or 0) if system else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,6 +28,18 @@ class Resident(Struct, frozen=True):
     vram_bytes: int
     makes_room: bool = False
     """Whether its server unloads it by itself where the model in question needs the memory."""
+
+
+class HostMemory(NamedTuple):
+    """What a machine has for what no GPU takes, whoever holds it now."""
+
+    ram_bytes: int
+    swap_bytes: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Both together."""
+        return self.ram_bytes + self.swap_bytes
 
 
 class FitReport(Struct, frozen=True):
@@ -55,8 +68,7 @@ class FitReport(Struct, frozen=True):
     runs_from_ram: bool = False
     """Whether the machine is known to have no GPU: everything is in RAM then."""
     available_ram_bytes: int | None = None
-    ram_total_bytes: int | None = None
-    """RAM and swap of the machine, whoever has it."""
+    host: HostMemory | None = None
     evicted: tuple[Resident, ...] = ()
     """What its server would unload by itself to load it; empty where that changes nothing."""
     after: FitReport | None = None
@@ -70,8 +82,8 @@ class FitReport(Struct, frozen=True):
     @property
     def lacks_ram(self) -> bool:
         """Whether the part that no GPU takes is more than all RAM and swap there is: it does not run."""
-        placement, there = self.in_the_end.placement, self.ram_total_bytes
-        return placement is not None and there is not None and placement.ram_bytes > there
+        placement = self.in_the_end.placement
+        return placement is not None and self.host is not None and placement.ram_bytes > self.host.bytes
 
     @property
     def required_ram_bytes(self) -> int | None:

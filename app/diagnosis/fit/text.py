@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gpumon.app.diagnosis.fit.report import FitReport, Resident
+from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, Resident
 from gpumon.app.diagnosis.words import band_words
 from gpumon.app.physics.hardware import Band
 from gpumon.app.physics.memory import Placement
@@ -62,9 +62,10 @@ def answer_words(report: FitReport) -> str:
 
 def no_ram_words(report: FitReport) -> str:
     """Say how much RAM it needs, and what there is: ``needs 361 GiB of RAM, 32 here``."""
-    placement = report.in_the_end.placement
-    needed, there = placement.ram_bytes if placement else 0, report.ram_total_bytes or 0
-    return f"needs {needed / GIB:.0f} GiB of RAM, {there / GIB:.0f} here"
+    placement, host = report.in_the_end.placement, report.host or HostMemory(0)
+    needed = placement.ram_bytes if placement else 0
+    swap = " with swap" if host.swap_bytes else ""
+    return f"needs {needed / GIB:.0f} GiB of RAM, {host.bytes / GIB:.0f} here{swap}"
 
 
 def after_words(report: FitReport) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from gpumon.app.cli.fit.asked import Asked, bandwidth, cache_type, cards, whole
 from gpumon.app.cli.fit.model import loaded_here
 from gpumon.app.cli.main import main
 from gpumon.app.config.settings import Settings
-from gpumon.app.diagnosis.fit.report import Resident
+from gpumon.app.diagnosis.fit.report import HostMemory, Resident
 from gpumon.app.errors import GpumonError
 from gpumon.app.physics.geometry import NoGeometry
 from gpumon.collectors.http.endpoint import parse_endpoint
@@ -205,7 +205,7 @@ async def test_what_needs_more_ram_than_there_is_does_not_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert fake_driver[0].total_bytes < 40 * GIB
-    monkeypatch.setattr("gpumon.app.cli.fit.answer.read_ram_total", lambda: 8 * GIB)
+    monkeypatch.setattr("gpumon.app.cli.fit.answer.read_host", lambda: HostMemory(8 * GIB))
     assert await fit(ollama, LARGE) == 1
     assert re.search(r"does not run: needs \d+ GiB of RAM, 8 here\n", capsys.readouterr().out)
     _, found = await document(ollama, capsys, LARGE)

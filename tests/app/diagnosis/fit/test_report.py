@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.app.physics.published import GIB, GPT_OSS_20B, LLAMA3_8B, LLAMA3_70B, QWEN2_14B, QWEN35_27B
 
-from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_freed
+from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, Resident, fit_of_geometry, with_freed
 from gpumon.app.diagnosis.fit.text import fit_lines
 from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.hardware import Card, Hardware
@@ -256,11 +256,17 @@ def test_nothing_is_unloaded_for_what_fits_or_for_no_gain() -> None:
 
 @pytest.mark.parametrize(("ram_gib", "runs"), [(8, False), (64, True)])
 def test_what_neither_gpus_nor_ram_can_hold_does_not_run(ram_gib: int, runs: bool) -> None:
-    found = replace(report(LLAMA3_70B, card(10)), ram_total_bytes=ram_gib * GIB)
+    found = replace(report(LLAMA3_70B, card(10)), host=HostMemory(ram_gib * GIB))
     assert found.lacks_ram is not runs
     words = text(found)
     assert ("does not run: needs " in words) is not runs
     assert (f"GiB of RAM, {ram_gib} here" in words) is not runs
+
+
+def test_swap_counts_and_is_named() -> None:
+    found = replace(report(LLAMA3_70B, card(10)), host=HostMemory(8 * GIB, 2 * GIB))
+    assert "GiB of RAM, 10 here with swap" in text(found)
+    assert not replace(found, host=HostMemory(8 * GIB, 60 * GIB)).lacks_ram
 
 
 def test_whether_ram_is_enough_is_not_asked_where_it_is_not_known() -> None:

@@ -60,7 +60,7 @@ class Descriptions:
 
     async def ask(self, models: Iterable[Installed], done: Callable[[], None]) -> None:
         """Ask for all of them, a few at a time; ``done`` is called with each answer."""
-        wanted = list(models)
+        wanted = [one for one in models if one.key not in self._asking]
         self._asking |= {model.key for model in wanted}
         gate = asyncio.Semaphore(AT_A_TIME)
 

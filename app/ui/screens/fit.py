@@ -153,6 +153,7 @@ class FitList(ListScreen):
         asked = self.session.descriptions()
         if unasked := asked.unasked(models, self.session.monitor.state):
             self.run_worker(asked.ask(unasked, self._draw_soon), name="describe all")
+            self._draw_soon()
 
     def _draw_soon(self) -> None:
         """Draw what comes within a moment together."""

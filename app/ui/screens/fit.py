@@ -104,9 +104,9 @@ class FitPage(LiveScreen):
 
 
 PANEL = "installed"
-AT_ONCE = 8
+AT_ONCE = 16
 """Answers computed before the screen is drawn: some milliseconds each."""
-SOON_SECONDS = 0.05
+SOON_SECONDS = 0.03
 
 
 class FitList(ListScreen):

@@ -122,8 +122,11 @@ def installed_of(state: State, row_key: str) -> Installed | None:
     return next((one for one in installed_models(state) if model_id(one.key) == row_key), None)
 
 
-def fit_view(state: State, model: Installed, choice: FitChoice, missing: str) -> FitView:
-    """Build the page; ``missing`` says what is done about facts that are not known yet."""
+def fit_view(state: State, model: Installed, choice: FitChoice, missing: str, cache_key: str = "") -> FitView:
+    """Build the page; ``missing`` says what is done about facts that are not known yet.
+
+    ``cache_key`` is the key that takes the next type of cache.
+    """
     facts, name = state.facts.get(model.key), visible(model.name)
     if facts is None:
         return FitView(VerdictView("unknown", f"{name}: {missing}"))
@@ -132,7 +135,10 @@ def fit_view(state: State, model: Installed, choice: FitChoice, missing: str) ->
     report = fit_on(machine, facts, options, model.size_bytes)
     if isinstance(report, NoGeometry):
         return FitView(VerdictView("unknown", f"{name}: cannot tell: {visible(report.reason)}"))
-    return _view(name, replace(report, name=model.name), choice, machine, model.key)
+    view = _view(name, replace(report, name=model.name), choice, machine, model.key)
+    keys = {"context": "+ -", "cache type": cache_key}
+    facts_with_keys = (replace(fact, origin=keys.get(fact.label, "")) for fact in view.facts)
+    return replace(view, facts=tuple(facts_with_keys))
 
 
 def _chosen(options: LoadOptions, choice: FitChoice) -> LoadOptions:
@@ -180,7 +186,8 @@ def _level(report: FitReport) -> Level:
         return "unknown"
     if report.lacks_ram:
         return "bad"
-    return "ok" if report.fits and not report.may_be_split else "watch"
+    then = report.in_the_end
+    return "ok" if then.fits and not then.may_be_split else "watch"
 
 
 def _answer(report: FitReport, machine: Machine, key: ModelKey) -> str:
@@ -193,8 +200,8 @@ def _answer(report: FitReport, machine: Machine, key: ModelKey) -> str:
 def _asked(report: FitReport) -> Iterator[Fact]:
     options = report.options
     kinds = "/".join(dict.fromkeys((options.cache_type_k, options.cache_type_v)))
-    yield Fact("context", f"{options.context_length} tokens", "+ -")
-    yield Fact("cache type", kinds, "k")
+    yield Fact("context", f"{options.context_length} tokens")
+    yield Fact("cache type", kinds)
     if options.parallel > 1:
         yield Fact("slots", str(options.parallel))
 

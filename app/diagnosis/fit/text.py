@@ -136,13 +136,19 @@ def _place(report: FitReport) -> Iterator[tuple[str, str]]:
         yield "", "so close to full, Ollama may split it all the same, unless"
         yield "", f"PARAMETER num_gpu {report.placement.layer_count} is in its Modelfile"
     if report.max_context is not None:
-        contexts = (f"{kind} {tokens or 'none'}" for kind, tokens in report.max_context.items())
-        yield "largest context", ", ".join(contexts)
+        yield "largest context", _contexts(report)
+    if report.after is not None and report.after.max_context is not None:
+        yield "  with room made", _contexts(report.after)
     for index, model in enumerate(report.unload):
         words = f"{visible(model.name, _NAME_WIDTH - 8)}, {_gib(model.vram_bytes)} GiB"
         yield ("" if index else "to make room"), f"unload {words}"
     if report.after is not None and not report.lacks_ram:
         yield "", "(its server does so by itself)"
+
+
+def _contexts(report: FitReport) -> str:
+    contexts = report.max_context or {}
+    return ", ".join(f"{kind} {tokens or 'none'}" for kind, tokens in contexts.items())
 
 
 def _placed(placement: Placement) -> str:
@@ -162,8 +168,8 @@ def _rates(report: FitReport) -> Iterator[tuple[str, str]]:
     if report.decode_full_context is not None:
         yield "  context full", _band(report.decode_full_context) or ""
     if report.after is not None and report.after.decode is not None:
-        yield "  room made", _band(report.after.decode) or ""
-    if not report.fits and report.decode_fitting is not None:
+        yield "  with room made", _band(report.after.decode) or ""
+    if not report.in_the_end.fits and report.decode_fitting is not None:
         yield "  if it fitted", _band(report.decode_fitting) or ""
 
 

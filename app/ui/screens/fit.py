@@ -25,6 +25,9 @@ from gpumon.widgets.views import VerdictView
 GONE = FitView(VerdictView("unknown", "this model is no longer installed"))
 
 
+CACHE_KEY = next(key.shown for key in FIT_PAGE_KEYS if key.action == "cache")
+
+
 class FitPage(LiveScreen):
     """Computes again with each answer of the driver, and with each key."""
 
@@ -66,7 +69,9 @@ class FitPage(LiveScreen):
             return
         state = self.session.monitor.state
         model = installed_of(state, self._row.key)
-        self._view = GONE if model is None else fit_view(state, model, self._choice, self._missing(model))
+        self._view = (
+            GONE if model is None else fit_view(state, model, self._choice, self._missing(model), CACHE_KEY)
+        )
         self.query_one(VerdictLine).show(self._view.verdict)
         self.query_one(FactTable).show(self._view.facts)
         keys = hints(APP_KEYS[-1:], FIT_PAGE_KEYS)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from gpumon.app.cli.fit.answer import read_nvml, with_asked
 from gpumon.app.cli.fit.asked import Asked
-from gpumon.app.cli.fit.model import listings
+from gpumon.app.cli.fit.disk import on_disk
+from gpumon.app.cli.fit.model import NO_SERVER, NoAnswerError, listings
 from gpumon.app.diagnosis.fit.listing import Answer, answer_of, here_words, summary_words
 from gpumon.app.diagnosis.fit.machine import Machine, installed_models
 from gpumon.app.errors import GpumonError
@@ -47,7 +48,7 @@ async def answers_here(asked: Asked, settings: Settings) -> list[Answer]:
     store, servers = Store(), endpoints(settings)
     problems, _ = await asyncio.gather(_list_servers(store, servers), _look(store, settings))
     if len(problems) == len(servers):
-        raise GpumonError("; ".join(problems) or "no server is in the settings: give --url, or a .gguf file")
+        await _list_disk(store, servers, problems)
     known: dict[str, Describe] = {one.url: partial(describe, store.state, one) for one in servers}
     descriptions = Descriptions(known, lambda facts: _take(store, facts))
     models = installed_models(store.state)
@@ -78,18 +79,29 @@ def _machine(asked: Asked) -> Machine | None:
     return Machine(asked.cards, ram)
 
 
-async def _list_servers(store: Store, servers: Sequence[Endpoint]) -> list[str]:
+async def _list_servers(store: Store, servers: Sequence[Endpoint]) -> list[GpumonError]:
     """Take in what the servers have installed and loaded; return what went wrong at the others."""
     problems = []
     for said in await asyncio.gather(*map(listings, servers), return_exceptions=True):
         if isinstance(said, GpumonError):
-            problems.append(str(said))
+            problems.append(said)
         elif isinstance(said, BaseException):
             raise said
         else:
             for sample in said:
                 store.apply(sample)
     return problems
+
+
+async def _list_disk(store: Store, servers: Sequence[Endpoint], problems: Sequence[GpumonError]) -> None:
+    """Take in what is on this disk, where no server answers; raise what went wrong where nothing is."""
+    silent = problems and all(isinstance(problem, NoAnswerError) for problem in problems)
+    where = await on_disk(servers) if silent else None
+    if where is None:
+        raise GpumonError("; ".join(map(str, problems)) or NO_SERVER)
+    url = next(server.url for server in servers if server.is_loopback)
+    for sample in where.samples(url):
+        store.apply(sample)
 
 
 async def _look(store: Store, settings: Settings) -> None:

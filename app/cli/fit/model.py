@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct
 
+from gpumon.app.cli.fit.disk import facts_on_disk, on_disk
 from gpumon.app.diagnosis.fit.report import Resident
 from gpumon.app.errors import GpumonError
 from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
@@ -49,6 +50,13 @@ _NEAR_LEAST = 0.7
 _SIZE = re.compile(r"[0-9.]+[bm]", re.IGNORECASE)
 """A tag alone: no model is called so, and nothing of the name can be pulled."""
 _SOON = TimeLimits(connect=0.3, total=0.5)
+
+
+NO_SERVER = "no server is in the settings: give --url, or a .gguf file"
+
+
+class NoAnswerError(GpumonError):
+    """Nothing answers at a server's address."""
 
 
 class FullName(NamedTuple):
@@ -146,16 +154,28 @@ async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
     Raises:
         GpumonError: none has it, or none answers.
     """
-    problems: list[str] = []
+    problems: list[GpumonError] = []
     for endpoint in endpoints:
         client = HttpClient(endpoint)
         try:
             return await _ask(name, client)
         except GpumonError as error:
-            problems.append(str(error))
+            problems.append(error)
         finally:
             await client.close()
-    raise GpumonError("; ".join(problems) or "no server is in the settings: give --url, or a .gguf file")
+    if problems and all(isinstance(problem, NoAnswerError) for problem in problems):
+        found = await _from_disk(name, endpoints)
+        if found is not None:
+            return found
+    raise GpumonError("; ".join(map(str, problems)) or NO_SERVER)
+
+
+async def _from_disk(name: str, endpoints: Sequence[Endpoint]) -> Model | None:
+    """Return the model from this disk, where it is there."""
+    where = await on_disk(endpoints)
+    model = None if where is None else by_name(name, where.models)
+    facts = None if where is None or model is None else await facts_on_disk(where, model)
+    return None if facts is None or where is None else Model(facts, where.size_of(facts.blobs))
 
 
 async def _ask(name: str, client: HttpClient) -> Model:
@@ -173,12 +193,17 @@ async def _ask(name: str, client: HttpClient) -> Model:
     )
 
 
-def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) -> InstalledModel:
+def by_name(name: str, models: Sequence[InstalledModel]) -> InstalledModel | None:
+    """Return the model of a name: as Ollama takes it, else the only one of which it is a part."""
     wanted = full_name(name)
     found = next((model for model in models if full_name(model.name) == wanted), None)
-    near = near_names(name, [model.name for model in models if not model.remote])
-    found = found or _only_tag(name, models) or _only_near(name, models, near)
+    return found or _only_tag(name, models) or _only_near(name, models)
+
+
+def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) -> InstalledModel:
+    found = by_name(name, models)
     if found is None:
+        near = near_names(name, [model.name for model in models if not model.remote])
         raise GpumonError(f"no model {name} is installed at {endpoint.authority}{_what_then(name, near)}")
     if found.remote:
         raise GpumonError(f"{name} is served by a cloud host: it is never loaded here")
@@ -193,8 +218,9 @@ def _only_tag(name: str, models: Sequence[InstalledModel]) -> InstalledModel | N
     return tags[0] if len(tags) == 1 else None
 
 
-def _only_near(name: str, models: Sequence[InstalledModel], near: Sequence[str]) -> InstalledModel | None:
+def _only_near(name: str, models: Sequence[InstalledModel]) -> InstalledModel | None:
     """Return the only model of which a part of the name was given: ``70b`` for ``llama3.1:70b``."""
+    near = near_names(name, [model.name for model in models if not model.remote])
     if ":" in name or "/" in name or len(near) != 1 or name.casefold() not in near[0].casefold():
         return None
     return next(model for model in models if model.name == near[0])
@@ -261,5 +287,5 @@ def _good_body(reply: Reply, endpoint: Endpoint) -> bytes:
 def _as_error(error: RequestError | BodyError, endpoint: Endpoint) -> GpumonError:
     if isinstance(error, RequestError):
         health = classify.health_of_failure(error.kind, endpoint, DEFAULT)
-        return GpumonError(f"{health.detail}; {health.hint}")
+        return NoAnswerError(f"{health.detail}; {health.hint}")
     return GpumonError(f"{endpoint.authority}: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -112,6 +113,15 @@ def test_the_mark_is_good_only_where_it_surely_fits(gib: float, answer: str, lev
     verdict = page(machine_with(gib=gib)).verdict
     assert verdict.sentence.startswith(f"{NAME} {answer}: ")
     assert verdict.level == level
+
+
+def test_one_for_which_its_server_makes_room_fits_in_the_end() -> None:
+    machine = machine_with(gib=12.0)
+    machine.servers[0].load(Model("qwen3:8b", gpu_gib=9.0, pid=101))
+    machine.look()
+    verdict = page(machine).verdict
+    assert verdict.level == "ok"
+    assert re.search(r"spills \d+% now; after unloading qwen3:8b \(9.0 GiB\) fits$", verdict.sentence)
 
 
 def test_without_a_card_what_it_needs_is_said_and_that_none_is_known() -> None:

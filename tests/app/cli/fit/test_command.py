@@ -54,6 +54,8 @@ def no_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.touch()
     monkeypatch.setenv("GPUMON_CONFIG", str(settings))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "no-models"))
+    monkeypatch.setattr("gpumon.app.cli.fit.disk.SERVICE_HOMES", ())
 
 
 @pytest.fixture

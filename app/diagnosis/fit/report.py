@@ -86,6 +86,11 @@ class FitReport(Struct, frozen=True):
         return placement is not None and self.host is not None and placement.ram_bytes > self.host.bytes
 
     @property
+    def generates(self) -> bool:
+        """Whether it writes tokens: an embedding model keeps nothing of those it has read."""
+        return any(layer.kind != "stateless" for layer in self.geometry.layers)
+
+    @property
     def required_ram_bytes(self) -> int | None:
         """What it takes of RAM, where it runs from there."""
         return self.placement.ram_bytes if self.runs_from_ram and self.placement else None
@@ -210,7 +215,7 @@ def with_rates(report: FitReport) -> FitReport:
     """Return the report with the rates that its hardware gives."""
     geometry, options, hardware = report.geometry, report.options, report.hardware
     placement = report.placement
-    if placement is None:
+    if placement is None or not report.generates:
         return report
     short = min(SHORT_CONTEXT_TOKENS, options.context_length)
 

@@ -162,7 +162,7 @@ def _placed(placement: Placement) -> str:
 
 
 def _rates(report: FitReport) -> Iterator[tuple[str, str]]:
-    if report.placement is None:
+    if report.placement is None or not report.generates:
         return
     yield "decode, estimated", _band(report.decode) or _why_no_rate(report)
     if report.decode_full_context is not None:

@@ -220,6 +220,15 @@ def test_a_split_of_whole_layers_names_no_experts() -> None:
     assert "experts" not in line
 
 
+def test_nothing_is_said_of_the_rate_of_a_model_that_writes_no_tokens() -> None:
+    layers = tuple(replace(layer, kind="stateless") for layer in LLAMA3_8B.layers)
+    found = fit_of_geometry(
+        "m", replace(LLAMA3_8B, layers=layers), LoadOptions(512), Hardware((card(23),), RAM)
+    )
+    assert (found.decode, found.generates) == (None, False)
+    assert "tok/s" not in text(found)
+
+
 IDLE = Resident("small:8b", 6 * GIB, makes_room=True)
 BY_HAND = Resident("other:8b", 6 * GIB)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -104,14 +103,21 @@ def fit_on(
         return geometry
     free = [card.vram_free_bytes for card in machine.cards]
     wanted = with_automatic_batch(options, facts, geometry, free)
-    bare = partial(fit_of_geometry, facts.name, geometry, wanted, Hardware(machine.cards), machine.others)
-    report = bare(compared=compared)
+    report = _report(machine, facts.name, geometry, wanted, compared)
     correction = memory_correction(machine.learned, facts.digest, _uuids(report.hardware.cards))
-    return _whole(bare(correction_bytes=correction, compared=compared) if correction else report, machine)
+    return report if not correction else _report(machine, facts.name, geometry, wanted, compared, correction)
 
 
-def _whole(report: FitReport, machine: Machine) -> FitReport:
-    """Return the report with what is known of the machine beside the free memory of its cards."""
+def _report(
+    machine: Machine,
+    name: str,
+    geometry: Geometry,
+    options: LoadOptions,
+    compared: Sequence[CacheType],
+    correction_bytes: int = 0,
+) -> FitReport:
+    bare = Hardware(machine.cards)
+    report = fit_of_geometry(name, geometry, options, bare, machine.others, correction_bytes, compared)
     if machine.has_no_gpu:
         report = in_ram(report, machine.ram_available_bytes)
     after = None if report.after is None else _as_known(report.after, machine)

@@ -50,6 +50,15 @@ class InstalledRow(Struct, frozen=True):
     loaded: bool = False
     server: str = ""
     """Where two servers have one of this name."""
+    needed_bytes: int | None = None
+    """What it takes wholly on GPU."""
+    level: Level = "unknown"
+    here: tuple[str, ...] = ()
+    """Whether it fits, in short and in ever more words; nothing where that is not known."""
+    tokens_per_second: tuple[float, float, float] | None = None
+    """An estimate: low, expected, high."""
+    context_length: int | None = None
+    """The largest with which all of it is on GPU; 0: there is none."""
 
 
 class ChoiceRow(Struct, frozen=True):

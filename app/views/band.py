@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from gpumon.app.diagnosis.diagnosis import Diagnosis
-from gpumon.app.diagnosis.forecast import Forecast
 from gpumon.app.insight.health import Health
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import LoadPicture
@@ -16,6 +15,10 @@ from gpumon.app.views.sources import source_row
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import SourceRow, VerdictView
+
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.diagnosis import Diagnosis
+    from gpumon.app.diagnosis.forecast import Forecast
 
 HEADS = {
     "will_spill": "LOADING",

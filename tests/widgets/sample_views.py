@@ -11,6 +11,7 @@ from gpumon.widgets.views import (
     ChartView,
     Fact,
     GpuRow,
+    InstalledRow,
     MemoryRow,
     ModelRow,
     SourceRow,
@@ -178,3 +179,27 @@ CHART = ChartView(
     ),
     24.0,
 )
+
+INSTALLED = (
+    InstalledRow(
+        "1", "qwen2.5-coder:14b", 9 * GIB, True, "", int(14.6 * GIB), "watch",
+        ("38% in RAM", "loaded, 38% in RAM"), (5.7, 7.0, 8.6), 6400,
+    ),
+    InstalledRow(
+        "2", "llama3.1:8b", 5 * GIB, False, "", 9 * GIB, "ok", ("fits",), (133.0, 169.0, 215.0), 131072
+    ),
+    InstalledRow(
+        "3", "phi4:14b", 9 * GIB, False, "", int(11.9 * GIB), "ok",
+        ("after unload", "after unloading", "after unloading qwen2.5-coder:14b"), (78.0, 99.0, 125.0), 16384,
+    ),
+    InstalledRow(
+        "4", "hf.co/unsloth/Llama-3.3-70B-Instruct-GGUF:Q4_K_M", 40 * GIB, False, "", 50 * GIB, "watch",
+        ("spills 43%",), (0.7, 0.9, 1.0), 0,
+    ),
+    InstalledRow(
+        "5", "deepseek-r1:671b", 377 * GIB, False, "", 400 * GIB, "bad",
+        ("does not run", "does not run: needs 361 GiB of RAM", "does not run: needs 361 GiB of RAM, 32 here"),
+        None, 0,
+    ),
+    InstalledRow("6", "strange:1b", GIB),
+)  # fmt: skip

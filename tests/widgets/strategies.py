@@ -112,7 +112,20 @@ sources = st.builds(SourceRow, levels, names, names, names)
 alerts = st.builds(
     AlertRow, names, levels, names, names, names, st.floats(0, 1e8), st.booleans(), st.booleans()
 )
-installed = st.builds(InstalledRow, names, names, st.none() | st.integers(0, 2**60), st.booleans(), names)
+rates = st.none() | st.tuples(*[st.floats(0, 1e6)] * 3)
+installed = st.builds(
+    InstalledRow,
+    names,
+    names,
+    st.none() | st.integers(0, 2**60),
+    st.booleans(),
+    names,
+    st.none() | st.integers(0, 2**60),
+    levels,
+    words,
+    rates,
+    st.none() | st.integers(0, 2**24),
+)
 facts = st.builds(Fact, names, names, names, st.none() | levels)
 verdicts = st.builds(
     VerdictView,

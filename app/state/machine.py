@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.histories import measure_loads
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
 from gpumon.app.state.records import GpuRecord, SystemRecord
@@ -27,6 +28,7 @@ def apply_nvml(state: State, sample: NvmlSample) -> None:
         state.gpu_shown = True
         state.touched.claimed.update(state.models)  # a part in RAM is a spill only where there is a GPU
     measure(state)
+    measure_loads(state)
     state.touched.measured.update(runner.model for runner in state.runners.values() if runner.model)
 
 

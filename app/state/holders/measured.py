@@ -37,7 +37,7 @@ def measure(state: State) -> None:
         runner.vram.add(state.now, runner.measured_vram_bytes)
         _note_hidden(state, runner)
     for model in state.models.values():
-        model.measured_vram.add(state.now, measured_vram_bytes(model, state))
+        model.history.measured_vram.add(state.now, measured_vram_bytes(model, state))
 
 
 def _note_hidden(state: State, runner: RunnerRecord) -> None:

@@ -59,7 +59,8 @@ def model_lines(
         block = [draw_row(row_cells, fitted, glyphs.ellipsis)]
         if lines_per_row > 1:
             block.append(_second_line(row, fitted, width, glyphs))
-        lines += [in_role(line, "dim") for line in block] if row.age_seconds is not None else block
+        is_old = row.age_seconds is not None or row.left_seconds is not None
+        lines += [in_role(line, "dim") for line in block] if is_old else block
     return lines
 
 
@@ -96,6 +97,9 @@ def _memory_cells(row: ModelRow, glyphs: Glyphs) -> Row:
 
 def _load_cells(row: ModelRow, glyphs: Glyphs) -> Row:
     """Draw how far a load has come."""
+    if row.left_seconds is not None:
+        words = glyphs.written(f"{row.left_reason}, {units.duration(row.left_seconds)} ago")
+        return {"bar": lambda width: text_line(shorten_words(words, width, glyphs.ellipsis), "dim")}
     if row.load_fraction is None:
         return {}
     done = round(min(max(row.load_fraction, 0.0), 1.0) * LOAD_STEPS)

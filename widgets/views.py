@@ -127,6 +127,10 @@ class ModelRow(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     """What is said first on its second line: a disagreement, the rate of a load."""
     age_seconds: float | None = None
+    left_seconds: float | None = None
+    """Since when it has not been loaded any more; ``None`` of one that is loaded or loading."""
+    left_reason: str = ""
+    """Why it has left, in a few words: ``expired``, ``made room for qwen3:14b``."""
 
 
 class MemoryRow(Struct, frozen=True):

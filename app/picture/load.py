@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from gpumon.app.insight.wording import model_id
 from gpumon.app.state.records import Load, LoadPhase
+from gpumon.app.state.state import State
 from gpumon.text import units
 
 LOAD_PREFIX = "load "
@@ -24,6 +26,9 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """All that is said of a load at one instant; ``None`` is unknown."""
 
     id: str
+    """That of the model's row, where it is known which it is and none has that row."""
+    sighted: float = 0.0
+    """When the model was first seen in this run."""
     name: str
     """As it is known from outside; not harmless to draw."""
     pid: int
@@ -53,10 +58,13 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """How long each phase that is over has lasted."""
 
 
-def load_picture(load: Load, now: float) -> LoadPicture:
-    """Put together what is said of one load."""
+def load_picture(load: Load, state: State, *, stands_for_model: bool = False) -> LoadPicture:
+    """Put together what is said of one load; one that ``stands_for_model`` bears the identity of that."""
+    now, model = state.now, load.model if stands_for_model else None
+    history = state.histories.get(load.model) if load.model else None
     return LoadPicture(
-        id=f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        id=model_id(model) if model else f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        sighted=load.watched if history is None else min(history.first_seen, load.watched),
         name=load.name,
         pid=load.key.pid,
         phase=load.phase,

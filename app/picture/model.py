@@ -105,6 +105,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     claim: ModelClaim
     """What the server says: name, digest, sizes, context, quantization."""
     first_seen: float
+    sighted: float
+    """When it was first seen in this run, in whatever load."""
     spilled_since: float | None
     age_seconds: float | None
     """Age of the server's word, where it is no longer current."""
@@ -208,8 +210,9 @@ def model_picture(
         kind=record.kind,
         claim=record.claim,
         first_seen=record.first_seen,
+        sighted=min(record.history.first_seen or record.first_seen, record.first_seen),
         spilled_since=record.spilled_since,
-        age_seconds=source.age(state.now) if source else None,
+        age_seconds=(source.age(state.now) if source else None) or _lost_seconds(record, state),
         memory=memory,
         level=level,
         sentence=sentence,
@@ -228,10 +231,17 @@ def model_picture(
     )
 
 
+def _lost_seconds(record: ModelRecord, state: State) -> float | None:
+    """Return for how long all GPUs of a model have been lost, on which it can do nothing any more."""
+    lost = [gpu.lost_since for uuid in record.gpus if (gpu := state.gpus.get(uuid)) is not None]
+    known = [since for since in lost if since is not None]
+    return state.now - max(known) if known and len(known) == len(lost) else None
+
+
 def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     """Return how the load of a model goes that its server lists already, as older ones do from the start."""
     load = state.loads.get(record.runner) if record.runner else None
-    return load_picture(load, state.now) if load else None
+    return load_picture(load, state) if load else None
 
 
 def _series(record: ModelRecord) -> ModelSeries:

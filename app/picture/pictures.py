@@ -11,6 +11,7 @@ from gpumon.app.insight.agreement import Loaded, loaded, may_load, shortfall
 from gpumon.app.insight.health import SPILL_BAD_PERCENT, Health, Level, health, unclaimed_loads
 from gpumon.app.insight.wording import model_id, shared_names
 from gpumon.app.picture.gpu import GpuPicture, gpu_picture
+from gpumon.app.picture.left import LeftPicture, left_pictures
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.model import ModelDetails, ModelPicture, model_details, model_picture, spill_notes
 from gpumon.app.state.holders.measured import is_measurable
@@ -160,6 +161,7 @@ class Pictures:
         self._all_gpus: tuple[GpuPicture, ...] | None = None
         self._is_measurable: bool | None = None
         self._all_models: tuple[ModelPicture, ...] | None = None
+        self._left: tuple[LeftPicture, ...] | None = None
         self._health: dict[bool, Health] = {}
         self._shared: frozenset[str] | None = None
         self._alerts_by_subject: dict[str, list[Alert]] | None = None
@@ -202,7 +204,7 @@ class Pictures:
         for uuid in touched.gpus:
             self._gpus.pop(uuid, None)
             self._all_gpus = self._is_measurable = None
-        self._all_models = self._shared = self._alerts_by_subject = None
+        self._all_models = self._left = self._shared = self._alerts_by_subject = None
         self._active = self._surroundings = None
         self._health.clear()
 
@@ -253,12 +255,24 @@ class Pictures:
 
     def loads(self) -> tuple[LoadPicture, ...]:
         """Return the loads of which no server speaks as a model yet, the oldest first."""
-        return tuple(load_picture(load, self.now) for load in unclaimed_loads(self.state))
+        taken: set[ModelKey | None] = {None, *self.state.models}
+        pictures = []
+        for load in unclaimed_loads(self.state):
+            stands_for_model = load.model not in taken
+            pictures.append(load_picture(load, self.state, stands_for_model=stands_for_model))
+            taken.add(load.model)
+        return tuple(pictures)
 
     def load(self, load_id: str) -> LoadPicture | None:
         """Return the picture of one load, claimed or not; ``None`` where it is over."""
-        loads = (load_picture(load, self.now) for load in self.state.loads.values())
-        return next((load for load in loads if load.id == load_id), None)
+        claimed = (load_picture(load, self.state) for load in self.state.loads.values())
+        return next((load for load in (*self.loads(), *claimed) if load.id == load_id), None)
+
+    def left(self) -> tuple[LeftPicture, ...]:
+        """Return the pictures of models that left a short while ago, or whose process still holds memory."""
+        if self._left is None:
+            self._left = left_pictures(self.state, self._shared_names()) if self.state.departed else ()
+        return self._left
 
     def gpus(self) -> tuple[GpuPicture, ...]:
         """Return the pictures of all GPUs in the driver's order, lost ones included."""

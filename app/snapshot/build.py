@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,9 +12,11 @@ from gpumon.app.fuses import Fuses
 from gpumon.app.insight.health import of_a_look
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.left import LeftPicture
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
+from gpumon.app.snapshot.machine import gpu_entry, memory_entry, returned_entry, source_entry
 from gpumon.app.snapshot.schema import (
     SCHEMA_VERSION,
     AlertEntry,
@@ -22,22 +24,17 @@ from gpumon.app.snapshot.schema import (
     CauseEntry,
     EvidenceEntry,
     GpuEntry,
-    HolderEntry,
+    LeftEntry,
     LoadEntry,
-    MemoryEntry,
     ModelEntry,
     PredictionEntry,
-    ProcessEntry,
     RemedyEntry,
-    ReturnedEntry,
     RunnerEntry,
     Snapshot,
-    SourceEntry,
     VerdictEntry,
 )
-from gpumon.app.state.holders.others import GroupHolding
-from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
-from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
+from gpumon.app.state.records import Placement, Prediction
+from gpumon.collectors.samples import RunnerProcess
 from gpumon.text.safe import visible
 
 
@@ -88,21 +85,22 @@ def build_snapshot(pictures: Pictures, missing: Sequence[str] = ()) -> Snapshot:
         complete=not missing,
         missing=tuple(missing),
         sources=tuple(
-            _source(record, state.now)
+            source_entry(record, state.now)
             for name, record in sorted(state.sources.items())
             if not record.is_pointless
         ),
         gpus=tuple(entry for gpu in pictures.gpus() for entry in _gpu_entries(gpu, pictures.fuses)),
-        memory=_memory(state.system),
+        memory=memory_entry(state.system),
         models=(*models, *map(loading_entry, pictures.loads())),
         alerts=tuple(map(_alert, pictures.active)),
-        returned=tuple(map(_returned, state.returned)),
+        returned=tuple(map(returned_entry, state.returned)),
+        left=tuple(map(_left, pictures.left())),
     )
 
 
 def _gpu_entries(gpu: GpuPicture, fuses: Fuses) -> tuple[GpuEntry, ...]:
     with fuses.guard("snapshot of a GPU", gpu.uuid):
-        return (_gpu(gpu),)
+        return (gpu_entry(gpu),)
     return ()
 
 
@@ -316,74 +314,15 @@ def _buffers(placed: Placement) -> dict[str, dict[str, int]] | None:
     return by_device or None
 
 
-def _source(record: SourceRecord, now: float) -> SourceEntry:
-    silent = record.silent_seconds
-    return SourceEntry(
-        name=record.name,
-        state=record.health.state if silent is None else "hanging",
-        detail=record.health.detail if silent is None else f"no answer for {silent:.0f} s",
-        hint=record.hint,
-        age_seconds=None if record.answered is None else now - record.answered,
-    )
-
-
-def _gpu(gpu: GpuPicture) -> GpuEntry:
-    """Return the entry of a GPU; of one that is lost nothing is known but what it is."""
-    reading, lost = gpu.reading, gpu.reading.state == "lost"
-    if lost:
-        reading = GpuReading(
-            uuid=gpu.uuid, index=gpu.index, name=reading.name, pci_bus_id=reading.pci_bus_id, state="lost"
-        )
-    memory, names = reading.memory, {one.pid: one.name for one in gpu.models if one.is_loaded}
-    groups = None if lost else gpu.groups
-    return GpuEntry(
-        uuid=reading.uuid,
-        name=reading.name,
-        index=reading.index,
-        pci_bus_id=reading.pci_bus_id,
-        state=reading.state,
-        unified=memory.unified if memory else None,
-        vram_total_bytes=memory.total_bytes if memory else None,
-        vram_used_bytes=memory.used_bytes if memory else None,
-        vram_reserved_bytes=memory.reserved_bytes if memory else None,
-        vram_free_bytes=memory.free_bytes if memory else None,
-        utilization_percent=reading.utilization_percent,
-        power_watts=reading.power_watts,
-        power_limit_watts=reading.power_limit_watts,
-        temperature_celsius=reading.temperature_celsius,
-        throttle_reasons=reading.throttle_reasons,
-        processes=None
-        if reading.processes is None
-        else tuple(_process(one, names) for one in reading.processes),
-        holders=None if groups is None else tuple(map(_holder, groups)),
-    )
-
-
-def _process(process: GpuProcess, names: Mapping[int, str]) -> ProcessEntry:
-    return ProcessEntry(
-        pid=process.pid, name=process.name, vram_bytes=process.vram_bytes, model=names.get(process.pid)
-    )
-
-
-def _holder(holding: GroupHolding) -> HolderEntry:
-    """Name each program of a group once, the largest first."""
-    names = dict.fromkeys(process.name for process in holding.processes if process.name is not None)
-    return HolderEntry(group=holding.group, vram_bytes=holding.vram_bytes, names=tuple(names))
-
-
-def _returned(returned: Returned) -> ReturnedEntry:
-    return ReturnedEntry(
-        uuid=returned.uuid, name=returned.name, vram_bytes=returned.vram_bytes, time=returned.time
-    )
-
-
-def _memory(system: SystemRecord | None) -> MemoryEntry:
-    if system is None:
-        return MemoryEntry(total_bytes=None, available_bytes=None, swap_used_bytes=None)
-    return MemoryEntry(
-        total_bytes=system.sample.ram_total_bytes,
-        available_bytes=system.sample.ram_available_bytes,
-        swap_used_bytes=system.sample.swap_used_bytes,
+def _left(left: LeftPicture) -> LeftEntry:
+    return LeftEntry(
+        name=left.claim.name,
+        digest=left.claim.digest,
+        runtime=left.kind.name,
+        url=left.key.source,
+        time=left.left,
+        reason=left.reason,
+        vram_bytes=left.vram_bytes,
     )
 
 

@@ -222,6 +222,18 @@ class AlertEntry(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class LeftEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is no longer loaded; the last minute, and longer while its process holds memory."""
+
+    name: str
+    digest: str | None
+    runtime: str
+    url: str
+    time: float
+    reason: str
+    vram_bytes: int | None
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The document."""
 
@@ -238,3 +250,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelEntry, ...]
     alerts: tuple[AlertEntry, ...]
     returned: tuple[ReturnedEntry, ...]
+    left: tuple[LeftEntry, ...] = ()

@@ -51,7 +51,7 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
     if reading.state != "lost":
         record.lost_since = None
     elif record.lost_since is None:
-        record.lost_since = now
+        record.lost_since = record.last_lost = now
     record.vram.add(now, reading.memory.used_bytes if reading.memory else None)
     record.utilization.add(now, reading.utilization_percent)
     record.power.add(now, reading.power_watts)

@@ -67,7 +67,7 @@ def apply_server(state: State, sample: ServerSample) -> None:
         keys = {_apply_claim(state, sample, claim) for claim in shown}
         _depart(state, sample.source, keep=keys)
     elif sample.health.state in MODELS_END_WITH:
-        _depart(state, sample.source, keep=set())
+        _depart(state, sample.source, keep=set(), server_ended=True)
     follow_processes(state)
     if is_new or before != state.models.keys():
         join(state)
@@ -81,7 +81,7 @@ def _is_named(state: State, url: str) -> bool:
 
 def _forget_server(state: State, name: str) -> None:
     """Forget a server that nobody has named and whose process has ended, or that is asked by another name."""
-    _depart(state, name, keep=set())
+    _depart(state, name, keep=set(), server_ended=True)
     if state.sources.pop(name, None) is not None:
         state.touched.sources.add(name)
     if name in state.servers_here:
@@ -141,15 +141,16 @@ def follow_processes(state: State) -> bool:
     if not before and not wanted:
         return False
     for key in before.keys() - wanted.keys():
-        depart(state, key)
+        depart(state, key, server_ended=before[key] not in state.runners)
     for key, runner in wanted.items():
         _keep(state, key, runner)
     return before != _by_process(state)
 
 
-def depart(state: State, key: ModelKey) -> None:
+def depart(state: State, key: ModelKey, *, server_ended: bool = False) -> None:
     """Record that a model has been unloaded."""
     record = state.models.pop(key)
+    record.server_ended = server_ended
     state.touched.claimed.add(key)
     record.gone = state.now
     state.departed.append(record)
@@ -288,10 +289,10 @@ def _is_asked_to_stop(record: ModelRecord, claim: ModelClaim, now: float, source
     return record.stop_asked or moved_back
 
 
-def _depart(state: State, source: str, keep: set[ModelKey]) -> None:
+def _depart(state: State, source: str, keep: set[ModelKey], *, server_ended: bool = False) -> None:
     own = (key for key, model in state.models.items() if key.source == source and model.process is None)
     for key in [key for key in own if key not in keep]:
-        depart(state, key)
+        depart(state, key, server_ended=server_ended)
 
 
 def _by_process(state: State) -> dict[ModelKey, RunnerKey]:

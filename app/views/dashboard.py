@@ -19,7 +19,7 @@ from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.models import SortKey, load_rows, model_rows, trend
+from gpumon.app.views.models import SortKey, all_rows, trend
 from gpumon.collectors.samples import SourceState
 from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
 from gpumon.text import units
@@ -167,7 +167,7 @@ def spilled_bytes(pictures: Pictures) -> int | None:
 class ModelOrder(Struct, frozen=True):
     """Which models are shown, and in which order."""
 
-    sort: SortKey = "name"
+    sort: SortKey = "trouble"
     descending: bool = False
     filter_text: str = ""
 
@@ -207,7 +207,7 @@ def dashboard_view(
         is_same = (found := pictures.gpus()) is before.gpu_pictures
         gpus, pictured = before.gpus if is_same else gpu_rows(found), found
     with guard("panel models"):
-        models = _models(pictures, order)
+        models = all_rows(pictures, order.sort, order.descending, order.filter_text)
     with guard("panel memory"):
         memory = memory_row(pictures)
     now, feed = monitor.state.now, before.alerts
@@ -227,13 +227,6 @@ def dashboard_view(
         feed,
         now,
         pictured,
-    )
-
-
-def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:
-    return (
-        *load_rows(pictures, order.filter_text),
-        *model_rows(pictures, order.sort, order.descending, order.filter_text),
     )
 
 

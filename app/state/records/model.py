@@ -167,6 +167,12 @@ class ModelRecord(Struct):
     """Set where nothing but this process tells of the model."""
     gone: float | None = None
     """When the server no longer listed it."""
+    server_ended: bool = False
+    """Whether it is gone because its server is, or the process that was all there was of it."""
+    unload_asked: float | None = None
+    """When the user had gpumon ask its server to unload it."""
+    gpus: tuple[str, ...] = ()
+    """UUIDs of the GPUs on which the driver last measured its process."""
     claim_steady_bytes: int | None = None
     """What ``size_vram`` has been for some time, but for noise."""
     spilled_since: float | None = None
@@ -203,6 +209,11 @@ class ModelRecord(Struct):
     def split(self) -> Split:
         """GPU and RAM part by the server's claim."""
         return split_of(self.claim.size_bytes, self.claim.size_vram_bytes)
+
+    @property
+    def holder(self) -> RunnerKey | None:
+        """The process that holds it or, where it has ended, the last that did."""
+        return self.runner or self.ended_runner or self.process
 
     def note_rates(self, rates: RunnerRates, now: float) -> None:
         """Add to its series how fast it works."""

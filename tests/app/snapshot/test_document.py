@@ -27,6 +27,7 @@ SECTIONS = {
     schema.BandEntry: "`models[].expected_tokens_per_second`, and that of each remedy",
     schema.AlertEntry: "## `alerts[]`",
     schema.ReturnedEntry: "## `returned[]`",
+    schema.LeftEntry: "## `left[]`",
 }
 
 

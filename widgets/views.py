@@ -111,6 +111,12 @@ class ModelRow(Struct, frozen=True):
     context_used_tokens: int | None = None
     decode_tokens_per_second: float | None = None
     rate_is_estimate: bool = False
+    full_tokens_per_second: float | None = None
+    """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    full_band: tuple[float, float] | None = None
+    """The range of that, where it is an estimate."""
+    peak_tokens_per_second: float | None = None
+    """The highest rate that it has held for some seconds in this run."""
     rate_trend: Trend = ()
     spill_trend: Trend = ()
     """Spill fraction, 0 to 1."""

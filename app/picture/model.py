@@ -55,6 +55,8 @@ from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
+    from gpumon.app.diagnosis.full import FullRate
+    from gpumon.app.physics.hardware import Band
     from gpumon.collectors.servers.kind import ServerKind
 
 PROCESSES_SOURCE = "processes"
@@ -127,6 +129,10 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """The same in short; empty where there is no such time, or it has passed."""
 
     rates: RunnerRates
+    full: FullRate | None
+    """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    peak_tokens_per_second: float | None
+    """The highest rate that it has held for some seconds in this run, all requests together."""
     process: RunnerProcess | None
     """The process that holds it, where it can be told."""
     joined_by: JoinedBy | None
@@ -197,8 +203,12 @@ def model_picture(
     diagnosis: Diagnosis,
     alerts: Sequence[Alert] = (),
     measurable: bool = True,
+    full: Band | None = None,
 ) -> ModelPicture:
-    """Put together what is said of one model; the active ``alerts`` on it come the worst first."""
+    """Put together what is said of one model; the active ``alerts`` on it come the worst first.
+
+    ``full`` is an estimate of its rate where all of it is on GPUs.
+    """
     record, runner = known.model, known.runner
     seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
     source, memory = state.sources.get(seen_by), model_memory(known, state, measurable)
@@ -221,7 +231,9 @@ def model_picture(
         doing=state_words(record, state, known.activity),
         until=until_words(record, state, known.activity),
         time_left=_time_left(record, state),
-        rates=rates_of(record, state),
+        rates=(rates := rates_of(record, state)),
+        full=_full(full, rates, record, memory),
+        peak_tokens_per_second=record.history.peak.tokens_per_second,
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
@@ -229,6 +241,16 @@ def model_picture(
         series=_series(record),
         marks=tuple(record.history.marks),
     )
+
+
+def _full(
+    estimate: Band | None, rates: RunnerRates, record: ModelRecord, memory: ModelMemory
+) -> FullRate | None:
+    from gpumon.app.diagnosis.full import full_rate  # noqa: PLC0415 - keeps the start quick
+
+    on_gpu = memory.placement.spill_fraction == 0 and memory.agreement.kind != "driver_sees_less"
+    now = None if rates.is_estimate else rates.decode_tokens_per_second
+    return full_rate(estimate, now, record.history.peak_on_gpu.tokens_per_second, on_gpu=on_gpu)
 
 
 def _lost_seconds(record: ModelRecord, state: State) -> float | None:

@@ -22,12 +22,16 @@ from gpumon.app.state.state import State, Touched
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis
     from gpumon.app.insight.shapes import Shapes
+    from gpumon.app.physics.hardware import Band
 
 DIAGNOSIS_SECONDS = 5.0
 """A diagnosis stands so long unless its circumstances change: it is the most expensive part of a picture."""
 
 WELL_SECONDS = 30.0
 """The same of a model that is well: of its diagnosis only that is shown until it is looked at closely."""
+
+FULL_SECONDS = 300.0
+"""How long an estimate of the full rate of a load stands: only what is learned meanwhile may change it."""
 
 TIME_SECONDS = 1.0
 """A picture says how old things are and what is left: it is made again as time goes by."""
@@ -57,6 +61,14 @@ class _Kept(NamedTuple):
     """Whether it has what only a page or a report shows."""
 
 
+class _Full(NamedTuple):
+    """An estimate of the rate of a model that is wholly on GPUs, when it was made, and of what."""
+
+    at: float
+    basis: Hashable
+    band: Band | None
+
+
 class Diagnoses:
     """Keeps the diagnosis of each model until it is old, or what it rests on is no longer the same."""
 
@@ -64,6 +76,7 @@ class Diagnoses:
         self._spill_bad_percent = spill_bad_percent
         self._fuses = fuses
         self._kept: dict[ModelKey, _Kept] = {}
+        self._full: dict[ModelKey, _Full] = {}
         self._closely: set[ModelKey] = set()
         """Of these the next diagnosis is one for a page or a report."""
         self._shapes: Shapes | None = None
@@ -83,6 +96,23 @@ class Diagnoses:
             kept = self._kept[key] = _Kept(state.now, circumstances, found, is_close)
         return kept.diagnosis
 
+    def full(self, known: Loaded, state: State) -> Band | None:
+        """Return an estimate of its rate where all of it is on GPUs, reckoned once for a load.
+
+        Of one that is not wholly there it is that of its diagnosis, which is for the context of now.
+        """
+        key, model = known.model.key, known.model
+        kept = self._kept.get(key)
+        if kept is not None and model.split.spill_fraction and kept.diagnosis.expected_fitting:
+            return kept.diagnosis.expected_fitting
+        basis = (model.runner, model.claim.context_length, model.claim.size_bytes, model.facts is None)
+        estimate = self._full.get(key)
+        if estimate is None or estimate.basis != basis or not 0 <= state.now - estimate.at < FULL_SECONDS:
+            with self._fuses.guard("full rate", key):
+                band = self._estimated_full(known, state)
+                estimate = self._full[key] = _Full(state.now, basis, band)
+        return estimate.band if estimate else None
+
     def refresh(self, key: ModelKey, now: float) -> bool:
         """Have a model that is looked at closely diagnosed again, at most once a second; return whether."""
         kept = self._kept.get(key)
@@ -97,6 +127,7 @@ class Diagnoses:
         models = state.models
         if len(self._kept) > 2 * len(models):
             self._kept = {key: one for key, one in self._kept.items() if key in models}
+            self._full = {key: one for key, one in self._full.items() if key in models}
             self._closely &= models.keys()
             if self._shapes is not None:
                 self._shapes.forget(state)
@@ -104,12 +135,21 @@ class Diagnoses:
     def _diagnosed(self, known: Loaded, state: State, *, closely: bool) -> Diagnosis:
         """Diagnose one model; the first frame, which has none, does not wait for the import."""
         from gpumon.app.diagnosis.diagnose import diagnose  # noqa: PLC0415 - keeps the start quick
-        from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
+
+        bad_percent, fuses = self._spill_bad_percent, self._fuses
+        return diagnose(known.model, state, self._known_shapes(), bad_percent, known, fuses, closely=closely)
+
+    def _estimated_full(self, known: Loaded, state: State) -> Band | None:
+        from gpumon.app.diagnosis.full import estimated_full  # noqa: PLC0415 - keeps the start quick
+
+        return estimated_full(known, state, self._known_shapes())
+
+    def _known_shapes(self) -> Shapes:
+        from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415 - keeps the start quick
 
         if self._shapes is None:
             self._shapes = Shapes()
-        bad_percent, fuses = self._spill_bad_percent, self._fuses
-        return diagnose(known.model, state, self._shapes, bad_percent, known, fuses, closely=closely)
+        return self._shapes
 
 
 def _is_old(kept: _Kept, now: float) -> bool:
@@ -326,7 +366,8 @@ class Pictures:
             known = loaded(record, self.state, self._shared_names())
             found = self._diagnoses.of(known, self.state, self._shared_circumstances())
             alerts = self._alerts_on(model_id(record.key))
-            made = model_picture(known, self.state, found, alerts, self._measurable())
+            full = self._diagnoses.full(known, self.state)
+            made = model_picture(known, self.state, found, alerts, self._measurable(), full)
             self._models[record.key] = made
         return made
 

@@ -8,6 +8,7 @@ import msgspec
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
+from gpumon.app.diagnosis.full import FullRate
 from gpumon.app.fuses import Fuses
 from gpumon.app.insight.health import of_a_look
 from gpumon.app.physics.hardware import Band
@@ -165,10 +166,13 @@ def model_entry(details: ModelDetails) -> ModelEntry:
 
 def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
     """Return the entry with what is told of its requests."""
-    rates, total = model.rates, model.rates.decoded_total
+    rates, total, full = model.rates, model.rates.decoded_total, model.full
     return msgspec.structs.replace(
         entry,
         decode_tokens_per_second=rates.decode_tokens_per_second,
+        full_tokens_per_second=_full(full) if full else None,
+        full_is_measured=full.is_measured if full else None,
+        peak_tokens_per_second=model.peak_tokens_per_second,
         prefill_tokens_per_second=rates.prefill_tokens_per_second,
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
@@ -179,6 +183,10 @@ def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
         tokens_generated_total=total,
         tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
     )
+
+
+def _full(full: FullRate) -> BandEntry:
+    return BandEntry(low=full.low, expected=full.tokens_per_second, high=full.high)
 
 
 def loading_entry(load: LoadPicture) -> ModelEntry:

@@ -198,6 +198,9 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     cause: CauseEntry | None = None
     remedies: tuple[RemedyEntry, ...] = ()
     expected_tokens_per_second: BandEntry | None = None
+    full_tokens_per_second: BandEntry | None = None
+    full_is_measured: bool | None = None
+    peak_tokens_per_second: float | None = None
     baseline_tokens_per_second: float | None = None
     baseline_request_count: int | None = None
     prediction: PredictionEntry | None = None

@@ -116,7 +116,7 @@ def left_row(left: LeftPicture) -> ModelRow:
 
 def model_row(model: ModelPicture) -> ModelRow:
     """Return the row of one model."""
-    claim, rates = model.claim, model.rates
+    claim, rates, full = model.claim, model.rates, model.full
     return ModelRow(
         key=model.id,
         name=model.label,
@@ -135,6 +135,9 @@ def model_row(model: ModelPicture) -> ModelRow:
         context_used_tokens=rates.context_tokens,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         rate_is_estimate=rates.is_estimate,
+        full_tokens_per_second=full.tokens_per_second if full else None,
+        full_band=(full.low, full.high) if full and not full.is_measured else None,
+        peak_tokens_per_second=model.peak_tokens_per_second,
         rate_trend=trend(model.series.decode, model.at) if _has_generated(model) else (),
         spill_trend=trend(model.series.spill, model.at) if model.memory.can_spill else (),
         has_no_gpu=model.memory.has_no_gpu,

@@ -210,8 +210,7 @@ def model_picture(
     ``full`` is an estimate of its rate where all of it is on GPUs.
     """
     record, runner = known.model, known.runner
-    seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
-    source, memory = state.sources.get(seen_by), model_memory(known, state, measurable)
+    memory = model_memory(known, state, measurable)
     level, sentence = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
@@ -222,7 +221,7 @@ def model_picture(
         first_seen=record.first_seen,
         sighted=min(record.history.first_seen or record.first_seen, record.first_seen),
         spilled_since=record.spilled_since,
-        age_seconds=(source.age(state.now) if source else None) or _lost_seconds(record, state),
+        age_seconds=_age_seconds(record, state),
         memory=memory,
         level=level,
         sentence=sentence,
@@ -251,6 +250,13 @@ def _full(
     on_gpu = memory.placement.spill_fraction == 0 and memory.agreement.kind != "driver_sees_less"
     now = None if rates.is_estimate else rates.decode_tokens_per_second
     return full_rate(estimate, now, record.history.peak_on_gpu.tokens_per_second, on_gpu=on_gpu)
+
+
+def _age_seconds(record: ModelRecord, state: State) -> float | None:
+    """Return the age of what is known of a model, where it is no longer current."""
+    seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
+    source = state.sources.get(seen_by)
+    return (source.age(state.now) if source else None) or _lost_seconds(record, state)
 
 
 def _lost_seconds(record: ModelRecord, state: State) -> float | None:

@@ -205,10 +205,7 @@ def model_picture(
     measurable: bool = True,
     full: Band | None = None,
 ) -> ModelPicture:
-    """Put together what is said of one model; the active ``alerts`` on it come the worst first.
-
-    ``full`` is an estimate of its rate where all of it is on GPUs.
-    """
+    """Put together what is said of one model; of its active ``alerts`` the worst come first."""
     record, runner = known.model, known.runner
     memory = model_memory(known, state, measurable)
     level, sentence = _worst(diagnosis, alerts, known.label, memory.placement)

@@ -65,12 +65,17 @@ def model_lines(
     lines_per_row: int = 1,
     cursor_key: str | None = None,
     shown: slice = ALL,
+    scale_bytes: int = 0,
 ) -> list[Line]:
-    """Draw those ``shown`` of ``rows``, each on one line, and its notes on a second where that is allowed."""
+    """Draw those ``shown`` of ``rows``, each on one line, and its notes on a second where that is allowed.
+
+    Bars of all rows have one scale: the column is as long as ``scale_bytes``, or as the largest model.
+    """
     fitted = columns_for(rows, width, glyphs)
+    scale = max([scale_bytes, *(sum(part.size for part in _parts(row)) for row in rows)])
     lines: list[Line] = []
     for row in rows[shown]:
-        block = [_first_line(row, fitted, width, glyphs, row.key == cursor_key)]
+        block = [_first_line(row, fitted, width, glyphs, row.key == cursor_key, scale)]
         if lines_per_row > 1 and has_second_line(row):
             block.append(_second_line(row, fitted, width, glyphs))
         is_dim = row.age_seconds is not None or row.left_seconds is not None
@@ -121,14 +126,16 @@ def _name(row: ModelRow, glyphs: Glyphs) -> Line:
     return text_line(glyphs.written(row.name), "title")
 
 
-def _first_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs, selected: bool) -> Line:
+def _first_line(
+    row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs, selected: bool, scale: float
+) -> Line:
     head: Row = {
         "mark": (gutter(row.level, selected, glyphs),),
         "name": (_name(row, glyphs),),
         "quantization": _aligned(
             text_line(glyphs.written(row.quantization or row.parameter_size or ""), "dim"), "left"
         ),
-        "bar": lambda room: scale_bar(_parts(row), _scale(row), room, glyphs.lowered),
+        "bar": lambda room: scale_bar(_parts(row), scale, room, glyphs.lowered),
     }
     words = _words(row, glyphs)
     if not words:
@@ -154,12 +161,6 @@ def _parts(row: ModelRow) -> list[BarPart]:
         BarPart(in_ram, ram),
         BarPart(planned_ram, "planned_ram"),
     ]
-
-
-def _scale(row: ModelRow) -> float:
-    """Return what the column is long: of a model alone, at least itself."""
-    own = sum(part.size for part in _parts(row))
-    return max(own, row.scale_bytes or 0)
 
 
 def _figures(row: ModelRow, glyphs: Glyphs) -> Row:
@@ -259,8 +260,13 @@ class ModelPanel(RowPanel):
     title = "Models"
     _rows: tuple[ModelRow, ...] = ()
 
-    def show(self, rows: Sequence[ModelRow], empty: str = "no model is loaded") -> None:
-        """Draw ``rows``, or the words of ``empty`` where there are none."""
+    _scale_bytes = 0
+
+    def show(self, rows: Sequence[ModelRow], empty: str = "no model is loaded", scale_bytes: int = 0) -> None:
+        """Draw ``rows``, or the words of ``empty``; ``scale_bytes`` are what the longest bar stands for."""
+        if scale_bytes != self._scale_bytes:
+            self._scale_bytes = scale_bytes
+            self.redraw()
         self.show_rows(rows, empty)
 
     def heading(self, width: int, note: str) -> Line:
@@ -275,4 +281,6 @@ class ModelPanel(RowPanel):
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the models ``shown``."""
-        return model_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key, shown)
+        return model_lines(
+            self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key, shown, self._scale_bytes
+        )

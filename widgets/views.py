@@ -134,6 +134,12 @@ class ModelRow(Struct, frozen=True):
     context_used_tokens: int | None = None
     decode_tokens_per_second: float | None = None
     rate_is_estimate: bool = False
+    full_tokens_per_second: float | None = None
+    """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    full_band: tuple[float, float] | None = None
+    """The range of that, where it is an estimate."""
+    peak_tokens_per_second: float | None = None
+    """The highest rate that it has held for some seconds in this run."""
     rate_trend: Trend = ()
     spill_trend: Trend = ()
     """Spill fraction, 0 to 1."""
@@ -153,17 +159,13 @@ class ModelRow(Struct, frozen=True):
     """What a load will have taken of GPUs at its end; an estimate."""
     planned_ram_bytes: int | None = None
     """What of it will be in RAM; an estimate."""
-    scale_bytes: int | None = None
-    """What a bar over the whole column stands for: the same in all rows."""
-    full_tokens_per_second: float | None = None
-    """The rate if it were all on the GPU; an estimate."""
-    left_reason: str = ""
-    """Why it is no longer loaded: ``made room for qwen3:32b``; empty of a model that is."""
-    left_seconds: float | None = None
-    """For how long it has not been loaded."""
     notes: tuple[str, ...] = ()
     """What is said first on its second line: a disagreement, the rate of a load."""
     age_seconds: float | None = None
+    left_seconds: float | None = None
+    """Since when it has not been loaded any more; ``None`` of one that is loaded or loading."""
+    left_reason: str = ""
+    """Why it has left, in a few words: ``expired``, ``made room for qwen3:14b``."""
 
 
 class MemoryRow(Struct, frozen=True):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gpumon.app.insight.health import Level
+from gpumon.app.insight.wording import model_id
 from gpumon.app.state.records import Load, LoadPhase
+from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -31,6 +33,9 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """All that is said of a load at one instant; ``None`` is unknown."""
 
     id: str
+    """That of the model's row, where it is known which it is and none has that row."""
+    sighted: float = 0.0
+    """When the model was first seen in this run."""
     name: str
     """As it is known from outside; not harmless to draw."""
     pid: int
@@ -66,17 +71,20 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """What is said of it: that it loads, and what it will not have room for."""
 
 
-def load_id_of(load: Load) -> str:
-    """Return the identity of a load, by which its row and what is said of it are known."""
-    return f"{LOAD_PREFIX}{load.key.pid} {load.key.started}"
+def load_picture(
+    load: Load, state: State, forecast: Forecast | None = None, *, stands_for_model: bool = False
+) -> LoadPicture:
+    """Put together what is said of one load; one that ``stands_for_model`` bears the identity of that.
 
-
-def load_picture(load: Load, now: float, forecast: Forecast | None = None) -> LoadPicture:
-    """Put together what is said of one load; ``forecast`` says what will come of it."""
+    ``forecast`` says what will come of it.
+    """
     will_spill = forecast is not None and forecast.spills
     words = forecast.words if forecast is not None and will_spill else f"{visible(load.name)} is loading"
+    now, model = state.now, load.model if stands_for_model else None
+    history = state.histories.get(load.model) if load.model else None
     return LoadPicture(
-        id=load_id_of(load),
+        id=model_id(model) if model else f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        sighted=load.watched if history is None else min(history.first_seen, load.watched),
         name=load.name,
         pid=load.key.pid,
         phase=load.phase,

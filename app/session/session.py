@@ -31,8 +31,8 @@ class Choices(Struct):
     """What the keys change."""
 
     paused: bool = False
-    sort: SortKey = "spill"
-    """What spills stands first; of equals, by name."""
+    sort: SortKey = "trouble"
+    """What is in trouble stands first; of equals, what was seen first."""
     descending: bool = False
     filter_text: str = ""
     window: int = 0

@@ -214,6 +214,9 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     cause: CauseEntry | None = None
     remedies: tuple[RemedyEntry, ...] = ()
     expected_tokens_per_second: BandEntry | None = None
+    full_tokens_per_second: BandEntry | None = None
+    full_is_measured: bool | None = None
+    peak_tokens_per_second: float | None = None
     baseline_tokens_per_second: float | None = None
     baseline_request_count: int | None = None
     prediction: PredictionEntry | None = None
@@ -238,6 +241,18 @@ class AlertEntry(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class LeftEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is no longer loaded; the last minute, and longer while its process holds memory."""
+
+    name: str
+    digest: str | None
+    runtime: str
+    url: str
+    time: float
+    reason: str
+    vram_bytes: int | None
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The document."""
 
@@ -254,3 +269,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelEntry, ...]
     alerts: tuple[AlertEntry, ...]
     returned: tuple[ReturnedEntry, ...]
+    left: tuple[LeftEntry, ...] = ()

@@ -14,6 +14,7 @@ from gpumon.app.state.records import (
     FailedLoad,
     FinishedLoad,
     GpuRecord,
+    History,
     LearnedRecord,
     Lesson,
     Load,
@@ -109,6 +110,8 @@ class State(Struct, eq=False):
     models: dict[ModelKey, ModelRecord] = field(default_factory=dict)
     departed: deque[ModelRecord] = field(default_factory=lambda: deque(maxlen=DEPARTED_KEPT))
     """Models that were unloaded, oldest first."""
+    histories: dict[ModelKey, History] = field(default_factory=dict)
+    """Of the models that are loaded or loading, and of those that left not too long ago."""
     system: SystemRecord | None = None
     driver_version: str | None = None
     installed: dict[str, InstalledModels] = field(default_factory=dict)

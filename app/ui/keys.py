@@ -44,7 +44,7 @@ DASHBOARD_KEYS = (
     *MOVE_KEYS,
     Key("slash,f3,f4", "filter", "/", "filter", "show only models whose name contains a text"),
     Key("escape", "clear", "Esc", "", "drop the filter, go back"),
-    Key("s,f6", "sort(1)", "s", "", "sort models by spill, name, VRAM, time loaded"),
+    Key("s,f6", "sort(1)", "s", "", "sort models by trouble, spill, name, VRAM, time loaded"),
     Key("S,R,I", "reverse", "S", "", "reverse the order"),
     Key("a", "acknowledge", "a", "ack", "acknowledge the alerts"),
     Key("f", "fit", "f", "fit", "whether an installed model fits, before it is loaded"),

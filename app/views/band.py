@@ -145,15 +145,15 @@ def _facts(model: ModelPicture, found: Health) -> Iterator[str]:
 
 def cost_words(model: ModelPicture) -> str:
     """Say how fast a model is and, where it is known, could be: ``7.0 tok/s, 47 if it fitted``."""
-    now, fitting = model.diagnosis.decode_tokens_per_second_now, model.diagnosis.expected_fitting
-    expected, is_estimate = model.diagnosis.expected_now, now is None
+    now, expected = model.diagnosis.decode_tokens_per_second_now, model.diagnosis.expected_now
     rate = now if now is not None else expected.expected if expected else None
     if rate is None:
         return ""
-    words = f"{'~' if is_estimate else ''}{units.rate(rate)}"
-    if fitting is None or fitting.expected <= rate or not model.memory.spill_percent:
+    words = units.rate(rate) if now is not None else f"~{units.rate(rate)}"
+    full = model.full.tokens_per_second if model.full else None
+    if full is None or full <= rate or not model.memory.spill_percent:
         return words
-    return f"{words}, {fitting.expected:.0f} if it fitted"
+    return f"{words}, {full:.0f} if it fitted"
 
 
 def _cause(found: Diagnosis, *, has_command: bool) -> str:

@@ -108,8 +108,7 @@ def _in_trouble(models: Sequence[ModelPicture]) -> ModelPicture | None:
 
 def _full(model: ModelPicture) -> float | None:
     """Return the rate that a model would have wholly on the GPU; an estimate."""
-    fitting = model.diagnosis.expected_fitting
-    return fitting.expected if fitting is not None and model.memory.spill_percent else None
+    return model.full.tokens_per_second if model.full else None
 
 
 def _memory(pictures: Pictures, span: Span) -> AreaView:

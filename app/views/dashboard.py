@@ -16,7 +16,7 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views.band import band_view
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.models import SortKey, load_rows, model_rows, trend
+from gpumon.app.views.models import SortKey, all_rows, trend
 from gpumon.app.views.sources import source_rows
 from gpumon.text import units
 from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
@@ -114,7 +114,7 @@ def spilled_bytes(pictures: Pictures) -> int | None:
 class ModelOrder(Struct, frozen=True):
     """Which models are shown, and in which order."""
 
-    sort: SortKey = "name"
+    sort: SortKey = "trouble"
     descending: bool = False
     filter_text: str = ""
 
@@ -152,7 +152,7 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, before: DashboardView = 
         is_same = (found := pictures.gpus()) is before.gpu_pictures
         gpus, pictured = before.gpus if is_same else gpu_rows(found, _planned(pictures)), found
     with guard("panel models"):
-        models = _models(pictures, order)
+        models = all_rows(pictures, order.sort, order.descending, order.filter_text)
     with guard("panel memory"):
         memory = memory_row(pictures)
     now, feed = monitor.state.now, before.alerts
@@ -172,13 +172,6 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, before: DashboardView = 
         feed,
         now,
         pictured,
-    )
-
-
-def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:
-    return (
-        *load_rows(pictures, order.filter_text),
-        *model_rows(pictures, order.sort, order.descending, order.filter_text),
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from gpumon.app.insight.health import Level
+from gpumon.app.picture.left import LeftPicture
 from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
@@ -24,22 +26,69 @@ def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int
     return tuple([bucket.mean if bucket else None for bucket in series.window(now, seconds, cells)])
 
 
-SortKey = Literal["spill", "name", "vram", "loaded"]
-SORT_KEYS: tuple[SortKey, ...] = ("spill", "name", "vram", "loaded")
+SortKey = Literal["trouble", "spill", "name", "vram", "loaded"]
+SORT_KEYS: tuple[SortKey, ...] = ("trouble", "spill", "name", "vram", "loaded")
+
+SETTLED_SECONDS = 3.0
+"""A model that has left keeps its place so long: one that is loaded again at once does not move twice."""
+
+
+def all_rows(
+    pictures: Pictures, sort: SortKey = "trouble", descending: bool = False, filter_text: str = ""
+) -> tuple[ModelRow, ...]:
+    """Return the rows of what loads, is loaded and has left, whose names contain ``filter_text``.
+
+    By ``trouble`` a row moves only when its level changes, or it has left: what is new is put below.
+    """
+    if sort != "trouble":
+        loads = load_rows(pictures, filter_text)
+        return (*loads, *model_rows(pictures, sort, descending, filter_text))
+    wanted = filter_text.casefold()
+    placed = [(_trouble(one), model_row(one)) for one in _named(pictures, wanted)]
+    placed += [((LEAST, one.sighted, one.name), load_row(one)) for one in _loads(pictures, wanted)]
+    left = _left(pictures, wanted)
+    leaving = [one for one in left if one.seconds < SETTLED_SECONDS]
+    placed += [((LEAST, one.sighted, one.label), left_row(one)) for one in leaving]
+    placed.sort(key=lambda one: one[0], reverse=descending)
+    return (*(row for _, row in placed), *(left_row(one) for one in left if one not in leaving))
 
 
 def model_rows(
     pictures: Pictures, sort: SortKey = "name", descending: bool = False, filter_text: str = ""
 ) -> tuple[ModelRow, ...]:
-    """Return one row per loaded model whose name contains ``filter_text``, in the asked order."""
+    """Return a row for each loaded model whose name contains ``filter_text``, in the asked order.
+
+    Those that have left come last, in the order in which they did.
+    """
     wanted = filter_text.casefold()
-    models = [model for model in pictures.models() if wanted in model.claim.name.casefold()]
+    models = _named(pictures, wanted)
     models.sort(key=_SORTS[sort], reverse=descending)
-    scale_bytes = scale_of(pictures)
-    return tuple(model_row(model, scale_bytes) for model in models)
+    return (*map(model_row, models), *map(left_row, _left(pictures, wanted)))
 
 
-_SORTS: dict[SortKey, Callable[[ModelPicture], float | str]] = {
+def _named(pictures: Pictures, wanted: str) -> list[ModelPicture]:
+    return [model for model in pictures.models() if wanted in model.claim.name.casefold()]
+
+
+def _loads(pictures: Pictures, wanted: str) -> list[LoadPicture]:
+    return [load for load in pictures.loads() if wanted in load.name.casefold()]
+
+
+def _left(pictures: Pictures, wanted: str) -> list[LeftPicture]:
+    return [left for left in pictures.left() if wanted in left.claim.name.casefold()]
+
+
+TROUBLE: dict[Level, int] = {"bad": 0, "watch": 1}
+LEAST = 2
+"""Below what is in trouble nothing moves, for a placement that becomes known or a load that is over."""
+
+
+def _trouble(model: ModelPicture) -> tuple[int, float, str]:
+    return TROUBLE.get(model.level, LEAST), model.sighted, model.label
+
+
+_SORTS: dict[SortKey, Callable[[ModelPicture], Any]] = {
+    "trouble": _trouble,
     "name": lambda model: model.claim.name.casefold(),
     "vram": lambda model: -(model.memory.gpu_bytes or 0),
     "spill": lambda model: -(model.memory.placement.spill_fraction or 0.0),
@@ -47,25 +96,27 @@ _SORTS: dict[SortKey, Callable[[ModelPicture], float | str]] = {
 }
 
 
-def scale_of(pictures: Pictures) -> int | None:
-    """Return what a bar over its whole column stands for: the largest card, or the largest model."""
-    cards = [gpu.memory.total_bytes or 0 for gpu in pictures.gpus() if gpu.memory]
-    models = [(one.memory.gpu_bytes or 0) + (one.memory.ram_bytes or 0) for one in pictures.models()]
-    loads = [one.forecast.gpu_bytes + one.forecast.ram_bytes for one in pictures.loads() if one.forecast]
-    return max([*cards, *models, *loads], default=0) or None
+def left_row(left: LeftPicture) -> ModelRow:
+    """Return the row of a model that has left."""
+    return ModelRow(
+        key=left.id,
+        name=left.label,
+        level="unknown",
+        runtime=left.runtime_label,
+        quantization=left.claim.quantization,
+        parameter_size=left.claim.parameter_size,
+        measured_vram_bytes=left.vram_bytes,
+        context_length=left.claim.context_length,
+        state="left",
+        age_seconds=left.age_seconds,
+        left_seconds=left.seconds,
+        left_reason=left.reason,
+    )
 
 
-def full_rate(model: ModelPicture) -> float | None:
-    """Return the rate that a model would have wholly on the GPU: an estimate, never below what it has."""
-    fitting = model.diagnosis.expected_fitting
-    if fitting is None:
-        return None
-    return max(fitting.expected, model.rates.decode_tokens_per_second or 0.0)
-
-
-def model_row(model: ModelPicture, scale_bytes: int | None = None) -> ModelRow:
+def model_row(model: ModelPicture) -> ModelRow:
     """Return the row of one model."""
-    claim, rates = model.claim, model.rates
+    claim, rates, full = model.claim, model.rates, model.full
     return ModelRow(
         key=model.id,
         name=model.label,
@@ -84,8 +135,9 @@ def model_row(model: ModelPicture, scale_bytes: int | None = None) -> ModelRow:
         context_used_tokens=rates.context_tokens,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         rate_is_estimate=rates.is_estimate,
-        scale_bytes=scale_bytes,
-        full_tokens_per_second=full_rate(model),
+        full_tokens_per_second=full.tokens_per_second if full else None,
+        full_band=(full.low, full.high) if full and not full.is_measured else None,
+        peak_tokens_per_second=model.peak_tokens_per_second,
         rate_trend=trend(model.series.decode, model.at) if _has_generated(model) else (),
         spill_trend=trend(model.series.spill, model.at) if model.memory.can_spill else (),
         has_no_gpu=model.memory.has_no_gpu,
@@ -112,11 +164,10 @@ def _until(model: ModelPicture) -> str:
 def load_rows(pictures: Pictures, filter_text: str = "") -> tuple[ModelRow, ...]:
     """Return a row for each load that no server claims yet and whose name contains ``filter_text``."""
     wanted = filter_text.casefold()
-    scale_bytes = scale_of(pictures)
-    return tuple(load_row(load, scale_bytes) for load in pictures.loads() if wanted in load.name.casefold())
+    return tuple(map(load_row, _loads(pictures, wanted)))
 
 
-def load_row(load: LoadPicture, scale_bytes: int | None = None) -> ModelRow:
+def load_row(load: LoadPicture) -> ModelRow:
     """Return the row of one load."""
     return ModelRow(
         key=load.id,
@@ -126,7 +177,6 @@ def load_row(load: LoadPicture, scale_bytes: int | None = None) -> ModelRow:
         is_loading=True,
         planned_gpu_bytes=load.forecast.gpu_bytes if load.forecast else load.target_bytes,
         planned_ram_bytes=load.forecast.ram_bytes if load.forecast else None,
-        scale_bytes=scale_bytes,
         context_length=load.context_length,
         state=load.phase_words,
         until=load.time_left,

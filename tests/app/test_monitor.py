@@ -215,7 +215,7 @@ ORDER = ModelOrder()
 
 @pytest.mark.parametrize(
     ("name", "place"),
-    [("gpu_rows", "panel gpus"), ("model_rows", "panel models"), ("memory_row", "panel memory")],
+    [("gpu_rows", "panel gpus"), ("all_rows", "panel models"), ("memory_row", "panel memory")],
 )
 def test_a_panel_that_fails_shows_what_it_showed_marked_as_old(
     monkeypatch: pytest.MonkeyPatch, name: str, place: str

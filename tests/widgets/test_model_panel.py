@@ -34,9 +34,9 @@ def test_a_model_on_the_gpu_says_nothing_of_a_spill() -> None:
 
 def test_bars_of_all_rows_have_one_scale() -> None:
     scale = 24 * views.GIB
-    model = replace(views.FITTING_MODEL, rate_trend=(), scale_bytes=scale)
+    model = replace(views.FITTING_MODEL, rate_trend=())
     rows = [replace(model, gpu_bytes=size * views.GIB) for size in (3, 12)]
-    short, long = (plain_text(line).count("▆") for line in model_lines(rows, 160, UNICODE))
+    short, long = (plain_text(line).count("▆") for line in model_lines(rows, 160, UNICODE, scale_bytes=scale))
     assert long / short == pytest.approx(4, rel=0.2)
 
 
@@ -105,7 +105,6 @@ def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
         load_fraction=0.5,
         is_loading=True,
         planned_gpu_bytes=6 * 2**30,
-        scale_bytes=24 * 2**30,
         notes=("1.2 GiB/s",),
     )
     first, second = (plain_text(line) for line in model_lines([row], 100, UNICODE, lines_per_row=2))

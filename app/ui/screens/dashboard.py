@@ -153,7 +153,8 @@ class DashboardScreen(ListScreen):
             self.query_one(SourcePanel).show(view.sources)
         if view.gpus != before.gpus:
             self.query_one(GpuPanel).show(view.gpus)
-        self.query_one(ModelPanel).show(view.models, self._no_models_words())
+        largest = max((row.total_bytes or 0 for row in view.gpus), default=0)
+        self.query_one(ModelPanel).show(view.models, self._no_models_words(), largest)
         if view.memory != before.memory:
             self.query_one(MemoryPanel).show(view.memory)
         if view.alerts != before.alerts:

@@ -86,7 +86,7 @@ class Page(LiveScreen):
 
     def _built(self) -> PageView:
         pictures = self.session.monitor.pictures
-        if self._row.key.startswith(LOAD_PREFIX):
+        if self._row.key.startswith(LOAD_PREFIX) or pictures.load(self._row.key) is not None:
             return load_page(self._row.key, pictures)
         build = gpu_page if self._row.panel == "gpus" else model_page
         seconds = WINDOWS_SECONDS[self.session.choices.window]

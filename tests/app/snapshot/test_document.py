@@ -25,9 +25,10 @@ SECTIONS = {
     schema.EvidenceEntry: "`models[].verdict.evidence[]`, `models[].cause.evidence[]`",
     schema.CauseEntry: "`models[].cause`",
     schema.RemedyEntry: "`models[].remedies[]`",
-    schema.BandEntry: "`models[].expected_tokens_per_second`, and that of each remedy",
+    schema.BandEntry: "`models[].expected_tokens_per_second`, `full_tokens_per_second`, that of each remedy",
     schema.AlertEntry: "## `alerts[]`",
     schema.ReturnedEntry: "## `returned[]`",
+    schema.LeftEntry: "## `left[]`",
 }
 
 

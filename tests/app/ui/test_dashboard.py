@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 import pytest
 from tests.app.ui.screen import dashboard, scenario, text
 from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.ui.app import GpumonApp
+from gpumon.app.ui.screens.dashboard import DashboardScreen
+from gpumon.collectors.samples import ServerSample
 
 SPILLED = scenario("spill", PRELUDE_SECONDS + 70)
 FLEET = scenario("fleet", PRELUDE_SECONDS + 5)
@@ -151,6 +155,8 @@ async def test_question_mark_lists_every_key() -> None:
 
 async def test_s_names_the_order_in_the_hints() -> None:
     async with dashboard(FLEET).run_test(size=(200, 50)) as pilot:
+        assert "by trouble" in await text(pilot)
+        await pilot.press("s")
         assert "by spill" in await text(pilot)
         await pilot.press("s")
         assert "by name" in await text(pilot)
@@ -244,3 +250,20 @@ def names(models: str) -> list[str]:
 async def page_name(pilot: Pilot[int]) -> str:
     """Return the model that the first line of a page speaks of."""
     return (await text(pilot)).split()[1]
+
+
+async def test_the_cursor_stays_on_its_model_while_that_is_loaded_again() -> None:
+    opened = []
+    samples = scenario("spill", PRELUDE_SECONDS + 30)
+    start = samples[0].time
+    async with dashboard([one for one in samples if one.time - start <= PRELUDE_SECONDS]).run_test() as pilot:
+        app = pilot.app
+        assert isinstance(app, GpumonApp)
+        for sample in samples:
+            if sample.time - start > PRELUDE_SECONDS:
+                app.session.monitor.feed(sample)
+                if isinstance(sample, ServerSample):
+                    app._draw()
+                    opened.append(cast("DashboardScreen", app.screen).selected)
+    assert len(opened) > 20
+    assert len(set(opened)) == 1

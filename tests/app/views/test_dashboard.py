@@ -27,7 +27,7 @@ from gpumon.text import units
 
 PANELS = {
     "gpu_rows": "panel gpus",
-    "_models": "panel models",
+    "all_rows": "panel models",
     "memory_row": "panel memory",
     "alert_rows": "panel alerts",
     "band_view": "verdict",
@@ -211,7 +211,7 @@ class TestFailures:
         _, after = self.failed(monkeypatch, function)
         assert any(PANELS[function] in row.words for row in after.sources)
 
-    @pytest.mark.parametrize(("function", "panel"), [("gpu_rows", "gpus"), ("_models", "models")])
+    @pytest.mark.parametrize(("function", "panel"), [("gpu_rows", "gpus"), ("all_rows", "models")])
     def test_rows_are_kept_with_their_age(
         self, monkeypatch: pytest.MonkeyPatch, function: str, panel: str
     ) -> None:

@@ -7,14 +7,14 @@ from tests.fakes.samples import GIB, claim, ollama
 from tests.scene import Machine, Model, after
 
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
-from gpumon.app.views.models import SORT_KEYS, model_rows
+from gpumon.app.views.models import model_rows
 from gpumon.widgets.views import ModelRow
 
 FAR = "http://box:11434"
 
 
 def rows(machine: Machine) -> tuple[ModelRow, ...]:
-    return model_rows(machine.pictures, SORT_KEYS[0])
+    return model_rows(machine.pictures, "spill")
 
 
 def here_and_there(here: str, there: str) -> Machine:

@@ -139,13 +139,6 @@ class InstalledPanel(RowPanel):
         return installed_lines(self._rows, width, self.glyphs, self.cursor_key, shown)
 
 
-CHOICE_COLUMNS = (
-    Column("mark", (0,)),
-    Column("title", (0, 10), widths=(16, 60), gap=1, cut=shorten_words),
-    Column("note", (5,)),
-)
-
-
 class ChoicePanel(RowPanel):
     """What there is to choose from, one line each."""
 
@@ -156,15 +149,13 @@ class ChoicePanel(RowPanel):
         self.show_rows(rows, empty)
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
-        """Return the lines of the rows ``shown``."""
-        cells = [self._cells(row) for row in self._rows]
-        fitted = fit(CHOICE_COLUMNS, cells, width)
-        return [draw_row(row, fitted, self.glyphs.ellipsis) for row in cells[shown]]
+        """Return the lines of the rows ``shown``, their notes at the right."""
+        return [self._line(row, width) for row in self._rows[shown]]
 
-    def _cells(self, row: ChoiceRow) -> Row:
+    def _line(self, row: ChoiceRow, width: int) -> Line:
         selected = row.key == self.cursor_key
-        return {
-            "mark": (text_line(self.glyphs.cursor if selected else " ", "cursor"),),
-            "title": (text_line(self.glyphs.written(row.title), "title" if selected else "plain"),),
-            "note": (text_line(self.glyphs.written(row.note), "dim"),),
-        }
+        note = text_line(self.glyphs.written(row.note), "dim")
+        room = max(1, width - 2 - line_width(note) - 2)
+        words = shorten_words(self.glyphs.written(row.title), room, self.glyphs.ellipsis)
+        mark = Span(self.glyphs.cursor if selected else " ", "cursor")
+        return spread((mark, Span(" "), Span(words, "title" if selected else "plain")), note, width - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from gpumon.widgets.hints import Hint
 from gpumon.widgets.views import (
     AlertRow,
     BarSegment,
@@ -155,7 +156,14 @@ VERDICT = VerdictView(
     ("DEMO",),
     ("gpumon 0.1", "ollama 0.12.3", "1 s", "14:05:23"),
 )
-HINTS = (("q", "quit"), ("?", "help"), ("enter", "details"), ("p", "pause"), ("h", "history"), ("s", "sort"))
+HINTS = (
+    Hint("q", "quit", "quit"),
+    Hint("?", "help", "help"),
+    Hint("enter", "details", "open"),
+    Hint("p", "pause", "pause"),
+    Hint("h", "history", "window"),
+    Hint("s", "sort", "sort(1)"),
+)
 CHART = ChartView(
     "VRAM",
     "GiB",

@@ -6,6 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
+from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import (
     AlertRow,
@@ -115,7 +116,7 @@ alerts = st.builds(
 installed = st.builds(InstalledRow, names, names, st.none() | st.integers(0, 2**60), st.booleans(), names)
 facts = st.builds(Fact, names, names, names, st.none() | levels)
 verdicts = st.builds(VerdictView, levels, names, words, words)
-hints = st.lists(st.tuples(names, names), max_size=8)
+hints = st.lists(st.builds(Hint, names, names, names, st.none() | st.booleans()), max_size=8)
 charts = st.builds(
     ChartView,
     names,

@@ -5,27 +5,28 @@ from __future__ import annotations
 from typing import ClassVar
 
 from msgspec.structs import replace
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from gpumon.app.session.session import Session
 from gpumon.app.state.records import is_server
-from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
+from gpumon.app.ui.keys import DASHBOARD_KEYS, PANELS, bindings, switches
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.base import ListScreen, Row
+from gpumon.app.ui.screens.footer import dashboard_hints
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
-from gpumon.app.views.page import WINDOWS_SECONDS, play_hints, vram_chart
+from gpumon.app.views.page import WINDOWS_SECONDS, vram_chart
 from gpumon.widgets.gpu_panel import GpuPanel
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.lines import Glyphs
+from gpumon.widgets.kit.mouse import Pointed
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel, VerdictLine, source_lines, verdict_lines
+from gpumon.widgets.notices import AlertFeed, SourcePanel, VerdictLine, source_lines, verdict_lines
 from gpumon.widgets.views import VerdictView
-
-HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
-"""Help and quit first: what stays where there is room for two."""
 
 CHART_SECONDS = 15.0
 """The chart shows minutes: it is redrawn at most this often, as it costs more than the rest of the screen."""
@@ -145,8 +146,8 @@ class DashboardScreen(ListScreen):
             self.query_one(MemoryPanel).show(view.memory)
         if view.alerts != before.alerts:
             self.query_one(AlertFeed).show(view.alerts)
-        self.query_one(HintBar).show(self._hints())
         self._place_cursor(view, layout)
+        self._show_hints()
         if layout.chart:
             self._chart()
 
@@ -170,15 +171,14 @@ class DashboardScreen(ListScreen):
         known = any(is_server(s.name) and s.healthy for s in self.session.monitor.state.sources.values())
         return "no model is loaded" if known else "not known: no server answers"
 
-    def _hints(self) -> tuple[tuple[str, str], ...]:
-        choices = self.session.choices
-        filtering = (("Esc", f"filter: {choices.filter_text}"),) if choices.filter_text else ()
-        order = f"by {choices.sort}{' reversed' if choices.descending else ''}"
-        replaying = hints(REPLAY_KEYS) if self.session.player else ()
-        folded = (("folded:", ", ".join(self._folded())),) if self._folded() else ()
-        hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
-        playing = play_hints(self.session.player) if self.session.player else ()
-        return (*filtering, *playing, *HINTS[:2], *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
+    def show_cursor(self) -> None:
+        """Mark the row under the cursor, and name the keys that do something to it."""
+        super().show_cursor()
+        self._show_hints()
+
+    def _show_hints(self) -> None:
+        keys = dashboard_hints(self.session, self._shown or NOTHING, self.cursor.row, self._folded())
+        self.query_one(HintBar).show(keys, switches(self.session.choices.hidden))
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""
@@ -195,6 +195,12 @@ class DashboardScreen(ListScreen):
             self._rows = rows
             self.cursor.place(rows)
             self.show_cursor()
+
+    @on(Pointed.HeadingClicked)
+    def fold(self, message: Pointed.HeadingClicked) -> None:
+        """Hide the panel of the clicked title; its switch in the footer shows it again."""
+        if message.panel.id in PANELS:
+            self.action_toggle_panel(message.panel.id)
 
     # Keys
 

@@ -13,8 +13,9 @@ from gpumon.app.ui.screens.base import ListScreen, LiveScreen, Row, Scroll
 from gpumon.app.views.fit import FitChoice, FitView, fit_view, installed_of, installed_rows
 from gpumon.app.views.page import play_hints
 from gpumon.text.safe import visible
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.notices import HintBar, VerdictLine
+from gpumon.widgets.notices import VerdictLine
 from gpumon.widgets.tables import FactTable, InstalledPanel
 from gpumon.widgets.views import VerdictView
 

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
 
+PANELS = {"1": "GPUs", "2": "Models", "3": "VRAM in use", "4": "Memory", "5": "Alerts"}
 SPILLED = scenario("spill", PRELUDE_SECONDS + 70)
 FLEET = scenario("fleet", PRELUDE_SECONDS + 5)
 
@@ -85,7 +86,9 @@ async def test_keys_typed_into_the_filter_are_text_and_no_commands() -> None:
         assert pilot.app.return_code is None, "q in the filter must not quit"
 
 
-@pytest.mark.parametrize(("key", "title"), [("1", "GPUs"), ("2", "Models"), ("3", "Memory"), ("4", "Alerts")])
+@pytest.mark.parametrize(
+    ("key", "title"), [("1", "GPUs"), ("2", "Models"), ("3", "VRAM in use"), ("4", "Memory"), ("5", "Alerts")]
+)
 async def test_a_digit_hides_a_panel_and_shows_it_again(key: str, title: str) -> None:
     async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
         assert f"─ {title}" in await text(pilot)
@@ -129,9 +132,9 @@ async def test_a_acknowledges_the_alerts() -> None:
 async def test_the_help_goes_to_its_end_and_back() -> None:
     async with dashboard(SPILLED).run_test(size=(40, 12)) as pilot:
         await pilot.press("question_mark", "end")
-        assert "twice the speed" in await text(pilot)
+        assert "costs speed now" in await text(pilot)
         await pilot.press("g")
-        assert "all is well" in await text(pilot)
+        assert "page of the selected row" in await text(pilot)
 
 
 async def test_question_mark_lists_every_key() -> None:

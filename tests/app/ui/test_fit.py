@@ -136,7 +136,7 @@ async def test_the_type_of_the_cache_is_changed_by_a_key() -> None:
         kinds = []
         for _ in range(4):
             kinds.append(next(line for line in (await text(pilot)).splitlines() if "cache type " in line))
-            await pilot.press("k")
+            await pilot.press("c")
     assert [kind.split()[2] for kind in kinds] == ["f16", "q8_0", "q4_0", "f16"]
 
 

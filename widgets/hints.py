@@ -57,18 +57,25 @@ class Place(NamedTuple):
     action: str
 
 
-def hint_line(
-    hints: Sequence[Hint], width: int, glyphs: Glyphs, switches: Sequence[Hint] = ()
-) -> tuple[Line, tuple[Place, ...]]:
-    """Draw the hints that fit, the last ones dropped first, and ``switches`` at the right; and their places.
+class HintsView(NamedTuple):
+    """What the bar shows."""
 
-    Where the switches have no room beside all hints, those that are off stay.
-    """
+    hints: tuple[Hint, ...] = ()
+    """The most needed first; the last ones are dropped first."""
+    switches: tuple[Hint, ...] = ()
+    """Of panels, at the right, where there is room beside all hints; else those that are off."""
+    spare: tuple[Hint, ...] = ()
+    """Hints for which there may be room beside the switches."""
+
+
+def hint_line(view: HintsView, width: int, glyphs: Glyphs) -> tuple[Line, tuple[Place, ...]]:
+    """Draw the hints that fit, and say where each of them can be clicked."""
     room = max(0, width - 1)
-    right = _fitting(switches, room - _width(hints, glyphs) - 2, glyphs)
-    if len(right) < len(switches):
-        right = _fitting([one for one in switches if one.on is False], room // 2, glyphs)
-    left = _fitting(hints, room - (_width(right, glyphs) + 2 if right else 0), glyphs)
+    right = _fitting(view.switches, room - _width(view.hints, glyphs) - 2, glyphs)
+    if len(right) < len(view.switches):
+        right = _fitting([one for one in view.switches if one.on is False], room // 2, glyphs)
+    taken = _width(right, glyphs) + 2 if right else 0
+    left = _fitting((*view.hints, *view.spare), room - taken, glyphs)
     if not left and not right:
         return (), ()
     start = width - _width(right, glyphs)
@@ -114,8 +121,7 @@ class HintBar(LinePanel):
     """One line of hints, each of them a button; a notice takes its place for a while."""
 
     DEFAULT_CSS = "HintBar { height: 1; }"
-    _hints: tuple[Hint, ...] = ()
-    _switches: tuple[Hint, ...] = ()
+    _view = HintsView()
     _places: tuple[Place, ...] = ()
     _lit: Place | None = None
     _notice: Line = ()
@@ -127,11 +133,16 @@ class HintBar(LinePanel):
             super().__init__()
             self.action = action
 
-    def show(self, hints: Sequence[tuple[str, str] | Hint], switches: Sequence[Hint] = ()) -> None:
-        """Draw ``hints``, the most needed first, and at the right the switches of panels."""
-        shown = (tuple(Hint(*hint) for hint in hints), tuple(switches))
-        if shown != (self._hints, self._switches):
-            self._hints, self._switches = shown
+    def show(
+        self,
+        hints: Sequence[tuple[str, str] | Hint],
+        switches: Sequence[Hint] = (),
+        spare: Sequence[Hint] = (),
+    ) -> None:
+        """Draw ``hints``, at the right the switches of panels, and between them the spare hints."""
+        view = HintsView(tuple(Hint(*hint) for hint in hints), tuple(switches), tuple(spare))
+        if view != self._view:
+            self._view = view
             self.redraw()
 
     def say(self, line: Line) -> None:
@@ -142,7 +153,7 @@ class HintBar(LinePanel):
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the one line."""
-        line, self._places = hint_line(self._hints, width, self.glyphs, self._switches)
+        line, self._places = hint_line(self._view, width, self.glyphs)
         if self._notice:
             self._places = ()
         if self._lit not in self._places:

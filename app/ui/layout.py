@@ -15,7 +15,7 @@ CHART_HEIGHT = 9
 MEMORY_HEIGHT = 4
 """Lines of the memory panel in full: title, RAM, swap, CPU."""
 
-SPARED_LINES = ((16, 3), (10, 1), (0, 0))
+SPARED_LINES = ((16, 3), (4, 1), (0, 0))
 """(from height, lines): what many GPUs and models leave for hints, memory and the newest alert."""
 
 FEED_COMFORT = 6

@@ -116,7 +116,8 @@ alerts = st.builds(
 installed = st.builds(InstalledRow, names, names, st.none() | st.integers(0, 2**60), st.booleans(), names)
 facts = st.builds(Fact, names, names, names, st.none() | levels)
 verdicts = st.builds(VerdictView, levels, names, words, words)
-hints = st.lists(st.builds(Hint, names, names, names, st.none() | st.booleans()), max_size=8)
+_hints = st.lists(st.builds(Hint, names, names, names, st.none() | st.booleans()), max_size=6).map(tuple)
+hints = st.tuples(_hints, _hints, _hints)
 charts = st.builds(
     ChartView,
     names,

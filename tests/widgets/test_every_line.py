@@ -13,7 +13,7 @@ from tests.widgets import strategies as any_
 
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
-from gpumon.widgets.hints import hint_line
+from gpumon.widgets.hints import HintsView, hint_line
 from gpumon.widgets.history_chart import chart_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 from gpumon.widgets.kit.panels import title_line
@@ -37,7 +37,7 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
     "source": (rows(any_.sources, max_size=3), source_lines),
     "alert": (rows(any_.alerts, max_size=3), alert_lines),
     "fact": (rows(any_.facts, max_size=3), fact_lines),
-    "hint": (any_.hints, lambda view, width, glyphs: [hint_line(view, width, glyphs)[0]]),
+    "hint": (any_.hints, lambda view, width, glyphs: [hint_line(HintsView(*view), width, glyphs)[0]]),
     "chart": (any_.charts, lambda view, width, glyphs: chart_lines(view, width, 12, glyphs)),
     "title": (any_.names, lambda name, width, glyphs: [title_line(name, name, width, glyphs)]),
 }

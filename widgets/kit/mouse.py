@@ -1,7 +1,7 @@
 """What the mouse does over a panel of lines: it clicks, it lights up what it is over, its wheel scrolls.
 
-Terminals report each cell that the mouse enters. As long as it is over the same thing, nothing is drawn, and
-nothing is computed but which thing that is.
+Terminals report each cell that the mouse enters. As long as it is over the same thing, or on its way, nothing
+is drawn, and nothing is computed but which thing that is.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widget import Widget
 
 Ground = Literal["selected", "hover"]
 """What a whole line stands on: that of the row under the cursor, or under the mouse."""
 GROUNDS: tuple[Ground, ...] = get_args(Ground)
+
+
+REST_SECONDS = 0.06
+"""A mouse that is moved on within this time rests nowhere."""
 
 
 class Pointed(Widget):
@@ -112,7 +117,9 @@ class PointedRows(Pointed):
     """Rows, of which the one under the mouse and the one under the cursor stand on a ground of their own."""
 
     hover_key: str | None = None
-    """The key of the row under the mouse."""
+    """The key of the row that is lit because the mouse rests on it."""
+    _under: str | None = None
+    _rest: Timer | None = None
 
     @property
     def cursor_key(self) -> str | None:
@@ -145,9 +152,18 @@ class PointedRows(Pointed):
             self.choose(key)
 
     def pointed(self, x: int, y: int) -> None:
-        """Light up the row under the mouse."""
+        """Light up the row under the mouse once it rests there: rows that it crosses cost nothing."""
         del x
         key = self.key_at(y)
-        if key != self.hover_key:
-            self.hover_key = key
+        if key == self._under:
+            return
+        self._under = key
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(REST_SECONDS, self._light)
+
+    def _light(self) -> None:
+        self._rest = None
+        if self._under != self.hover_key:
+            self.hover_key = self._under
             self.lay_grounds()

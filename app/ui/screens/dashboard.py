@@ -14,7 +14,7 @@ from gpumon.app.state.records import is_server
 from gpumon.app.ui.keys import DASHBOARD_KEYS, PANELS, bindings, switches
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.base import ListScreen, Row
-from gpumon.app.ui.screens.footer import dashboard_hints
+from gpumon.app.ui.screens.footer import dashboard_hints, player_hints
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
 from gpumon.app.views.page import WINDOWS_SECONDS, vram_chart
@@ -178,7 +178,8 @@ class DashboardScreen(ListScreen):
 
     def _show_hints(self) -> None:
         keys = dashboard_hints(self.session, self._shown or NOTHING, self.cursor.row, self._folded())
-        self.query_one(HintBar).show(keys, switches(self.session.choices.hidden))
+        panels = switches(self.session.choices.hidden)
+        self.query_one(HintBar).show(keys, panels, player_hints(self.session))
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""

@@ -43,8 +43,12 @@ def dashboard_hints(
     useless = _useless(view, row)
     keys = [key for key in (*KEYS, _order(choices)) if key.action not in useless]
     working = (key for key in keys if works_on(session, row, key.action))
-    replaying = hints(REPLAY_KEYS) if session.player else ()
-    return (*filtering, *playing, HELP, QUIT, *working, *replaying, *dropped)
+    return (*filtering, *playing, HELP, QUIT, *working, *dropped)
+
+
+def player_hints(session: Session) -> tuple[Hint, ...]:
+    """Return the keys of the player of a recording or demonstration: named where there is room to spare."""
+    return hints(REPLAY_KEYS) if session.player else ()
 
 
 def _order(choices: Choices) -> Hint:

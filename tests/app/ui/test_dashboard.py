@@ -9,6 +9,7 @@ from tests.app.ui.screen import dashboard, scenario, text
 from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.collectors.samples import AnySample
 
 PANELS = {"1": "GPUs", "2": "Models", "3": "VRAM in use", "4": "Memory", "5": "Alerts"}
 SPILLED = scenario("spill", PRELUDE_SECONDS + 70)
@@ -208,3 +209,14 @@ def names(models: str) -> list[str]:
 async def page_name(pilot: Pilot[int]) -> str:
     """Return the model that the first line of a page speaks of."""
     return (await text(pilot)).split()[1]
+
+
+@pytest.mark.parametrize("size", [(200, 8), (120, 40), (80, 24), (60, 20), (60, 12), (40, 12), (40, 5)])
+@pytest.mark.parametrize("samples", [SPILLED, FLEET], ids=["spill", "fleet"])
+async def test_the_footer_is_the_last_line(samples: list[AnySample], size: tuple[int, int]) -> None:
+    async with dashboard(samples).run_test(size=size) as pilot:
+        for keys in ((), ("enter",), ("escape", "f"), ("escape", "slash")):
+            await pilot.press(*keys)
+            lines = (await text(pilot)).splitlines()
+            assert len(lines) == size[1]
+            assert "help" in lines[-1] or "quit" in lines[-1], (keys, lines[-1])

@@ -15,6 +15,7 @@ from gpumon.app.ui.screens.help import HelpScreen
 from gpumon.app.ui.screens.page import Page
 from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.hints import HintBar
+from gpumon.widgets.kit.mouse import REST_SECONDS
 from gpumon.widgets.model_panel import ModelPanel
 from gpumon.widgets.notices import AlertFeed
 
@@ -155,19 +156,23 @@ class TestWheel:
             assert await text(pilot) == before
 
 
+async def rest(pilot: Pilot[int], offset: tuple[int, int]) -> None:
+    """Let the mouse rest on a cell of the models."""
+    await pilot.hover(ModelPanel, offset=offset)
+    await pilot.pause(2 * REST_SECONDS)
+    await text(pilot)
+
+
 class TestHover:
     async def test_the_row_under_the_mouse_lights_up_and_moving_costs_two_rows(self, cells: Cells) -> None:
         async with dashboard(FLEET).run_test(size=(80, 40)) as pilot:
             panel = pilot.app.screen.query_one(ModelPanel)
-            await pilot.hover(ModelPanel, offset=(5, 4))
-            await text(pilot)
+            await rest(pilot, (5, 4))
             assert panel._grounds[4] == "hover"
             cells.clear()
-            await pilot.hover(ModelPanel, offset=(40, 4))
-            await text(pilot)
+            await rest(pilot, (40, 4))
             assert cells.by_line == {}, "it is the same row"
-            await pilot.hover(ModelPanel, offset=(40, 5))
-            await text(pilot)
+            await rest(pilot, (40, 5))
             assert len(cells.by_line) == 2
             assert sum(cells.by_line.values()) <= 2 * 80
             assert cells.whole_screens == 0
@@ -176,21 +181,32 @@ class TestHover:
         async with dashboard(FLEET).run_test(size=(80, 40)) as pilot:
             await text(pilot)
             monkeypatch.setattr(ModelPanel, "row_lines", None)
+            for y in range(1, 6):
+                await rest(pilot, (y, y))
+
+    async def test_rows_that_are_crossed_are_not_drawn(
+        self, cells: Cells, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gpumon.widgets.kit.mouse.REST_SECONDS", 30.0)
+        async with dashboard(FLEET).run_test(size=(80, 40)) as pilot:
+            await text(pilot)
+            cells.clear()
             for y in range(1, 9):
                 await pilot.hover(ModelPanel, offset=(y, y))
             await text(pilot)
+            assert cells.by_line == {}
 
     async def test_it_goes_out_when_the_mouse_leaves(self) -> None:
         async with dashboard(FLEET).run_test(size=(80, 40)) as pilot:
             panel = pilot.app.screen.query_one(ModelPanel)
-            await pilot.hover(ModelPanel, offset=(5, 4))
+            await rest(pilot, (5, 4))
+            assert "hover" in panel._grounds.values()
             await pilot.hover(HintBar, offset=(1, 0))
+            await pilot.pause(2 * REST_SECONDS)
             await text(pilot)
             assert "hover" not in panel._grounds.values()
 
-    async def test_the_selected_row_has_a_ground_and_the_marker(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_the_selected_row_has_ground_and_marker(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("NO_COLOR", raising=False)
         async with dashboard(SPILLED).run_test(size=(80, 40)) as pilot:
             pilot.app.theme = "textual-dark"

@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.session.session import Session
 from gpumon.app.state.records import is_server
 from gpumon.app.ui.keys import DASHBOARD_KEYS, PANELS, bindings, switches
@@ -30,6 +31,10 @@ from gpumon.widgets.views import VerdictView
 
 CHART_SECONDS = 15.0
 """The chart shows minutes: it is redrawn at most this often, as it costs more than the rest of the screen."""
+
+
+ROOM_FOR_WORDS = 60
+"""Cells from which an empty machine is told more than where to go."""
 
 
 class DashboardScreen(ListScreen):
@@ -168,8 +173,13 @@ class DashboardScreen(ListScreen):
             return "no model matches the filter"
         if "panel models" in self.session.monitor.fuses.places:
             return "not known: internal error"
-        known = any(is_server(s.name) and s.healthy for s in self.session.monitor.state.sources.values())
-        return "no model is loaded" if known else "not known: no server answers"
+        state = self.session.monitor.state
+        if any(is_server(source.name) and source.healthy for source in state.sources.values()):
+            return "no model is loaded"
+        if state.gpus or DRIVER_SOURCE not in state.sources or self.session.player is not None:
+            return "not known: no server answers"
+        see = "to see it at work" if self.size.width >= ROOM_FOR_WORDS else "try"
+        return f"no server answers; {see}: gpumon demo"
 
     def show_cursor(self) -> None:
         """Mark the row under the cursor, and name the keys that do something to it."""

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from tests.app.ui.screen import dashboard, scenario, text
+from tests.fakes.samples import gpu, nvml, ollama_down
 from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
@@ -175,6 +176,15 @@ async def test_no_size_breaks_it(size: tuple[int, int]) -> None:
 async def test_without_a_server_that_answers_nothing_is_said_of_models() -> None:
     async with dashboard().run_test(size=(80, 24)) as pilot:
         assert "not known: no server answers" in await text(pilot)
+
+
+@pytest.mark.parametrize("width", [120, 40])
+async def test_an_empty_machine_is_shown_the_way_to_the_demo(width: int) -> None:
+    nothing: list[AnySample] = [nvml(0), ollama_down(0.1, "not_running")]
+    async with dashboard(nothing).run_test(size=(width, 24)) as pilot:
+        assert "gpumon demo" in await text(pilot)
+    async with dashboard([nvml(0, gpu()), nothing[1]]).run_test(size=(width, 24)) as pilot:
+        assert "gpumon demo" not in await text(pilot), "a GPU is something to watch"
 
 
 async def test_the_next_page_is_that_of_the_next_row_in_the_order_of_the_list() -> None:

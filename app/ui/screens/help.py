@@ -19,8 +19,8 @@ from gpumon.app.ui.keys import (
 )
 from gpumon.app.ui.screens.base import Scroll
 from gpumon.app.ui.textual_internals import SteadyScreen
-from gpumon.widgets.help_sheet import HelpSheet, Section
 from gpumon.widgets.kit.lines import Glyphs
+from gpumon.widgets.tables import HelpSheet, Section
 from gpumon.widgets.views import Fact
 
 SECTIONS: tuple[tuple[str, tuple[tuple[Key, ...], ...]], ...] = (

@@ -102,3 +102,24 @@ async def test_a_continue_signal_without_a_stop_changes_nothing(bare_environment
         pane.press("?")
         await pane.wait_for("every key and mark")
         assert program.num_threads() <= threads
+
+
+def mouse(button: int, column: int, line: int, *, up: bool = False) -> bytes:
+    """Return what a terminal sends for the mouse (xterm, ctlseqs: SGR)."""
+    return f"\x1b[<{button};{column};{line}{'m' if up else 'M'}".encode()
+
+
+async def test_the_mouse_presses_hints_and_hides_panels(
+    bare_environment: dict[str, str],
+) -> None:
+    with Pane(gpumon("demo", "spill"), bare_environment, 80, 24) as pane:
+        screen = await pane.wait_for("Models", "Enter page")
+        lines = screen.splitlines()
+        pane.send(mouse(0, 3, 24) + mouse(0, 3, 24, up=True))
+        await pane.wait_for("page of the selected row")
+        pane.press("Escape")
+        await pane.wait_for("Enter page")
+        title = next(number for number, line in enumerate(lines, start=1) if "─ Memory" in line)
+        pane.send(mouse(0, 4, title) + mouse(0, 4, title, up=True))
+        await pane.wait_gone("─ Memory")
+        await pane.wait_for("4 ram")

@@ -84,8 +84,8 @@ def _facts(lines: tuple[tuple[str, str], ...], glyphs: Glyphs) -> tuple[Fact, ..
 def mark_facts(glyphs: Glyphs) -> tuple[Fact, ...]:
     """Explain the marks and the fills of the bars."""
     return (
-        Fact(glyphs.mark("ok"), f"well   {glyphs.mark('watch')}  worth a look", level="ok"),
-        Fact(glyphs.mark("bad"), f"costs speed now   {glyphs.mark('unknown')}  not known", level="bad"),
+        Fact(glyphs.mark("ok"), f"well   {glyphs.mark('watch')}  worth a look"),
+        Fact(glyphs.mark("bad"), f"costs speed now   {glyphs.mark('unknown')}  not known"),
         Fact(glyphs.solid, f"model   {glyphs.ram}  its part in RAM"),
         Fact(glyphs.process, f"others   {glyphs.reserved}  driver   {glyphs.free}  free"),
     )

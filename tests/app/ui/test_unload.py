@@ -62,6 +62,20 @@ async def test_no_notice_lies_over_the_question() -> None:
     assert "no model is selected" not in screen
 
 
+async def test_the_question_is_answered_by_a_click() -> None:
+    server = Server()
+    async with app_with(server).run_test(size=(80, 24)) as pilot:
+        await pilot.press("u")
+        lines = (await text(pilot)).splitlines()
+        line = next(number for number, line in enumerate(lines) if "y Enter yes" in line)
+        await pilot.click(offset=(lines[line].index("n Esc no") + 1, line))
+        assert "Unload this model?" not in await text(pilot)
+        await pilot.press("u")
+        await pilot.click(offset=(lines[line].index("y Enter yes") + 1, line))
+        await pilot.pause()
+    assert server.asked == ["qwen3:14b"]
+
+
 async def test_a_request_that_runs_is_told_of_before() -> None:
     async with app_with(Server(), *LOADED, answer(1, processing=True)).run_test(
         size=(80, 24), notifications=True

@@ -1,4 +1,4 @@
-"""What is said in words: problems of sources, alerts, and the keys that work here."""
+"""What is said in words: problems of sources, alerts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit
 from gpumon.widgets.kit.lines import (
     Glyphs,
     Line,
-    Part,
     Span,
     in_role,
-    join_parts,
     line_width,
     shorten,
     shorten_words,
@@ -176,33 +174,3 @@ class AlertFeed(LinePanel):
         rows = alert_lines(self._rows[:room], width, self.glyphs)
         nothing = [text_line(shorten_words("  none so far", width, self.glyphs.ellipsis), "dim")]
         return [*([title] if titled else []), *(rows if self._rows else nothing)][:height]
-
-
-Hint = tuple[str, str]
-"""A key as it is printed on the keyboard, and what it does in a word."""
-
-
-def hint_line(hints: Sequence[Hint], width: int, glyphs: Glyphs) -> Line:
-    """Draw the hints that fit; the last ones are dropped first."""
-    parts = [
-        Part((Span(f" {glyphs.written(key)}", "title"), Span(f" {glyphs.written(label)}", "dim")), rank)
-        for rank, (key, label) in enumerate(hints)
-    ]
-    return join_parts(parts, width)
-
-
-class HintBar(LinePanel):
-    """One line of key hints."""
-
-    DEFAULT_CSS = "HintBar { height: 1; }"
-    _hints: tuple[Hint, ...] = ()
-
-    def show(self, hints: Sequence[Hint]) -> None:
-        """Draw ``hints``, the most needed first."""
-        if (shown := tuple(hints)) != self._hints:
-            self._hints = shown
-            self.redraw()
-
-    def lines_for(self, width: int, height: int | None) -> list[Line]:
-        """Return the one line of hints."""
-        return [hint_line(self._hints, width, self.glyphs)][:height]

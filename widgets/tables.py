@@ -1,9 +1,10 @@
-"""Lists beside the dashboard: the figures of a page, models on disk, what the palette offers."""
+"""Lists beside the dashboard: the figures of a page, models on disk, the palette, the help."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec import Struct
 from rich.cells import cell_len
 
 from gpumon.text import units
@@ -198,13 +199,6 @@ class InstalledPanel(RowPanel):
         return installed_lines(self._rows, width, self.glyphs, self.cursor_key, shown)[1:]
 
 
-CHOICE_COLUMNS = (
-    Column("mark", (0,)),
-    Column("title", (0, 10), widths=(16, 60), gap=1, cut=shorten_words),
-    Column("note", (5,)),
-)
-
-
 class ChoicePanel(RowPanel):
     """What there is to choose from, one line each."""
 
@@ -215,15 +209,63 @@ class ChoicePanel(RowPanel):
         self.show_rows(rows, empty)
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
-        """Return the lines of the rows ``shown``."""
-        cells = [self._cells(row) for row in self._rows]
-        fitted = fit(CHOICE_COLUMNS, cells, width)
-        return [draw_row(row, fitted, self.glyphs.ellipsis) for row in cells[shown]]
+        """Return the lines of the rows ``shown``, their notes at the right."""
+        return [self._line(row, width) for row in self._rows[shown]]
 
-    def _cells(self, row: ChoiceRow) -> Row:
+    def _line(self, row: ChoiceRow, width: int) -> Line:
         selected = row.key == self.cursor_key
-        return {
-            "mark": (text_line(self.glyphs.cursor if selected else " ", "cursor"),),
-            "title": (text_line(self.glyphs.written(row.title), "title" if selected else "plain"),),
-            "note": (text_line(self.glyphs.written(row.note), "dim"),),
-        }
+        note = text_line(self.glyphs.written(row.note), "dim")
+        room = max(1, width - 2 - line_width(note) - 2)
+        words = shorten_words(self.glyphs.written(row.title), room, self.glyphs.ellipsis)
+        mark = Span(self.glyphs.cursor if selected else " ", "cursor")
+        return spread((mark, Span(" "), Span(words, "title" if selected else "plain")), note, width - 1)
+
+
+COLUMN_GAP = 2
+TWO_COLUMNS_FROM = 74
+"""Below this width the words of two columns would wrap."""
+
+
+class Section(Struct, frozen=True):
+    """A titled list of the help."""
+
+    title: str
+    facts: tuple[Fact, ...]
+
+
+def sheet_lines(sections: Sequence[Section], width: int, glyphs: Glyphs) -> list[Line]:
+    """Draw the sections below each other, or in two columns that are as even as whole sections allow."""
+    if width < TWO_COLUMNS_FROM:
+        return _column(sections, width, glyphs)
+    room = (width - COLUMN_GAP) // 2
+    heights = [len(_column([section], room, glyphs)) for section in sections]
+    cut = min(range(1, len(sections) + 1), key=lambda at: max(sum(heights[:at]), sum(heights[at:])))
+    left, right = _column(sections[:cut], room, glyphs), _column(sections[cut:], room, glyphs)
+    blank: Line = (Span(" " * COLUMN_GAP),)
+    rows = max(len(left), len(right))
+    left, right = ([*side, *[()] * (rows - len(side))] for side in (left, right))
+    return [(*padded(one, room), *blank, *other) for one, other in zip(left, right, strict=True)]
+
+
+def _column(sections: Sequence[Section], width: int, glyphs: Glyphs) -> list[Line]:
+    lines: list[Line] = []
+    for section in sections:
+        lines.append(title_line(section.title, "", width, glyphs))
+        lines += fact_lines(section.facts, width, glyphs)
+    return [line for line in lines if line_width(line) <= width]
+
+
+class HelpSheet(LinePanel):
+    """The lists, at their natural height."""
+
+    _sections: tuple[Section, ...] = ()
+
+    def show(self, sections: Sequence[Section]) -> None:
+        """Draw ``sections``."""
+        if (shown := tuple(sections)) != self._sections:
+            self._sections = shown
+            self.redraw()
+
+    def lines_for(self, width: int, height: int | None) -> list[Line]:
+        """Return the lines of all sections."""
+        return sheet_lines(self._sections, width, self.glyphs)[:height]

@@ -275,7 +275,8 @@ def _processes(state: State) -> Check:
 def _counts(state: State) -> str:
     """Return how many servers there are, and how many processes of theirs; one alone is a server itself."""
     alone = sum(server_of(state, runner) is None for runner in state.runners.values())
-    return f"{len(state.servers) + alone} servers, {len(state.runners) - alone} of their processes"
+    servers = len(state.servers) + alone
+    return f"{servers} server{'s' * (servers != 1)}, {len(state.runners) - alone} of their processes"
 
 
 def _logs(state: State) -> Check:

@@ -15,7 +15,7 @@ CHART_HEIGHT = 7
 CHART_COMFORT = 11
 """More lines tell no more, unless a third of the pane is more than that and nothing else wants them."""
 
-SPARED_LINES = ((16, 4), (10, 2), (0, 0))
+SPARED_LINES = ((16, 4), (10, 2), (4, 1), (0, 0))
 """(from height, lines): what many GPUs and models leave for the cure, hints, memory, the newest event."""
 
 FEED_COMFORT = 3

@@ -28,9 +28,9 @@ def command_to_copy(remedies: tuple[Remedy, ...]) -> Remedy | None:
 
 
 def copied_words(remedy: Remedy) -> str:
-    """Say what was copied and where it goes; the command stands on a line of its own, to be selected."""
-    where = f", to type {visible(remedy.where)}" if remedy.where else ""
-    return f"copied{where}:\n{visible(remedy.command or '', LONGEST_COMMAND)}"
+    """Say what was copied, first, as it may have to be typed, and where it goes."""
+    where = f" ({visible(remedy.where)})" if remedy.where else ""
+    return f"copied: {visible(remedy.command or '', LONGEST_COMMAND)}{where}"
 
 
 def nothing_words(verdict: Verdict, name: str) -> str:

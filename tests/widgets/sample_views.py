@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from gpumon.widgets.hints import Hint
 from gpumon.widgets.views import (
     AlertRow,
     BarSegment,
@@ -168,7 +169,14 @@ SPILL_VERDICT = VerdictView(
     where="in ollama run",
     keys=(("y", "copy"), ("Enter", "why")),
 )
-HINTS = (("q", "quit"), ("?", "help"), ("enter", "details"), ("p", "pause"), ("h", "history"), ("s", "sort"))
+HINTS = (
+    Hint("q", "quit", "quit"),
+    Hint("?", "help", "help"),
+    Hint("enter", "details", "open"),
+    Hint("p", "pause", "pause"),
+    Hint("h", "history", "window"),
+    Hint("s", "sort", "sort(1)"),
+)
 CHART = ChartView(
     "VRAM",
     "GiB",

@@ -6,6 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
+from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import (
     AlertRow,
@@ -141,7 +142,8 @@ verdicts = st.builds(
     where=names,
     keys=st.lists(st.tuples(names, names), max_size=2).map(tuple),
 )
-hints = st.lists(st.tuples(names, names), max_size=8)
+_hints = st.lists(st.builds(Hint, names, names, names, st.none() | st.booleans()), max_size=6).map(tuple)
+hints = st.tuples(_hints, _hints, _hints)
 charts = st.builds(
     ChartView,
     names,

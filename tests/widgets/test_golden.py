@@ -12,11 +12,12 @@ from tests.widgets import sample_views as views
 from gpumon.widgets.band import verdict_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
+from gpumon.widgets.hints import HintsView, hint_line
 from gpumon.widgets.history_chart import chart_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import alert_lines, hint_line, source_lines
+from gpumon.widgets.notices import alert_lines, source_lines
 from gpumon.widgets.tables import fact_lines
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -35,7 +36,7 @@ PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
     "source": lambda width, glyphs: source_lines(views.SOURCES, width, glyphs),
     "alert": lambda width, glyphs: alert_lines(views.ALERTS, width, glyphs),
     "fact": lambda width, glyphs: fact_lines(views.FACTS, width, glyphs),
-    "hint": lambda width, glyphs: [hint_line(views.HINTS, width, glyphs)],
+    "hint": lambda width, glyphs: [hint_line(HintsView(views.HINTS), width, glyphs)[0]],
     "chart": lambda width, glyphs: chart_lines(views.CHART, width, 12, glyphs),
 }
 

@@ -16,12 +16,13 @@ from textual.widget import Widget
 from gpumon.widgets.band import VerdictLine
 from gpumon.widgets.glyphs import ASCII
 from gpumon.widgets.gpu_panel import GpuPanel
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.lines import Line, Span
 from gpumon.widgets.kit.panels import LinePanel, RowPanel
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel
+from gpumon.widgets.notices import AlertFeed, SourcePanel
 from gpumon.widgets.tables import FactTable
 
 View = object

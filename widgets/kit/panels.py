@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import ClassVar, Protocol, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from gpumon.widgets.kit.contrast import readable
 from gpumon.widgets.kit.lines import (
@@ -29,6 +28,7 @@ from gpumon.widgets.kit.lines import (
     shorten_words,
     text_line,
 )
+from gpumon.widgets.kit.mouse import GROUNDS, Pointed, PointedRows
 from gpumon.widgets.kit.updates import changed_runs
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -77,14 +77,14 @@ def _differ(text: str, role: Role, following: Span) -> bool:
     return is_on_ground or bool(text.strip() and following.text.strip())
 
 
-class LinePanel(Widget):
+class LinePanel(Pointed):
     """Draws the lines of its ``lines_for``; a subclass keeps a view and turns it into lines.
 
     Each role is a component class, so that colours come from the theme.
     """
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line-panel--{role}" for role in ROLES}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line-panel--{name}" for name in (*ROLES, *GROUNDS)}
     DEFAULT_CSS = """
     LinePanel {
         height: auto;
@@ -110,12 +110,16 @@ class LinePanel(Widget):
         & > .line-panel--block_process { color: $foreground 60%; text-style: reverse; }
         & > .line-panel--band_watch { color: $warning; text-style: bold reverse; }
         & > .line-panel--band_bad { color: $error; text-style: bold reverse; }
+        & > .line-panel--selected { background: $foreground 8%; }
+        & > .line-panel--hover { background: $foreground 14%; }
         &:ansi > .line-panel--dim { text-style: dim; }
         &:ansi > .line-panel--unknown { text-style: dim; }
         &:ansi > .line-panel--process { text-style: dim; }
         &:ansi > .line-panel--reserved { text-style: dim; }
         &:ansi > .line-panel--track { text-style: dim; }
         &:ansi > .line-panel--planned { text-style: dim; }
+        &:ansi > .line-panel--selected { background: ansi_default; }
+        &:ansi > .line-panel--hover { background: ansi_default; text-style: underline; }
     }
     """
 
@@ -153,12 +157,12 @@ class LinePanel(Widget):
         previous, self._lines = self._lines, lines
         self._strips = [*self._strips, *[None] * len(lines)][: len(lines)]  # blank lines more differ nowhere
         regions = [*_changed_regions(previous, lines)]
-        if not regions:
-            return
         for region in regions:
             if region.y < len(lines):
                 self._strips[region.y] = None
-        self.refresh(*regions)
+        if regions:
+            self.refresh(*regions)
+        self.lay_grounds()
 
     def render_line(self, y: int) -> Strip:
         """Return line ``y``, built once for each change."""
@@ -166,8 +170,19 @@ class LinePanel(Widget):
             return Strip.blank(self.content_size.width, self._style("plain"))
         strip = self._strips[y]
         if strip is None:
-            strip = self._strips[y] = self._strip(self._lines[y])
+            strip = self._strips[y] = self.on_ground(self._strip(self._lines[y]), y)
         return strip
+
+    def has_heading(self, y: int) -> bool:
+        """Return whether line ``y`` is a rule with the title."""
+        return y == 0 and bool(self._lines) and self._lines[0][:1] == (Span(f"{self.glyphs.rule} ", "track"),)
+
+    def forget_lines(self, lines: Iterable[int]) -> None:
+        """Draw ``lines`` again, though they say the same."""
+        for y in lines:
+            if y < len(self._strips):
+                self._strips[y] = None
+            self.refresh(Region(0, y, self.content_size.width, 1))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         """Return the number of lines at ``width``."""
@@ -259,7 +274,7 @@ class Keyed(Protocol):
     def key(self) -> str: ...  # noqa: D102
 
 
-class RowPanel(LinePanel):
+class RowPanel(LinePanel, PointedRows):
     """A titled panel of rows, each of ``lines_per_row`` lines, one of them under the cursor."""
 
     title = ""
@@ -268,8 +283,8 @@ class RowPanel(LinePanel):
     """What stands where there are no rows."""
     _rows: tuple[Keyed, ...] = ()
 
-    class RowSelected(Message):
-        """A row was clicked."""
+    class RowMessage(Message):
+        """Something happened to a row."""
 
         def __init__(self, panel: RowPanel, key: str) -> None:
             super().__init__()
@@ -280,6 +295,12 @@ class RowPanel(LinePanel):
         def control(self) -> RowPanel:
             """The panel of the row."""
             return self.panel
+
+    class RowSelected(RowMessage):
+        """A row was clicked."""
+
+    class RowReached(RowMessage):
+        """The wheel has taken the cursor along."""
 
     def __init__(
         self,
@@ -333,7 +354,7 @@ class RowPanel(LinePanel):
     @cursor_key.setter
     def cursor_key(self, key: str | None) -> None:
         if key != self._cursor_key:
-            self._cursor_key = key
+            self._cursor_key, self.hover_key = key, None
             self.redraw()
 
     @property
@@ -368,15 +389,6 @@ class RowPanel(LinePanel):
             return [words] if words else []
         return [self.heading(width, ""), words][:height] if words else []
 
-    def on_click(self, event: events.Click) -> None:
-        """Post the key of the row under the mouse."""
-        offset = event.get_content_offset(self)
-        if offset is None:
-            return
-        row = self.row_at(offset.y)
-        if row is not None:
-            self.post_message(self.RowSelected(self, self.keys[row]))
-
     def row_at(self, line: int) -> int | None:
         """Return the row that is drawn on a line of the panel."""
         window, end = self._window, int(self._window.titled)
@@ -385,3 +397,33 @@ class RowPanel(LinePanel):
             if start <= line < end:
                 return row
         return None
+
+    def key_at(self, line: int) -> str | None:
+        """Return the key of the row that is drawn on a line of the panel."""
+        row = self.row_at(line)
+        return None if row is None else self.keys[row]
+
+    def has_heading(self, y: int) -> bool:
+        """Return whether line ``y`` is the title."""
+        return y == 0 and self._window.titled
+
+    def choose(self, key: str) -> None:
+        """Post that a row was clicked."""
+        self.post_message(self.RowSelected(self, key))
+
+    def wheeled(self, step: int) -> bool:
+        """Bring other rows into view; at the edge the cursor is taken along."""
+        window = self._window
+        first = min(max(window.first + step, 0), window.hidden)
+        if first != window.first:
+            self._window = replace(window, first=first)
+            if self._cursor_key in self.keys:
+                row = self.keys.index(self._cursor_key)
+                self._reach(self.keys[min(max(row, first), first + window.count - 1)])
+            self.redraw()
+        return window.hidden > 0
+
+    def _reach(self, key: str) -> None:
+        if key != self._cursor_key:
+            self._cursor_key = key
+            self.post_message(self.RowReached(self, key))

@@ -12,7 +12,9 @@ from textual.scrollbar import ScrollBarRender
 from textual.widgets import Input
 
 from gpumon.app.session.session import Session
+from gpumon.app.ui.screens.footer import works_on
 from gpumon.app.ui.textual_internals import Box, SteadyScreen
+from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 
@@ -120,6 +122,10 @@ class LiveScreen(SteadyScreen[None]):
         """Catch up with what happened while another screen was in front."""
         self.draw()
 
+    def working(self, keys: Sequence[Hint]) -> tuple[Hint, ...]:
+        """Return those of ``keys`` that do something to what is selected."""
+        return tuple(key for key in keys if works_on(self.session, self.selected, key.action))
+
 
 class ListScreen(LiveScreen):
     """A screen of rows that can be opened; ``prefer`` names the panel in which the cursor starts."""
@@ -165,6 +171,12 @@ class ListScreen(LiveScreen):
         if row == self.cursor.row:
             self.action_open()
         self.cursor.select(row)
+        self.show_cursor()
+
+    @on(RowPanel.RowReached)
+    def reach_row(self, message: RowPanel.RowReached) -> None:
+        """Follow the wheel."""
+        self.cursor.select(Row(message.panel.id or "", message.key))
         self.show_cursor()
 
     def action_move(self, step: int) -> None:

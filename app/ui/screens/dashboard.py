@@ -5,37 +5,41 @@ from __future__ import annotations
 from typing import ClassVar
 
 from msgspec.structs import replace
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.session.session import Session
 from gpumon.app.state.records import is_server
-from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
+from gpumon.app.ui.keys import DASHBOARD_KEYS, PANELS, bindings, switches
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.base import ListScreen, Row
+from gpumon.app.ui.screens.footer import dashboard_hints, player_hints
 from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, chart, shown_quantities, span_of
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
-from gpumon.app.views.page import play_hints
 from gpumon.widgets.band import MOST_LINES, NARROW, VerdictLine, verdict_lines
 from gpumon.widgets.gpu_panel import GpuPanel, height_of
 from gpumon.widgets.gpu_panel import columns_for as gpu_columns
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.kit.areas import SAMPLES_PER_CELL
 from gpumon.widgets.kit.lines import Glyphs
+from gpumon.widgets.kit.mouse import Pointed
 from gpumon.widgets.live_chart import LiveCharts, cells_at, count_at
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel, has_second_line
-from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel, source_lines
+from gpumon.widgets.notices import AlertFeed, SourcePanel, source_lines
 from gpumon.widgets.views import VerdictView
-
-HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
-"""Help and quit first: what stays where there is room for two."""
 
 USUAL_SECONDS = 1.0
 """Between samples, unless the user wants it otherwise; then it is said."""
 
 GAPPED = ("models", "chart", "memory", "alerts")
 """Panels above which a line may stay blank, in the order in which they get one."""
+
+ROOM_FOR_WORDS = 60
+"""Cells from which an empty machine is told more than where to go."""
 
 
 class DashboardScreen(ListScreen):
@@ -159,8 +163,8 @@ class DashboardScreen(ListScreen):
             self.query_one(MemoryPanel).show(view.memory)
         if view.alerts != before.alerts:
             self.query_one(AlertFeed).show(view.alerts)
-        self.query_one(HintBar).show(self._hints())
         self._place_cursor(view, layout)
+        self._show_hints()
         if layout.chart:
             self._chart()
 
@@ -186,18 +190,23 @@ class DashboardScreen(ListScreen):
             return "no model matches the filter"
         if "panel models" in self.session.monitor.fuses.places:
             return "not known: internal error"
-        known = any(is_server(s.name) and s.healthy for s in self.session.monitor.state.sources.values())
-        return "no model is loaded" if known else "not known: no server answers"
+        state = self.session.monitor.state
+        if any(is_server(source.name) and source.healthy for source in state.sources.values()):
+            return "no model is loaded"
+        if state.gpus or DRIVER_SOURCE not in state.sources or self.session.player is not None:
+            return "not known: no server answers"
+        see = "to see it at work" if self.size.width >= ROOM_FOR_WORDS else "try"
+        return f"no server answers; {see}: gpumon demo"
 
-    def _hints(self) -> tuple[tuple[str, str], ...]:
-        choices = self.session.choices
-        filtering = (("Esc", f"filter: {choices.filter_text}"),) if choices.filter_text else ()
-        order = f"by {choices.sort}{' reversed' if choices.descending else ''}"
-        replaying = hints(REPLAY_KEYS) if self.session.player else ()
-        folded = (("folded:", ", ".join(self._folded())),) if self._folded() else ()
-        hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
-        playing = play_hints(self.session.player) if self.session.player else ()
-        return (*filtering, *playing, *HINTS[:2], *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
+    def show_cursor(self) -> None:
+        """Mark the row under the cursor, and name the keys that do something to it."""
+        super().show_cursor()
+        self._show_hints()
+
+    def _show_hints(self) -> None:
+        keys = dashboard_hints(self.session, self._shown or NOTHING, self.cursor.row, self._folded())
+        panels = switches(self.session.choices.hidden)
+        self.query_one(HintBar).show(keys, panels, player_hints(self.session))
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""
@@ -215,6 +224,12 @@ class DashboardScreen(ListScreen):
             self._rows = rows
             self.cursor.place(rows)
             self.show_cursor()
+
+    @on(Pointed.HeadingClicked)
+    def fold(self, message: Pointed.HeadingClicked) -> None:
+        """Hide the panel of the clicked title; its switch in the footer shows it again."""
+        if message.panel.id in PANELS:
+            self.action_toggle_panel(message.panel.id)
 
     # Keys
 

@@ -18,8 +18,8 @@ from gpumon.app.views.fit import FitChoice, FitView, fit_view, installed_of, ins
 from gpumon.app.views.page import play_hints
 from gpumon.text.safe import visible
 from gpumon.widgets.band import VerdictLine
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.notices import HintBar
 from gpumon.widgets.tables import FactTable, InstalledPanel
 from gpumon.widgets.views import VerdictView
 

@@ -18,9 +18,9 @@ from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import load_page
 from gpumon.app.views.page import WINDOWS_SECONDS, PageView, play_hints
 from gpumon.widgets.band import VerdictLine
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.notices import HintBar
 from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import VerdictView
 
@@ -67,7 +67,7 @@ class Page(LiveScreen):
             self.query_one("#facts", FactTable).show(view.facts)
             playing = play_hints(self.session.player)
             keys = hints(APP_KEYS[-1:], VIEW_KEYS, self._model_keys(), APP_KEYS[:1])
-            self.query_one(HintBar).show((*playing, *keys))
+            self.query_one(HintBar).show((*playing, *self.working(keys)))
 
     def _model_keys(self) -> tuple[Key, ...]:
         return MODEL_KEYS if self._row.panel == "models" else ()

@@ -7,13 +7,15 @@ from typing import cast
 
 import pytest
 from tests.app.ui.screen import dashboard, scenario, text
+from tests.fakes.samples import gpu, nvml, ollama_down
 from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.ui.app import GpumonApp
 from gpumon.app.ui.screens.dashboard import DashboardScreen
-from gpumon.collectors.samples import ServerSample
+from gpumon.collectors.samples import AnySample, ServerSample
 
+PANELS = {"1": " GPUs ", "2": " Models ", "3": "tok/s of", "4": " RAM ▒", "5": "─ Alerts"}
 SPILLED = scenario("spill", PRELUDE_SECONDS + 70)
 FLEET = scenario("fleet", PRELUDE_SECONDS + 5)
 
@@ -92,10 +94,7 @@ async def test_keys_typed_into_the_filter_are_text_and_no_commands() -> None:
         assert pilot.app.return_code is None, "q in the filter must not quit"
 
 
-@pytest.mark.parametrize(
-    ("key", "title"),
-    [("1", " GPUs "), ("2", " Models "), ("3", " RAM ▒"), ("4", "─ Alerts"), ("5", "tok/s of")],
-)
+@pytest.mark.parametrize(("key", "title"), PANELS.items())
 async def test_a_digit_hides_a_panel_and_shows_it_again(key: str, title: str) -> None:
     async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
         assert title in await text(pilot)
@@ -139,9 +138,9 @@ async def test_a_acknowledges_the_alerts() -> None:
 async def test_the_help_goes_to_its_end_and_back() -> None:
     async with dashboard(SPILLED).run_test(size=(40, 12)) as pilot:
         await pilot.press("question_mark", "end")
-        assert "twice the speed" in await text(pilot)
+        assert "costs speed now" in await text(pilot)
         await pilot.press("g")
-        assert "all is well" in await text(pilot)
+        assert "page of the selected row" in await text(pilot)
 
 
 async def test_question_mark_lists_every_key() -> None:
@@ -218,6 +217,15 @@ async def test_without_a_server_that_answers_nothing_is_said_of_models() -> None
         assert "not known: no server answers" in await text(pilot)
 
 
+@pytest.mark.parametrize("width", [120, 40])
+async def test_an_empty_machine_is_shown_the_way_to_the_demo(width: int) -> None:
+    nothing: list[AnySample] = [nvml(0), ollama_down(0.1, "not_running")]
+    async with dashboard(nothing).run_test(size=(width, 24)) as pilot:
+        assert "gpumon demo" in await text(pilot)
+    async with dashboard([nvml(0, gpu()), nothing[1]]).run_test(size=(width, 24)) as pilot:
+        assert "gpumon demo" not in await text(pilot), "a GPU is something to watch"
+
+
 async def test_the_next_page_is_that_of_the_next_row_in_the_order_of_the_list() -> None:
     async with dashboard(FLEET).run_test(size=(120, 60)) as pilot:
         await pilot.press("s", "S")  # by name, reversed
@@ -267,3 +275,14 @@ async def test_the_cursor_stays_on_its_model_while_that_is_loaded_again() -> Non
                     opened.append(cast("DashboardScreen", app.screen).selected)
     assert len(opened) > 20
     assert len(set(opened)) == 1
+
+
+@pytest.mark.parametrize("size", [(200, 8), (120, 40), (80, 24), (60, 20), (60, 12), (40, 12), (40, 5)])
+@pytest.mark.parametrize("samples", [SPILLED, FLEET], ids=["spill", "fleet"])
+async def test_the_footer_is_the_last_line(samples: list[AnySample], size: tuple[int, int]) -> None:
+    async with dashboard(samples).run_test(size=size) as pilot:
+        for keys in ((), ("enter",), ("escape", "f"), ("escape", "slash")):
+            await pilot.press(*keys)
+            lines = (await text(pilot)).splitlines()
+            assert len(lines) == size[1]
+            assert "help" in lines[-1] or "quit" in lines[-1], (keys, lines[-1])

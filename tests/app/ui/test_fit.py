@@ -237,13 +237,27 @@ async def test_a_longer_context_takes_more_and_a_shorter_less() -> None:
         assert await needed(pilot) == first
 
 
+async def test_the_letters_are_the_arrows_here_too() -> None:
+    async with app_with(Server(SMALL)).run_test(size=(80, 8)) as pilot:
+        await pilot.press("f", "enter")
+        seen: list[str] = []
+        for pair in (("l", "right"), ("h", "left"), ("j", "down"), ("k", "up")):
+            screens = []
+            for key in pair:
+                await pilot.press("r", "g", "j", key)
+                screens.append(await text(pilot))
+            assert screens[0] == screens[1], pair
+            seen.append(screens[0])
+        assert len(set(seen)) == 4, "each does something else"
+
+
 async def test_the_type_of_the_cache_is_changed_by_a_key() -> None:
     async with app_with(Server(SMALL)).run_test(size=(80, 24)) as pilot:
         await open_page(pilot, "llama3.1")
         kinds = []
         for _ in range(4):
             kinds.append(next(line for line in (await text(pilot)).splitlines() if "cache type " in line))
-            await pilot.press("k")
+            await pilot.press("c")
     assert [kind.split()[2] for kind in kinds] == ["f16", "q8_0", "q4_0", "f16"]
 
 

@@ -123,7 +123,7 @@ def said_of(alert: Alert, state: State, drop: Drop | None, lost: tuple[str, ...]
         cost = drop.words if drop.model == alert.subject else f"{drop.model} {drop.words}"
         return Said((f"{alert.message}; {cost}", f"{short}; {cost}", cost), (drop.model,))
     words = alert.message if _is_said(alert) else f"{alert.subject}: {alert.message}"
-    return Said((words,), (alert.subject,))
+    return Said((words,), tuple(alert.subject.split(" and ")))
 
 
 def _is_said(alert: Alert) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gpumon.app.events.alarms import pid_of
-from gpumon.app.events.event import HappeningKind, Said
+from gpumon.app.events.event import HappeningKind, Said, named
 from gpumon.app.state.holders.joins import blobs_of
 from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS
 from gpumon.app.state.places import place
@@ -55,9 +55,8 @@ class Why(NamedTuple):
 
 def said_of_departure(name: str, why: Why) -> Said:
     """Put into words that a model left."""
-    short = why.clause.removeprefix("left: ")
-    ways = (f"{name} {why.clause}", f"{name} {short}", why.clause, short)
-    return Said(tuple(dict.fromkeys(ways)), (name, why.other) if why.other else (name,))
+    said = named(name, why.clause, why.clause.removeprefix("left: "))
+    return said._replace(names=(name, why.other)) if why.other else said
 
 
 def departure_of(model: ModelRecord, state: State) -> Departure:

@@ -55,6 +55,11 @@ class Entries:
         if len(self._events) > KEPT:
             del self._events[next(iter(self._events))]
 
+    def revise(self, event: LoggedEvent) -> None:
+        """Put an event in place of the one that has its number, if that is still kept."""
+        if event.number in self._events:
+            self.add(event)
+
     def drop(self, number: int | None) -> None:
         """Forget an event that was none."""
         if number is not None and self._events.pop(number, None) is not None:
@@ -81,8 +86,10 @@ class Entries:
             said=said,
             lasts=lasts,
         )
-        if self._events.get(event.number) != event and (number is None or number in self._events):
+        if number is None:
             self.add(event)
+        elif self._events.get(number) != event:
+            self.revise(event)
         return event.number
 
     def close(self, number: int | None, at: float, subject_id: str) -> None:

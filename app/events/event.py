@@ -36,9 +36,11 @@ class Said(NamedTuple):
     """An event in words, all harmless to draw."""
 
     ways: tuple[str, ...]
-    """The same ever more briefly; one without the name of its subject is for where that is plain."""
+    """The same ever more briefly, each a line of its own."""
     names: tuple[str, ...] = ()
     """Names in it that may be shortened."""
+    bare: tuple[str, ...] = ()
+    """The same without the name of its model, for where that is plain."""
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,5 +126,6 @@ def joined(names: Sequence[str]) -> str:
 
 
 def named(name: str, *ways: str) -> Said:
-    """Return what is said of a model ever more briefly, each with its name and then without."""
-    return Said(tuple(one for way in dict.fromkeys(ways) for one in (f"{name} {way}", way)), (name,))
+    """Return what is said of a model ever more briefly, with its name and without."""
+    bare = tuple(dict.fromkeys(ways))
+    return Said(tuple(f"{name} {way}" for way in bare), (name,), bare)

@@ -63,9 +63,9 @@ def ended(load: FinishedLoad, *, recovered: bool) -> Begun | None:
             "ready", named(name, *(f"{way}, {AGAIN}" if recovered else way for way in ways), ways[1])
         )
     if load.outcome == "retried_smaller_context":
-        return Begun("load_ended", Said((f"{name}: load failed, tried again with less context",), (name,)))
+        return Begun("load_ended", named(name, "failed to load, is tried again with less context"))
     if load.outcome == "aborted":
-        return Begun("load_ended", Said((f"{name}: load given up after {took}",), (name,)))
+        return Begun("load_ended", named(name, f"was no longer wanted after {took} of its load"))
     return None
 
 

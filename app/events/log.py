@@ -27,7 +27,7 @@ from gpumon.app.events.work import Full, full_context
 from gpumon.app.insight.wording import model_id
 from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS
 from gpumon.app.state.places import place
-from gpumon.app.state.records import FinishedLoad, ModelKey, RunnerKey, is_server
+from gpumon.app.state.records import FinishedLoad, ModelKey, ModelRecord, RunnerKey, is_server
 from gpumon.app.state.state import State, Touched
 from gpumon.collectors.samples import HEALTHY_STATES
 from gpumon.text import units
@@ -60,6 +60,8 @@ class EventLog:
         self._asked: dict[ModelKey, float] = {}
         self._spilled: dict[str, float] = {}
         """When models left that spilled until then."""
+        self._restart: Alarm | None = None
+        """The latest restart of a server."""
         self._full: deque[Full] = deque(maxlen=FULL_KEPT)
 
     def observe(self, touched: Touched) -> None:
@@ -74,9 +76,8 @@ class EventLog:
             self._departures = [one for one in self._departures if not self._settle(one)]
         if self._arrivals:
             self._arrivals = [one for one in self._arrivals if not self._arrive(*one)]
-        for key, has_changed in touched.worked.items():
-            if has_changed:
-                self._follow_work(key, touched)
+        for key in touched.worked:
+            self._follow_work(key, touched)
         if self._alarms:
             self._refresh()
 
@@ -124,9 +125,7 @@ class EventLog:
     def _take_alert(self, event: AlertEvent) -> None:
         alert = event.alert
         if alert.ended == "event":
-            lost = self._lost_with_server(alert.subject_id) if alert.kind == "restarted" else ()
-            self._entries.forget_answers(alert)
-            self._entries.add(alarm_event(alert, self._entries.number(), self._state, None, lost))
+            self._take_event(alert)
         elif event.change == "ended":
             self._end_alarm(alert)
         elif event.change == "raised":
@@ -136,6 +135,17 @@ class EventLog:
             number = self._entries.number()
             made = alarm_event(alert, number, self._state, None, lost)
             self._alarms[alert.key] = Alarm(number, alert, made, lost)
+
+    def _take_event(self, alert: Alert) -> None:
+        """Note an alert that does not last; after a restart its server tells of models that are gone."""
+        number, lost = self._entries.number(), ()
+        if alert.kind == "restarted":
+            self._entries.forget_answers(alert)
+            lost = self._lost_with_server(alert.subject_id)
+        event = alarm_event(alert, number, self._state, None, lost)
+        if alert.kind == "restarted":
+            self._restart = Alarm(number, alert, event, lost)
+        self._entries.add(event)
 
     def _end_alarm(self, alert: Alert) -> None:
         alarm = self._alarms.pop(alert.key, None)
@@ -157,17 +167,17 @@ class EventLog:
             one.with_server = one.is_told = True
             self._entries.drop(one.number)
             one.number = None
-        return tuple(dict.fromkeys(visible(one.model.claim.name) for one in lost))
+        return tuple(sorted({visible(one.model.claim.name) for one in lost}))
 
     # Models
 
     def _follow_models(self, touched: Touched) -> None:
         state = self._state
+        for key in sorted(touched.claimed - state.models.keys()):
+            self._depart(key)
         for key in touched.claimed:
             model = state.models.get(key)
-            if model is None:
-                self._depart(key)
-            elif model.first_seen == state.now and key.source in self._listed:
+            if model is not None and model.first_seen == state.now and key.source in self._listed:
                 self._arrivals.append((key, state.now))
         for name in touched.sources:
             source = state.sources.get(name)
@@ -182,14 +192,23 @@ class EventLog:
             return
         departure = departure_of(model, state)
         self._departures.append(departure)
+        name, restart = visible(model.claim.name), self._restart
         for alarm in self._alarms.values():  # it went with what was lost before
-            is_same = alarm.alert.kind == "source" and alarm.alert.subject_id == key.source
             lost = lost_with_gpu(alarm.alert, state)
+            is_same = alarm.alert.kind == "source" and alarm.alert.subject_id == key.source
             if is_same and departure.with_server:
-                lost, departure.is_told = (*alarm.lost, visible(model.claim.name)), True
-            if lost and lost != alarm.lost:
-                alarm.lost = tuple(dict.fromkeys((*alarm.lost, *lost)))
-                self._reword(alarm)
+                lost, departure.is_told = (name,), True
+            self._add_lost(alarm, lost)
+        if restart is not None and _went_at(restart.alert, model, state):
+            departure.with_server = departure.is_told = True
+            self._add_lost(restart, (name,))
+            self._entries.revise(restart.event)
+
+    def _add_lost(self, alarm: Alarm, names: Sequence[str]) -> None:
+        lost = tuple(dict.fromkeys((*alarm.lost, *names)))
+        if lost != alarm.lost:
+            alarm.lost = lost
+            self._reword(alarm)
 
     def _settle(self, departure: Departure) -> bool:
         """Say why a model left as far as is known now; return whether no more is to be learned of it."""
@@ -283,3 +302,11 @@ class EventLog:
                 what = f"has filled its context of {full.context_length} with a request"
                 said = named(name, what, f"context full: {length}")
                 self._entries.say(None, "context_full", state.now, model_id(key), said)
+
+
+def _went_at(restart: Alert, model: ModelRecord, state: State) -> bool:
+    """Return whether a model is gone because its server has restarted."""
+    is_same = place(restart.subject_id) == place(model.key.source)
+    return (
+        is_same and model.first_seen < restart.since and state.now - restart.since <= NOTICED_WITHIN_SECONDS
+    )

@@ -12,6 +12,8 @@ from gpumon.app.snapshot.changes import Changes
 from gpumon.app.snapshot.schema import Snapshot
 from gpumon.app.snapshot.take import DEADLINE_SECONDS, Expected, Say, Sleep, View, end, whole
 
+EVENTS_TOLD = 50
+"""The latest, in each snapshot."""
 SETTLE_SECONDS = 0.1
 """What several sources say of one change comes within this, and is one line."""
 
@@ -52,8 +54,12 @@ async def watch(
 
 def taken(monitor: Monitor, missing: Sequence[str]) -> Snapshot:
     """Return what is known now, faults of gpumon's own that came with it included."""
-    snapshot = build_snapshot(monitor.pictures, missing)
-    return build_snapshot(monitor.pictures, missing) if monitor.note_faults() else snapshot
+    snapshot = _taken(monitor, missing)
+    return _taken(monitor, missing) if monitor.note_faults() else snapshot
+
+
+def _taken(monitor: Monitor, missing: Sequence[str]) -> Snapshot:
+    return build_snapshot(monitor.pictures, missing, monitor.events.latest(EVENTS_TOLD))
 
 
 def still_missing(view: View, at_first: Sequence[str]) -> tuple[str, ...]:

@@ -8,8 +8,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gpumon.app.alerts.alert import Alert, AlertKind
-from gpumon.app.alerts.book import AlertBook
+from gpumon.app.events.event import LoggedEvent
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.insight.health import has_trouble, is_optional, is_unasked_for, source_fault
 from gpumon.app.insight.wording import kind_label, short_source_words, source_label
@@ -18,6 +17,7 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
+from gpumon.app.views.events import event_rows
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.models import SortKey, load_rows, model_rows, trend
 from gpumon.collectors.samples import SourceState
@@ -25,63 +25,7 @@ from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
-from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
-
-RECOVERED_WORDS: dict[AlertKind, str] = {
-    "spill": "{} is wholly on GPU again",
-    "likely_spill": "{} no longer seems to spill",
-    "read_from_disk": "{} works from memory again",
-    "vram_full": "{} memory is no longer nearly full",
-    "throttling": "{} is no longer slowed down",
-    "too_hot": "{} has cooled down",
-    "gpu_lost": "{} is back",
-    "pcie_link": "{} PCIe link is at its maximum again",
-    "ram_low": "RAM is no longer running out",
-    "swapping": "no longer swapping",
-    "source": "{} is well again",
-    "slower": "{} is no longer slower than usual",
-    "unlisted": "nothing is held any more that {} does not list",
-    "ended": "{} has a process again",
-    "thrash": "{} is no longer loaded again and again",
-}
-"""What is well again, of each kind that tells so by itself; ``{}`` is the subject."""
-
-
-def ended_words(alert: Alert) -> str:
-    """Say how an alert ended: what is well again, or what it was about and why nothing more is to be said."""
-    if alert.ended == "event":
-        return alert.message
-    words = RECOVERED_WORDS.get(alert.kind) if alert.ended == "recovered" else None
-    return f"{alert.ended}: {alert.message}" if words is None else words.replace("{}", alert.subject)
-
-
-def alert_rows(book: AlertBook, now: float) -> tuple[AlertRow, ...]:
-    """Return the active alerts, worst and newest first, then those that have ended."""
-    return tuple(alert_row(alert, now) for alert in (*book.active, *book.recent))
-
-
-def alert_row(alert: Alert, now: float) -> AlertRow:
-    """Return the line of one alert."""
-    message = alert.message if alert.ended is None else ended_words(alert)
-    is_named = alert.subject in message
-    is_said = is_named or alert.subject_id == "system" or _names_its_address(alert, message)
-    return AlertRow(
-        key=f"{alert.kind} {alert.subject_id} {alert.since}",
-        level=alert.severity,
-        subject="" if is_said else alert.subject,
-        message=message,
-        started=units.clock(alert.since),
-        duration_seconds=alert.duration_seconds(now),
-        ongoing=alert.until is None,
-        acknowledged=alert.acknowledged,
-        name=alert.subject if is_named else "",
-    )
-
-
-def _names_its_address(alert: Alert, message: str) -> bool:
-    """Return whether the message on a server has its address: ``Ollama stopped: connection refused at …``."""
-    return alert.kind == "source" and alert.subject.rpartition(" at ")[2] in message
-
+from gpumon.widgets.views import EventRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 
 MILD_STATES: frozenset[SourceState] = frozenset({"absent", "not_running", "asleep"})
 """Not there is a fact; not answering is a fault."""
@@ -180,11 +124,13 @@ class DashboardView(Struct, frozen=True):
     models: tuple[ModelRow, ...]
     memory: MemoryRow
     sources: tuple[SourceRow, ...]
-    alerts: tuple[AlertRow, ...]
+    events: tuple[EventRow, ...]
     time: float = 0.0
     """Of the newest sample that it was built from."""
     gpu_pictures: tuple[GpuPicture, ...] | None = None
     """Those from which the rows of the GPUs were made; ``None`` where that failed."""
+    past: tuple[LoggedEvent, ...] = ()
+    """Those from which the last of the rows of events were made."""
 
 
 NOTHING = DashboardView(VerdictView("unknown", ""), (), (), MemoryRow(), (), ())
@@ -210,9 +156,10 @@ def dashboard_view(
         models = _models(pictures, order)
     with guard("panel memory"):
         memory = memory_row(pictures)
-    now, feed = monitor.state.now, before.alerts
-    with guard("panel alerts"):
-        feed = alert_rows(monitor.alerts, now)
+    now, events, past = monitor.state.now, before.events, before.past
+    with guard("panel events"):
+        feed = monitor.events.feed
+        events, past = event_rows(feed, now, past, events), feed.past
     monitor.note_faults()
     verdict = VerdictView("unknown", "how things are cannot be told: internal error")
     with guard("verdict"):
@@ -224,9 +171,10 @@ def dashboard_view(
         _aged(before.models, seconds) if models is None else models,
         _aged((before.memory,), seconds)[0] if memory is None else memory,
         _sources(monitor),
-        feed,
+        events,
         now,
         pictured,
+        past,
     )
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import (
-    AlertRow,
     BarSegment,
     ChartSeries,
     ChartView,
+    EventRow,
     Fact,
     GpuRow,
     InstalledRow,
@@ -109,8 +109,18 @@ memories = st.builds(
     age_seconds=ages,
 )
 sources = st.builds(SourceRow, levels, names, names, names)
-alerts = st.builds(
-    AlertRow, names, levels, names, names, names, st.floats(0, 1e8), st.booleans(), st.booleans()
+events = st.builds(
+    EventRow,
+    key=names,
+    time=names,
+    ways=st.lists(names, min_size=1, max_size=3).map(tuple),
+    bare=words,
+    model=names,
+    names=words,
+    level=st.none() | levels,
+    lasting=names,
+    ongoing=st.booleans(),
+    acknowledged=st.booleans(),
 )
 installed = st.builds(InstalledRow, names, names, st.none() | st.integers(0, 2**60), st.booleans(), names)
 facts = st.builds(Fact, names, names, names, st.none() | levels)

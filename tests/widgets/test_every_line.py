@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.widgets import strategies as any_
 
+from gpumon.widgets.event_feed import event_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.history_chart import chart_lines
@@ -18,7 +19,7 @@ from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 from gpumon.widgets.kit.panels import title_line
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines
+from gpumon.widgets.notices import hint_line, source_lines, verdict_lines
 from gpumon.widgets.tables import fact_lines, installed_lines
 
 Draw = Callable[[Any, int, Glyphs], Sequence[Line]]
@@ -34,7 +35,7 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
     "memory in one line": (any_.memories, lambda view, width, glyphs: memory_lines(view, width, glyphs, 1)),
     "installed": (rows(any_.installed, max_size=3), installed_lines),
     "source": (rows(any_.sources, max_size=3), source_lines),
-    "alert": (rows(any_.alerts, max_size=3), alert_lines),
+    "event": (rows(any_.events, max_size=3), event_lines),
     "fact": (rows(any_.facts, max_size=3), fact_lines),
     "hint": (any_.hints, lambda view, width, glyphs: [hint_line(view, width, glyphs)]),
     "chart": (any_.charts, lambda view, width, glyphs: chart_lines(view, width, 12, glyphs)),

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from tests.widgets import sample_views as views
 
+from gpumon.widgets.event_feed import event_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.history_chart import chart_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines
+from gpumon.widgets.notices import hint_line, source_lines, verdict_lines
 from gpumon.widgets.tables import fact_lines
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -33,7 +34,7 @@ PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
     "memory": lambda width, glyphs: memory_lines(views.MEMORY, width, glyphs),
     "memory_on_one_line": lambda width, glyphs: memory_lines(views.MEMORY, width, glyphs, 1),
     "source": lambda width, glyphs: source_lines(views.SOURCES, width, glyphs),
-    "alert": lambda width, glyphs: alert_lines(views.ALERTS, width, glyphs),
+    "event": lambda width, glyphs: event_lines(views.EVENTS, width, glyphs),
     "fact": lambda width, glyphs: fact_lines(views.FACTS, width, glyphs),
     "hint": lambda width, glyphs: [hint_line(views.HINTS, width, glyphs)],
     "chart": lambda width, glyphs: chart_lines(views.CHART, width, 12, glyphs),

@@ -190,15 +190,22 @@ class Window(Struct, frozen=True):
 
 
 def window_of(
-    rows: int, lines_per_row: int, height: int | None, cursor: int | None, first: int = 0
+    rows: int,
+    lines_per_row: int,
+    height: int | None,
+    cursor: int | None,
+    first: int = 0,
+    *,
+    keeps_title: bool = False,
 ) -> Window:
     """Choose the rows in view at ``height`` lines, moving ``first`` only as far as the cursor needs.
 
-    The title's line goes to a row where that shows them all, or where there is but one line.
+    The title's line goes to a row where that shows them all and it is not kept, or where there is but one
+    line.
     """
     if height is None:
         return Window(0, rows, 0, titled=True)
-    fits_bare = rows * lines_per_row == height
+    fits_bare = rows * lines_per_row == height and not keeps_title
     titled = not fits_bare and height >= 2
     count = min(rows, max(1 if height else 0, (height - titled) // lines_per_row))
     if cursor is not None:
@@ -225,6 +232,8 @@ class RowPanel(LinePanel):
     """Words in the panel's rule."""
     empty_words = ""
     """What stands where there are no rows."""
+    keeps_title = False
+    """Whether its title stays where all rows would be seen without it."""
     _rows: tuple[Keyed, ...] = ()
 
     class RowSelected(Message):
@@ -304,7 +313,8 @@ class RowPanel(LinePanel):
         if not keys:
             return self._empty(width, height)
         cursor = keys.index(self._cursor_key) if self._cursor_key in keys else None
-        window = window_of(len(keys), self._lines_per_row, height, cursor, self._window.first)
+        first, keeps_title = self._window.first, self.keeps_title
+        window = window_of(len(keys), self._lines_per_row, height, cursor, first, keeps_title=keeps_title)
         if height is not None or not self._window.count:
             self._window = window
         note = f"+{window.hidden} more" if window.hidden else ""

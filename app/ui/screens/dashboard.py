@@ -1,4 +1,4 @@
-"""The dashboard: verdict, problems, GPUs, models, memory, alerts and, where there is room, a chart."""
+"""The dashboard: verdict, problems, GPUs, models, memory, events and, where there is room, a chart."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from gpumon.app.ui.screens.base import ListScreen, Row
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
 from gpumon.app.views.page import WINDOWS_SECONDS, play_hints, vram_chart
+from gpumon.widgets.event_feed import EventFeed
 from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel, VerdictLine, source_lines, verdict_lines
-from gpumon.widgets.views import VerdictView
+from gpumon.widgets.notices import HintBar, SourcePanel, VerdictLine, source_lines, verdict_lines
+from gpumon.widgets.views import EventRow, VerdictView
 
 HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
 """Help and quit first: what stays where there is room for two."""
@@ -53,7 +54,7 @@ class DashboardScreen(ListScreen):
         yield ModelPanel(glyphs=self.glyphs, id="models")
         yield MemoryPanel(glyphs=self.glyphs, id="memory")
         yield HistoryChart(glyphs=self.glyphs, id="chart")
-        yield AlertFeed(glyphs=self.glyphs, id="alerts")
+        yield EventFeed(glyphs=self.glyphs, id="alerts")
         yield self.filter_box()
         yield HintBar(glyphs=self.glyphs, id="hints")
 
@@ -109,9 +110,9 @@ class DashboardScreen(ListScreen):
             models_shown="models" not in hidden,
             verdict=len(verdict),
             sources=0 if "sources" in hidden or not problems else problems + (problems > 1),
-            alerts=len(view.alerts),
+            alerts=len(view.events),
             memory="memory" not in hidden,
-            feed="alerts" not in hidden,
+            feed="alerts" not in hidden and bool(view.events),
             chart="chart" not in hidden and bool(view.gpus),
         )
 
@@ -143,8 +144,8 @@ class DashboardScreen(ListScreen):
         self.query_one(ModelPanel).show(view.models, self._no_models_words())
         if view.memory != before.memory:
             self.query_one(MemoryPanel).show(view.memory)
-        if view.alerts != before.alerts:
-            self.query_one(AlertFeed).show(view.alerts)
+        if view.events != before.events:
+            self.query_one(EventFeed).show(view.events)
         self.query_one(HintBar).show(self._hints())
         self._place_cursor(view, layout)
         if layout.chart:
@@ -184,13 +185,14 @@ class DashboardScreen(ListScreen):
         """Name the panels that are wanted but have no room."""
         if self._plan is None:
             return []
-        wanted = [name for name in ("memory", "alerts") if name not in self.session.choices.hidden]
-        return [name for name in wanted if not getattr(self._plan, name)]
+        events = {"alerts"} if self._view and self._view.events else set()
+        wanted = [name for name in ("memory", *events) if name not in self.session.choices.hidden]
+        return ["events" if name == "alerts" else name for name in wanted if not getattr(self._plan, name)]
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []
         models = [Row("models", row.key) for row in view.models] if layout.models else []
-        rows = [*gpus, *models]
+        rows = [*gpus, *models, *(Row("alerts", row.key) for row in view.events if layout.alerts)]
         if rows != self._rows:
             self._rows = rows
             self.cursor.place(rows)
@@ -204,10 +206,25 @@ class DashboardScreen(ListScreen):
         self.show_cursor()
 
     def open_row(self, row: Row) -> None:
-        """Open the page of a model or GPU."""
+        """Open the page of a model or GPU, or of that which an event is about."""
         from gpumon.app.ui.screens.page import Page  # noqa: PLC0415 - keeps the start quick
 
-        self.app.push_screen(Page(row, self.session, self.glyphs))
+        event = self._event(row)
+        if event is None:
+            self.app.push_screen(Page(row, self.session, self.glyphs))
+        elif event.opens is not None:
+            self.app.push_screen(Page(Row(*event.opens), self.session, self.glyphs, at=event.at))
+
+    @property
+    def selected(self) -> Row | None:
+        """The row under the cursor, or that which the event there is about."""
+        row = self.cursor.row
+        event = None if row is None else self._event(row)
+        return row if event is None else Row(*event.opens) if event.opens else None
+
+    def _event(self, row: Row) -> EventRow | None:
+        events = self._view.events if self._view and row.panel == "alerts" else ()
+        return next((event for event in events if event.key == row.key), None)
 
     def action_fit(self) -> None:
         """List the installed models, to see which would fit."""

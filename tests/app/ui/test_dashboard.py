@@ -85,7 +85,7 @@ async def test_keys_typed_into_the_filter_are_text_and_no_commands() -> None:
         assert pilot.app.return_code is None, "q in the filter must not quit"
 
 
-@pytest.mark.parametrize(("key", "title"), [("1", "GPUs"), ("2", "Models"), ("3", "Memory"), ("4", "Alerts")])
+@pytest.mark.parametrize(("key", "title"), [("1", "GPUs"), ("2", "Models"), ("3", "Memory"), ("4", "Events")])
 async def test_a_digit_hides_a_panel_and_shows_it_again(key: str, title: str) -> None:
     async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
         assert f"─ {title}" in await text(pilot)

@@ -18,6 +18,7 @@ ROOMY_WIDTH = 60
 WIDE = 90
 """From here on there is room to say in full that an alert was acknowledged."""
 TIME_WIDTH = 8
+WORDS_LEAST_WIDTH = 12
 NAME_LEAST_WIDTH = 8
 
 
@@ -38,10 +39,10 @@ def is_about_one(rows: Sequence[EventRow]) -> bool:
 
 def _line(row: EventRow, width: int, glyphs: Glyphs, *, selected: bool, is_single: bool) -> Line:
     start = _start(row, width, glyphs, selected=selected)
-    end = _lasting(row, width, glyphs)
     room = width - line_width(start)
     if room < 1:
         return start[:width]
+    end = _lasting(row, width, glyphs) if room >= WORDS_LEAST_WIDTH else ()
     words = Span(words_for(row, room - (line_width(end) + 2 if end else 0), glyphs, is_single=is_single))
     gap = Span(" " * (room - cell_len(words.text) - line_width(end))) if end else Span("")
     line = (*start, words, gap, *end) if end else (*start, words)
@@ -76,20 +77,16 @@ def _lasting(row: EventRow, width: int, glyphs: Glyphs) -> Line:
 
 
 def words_for(row: EventRow, room: int, glyphs: Glyphs, *, is_single: bool) -> str:
-    """Return the fullest way to say an event in ``room`` cells.
-
-    Names are shortened only where the briefest way is too long with them: what is left are the figures.
-    """
+    """Return the fullest way to say an event in ``room`` cells, with names shortened where that is enough."""
     names = [glyphs.written(name) for name in row.names]
-    bare = row.bare if is_single else ()
-    ways = (way for pair in zip_longest(row.ways, bare) for way in pair if way is not None)
-    written = [_written(way, glyphs) for way in ways]
-    shortened = (_shortened(way, names, room, glyphs) for way in written)
-    for way in (*written, *shortened):
-        if cell_len(way) <= room:
-            return way
-    least = _shortened(written[-1], names, room, glyphs)
-    return shorten_words(least, max(0, room), glyphs.ellipsis)
+    words = ""
+    for way, bare in zip_longest(row.ways, row.bare if is_single else ()):
+        full = "" if way is None else _written(way, glyphs)
+        words = _shortened(full, names, room, glyphs) or words
+        for one in (full, "" if bare is None else _written(bare, glyphs), words):
+            if one and cell_len(one) <= room:
+                return one
+    return shorten_words(words, max(0, room), glyphs.ellipsis)
 
 
 def _written(way: str, glyphs: Glyphs) -> str:

@@ -1,25 +1,24 @@
-"""An alert as an event: what it costs in tokens per second, and which models went with it."""
+"""Alerts as events: what they cost in tokens per second, what went with them, and how long they last."""
 
 from __future__ import annotations
 
-from collections import deque
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gpumon.app.alerts.alert import Alert, AlertKind
-from gpumon.app.events.event import About, LoggedEvent, Said, change_words, joined, named
+from gpumon.app.alerts.alert import Alert, AlertKey, AlertKind
+from gpumon.app.alerts.book import AlertBook
+from gpumon.app.events.departures import Departure, pid_of
+from gpumon.app.events.event import About, LoggedEvent, Said, joined, named
+from gpumon.app.events.work import Drop, Paces
 from gpumon.app.insight.wording import amount, model_id, shares
 from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS
-from gpumon.app.state.rates.pace import WINDOW_SECONDS, Pace
-from gpumon.app.state.records import ModelKey, ModelRecord, is_server
+from gpumon.app.state.places import place
+from gpumon.app.state.records import ModelRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.text.safe import visible
 
-PACES_KEPT = 24
-PACE_SECONDS = 2.5
-"""Paces nearer to each other say the same: each is taken over seconds."""
-MODELS_KEPT = 100
 WORTH_TELLING_SHARE = 0.05
 """A smaller change of a rate is noise."""
 RETOLD_SHARE = 0.1
@@ -27,59 +26,6 @@ RETOLD_SHARE = 0.1
 
 COSTLY: frozenset[AlertKind] = frozenset({"spill", "hidden_spill", "silent_fallback", "throttling"})
 """What slows a model down."""
-
-
-class Drop(NamedTuple):
-    """What became of the decode rate of one request."""
-
-    model: str
-    """Harmless to draw."""
-    before: float
-    after: float
-
-    @property
-    def words(self) -> str:
-        """Ready to draw, without the name."""
-        return change_words(self.before, self.after)
-
-
-class Paces:
-    """How fast each model was in the last minutes, one request at a time; outlives its process."""
-
-    def __init__(self) -> None:
-        self._paces: dict[ModelKey, deque[Pace]] = {}
-
-    def note(self, key: ModelKey, pace: Pace | None) -> None:
-        """Remember a pace that was measured, unless it is the one before."""
-        if pace is None:
-            return
-        paces = self._paces.get(key)
-        if paces is None:
-            paces = self._paces[key] = deque(maxlen=PACES_KEPT)
-            if len(self._paces) > MODELS_KEPT:
-                del self._paces[next(iter(self._paces))]
-        if not paces or pace.time - paces[-1].time >= PACE_SECONDS:
-            paces.append(pace)
-
-    def change(self, key: ModelKey, at: float) -> tuple[float, float] | None:
-        """Return the rates before ``at`` and the latest since, with as many requests at work."""
-        paces = self._paces.get(key, ())
-        before = next((pace for pace in reversed(paces) if pace.time <= at), None)
-        after = next((pace for pace in reversed(paces) if pace.time >= at + WINDOW_SECONDS), None)
-        if before is None or after is None or before.parallel != after.parallel:
-            return None
-        return before.tokens_per_second, after.tokens_per_second
-
-
-class Alarm(Struct):
-    """An alert that is active, and what else is known of it."""
-
-    number: int
-    alert: Alert
-    event: LoggedEvent
-    lost: tuple[str, ...] = ()
-    """Models that went with it, harmless to draw."""
-    drop: Drop | None = None
 
 
 def about_of(alert: Alert, state: State) -> About:
@@ -123,7 +69,7 @@ def said_of(alert: Alert, state: State, drop: Drop | None, lost: tuple[str, ...]
         cost = drop.words if drop.model == alert.subject else f"{drop.model} {drop.words}"
         return Said((f"{alert.message}; {cost}", f"{short}; {cost}", cost), (drop.model,))
     words = alert.message if _is_said(alert) else f"{alert.subject}: {alert.message}"
-    return Said((words,), tuple(alert.subject.split(" and ")))
+    return Said((words,), tuple(name for name in alert.subject.split(" and ") if name in words))
 
 
 def _is_said(alert: Alert) -> bool:
@@ -181,7 +127,117 @@ def lost_with_gpu(alert: Alert, state: State) -> tuple[str, ...]:
     return tuple(dict.fromkeys(visible(one.claim.name) for one in held))
 
 
-def pid_of(model: ModelRecord) -> int | None:
-    """Return the process that holds a model, or did."""
-    key = model.runner or model.ended_runner or model.process
-    return None if key is None else key.pid
+class Alarm(Struct):
+    """An alert, and what else is known of it."""
+
+    number: int
+    alert: Alert
+    event: LoggedEvent
+    """As samples have told it."""
+    shown: LoggedEvent
+    """The same with the figures of when it was looked at last."""
+    lost: tuple[str, ...] = ()
+    """Models that went with it, harmless to draw."""
+    drop: Drop | None = None
+
+
+class Alarms:
+    """The alerts that are active, each with what it costs and what went with it."""
+
+    def __init__(self, state: State, book: AlertBook) -> None:
+        self._state = state
+        self._book = book
+        self._alarms: dict[AlertKey, Alarm] = {}
+        self._costly: dict[AlertKey, Alarm] = {}
+        self._restart: Alarm | None = None
+        """The latest restart of a server, which is over when it is told."""
+
+    def __iter__(self) -> Iterator[LoggedEvent]:
+        """Iterate over the events with their latest figures."""
+        return iter(self.shown())
+
+    def shown(self) -> list[LoggedEvent]:
+        """Return the events with their latest figures, the worst and then the newest first."""
+        if not self._alarms:
+            return []
+        pairs = ((self._alarms.get(alert.key), alert) for alert in self._book.active)
+        return [self._latest(alarm, alert) for alarm, alert in pairs if alarm is not None]
+
+    def raised(self, alert: Alert, number: int, lost: tuple[str, ...]) -> None:
+        """Take in an alert that was raised, with the models that went with it."""
+        alarm = self._alarms[alert.key] = self._alarm(
+            alert, number, lost or lost_with_gpu(alert, self._state)
+        )
+        if alert.kind in COSTLY:
+            self._costly[alert.key] = alarm
+
+    def renewed(self, alert: Alert) -> None:
+        """Take in that an alert got worse."""
+        if (alarm := self._alarms.get(alert.key)) is not None:
+            alarm.alert = alert
+            self._reword(alarm)
+
+    def ended(self, alert: Alert) -> LoggedEvent | None:
+        """Return an alert that is over as part of the past; ``None`` where it was never raised."""
+        alarm, _ = self._alarms.pop(alert.key, None), self._costly.pop(alert.key, None)
+        if alarm is None:
+            return None
+        said = alarm.event.said  # of a model that is well again nothing is left to say it anew from
+        if alert.kind != "spill":
+            said = said_of(alert, self._state, alarm.drop, alarm.lost)
+        return replace(alarm.event, level=alert.severity, until=alert.until, lasts=False, said=said)
+
+    def restarted(self, alert: Alert, number: int, lost: tuple[str, ...]) -> LoggedEvent:
+        """Return the event that a server has restarted."""
+        self._restart = self._alarm(alert, number, lost)
+        return self._restart.event
+
+    def note_departure(self, departure: Departure) -> LoggedEvent | None:
+        """Name a model with what it went with; return the restart if that was it."""
+        model, name = departure.model, visible(departure.model.claim.name)
+        for alarm in self._alarms.values():
+            lost = lost_with_gpu(alarm.alert, self._state)
+            is_same = alarm.alert.kind == "source" and alarm.alert.subject_id == model.key.source
+            if is_same and departure.with_server:
+                lost, departure.is_told = (name,), True
+            self._add_lost(alarm, lost)
+        restart = self._restart
+        if restart is None or not self._went_at(restart.alert, departure):
+            return None
+        departure.with_server = departure.is_told = True
+        self._add_lost(restart, (name,))
+        return restart.event
+
+    def note_rates(self, paces: Paces) -> None:
+        """Find out again what the alerts that cost speed do cost."""
+        for alarm in self._costly.values():
+            drop = drop_of(alarm.alert, paces, self._state, alarm.drop)
+            if drop != alarm.drop:
+                alarm.drop = drop
+                self._reword(alarm)
+
+    def _alarm(self, alert: Alert, number: int, lost: tuple[str, ...]) -> Alarm:
+        event = alarm_event(alert, number, self._state, None, lost)
+        return Alarm(number, alert, event, event, lost)
+
+    def _latest(self, alarm: Alarm, alert: Alert) -> LoggedEvent:
+        if alarm.alert is not alert:
+            alarm.alert = alert
+            alarm.shown = alarm_event(alert, alarm.number, self._state, alarm.drop, alarm.lost)
+        return alarm.shown
+
+    def _reword(self, alarm: Alarm) -> None:
+        alarm.event = alarm_event(alarm.alert, alarm.number, self._state, alarm.drop, alarm.lost)
+        alarm.shown = alarm.event
+
+    def _add_lost(self, alarm: Alarm, names: Sequence[str]) -> None:
+        lost = tuple(dict.fromkeys((*alarm.lost, *names)))
+        if lost != alarm.lost:
+            alarm.lost = lost
+            self._reword(alarm)
+
+    def _went_at(self, restart: Alert, departure: Departure) -> bool:
+        """Return whether a model is gone because its server has restarted."""
+        model, seconds = departure.model, self._state.now - restart.since
+        is_before = model.first_seen < restart.since and seconds <= NOTICED_WITHIN_SECONDS
+        return is_before and place(restart.subject_id) == place(model.key.source)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.events.alarms import pid_of
 from gpumon.app.events.event import HappeningKind, Said, named
 from gpumon.app.state.holders.joins import blobs_of
 from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS
@@ -55,7 +54,8 @@ class Why(NamedTuple):
 
 def said_of_departure(name: str, why: Why) -> Said:
     """Put into words that a model left."""
-    said = named(name, why.clause, why.clause.removeprefix("left: "))
+    briefly = why.clause.removeprefix("left: ")
+    said = named(name, why.clause, briefly, f"left for {why.other}" if why.kind == "evicted" else briefly)
     return said._replace(names=(name, why.other)) if why.other else said
 
 
@@ -131,3 +131,9 @@ def loads_near(state: State, time: float) -> Iterator[Load | FinishedLoad]:
 def is_of(state: State, model: ModelRecord, load: Load | FinishedLoad) -> bool:
     """Return whether a load is of the same model: by its name, or by the file of its weights."""
     return model.claim.name == load.name or (load.blob is not None and load.blob in blobs_of(state, model))
+
+
+def pid_of(model: ModelRecord) -> int | None:
+    """Return the process that holds a model, or did."""
+    key = model.runner or model.ended_runner or model.process
+    return None if key is None else key.pid

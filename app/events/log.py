@@ -6,11 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import takewhile
 
-from msgspec.structs import replace
-
-from gpumon.app.alerts.alert import Alert, AlertEvent, AlertKey
+from gpumon.app.alerts.alert import Alert, AlertEvent
 from gpumon.app.alerts.book import AlertBook
-from gpumon.app.events.alarms import COSTLY, Alarm, Paces, alarm_event, drop_of, lost_with_gpu
+from gpumon.app.events.alarms import Alarms, alarm_event
 from gpumon.app.events.departures import (
     HELD_SECONDS,
     RELOADED_WITHIN_SECONDS,
@@ -23,11 +21,11 @@ from gpumon.app.events.departures import (
 from gpumon.app.events.entries import Entries
 from gpumon.app.events.event import Feed, LoggedEvent, Mark, named
 from gpumon.app.events.loads import begun, ended, subject_of
-from gpumon.app.events.work import Full, full_context
+from gpumon.app.events.work import Full, Paces, full_context
 from gpumon.app.insight.wording import model_id
 from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS
 from gpumon.app.state.places import place
-from gpumon.app.state.records import FinishedLoad, ModelKey, ModelRecord, RunnerKey, is_server
+from gpumon.app.state.records import FinishedLoad, ModelKey, RunnerKey, is_server
 from gpumon.app.state.state import State, Touched
 from gpumon.collectors.samples import HEALTHY_STATES
 from gpumon.text import units
@@ -46,7 +44,7 @@ class EventLog:
         self._state = state
         self._book = book
         self._entries = Entries()
-        self._alarms: dict[AlertKey, Alarm] = {}
+        self._alarms = Alarms(state, book)
         self._paces = Paces()
         self._loads: dict[RunnerKey, int] = {}
         """Numbers of the events of loads in progress."""
@@ -60,8 +58,6 @@ class EventLog:
         self._asked: dict[ModelKey, float] = {}
         self._spilled: dict[str, float] = {}
         """When models left that spilled until then."""
-        self._restart: Alarm | None = None
-        """The latest restart of a server."""
         self._full: deque[Full] = deque(maxlen=FULL_KEPT)
 
     def observe(self, touched: Touched) -> None:
@@ -78,8 +74,6 @@ class EventLog:
             self._arrivals = [one for one in self._arrivals if not self._arrive(*one)]
         for key in touched.worked:
             self._follow_work(key, touched)
-        if self._alarms:
-            self._refresh()
 
     def note_unload(self, key: ModelKey) -> None:
         """Record that the user asks gpumon to unload a model."""
@@ -91,13 +85,10 @@ class EventLog:
     @property
     def feed(self) -> Feed:
         """What is worth a line on the screen."""
-        self._refresh()
-        active = (self._alarms.get(alert.key) for alert in self._book.active)
-        return self._entries.feed([alarm.event for alarm in active if alarm is not None])
+        return self._entries.feed(self._alarms.shown())
 
     def latest(self, count: int) -> tuple[LoggedEvent, ...]:
         """Return the latest events, the oldest first."""
-        self._refresh()
         return tuple(self._all()[-count:])
 
     def marks(self, *subject_ids: str) -> tuple[Mark, ...]:
@@ -106,57 +97,37 @@ class EventLog:
 
     def _all(self) -> list[LoggedEvent]:
         """Return every event, the oldest first."""
-        ongoing = (alarm.event for alarm in self._alarms.values())
-        return sorted((*self._entries, *ongoing), key=lambda event: (event.time, event.number))
+        return sorted((*self._entries, *self._alarms), key=lambda event: (event.time, event.number))
 
     # Alerts
 
-    def _refresh(self) -> None:
-        """Give the alerts that are active their latest figures."""
-        for alert in self._book.active if self._alarms else ():
-            alarm = self._alarms.get(alert.key)
-            if alarm is not None and alarm.alert is not alert:
-                alarm.alert = alert
-                self._reword(alarm)
-
-    def _reword(self, alarm: Alarm) -> None:
-        alarm.event = alarm_event(alarm.alert, alarm.number, self._state, alarm.drop, alarm.lost)
-
     def _take_alert(self, event: AlertEvent) -> None:
-        alert = event.alert
-        if alert.ended == "event":
-            self._take_event(alert)
+        alert, alarms = event.alert, self._alarms
+        if event.change == "renewed":
+            alarms.renewed(alert)
         elif event.change == "ended":
             self._end_alarm(alert)
-        elif event.change == "raised":
-            lost = lost_with_gpu(alert, self._state)
-            if alert.kind == "source" and is_server(alert.subject_id):
-                lost = self._lost_with_server(alert.subject_id)
-            number = self._entries.number()
-            made = alarm_event(alert, number, self._state, None, lost)
-            self._alarms[alert.key] = Alarm(number, alert, made, lost)
-
-    def _take_event(self, alert: Alert) -> None:
-        """Note an alert that does not last; after a restart its server tells of models that are gone."""
-        number, lost = self._entries.number(), ()
-        if alert.kind == "restarted":
+        elif alert.kind == "restarted":
             self._entries.forget_answers(alert)
             lost = self._lost_with_server(alert.subject_id)
-        event = alarm_event(alert, number, self._state, None, lost)
-        if alert.kind == "restarted":
-            self._restart = Alarm(number, alert, event, lost)
-        self._entries.add(event)
+            self._entries.add(alarms.restarted(alert, self._entries.number(), lost))
+        elif alert.ended == "event":
+            self._entries.add(alarm_event(alert, self._entries.number(), self._state, None, ()))
+        else:
+            is_about_server = alert.kind == "source" and is_server(alert.subject_id)
+            lost = self._lost_with_server(alert.subject_id) if is_about_server else ()
+            alarms.raised(alert, self._entries.number(), lost)
 
     def _end_alarm(self, alert: Alert) -> None:
-        alarm = self._alarms.pop(alert.key, None)
-        if alarm is None:
+        event = self._alarms.ended(alert)
+        if event is None:
             return
+        self._entries.add(event)
         if alert.kind == "spill" and alert.ended == "unloaded":
             self._spilled.pop(alert.subject_id, None)
             self._spilled[alert.subject_id] = self._state.now
             if len(self._spilled) > ASKED_KEPT:
                 del self._spilled[next(iter(self._spilled))]
-        self._entries.add(replace(alarm.event, level=alert.severity, until=alert.until, lasts=False))
         if alert.ended == "recovered" and alert.until is not None:
             self._entries.recover(alert, alert.until)
 
@@ -192,23 +163,9 @@ class EventLog:
             return
         departure = departure_of(model, state)
         self._departures.append(departure)
-        name, restart = visible(model.claim.name), self._restart
-        for alarm in self._alarms.values():  # it went with what was lost before
-            lost = lost_with_gpu(alarm.alert, state)
-            is_same = alarm.alert.kind == "source" and alarm.alert.subject_id == key.source
-            if is_same and departure.with_server:
-                lost, departure.is_told = (name,), True
-            self._add_lost(alarm, lost)
-        if restart is not None and _went_at(restart.alert, model, state):
-            departure.with_server = departure.is_told = True
-            self._add_lost(restart, (name,))
-            self._entries.revise(restart.event)
-
-    def _add_lost(self, alarm: Alarm, names: Sequence[str]) -> None:
-        lost = tuple(dict.fromkeys((*alarm.lost, *names)))
-        if lost != alarm.lost:
-            alarm.lost = lost
-            self._reword(alarm)
+        restart = self._alarms.note_departure(departure)
+        if restart is not None:
+            self._entries.revise(restart)
 
     def _settle(self, departure: Departure) -> bool:
         """Say why a model left as far as is known now; return whether no more is to be learned of it."""
@@ -289,12 +246,7 @@ class EventLog:
             return
         if (runner := state.runner_of(model)) is not None:
             self._paces.note(key, runner.pace.latest)
-        for alarm in self._alarms.values():
-            if alarm.alert.kind in COSTLY:
-                drop = drop_of(alarm.alert, self._paces, state, alarm.drop)
-                if drop != alarm.drop:
-                    alarm.drop = drop
-                    self._reword(alarm)
+        self._alarms.note_rates(self._paces)
         for full in full_context(model, runner, touched):
             if full not in self._full:
                 self._full.append(full)
@@ -302,11 +254,3 @@ class EventLog:
                 what = f"has filled its context of {full.context_length} with a request"
                 said = named(name, what, f"context full: {length}")
                 self._entries.say(None, "context_full", state.now, model_id(key), said)
-
-
-def _went_at(restart: Alert, model: ModelRecord, state: State) -> bool:
-    """Return whether a model is gone because its server has restarted."""
-    is_same = place(restart.subject_id) == place(model.key.source)
-    return (
-        is_same and model.first_seen < restart.since and state.now - restart.since <= NOTICED_WITHIN_SECONDS
-    )

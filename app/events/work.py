@@ -1,13 +1,64 @@
-"""What requests do that is an event: one that fills its context."""
+"""What is learned of requests: what became of a model's rate, and one that fills its context."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from gpumon.app.events.event import change_words
 from gpumon.app.state.rates.figures import FinishedRequest, SlotRates
+from gpumon.app.state.rates.pace import WINDOW_SECONDS, Pace
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord
 from gpumon.app.state.state import Touched
+
+PACES_KEPT = 24
+PACE_SECONDS = 2.5
+"""Paces nearer to each other say the same: each is taken over seconds."""
+MODELS_KEPT = 100
+
+
+class Drop(NamedTuple):
+    """What became of the decode rate of one request."""
+
+    model: str
+    """Harmless to draw."""
+    before: float
+    after: float
+
+    @property
+    def words(self) -> str:
+        """Ready to draw, without the name."""
+        return change_words(self.before, self.after)
+
+
+class Paces:
+    """How fast each model was in the last minutes, one request at a time; outlives its process."""
+
+    def __init__(self) -> None:
+        self._paces: dict[ModelKey, deque[Pace]] = {}
+
+    def note(self, key: ModelKey, pace: Pace | None) -> None:
+        """Remember a pace that was measured, unless it is the one before."""
+        if pace is None:
+            return
+        paces = self._paces.get(key)
+        if paces is None:
+            paces = self._paces[key] = deque(maxlen=PACES_KEPT)
+            if len(self._paces) > MODELS_KEPT:
+                del self._paces[next(iter(self._paces))]
+        if not paces or pace.time - paces[-1].time >= PACE_SECONDS:
+            paces.append(pace)
+
+    def change(self, key: ModelKey, at: float) -> tuple[float, float] | None:
+        """Return the rates before ``at`` and the latest since, with as many requests at work."""
+        paces = self._paces.get(key, ())
+        before = next((pace for pace in reversed(paces) if pace.time <= at), None)
+        after = next((pace for pace in reversed(paces) if pace.time >= at + WINDOW_SECONDS), None)
+        if before is None or after is None or before.parallel != after.parallel:
+            return None
+        return before.tokens_per_second, after.tokens_per_second
+
 
 SPARE_TOKENS = 2
 """A request is stopped, or loses its beginning, when the context has room for so few more."""

@@ -8,7 +8,6 @@ import msgspec
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
-from gpumon.app.events.event import LoggedEvent
 from gpumon.app.fuses import Fuses
 from gpumon.app.insight.health import of_a_look
 from gpumon.app.physics.hardware import Band
@@ -17,10 +16,10 @@ from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.schema import (
+    SCHEMA_VERSION,
     AlertEntry,
     BandEntry,
     CauseEntry,
-    DiagnosisEntry,
     EventEntry,
     EvidenceEntry,
     GpuEntry,
@@ -36,7 +35,6 @@ from gpumon.app.snapshot.schema import (
     Snapshot,
     SourceEntry,
     VerdictEntry,
-    WhyDocument,
 )
 from gpumon.app.state.holders.others import GroupHolding
 from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
@@ -44,13 +42,42 @@ from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
 from gpumon.text.safe import visible
 
 
+class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is said of a model; an item of what ``gpumon why --json`` prints, see docs/diagnosis.md."""
+
+    name: str
+    url: str
+    level: str
+    sentence: str
+    spill_percent: str | None
+    verdicts: tuple[VerdictEntry, ...]
+    cause: CauseEntry | None
+    remedies: tuple[RemedyEntry, ...]
+    decode_tokens_per_second: float | None
+    expected_tokens_per_second: BandEntry | None
+    expected_fitting_tokens_per_second: BandEntry | None
+
+
+class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``gpumon why --json`` prints."""
+
+    schema: int = SCHEMA_VERSION
+    time: float
+    level: str
+    sentence: str
+    complete: bool = True
+    missing: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    """What else is wrong, and with no model."""
+    models: tuple[DiagnosisEntry, ...]
+
+
 def build_snapshot(
-    pictures: Pictures, missing: Sequence[str] = (), events: Sequence[LoggedEvent] = ()
+    pictures: Pictures, missing: Sequence[str] = (), events: Sequence[EventEntry] = ()
 ) -> Snapshot:
     """Return what is known now, and ``events``; ``missing`` could not be looked at in time.
 
-    Values of a source that no longer answers are kept, and ``sources`` says how old they are. A model or GPU
-    over which gpumon itself fails is left out, and recorded in the fuses of ``pictures``.
+    Old values of a silent source are kept: ``sources`` says how old. What fails here is left out.
     """
     pictures.refresh()
     state, whole = pictures.state, of_a_look(pictures.health(), missing)
@@ -71,7 +98,7 @@ def build_snapshot(
         memory=_memory(state.system),
         models=(*models, *map(loading_entry, pictures.loads())),
         alerts=tuple(map(_alert, pictures.active)),
-        events=tuple(map(_event, events)),
+        events=tuple(events),
         returned=tuple(map(_returned, state.returned)),
     )
 
@@ -360,21 +387,6 @@ def _memory(system: SystemRecord | None) -> MemoryEntry:
         total_bytes=system.sample.ram_total_bytes,
         available_bytes=system.sample.ram_available_bytes,
         swap_used_bytes=system.sample.swap_used_bytes,
-    )
-
-
-def _event(event: LoggedEvent) -> EventEntry:
-    return EventEntry(
-        time=event.time,
-        kind=event.kind,
-        level=event.level,
-        about=event.about,
-        subject=event.subject,
-        subject_id=event.subject_id,
-        words=event.words,
-        until=event.until,
-        ongoing=event.lasts,
-        acknowledged=event.acknowledged,
     )
 
 

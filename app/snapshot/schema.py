@@ -254,33 +254,3 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[AlertEntry, ...]
     events: tuple[EventEntry, ...]
     returned: tuple[ReturnedEntry, ...]
-
-
-class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is said of a model; an item of what ``gpumon why --json`` prints, see docs/diagnosis.md."""
-
-    name: str
-    url: str
-    level: str
-    sentence: str
-    spill_percent: str | None
-    verdicts: tuple[VerdictEntry, ...]
-    cause: CauseEntry | None
-    remedies: tuple[RemedyEntry, ...]
-    decode_tokens_per_second: float | None
-    expected_tokens_per_second: BandEntry | None
-    expected_fitting_tokens_per_second: BandEntry | None
-
-
-class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``gpumon why --json`` prints."""
-
-    schema: int = SCHEMA_VERSION
-    time: float
-    level: str
-    sentence: str
-    complete: bool = True
-    missing: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    """What else is wrong, and with no model."""
-    models: tuple[DiagnosisEntry, ...]

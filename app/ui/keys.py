@@ -39,8 +39,15 @@ MODEL_KEYS = (
 )
 
 DASHBOARD_KEYS = (
-    Key("enter,l,right", "open", "Enter", "details", "page of the selected model or GPU"),
-    Key("tab,shift+tab", "switch_panel", "Tab", "panel", "move between GPUs and models"),
+    Key(
+        "enter,l,right",
+        "open",
+        "Enter",
+        "details",
+        "page of the selected model or GPU, or of what an event is about",
+    ),
+    Key("tab", "switch_panel(1)", "Tab", "panel", "move between GPUs, models and events"),
+    Key("shift+tab", "switch_panel(-1)", "S-Tab", "", "the same, backwards"),
     *MOVE_KEYS,
     Key("slash,f3,f4", "filter", "/", "filter", "show only models whose name contains a text"),
     Key("escape", "clear", "Esc", "", "drop the filter, go back"),
@@ -52,7 +59,7 @@ DASHBOARD_KEYS = (
     Key("1", "toggle_panel('gpus')", "1", "", "show or hide the GPUs"),
     Key("2", "toggle_panel('models')", "2", "", "show or hide the models"),
     Key("3", "toggle_panel('memory')", "3", "", "show or hide RAM and swap"),
-    Key("4", "toggle_panel('alerts')", "4", "", "show or hide the alerts"),
+    Key("4", "toggle_panel('alerts')", "4", "", "show or hide what has happened"),
     Key("5", "toggle_panel('chart')", "5", "", "show or hide the chart"),
 )
 

@@ -200,9 +200,9 @@ class DashboardScreen(ListScreen):
 
     # Keys
 
-    def action_switch_panel(self) -> None:
-        """Move the cursor to the other panel."""
-        self.cursor.switch()
+    def action_switch_panel(self, step: int) -> None:
+        """Move the cursor to the next panel."""
+        self.cursor.switch(step)
         self.show_cursor()
 
     def open_row(self, row: Row) -> None:

@@ -26,6 +26,7 @@ SECTIONS = {
     schema.RemedyEntry: "`models[].remedies[]`",
     schema.BandEntry: "`models[].expected_tokens_per_second`, and that of each remedy",
     schema.AlertEntry: "## `alerts[]`",
+    schema.EventEntry: "## `events[]`",
     schema.ReturnedEntry: "## `returned[]`",
 }
 

@@ -16,12 +16,12 @@ from gpumon.app.views.dashboard import (
     DashboardView,
     ModelOrder,
     dashboard_view,
+    event_row,
     memory_row,
     source_rows,
     spilled_bytes,
     verdict_view,
 )
-from gpumon.app.views.events import event_row
 from gpumon.app.views.models import SortKey, model_rows
 from gpumon.collectors.samples import MemoryPressure, SourceState
 from gpumon.text import units

@@ -82,6 +82,10 @@ class EventLog:
         if len(self._asked) > ASKED_KEPT:
             del self._asked[next(iter(self._asked))]
 
+    def note_refusal(self, key: ModelKey) -> None:
+        """Record that this was refused: if the model goes, it is for another reason."""
+        self._asked.pop(key, None)
+
     @property
     def feed(self) -> Feed:
         """What is worth a line on the screen."""

@@ -131,8 +131,11 @@ class ModelActions:
     async def _ask(self, asked: Unloading, unload: Unload) -> None:
         self._under_way.append(asked)
         self._say(asked_words(asked))
-        self._session.monitor.events.note_unload(asked.key)
+        events = self._session.monitor.events
+        events.note_unload(asked.key)
         problem = await unload(asked.name)
+        if problem is not None:
+            events.note_refusal(asked.key)
         if problem is not None and asked in self._under_way:
             self._under_way.remove(asked)
             self._say(refused_words(asked, problem), warning=True)

@@ -67,7 +67,7 @@ class EventLog:
             self._take_alert(event)
         self._follow_models(touched)
         if state.loads or self._loads or touched.loads:
-            self._follow_loads()
+            self._follow_loads(is_news=bool(touched.processes or touched.claimed))
         if self._departures:
             self._departures = [one for one in self._departures if not self._settle(one)]
         if self._arrivals:
@@ -206,14 +206,14 @@ class EventLog:
 
     # Loads
 
-    def _follow_loads(self) -> None:
+    def _follow_loads(self, *, is_news: bool) -> None:
         state = self._state
         for finished in self._finished():
             self._end_load(finished)
         for key in [key for key in self._loads if key not in state.loads]:
             self._entries.drop(self._loads.pop(key))  # it was none
         for key, load in state.loads.items():
-            if load.seen_loading:
+            if load.seen_loading and (is_news or key not in self._loads):
                 how = begun(load, state)
                 subject_id = how.subject_id or subject_of(key, state)
                 self._loads[key] = self._entries.say(

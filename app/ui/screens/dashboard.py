@@ -212,15 +212,23 @@ class DashboardScreen(ListScreen):
         event = self._event(row)
         if event is None:
             self.app.push_screen(Page(row, self.session, self.glyphs))
-        elif event.opens is not None:
-            self.app.push_screen(Page(Row(*event.opens), self.session, self.glyphs, at=event.at))
+        elif (subject := self._subject(event)) is not None:
+            self.app.push_screen(Page(subject, self.session, self.glyphs, at=event.at))
 
     @property
     def selected(self) -> Row | None:
         """The row under the cursor, or that which the event there is about."""
         row = self.cursor.row
         event = None if row is None else self._event(row)
-        return row if event is None else Row(*event.opens) if event.opens else None
+        return row if event is None else self._subject(event)
+
+    def _subject(self, event: EventRow) -> Row | None:
+        """Return the row that an event is about; of a model that is loaded anew that of its load."""
+        models = self._view.models if self._view else ()
+        if event.opens is None or event.opens[0] != "models":
+            return None if event.opens is None else Row(*event.opens)
+        keys = [row.key for row in models if row.key == event.opens[1] or row.name == event.model]
+        return Row("models", event.opens[1] if event.opens[1] in keys or not keys else keys[0])
 
     def _event(self, row: Row) -> EventRow | None:
         events = self._view.events if self._view and row.panel == "alerts" else ()

@@ -75,6 +75,13 @@ async def test_enter_on_an_event_opens_what_it_is_about_and_tells_when() -> None
     assert "qwen2.5-coder:14b spills" in screen.splitlines()[0]
 
 
+async def test_enter_on_a_reload_that_goes_on_opens_the_load() -> None:
+    async with dashboard(scenario("spill", PRELUDE_SECONDS + 13)).run_test(size=(120, 40)) as pilot:
+        assert "reloads: " in await text(pilot)
+        await pilot.press("tab", "enter")
+        assert "loading qwen2.5-coder:14b" in (await text(pilot)).splitlines()[0]
+
+
 async def test_enter_on_an_event_of_a_card_opens_the_card() -> None:
     app = dashboard(scenario("gpu-lost", 320))
     async with app.run_test(size=(120, 40)) as pilot:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
+from gpumon.app.events.log import EventLog
 from gpumon.app.fuses import GPUMON_SOURCE, UNFUSED, Fuses
 from gpumon.app.insight.learning import learn
 from gpumon.app.log import log_path_words
@@ -109,6 +110,8 @@ class Monitor:
         self._listeners: list[tuple[str, Listener]] = []
         self._store = Store(self.fuses)
         self.alerts = AlertBook(limits, self.fuses)
+        self.events = EventLog(self.state, self.alerts)
+        """What has happened in this run, alerts included."""
         self.revision = 0
         """Grows with every sample: what was drawn at this number is still true at this number."""
         self.pictures = self._pictures()
@@ -139,6 +142,8 @@ class Monitor:
                 learn(self.state, touched)
         with guard("alerts"):
             self.alerts.observe(self.state, touched)
+        with guard("events"):
+            self.events.observe(touched)
         self.note_faults()
         self.pictures.invalidate(touched)
         self.revision += 1
@@ -151,6 +156,10 @@ class Monitor:
         record = self.state.models.get(key)
         if record is not None:
             record.unload_asked = self.state.now if is_asked else None
+        if is_asked:
+            self.events.note_unload(key)
+        else:
+            self.events.note_refusal(key)
 
     def note_faults(self) -> bool:
         """Name in the state, as a source, what of gpumon itself fails; return whether that is news."""
@@ -169,5 +178,6 @@ class Monitor:
         self._faults_told = self.fuses.revision
         self._store = Store(self.fuses)
         self.alerts = AlertBook(self.limits, self.fuses)
+        self.events = EventLog(self.state, self.alerts)
         self.pictures = self._pictures()
         self.revision += 1

@@ -200,20 +200,31 @@ class SourceRow(Struct, frozen=True):
     hint: str = ""
 
 
-class AlertRow(Struct, frozen=True):
-    """One line of the alert feed."""
+class EventRow(Struct, frozen=True):
+    """One line of what has happened."""
 
     key: str
-    level: Level
-    subject: str
-    message: str
-    started: str
+    time: str
     """Local clock time: ``14:02:11``."""
-    duration_seconds: float
-    ongoing: bool
+    ways: tuple[str, ...]
+    """What happened, ever more briefly."""
+    bare: tuple[str, ...] = ()
+    """The same without the name of its model, for where all events are about one."""
+    model: str = ""
+    """The name of the model that it is about."""
+    names: tuple[str, ...] = ()
+    """Names in it that may be shortened, so that the figures are seen."""
+    level: Level | None = None
+    """Of an alert."""
+    lasting: str = ""
+    """How long an alert lasts or did last: ``14s``."""
+    ongoing: bool = False
+    """Whether it lasts still."""
     acknowledged: bool = False
-    name: str = ""
-    """The name in the message that may be shortened, so that the figures after it are seen."""
+    opens: tuple[str, str] | None = None
+    """Panel and key of the row that it is about."""
+    at: float = 0.0
+    """Unix time."""
 
 
 class ChartSeries(Struct, frozen=True):

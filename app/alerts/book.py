@@ -127,9 +127,13 @@ class AlertBook:
         self._shared: frozenset[str] = frozenset()
         self._recent: deque[Alert] = deque(maxlen=RECENT_KEPT)
         self._fresh: deque[AlertEvent] = deque(maxlen=FRESH_KEPT)
+        self.latest: list[AlertEvent] = []
+        """What the sample that was observed last has raised, renewed and ended."""
 
     def observe(self, state: State, touched: Touched) -> None:
         """Follow a sample: of what it has ``touched``, and only there, the rules are asked."""
+        if self.latest:
+            self.latest = []
         self._observe_sources(state, touched)
         self._observe_models(state, touched)
         if touched.loads:
@@ -239,14 +243,18 @@ class AlertBook:
     def _note_event(self, event: Event) -> None:
         """Keep what has happened and does not last among what was wrong; the user hears of it once."""
         alert = event_alert(event)
-        self._fresh.append(AlertEvent("raised", alert))
+        self._tell(AlertEvent("raised", alert))
         self._recent.append(alert)
 
     def _note(self, events: Iterable[AlertEvent]) -> None:
         for event in events:
-            self._fresh.append(event)
+            self._tell(event)
             if event.change == "ended":
                 self._recent.append(event.alert)
+
+    def _tell(self, event: AlertEvent) -> None:
+        self._fresh.append(event)
+        self.latest.append(event)
 
 
 def _measured(loaded: Loaded) -> float:

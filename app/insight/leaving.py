@@ -96,7 +96,7 @@ def _lost(record: ModelRecord, state: State) -> Iterator[GpuRecord]:
     """Yield the GPUs of a model that were lost when it left."""
     gone = record.gone or 0.0
     for gpu in (state.gpus[uuid] for uuid in record.gpus if uuid in state.gpus):
-        lost = gpu.last_lost
+        lost = gpu.lost_at
         if lost is not None and gone - LOST_BEFORE_SECONDS <= lost <= gone + NOTICED_WITHIN_SECONDS:
             yield gpu
 

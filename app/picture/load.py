@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gpumon.app.insight.health import Level
 from gpumon.app.insight.wording import model_id
-from gpumon.app.state.records import Load, LoadPhase
+from gpumon.app.state.records import Load, LoadPhase, RunnerKey
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -71,6 +71,11 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """What is said of it: that it loads, and what it will not have room for."""
 
 
+def load_id(key: RunnerKey) -> str:
+    """Return the identity of the load of a process."""
+    return f"{LOAD_PREFIX}{key.pid} {key.started}"
+
+
 def load_picture(
     load: Load, state: State, forecast: Forecast | None = None, *, stands_for_model: bool = False
 ) -> LoadPicture:
@@ -83,7 +88,7 @@ def load_picture(
     now, model = state.now, load.model if stands_for_model else None
     history = state.histories.get(load.model) if load.model else None
     return LoadPicture(
-        id=model_id(model) if model else f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        id=model_id(model) if model else load_id(load.key),
         sighted=load.watched if history is None else min(history.first_seen, load.watched),
         name=load.name,
         pid=load.key.pid,

@@ -24,6 +24,7 @@ from gpumon.app.snapshot.schema import (
     AlertEntry,
     BandEntry,
     CauseEntry,
+    EventEntry,
     EvidenceEntry,
     ForecastEntry,
     GpuEntry,
@@ -70,11 +71,12 @@ class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[DiagnosisEntry, ...]
 
 
-def build_snapshot(pictures: Pictures, missing: Sequence[str] = ()) -> Snapshot:
-    """Return what is known now; ``missing`` could not be looked at in time.
+def build_snapshot(
+    pictures: Pictures, missing: Sequence[str] = (), events: Sequence[EventEntry] = ()
+) -> Snapshot:
+    """Return what is known now, and ``events``; ``missing`` could not be looked at in time.
 
-    Values of a source that no longer answers are kept, and ``sources`` says how old they are. A model or GPU
-    over which gpumon itself fails is left out, and recorded in the fuses of ``pictures``.
+    Old values of a silent source are kept: ``sources`` says how old. What fails here is left out.
     """
     pictures.refresh()
     state, whole = pictures.state, of_a_look(pictures.health(), missing)
@@ -97,6 +99,7 @@ def build_snapshot(pictures: Pictures, missing: Sequence[str] = ()) -> Snapshot:
         alerts=tuple(map(_alert, pictures.active)),
         returned=tuple(map(returned_entry, state.returned)),
         left=tuple(map(_left, pictures.left())),
+        events=tuple(events),
     )
 
 

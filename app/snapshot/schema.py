@@ -253,6 +253,21 @@ class LeftEntry(msgspec.Struct, frozen=True, kw_only=True):
     vram_bytes: int | None
 
 
+class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that has happened; an alert is one with a level."""
+
+    time: float
+    kind: str
+    level: str | None
+    about: str
+    subject: str
+    subject_id: str
+    words: str
+    until: float | None
+    ongoing: bool
+    acknowledged: bool
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The document."""
 
@@ -268,5 +283,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryEntry
     models: tuple[ModelEntry, ...]
     alerts: tuple[AlertEntry, ...]
+    events: tuple[EventEntry, ...]
     returned: tuple[ReturnedEntry, ...]
     left: tuple[LeftEntry, ...] = ()

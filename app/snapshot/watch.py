@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from gpumon.app.events.event import LoggedEvent
 from gpumon.app.feeds.live import Feed
 from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.changes import Changes
-from gpumon.app.snapshot.schema import Snapshot
+from gpumon.app.snapshot.schema import EventEntry, Snapshot
 from gpumon.app.snapshot.take import DEADLINE_SECONDS, Expected, Say, Sleep, View, end, whole
 
+EVENTS_TOLD = 50
+"""The latest, in each snapshot."""
 SETTLE_SECONDS = 0.1
 """What several sources say of one change comes within this, and is one line."""
 
@@ -52,8 +55,34 @@ async def watch(
 
 def taken(monitor: Monitor, missing: Sequence[str]) -> Snapshot:
     """Return what is known now, faults of gpumon's own that came with it included."""
-    snapshot = build_snapshot(monitor.pictures, missing)
-    return build_snapshot(monitor.pictures, missing) if monitor.note_faults() else snapshot
+    snapshot = _taken(monitor, missing)
+    return _taken(monitor, missing) if monitor.note_faults() else snapshot
+
+
+def _taken(monitor: Monitor, missing: Sequence[str]) -> Snapshot:
+    return build_snapshot(monitor.pictures, missing, recent_events(monitor))
+
+
+def recent_events(monitor: Monitor) -> tuple[EventEntry, ...]:
+    """Return the entries of the latest events, the oldest first."""
+    with monitor.fuses.guard("snapshot of events"):
+        return tuple(map(_event, monitor.events.latest(EVENTS_TOLD)))
+    return ()
+
+
+def _event(event: LoggedEvent) -> EventEntry:
+    return EventEntry(
+        time=event.time,
+        kind=event.kind,
+        level=event.level,
+        about=event.about,
+        subject=event.subject,
+        subject_id=event.subject_id,
+        words=event.words,
+        until=event.until,
+        ongoing=event.lasts,
+        acknowledged=event.acknowledged,
+    )
 
 
 def still_missing(view: View, at_first: Sequence[str]) -> tuple[str, ...]:

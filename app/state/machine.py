@@ -51,7 +51,8 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
     if reading.state != "lost":
         record.lost_since = None
     elif record.lost_since is None:
-        record.lost_since = record.last_lost = now
+        record.lost_since = record.lost_at = now
+        record.lost_pids = tuple(process.pid for process in before.processes or ())
     record.vram.add(now, reading.memory.used_bytes if reading.memory else None)
     record.utilization.add(now, reading.utilization_percent)
     record.power.add(now, reading.power_watts)

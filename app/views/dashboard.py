@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gpumon.app.alerts.alert import Alert, AlertKind
-from gpumon.app.alerts.book import AlertBook
+from gpumon.app.events.event import Feed, LoggedEvent
 from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture
@@ -19,62 +18,51 @@ from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.models import SortKey, all_rows, trend
 from gpumon.app.views.sources import source_rows
 from gpumon.text import units
-from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
+from gpumon.widgets.views import EventRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 
-RECOVERED_WORDS: dict[AlertKind, str] = {
-    "spill": "{} is wholly on GPU again",
-    "likely_spill": "{} no longer seems to spill",
-    "read_from_disk": "{} works from memory again",
-    "vram_full": "{} memory is no longer nearly full",
-    "throttling": "{} is no longer slowed down",
-    "too_hot": "{} has cooled down",
-    "gpu_lost": "{} is back",
-    "pcie_link": "{} PCIe link is at its maximum again",
-    "ram_low": "RAM is no longer running out",
-    "swapping": "no longer swapping",
-    "source": "{} is well again",
-    "slower": "{} is no longer slower than usual",
-    "unlisted": "nothing is held any more that {} does not list",
-    "ended": "{} has a process again",
-    "thrash": "{} is no longer loaded again and again",
-}
-"""What is well again, of each kind that tells so by itself; ``{}`` is the subject."""
+PANELS_OF = {"model": "models", "gpu": "gpus"}
+"""In which panel the row stands that an event is about."""
+EXACT_SECONDS = 120.0
+"""What lasts longer is told in minutes begun: a line is to change seldom."""
 
 
-def ended_words(alert: Alert) -> str:
-    """Say how an alert ended: what is well again, or what it was about and why nothing more is to be said."""
-    if alert.ended == "event":
-        return alert.message
-    words = RECOVERED_WORDS.get(alert.kind) if alert.ended == "recovered" else None
-    return f"{alert.ended}: {alert.message}" if words is None else words.replace("{}", alert.subject)
+def event_rows(
+    feed: Feed, now: float, past: Sequence[LoggedEvent] = (), rows: Sequence[EventRow] = ()
+) -> tuple[EventRow, ...]:
+    """Return the lines of the alerts that are active, then of everything else, the newest first.
+
+    ``rows`` are the lines made before, which end in those of ``past``: what is the same is not made again.
+    """
+    ongoing = (event_row(event, now) for event in feed.ongoing)
+    if feed.past is past:
+        return (*ongoing, *rows[len(rows) - len(past) :])
+    return (*ongoing, *(event_row(event, now) for event in feed.past))
 
 
-def alert_rows(book: AlertBook, now: float) -> tuple[AlertRow, ...]:
-    """Return the active alerts, worst and newest first, then those that have ended."""
-    return tuple(alert_row(alert, now) for alert in (*book.active, *book.recent))
-
-
-def alert_row(alert: Alert, now: float) -> AlertRow:
-    """Return the line of one alert."""
-    message = alert.message if alert.ended is None else ended_words(alert)
-    is_named = alert.subject in message
-    is_said = is_named or alert.subject_id == "system" or _names_its_address(alert, message)
-    return AlertRow(
-        key=f"{alert.kind} {alert.subject_id} {alert.since}",
-        level=alert.severity,
-        subject="" if is_said else alert.subject,
-        message=message,
-        started=units.clock(alert.since),
-        duration_seconds=alert.duration_seconds(now),
-        ongoing=alert.until is None,
-        acknowledged=alert.acknowledged,
-        name=alert.subject if is_named else "",
+def event_row(event: LoggedEvent, now: float) -> EventRow:
+    """Return the line of one event."""
+    panel, seconds = PANELS_OF.get(event.about), event.duration_seconds(now)
+    return EventRow(
+        key=f"event {event.number}",
+        time=units.clock(event.time),
+        ways=event.said.ways,
+        bare=event.said.bare,
+        model=event.subject if event.about == "model" else "",
+        names=event.said.names,
+        level=event.level,
+        lasting="" if seconds is None or event.level is None else _lasting(seconds, event),
+        ongoing=event.lasts and event.level is not None,
+        acknowledged=event.acknowledged and event.lasts,
+        opens=None if panel is None else (panel, event.subject_id),
+        at=event.time,
     )
 
 
-def _names_its_address(alert: Alert, message: str) -> bool:
-    """Return whether the message on a server has its address: ``Ollama stopped: connection refused at …``."""
-    return alert.kind == "source" and alert.subject.rpartition(" at ")[2] in message
+def _lasting(seconds: float, event: LoggedEvent) -> str:
+    if not event.lasts or seconds < EXACT_SECONDS:
+        return units.duration(seconds)
+    minutes = int(seconds // 60)
+    return f"{minutes}m" if minutes < 60 else units.duration(60 * minutes)
 
 
 def memory_row(pictures: Pictures) -> MemoryRow:
@@ -127,11 +115,13 @@ class DashboardView(Struct, frozen=True):
     models: tuple[ModelRow, ...]
     memory: MemoryRow
     sources: tuple[SourceRow, ...]
-    alerts: tuple[AlertRow, ...]
+    events: tuple[EventRow, ...]
     time: float = 0.0
     """Of the newest sample that it was built from."""
     gpu_pictures: tuple[GpuPicture, ...] | None = None
     """Those from which the rows of the GPUs were made; ``None`` where that failed."""
+    past: tuple[LoggedEvent, ...] = ()
+    """Those from which the last of the rows of events were made."""
 
 
 NOTHING = DashboardView(VerdictView("unknown", ""), (), (), MemoryRow(), (), ())
@@ -155,9 +145,10 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, before: DashboardView = 
         models = all_rows(pictures, order.sort, order.descending, order.filter_text)
     with guard("panel memory"):
         memory = memory_row(pictures)
-    now, feed = monitor.state.now, before.alerts
-    with guard("panel alerts"):
-        feed = alert_rows(monitor.alerts, now)
+    now, events, past = monitor.state.now, before.events, before.past
+    with guard("panel events"):
+        feed = monitor.events.feed
+        events, past = event_rows(feed, now, past, events), feed.past
     monitor.note_faults()
     verdict = VerdictView("unknown", "how things are cannot be told: internal error")
     with guard("verdict"):
@@ -169,9 +160,10 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, before: DashboardView = 
         _aged(before.models, seconds) if models is None else _besides(models, verdict),
         _aged((before.memory,), seconds)[0] if memory is None else memory,
         tuple(row for row in _sources(monitor) if row.name != verdict.subject),
-        feed,
+        events,
         now,
         pictured,
+        past,
     )
 
 

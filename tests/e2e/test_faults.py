@@ -31,5 +31,5 @@ async def test_a_lost_gpu_and_a_server_that_fails_are_both_named_and_both_come_b
 
 def says_nothing_of(screen: str, *words: str) -> bool:
     """Tell whether the model is there and, above the alerts of the past, none of the words."""
-    now = screen.partition("Alerts")[0]
+    now = screen.partition("Events")[0]
     return MODEL in now and not any(word in now for word in words)

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from gpumon.widgets.hints import Hint
 from gpumon.widgets.views import (
-    AlertRow,
     BarSegment,
     ChartSeries,
     ChartView,
+    EventRow,
     Fact,
     GpuRow,
     InstalledRow,
@@ -139,10 +139,42 @@ SOURCES = (
     SourceRow("bad", "ollama", "not answering for 12s", "start it with: ollama serve"),
     SourceRow("watch", "log", "cannot be read: permission denied", "add yourself to the group of the file"),
 )
-ALERTS = (
-    AlertRow("a", "bad", "qwen3:32b", "34% of the model is in system RAM", "14:02:11", 192.0, ongoing=True),
-    AlertRow("b", "watch", "GPU 1", "power cap reached", "14:01:40", 223.0, ongoing=True, acknowledged=True),
-    AlertRow("c", "bad", "ollama", "did not answer", "13:22:01", 12.0, ongoing=False),
+EVENTS = (
+    EventRow(
+        key="a",
+        time="14:02:11",
+        ways=("qwen3:32b spilled: 7.4 GiB (34%) in RAM; 31 → 4.8 tok/s", "qwen3:32b spilled, 31 → 4.8 tok/s"),
+        bare=("spilled: 7.4 GiB (34%) in RAM; 31 → 4.8 tok/s", "spilled, 31 → 4.8 tok/s"),
+        model="qwen3:32b",
+        names=("qwen3:32b",),
+        level="bad",
+        lasting="3m 12s",
+        ongoing=True,
+    ),
+    EventRow(
+        key="b",
+        time="14:01:40",
+        ways=("GPU 1 is slowed down: power cap",),
+        level="watch",
+        lasting="3m",
+        ongoing=True,
+        acknowledged=True,
+    ),
+    EventRow(
+        key="c",
+        time="14:02:11",
+        ways=("qwen3:32b ready after 14s, context 32768", "qwen3:32b ready after 14s"),
+        bare=("ready after 14s, context 32768", "ready after 14s"),
+        model="qwen3:32b",
+        names=("qwen3:32b",),
+    ),
+    EventRow(
+        key="d",
+        time="13:22:01",
+        ways=("Ollama stopped: connection refused at 127.0.0.1:11434", "Ollama stopped"),
+        level="bad",
+        lasting="12s",
+    ),
 )
 FACTS = (
     Fact("model", "qwen3:32b", "/api/ps"),

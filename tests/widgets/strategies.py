@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import (
-    AlertRow,
     BarSegment,
     ChartSeries,
     ChartView,
+    EventRow,
     Fact,
     GpuRow,
     InstalledRow,
@@ -110,8 +110,18 @@ memories = st.builds(
     age_seconds=ages,
 )
 sources = st.builds(SourceRow, levels, names, names, names)
-alerts = st.builds(
-    AlertRow, names, levels, names, names, names, st.floats(0, 1e8), st.booleans(), st.booleans()
+events = st.builds(
+    EventRow,
+    key=names,
+    time=names,
+    ways=st.lists(names, min_size=1, max_size=3).map(tuple),
+    bare=words,
+    model=names,
+    names=words,
+    level=st.none() | levels,
+    lasting=names,
+    ongoing=st.booleans(),
+    acknowledged=st.booleans(),
 )
 rates = st.none() | st.tuples(*[st.floats(0, 1e6)] * 3)
 installed = st.builds(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.widgets import strategies as any_
 
 from gpumon.widgets.band import verdict_lines
+from gpumon.widgets.event_feed import event_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.hints import HintsView, hint_line
@@ -20,7 +21,7 @@ from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 from gpumon.widgets.kit.panels import title_line
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import alert_lines, source_lines
+from gpumon.widgets.notices import source_lines
 from gpumon.widgets.tables import fact_lines, installed_lines
 
 Draw = Callable[[Any, int, Glyphs], Sequence[Line]]
@@ -35,7 +36,7 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
     "memory": (any_.memories, lambda view, width, glyphs: [memory_line(view, width, glyphs)]),
     "installed": (rows(any_.installed, max_size=3), installed_lines),
     "source": (rows(any_.sources, max_size=3), source_lines),
-    "alert": (rows(any_.alerts, max_size=3), alert_lines),
+    "event": (rows(any_.events, max_size=3), event_lines),
     "fact": (rows(any_.facts, max_size=3), fact_lines),
     "hint": (any_.hints, lambda view, width, glyphs: [hint_line(HintsView(*view), width, glyphs)[0]]),
     "chart": (any_.charts, lambda view, width, glyphs: chart_lines(view, width, 12, glyphs)),

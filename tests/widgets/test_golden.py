@@ -10,6 +10,7 @@ import pytest
 from tests.widgets import sample_views as views
 
 from gpumon.widgets.band import verdict_lines
+from gpumon.widgets.event_feed import event_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.hints import HintsView, hint_line
@@ -17,7 +18,7 @@ from gpumon.widgets.history_chart import chart_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import alert_lines, source_lines
+from gpumon.widgets.notices import source_lines
 from gpumon.widgets.tables import fact_lines
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -34,7 +35,7 @@ PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
     "model_healthy": lambda width, glyphs: model_lines([views.FITTING_MODEL], width, glyphs),
     "memory": lambda width, glyphs: [memory_line(views.MEMORY, width, glyphs)],
     "source": lambda width, glyphs: source_lines(views.SOURCES, width, glyphs),
-    "alert": lambda width, glyphs: alert_lines(views.ALERTS, width, glyphs),
+    "event": lambda width, glyphs: event_lines(views.EVENTS, width, glyphs),
     "fact": lambda width, glyphs: fact_lines(views.FACTS, width, glyphs),
     "hint": lambda width, glyphs: [hint_line(HintsView(views.HINTS), width, glyphs)[0]],
     "chart": lambda width, glyphs: chart_lines(views.CHART, width, 12, glyphs),

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from gpumon.widgets.band import VerdictLine
+from gpumon.widgets.event_feed import EventFeed
 from gpumon.widgets.glyphs import ASCII
 from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.hints import HintBar
@@ -22,7 +23,7 @@ from gpumon.widgets.kit.lines import Line, Span
 from gpumon.widgets.kit.panels import LinePanel, RowPanel
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.notices import AlertFeed, SourcePanel
+from gpumon.widgets.notices import SourcePanel
 from gpumon.widgets.tables import FactTable
 
 View = object
@@ -32,7 +33,7 @@ PANELS: list[tuple[type[Any], View, View]] = [
     (ModelPanel, views.MODELS, views.MODELS[:2]),
     (MemoryPanel, views.MEMORY, replace(views.MEMORY, cpu_percent=99.0)),
     (SourcePanel, views.SOURCES, views.SOURCES[:1]),
-    (AlertFeed, views.ALERTS, views.ALERTS[:1]),
+    (EventFeed, views.EVENTS, views.EVENTS[:1]),
     (FactTable, views.FACTS, views.FACTS[:1]),
     (HintBar, views.HINTS, views.HINTS[:1]),
     (HistoryChart, views.CHART, replace(views.CHART, ceiling=48.0)),

@@ -224,16 +224,23 @@ class Window(Struct, frozen=True):
     titled: bool
 
 
-def window_of(heights: Sequence[int], height: int | None, cursor: int | None, first: int = 0) -> Window:
+def window_of(
+    heights: Sequence[int],
+    height: int | None,
+    cursor: int | None,
+    first: int = 0,
+    *,
+    keeps_title: bool = False,
+) -> Window:
     """Choose the rows in view at ``height`` lines, moving ``first`` only as far as the cursor needs.
 
-    ``heights`` are the lines of each row. The title's line goes to a row where that shows them all, or where
-    there is but one line.
+    ``heights`` are the lines of each row. The title's line goes to a row where that shows them all and it
+    is not kept, or where there is but one line.
     """
     rows = len(heights)
     if height is None:
         return Window(0, rows, 0, titled=True)
-    titled = sum(heights) != height and height >= 2
+    titled = (sum(heights) != height or keeps_title) and height >= 2
     room = height - titled
     if cursor is not None:
         first = min(max(first, _first_with(heights, cursor, room)), cursor)
@@ -281,6 +288,8 @@ class RowPanel(LinePanel, PointedRows):
     """Words in the panel's rule."""
     empty_words = ""
     """What stands where there are no rows."""
+    keeps_title = False
+    """Whether its title stays where all rows would be seen without it."""
     _rows: tuple[Keyed, ...] = ()
 
     class RowMessage(Message):
@@ -375,7 +384,8 @@ class RowPanel(LinePanel, PointedRows):
             return self._empty(width, height)
         cursor = keys.index(self._cursor_key) if self._cursor_key in keys else None
         heights = [self.row_height(row) for row in range(len(keys))]
-        window = window_of(heights, height, cursor, self._window.first)
+        first, keeps_title = self._window.first, self.keeps_title
+        window = window_of(heights, height, cursor, first, keeps_title=keeps_title)
         if height is not None or not self._window.count:
             self._window = window
         note = f"+{window.hidden} more" if window.hidden else ""

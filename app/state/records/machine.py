@@ -43,8 +43,10 @@ class GpuRecord(Struct):
     seen: float
     """Time of the latest reading."""
     lost_since: float | None = None
-    last_lost: float | None = None
-    """The same, kept after it has come back."""
+    lost_at: float | None = None
+    """When it was last lost, also where it is back."""
+    lost_pids: tuple[int, ...] = ()
+    """Processes that held memory of it then."""
     facts: GpuFacts = field(default_factory=GpuFacts)
     slow: GpuSlow = field(default_factory=GpuSlow)
     unaccounted_before: int | None = None

@@ -57,12 +57,12 @@ class Cursor:
             self._moved = True
             self._put(min(max(self._index + step, 0), len(self._rows) - 1))
 
-    def switch(self) -> None:
-        """Go to the first row of the next panel that has rows."""
+    def switch(self, step: int = 1) -> None:
+        """Go to the first row of the next panel that has rows, or of the one before."""
         panels = list(dict.fromkeys(row.panel for row in self._rows))
         if self.row is None or len(panels) < 2:
             return
-        following = panels[(panels.index(self.row.panel) + 1) % len(panels)]
+        following = panels[(panels.index(self.row.panel) + step) % len(panels)]
         self._moved = True
         self._put(next(index for index, row in enumerate(self._rows) if row.panel == following))
 

@@ -1,4 +1,4 @@
-"""The dashboard: verdict, problems, GPUs, models, memory, alerts and, where there is room, a chart."""
+"""The dashboard: verdict, problems, GPUs, models, memory, events and, where there is room, a chart."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, chart, shown_qu
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
 from gpumon.widgets.band import MOST_LINES, NARROW, VerdictLine, verdict_lines
+from gpumon.widgets.event_feed import EventFeed
 from gpumon.widgets.gpu_panel import GpuPanel, height_of
 from gpumon.widgets.gpu_panel import columns_for as gpu_columns
 from gpumon.widgets.hints import HintBar
@@ -29,8 +30,8 @@ from gpumon.widgets.kit.mouse import Pointed
 from gpumon.widgets.live_chart import LiveCharts, cells_at, count_at
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel, has_second_line
-from gpumon.widgets.notices import AlertFeed, SourcePanel, source_lines
-from gpumon.widgets.views import VerdictView
+from gpumon.widgets.notices import SourcePanel, source_lines
+from gpumon.widgets.views import EventRow, VerdictView
 
 USUAL_SECONDS = 1.0
 """Between samples, unless the user wants it otherwise; then it is said."""
@@ -63,7 +64,7 @@ class DashboardScreen(ListScreen):
         yield ModelPanel(glyphs=self.glyphs, id="models")
         yield LiveCharts(glyphs=self.glyphs, id="chart")
         yield MemoryPanel(glyphs=self.glyphs, id="memory")
-        yield AlertFeed(glyphs=self.glyphs, id="alerts")
+        yield EventFeed(glyphs=self.glyphs, id="alerts")
         yield self.filter_box()
         yield HintBar(glyphs=self.glyphs, id="hints")
 
@@ -123,7 +124,7 @@ class DashboardScreen(ListScreen):
             models_shown="models" not in hidden,
             verdict=len(verdict),
             sources=0 if "sources" in hidden or not problems else problems + (problems > 1),
-            alerts=len(view.alerts),
+            alerts=len(view.events),
             memory="memory" not in hidden,
             feed="alerts" not in hidden,
             chart="chart" not in hidden,
@@ -161,8 +162,8 @@ class DashboardScreen(ListScreen):
         self.query_one(ModelPanel).show(view.models, self._no_models_words(), largest)
         if view.memory != before.memory:
             self.query_one(MemoryPanel).show(view.memory)
-        if view.alerts != before.alerts:
-            self.query_one(AlertFeed).show(view.alerts)
+        if view.events != before.events:
+            self.query_one(EventFeed).show(view.events)
         self._place_cursor(view, layout)
         self._show_hints()
         if layout.chart:
@@ -212,14 +213,14 @@ class DashboardScreen(ListScreen):
         """Name the panels that are wanted but have no room."""
         if self._plan is None:
             return []
-        present = {"memory": True, "alerts": bool(self._view and self._view.alerts)}
+        present = {"memory": True, "alerts": bool(self._view and self._view.events)}
         wanted = [name for name in present if present[name] and name not in self.session.choices.hidden]
-        return [name for name in wanted if not getattr(self._plan, name)]
+        return ["events" if name == "alerts" else name for name in wanted if not getattr(self._plan, name)]
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []
         models = [Row("models", row.key) for row in view.models] if layout.models else []
-        rows = [*gpus, *models]
+        rows = [*gpus, *models, *(Row("alerts", row.key) for row in view.events if layout.alerts)]
         if rows != self._rows:
             self._rows = rows
             self.cursor.place(rows)
@@ -233,16 +234,39 @@ class DashboardScreen(ListScreen):
 
     # Keys
 
-    def action_switch_panel(self) -> None:
-        """Move the cursor to the other panel."""
-        self.cursor.switch()
+    def action_switch_panel(self, step: int) -> None:
+        """Move the cursor to the next panel."""
+        self.cursor.switch(step)
         self.show_cursor()
 
     def open_row(self, row: Row) -> None:
-        """Open the page of a model or GPU."""
+        """Open the page of a model or GPU, or of that which an event is about."""
         from gpumon.app.ui.screens.page import Page  # noqa: PLC0415 - keeps the start quick
 
-        self.app.push_screen(Page(row, self.session, self.glyphs))
+        event = self._event(row)
+        if event is None:
+            self.app.push_screen(Page(row, self.session, self.glyphs))
+        elif (subject := self._subject(event)) is not None:
+            self.app.push_screen(Page(subject, self.session, self.glyphs, at=event.at))
+
+    @property
+    def selected(self) -> Row | None:
+        """The row under the cursor, or that which the event there is about."""
+        row = self.cursor.row
+        event = None if row is None else self._event(row)
+        return row if event is None else self._subject(event)
+
+    def _subject(self, event: EventRow) -> Row | None:
+        """Return the row that an event is about; of a model that is loaded anew that of its load."""
+        models = self._view.models if self._view else ()
+        if event.opens is None or event.opens[0] != "models":
+            return None if event.opens is None else Row(*event.opens)
+        keys = [row.key for row in models if row.key == event.opens[1] or row.name == event.model]
+        return Row("models", event.opens[1] if event.opens[1] in keys or not keys else keys[0])
+
+    def _event(self, row: Row) -> EventRow | None:
+        events = self._view.events if self._view and row.panel == "alerts" else ()
+        return next((event for event in events if event.key == row.key), None)
 
     def action_fit(self) -> None:
         """List the installed models, to see which would fit."""

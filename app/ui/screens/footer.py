@@ -57,10 +57,10 @@ def _order(choices: Choices) -> Hint:
 
 def _useless(view: DashboardView, row: Row | None) -> Collection[str]:
     """Return the actions for which there is nothing on the dashboard."""
-    unread = any(alert.ongoing and not alert.acknowledged for alert in view.alerts)
+    unread = any(event.ongoing and not event.acknowledged for event in view.events)
     useful = {
         "open": row is not None,
-        "switch_panel": bool(view.gpus and view.models),
+        "switch_panel(1)": sum(map(bool, (view.gpus, view.models, view.events))) > 1,
         "filter": len(view.models) > 1,
         "sort(1)": len(view.models) > 1,
         "acknowledge": unread,

@@ -34,9 +34,11 @@ class Page(LiveScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(PAGE_KEYS)]
 
-    def __init__(self, row: Row, session: Session, glyphs: Glyphs) -> None:
+    def __init__(self, row: Row, session: Session, glyphs: Glyphs, *, at: float | None = None) -> None:
+        """``at`` is the Unix time of the event that it was opened for."""
         super().__init__(session, glyphs)
         self._row = row
+        self.at = at
 
     def compose(self) -> ComposeResult:
         """Create the panels once."""

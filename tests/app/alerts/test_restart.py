@@ -9,7 +9,6 @@ from tests.fakes.samples import START, log
 from tests.scene import Gpu, Machine, Model
 
 from gpumon.app.monitor import Monitor
-from gpumon.app.views.dashboard import alert_rows
 from gpumon.collectors.samples import AnySample, LogSample, ProcessSample
 
 
@@ -52,8 +51,10 @@ def restarted() -> Restarted:
 def test_a_restart_is_an_event_and_no_red_headline() -> None:
     machine = restarted()
     assert headline(machine.monitor) == ("ok", "no model loaded")
-    [row] = alert_rows(machine.monitor.alerts, machine.state.now)
-    assert (row.message, row.ongoing) == ("Ollama at 127.0.0.1:11434 has restarted", False)
+    assert machine.monitor.alerts.active == ()
+    [event] = machine.monitor.events.feed.past
+    assert event.words == "Ollama at 127.0.0.1:11434 has restarted; qwen3:8b went with it"
+    assert not event.lasts
 
 
 def test_the_log_that_was_gone_for_a_moment_never_takes_the_headline() -> None:

@@ -44,6 +44,7 @@ async def test_a_replay_gives_the_same_alerts_and_the_same_snapshot(
     assert replayed.alerts.active == live.alerts.active
     assert tuple(replayed.alerts.recent) == tuple(live.alerts.recent)
     assert build_snapshot(replayed.pictures) == build_snapshot(live.pictures)
+    assert replayed.events.latest(500) == live.events.latest(500) != ()
     assert [record.claim for record in replayed.state.departed] == [
         record.claim for record in live.state.departed
     ]
@@ -77,3 +78,4 @@ async def test_seeking_back_shows_what_was_shown_then(tmp_path: Path) -> None:
         await time.standing.wait()
     running.cancel()
     assert build_snapshot(sought.pictures) == build_snapshot(then.pictures)
+    assert sought.events.latest(500) == then.events.latest(500)

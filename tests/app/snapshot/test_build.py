@@ -47,6 +47,7 @@ def test_with_nothing_known_every_key_is_there_and_null() -> None:
         "memory": {"total_bytes": None, "available_bytes": None, "swap_used_bytes": None},
         "models": [],
         "alerts": [],
+        "events": [],
         "returned": [],
         "left": [],
     }

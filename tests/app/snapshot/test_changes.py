@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.fakes.samples import claim, ollama
 from tests.scene import Gpu, Machine, Model, Program
 from tests.scene.things import working_slot
 
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.changes import FIGURES_SECONDS, Changes, have_moved, state_of, without_figures
+from gpumon.app.snapshot.watch import taken
 
 MIB = 1024**2
 
@@ -188,3 +190,12 @@ def test_a_figure_has_moved_by_its_step(
     name: str, before: float | None, after: float | None, moved: bool
 ) -> None:
     assert have_moved({("m", name): before}, {("m", name): after}) is moved
+
+
+def test_an_event_alone_is_no_news() -> None:
+    machine, changes, told = Machine(), Changes(), []
+    for at, models in enumerate([[claim("a")], [], [], [], [], []]):
+        machine.say(ollama(at, models, source="http://box:11434"))
+        snapshot = taken(machine.monitor, ())
+        told.append((changes.is_news(snapshot), len(snapshot.events)))
+    assert told == [(True, 0), (True, 0), (False, 0), (False, 0), (False, 1), (False, 1)]

@@ -27,6 +27,7 @@ SECTIONS = {
     schema.RemedyEntry: "`models[].remedies[]`",
     schema.BandEntry: "`models[].expected_tokens_per_second`, `full_tokens_per_second`, that of each remedy",
     schema.AlertEntry: "## `alerts[]`",
+    schema.EventEntry: "## `events[]`",
     schema.ReturnedEntry: "## `returned[]`",
     schema.LeftEntry: "## `left[]`",
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 from tests.app.snapshot.test_take import ListFeed, no_sleep
-from tests.fakes.samples import START, nvml, system
+from tests.fakes.samples import START, claim, nvml, system
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
@@ -55,6 +56,16 @@ async def told(feed: ListFeed, **more: float) -> list[Snapshot]:
 async def test_the_first_line_waits_until_all_was_looked_at_and_the_same_again_is_none() -> None:
     lines = await told(PacedFeed(WELL[:3], WELL[3], system(2), nvml(2), system(60)))
     assert [(line.time - START, line.complete) for line in lines] == [(1, True)]
+
+
+async def test_what_has_happened_stands_in_each_line() -> None:
+    listed = [replace(ollama_at(at), models=models) for at, models in ((1, (claim("a"),)), (2, ()), (9, ()))]
+    later = replace(ollama_at(20), models=(claim("b"),))
+    lines = await told(PacedFeed([*WELL[:2], listed[0]], *listed[1:], later))
+    [event] = lines[-1].events
+    assert (event.words, event.kind, event.level, event.time - START) == ("a left", "left", None, 2)
+    assert (event.about, event.subject, event.subject_id) == ("model", "a", "http://box sha-a")
+    assert (event.until, event.ongoing, event.acknowledged) == (None, False, False)
 
 
 async def test_a_change_is_a_line() -> None:

@@ -65,9 +65,9 @@ async def test_a_notice_hides_no_alert() -> None:
         await pilot.press("g", "y")
         after = (await text(pilot)).splitlines()
     assert "no model is selected" in after[-1]
-    alerts = [line for line in before if "spill: " in line]
+    alerts = [line for line in before if "spilled: " in line]
     assert alerts
-    assert alerts == [line for line in after if "spill: " in line]
+    assert alerts == [line for line in after if "spilled: " in line]
 
 
 async def test_a_gpu_has_no_command() -> None:

@@ -7,15 +7,16 @@ from typing import cast
 
 import pytest
 from tests.app.ui.screen import dashboard, scenario, text
-from tests.fakes.samples import gpu, nvml, ollama_down
+from tests.fakes.samples import gpu, nvml, ollama_down, system
 from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.ui.app import GpumonApp
 from gpumon.app.ui.screens.dashboard import DashboardScreen
+from gpumon.app.ui.screens.page import Page
 from gpumon.collectors.samples import AnySample, ServerSample
 
-PANELS = {"1": " GPUs ", "2": " Models ", "3": "tok/s of", "4": " RAM ▒", "5": "─ Alerts"}
+PANELS = {"1": " GPUs ", "2": " Models ", "3": "tok/s of", "4": " RAM ▒", "5": "─ Events"}
 SPILLED = scenario("spill", PRELUDE_SECONDS + 70)
 FLEET = scenario("fleet", PRELUDE_SECONDS + 5)
 
@@ -58,14 +59,66 @@ async def test_enter_on_a_gpu_opens_its_page() -> None:
     assert "PCIe generation" in screen
 
 
-async def test_tab_moves_the_cursor_between_models_and_gpus() -> None:
+async def test_tab_moves_the_cursor_from_models_to_events_to_gpus_and_shift_tab_back() -> None:
     async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
-        before = await text(pilot)
+        screens = [await text(pilot)]
+        for key in ("tab", "tab", "shift+tab"):
+            await pilot.press(key)
+            screens.append(await text(pilot))
+    marked = [[line for line in screen.splitlines() if line.startswith("▌")] for screen in screens]
+    assert "SPILL" in marked[0][0]
+    assert " spilled: " in marked[1][0]
+    assert "RTX" in marked[2][0]
+    assert marked[3] == marked[1]
+
+
+async def test_enter_on_an_event_opens_what_it_is_about_and_tells_when() -> None:
+    app = dashboard(SPILLED)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("tab", "enter")
+        screen = await text(pilot)
+        assert isinstance(app.screen, Page)
+        assert app.screen.at is not None
+    assert "qwen2.5-coder:14b spills" in screen.splitlines()[0]
+
+
+async def test_enter_on_a_reload_that_goes_on_opens_the_load() -> None:
+    async with dashboard(scenario("spill", PRELUDE_SECONDS + 13)).run_test(size=(120, 40)) as pilot:
+        assert "reloads: " in await text(pilot)
+        await pilot.press("tab", "enter")
+        assert "loading qwen2.5-coder:14b" in (await text(pilot)).splitlines()[0]
+
+
+async def test_enter_on_an_event_of_a_card_opens_the_card() -> None:
+    app = dashboard(scenario("gpu-lost", 320))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("tab", "enter")
+        assert "GPU 1" in (await text(pilot)).splitlines()[0]
+
+
+async def test_enter_on_an_event_of_the_machine_opens_nothing() -> None:
+    app = dashboard(scenario("restart", 330))
+    async with app.run_test(size=(120, 40)) as pilot:
+        before = app.screen
+        await pilot.press("tab", "enter")
+        assert app.screen is before
+
+
+async def test_keys_for_a_model_act_on_that_of_the_event() -> None:
+    app = dashboard(SPILLED)
+    async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("tab")
-        after = await text(pilot)
-    marked = [[line for line in screen.splitlines() if line.startswith("▌")] for screen in (before, after)]
-    assert "qwen" in marked[0][0]
-    assert "RTX" in marked[1][0]
+        assert isinstance(app.screen, DashboardScreen)
+        assert app.screen.selected is not None
+        assert app.screen.selected.panel == "models"
+
+
+async def test_without_events_there_is_no_panel_and_nothing_is_said_to_be_folded() -> None:
+    async with dashboard([system(0)]).run_test(size=(120, 40)) as pilot:
+        screen = await text(pilot)
+    assert "Events" not in screen
+    assert "none so far" not in screen
+    assert "folded" not in screen
 
 
 async def test_the_cursor_follows_its_model_through_a_change_of_order() -> None:

@@ -239,7 +239,7 @@ async def test_a_longer_context_takes_more_and_a_shorter_less() -> None:
 
 async def test_the_letters_are_the_arrows_here_too() -> None:
     async with app_with(Server(SMALL)).run_test(size=(80, 8)) as pilot:
-        await pilot.press("f", "enter")
+        await open_page(pilot, "llama3.1")
         seen: list[str] = []
         for pair in (("l", "right"), ("h", "left"), ("j", "down"), ("k", "up")):
             screens = []

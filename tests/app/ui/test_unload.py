@@ -111,6 +111,21 @@ async def test_what_came_back_is_told_when_it_has() -> None:
         assert "qwen3:14b is unloaded: 5.0 GiB of VRAM came back in 2s" in await told(pilot)
 
 
+def latest(app: GpumonApp) -> str:
+    """Return the latest event."""
+    return app.session.monitor.events.latest(1)[0].words
+
+
+async def test_the_events_tell_who_unloaded_it() -> None:
+    app = app_with(Server())
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("u", "enter")
+        await pilot.pause()
+        for sample in GONE:
+            app.session.monitor.feed(sample)
+    assert latest(app) == "qwen3:14b unloaded by you"
+
+
 async def test_a_refusal_is_told_in_the_servers_words() -> None:
     app = app_with(Server("model 'qwen3:14b' not found"))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -120,6 +135,7 @@ async def test_a_refusal_is_told_in_the_servers_words() -> None:
         for sample in GONE:
             app.session.monitor.feed(sample)
         assert "came back" not in await told(pilot), "it went for another reason"
+    assert app.session.monitor.events.latest(1) == (), "nor is it known yet which"
 
 
 async def test_a_model_that_goes_during_the_question_is_not_asked_for() -> None:

@@ -9,14 +9,14 @@ from msgspec.structs import replace
 from tests.fakes.samples import GIB, log, system
 from tests.scene import Machine, Model, Server, after
 
-from gpumon.app.alerts.alert import Alert
+from gpumon.app.events.event import LoggedEvent
 from gpumon.app.monitor import Monitor
 from gpumon.app.views import dashboard
 from gpumon.app.views.dashboard import (
     DashboardView,
     ModelOrder,
-    alert_row,
     dashboard_view,
+    event_row,
     memory_row,
     spilled_bytes,
 )
@@ -29,8 +29,8 @@ PANELS = {
     "gpu_rows": "panel gpus",
     "all_rows": "panel models",
     "memory_row": "panel memory",
-    "alert_rows": "panel alerts",
     "band_view": "verdict",
+    "event_rows": "panel events",
     "source_rows": "panel sources",
 }
 
@@ -150,31 +150,43 @@ class TestSources:
         assert row.hint == "start it"
 
 
-class TestAlerts:
+class TestEvents:
     """Lines of the feed."""
 
-    def alert(self) -> Alert:
-        [alert] = spilling(3).alerts()
-        return alert
+    def event(self) -> LoggedEvent:
+        [event] = spilling(3).monitor.events.feed.ongoing
+        return event
 
-    def test_a_line_is_wired_to_its_alert(self) -> None:
-        alert = self.alert()
-        row = alert_row(alert, alert.since + 42.0)
-        assert row.key == f"{alert.kind} {alert.subject_id} {alert.since}"
-        assert (row.level, row.message, row.name) == (alert.severity, alert.message, "a")
-        assert (row.started, row.duration_seconds) == (units.clock(alert.since), 42.0)
+    def test_a_line_is_wired_to_its_event(self) -> None:
+        event = self.event()
+        row = event_row(event, event.time + 42.0)
+        assert row.key == f"event {event.number}"
+        assert (row.level, row.ways, row.bare) == (event.level, event.said.ways, event.said.bare)
+        assert (row.model, row.names) == ("a", ("a",))
+        assert (row.time, row.lasting, row.at) == (units.clock(event.time), "42s", event.time)
+        assert row.opens == ("models", event.subject_id)
         assert (row.ongoing, row.acknowledged) == (True, False)
 
     def test_one_that_the_user_has_seen_is_marked_so(self) -> None:
-        assert alert_row(replace(self.alert(), acknowledged=True), 0.0).acknowledged
+        assert event_row(replace(self.event(), acknowledged=True), 0.0).acknowledged
 
-    def test_one_that_does_not_name_its_subject_has_no_name_to_shorten(self) -> None:
-        row = alert_row(replace(self.alert(), message="too much"), 0.0)
-        assert (row.subject, row.name) == ("a", "")
+    def test_one_of_the_machine_opens_nothing(self) -> None:
+        assert event_row(replace(self.event(), about="machine"), 0.0).opens is None
 
-    def test_one_of_the_machine_names_no_subject(self) -> None:
-        row = alert_row(replace(self.alert(), message="too much", subject_id="system"), 0.0)
-        assert row.subject == ""
+    def test_what_lasts_long_is_told_in_minutes(self) -> None:
+        event = self.event()
+        assert event_row(event, event.time + 200.0).lasting == "3m"
+        assert event_row(event, event.time + 7300.0).lasting == "2h 01m"
+
+    def test_what_happened_before_is_not_drawn_up_again(self) -> None:
+        machine = spilling(3)
+        machine.servers[0].models[0].ram_gib = 0.0
+        for at in range(3, 10):
+            machine.look("driver", "servers", at=at)
+        first = view(machine.monitor)
+        second = view(machine.look("system", at=11).monitor, first)
+        assert len(first.events) == 2
+        assert all(one is other for one, other in zip(first.events, second.events, strict=True))
 
 
 class TestVerdict:

@@ -41,7 +41,7 @@ def test_the_alert_and_the_verdict_name_the_server_too() -> None:
     for at in (0.2, 1.2):
         machine.look("servers", at=at)
     view = dashboard_view(machine.monitor, ModelOrder())
-    assert view.alerts[0].message.startswith("qwen3:14b @ box:11434 spill: 5.0 GiB")
+    assert view.events[0].ways[0].startswith("qwen3:14b @ box:11434 spilled: 5.0 GiB")
     assert view.verdict.sentence.startswith("qwen3:14b @ box:11434 spills 5.0 GiB")
 
 

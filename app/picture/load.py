@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from gpumon.app.insight.wording import model_id
-from gpumon.app.state.records import Load, LoadPhase
+from gpumon.app.picture.memory import ModelSeries, series_of
+from gpumon.app.state.records import Load, LoadPhase, Mark
 from gpumon.app.state.state import State
 from gpumon.text import units
 
@@ -27,6 +28,9 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
 
     id: str
     """That of the model's row, where it is known which it is and none has that row."""
+    series: ModelSeries | None = None
+    """Of the model, in its loads before and of this one, where it is known which it is."""
+    marks: tuple[Mark, ...] = ()
     sighted: float = 0.0
     """When the model was first seen in this run."""
     name: str
@@ -65,6 +69,8 @@ def load_picture(load: Load, state: State, *, stands_for_model: bool = False) ->
     return LoadPicture(
         id=model_id(model) if model else f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
         sighted=load.watched if history is None else min(history.first_seen, load.watched),
+        series=None if history is None else series_of(history),
+        marks=() if history is None else tuple(history.marks),
         name=load.name,
         pid=load.key.pid,
         phase=load.phase,

@@ -53,6 +53,8 @@ def model_lines(
 ) -> list[Line]:
     """Draw those ``shown`` of ``rows`` in columns that suit all, each on ``lines_per_row`` (1 or 2) lines."""
     cells = [_cells(row, glyphs, row.key == cursor_key) for row in rows]
+    if lines_per_row == 1:
+        cells = [{**of_row, **_left_cells(row, glyphs)} for row, of_row in zip(rows, cells, strict=True)]
     fitted = fit(COLUMNS, cells, width)
     lines: list[Line] = []
     for row, row_cells in zip(rows[shown], cells[shown], strict=True):
@@ -97,14 +99,24 @@ def _memory_cells(row: ModelRow, glyphs: Glyphs) -> Row:
 
 def _load_cells(row: ModelRow, glyphs: Glyphs) -> Row:
     """Draw how far a load has come."""
-    if row.left_seconds is not None:
-        words = glyphs.written(f"{row.left_reason}, {units.duration(row.left_seconds)} ago")
-        return {"bar": lambda width: text_line(shorten_words(words, width, glyphs.ellipsis), "dim")}
     if row.load_fraction is None:
         return {}
     done = round(min(max(row.load_fraction, 0.0), 1.0) * LOAD_STEPS)
     parts = [BarPart(done, "model"), BarPart(LOAD_STEPS - done, "track")]
     return {"bar": lambda width: split_bar(parts, width, glyphs.lowered)}
+
+
+def _left_cells(row: ModelRow, glyphs: Glyphs) -> Row:
+    """Say why a model has left where its bar was; the second line says it where there is one."""
+    if not (words := _left_words(row, glyphs)):
+        return {}
+    return {"bar": lambda width: text_line(shorten_words(words, width, glyphs.ellipsis), "dim")}
+
+
+def _left_words(row: ModelRow, glyphs: Glyphs) -> str:
+    if row.left_seconds is None:
+        return ""
+    return glyphs.written(f"{row.left_reason}, {units.duration(row.left_seconds)} ago")
 
 
 def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
@@ -136,7 +148,7 @@ def _second_parts(row: ModelRow, fitted: Sequence[Fitted], glyphs: Glyphs) -> li
     served_by = f"served by {glyphs.written(row.runtime)}" if row.runtime else ""
     runtime = text_line("" if "runtime" in beside else served_by, "dim")
     notes = [text_line(glyphs.written(note), row.level) for note in row.notes]
-    return [*notes, measured, processor, spill, runtime]
+    return [text_line(_left_words(row, glyphs)), *notes, measured, processor, spill, runtime]
 
 
 def _details(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:

@@ -51,7 +51,7 @@ async def test_the_words_of_a_search_may_stand_in_any_order() -> None:
     async with dashboard().run_test(size=(80, 24)) as pilot:
         await pilot.press("colon", *"models", "space", *"sort")
         screen = await text(pilot)
-    assert "Sort models by spill" in screen
+    assert "Sort models by trouble" in screen
     assert "Quit" not in screen
 
 

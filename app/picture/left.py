@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from gpumon.app.insight.leaving import Left, left_models
 from gpumon.app.insight.wording import kind_label, model_id, model_label, source_label
+from gpumon.app.picture.memory import ModelSeries, series_of
 from gpumon.app.state.records import Mark, ModelKey
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import ModelClaim
@@ -38,6 +39,8 @@ class LeftPicture(Struct, frozen=True, kw_only=True, gc=False):
     """Age of what is known of it, where its process is still there."""
     sighted: float
     """When it was first seen in this run."""
+    series: ModelSeries
+    """Up to then."""
     marks: tuple[Mark, ...]
 
     @property
@@ -80,5 +83,6 @@ def _picture(left: Left, state: State, shared_names: Container[str]) -> LeftPict
         vram_bytes=left.vram_bytes,
         age_seconds=state.now - record.seen if left.is_held else None,
         sighted=record.history.first_seen,
+        series=series_of(record.history),
         marks=tuple(record.history.marks),
     )

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from gpumon.app.insight.health import Level
 from gpumon.app.insight.wording import model_id
-from gpumon.app.state.records import Load, LoadPhase, RunnerKey
+from gpumon.app.picture.memory import ModelSeries, series_of
+from gpumon.app.state.records import Load, LoadPhase, Mark, RunnerKey
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -34,6 +35,9 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
 
     id: str
     """That of the model's row, where it is known which it is and none has that row."""
+    series: ModelSeries | None = None
+    """Of the model, in its loads before and of this one, where it is known which it is."""
+    marks: tuple[Mark, ...] = ()
     sighted: float = 0.0
     """When the model was first seen in this run."""
     name: str
@@ -90,6 +94,8 @@ def load_picture(
     return LoadPicture(
         id=model_id(model) if model else load_id(load.key),
         sighted=load.watched if history is None else min(history.first_seen, load.watched),
+        series=None if history is None else series_of(history),
+        marks=() if history is None else tuple(history.marks),
         name=load.name,
         pid=load.key.pid,
         phase=load.phase,

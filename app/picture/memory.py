@@ -1,13 +1,37 @@
-"""Where a model's memory is, in the picture of it."""
+"""Where a model's memory is, and how its figures went, in the picture of it."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, beyond_choice, placement_of
 from gpumon.app.insight.wording import processor_words, spill_percent
+from gpumon.app.state.records import History
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
+from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
+
+
+class ModelSeries(NamedTuple):
+    """How the figures of a model went, in its loads before too; series grow while they are looked at."""
+
+    claimed_vram: Series
+    claimed_ram: Series
+    measured_vram: Series
+    spill: Series
+    """Part in RAM, 0 to 1."""
+    decode: Series
+    prefill: Series
+    context: Series
+    """Tokens in the fullest slot."""
+
+
+def series_of(history: History) -> ModelSeries:
+    """Return the series of a model."""
+    one = history
+    return ModelSeries(one.vram, one.ram, one.measured_vram, one.spill, one.decode, one.prefill, one.context)
 
 
 class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):

@@ -6,7 +6,7 @@ A new figure is added here and where it is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -26,7 +26,7 @@ from gpumon.app.insight.wording import (
     source_label,
 )
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.picture.memory import ModelMemory, model_memory
+from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
@@ -39,7 +39,6 @@ from gpumon.app.state.records import (
     Prediction,
 )
 from gpumon.app.state.records.model import Split
-from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.app.state.work import answer_of, metered_of, rates_of, requests_of, server_facts
 from gpumon.collectors.samples import (
@@ -78,20 +77,6 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
     }
 )
 """Verdicts that other words of a row amount to."""
-
-
-class ModelSeries(NamedTuple):
-    """How the figures of a model went, in its loads before too; series grow while they are looked at."""
-
-    claimed_vram: Series
-    claimed_ram: Series
-    measured_vram: Series
-    spill: Series
-    """Part in RAM, 0 to 1."""
-    decode: Series
-    prefill: Series
-    context: Series
-    """Tokens in the fullest slot."""
 
 
 class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
@@ -237,7 +222,7 @@ def model_picture(
         joined_by=record.joined_by,
         load=_load(record, state),
         notes=tuple(_notes(known, state, diagnosis, memory)),
-        series=_series(record),
+        series=series_of(record.history),
         marks=tuple(record.history.marks),
     )
 
@@ -270,11 +255,6 @@ def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     """Return how the load of a model goes that its server lists already, as older ones do from the start."""
     load = state.loads.get(record.runner) if record.runner else None
     return load_picture(load, state) if load else None
-
-
-def _series(record: ModelRecord) -> ModelSeries:
-    one = record.history
-    return ModelSeries(one.vram, one.ram, one.measured_vram, one.spill, one.decode, one.prefill, one.context)
 
 
 def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:

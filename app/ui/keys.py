@@ -124,7 +124,7 @@ DASHBOARD_KEYS = (
         "chart",
         "c",
         "chart",
-        "chart tokens a second, memory, utilisation, power, temperature",
+        "chart tokens a second, memory, utilisation, power, heat, context",
         ("c", "what is charted"),
     ),
     Key("w", "window", "w", "", "chart minutes, an hour, a day", ("w", "for how long")),

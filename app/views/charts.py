@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.memory import ModelSeries
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
+from gpumon.app.state.records import Mark
 from gpumon.app.state.series import Series
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -16,8 +18,8 @@ from gpumon.widgets.kit.areas import AreaView, Layer, Window, window_at
 from gpumon.widgets.kit.gauges import Trend
 from gpumon.widgets.kit.lines import Role
 
-Quantity = Literal["tokens", "memory", "utilization", "power", "temperature"]
-QUANTITIES: tuple[Quantity, ...] = ("tokens", "memory", "utilization", "power", "temperature")
+Quantity = Literal["tokens", "memory", "utilization", "power", "temperature", "context"]
+QUANTITIES: tuple[Quantity, ...] = ("tokens", "memory", "utilization", "power", "temperature", "context")
 """What can be charted, in the order of the key that chooses."""
 
 LENGTHS_SECONDS: tuple[tuple[float, ...], ...] = ((60.0, 120.0, 300.0), (3600.0,), (86400.0,))
@@ -88,16 +90,47 @@ def nice_top(value: float) -> float:
 def _tokens(pictures: Pictures, span: Span) -> AreaView:
     """Chart tokens a second: of the model in trouble, else of the only one, else of all together."""
     models = pictures.models()
-    chosen = [_in_trouble(models)] if _in_trouble(models) else list(models)
-    layers = [Layer(span.of(one.series.decode), "rate") for one in chosen if one is not None]
-    total = _summed(layers)
-    rates = [one.rates.decode_tokens_per_second for one in chosen if one is not None]
-    known = [rate for rate in rates if rate is not None]
-    limit = _full(chosen[0]) if len(chosen) == 1 and chosen[0] is not None else None
+    troubled = _in_trouble(models)
+    one = troubled or (models[0] if len(models) == 1 else None)
+    chosen = models if one is None else (one,)
+    series = [model.series for model in chosen] if one else [shown.series for shown in _all_series(pictures)]
+    total = _summed([Layer(span.of(each.decode), "rate") for each in series], span.samples)
+    known = [rate for model in chosen if (rate := model.rates.decode_tokens_per_second) is not None]
+    limit = _full(one) if one is not None else None
     top = nice_top(max([*(v for v in total if v is not None), limit or 0.0, LEAST_RATE]) * HEADROOM)
-    name = f" of {visible(chosen[0].label)}" if len(chosen) == 1 and chosen[0] is not None else ", all models"
-    value = units.rate(sum(known)) if known else ""
-    return AreaView(f"tok/s{name}", value.removesuffix(" tok/s"), (Layer(total, "rate"),), top, limit)
+    title = "tok/s, all models" if one is None else f"tok/s of {visible(one.label)}"
+    value = units.rate(sum(known)).removesuffix(" tok/s") if known else ""
+    marks = () if one is None else _marks(one.marks, span.window)
+    return AreaView(title, value, (Layer(total, "rate"),), top, limit, marks)
+
+
+class _Shown(NamedTuple):
+    """A model of which the chart shows something: loaded, loading, or gone within the window."""
+
+    series: ModelSeries
+    claims_memory: bool
+    can_spill: bool
+    marks: tuple[Mark, ...]
+
+
+def _all_series(pictures: Pictures) -> Iterator[_Shown]:
+    """Yield what is loaded, what loads, and what has left a short while ago."""
+    for model in pictures.models():
+        yield _Shown(model.series, model.memory.claims_memory, model.memory.can_spill, model.marks)
+    for load in pictures.loads():
+        if load.series is not None:
+            yield _Shown(load.series, False, True, load.marks)
+    for left in pictures.left():
+        yield _Shown(left.series, True, True, left.marks)
+
+
+def _marks(marks: Iterable[Mark], window: Window) -> tuple[tuple[float, str], ...]:
+    """Return what happened within the window as shares of it; the last of those at one instant."""
+    return tuple(
+        ((mark.time - window.start) / window.seconds, mark.words)
+        for mark in marks
+        if mark.kind != "ready" and window.start <= mark.time < window.end
+    )
 
 
 def _in_trouble(models: Sequence[ModelPicture]) -> ModelPicture | None:
@@ -116,17 +149,16 @@ def _memory(pictures: Pictures, span: Span) -> AreaView:
     gpus, models = pictures.gpus(), pictures.models()
     if not gpus:
         return _ram(pictures, span)
-    parts = [_on_gpu(one, span) for one in models]
+    every = list(_all_series(pictures))
+    parts = [_on_gpu(one, span) for one in every]
     if len(parts) > STACKED_MODELS:
         parts = [_summed([Layer(part, "model") for part in parts])]
     roles: tuple[Role, Role] = ("model", "model2")
     on_gpu = [Layer(part, roles[at % 2]) for at, part in enumerate(parts)]
     used = _summed([Layer(span.of(gpu.series.vram, GIB), "reserved") for gpu in gpus])
     others = tuple(_rest(whole, part) for whole, part in zip(used, _summed(on_gpu, len(used)), strict=True))
-    in_ram = _summed(
-        [Layer(span.of(one.series.claimed_ram, GIB), "ram") for one in models if one.memory.can_spill],
-        len(used),
-    )
+    spilled_trends = [Layer(span.of(one.series.claimed_ram, GIB), "ram") for one in every if one.can_spill]
+    in_ram = _summed(spilled_trends, len(used))
     layers = (Layer(others, "reserved"), *on_gpu, Layer(in_ram, "ram"))
     capacity = sum(gpu.memory.total_bytes or 0 for gpu in gpus if gpu.memory) / GIB
     most = max([v for v in _summed(layers) if v is not None], default=0.0)
@@ -135,12 +167,17 @@ def _memory(pictures: Pictures, span: Span) -> AreaView:
     value = units.size(now) + (f" + {units.gib(spilled)} in RAM" if spilled else "")
     title = f"VRAM of GPU {gpus[0].index}" if len(gpus) == 1 else f"VRAM of {len(gpus)} GPUs"
     top = capacity if most <= capacity else nice_top(most)
-    return AreaView(title, value, layers, top or 1.0, capacity or None)
+    marks = _marks((mark for one in every for mark in one.marks), span.window)
+    return AreaView(title, value, layers, top or 1.0, capacity or None, marks)
 
 
-def _on_gpu(model: ModelPicture, span: Span) -> Trend:
-    series = model.series
-    return span.of(series.claimed_vram if model.memory.claims_memory else series.measured_vram, GIB)
+def _on_gpu(one: _Shown, span: Span) -> Trend:
+    """Return the claim where there is one, and what the driver measures where there is none."""
+    measured = span.of(one.series.measured_vram, GIB)
+    if not one.claims_memory:
+        return measured
+    claimed = span.of(one.series.claimed_vram, GIB)
+    return tuple(m if c is None else c for c, m in zip(claimed, measured, strict=True))
 
 
 def _rest(whole: float | None, part: float | None) -> float | None:
@@ -180,6 +217,20 @@ def _of_gpus(
     return draw
 
 
+def _context(pictures: Pictures, span: Span) -> AreaView:
+    """Chart how full the fullest context is; its length is the line."""
+    known = [one for one in pictures.models() if one.rates.context_tokens is not None]
+    if not known:
+        return AreaView("context", top=1024.0)
+    model = max(known, key=lambda one: one.rates.context_tokens or 0)
+    used, length = model.rates.context_tokens, model.claim.context_length
+    value = f"{units.tokens(used)} of {units.tokens(length)}" if length else units.tokens(used)
+    trend = span.of(model.series.context, 1024.0)
+    limit = length / 1024 if length else None
+    top = nice_top(max([*(v for v in trend if v is not None), limit or 1.0]))
+    return AreaView(f"context of {visible(model.label)}, k", value, (Layer(trend, "rate"),), top, limit)
+
+
 def _summed(layers: Iterable[Layer], length: int = 0) -> Trend:
     """Add trends up; a gap where all have one."""
     columns = zip(*(layer.values for layer in layers), strict=True)
@@ -216,4 +267,5 @@ _CHARTS: dict[Quantity, Callable[[Pictures, Span], AreaView]] = {
         lambda gpu: gpu.facts.slowdown_celsius,
         units.celsius,
     ),
+    "context": _context,
 }

@@ -23,7 +23,7 @@ async def last_line(pilot: Pilot[int]) -> str:
 @pytest.mark.parametrize("size", [(200, 50), (120, 40), (80, 24), (60, 12), (40, 12), (40, 6)])
 async def test_it_takes_the_last_line_and_no_other(size: tuple[int, int]) -> None:
     async with dashboard(SPILLED).run_test(size=size) as pilot:
-        await pilot.press("tab")
+        await pilot.press("g")
         before = (await text(pilot)).splitlines()
         await pilot.press("y")
         after = (await text(pilot)).splitlines()

@@ -23,7 +23,7 @@ async def test_the_palette_offers_the_keys_of_the_screen_by_their_words() -> Non
     async with app.run_test(size=(80, 24)):
         commands = offered(app)
     assert commands["Acknowledge the alerts"] == "a"
-    assert commands["Move between GPUs and models"] == "Tab"
+    assert commands["Move between GPUs, models and events"] == "Tab"
     assert commands["Quit"] == "q"
     assert "Next row" not in commands, "that is nearer by its key"
     assert next(iter(commands)) == "Page of the selected model or GPU"

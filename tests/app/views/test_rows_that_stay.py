@@ -145,3 +145,19 @@ def test_a_model_on_a_lost_card_is_old_as_long_as_its_server_lists_it(
     machine.gpus[0].state = "ok"
     machine.goes_on(1)
     assert rows(machine)[0].age_seconds is None
+
+
+def test_the_series_of_a_model_are_at_hand_while_it_loads_and_after_it_has_left(
+    machine: Machine, server: Server
+) -> None:
+    model = server.load(Model(NAME))
+    machine.run(2)
+    series = machine.pictures.models()[0].series
+    server.unload(model)
+    machine.goes_on(2)
+    [left] = machine.pictures.left()
+    assert (left.series, [mark.kind for mark in left.marks]) == (series, ["left"])
+    server.starts(Model(NAME, pid=101))
+    machine.goes_on(3)
+    [load] = machine.pictures.loads()
+    assert (load.series, [mark.kind for mark in load.marks]) == (series, ["left", "reload"])

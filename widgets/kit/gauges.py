@@ -52,6 +52,17 @@ def split_bar(parts: Sequence[BarPart], width: int, glyphs: Glyphs) -> Line:
     return _joined(spans)
 
 
+def scale_bar(parts: Sequence[BarPart], scale: float, width: int, glyphs: Glyphs) -> Line:
+    """Draw ``parts`` side by side on a scale that is ``width`` cells long and ends at ``scale``.
+
+    What is not nothing has at least one cell. Nothing is drawn beyond the last part.
+    """
+    whole = math.fsum(part.size for part in parts)
+    if whole <= 0 or scale <= 0 or width <= 0:
+        return ()
+    return split_bar(parts, max(1, min(width, round(whole / scale * width))), glyphs)
+
+
 def allot(sizes: Sequence[float], units: int) -> list[int]:
     """Share ``units`` out in proportion to ``sizes`` by largest remainder; the shares add up to ``units``.
 

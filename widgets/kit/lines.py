@@ -29,7 +29,18 @@ Role = Literal[
     "track",  # the empty part of a bar
     "ram",  # the part of a model in system RAM
     "cursor",  # the selected row's marker
+    "model2",  # VRAM held by a model beside another one
+    "planned",  # what a load has yet to take
+    "rate",  # tokens a second
+    "block",  # a name written on the bar of a model
+    "block2",
+    "block_process",
+    "band_watch",  # the ground of what is said of trouble
+    "band_bad",
 ]
+
+FILLED: frozenset[Role] = frozenset({"block", "block2", "block_process", "band_watch", "band_bad"})
+"""Roles with a ground of their own: their blanks are seen."""
 
 
 class Span(NamedTuple):
@@ -193,6 +204,9 @@ class Glyphs(Struct, frozen=True):
     reserved: str
     ram: str
     free: str
+    planned: str
+    limit: str
+    """A line across a chart: what there is, or what could be."""
     divider: str
     """Last cell of a model's segment that would otherwise run into the next model's."""
     rule: str
@@ -230,6 +244,7 @@ class Glyphs(Struct, frozen=True):
             "reserved": self.reserved,
             "ram": self.ram,
             "track": self.free,
+            "planned": self.planned,
         }
         return fills.get(kind, self.solid)
 
@@ -252,6 +267,8 @@ UNICODE = Glyphs(
     reserved="░",
     ram="▒",
     free="─",
+    planned="┄",
+    limit="╌",
     divider="▉",
     rule="─",
     dot="·",
@@ -274,6 +291,8 @@ ASCII = Glyphs(
     reserved=":",
     ram="~",
     free=".",
+    planned=",",
+    limit="-",
     divider="|",
     rule="-",
     dot="|",

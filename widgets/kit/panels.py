@@ -16,6 +16,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from gpumon.widgets.kit.lines import (
+    FILLED,
     UNICODE,
     Glyphs,
     Level,
@@ -55,17 +56,24 @@ def _changed_regions(before: list[Line], after: list[Line]) -> Iterator[Region]:
 
 
 def _runs(line: Line) -> Iterator[Span]:
-    """Yield the line in as few runs as look the same: the colour of a blank is not seen."""
+    """Yield the line in as few runs as look the same: the colour of a blank without a ground is not seen."""
     text, role = "", line[0].role if line else "plain"
     for span in line:
-        if span.role != role and text.strip() and span.text.strip():
-            yield Span(text, role)
+        if span.role != role and _differ(text, role, span):
+            if text:
+                yield Span(text, role)
             text, role = "", span.role
         elif not text.strip():
             role = span.role
         text += span.text
     if text:
         yield Span(text, role)
+
+
+def _differ(text: str, role: Role, following: Span) -> bool:
+    """Return whether what follows looks otherwise than ``text``."""
+    is_on_ground = role in FILLED or following.role in FILLED
+    return is_on_ground or bool(text.strip() and following.text.strip())
 
 
 class LinePanel(Widget):
@@ -92,11 +100,20 @@ class LinePanel(Widget):
         & > .line-panel--track { color: $foreground 25%; }
         & > .line-panel--ram { color: $warning; }
         & > .line-panel--cursor { color: $accent; text-style: bold; }
+        & > .line-panel--model2 { color: $primary-lighten-2; }
+        & > .line-panel--planned { color: $foreground 60%; }
+        & > .line-panel--rate { color: $secondary; }
+        & > .line-panel--block { color: $primary; text-style: reverse; }
+        & > .line-panel--block2 { color: $primary-lighten-2; text-style: reverse; }
+        & > .line-panel--block_process { color: $foreground 60%; text-style: reverse; }
+        & > .line-panel--band_watch { color: $warning; text-style: bold reverse; }
+        & > .line-panel--band_bad { color: $error; text-style: bold reverse; }
         &:ansi > .line-panel--dim { text-style: dim; }
         &:ansi > .line-panel--unknown { text-style: dim; }
         &:ansi > .line-panel--process { text-style: dim; }
         &:ansi > .line-panel--reserved { text-style: dim; }
         &:ansi > .line-panel--track { text-style: dim; }
+        &:ansi > .line-panel--planned { text-style: dim; }
     }
     """
 

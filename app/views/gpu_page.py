@@ -69,23 +69,21 @@ def _verdict(gpu: GpuPicture) -> VerdictView:
     return VerdictView(alert.severity, f"{title}: {alert.message}")
 
 
-SAID = frozenset(
-    {
-        "VRAM in use",
-        "VRAM free",
-        "VRAM reserved",
-        "memory (unified) in use",
-        "memory (unified) free",
-        "memory (unified) reserved",
-        "held by a model",
-        *GROUP_WORDS.values(),
-        "utilisation",
-        "power",
-        "SM clock",
-        "clocks held down by",
-        "PCIe generation",
-        "PCIe lanes",
-    }
+SAID = (
+    "VRAM in use",
+    "VRAM free",
+    "VRAM reserved",
+    "memory (unified) in use",
+    "memory (unified) free",
+    "memory (unified) reserved",
+    "held by a model",
+    *GROUP_WORDS.values(),
+    "utilisation",
+    "power",
+    "SM clock",
+    "clocks held down by",
+    "PCIe generation",
+    "PCIe lanes",
 )
 """Labels of facts that the sections of the page say."""
 

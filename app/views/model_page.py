@@ -21,29 +21,27 @@ from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import Fact, Section, VerdictView
 
-SAID = frozenset(
-    {
-        "size claimed",
-        "on GPU",
-        "in RAM",
-        "spilled",
-        "part in RAM",
-        "processor",
-        "VRAM measured",
-        "claim and driver",
-        "context",
-        "context in use",
-        "decode rate",
-        "prefill rate",
-        "requests running",
-        "requests waiting",
-        "state",
-        "kept until",
-        "in RAM (estimate)",
-        "last request",
-        "  the one before",
-        "last metered request",
-    }
+SAID = (
+    "size claimed",
+    "on GPU",
+    "in RAM",
+    "spilled",
+    "part in RAM",
+    "processor",
+    "VRAM measured",
+    "claim and driver",
+    "context",
+    "context in use",
+    "decode rate",
+    "prefill rate",
+    "requests running",
+    "requests waiting",
+    "state",
+    "kept until",
+    "in RAM (estimate)",
+    "last request",
+    "  the one before",
+    "last metered request",
 )
 """Labels of facts that the sections of the page say."""
 

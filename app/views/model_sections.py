@@ -28,6 +28,8 @@ from gpumon.widgets.views import BarPart, BarRow, ChartView, CureRow, Fact, Requ
 FULL_CONTEXT = 0.98
 """Of its length: from here on a request has little left to be answered in."""
 REQUESTS_SHOWN = 5
+WHOLE_FROM = 9.95
+"""Tokens a second from which a line has no tenths, as rates in words: else it would move all the time."""
 
 
 def why(model: ModelPicture) -> Section:
@@ -347,7 +349,7 @@ def _rate_chart(model: ModelPicture, window: Window, marks: Marks) -> ChartView 
         window.seconds,
         (drawn,),
         value="idle" if newest is None else f"{'~' if model.rates.is_estimate else ''}{_rate(newest)}",
-        limit=full.expected if full else None,
+        limit=round(full.expected, 0 if full.expected >= WHOLE_FROM else 1) if full else None,
         limit_words=f"full ~{_rate(full.expected)}" if full else "",
         end=window.end,
         marks=marks,

@@ -135,9 +135,10 @@ def load_page(row_key: str, pictures: Pictures) -> PageView:
     return PageView(verdict, facts, sections=load_sections(load), said=LOAD_SAID)
 
 
-LOAD_SAID = frozenset({"loading for", "time left", "weights", "rate", "RAM resident", "made room for it"}) | {
-    f"  {words}" for words in PHASE_WORDS.values()
-}
+LOAD_SAID = (
+    *("loading for", "time left", "weights", "rate", "RAM resident", "made room for it"),
+    *(f"  {words}" for words in PHASE_WORDS.values()),
+)
 """Labels of facts that the sections of the page of a load say."""
 
 

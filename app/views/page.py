@@ -38,7 +38,7 @@ class PageView(Struct, frozen=True):
     """What is said at once, the most needed first."""
     beside: tuple[Section, ...] = ()
     """What stands below the charts where they stand beside the rest."""
-    said: frozenset[str] = frozenset()
+    said: tuple[str, ...] = ()
     """Labels of the facts that are among the sections in other words."""
 
     @property

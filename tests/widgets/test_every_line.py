@@ -19,6 +19,7 @@ from gpumon.widgets.kit.panels import title_line
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
 from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines
+from gpumon.widgets.page_panel import section_lines
 from gpumon.widgets.tables import fact_lines, installed_lines
 
 Draw = Callable[[Any, int, Glyphs], Sequence[Line]]
@@ -38,6 +39,7 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
     "fact": (rows(any_.facts, max_size=3), fact_lines),
     "hint": (any_.hints, lambda view, width, glyphs: [hint_line(view, width, glyphs)]),
     "chart": (any_.charts, lambda view, width, glyphs: chart_lines(view, width, 12, glyphs)),
+    "section": (any_.sections, lambda view, width, glyphs: section_lines(view, width, glyphs, 0)),
     "title": (any_.names, lambda name, width, glyphs: [title_line(name, name, width, glyphs)]),
 }
 

@@ -16,6 +16,7 @@ from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
 from gpumon.widgets.memory_panel import memory_lines
 from gpumon.widgets.model_panel import model_lines
 from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines
+from gpumon.widgets.page_panel import section_lines
 from gpumon.widgets.tables import fact_lines
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -36,6 +37,9 @@ PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
     "alert": lambda width, glyphs: alert_lines(views.ALERTS, width, glyphs),
     "fact": lambda width, glyphs: fact_lines(views.FACTS, width, glyphs),
     "hint": lambda width, glyphs: [hint_line(views.HINTS, width, glyphs)],
+    "section": lambda width, glyphs: [
+        line for section in views.SECTIONS for line in section_lines(section, width, glyphs, 0)
+    ],
     "chart": lambda width, glyphs: chart_lines(views.CHART, width, 12, glyphs),
 }
 

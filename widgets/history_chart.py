@@ -6,15 +6,13 @@ plotext fills the areas; title, scale and the one row of clock times are ours.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from msgspec.structs import replace
 from rich.text import Text
 
-from gpumon.text import units
 from gpumon.widgets.kit.gauges import area_lines, mean, resample, trend_text
 from gpumon.widgets.kit.lines import (
     Glyphs,
@@ -30,11 +28,12 @@ from gpumon.widgets.kit.lines import (
     text_line,
 )
 from gpumon.widgets.kit.panels import LinePanel
+from gpumon.widgets.time_axis import grouped, time_axis
 from gpumon.widgets.views import ChartView, Trend
 
 SMALLEST_WIDTH, SMALLEST_HEIGHT = 20, 4
 """Of what lies below the title; where there is less room, trends without axes are drawn."""
-SAMPLES_PER_CELL = 2
+SAMPLES_PER_CELL, DOTS_PER_CELL = 2, 4
 SECOND_ROLE: dict[Role, Role] = {"model": "model2"}
 """Roles of every other area among several that stand for the same."""
 LINE_COLOUR, FIRST_COLOUR = 9, 20
@@ -180,7 +179,7 @@ def _plot(view: ChartView, top: float, width: int, height: int, glyphs: Glyphs) 
     plotext.theme("clear")
     plotext.xaxes(False, False)
     plotext.yaxes(True, False)
-    for area in _areas(view, columns * SAMPLES_PER_CELL, glyphs):
+    for area in _areas(view, top, columns * SAMPLES_PER_CELL, height - 1, glyphs):
         for positions, known in runs(area.values):
             heights = [clipped(value, top) for value in known]
             plotext.scatter(positions, heights, marker=area.marker, color=area.colour, fillx=area.filled)
@@ -189,22 +188,38 @@ def _plot(view: ChartView, top: float, width: int, height: int, glyphs: Glyphs) 
     plotext.xticks([])
     plotext.yticks([0, top / 2, top], [label.rjust(label_width) for label in labels])
     lines = _lines_of(plotext.build(), view, width, height - 1, glyphs)
-    return [*lines, _time_axis(view, columns, label_width, glyphs)]
+    return [*lines, time_axis(view, columns, label_width, glyphs)]
 
 
-def _areas(view: ChartView, points: int, glyphs: Glyphs) -> Iterator[Area]:
+def _areas(view: ChartView, top: float, points: int, rows: int, glyphs: Glyphs) -> Iterator[Area]:
     """Yield what is drawn, the hindmost first: a limit, peaks, areas, what hides others after them."""
     if view.limit is not None:
         yield Area((view.limit,) * points, glyphs.limit, LINE_COLOUR, filled=False)
     for series in view.series:
         if series.maxima and not view.stacked:
             yield Area(_spread(series.maxima, points, is_peak=True), _dot(glyphs), LINE_COLOUR, filled=False)
-    edges = list(enumerate(_heights(view)))
+    edges = [(index, _spread(values, points)) for index, values in enumerate(_heights(view))]
+    if view.stacked:
+        edges = [
+            (at, _meeting(low, above, top, rows)) for (at, low), (_, above) in pairwise([*edges, (0, ())])
+        ]
     hindmost = reversed(edges) if view.stacked else sorted(edges, key=lambda edge: -_average(edge[1]))
     for index, values in hindmost:
         fill = _fill(view, index, glyphs)
         marker = "braille" if fill == BRAILLE else fill
-        yield Area(_spread(values, points), marker, FIRST_COLOUR + index)
+        yield Area(values, marker, FIRST_COLOUR + index)
+
+
+def _meeting(values: Trend, above: Trend, top: float, rows: int) -> Trend:
+    """End an area at whole cells wherever another one stands upon it: else a gap is seen between them."""
+
+    def met(value: float | None, higher: float | None) -> float | None:
+        if value is None or higher is None or higher <= value or top <= 0:
+            return value
+        cells = round(clipped(value, top) / top * rows)
+        return (cells * DOTS_PER_CELL - 1) / (rows * DOTS_PER_CELL - 1) * top if cells else None
+
+    return tuple(met(*pair) for pair in zip(values, above, strict=True)) if above else values
 
 
 def _average(values: Trend) -> float:
@@ -247,66 +262,6 @@ def _role(view: ChartView, index: int) -> Role:
     return SECOND_ROLE.get(role, role) if alike % 2 else role
 
 
-TICK_SECONDS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
-"""Distances of clock times on an axis."""
-TICK_CELLS = 13
-"""What a clock time takes, with what keeps it from the next one."""
-
-
-def _time_axis(view: ChartView, columns: int, label_width: int, glyphs: Glyphs) -> Line:
-    """Draw the one row of the time axis: what happened, then clock times where there is room left."""
-    cells: list[tuple[str, Role]] = [(glyphs.rule, "track")] * columns
-    pointer = "^" if glyphs.ascii_only else "▲"
-    for ago, word in view.marks:
-        at = round((1 - ago / view.seconds) * columns)
-        if 0 <= at <= columns:
-            _put(cells, f"{pointer}{glyphs.written(word)}", at, "plain")
-    for text, at in _clock_times(view, columns) if view.end is not None else _relative_times(view, columns):
-        _put(cells, text, at, "dim")
-    corner = "+" if glyphs.ascii_only else "└"
-    line = (Span(" " * label_width), Span(corner, "track"))
-    return (*line, *_grouped("".join(text for text, _ in cells), [role for _, role in cells]))
-
-
-def _put(cells: list[tuple[str, Role]], text: str, at: int, role: Role) -> None:
-    """Write ``text`` from a cell on, or as far left as it must begin, unless something else stands there."""
-    start = max(0, min(at, len(cells) - len(text)))
-    beside = cells[max(0, start - 1) : start + len(text) + 1]
-    if len(text) <= len(cells) and all(taken == "track" for _, taken in beside):
-        cells[start : start + len(text)] = [(character, role) for character in text]
-
-
-def _clock_times(view: ChartView, columns: int) -> Iterator[tuple[str, int]]:
-    """Yield round clock times, and the cells that they stand for."""
-    end = view.end or 0.0
-    wanted = view.seconds * TICK_CELLS / columns
-    step = next((step for step in TICK_SECONDS if step >= wanted), TICK_SECONDS[-1])
-    start, offset = end - view.seconds, _utc_offset(end)
-    first = math.ceil((start + offset) / step) * step - offset
-    for number in range(int((end - first) // step) + 1):
-        at = first + number * step
-        form = units.TO_THE_SECOND if step < 60 else units.TO_THE_MINUTE
-        yield units.clock(at, form), round((at - start) / view.seconds * columns)
-
-
-def _utc_offset(at: float) -> int:
-    """Return the seconds by which local time is ahead; 0 for a time that no calendar has."""
-    try:
-        return time.localtime(at).tm_gmtoff
-    except (OverflowError, ValueError, OSError):
-        return 0
-
-
-def _relative_times(view: ChartView, columns: int) -> Iterable[tuple[str, int]]:
-    half = f"-{_brief(view.seconds / 2)}"
-    return (f"-{_brief(view.seconds)}", 0), ("now", columns), (half, columns // 2)
-
-
-def _brief(seconds: float) -> str:
-    """Write a duration in its largest unit if that is exact: ``10m``."""
-    return units.duration(seconds).replace(" 00s", "").replace(" 00m", "").replace(" 00h", "")
-
-
 def _number(value: float, top: float) -> str:
     """Write a figure of the scale: whole where that is exact, or where a tenth no longer counts."""
     is_whole = float(round(value, 1)).is_integer()
@@ -328,16 +283,7 @@ def _line_of(text: Text, width: int, axes: dict[int, int], colours: dict[int, Ro
         number = getattr(getattr(span.style, "color", None), "number", None)
         role = colours.get(number, "dim") if number is not None else "dim"
         roles[span.start : span.end] = [role] * (min(span.end, len(plain)) - span.start)
-    return _grouped(plain, roles)
-
-
-def _grouped(plain: str, roles: Sequence[Role]) -> Line:
-    spans, start = [], 0
-    for role, group in groupby(roles):
-        end = start + len(list(group))
-        spans.append(Span(plain[start:end], role))
-        start = end
-    return tuple(spans)
+    return grouped(plain, roles)
 
 
 class Plots:

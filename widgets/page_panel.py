@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from rich.cells import cell_len
+
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.history_chart import Plots
 from gpumon.widgets.kit.gauges import BarPart, scale_bar
@@ -12,6 +14,7 @@ from gpumon.widgets.kit.lines import (
     Line,
     Role,
     Span,
+    joined,
     line_width,
     padded,
     shorten,
@@ -42,12 +45,15 @@ def section_lines(section: Section, width: int, glyphs: Glyphs, cursor: int | No
     lines += bar_lines(section.bars, width, glyphs)
     for number, cure in enumerate(section.cures):
         lines += cure_lines(cure, number + 1, width, glyphs, selected=number == cursor)
-    lines += request_lines(section.requests, width)
+    lines += request_lines(section.requests, width, glyphs)
     return [line for line in lines if line_width(line) <= width]
 
 
 def _head(section: Section, width: int, glyphs: Glyphs) -> Line:
-    title: Line = (Span(" "), Span(shorten(section.title, max(1, width - 1), glyphs.ellipsis), "title"))
+    title: Line = (
+        Span(" "),
+        Span(shorten(glyphs.written(section.title), max(1, width - 1), glyphs.ellipsis), "title"),
+    )
     columns: Sequence[tuple[str, int]] = ()
     if section.cures:
         columns = _cure_columns(width)
@@ -80,7 +86,7 @@ def _fact(fact: Fact, label_width: int, width: int, glyphs: Glyphs) -> Iterator[
     room = width - line_width(start) - 1
     beside = room - line_width(origin) - 2
     words = glyphs.written(fact.value, limit=2000)
-    has_origin = bool(origin) and beside >= LEAST_WORDS
+    has_origin = bool(origin) and (beside >= LEAST_WORDS or cell_len(words) <= beside)
     rows = wrap_words(words, max(1, beside if has_origin else room), WRAP_LIMIT, glyphs.ellipsis)
     role = fact.level or "plain"
     yield spread((*start, Span(rows[0], role)), (*origin, Span(" ")) if has_origin else (), width)
@@ -144,7 +150,9 @@ def cure_lines(cure: CureRow, number: int, width: int, glyphs: Glyphs, *, select
     """Draw a cure: its number, the line to type, what comes of it; below where the line goes, and why."""
     columns = _cure_columns(width)
     figures = {"context": cure.context, "tok/s": cure.rate, "GiB": cure.vram, "": ""}
-    beside = text_line("".join(figures[name].rjust(cells) for name, cells in columns))
+    beside = joined(
+        (padded(text_line(glyphs.written(figures[name])), cells, "right") for name, cells in columns), ()
+    )
     room = max(1, width - line_width(beside) - 4)
     rows = wrap_words(glyphs.written(cure.line, limit=1000), room, WRAP_LIMIT, glyphs.ellipsis)
     mark = Span(glyphs.cursor if selected else " ", "cursor")
@@ -160,16 +168,15 @@ REQUEST_START, REQUEST_CELL = 15, 8
 REQUEST_COLUMNS = (("prompt", 8), ("reply", 8), ("tok/s", 8), ("took", 8))
 
 
-def request_lines(rows: Sequence[RequestRow], width: int) -> list[Line]:
+def request_lines(rows: Sequence[RequestRow], width: int, glyphs: Glyphs) -> list[Line]:
     """Draw one line for each request, in columns below the names in the head."""
     count = max(0, (width - REQUEST_START) // REQUEST_CELL)
     lines = []
     for row in rows:
         figures = (row.prompt, row.reply, row.rate, row.took)[:count]
-        started = padded(text_line(row.started, "title" if row.runs else "dim"), REQUEST_START - 2)
-        lines.append(
-            (Span(INDENT), *started, *text_line("".join(f"{figure:>{REQUEST_CELL}}" for figure in figures)))
-        )
+        began = text_line(glyphs.written(row.started), "title" if row.runs else "dim")
+        cells = (padded(text_line(glyphs.written(one)), REQUEST_CELL, "right") for one in figures)
+        lines.append((Span(INDENT), *padded(began, REQUEST_START - 2), *joined(cells, ())))
     return lines
 
 

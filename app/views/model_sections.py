@@ -93,8 +93,8 @@ def memory(details: ModelDetails, need: MemoryNeed | None, gpus: Sequence[GpuPic
         *_places(known, scale),
         *_measured(known),
     ]
-    note = f"GiB, bars of {units.gib(scale)}" if scale else "GiB"
-    if capacity and scale == capacity:
+    note = "GiB"
+    if capacity:
         note = f"GiB of {units.gib(capacity)} on {on_words(gpus)}"
     return Section("MEMORY", note, bars=tuple(rows))
 

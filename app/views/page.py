@@ -87,7 +87,7 @@ FIRST_WINDOWS_SECONDS = (60.0, 120.0, 300.0)
 """Shown while there is no more: a window grows with what is known."""
 STEPS_SECONDS = ((3600.0, 600.0), (300.0, 60.0), (0.0, 15.0))
 """By how much the right edge moves at a time, in windows longer than so much; in between it stands still."""
-PLOT_SECONDS = 2.0
+PLOT_SECONDS = 3.0
 """A chart is drawn on so often, but for its newest value in words."""
 
 INSTANT = 1e-5

@@ -180,11 +180,11 @@ async def drawn_plots(pilot: Pilot[int], monkeypatch: pytest.MonkeyPatch, second
     return plots
 
 
-async def test_a_chart_is_plotted_every_other_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_chart_is_plotted_every_third_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
         await pilot.press("enter")
         await pilot.pause()
-        assert await drawn_plots(pilot, monkeypatch, 10) <= 2 * (10 / 2 + 1)
+        assert await drawn_plots(pilot, monkeypatch, 12) <= 2 * (12 / 3 + 1)
 
 
 async def test_a_page_on_which_nothing_is_new_writes_nothing(cells: Cells) -> None:

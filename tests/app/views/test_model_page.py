@@ -8,32 +8,25 @@ from tests.app.views.changed import changed
 from tests.fakes.samples import GIB, START, claim
 from tests.scene import Gpu, Machine, Model, Weights, loaded
 
-from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
+from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict
 from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.model import ModelDetails
-from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates, SlotRates
-from gpumon.app.state.records import Placement, Prediction
-from gpumon.app.state.records.log import BufferKey
-from gpumon.app.state.series import Series
-from gpumon.app.views.gpu_page import gpu_charts
+from gpumon.app.state.records import Prediction
 from gpumon.app.views.model_page import learned_facts, model_facts, model_page
-from gpumon.app.views.model_sections import charts, cures, memory, now, requests, why
-from gpumon.app.views.models import model_row, trend
+from gpumon.app.views.model_sections import charts
+from gpumon.app.views.models import model_row
 from gpumon.app.views.page import (
     PageView,
-    Window,
     about,
-    area,
     of_maximum,
     prefixed,
-    vram_chart,
     window_of,
 )
-from gpumon.collectors.samples import MeteredModel, MeteredRequest, RateBaseline
+from gpumon.collectors.samples import RateBaseline
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
-from gpumon.widgets.views import BarRow, ChartView, CureRow, Fact, RequestRow, Section, Trend
+from gpumon.widgets.views import ChartView, Fact, Trend
 
 
 def details_of(model: Model | None = None) -> ModelDetails:
@@ -179,151 +172,6 @@ def page_of(model: Model, seconds: int = 3) -> PageView:
     return model_page(model_id(model.record.key), model.monitor.pictures, 300.0)
 
 
-def sections_of(found: Diagnosis, sentence: str = "it spills") -> dict[str, Section]:
-    """Return why and cures of a model that is diagnosed so."""
-    picture = replace(details_of().picture, diagnosis=found, sentence=sentence)
-    return {"WHY": why(picture), "CURES": cures(found.remedies)}
-
-
-class TestDiagnosis:
-    """What is wrong, why, and what helps."""
-
-    def test_other_verdicts_bear_the_source_of_their_first_figure_if_they_have_one(self) -> None:
-        first = Verdict("spilled", "bad", "it spills", (Evidence("x", "1", "first"),))
-        second = Verdict("throttled", "watch", "it is slow", (Evidence("x", "1", "NVML"),))
-        third = Verdict("swapping", "watch", "it swaps")
-        found = sections_of(Diagnosis(first, (second, third)))["WHY"].facts
-        assert [(one.label, one.value, one.origin) for one in found] == [
-            ("x", "1", "first"),
-            ("", "also: it is slow", "NVML"),
-            ("", "also: it swaps", ""),
-        ]
-
-    def test_a_cause_stands_with_what_it_rests_on_each_figure_once(self) -> None:
-        evidence = (Evidence("slots", "4", "command line"), Evidence("need", "14.3 GiB", "arithmetic"))
-        cause = Cause("slots", "too many slots: 4", evidence)
-        band = Band(37.0, 47.0, 59.0)
-        found = Diagnosis(Verdict("spilled", "bad", "it spills"), cause=cause, expected_fitting=band)
-        assert sections_of(found)["WHY"].facts == (
-            Fact("", "too many slots: 4", "command line"),
-            Fact("need", "14.3 GiB", "arithmetic"),
-            Fact("if it fitted", "about 47 tok/s (37 to 59)", "estimate"),
-        )
-
-    def test_the_headline_is_not_said_again_and_a_verdict_below_an_alert_is(self) -> None:
-        found = Diagnosis(Verdict("spilled", "bad", "it spills"))
-        assert sections_of(found)["WHY"].facts == ()
-        assert [fact.value for fact in sections_of(found, "GPU 0 is lost")["WHY"].facts] == ["it spills"]
-
-    def test_a_cure_is_its_line_with_what_comes_of_it(self) -> None:
-        remedy = Remedy(
-            "shrink_context",
-            "shrink it",
-            "/set parameter num_ctx 6400",
-            "needs 9.4 of 10.5 GiB free",
-            expected_tokens_per_second=Band(37.0, 47.0, 59.0),
-            where="in ollama run",
-            context_tokens=6400,
-            need_bytes=9 * GIB,
-        )
-        [row] = cures((remedy,)).cures
-        assert row == CureRow(
-            "/set parameter num_ctx 6400", "in ollama run: shrink it", "6400", "~47", "9.0", has_command=True
-        )
-
-    def test_a_remedy_without_a_command_says_what_to_do_and_why_it_helps(self) -> None:
-        [row] = cures((Remedy("cool_or_power", "cool it", None, "it is at 89"),)).cures
-        assert (row.line, row.words, row.has_command) == ("cool it", "it is at 89", False)
-        assert (row.context, row.rate, row.vram) == ("", "", "")
-
-    def test_a_remedy_in_two_places_names_both(self) -> None:
-        where = "in the server's environment, and /set parameter num_ctx 12032 in ollama run"
-        remedy = Remedy("combine_settings", "do both", "OLLAMA_KV_CACHE_TYPE=q8_0", "fits", where=where)
-        [row] = cures((remedy,)).cures
-        assert row.line == "OLLAMA_KV_CACHE_TYPE=q8_0"
-        assert row.words == f"{where}: do both: fits"
-
-
-class TestMemory:
-    """Where each part of it is."""
-
-    def bars(self, model: Model, seconds: int = 3) -> dict[str, BarRow]:
-        [found] = [one for one in page_of(model, seconds).sections if one.title == "MEMORY"]
-        return {row.label: row for row in found.bars}
-
-    def test_all_bars_are_on_the_scale_of_the_card(self) -> None:
-        rows = self.bars(loaded(Model(gpu_gib=6.0, ram_gib=2.0), Machine(Gpu(gib=12.0))))
-        assert (rows["on GPU"].figure, rows["in RAM"].figure) == ("6.0", "2.0")
-        assert [part.role for part in rows["in RAM"].parts] == ["ram"]
-        assert {row.scale for row in rows.values() if row.parts} == {12.0 * GIB}
-
-    def test_a_model_larger_than_its_card_gives_the_scale(self) -> None:
-        rows = self.bars(loaded(Model(gpu_gib=11.0, ram_gib=29.0), Machine(Gpu(gib=12.0))))
-        assert {row.scale for row in rows.values() if row.parts} == {40.0 * GIB}
-
-    def test_the_driver_agrees_or_is_marked(self) -> None:
-        assert self.bars(loaded(Model(gpu_gib=6.0)))["driver measures"].note.startswith("agrees (")
-        less = self.bars(loaded(Model(gpu_gib=6.0, measured_gib=3.0)), 60)
-        assert less["driver measures"].level == "watch"
-
-    def test_parts_that_are_reckoned_are_marked_as_estimates(self) -> None:
-        rows = self.bars(loaded(Model("a", weights=Weights())))
-        assert {rows[name].figure[0] for name in ("weights", "KV cache", "compute")} == {"~"}
-
-    def test_parts_that_the_log_tells_are_not(self) -> None:
-        details = details_of()
-        log = Placement(0.0, buffers={BufferKey("model", "CUDA0"): 5 * GIB, BufferKey("model", "CPU"): GIB})
-        rows = {row.label: row.figure for row in memory(replace(details, log=log), None, ()).bars}
-        assert rows["weights"] == "6.0"
-
-    def test_nothing_in_ram_is_not_said(self) -> None:
-        assert "in RAM" not in self.bars(loaded(Model(gpu_gib=6.0)))
-
-
-class TestNow:
-    """What it does."""
-
-    def words(self, **fields: object) -> list[str]:
-        return [fact.value for fact in now(changed(details_of(), **fields)).facts]
-
-    def test_a_request_at_work_is_told_with_slots_and_context(self) -> None:
-        rates = RunnerRates(running=1, waiting=2, context_tokens=1434, context_length=32768)
-        assert self.words(doing="busy", rates=rates, time_left="5m") == [
-            "busy, 2 waiting",
-            "context 1.4k of 32k tokens",
-            "leaves in 5m if not used",
-        ]
-
-    def test_a_full_context_is_marked(self) -> None:
-        rates = RunnerRates(context_tokens=8190, context_length=8192)
-        [fact] = [one for one in now(changed(details_of(), rates=rates)).facts if "context" in one.value]
-        assert (fact.value, fact.level) == ("context 8.0k of 8k tokens: full", "watch")
-
-    def test_a_model_that_is_kept_for_ever_stays(self) -> None:
-        assert self.words(until="Forever", time_left="")[-1] == "stays until it is unloaded"
-
-
-class TestRequests:
-    """Those that run and have ended."""
-
-    def test_the_running_one_is_first_and_what_is_not_known_of_it_is_blank(self) -> None:
-        slot = SlotRates(0, 1, "decode", 7.0, decoded_tokens=310, context_tokens=1410)
-        ended = FinishedRequest(0, 1, START, START + 5, 1024, 190, decode_tokens_per_second=46.0)
-        details = changed(details_of(), rates=RunnerRates(slots=(slot,)))
-        rows = requests(replace(details, requests=(ended,))).requests
-        assert rows == (
-            RequestRow("now", "1.1k", "310", "7.0", runs=True),
-            RequestRow(units.clock(START), "1k", "190", "46", "5s"),
-        )
-
-    def test_those_of_a_meter_are_told_where_nobody_else_tells_any(self) -> None:
-        metered = MeteredModel(
-            requests=(MeteredRequest(ended_seconds_ago=1.0, seconds=4.0, outcome="failed"),)
-        )
-        [row] = requests(replace(details_of(), requests=(), metered=metered)).requests
-        assert row.took == "failed, 4s"
-
-
 class TestPage:
     """The page as a whole."""
 
@@ -390,85 +238,6 @@ class TestPage:
 
 def newest(values: Trend) -> float | None:
     return next((value for value in reversed(values) if value is not None), None)
-
-
-class TestWindows:
-    """The span of time that charts show."""
-
-    def series(self, *times: float) -> Series:
-        series = Series()
-        for at in times:
-            series.add(at, 1.0)
-        return series
-
-    @pytest.mark.parametrize(
-        ("age", "chosen", "shown"),
-        [(10, 300, 60), (44, 300, 60), (70, 300, 120), (200, 300, 300), (900, 300, 300), (900, 3600, 3600)],
-    )
-    def test_it_is_the_shortest_with_all_there_is_but_no_longer_than_chosen(
-        self, age: float, chosen: float, shown: float
-    ) -> None:
-        now = 1_000_800.0
-        known = self.series(*(now - age + at for at in range(0, int(age) + 1, 10)))
-        assert window_of((known,), now, chosen).seconds == shown
-
-    def test_nothing_known_is_a_minute(self) -> None:
-        assert window_of((Series(),), 1_000_800.0, 300.0).seconds == 60.0
-
-    def test_an_event_is_always_in_it(self) -> None:
-        now = 1_000_800.0
-        assert window_of((self.series(now),), now, 300.0, now - 1000).seconds == 3600.0
-
-    def test_its_right_edge_stands_still_for_a_quarter_of_a_minute(self) -> None:
-        ends = [window_of((), 1_000_800.0 + at, 300.0).end for at in (1, 7, 14, 15, 16)]
-        assert ends == [1_000_815.0] * 4 + [1_000_830.0]
-
-    def test_a_chart_is_drawn_on_every_other_second(self) -> None:
-        series = self.series(*(1_000_800.0 + at for at in range(13)))
-        drawn = [area("x", series, window_of((series,), 1_000_800.0 + at, 300.0)) for at in (10, 11, 12)]
-        assert drawn[0] == drawn[1]
-        assert drawn[1] != drawn[2]
-        assert sum(value is not None for value in drawn[1].values) == 10
-
-
-class TestCharts:
-    """Curves and their cells."""
-
-    def test_peaks_are_drawn_from_half_an_hour_on(self) -> None:
-        [found] = Machine().look("driver").pictures.gpus()
-        long = Window(found.at, 1800.0, found.at)
-        assert [bool(chart.series[0].maxima) for chart in gpu_charts(found, long)] == 4 * [True]
-        less = gpu_charts(found, long._replace(seconds=1799.0))
-        assert [bool(chart.series[0].maxima) for chart in less] == 4 * [False]
-
-    @pytest.mark.parametrize(("seconds", "cells"), [(60.0, 60), (150.0, 150), (300.0, 150)])
-    def test_a_cell_is_never_shorter_than_a_second(self, seconds: float, cells: int) -> None:
-        [found] = Machine().look("driver").pictures.gpus()
-        charts = gpu_charts(found, Window(found.at, seconds, found.at))
-        assert len(charts[0].series[0].values) == cells
-
-    def test_means_and_peaks_are_of_the_same_samples(self) -> None:
-        machine = Machine(card := Gpu(utilization=10)).look("driver")
-        card.utilization = 30
-        [found] = machine.look("driver", at=0.5).pictures.gpus()
-        line = gpu_charts(found, Window(found.at + 60, 3600.0, found.at + 60))[1].series[0]
-        assert (newest(line.values), newest(line.maxima)) == (20.0, 30)
-
-    def test_vram_of_all_gpus_is_drawn_by_index_up_to_the_largest(self) -> None:
-        machine = Machine(Gpu(gib=24.0, unowned_gib=4.0), Gpu(gib=12.0, unowned_gib=3.0))
-        machine.is_listed_backwards = True
-        chart = vram_chart(machine.look("driver").state, 300.0)
-        assert [(line.label, line.values[-1]) for line in chart.series] == [("GPU 0", 4.0), ("GPU 1", 3.0)]
-        assert (chart.title, chart.unit, chart.seconds, chart.ceiling) == ("VRAM in use", "GiB", 300.0, 24.0)
-
-    def test_without_a_gpu_there_is_no_ceiling(self) -> None:
-        assert vram_chart(Machine().state, 300.0).ceiling is None
-
-    def test_a_trend_is_two_minutes_in_cells_of_five_seconds(self) -> None:
-        series = Series()
-        for at, value in ((1000.0, 4.0), (1121.0, 2.0), (1122.0, 4.0)):
-            series.add(at, value)
-        assert trend(series, 1122.0) == (*23 * [None], 3.0)
 
 
 class TestWords:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.cells import cell_len
+from textual import events
+from textual.message import Message
 
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.history_chart import Plots
@@ -32,6 +34,8 @@ INDENT = "  "
 LOW_CHARTS, LOW_CHART_HEIGHT = 2, 8
 """Charts below the figures, where there is no room beside them."""
 LEAST_CHART_HEIGHT, MOST_CHART_HEIGHT = 6, 18
+WIDTH_FOR_ORIGINS = 50
+"""From here on it is said where figures come from."""
 LEAST_WORDS = 24
 """Cells for what is said beside where it comes from."""
 LEAST_BAR, MOST_BAR = 4, 32
@@ -86,7 +90,8 @@ def _fact(fact: Fact, label_width: int, width: int, glyphs: Glyphs) -> Iterator[
     room = width - line_width(start) - 1
     beside = room - line_width(origin) - 2
     words = glyphs.written(fact.value, limit=2000)
-    has_origin = bool(origin) and (beside >= LEAST_WORDS or cell_len(words) <= beside)
+    has_origin = bool(origin) and width >= WIDTH_FOR_ORIGINS
+    has_origin = has_origin and (beside >= LEAST_WORDS or cell_len(words) <= beside)
     rows = wrap_words(words, max(1, beside if has_origin else room), WRAP_LIMIT, glyphs.ellipsis)
     role = fact.level or "plain"
     yield spread((*start, Span(rows[0], role)), (*origin, Span(" ")) if has_origin else (), width)
@@ -192,6 +197,8 @@ class PagePanel(LinePanel):
     """The line on which the further figures begin."""
     cure_lines: tuple[int, ...] = ()
     """The lines on which the cures begin."""
+    cures_end = 0
+    """The line after the last of them."""
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
         super().__init__(glyphs=glyphs, id=id)
@@ -212,6 +219,22 @@ class PagePanel(LinePanel):
             self._sections, self._rest, self._charts, self._cursor, self._is_open = shown
             self.redraw()
 
+    class CureClicked(Message):
+        """A cure was clicked: its number, from 1."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    def on_click(self, event: events.Click) -> None:
+        """Post the number of the cure under the mouse, that of its first line or of those below it."""
+        offset = event.get_content_offset(self)
+        above = [
+            number for number, line in enumerate(self.cure_lines, start=1) if offset and line <= offset.y
+        ]
+        if offset is not None and above and offset.y < self.cures_end:
+            self.post_message(self.CureClicked(above[-1]))
+
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the sections with a blank line between them, the further figures, and the charts."""
         lines: list[Line] = []
@@ -220,6 +243,8 @@ class PagePanel(LinePanel):
             lines += [()] if lines else []
             cures += self._cures_from(section, width, len(lines))
             lines += section_lines(section, width, self.glyphs, self._cursor)
+            if section.cures:
+                self.cures_end = len(lines)
         lines += [()] if lines and self._rest else []
         self.rest_line, self.cure_lines = len(lines), tuple(cures)
         lines += self._rest_lines(width)

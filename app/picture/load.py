@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gpumon.app.state.records import Load, LoadPhase
+from gpumon.app.state.records import Load, LoadPhase, RunnerKey
+from gpumon.collectors.samples import RunnerProcess
 from gpumon.text import units
 
 LOAD_PREFIX = "load "
@@ -53,10 +54,15 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """How long each phase that is over has lasted."""
 
 
+def load_id(process: RunnerKey | RunnerProcess) -> str:
+    """Return the identity of the load of a process."""
+    return f"{LOAD_PREFIX}{process.pid} {process.started}"
+
+
 def load_picture(load: Load, now: float) -> LoadPicture:
     """Put together what is said of one load."""
     return LoadPicture(
-        id=f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        id=load_id(load.key),
         name=load.name,
         pid=load.key.pid,
         phase=load.phase,

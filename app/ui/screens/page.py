@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from msgspec.structs import replace
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from gpumon.app.log import log_path_words
-from gpumon.app.picture.load import LOAD_PREFIX
+from gpumon.app.picture.load import LOAD_PREFIX, load_id
 from gpumon.app.session.session import Session
 from gpumon.app.ui.keys import (
     APP_KEYS,
@@ -36,6 +37,8 @@ from gpumon.widgets.notices import HintBar, VerdictLine
 from gpumon.widgets.page_panel import ChartColumn, PagePanel
 from gpumon.widgets.views import VerdictView
 
+WINDOW_WORDS = ("up to 5 min", "up to 1 h", "up to 1 d")
+"""The windows in the footer."""
 WIDE = 110
 """Columns from which charts stand beside the figures."""
 LEAST_FIGURES, MOST_FIGURES = 54, 84
@@ -63,6 +66,7 @@ class Page(LiveScreen):
         self._at = at
         self._cure = 0
         self._is_open = False
+        self._name: str | None = None
         self._view = PageView(VerdictView("unknown", ""))
 
     def compose(self) -> ComposeResult:
@@ -100,7 +104,10 @@ class Page(LiveScreen):
             self._show()
             playing = play_hints(self.session.player)
             keys = hints(APP_KEYS[-1:], VIEW_KEYS, DETAILS_KEYS, self._model_keys(), APP_KEYS[:1])
-            self.query_one(HintBar).show((*playing, *keys))
+            window = {"window": WINDOW_WORDS[self.session.choices.window]}
+            self.query_one(HintBar).show(
+                (*playing, *((key, window.get(label, label)) for key, label in keys))
+            )
 
     def _model_keys(self) -> tuple[Key, ...]:
         return (*(CURE_KEYS if self._cures else ()), *MODEL_KEYS) if self._row.panel == "models" else ()
@@ -118,12 +125,31 @@ class Page(LiveScreen):
         )
 
     def _built(self) -> PageView:
+        self._follow()
         pictures = self.session.monitor.pictures
         if self._row.key.startswith(LOAD_PREFIX):
             return load_page(self._row.key, pictures)
         build = gpu_page if self._row.panel == "gpus" else model_page
         seconds = WINDOWS_SECONDS[self.session.choices.window]
         return build(self._row.key, pictures, seconds, self._at)
+
+    def _follow(self) -> None:
+        """Go from a load to the model that came of it, and from a model to the load in its place."""
+        pictures, key = self.session.monitor.pictures, self._row.key
+        if self._row.panel != "models":
+            return
+        if key.startswith(LOAD_PREFIX) and pictures.load(key) is None:
+            runners = ((one.id, one.process) for one in pictures.models())
+            found = next((model for model, process in runners if process and load_id(process) == key), None)
+        elif pictures.key_of(key) is None:
+            found = next((load.id for load in pictures.loads() if load.name == self._name), None)
+        else:
+            found = None
+        if found is not None:
+            self._row = Row("models", found)
+        shown = pictures.key_of(self._row.key)
+        if shown is not None:
+            self._name = self.session.monitor.state.models[shown].claim.name
 
     def _verdict(self) -> VerdictView:
         """Return the headline with which one of how many this is, and the time."""
@@ -143,6 +169,11 @@ class Page(LiveScreen):
         if is_wide:
             beside.show(view.charts, view.beside if is_beside else ())
         self.query_one(PagePanel).show(sections, view.rest, charts, cursor=self.cure, is_open=self._is_open)
+
+    @on(PagePanel.CureClicked)
+    async def take_cure(self, message: PagePanel.CureClicked) -> None:
+        """Copy the line of the clicked cure."""
+        await self.action_cure(message.number)
 
     def action_leave(self) -> None:
         """Go back to the dashboard."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.app.ui.screen import dashboard, scenario, text
+from tests.app.ui.screen import START, dashboard, scenario, text
 from tests.app.ui.test_draw_budget import Cells, cells, fed
 from textual.pilot import Pilot
 
@@ -81,6 +81,44 @@ async def test_a_digit_copies_the_line_of_its_cure() -> None:
         assert app.clipboard == FIRST_CURE
         await pilot.press("9")
         assert app.clipboard == FIRST_CURE
+
+
+async def test_a_click_on_a_cure_copies_its_line() -> None:
+    app = dashboard(SPILLED)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("enter")
+        panel = app.screen.query_one(PagePanel)
+        await pilot.click(PagePanel, offset=(4, panel.cure_lines[1] + 1))
+        assert app.clipboard == SECOND_CURE
+        assert marked(await text(pilot)) == [SECOND_CURE]
+        await pilot.click(PagePanel, offset=(4, 0))
+        assert app.clipboard == SECOND_CURE
+
+
+async def test_the_page_of_a_load_becomes_that_of_its_model_and_goes_with_the_next_load() -> None:
+    story = scenario("spill", PRELUDE_SECONDS + 30)
+    before = [sample for sample in story if sample.time < START + PRELUDE_SECONDS + 5]
+    app = dashboard(before)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter")
+        heads = []
+        for sample in story[len(before) :]:
+            app.session.monitor.feed(sample)
+            if isinstance(sample, NvmlSample):
+                app._draw()
+                heads.append(" ".join((await text(pilot)).splitlines()[0].split()[1:3]))
+    kinds = ["loading" if head.startswith("loading") else "model" for head in heads]
+    assert {"loading qwen2.5-coder:14b:", "qwen2.5-coder:14b spills"} <= set(heads)
+    assert kinds[0] == kinds[-1] == "model"
+    assert kinds.index("loading") > 0
+
+
+async def test_the_footer_names_the_window() -> None:
+    async with dashboard(SPILLED).run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter")
+        assert "up to 5 min" in (await text(pilot)).splitlines()[-1]
+        await pilot.press("w")
+        assert "up to 1 h" in (await text(pilot)).splitlines()[-1]
 
 
 async def test_below_the_last_cure_the_page_scrolls() -> None:

@@ -31,8 +31,8 @@ from gpumon.widgets.views import BarRow, ChartView, CureRow, Fact, RequestRow, S
 
 WRAP_LIMIT = 6
 INDENT = "  "
-LOW_CHARTS, LOW_CHART_HEIGHT = 2, 8
-"""Charts below the figures, where there is no room beside them."""
+LOW_CHART_HEIGHT = 8
+"""Of charts below the figures, where there is no room beside them."""
 LEAST_CHART_HEIGHT, MOST_CHART_HEIGHT = 6, 18
 WIDTH_FOR_ORIGINS = 50
 """From here on it is said where figures come from."""
@@ -248,7 +248,7 @@ class PagePanel(LinePanel):
         lines += [()] if lines and self._rest else []
         self.rest_line, self.cure_lines = len(lines), tuple(cures)
         lines += self._rest_lines(width)
-        for chart in self._charts[:LOW_CHARTS]:
+        for chart in self._charts:
             lines += [(), *self._plots.drawn(chart, width, LOW_CHART_HEIGHT, self.glyphs)]
         if height is None:
             self._plots.settle()

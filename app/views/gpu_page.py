@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.words import ESTIMATE, band_words
 from gpumon.app.insight.falls import costly_reasons
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.series import Series
 from gpumon.app.views.gpus import GROUP_WORDS, gpu_facts, holder_facts
@@ -43,7 +42,7 @@ def gpu_page(uuid: str, pictures: Pictures, seconds: float, at: float | None = N
         _lost(gpu),
         _holders(gpu) if gpu.memory or gpu.lost_since is None else Section(""),
         _limits(gpu),
-        Section("COSTS", facts=tuple(_costs(gpu, pictures.models()))),
+        Section("COSTS", facts=tuple(_costs(gpu, pictures)) if _is_held_back(gpu) else ()),
     )
     return PageView(
         _verdict(gpu),
@@ -184,14 +183,12 @@ def _link(gpu: GpuPicture) -> Iterator[BarRow]:
     yield BarRow("PCIe", note=words, level="watch" if narrow else None)
 
 
-def _costs(gpu: GpuPicture, models: Iterable[ModelPicture]) -> Iterator[Fact]:
-    """Say how fast the models on it are, and how fast each could be, where it is held back."""
-    if not _is_held_back(gpu):
-        return
-    for model in models:
-        found = model.diagnosis
-        now, full = found.decode_tokens_per_second_now, found.expected_fitting
-        if (model.memory.measured_vram_by_gpu or {}).get(gpu.uuid) and now is not None and full is not None:
+def _costs(gpu: GpuPicture, pictures: Pictures) -> Iterator[Fact]:
+    """Say of each model on a GPU that is held back how fast it is, and how fast it could be."""
+    on_it = [one.key for one in pictures.models() if (one.memory.measured_vram_by_gpu or {}).get(gpu.uuid)]
+    for model in filter(None, map(pictures.closely, on_it)):
+        now, full = model.diagnosis.decode_tokens_per_second_now, model.diagnosis.expected_fitting
+        if now is not None and full is not None:
             words = f"{units.rate(now)} now, {band_words(full)} at full clocks"
             yield Fact(visible(model.label), words, ESTIMATE, "watch" if now < full.low else None)
 

@@ -43,6 +43,8 @@ WIDE = 110
 """Columns from which charts stand beside the figures."""
 LEAST_FIGURES, MOST_FIGURES = 54, 84
 """Columns of the figures beside charts: a little less than half of the pane."""
+LOW_CHARTS, MOST_LOW_CHARTS, TALL = 2, 4, 50
+"""Charts below the figures, and in panes of so many lines."""
 LEAST_HEIGHT_FOR_MORE = 26
 """Lines of a pane from which requests stand below the charts."""
 
@@ -161,7 +163,8 @@ class Page(LiveScreen):
     def _show(self) -> None:
         view, is_wide = self._view, self.size.width >= WIDE and bool(self._view.charts)
         is_beside = is_wide and self.size.height >= LEAST_HEIGHT_FOR_MORE
-        beside, charts = self.query_one(ChartColumn), () if is_wide else view.charts
+        below = MOST_LOW_CHARTS if self.size.height >= TALL else LOW_CHARTS
+        beside, charts = self.query_one(ChartColumn), () if is_wide else view.charts[:below]
         beside.display = is_wide
         width = min(MOST_FIGURES, max(LEAST_FIGURES, self.size.width * 12 // 25))
         self.query_one(Scroll).styles.width = width if is_wide else "1fr"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.fakes.process_samples import processes
+from tests.fakes.recordings import scenario_samples
 from tests.fakes.samples import GIB, gpu, nvml
 from tests.scene import after
 
+from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import Returned
@@ -271,6 +273,18 @@ def test_a_lost_card_says_since_when_and_what_brings_it_back() -> None:
         "sudo nvidia-smi -i 0 --gpu-reset, or a reboot"
     )
     assert "HELD BY" not in [one.title for one in found.sections]
+
+
+def test_what_it_costs_is_told_of_each_model_on_it_while_it_is_held_back() -> None:
+    hot = after(*scenario_samples("throttle", PRELUDE_SECONDS + 70))
+    [card] = hot.monitor.pictures.gpus()
+    [cost] = gpu_page(card.uuid, hot.monitor.pictures, 300.0).sections[-1].facts
+    assert cost.label == "qwen3:32b"
+    assert cost.value.endswith("at full clocks")
+    assert " tok/s now, about " in cost.value
+    cool = after(*scenario_samples("throttle", PRELUDE_SECONDS + 10))
+    titles = [one.title for one in gpu_page(card.uuid, cool.monitor.pictures, 300.0).sections]
+    assert titles == ["HELD BY", "LIMITS"]
 
 
 def test_what_the_sections_say_is_not_among_the_rest() -> None:

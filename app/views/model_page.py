@@ -38,7 +38,6 @@ SAID = (
     "requests waiting",
     "state",
     "kept until",
-    "in RAM (estimate)",
     "last request",
     "  the one before",
     "last metered request",

@@ -86,8 +86,9 @@ def memory(details: ModelDetails, need: MemoryNeed | None, gpus: Sequence[GpuPic
     known = details.picture.memory
     capacity = capacity_bytes(gpus)
     parts, source = _parts(details.log, need)
-    sizes = [size for _, size in parts] + [known.gpu_bytes or 0, known.ram_bytes or 0]
-    scale = max([capacity or 0, sum((known.gpu_bytes or 0, known.ram_bytes or 0)), *sizes])
+    outside = known.left_out.bytes + known.left_out.chosen_bytes if known.left_out else 0
+    whole = (known.gpu_bytes or 0) + (known.ram_bytes or outside)
+    scale = max([capacity or 0, whole, *(size for _, size in parts)])
     rows = [
         *(_bar(name, size, scale, "model", is_estimate=source == ARITHMETIC) for name, size in parts),
         *_places(known, scale),
@@ -139,11 +140,20 @@ def _places(known: ModelMemory, scale: float) -> Iterator[BarRow]:
     if known.claims_memory or not known.has_no_gpu:
         yield _bar("on GPU", known.gpu_bytes, scale, "model")
     left_out = known.left_out
-    in_ram = known.ram_bytes if known.ram_bytes is not None or left_out is None else left_out.bytes
-    if not in_ram and known.gpu_bytes:
-        return
-    is_estimate = known.ram_is_estimate or (known.ram_bytes is None and left_out is not None)
-    yield _bar("in RAM", in_ram, scale, _ram_role(known), is_estimate=is_estimate)
+    if known.ram_bytes is None and left_out is not None:
+        if left_out.chosen_bytes:
+            chosen = _bar("in RAM", left_out.chosen_bytes, scale, _ram_role(known), is_estimate=True)
+            yield replace(chosen, note="by choice")
+        if left_out.bytes:
+            yield _bar(
+                "spilled" if left_out.chosen_bytes else "in RAM",
+                left_out.bytes,
+                scale,
+                "ram",
+                is_estimate=True,
+            )
+    elif known.ram_bytes or not known.gpu_bytes:
+        yield _bar("in RAM", known.ram_bytes, scale, _ram_role(known), is_estimate=known.ram_is_estimate)
 
 
 def _ram_role(known: ModelMemory) -> Role:

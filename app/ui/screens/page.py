@@ -42,7 +42,8 @@ WINDOW_WORDS = ("up to 5 min", "up to 1 h", "up to 1 d")
 WIDE = 110
 """Columns from which charts stand beside the figures."""
 LEAST_FIGURES, MOST_FIGURES = 54, 84
-"""Columns of the figures beside charts: a little less than half of the pane."""
+SHARE, SHARE_OPEN = 0.48, 0.63
+"""Columns of the figures beside charts, as part of the pane; more where it is said whence each is."""
 LOW_CHARTS, MOST_LOW_CHARTS, TALL = 2, 4, 50
 """Charts below the figures, and in panes of so many lines."""
 LEAST_HEIGHT_FOR_MORE = 26
@@ -166,7 +167,8 @@ class Page(LiveScreen):
         below = MOST_LOW_CHARTS if self.size.height >= TALL else LOW_CHARTS
         beside, charts = self.query_one(ChartColumn), () if is_wide else view.charts[:below]
         beside.display = is_wide
-        width = min(MOST_FIGURES, max(LEAST_FIGURES, self.size.width * 12 // 25))
+        share = SHARE_OPEN if self._is_open else SHARE
+        width = min(MOST_FIGURES, max(LEAST_FIGURES, round(self.size.width * share)))
         self.query_one(Scroll).styles.width = width if is_wide else "1fr"
         sections = view.sections if is_beside else (*view.sections, *view.beside)
         if is_wide:
@@ -210,8 +212,10 @@ class Page(LiveScreen):
         self._is_open = not self._is_open
         self.draw()
         if self._is_open:
-            panel = self.query_one(PagePanel)
-            self.call_after_refresh(self.query_one(Scroll).scroll_to, y=panel.rest_line, animate=False)
+            self.call_after_refresh(self._scroll_to_rest)
+
+    def _scroll_to_rest(self) -> None:
+        self.query_one(Scroll).scroll_to(y=self.query_one(PagePanel).rest_line, animate=False)
 
     def action_neighbour(self, step: int) -> None:
         """Show the next subject of the dashboard's list."""

@@ -142,7 +142,9 @@ async def test_the_rest_of_the_figures_is_shown_on_demand() -> None:
         await pilot.press("enter")
         assert "digest" not in (await text(pilot)).replace("server, digest", "")
         await pilot.press("d")
-        assert "81a75fe9" in await text(pilot)
+        opened = await text(pilot)
+        assert "81a75fe9" in opened
+        assert "command line" in opened, "it is said where a figure comes from"
         await pilot.press("d")
         assert "81a75fe9" not in await text(pilot)
 

@@ -8,6 +8,7 @@ from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Machine, Model, Weights, loaded
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
+from gpumon.app.insight.agreement import LeftOut
 from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.model import ModelDetails
@@ -133,6 +134,13 @@ class TestMemory:
         log = Placement(0.0, buffers={BufferKey("model", "CUDA0"): 5 * GIB, BufferKey("model", "CPU"): GIB})
         rows = {row.label: row.figure for row in memory(replace(details, log=log), None, ()).bars}
         assert rows["weights"] == "6.0"
+
+    def test_what_is_in_ram_by_choice_is_told_from_what_is_beyond_it(self) -> None:
+        estimate = LeftOut(GIB, 9 * GIB, 4 * GIB, chosen_bytes=3 * GIB)
+        details = changed(details_of(), claims_memory=False, ram_bytes=None, left_out=estimate)
+        rows = {row.label: (row.figure, row.note) for row in memory(details, None, ()).bars}
+        assert rows["in RAM"] == ("~3.0", "by choice")
+        assert rows["spilled"] == ("~1.0", "")
 
     def test_nothing_in_ram_is_not_said(self) -> None:
         assert "in RAM" not in self.bars(loaded(Model(gpu_gib=6.0)))

@@ -153,7 +153,8 @@ def _places(known: ModelMemory, scale: float) -> Iterator[BarRow]:
                 is_estimate=True,
             )
     elif known.ram_bytes or not known.gpu_bytes:
-        yield _bar("in RAM", known.ram_bytes, scale, _ram_role(known), is_estimate=known.ram_is_estimate)
+        held = _bar("in RAM", known.ram_bytes, scale, _ram_role(known), is_estimate=known.ram_is_estimate)
+        yield replace(held, note="by choice" if known.ram_is_estimate else "")
 
 
 def _ram_role(known: ModelMemory) -> Role:
@@ -207,7 +208,7 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
     if rates.prefill_tokens_per_second is not None:
         yield Fact("", f"reads {units.rate(rates.prefill_tokens_per_second)} of its prompt")
     if details.statistics_detail and not rates.sources:
-        yield Fact("", f"rates are not known: {visible(details.statistics_detail)}")
+        yield Fact("", f"no rates: {visible(details.statistics_detail)}")
     if model.time_left:
         yield Fact("", f"leaves in {model.time_left} if not used")
     elif model.until is not None and model.until.rstrip(".").casefold() != model.doing:

@@ -10,8 +10,10 @@ from typing import Literal
 from msgspec import Struct
 
 from gpumon.widgets.kit import gauges
-from gpumon.widgets.kit.lines import Level
+from gpumon.widgets.kit.lines import Level, Role
 
+BarPart = gauges.BarPart
+"""A segment of a bar: its size in any unit, and what it stands for."""
 Trend = gauges.Trend
 """One value per cell, oldest first; ``None`` is a gap."""
 
@@ -227,26 +229,6 @@ class EventRow(Struct, frozen=True):
     """Unix time."""
 
 
-class ChartSeries(Struct, frozen=True):
-    """One line of a history chart; ``values`` are evenly spaced, oldest first, ``None`` is a gap."""
-
-    label: str
-    values: Trend
-    maxima: Trend = ()
-
-
-class ChartView(Struct, frozen=True):
-    """A history chart with axes."""
-
-    title: str
-    unit: str
-    seconds: float
-    """Time from the oldest to the newest value."""
-    series: tuple[ChartSeries, ...]
-    ceiling: float | None = None
-    """Top of the scale; ``None`` scales to the data. The bottom is always 0."""
-
-
 class Fact(Struct, frozen=True):
     """A labelled figure on a detail page, with where it comes from."""
 
@@ -255,3 +237,89 @@ class Fact(Struct, frozen=True):
     origin: str = ""
     """``NVML``, ``/api/ps``, ``estimate``, …"""
     level: Level | None = None
+
+
+class ChartSeries(Struct, frozen=True):
+    """One area of a chart; ``values`` are evenly spaced, oldest first, ``None`` is a gap."""
+
+    label: str
+    values: Trend
+    maxima: Trend = ()
+    role: Role = "model"
+    """What it stands for: gives its colour and, where there are several, what it is filled with."""
+    value: str = ""
+    """Its newest value in words, where a chart has several."""
+
+
+class ChartView(Struct, frozen=True):
+    """A history chart with axes."""
+
+    title: str
+    unit: str
+    seconds: float
+    """Time from the left edge to the right one."""
+    series: tuple[ChartSeries, ...]
+    ceiling: float | None = None
+    """What the scale reaches at least; its top is the next round number. The bottom is always 0."""
+    value: str = ""
+    """The newest value in words, beside the title."""
+    limit: float | None = None
+    """A dashed line: a capacity, or the rate that could be."""
+    limit_words: str = ""
+    """What that line is: ``full ~47``."""
+    stacked: bool = False
+    """Whether the areas stand one upon the other, the first at the bottom."""
+    end: float | None = None
+    """Unix time of the right edge, for an axis in clock time."""
+    marks: tuple[tuple[float, str], ...] = ()
+    """What happened: seconds before the right edge, and a word."""
+
+
+class BarRow(Struct, frozen=True):
+    """A figure with a bar, or with the words that stand in place of one."""
+
+    label: str
+    figure: str = ""
+    parts: tuple[BarPart, ...] = ()
+    scale: float = 0.0
+    """What the whole length of a bar would be."""
+    note: str = ""
+    tracked: bool = False
+    """Whether what a bar leaves of its scale is drawn."""
+    level: Level | None = None
+
+
+class CureRow(Struct, frozen=True):
+    """Something that would help: the line to type, and what comes of it. Unknown figures are empty."""
+
+    line: str
+    words: str = ""
+    """Where the line goes, and what it does."""
+    context: str = ""
+    rate: str = ""
+    vram: str = ""
+    has_command: bool = True
+    """Whether ``line`` is one to type; else it says what to do."""
+
+
+class RequestRow(Struct, frozen=True):
+    """A request that runs or has ended. Unknown figures are empty."""
+
+    started: str
+    prompt: str = ""
+    reply: str = ""
+    rate: str = ""
+    took: str = ""
+    runs: bool = False
+
+
+class Section(Struct, frozen=True):
+    """A titled part of a page: figures in words, with bars, or in a table."""
+
+    title: str
+    note: str = ""
+    """What stands at the right of the title."""
+    facts: tuple[Fact, ...] = ()
+    cures: tuple[CureRow, ...] = ()
+    bars: tuple[BarRow, ...] = ()
+    requests: tuple[RequestRow, ...] = ()

@@ -114,6 +114,10 @@ class Remedy(Struct, frozen=True):
     """The decode rate after it; ``None`` where it cannot be estimated."""
     where: str | None = None
     """Where the command goes, where it is no shell line: "in ollama run", "in the server's environment"."""
+    context_tokens: int | None = None
+    """The context that it has then; ``None`` where that is not reckoned."""
+    need_bytes: int | None = None
+    """What it takes of the GPUs then; ``None`` where that is not reckoned."""
 
 
 class Diagnosis(Struct, frozen=True):

@@ -73,6 +73,8 @@ class GpuPicture(Struct, frozen=True, kw_only=True, gc=False):
     """The worst of its alerts; without one, whether its memory is known."""
     alert: Alert | None
     """That alert."""
+    lost_since: float | None
+    """When the driver lost it, where it has."""
     is_known: bool
     """Whether the driver says, now, how it is: one that answers nothing is not known to be well."""
     reading: GpuReading
@@ -120,6 +122,7 @@ def gpu_picture(
         label=gpu_label(record),
         level=alerts[0].severity if alerts else quiet,
         alert=alerts[0] if alerts else None,
+        lost_since=record.lost_since,
         is_known=age is None and is_known(reading),
         reading=reading,
         facts=record.facts,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gpumon.app.diagnosis.forecast import Forecast
     from gpumon.app.insight.shapes import Shapes
     from gpumon.app.physics.hardware import Band
+    from gpumon.app.physics.memory import MemoryNeed
 
 DIAGNOSIS_SECONDS = 5.0
 """A diagnosis stands so long unless its circumstances change: it is the most expensive part of a picture."""
@@ -122,6 +123,20 @@ class Diagnoses:
         self._kept.pop(key, None)
         self._closely.add(key)
         return True
+
+    def need(self, model: ModelRecord, state: State) -> MemoryNeed | None:
+        """Return what a model takes by part; ``None`` where its file or its settings are not known."""
+        from gpumon.app.insight.shapes import Shapes, load_options  # noqa: PLC0415 - a page alone needs it
+        from gpumon.app.physics.geometry import NoGeometry  # noqa: PLC0415
+        from gpumon.app.physics.memory import memory_need  # noqa: PLC0415
+
+        self._shapes = self._shapes or Shapes()
+        runner = state.runner_of(model)
+        shape, options = self._shapes.of(model, state), load_options(model, runner, state)
+        if isinstance(shape, NoGeometry) or options is None:
+            return None
+        used = sum(1 for held in runner.vram_by_gpu.values() if held) if runner else 1
+        return memory_need(shape, options, max(1, used))
 
     def forget(self, state: State) -> None:
         """Forget the models that are no longer loaded, once they are as many as those that are."""
@@ -317,6 +332,11 @@ class Pictures:
         if key not in self._details:
             self._details[key] = model_details(self._model(record), record, self.state)
         return self._details[key]
+
+    def need(self, key: ModelKey) -> MemoryNeed | None:
+        """Return an estimate of what a loaded model takes, by part, with all of it on GPUs."""
+        record = self.state.models.get(key)
+        return None if record is None else self._diagnoses.need(record, self.state)
 
     def loads(self) -> tuple[LoadPicture, ...]:
         """Return the loads of which no server speaks as a model yet, the oldest first."""

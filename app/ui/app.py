@@ -363,7 +363,7 @@ class GpumonApp(SteadyApp):
     def action_copy(self) -> None:
         """Copy the command that helps the selected model."""
         if isinstance(self.screen, LiveScreen):
-            self._actions().copy(self.screen.selected)
+            self._actions().copy(self.screen.selected, self.screen.cure)
 
     def action_help(self) -> None:
         """Explain the keys."""

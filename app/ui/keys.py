@@ -157,7 +157,12 @@ VIEW_KEYS = (
     ),
 )
 
-PAGE_KEYS = (*VIEW_KEYS, *MODEL_KEYS)
+CURES = 9
+"""Of so many cures a digit copies the line."""
+CURE_KEYS = (Key("1", "cure(1)", "1-9", "copy cure", "copy the line of that cure; up and down choose one"),)
+DETAILS_KEYS = (Key("d", "details", "d", "details", "the rest of the figures, with where they come from"),)
+
+PAGE_KEYS = (*VIEW_KEYS, *DETAILS_KEYS, *CURE_KEYS, *MODEL_KEYS)
 
 FIT_LIST_KEYS = (
     Key("enter,l,right", "open", "Enter", "does it fit", "whether the selected model fits"),

@@ -88,15 +88,19 @@ class ModelActions:
         question = ConfirmScreen("Unload this model?", unload_facts(picture), self._glyphs)
         self._app.push_screen(question, partial(self._answered, row, unload))
 
-    def copy(self, row: Row | None) -> None:
-        """Copy the best command against what is wrong with the model of ``row``, and show it."""
+    def copy(self, row: Row | None, cure: int | None = None) -> None:
+        """Copy the best command against what is wrong with the model of ``row``, and show it.
+
+        ``cure`` is the number of another one that was chosen, from 0.
+        """
         self._app.clear_notifications()
         model, pictures = self._model(row), self._session.monitor.pictures
         if model is None or (picture := pictures.closely(model.key)) is None:
             self._say(self._no_model_words(row), "warning")
             return
         found = picture.diagnosis
-        remedy = command_to_copy(found.remedies)
+        chosen = found.remedies if cure is None else found.remedies[cure : cure + 1]
+        remedy = command_to_copy(chosen)
         if remedy is None or remedy.command is None:
             self._say(nothing_words(found.verdict, visible(model.claim.name)))
             return

@@ -59,8 +59,8 @@ HEADS = {
 OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}
 """Of kinds that come with later versions of either."""
 
-IN_RAM = frozenset({"spill", "spilled", "hidden_spill", "likely_spill", "silent_fallback"})
-"""Kinds that amount to a share in RAM."""
+IN_RAM_HEADS = frozenset({"SPILLED", "NOT ON GPU"})
+"""What amounts to a share in RAM."""
 
 
 def band_view(pictures: Pictures) -> VerdictView:
@@ -75,7 +75,7 @@ def band_view(pictures: Pictures) -> VerdictView:
     head = HEADS.get(found.kind, OTHER_HEADS[found.level])
     model = next((one for one in pictures.models() if one.id == found.subject_id), None)
     if model is not None:
-        return _of_model(model, found, head, plain)
+        return _of_model(model, found.sentence, head, plain)
     load = next((one for one in pictures.loads() if one.id == found.subject_id), None)
     if load is not None and load.forecast is not None:
         return _of_load(load, load.forecast, head, plain)
@@ -85,7 +85,16 @@ def band_view(pictures: Pictures) -> VerdictView:
     return _of_others(found, head, plain, pictures.gpu(found.subject_id), pictures)
 
 
-def _of_model(model: ModelPicture, found: Health, head: str, plain: VerdictView) -> VerdictView:
+def model_band(model: ModelPicture) -> VerdictView:
+    """Return what is wrong with one model, taken apart; the whole sentence where all is well."""
+    plain = VerdictView(model.level, model.sentence)
+    head = HEADS.get(model.trouble, OTHER_HEADS.get(model.level, ""))
+    if model.level not in OTHER_HEADS:
+        return plain
+    return _of_model(model, model.sentence, head, plain)
+
+
+def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView) -> VerdictView:
     cure = command_to_copy(model.diagnosis.remedies)
     return VerdictView(
         level=plain.level,
@@ -93,7 +102,7 @@ def _of_model(model: ModelPicture, found: Health, head: str, plain: VerdictView)
         right=plain.right,
         head=head,
         subject=model.label,
-        facts=tuple(_facts(model, found)),
+        facts=tuple(_facts(model, sentence, head)),
         cause=_cause(model.diagnosis, has_command=cure is not None),
         remedy=visible(cure.command or "", 1000) if cure else "",
         where=cure.where or "" if cure else "",
@@ -131,16 +140,18 @@ def _of_load(load: LoadPicture, found: Forecast, head: str, plain: VerdictView) 
     )
 
 
-def _facts(model: ModelPicture, found: Health) -> Iterator[str]:
+def _facts(model: ModelPicture, sentence: str, head: str) -> Iterator[str]:
     """Yield what is wrong, what it costs, and since when."""
-    if found.kind in IN_RAM and (share := model.memory.spill_percent):
-        yield f"{share} in RAM"
-    else:
-        yield found.sentence.partition("; ")[0].removeprefix(f"{model.label} ")
+    in_ram = head in IN_RAM_HEADS and model.memory.spill_percent
+    yield f"{in_ram} in RAM" if in_ram else _without_name(sentence.partition("; ")[0], model.label)
     if cost := cost_words(model):
         yield cost
-    if model.spilled_since is not None and found.kind in IN_RAM:
+    if model.spilled_since is not None and in_ram:
         yield f"for {units.duration(model.at - model.spilled_since)}"
+
+
+def _without_name(sentence: str, name: str) -> str:
+    return sentence.removeprefix(f"{name} ").removeprefix(f"{name}: ")
 
 
 def cost_words(model: ModelPicture) -> str:

@@ -1,17 +1,14 @@
-"""GPUs: their rows, and the page with every figure of one."""
+"""GPUs: their rows, and every figure of one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.holders.others import GroupHolding, Holding
 from gpumon.app.views.models import trend
 from gpumon.app.views.page import (
     NVML,
-    PageView,
-    gpu_charts,
     of_maximum,
     prefixed,
     text_of,
@@ -19,7 +16,7 @@ from gpumon.app.views.page import (
 from gpumon.collectors.samples import HolderGroup
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.views import BarSegment, Fact, GpuRow, VerdictView
+from gpumon.widgets.views import BarSegment, Fact, GpuRow
 
 RETURNED_SHOWN = 5
 
@@ -61,29 +58,6 @@ def gpu_row(gpu: GpuPicture, planned_bytes: int = 0) -> GpuRow:
         notes=gpu.notes,
         age_seconds=gpu.age_seconds,
     )
-
-
-def gpu_page(uuid: str, pictures: Pictures, seconds: float) -> PageView:
-    """Build the page of the GPU ``uuid`` with ``seconds`` of history."""
-    gpu = pictures.gpu(uuid)
-    if gpu is None:
-        return PageView(VerdictView("unknown", "this GPU is no longer listed"))
-    return PageView(_verdict(gpu), gpu_facts(gpu), gpu_charts(gpu, seconds))
-
-
-def _verdict(gpu: GpuPicture) -> VerdictView:
-    """Return the worst alert on a GPU, or its name with a healthy mark.
-
-    Messages begin with its label: the longer title takes its place.
-    """
-    title, alert = f"{gpu.label} {visible(gpu.reading.name or '')}", gpu.alert
-    if alert is None:
-        return VerdictView("ok" if gpu.is_known else "unknown", title)
-    if title in alert.message:
-        return VerdictView(alert.severity, alert.message)
-    if alert.message.startswith(f"{gpu.label} "):
-        return VerdictView(alert.severity, f"{title}{alert.message.removeprefix(gpu.label)}")
-    return VerdictView(alert.severity, f"{title}: {alert.message}")
 
 
 def gpu_facts(gpu: GpuPicture) -> tuple[Fact, ...]:

@@ -2,64 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from gpumon.app.diagnosis.diagnosis import AND, Diagnosis, Remedy
-from gpumon.app.diagnosis.report import cost_words, remedy_words
-from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE
+from gpumon.app.physics.memory import MemoryNeed
+from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.records import Prediction
+from gpumon.app.views import model_sections as sections
+from gpumon.app.views.band import model_band
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
-from gpumon.app.views.page import GPUMON, SHOW, PageView, model_charts, text_of
+from gpumon.app.views.page import GPUMON, SHOW, PageView, happened_at, text_of, window_of
 from gpumon.collectors.processes.model_files import SOURCE as FILES_SOURCE
 from gpumon.collectors.samples import ModelFacts, RateBaseline
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
-from gpumon.widgets.views import Fact, VerdictView
+from gpumon.widgets.views import Fact, Section, VerdictView
+
+SAID = (
+    "size claimed",
+    "on GPU",
+    "in RAM",
+    "spilled",
+    "part in RAM",
+    "processor",
+    "VRAM measured",
+    "claim and driver",
+    "context",
+    "context in use",
+    "decode rate",
+    "prefill rate",
+    "requests running",
+    "requests waiting",
+    "state",
+    "kept until",
+    "last request",
+    "  the one before",
+    "last metered request",
+)
+"""Labels of facts that the sections of the page say."""
 
 
-def model_page(subject_id: str, pictures: Pictures, seconds: float) -> PageView:
-    """Build the page of the model whose alerts bear ``subject_id``, with ``seconds`` of history."""
+def model_page(subject_id: str, pictures: Pictures, seconds: float, at: float | None = None) -> PageView:
+    """Build the page of the model whose alerts bear ``subject_id``, with at most ``seconds`` of history.
+
+    ``at`` is the time of an event to mark.
+    """
     key = pictures.key_of(subject_id)
     if key is not None:
         pictures.refresh(key)
     details = pictures.details(key) if key is not None else None
-    if details is None:
+    if key is None or details is None:
         left = (one.words for one in pictures.left() if one.id == subject_id)
         return PageView(VerdictView("unknown", next(left, "this model is no longer loaded")))
-    model, indices = details.picture, {gpu.uuid: gpu.index for gpu in pictures.gpus()}
+    model, gpus = details.picture, pictures.gpus()
+    own = gpus_of(model, gpus)
+    window = window_of((model.series.decode, model.series.claimed_vram), model.at, seconds, at)
     return PageView(
-        VerdictView(model.level, model.sentence),
-        model_facts(details, indices),
-        model_charts(model, seconds),
-        tuple(diagnosis_facts(model.diagnosis)),
+        model_band(model),
+        model_facts(details, {gpu.uuid: gpu.index for gpu in gpus}),
+        sections.charts(details, own, window, happened_at(at)),
+        tuple(_sections(details, pictures.need(key), own)),
+        tuple(one for one in (sections.requests(details),) if one.requests),
+        said=SAID,
     )
 
 
-def diagnosis_facts(found: Diagnosis) -> Iterator[Fact]:
-    """Yield what else is wrong, the cause, the cost, and each remedy with what to type."""
-    for verdict in found.verdicts[1:]:
-        yield Fact("also", verdict.sentence, verdict.evidence[0].source if verdict.evidence else "")
-    if found.cause is not None:
-        yield Fact("cause", found.cause.sentence, found.cause.evidence[0].source, found.verdict.severity)
-    if (cost := cost_words(found)) is not None:
-        yield Fact("cost", cost, ESTIMATE)
-    for number, remedy in enumerate(found.remedies, start=1):
-        yield from _remedy(number, remedy)
+def gpus_of(model: ModelPicture, gpus: Sequence[GpuPicture]) -> tuple[GpuPicture, ...]:
+    """Return the GPUs that a model is on; where that is not known, the only one there is."""
+    held = model.memory.measured_vram_by_gpu or {}
+    found = tuple(gpu for gpu in gpus if held.get(gpu.uuid))
+    return found or (tuple(gpus) if len(gpus) == 1 and not model.memory.has_no_gpu else ())
 
 
-def _remedy(number: int, remedy: Remedy) -> Iterator[Fact]:
-    yield Fact(f"remedy {number}", remedy_words(remedy), ARITHMETIC)
-    if remedy.command is None:
+def _sections(
+    details: ModelDetails, need: MemoryNeed | None, gpus: Sequence[GpuPicture]
+) -> Iterator[Section]:
+    """Yield what is said at once: of a model that is well what it does, else what is wrong and what helps."""
+    model = details.picture
+    if model.load is not None:
+        yield sections.load(model.load)[0]
+    why, cures = sections.why(model), sections.cures(model.diagnosis.remedies)
+    if model.level not in {"watch", "bad"} and not cures.cures:
+        yield sections.now(details)
+        yield sections.memory(details, need, gpus)
         return
-    where, _, besides = (remedy.where or "in a shell").partition(AND)
-    yield Fact("  type", remedy.command, where)
-    if besides:
-        yield Fact("  and", besides, "")
+    if why.facts:
+        yield why
+    if cures.cures:
+        yield cures
+    yield sections.memory(details, need, gpus)
+    yield sections.now(details)
 
 
 def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[Fact, ...]:

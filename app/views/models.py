@@ -204,9 +204,19 @@ def load_page(row_key: str, pictures: Pictures) -> PageView:
     load = pictures.load(row_key)
     if load is None:
         return PageView(VerdictView("unknown", "this load is over"))
+    from gpumon.app.views.model_sections import load as load_sections  # noqa: PLC0415 - a page alone needs it
+
     words = [f"loading {visible(load.name)}: {load.phase_words}", load.time_left]
     indices = {gpu.uuid: gpu.index for gpu in pictures.gpus()}
-    return PageView(VerdictView("ok", ", ".join(filter(None, words))), tuple(_load_facts(load, indices)))
+    verdict, facts = VerdictView("ok", ", ".join(filter(None, words))), tuple(_load_facts(load, indices))
+    return PageView(verdict, facts, sections=load_sections(load), said=LOAD_SAID)
+
+
+LOAD_SAID = (
+    *("loading for", "time left", "weights", "rate", "RAM resident", "made room for it"),
+    *(f"  {words}" for words in PHASE_WORDS.values()),
+)
+"""Labels of facts that the sections of the page of a load say."""
 
 
 def finished_load_facts(load: FinishedLoad | None) -> list[Fact]:

@@ -1,20 +1,20 @@
-"""What pages share: figures with their origin, charts, trends, the hints of a player."""
+"""What pages share: figures with their origin, windows of time and their charts, the hints of a player."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.model import ModelPicture
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.units import GIB
-from gpumon.widgets.views import ChartSeries, ChartView, Fact, Trend, VerdictView
+from gpumon.widgets.kit.lines import Role
+from gpumon.widgets.views import ChartSeries, ChartView, Fact, Section, Trend, VerdictView
 
 if TYPE_CHECKING:
     from gpumon.app.feeds.player import Player
@@ -32,9 +32,19 @@ class PageView(Struct, frozen=True):
 
     verdict: VerdictView
     facts: tuple[Fact, ...] = ()
+    """Every figure, with where it comes from."""
     charts: tuple[ChartView, ...] = ()
-    first: tuple[Fact, ...] = ()
-    """What is said before the charts: a model's diagnosis."""
+    sections: tuple[Section, ...] = ()
+    """What is said at once, the most needed first."""
+    beside: tuple[Section, ...] = ()
+    """What stands below the charts where they stand beside the rest."""
+    said: tuple[str, ...] = ()
+    """Labels of the facts that are among the sections in other words."""
+
+    @property
+    def rest(self) -> tuple[Fact, ...]:
+        """The facts that are not said at once."""
+        return tuple(fact for fact in self.facts if fact.label not in self.said)
 
 
 def of_maximum(value: int | None, maximum: int | None, unit: str = "") -> str:
@@ -73,76 +83,98 @@ CHART_CELLS = 150
 PEAKS_FROM_SECONDS = 1800.0
 """From this window on a cell covers so many samples that the peaks are drawn as well."""
 
+FIRST_WINDOWS_SECONDS = (60.0, 120.0, 300.0)
+"""Shown while there is no more: a window grows with what is known."""
+STEPS_SECONDS = ((3600.0, 600.0), (300.0, 60.0), (0.0, 15.0))
+"""By how much the right edge moves at a time, in windows longer than so much; in between it stands still."""
+PLOT_SECONDS = 3.0
+"""A chart is drawn on so often, but for its newest value in words."""
+
+INSTANT = 1e-5
+"""Less than any time that matters."""
 
 THIS_MACHINE = "http://127.0.0.1"
 
 
+class Window(NamedTuple):
+    """The span of time that a chart shows."""
+
+    end: float
+    """Unix time of the right edge, after the newest sample."""
+    seconds: float
+    now: float
+    """Up to when values are drawn."""
+
+
+def window_of(series: Iterable[Series], now: float, longest: float, at: float | None = None) -> Window:
+    """Return the shortest window with all that is known of the ``series`` within ``longest`` seconds.
+
+    ``at`` is a time that must be in it, whatever is chosen.
+    """
+    known = [begun for one in series if (begun := _begun(one, now, longest)) is not None]
+    first = min([*known, *([at] if at is not None else [])], default=now)
+    if at is not None and at < now - longest:
+        longest = next((one for one in WINDOWS_SECONDS if at >= now - one), WINDOWS_SECONDS[-1])
+    shorter = [one for one in FIRST_WINDOWS_SECONDS if one < longest]
+    lengths = [*shorter, longest]
+    return next(
+        (w for w in (_window(now, one) for one in lengths) if first >= w.end - w.seconds),
+        _window(now, longest),
+    )
+
+
+def _window(now: float, seconds: float) -> Window:
+    step = next(step for longer_than, step in STEPS_SECONDS if seconds > longer_than)
+    return Window(math.ceil(now / step) * step, seconds, math.floor(now / PLOT_SECONDS) * PLOT_SECONDS)
+
+
+def _begun(series: Series, now: float, seconds: float) -> float | None:
+    """Return when the first value within the last ``seconds`` was, to within a cell."""
+    if series.last_time is None:
+        return None
+    cells = min(CHART_CELLS, int(seconds))
+    buckets = series.window(now, seconds, cells)
+    empty = next((index for index, bucket in enumerate(buckets) if bucket), None)
+    return None if empty is None else now - seconds * (cells - empty) / cells
+
+
+def marks_in(window: Window, happened: Iterable[tuple[float, str]]) -> tuple[tuple[float, str], ...]:
+    """Return what happened within a window: seconds before its right edge, and a word."""
+    return tuple((window.end - at, word) for at, word in happened if 0 <= window.end - at <= window.seconds)
+
+
+def happened_at(at: float | None) -> tuple[tuple[float, str], ...]:
+    """Return the mark of the event that a page was opened from."""
+    return () if at is None else ((at, "event"),)
+
+
 def vram_chart(state: State, seconds: float) -> ChartView:
     """Return used VRAM of every GPU; without any, used RAM."""
+    window = Window(state.now + 2 * INSTANT, seconds, math.inf)
     if not state.gpus and state.system is not None and state.lacks_gpu_at(THIS_MACHINE):
         total = state.system.sample.ram_total_bytes
-        line = _line("RAM", state.system.ram_used, state.now, seconds, GIB)
+        line = area("RAM", state.system.ram_used, window, GIB)
         return ChartView("RAM in use", "GiB", seconds, (line,), total / GIB if total else None)
     gpus = sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index)
     capacities = [gpu.total_bytes for gpu in gpus if gpu.total_bytes]
-    series = [_line(f"GPU {gpu.reading.index}", gpu.vram, state.now, seconds, GIB) for gpu in gpus]
+    series = [area(f"GPU {gpu.reading.index}", gpu.vram, window, GIB) for gpu in gpus]
     ceiling = max(capacities) / GIB if capacities else None
     return ChartView("VRAM in use", "GiB", seconds, tuple(series), ceiling)
 
 
-def gpu_charts(gpu: GpuPicture, seconds: float) -> tuple[ChartView, ...]:
-    """Return the charts of a GPU's page."""
-    series, slowdown, limit = gpu.series, gpu.facts.slowdown_celsius, gpu.reading.power_limit_watts
-    total = gpu.memory.total_bytes if gpu.memory else None
-    return (
-        _chart("VRAM in use", "GiB", series.vram, gpu.at, seconds, total / GIB if total else None, GIB),
-        _chart("utilisation", "%", series.utilization, gpu.at, seconds, 100.0),
-        _chart("power", "W", series.power, gpu.at, seconds, limit),
-        _chart("temperature", "°C", series.temperature, gpu.at, seconds, slowdown),
-    )
-
-
-def model_charts(model: ModelPicture, seconds: float) -> tuple[ChartView, ...]:
-    """Return the charts of a model's page."""
-    series, now, size = model.series, model.at, model.claim.size_bytes
-    parts = []
-    if model.memory.claims_memory and not model.memory.has_no_gpu:
-        parts.append(_line("VRAM claimed", series.claimed_vram, now, seconds, GIB))
-    if model.memory.claims_memory:
-        parts.append(_line("RAM claimed", series.claimed_ram, now, seconds, GIB))
-    if series.measured_vram.last_time is not None:
-        parts.append(_line("VRAM measured", series.measured_vram, now, seconds, GIB))
-    charts = (
-        [ChartView("memory", "GiB", seconds, tuple(parts), size / GIB if size else None)] if parts else []
-    )
-    if series.decode.last_time is not None:
-        charts.append(_chart("decode rate", "tok/s", series.decode, now, seconds, None))
-    if series.prefill.last_time is not None:
-        charts.append(_chart("prefill rate", "tok/s", series.prefill, now, seconds, None))
-    return tuple(charts)
-
-
-def _chart(
-    title: str,
-    unit: str,
-    series: Series,
-    now: float,
-    seconds: float,
-    ceiling: float | None,
-    scale: float = 1.0,
-) -> ChartView:
-    line = _line(title, series, now, seconds, scale)
-    return ChartView(title, unit, seconds, (line,), ceiling)
-
-
-def _line(label: str, series: Series, now: float, seconds: float, scale: float) -> ChartSeries:
-    cells = min(CHART_CELLS, int(seconds))
-    buckets = series.window(now, seconds, cells)
+def area(label: str, series: Series, window: Window, scale: float = 1.0, role: Role = "model") -> ChartSeries:
+    """Return what was known of a series in a window, in units of ``scale``."""
+    cells = min(CHART_CELLS, int(window.seconds))
+    width, until = window.seconds / cells, window.end - INSTANT
+    first = math.floor(until / width) - cells + 1
+    shown = cells if math.isinf(window.now) else math.ceil(window.now / width - INSTANT) - first
+    buckets = series.window(until, window.seconds, cells)
+    buckets = [bucket if index < shown else None for index, bucket in enumerate(buckets)]
     means = _scaled([bucket.mean if bucket else None for bucket in buckets], scale)
-    if seconds < PEAKS_FROM_SECONDS:
-        return ChartSeries(label, means)
+    if window.seconds < PEAKS_FROM_SECONDS:
+        return ChartSeries(label, means, role=role)
     maxima = _scaled([bucket.maximum if bucket else None for bucket in buckets], scale)
-    return ChartSeries(label, means, maxima)
+    return ChartSeries(label, means, maxima, role=role)
 
 
 def _scaled(values: Sequence[float | None], scale: float) -> Trend:

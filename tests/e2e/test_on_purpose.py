@@ -120,7 +120,9 @@ async def test_the_dashboard_tells_the_choice_and_the_better_number(
             screen = await pane.wait_for("by choice (--n-cpu-moe 40)", "--n-cpu-moe 21 also fits")
             assert "SPILL" not in screen
             pane.press("Enter")
-            await pane.wait_for("12.7 GiB by choice", "--n-cpu-moe 40")
+            await pane.wait_for("~12.7", "by choice", "--n-cpu-moe 40")
+            pane.press("d")
+            await pane.wait_for("12.7 GiB by choice")
             pane.press("End")
             await pane.wait_for("qwen3moe", "8 of 128 for each token", "its file")
 

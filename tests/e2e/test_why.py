@@ -168,6 +168,8 @@ async def test_memory_that_is_gone_after_a_suspend_is_a_lost_gpu(
         await pane.wait_for("VRAM measured 6.1 GiB")
         await choose(pane)
         pane.press("Enter")
+        await pane.wait_for("driver measures")
+        pane.press("d")
         await pane.wait_for("measured 6.1 GiB, error")
         fake_driver.end(0, pid)
         await pane.wait_for(f"{NAME} has lost the GPU: it held 6.1 GiB", "restart the server")

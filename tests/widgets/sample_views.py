@@ -6,15 +6,20 @@ from msgspec.structs import replace
 
 from gpumon.widgets.hints import Hint
 from gpumon.widgets.views import (
+    BarPart,
+    BarRow,
     BarSegment,
     ChartSeries,
     ChartView,
+    CureRow,
     EventRow,
     Fact,
     GpuRow,
     InstalledRow,
     MemoryRow,
     ModelRow,
+    RequestRow,
+    Section,
     SourceRow,
     Trend,
     VerdictView,
@@ -243,3 +248,37 @@ INSTALLED = (
     ),
     InstalledRow("6", "strange:1b", GIB),
 )  # fmt: skip
+SECTIONS = (
+    Section(
+        "WHY",
+        facts=(
+            Fact("", "its context is too large: a request asked for 32768 tokens", "command line"),
+            Fact("need", "14.3 GiB", "arithmetic"),
+            Fact("free for it", "10.5 GiB", "NVML"),
+        ),
+    ),
+    Section(
+        "CURES",
+        cures=(
+            CureRow("/set parameter num_ctx 6400", "in ollama run: shrink the context", "6400", "~47", "9.4"),
+            CureRow("take a smaller quantisation of it", "needs 9.0", vram="9.0", has_command=False),
+        ),
+    ),
+    Section(
+        "MEMORY",
+        "GiB of 12.0 on GPU 0",
+        bars=(
+            BarRow("weights", "~8.4", (BarPart(8.4, "model"),), 14.6),
+            BarRow("in RAM", "5.5", (BarPart(5.5, "ram"),), 14.6),
+            BarRow("driver measures", "9.2", note="agrees (0.1 apart)"),
+            BarRow("power", "267 of 450 W", (BarPart(267.0, "rate"),), 450.0, tracked=True, level="bad"),
+        ),
+    ),
+    Section(
+        "LAST REQUESTS",
+        requests=(
+            RequestRow("now", "1.1k", "310", "7.0", runs=True),
+            RequestRow("10:36:02", "1.0k", ">=190", "46", "5s"),
+        ),
+    ),
+)

@@ -9,15 +9,20 @@ from hypothesis import strategies as st
 from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import (
+    BarPart,
+    BarRow,
     BarSegment,
     ChartSeries,
     ChartView,
+    CureRow,
     EventRow,
     Fact,
     GpuRow,
     InstalledRow,
     MemoryRow,
     ModelRow,
+    RequestRow,
+    Section,
     SourceRow,
     VerdictView,
 )
@@ -154,11 +159,33 @@ verdicts = st.builds(
 )
 _hints = st.lists(st.builds(Hint, names, names, names, st.none() | st.booleans()), max_size=6).map(tuple)
 hints = st.tuples(_hints, _hints, _hints)
+areas = st.builds(ChartSeries, names, trends, trends, st.sampled_from(["model", "ram", "rate"]), names)
 charts = st.builds(
     ChartView,
     names,
     names,
     st.floats(0, 1e7),
-    st.lists(st.builds(ChartSeries, names, trends, trends), max_size=4).map(tuple),
+    st.lists(areas, max_size=4).map(tuple),
     st.none() | st.floats(0.1, 1e6),
+    value=names,
+    limit=st.none() | st.floats(0, 1e6),
+    limit_words=names,
+    stacked=st.booleans(),
+    end=st.none() | st.floats(0, 2e9),
+    marks=st.lists(st.tuples(st.floats(0, 1e7), names), max_size=3).map(tuple),
+)
+parts = st.builds(BarPart, st.floats(0, 1e6), st.sampled_from(["model", "ram", "track"]))
+bars = st.builds(
+    BarRow, names, names, st.lists(parts, max_size=3).map(tuple), st.floats(0, 1e6), names, st.booleans()
+)
+cures = st.builds(CureRow, names, names, names, names, names, st.booleans())
+requests = st.builds(RequestRow, names, names, names, names, names, st.booleans())
+sections = st.builds(
+    Section,
+    names,
+    names,
+    st.lists(facts, max_size=2).map(tuple),
+    st.lists(cures, max_size=2).map(tuple),
+    st.lists(bars, max_size=2).map(tuple),
+    st.lists(requests, max_size=2).map(tuple),
 )

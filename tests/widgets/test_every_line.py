@@ -22,6 +22,7 @@ from gpumon.widgets.kit.panels import title_line
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
 from gpumon.widgets.notices import source_lines
+from gpumon.widgets.page_panel import section_lines
 from gpumon.widgets.tables import fact_lines, installed_lines
 
 Draw = Callable[[Any, int, Glyphs], Sequence[Line]]
@@ -40,6 +41,7 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
     "fact": (rows(any_.facts, max_size=3), fact_lines),
     "hint": (any_.hints, lambda view, width, glyphs: [hint_line(HintsView(*view), width, glyphs)[0]]),
     "chart": (any_.charts, lambda view, width, glyphs: chart_lines(view, width, 12, glyphs)),
+    "section": (any_.sections, lambda view, width, glyphs: section_lines(view, width, glyphs, 0)),
     "title": (any_.names, lambda name, width, glyphs: [title_line(name, name, width, glyphs)]),
 }
 

@@ -19,6 +19,7 @@ from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
 from gpumon.widgets.notices import source_lines
+from gpumon.widgets.page_panel import section_lines
 from gpumon.widgets.tables import fact_lines
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -38,6 +39,9 @@ PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
     "event": lambda width, glyphs: event_lines(views.EVENTS, width, glyphs),
     "fact": lambda width, glyphs: fact_lines(views.FACTS, width, glyphs),
     "hint": lambda width, glyphs: [hint_line(HintsView(views.HINTS), width, glyphs)[0]],
+    "section": lambda width, glyphs: [
+        line for section in views.SECTIONS for line in section_lines(section, width, glyphs, 0)
+    ],
     "chart": lambda width, glyphs: chart_lines(views.CHART, width, 12, glyphs),
 }
 

@@ -66,7 +66,7 @@ def scale_bar(parts: Sequence[BarPart], scale: float, width: int, glyphs: Glyphs
     whole = math.fsum(part.size for part in parts)
     if whole <= 0 or scale <= 0 or width <= 0:
         return ()
-    return split_bar(parts, max(1, min(width, round(whole / scale * width))), glyphs)
+    return split_bar(parts, max(1, round(min(1.0, whole / scale) * width)), glyphs)
 
 
 NAMED: dict[Role, Role] = {"model": "block", "model2": "block2", "process": "block_process"}

@@ -118,6 +118,7 @@ def smaller_quantization(subject: Subject, arithmetic: Arithmetic) -> Remedy | N
         None,
         needs_words(need, arithmetic.room.free_total_bytes),
         frees_bytes=arithmetic.need_bytes() - need,
+        need_bytes=need,
         expected_tokens_per_second=expected_fitting(
             arithmetic, subject.rates.usual_context_tokens, geometry=found.geometry
         ),
@@ -141,6 +142,7 @@ def experts_to_cpu(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
                 needs_words(need, arithmetic.room.free_total_bytes),
                 frees_bytes=arithmetic.need_bytes() - need,
                 where=command.where,
+                need_bytes=need,
             )
     return None
 
@@ -173,6 +175,7 @@ def _freed(
         needs_words(arithmetic.need_bytes(), sum(arithmetic.room.without(occupants))),
         frees_bytes=sum(one.vram_bytes for one in occupants),
         expected_tokens_per_second=expected_fitting(arithmetic, subject.rates.usual_context_tokens),
+        need_bytes=arithmetic.need_bytes(),
     )
 
 

@@ -35,6 +35,8 @@ def computed(
         frees_bytes=arithmetic.need_bytes() - need if options else None,
         expected_tokens_per_second=expected_fitting(arithmetic, tokens, options),
         where=command.where,
+        context_tokens=(options or arithmetic.options).context_length,
+        need_bytes=need,
     )
 
 
@@ -79,6 +81,7 @@ def keep_less_in_ram(subject: Subject) -> Remedy | None:
         frees_bytes=better.frees_ram_bytes,
         expected_tokens_per_second=better.rate,
         where=better.line.where,
+        need_bytes=better.need_bytes,
     )
 
 

@@ -114,6 +114,11 @@ class LiveScreen(SteadyScreen[None]):
         """The row that a key for one model or GPU acts on."""
         raise NotImplementedError
 
+    @property
+    def cure(self) -> int | None:
+        """The number of the cure whose line is to be copied, from 0; ``None`` for the best that has one."""
+        return None
+
     def draw(self) -> None:
         """Build the views of what is known now and hand them to the widgets."""
         raise NotImplementedError

@@ -46,7 +46,7 @@ async def test_a_spill_is_in_the_verdict_the_row_and_the_feed() -> None:
 async def test_enter_opens_the_page_of_the_selected_model_and_escape_leaves_it() -> None:
     async with dashboard(SPILLED).run_test(size=(120, 60)) as pilot:
         await pilot.press("enter")
-        assert "quantisation" in await text(pilot)
+        assert "CURES" in await text(pilot)
         await pilot.press("escape")
         assert "Models" in await text(pilot)
 
@@ -55,8 +55,12 @@ async def test_enter_on_a_gpu_opens_its_page() -> None:
     async with dashboard(SPILLED).run_test(size=(120, 60)) as pilot:
         await pilot.press("g", "enter")
         screen = await text(pilot)
-    assert "UUID" in screen
-    assert "PCIe generation" in screen
+        await pilot.press("d")
+        opened = await text(pilot)
+    assert "HELD BY" in screen
+    assert "GPU-74e9aacd" not in screen
+    assert "GPU-74e9aacd" in opened
+    assert "memory bus" in opened
 
 
 async def test_tab_moves_the_cursor_from_models_to_events_to_gpus_and_shift_tab_back() -> None:

@@ -3,11 +3,10 @@ from __future__ import annotations
 from tests.app.diagnosis.scenes import NAME, Other, Scene, decoding
 from tests.scene import after
 
-from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy, Verdict
 from gpumon.app.insight.wording import model_id
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
-from gpumon.app.views.model_page import diagnosis_facts, model_page
+from gpumon.app.views.model_page import model_page
 from gpumon.app.views.page import PageView
 
 SPILLED = Scene(context=65536)
@@ -25,13 +24,17 @@ def page(scene: Scene) -> PageView:
     return model_page(model_id(key), monitor.pictures, 300.0)
 
 
-def test_the_page_begins_with_cause_cost_and_remedies_each_with_its_line() -> None:
-    first = page(SPILLED).first
-    labels = [fact.label for fact in first]
-    assert labels[:4] == ["cause", "cost", "remedy 1", "  type"]
-    line = first[3]
-    assert line.value == "OLLAMA_KV_CACHE_TYPE=q8_0"
-    assert line.origin == "in the server's environment"
+def test_the_page_begins_with_cause_cost_and_cures_each_with_its_line() -> None:
+    why, cures, *others = page(SPILLED).sections
+    assert (why.title, cures.title) == ("WHY", "CURES")
+    assert [one.title for one in others] == ["MEMORY", "NOW"]
+    assert why.facts[0].value == "its context is too large: a request asked for 65536 tokens"
+    assert why.facts[-1].label == "if it fitted"
+    first = cures.cures[0]
+    assert first.line == "OLLAMA_KV_CACHE_TYPE=q8_0"
+    assert first.words.startswith("in the server's environment: ")
+    assert (first.context, first.rate[0]) == ("65536", "~")
+    assert float(first.vram) < 14
 
 
 def test_the_line_of_the_page_is_the_worst_verdict() -> None:
@@ -43,14 +46,14 @@ def test_the_line_of_the_page_is_the_worst_verdict() -> None:
 
 def test_other_verdicts_follow() -> None:
     scene = Scene(context=65536, reading={"throttle_reasons": ("power cap",)})
-    assert [fact.value for fact in page(scene).first if fact.label == "also"] == [
-        "llama3.1:8b is slowed down: GPU 0 is held back by power cap"
+    assert [fact.value for fact in page(scene).sections[0].facts if fact.value.startswith("also")] == [
+        "also: llama3.1:8b is slowed down: GPU 0 is held back by power cap"
     ]
 
 
 def test_the_page_of_a_healthy_model_says_so_and_no_more() -> None:
     found = page(Scene(in_ram_gib=0.0))
-    assert found.first == ()
+    assert [one.title for one in found.sections] == ["NOW", "MEMORY"]
     assert "is well" in found.verdict.sentence
 
 
@@ -68,13 +71,3 @@ def test_nobody_is_named_where_the_cause_is_unknown() -> None:
     scene = Scene(described=False, others=[Other("blender", 5.0)])
     view = dashboard_view(watched(scene), ModelOrder())
     assert view.verdict.sentence == f"{NAME} spills 2.0 GiB (25%) to RAM"
-
-
-def test_a_remedy_in_two_places_has_a_line_for_each() -> None:
-    where = "in the server's environment, and /set parameter num_ctx 12032 in ollama run"
-    remedy = Remedy("combine_settings", "do both", "OLLAMA_KV_CACHE_TYPE=q8_0", "fits", where=where)
-    found = Diagnosis(Verdict("spilled", "bad", "it spills"), remedies=(remedy,))
-    assert [(fact.label, fact.value, fact.origin) for fact in diagnosis_facts(found)][1:] == [
-        ("  type", "OLLAMA_KV_CACHE_TYPE=q8_0", "in the server's environment"),
-        ("  and", "/set parameter num_ctx 12032 in ollama run", ""),
-    ]

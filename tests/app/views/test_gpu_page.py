@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.fakes.process_samples import processes
+from tests.fakes.recordings import scenario_samples
 from tests.fakes.samples import GIB, gpu, nvml
 from tests.scene import after
 
+from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import Returned
-from gpumon.app.views.gpus import GROUP_WORDS, RETURNED_SHOWN, gpu_facts, gpu_page, gpu_row, holder_facts
+from gpumon.app.views.gpu_page import gpu_page
+from gpumon.app.views.gpus import GROUP_WORDS, RETURNED_SHOWN, gpu_facts, gpu_row, holder_facts
 from gpumon.collectors.samples import (
     GpuFacts,
     GpuMemory,
@@ -21,7 +24,7 @@ from gpumon.collectors.samples import (
     HolderGroup,
     HolderProcess,
 )
-from gpumon.widgets.views import Fact
+from gpumon.widgets.views import ChartView, Fact, Section
 
 FACTS = GpuFacts(
     memory_bus_width_bits=384,
@@ -185,21 +188,116 @@ def test_one_that_has_gone_says_so() -> None:
     assert (found.facts, found.charts) == ((), ())
 
 
-def test_the_charts_are_drawn_to_the_limits_of_the_card() -> None:
-    charts = gpu_page("GPU-0", Pictures(after(nvml(0, READING)).state), 300.0).charts
-    assert [(chart.title, chart.unit, chart.ceiling, chart.seconds) for chart in charts] == [
-        ("VRAM in use", "GiB", 24.0, 300.0),
-        ("utilisation", "%", 100.0, 300.0),
-        ("power", "W", 450.0, 300.0),
-        ("temperature", "°C", 90, 300.0),
+def charts_of(reading: GpuReading, seconds: int = 1) -> tuple[ChartView, ...]:
+    samples = [nvml(float(at), reading) for at in range(seconds)]
+    return gpu_page("GPU-0", Pictures(after(*samples).state), 300.0).charts
+
+
+def newest(chart: ChartView) -> float | None:
+    return next((value for value in reversed(chart.series[0].values) if value is not None), None)
+
+
+def test_the_charts_have_the_limits_of_the_card_as_lines_and_the_newest_value_in_words() -> None:
+    charts = charts_of(READING, 4)
+    assert [(chart.title, chart.unit, chart.limit, chart.value, newest(chart)) for chart in charts] == [
+        ("VRAM in use", "GiB", 24.0, "4.0", 4.0),
+        ("utilisation", "%", None, "41", 41),
+        ("power", "W", 450.0, "300", 300.0),
+        ("temperature", "°C", 90, "60", 60),
     ]
-    assert [chart.series[0].values[-1] for chart in charts] == [4.0, 41, 300.0, 60]
+    assert charts[1].ceiling == 100.0
 
 
-def test_without_limits_charts_are_drawn_to_their_data() -> None:
+def test_without_limits_charts_have_no_lines() -> None:
     bare = replace(READING, memory=None, power_limit_watts=None, facts=GpuFacts())
-    charts = gpu_page("GPU-0", Pictures(after(nvml(0, bare)).state), 300.0).charts
-    assert [chart.ceiling for chart in charts] == [None, 100.0, None, None]
+    assert [(chart.limit, chart.limit_words) for chart in charts_of(bare)] == 4 * [(None, "")]
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(4, 60.0), (44, 60.0), (80, 120.0), (290, 300.0)])
+def test_the_charts_grow_with_what_is_known(seconds: int, shown: float) -> None:
+    assert [chart.seconds for chart in charts_of(READING, seconds)] == 4 * [shown]
+
+
+def test_what_holds_the_card_back_is_charted_first() -> None:
+    hot = replace(READING, throttle_reasons=("thermal slowdown (software)",))
+    assert charts_of(hot)[0].title == "temperature"
+
+
+def section(title: str, reading: GpuReading = READING) -> Section:
+    found = gpu_page("GPU-0", Pictures(after(nvml(0, reading)).state), 300.0)
+    return next(one for one in found.sections if one.title == title)
+
+
+def test_the_page_begins_with_who_holds_its_memory_on_the_scale_of_the_card() -> None:
+    held = replace(READING, processes=(GpuProcess(pid=7, vram_bytes=3 * GIB),))
+    rows = section("HELD BY", held).bars
+    assert [(row.label, row.figure, row.note) for row in rows] == [
+        ("in another namespace", "3.0", "pid 7"),
+        ("of no known process", "1.0", ""),
+        ("reserved by the driver", "1.0", ""),
+        ("free", "19.0", ""),
+    ]
+    assert {row.scale for row in rows} == {24.0}
+    assert sum(part.size for row in rows for part in row.parts) == 24.0
+
+
+def test_what_limits_it_stands_beside_the_most_that_it_can_be() -> None:
+    found = section("LIMITS")
+    assert [(row.label, row.figure or row.note) for row in found.bars] == [
+        ("busy", "41%"),
+        ("clock", "2000 of 2520 MHz"),
+        ("power", "300 of 450 W"),
+        ("temperature", "60 of 90 °C"),
+        ("PCIe", "generation 3 of 4, 8 of 16 lanes"),
+    ]
+    assert [(fact.label, fact.value) for fact in found.facts] == [("held back by", "nothing")]
+
+
+def test_the_figure_that_is_wrong_is_marked_and_no_other() -> None:
+    capped = section("LIMITS", replace(READING, throttle_reasons=("power cap",)))
+    assert [row.label for row in capped.bars if row.level == "bad"] == ["clock", "power"]
+    assert (capped.facts[0].value, capped.facts[0].level) == ("power cap", "bad")
+
+
+def test_what_is_harmless_holds_nothing_back() -> None:
+    idle = section("LIMITS", replace(READING, throttle_reasons=("idle",)))
+    assert idle.facts[0].value == "nothing"
+
+
+def test_a_lost_card_says_since_when_and_what_brings_it_back() -> None:
+    lost = after(nvml(0, READING), nvml(1, replace(READING, state="lost", memory=None)))
+    found = gpu_page("GPU-0", Pictures(lost.state), 300.0)
+    first = found.sections[0]
+    assert first.title == "LOST"
+    assert {fact.label: fact.value for fact in first.facts}["to bring it back"] == (
+        "sudo nvidia-smi -i 0 --gpu-reset, or a reboot"
+    )
+    assert "HELD BY" not in [one.title for one in found.sections]
+
+
+def test_what_it_costs_is_told_of_each_model_on_it_while_it_is_held_back() -> None:
+    hot = after(*scenario_samples("throttle", PRELUDE_SECONDS + 70))
+    [card] = hot.monitor.pictures.gpus()
+    [cost] = gpu_page(card.uuid, hot.monitor.pictures, 300.0).sections[-1].facts
+    assert cost.label == "qwen3:32b"
+    assert cost.value.endswith("at full clocks")
+    assert " tok/s now, about " in cost.value
+    cool = after(*scenario_samples("throttle", PRELUDE_SECONDS + 10))
+    titles = [one.title for one in gpu_page(card.uuid, cool.monitor.pictures, 300.0).sections]
+    assert titles == ["HELD BY", "LIMITS"]
+
+
+def test_what_the_sections_say_is_not_among_the_rest() -> None:
+    found = gpu_page("GPU-0", Pictures(after(nvml(0, READING)).state), 300.0)
+    rest = [fact.label for fact in found.rest]
+    assert {"UUID", "PCI bus", "fan", "ECC errors"} <= set(rest)
+    assert not {"VRAM in use", "power", "SM clock", "PCIe lanes"} & set(rest)
+
+
+def test_the_event_from_which_it_was_opened_is_marked() -> None:
+    machine = after(*(nvml(float(at), READING) for at in range(30)))
+    charts = gpu_page("GPU-0", Pictures(machine.state), 300.0, machine.state.now - 10).charts
+    assert [word for chart in charts for _, word in chart.marks] == 4 * ["event"]
 
 
 @pytest.mark.parametrize("group", GROUP_WORDS)

@@ -6,7 +6,7 @@ import pytest
 from tests.fakes.samples import nvml
 from tests.scene import Gpu, Machine, after
 
-from gpumon.app.views.gpus import gpu_page
+from gpumon.app.views.gpu_page import gpu_page
 from gpumon.collectors.samples import GpuReading
 
 MISMATCH = "driver and library versions differ"

@@ -8,24 +8,25 @@ from tests.app.views.changed import changed
 from tests.fakes.samples import GIB, START, claim
 from tests.scene import Gpu, Machine, Model, Weights, loaded
 
-from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
+from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict
 from gpumon.app.insight.wording import model_id
+from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.model import ModelDetails
 from gpumon.app.state.records import Prediction
-from gpumon.app.state.series import Series
-from gpumon.app.views.model_page import diagnosis_facts, learned_facts, model_facts, model_page
-from gpumon.app.views.models import model_row, trend
+from gpumon.app.views.model_page import learned_facts, model_facts, model_page
+from gpumon.app.views.model_sections import charts
+from gpumon.app.views.models import model_row
 from gpumon.app.views.page import (
+    PageView,
     about,
-    gpu_charts,
     of_maximum,
     prefixed,
-    vram_chart,
+    window_of,
 )
 from gpumon.collectors.samples import RateBaseline
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
-from gpumon.widgets.views import ChartView, Fact
+from gpumon.widgets.views import ChartView, Fact, Trend
 
 
 def details_of(model: Model | None = None) -> ModelDetails:
@@ -166,34 +167,9 @@ class TestLearned:
         )
 
 
-class TestDiagnosis:
-    """What is wrong, why, and what helps."""
-
-    def test_other_verdicts_bear_the_source_of_their_first_figure_if_they_have_one(self) -> None:
-        first = Verdict("spilled", "bad", "it spills", (Evidence("x", "1", "first"),))
-        second = Verdict("throttled", "watch", "it is slow", (Evidence("x", "1", "NVML"),))
-        third = Verdict("swapping", "watch", "it swaps")
-        found = [
-            (one.label, one.value, one.origin) for one in diagnosis_facts(Diagnosis(first, (second, third)))
-        ]
-        assert found == [("also", "it is slow", "NVML"), ("also", "it swaps", "")]
-
-    def test_a_cause_is_as_grave_as_the_verdict(self) -> None:
-        cause = Cause("slots", "too many slots", (Evidence("slots", "4", "command line"),))
-        found = Diagnosis(Verdict("spilled", "bad", "it spills"), cause=cause)
-        assert list(diagnosis_facts(found)) == [Fact("cause", "too many slots", "command line", "bad")]
-
-    def test_a_remedy_without_a_command_has_no_line_to_type(self) -> None:
-        remedies = (
-            Remedy("unload_model", "unload it", "ollama stop a", "fits"),
-            Remedy("cool_or_power", "cool it", None, "then"),
-        )
-        found = Diagnosis(Verdict("spilled", "bad", "it spills"), remedies=remedies)
-        assert [(one.label, one.origin) for one in diagnosis_facts(found)] == [
-            ("remedy 1", "arithmetic"),
-            ("  type", "in a shell"),
-            ("remedy 2", "arithmetic"),
-        ]
+def page_of(model: Model, seconds: int = 3) -> PageView:
+    model.machine.run(seconds)
+    return model_page(model_id(model.record.key), model.monitor.pictures, 300.0)
 
 
 class TestPage:
@@ -202,69 +178,66 @@ class TestPage:
     def test_one_that_has_gone_says_so(self) -> None:
         page = model_page("http://gone sha", Machine().look("driver").pictures, 300.0)
         assert (page.verdict.level, page.verdict.sentence) == ("unknown", "this model is no longer loaded")
-        assert (page.facts, page.charts, page.first) == ((), (), ())
+        assert (page.facts, page.charts, page.sections, page.beside) == ((), (), (), ())
 
-    def charts(self, *, measured: bool = True, claims_memory: bool = True) -> dict[str, ChartView]:
-        model = loaded(Model(gpu_gib=6.0, ram_gib=2.0), Machine(Gpu(lists_processes=measured)))
+    def test_one_that_is_well_begins_with_what_it_does(self) -> None:
+        titles = [one.title for one in page_of(loaded(Model(gpu_gib=6.0))).sections]
+        assert titles == ["NOW", "MEMORY"]
+
+    def test_one_that_spills_begins_with_why(self) -> None:
+        page = page_of(loaded(Model(gpu_gib=6.0, ram_gib=2.0)))
+        assert [one.title for one in page.sections] == ["WHY", "MEMORY", "NOW"]
+
+    def test_what_the_sections_say_is_not_among_the_rest(self) -> None:
+        rest = [fact.label for fact in page_of(loaded(Model(gpu_gib=6.0, ram_gib=2.0))).rest]
+        assert {"digest", "process", "family"} <= set(rest)
+        assert not {"on GPU", "in RAM", "spilled", "VRAM measured", "kept until", "state"} & set(rest)
+
+    def charts(self, *, measured: bool = True, ram_gib: float = 2.0) -> dict[str, ChartView]:
+        model = loaded(Model(gpu_gib=6.0, ram_gib=ram_gib), Machine(Gpu(gib=12.0, lists_processes=measured)))
         model.usual(40.0, count=1)
         page = model_page(model_id(model.record.key), model.monitor.pictures, 300.0)
         return {chart.title: chart for chart in page.charts}
 
-    def test_memory_is_drawn_claimed_and_measured_up_to_its_size(self) -> None:
+    def test_memory_is_stacked_below_the_line_of_the_card(self) -> None:
         memory = self.charts()["memory"]
-        assert [line.label for line in memory.series] == ["VRAM claimed", "RAM claimed", "VRAM measured"]
-        assert (memory.unit, memory.ceiling, memory.seconds) == ("GiB", 8.0, 300.0)
-        newest = [[one for one in line.values if one is not None][-1] for line in memory.series]
-        assert newest == [6.0, 2.0, 6.0]
+        assert [(line.label, line.role, line.value) for line in memory.series] == [
+            ("on GPU", "model", "6.0"),
+            ("in RAM", "ram", "2.0"),
+        ]
+        assert (memory.unit, memory.stacked, memory.limit) == ("GiB", True, 12.0)
+        assert memory.limit_words == "GPU 0 12.0"
+        assert [newest(line.values) for line in memory.series] == [6.0, 2.0]
 
-    def test_what_was_never_measured_is_not_drawn(self) -> None:
-        memory = self.charts(measured=False)["memory"]
-        assert [line.label for line in memory.series] == ["VRAM claimed", "RAM claimed"]
+    def test_what_is_on_the_gpu_alone_is_one_area(self) -> None:
+        assert [line.label for line in self.charts(ram_gib=0.0)["memory"].series] == ["on GPU"]
+
+    def test_a_card_whose_model_is_not_measured_is_the_only_one(self) -> None:
+        assert self.charts(measured=False)["memory"].limit == 12.0
 
     def test_rates_are_drawn_where_there_were_any(self) -> None:
-        assert self.charts()["decode rate"].unit == "tok/s"
+        rate = self.charts()["tok/s"]
+        assert newest(rate.series[0].values) == 40.0
+        assert rate.series[0].role == "rate"
         quiet = details_of().picture
         machine = loaded(Model("a")).machine.look("driver", "servers")
         page = model_page(quiet.id, machine.pictures, 300.0)
         assert [chart.title for chart in page.charts] == ["memory"]
 
+    def test_the_rate_of_the_card_is_a_line_where_it_is_known(self) -> None:
+        band = Band(37.0, 47.0, 59.0)
+        found = Diagnosis(Verdict("spilled", "bad", "it spills"), expected_fitting=band)
+        model = loaded(Model(gpu_gib=6.0))
+        model.usual(40.0, count=1)
+        details = model.monitor.pictures.details(model.record.key)
+        assert details is not None
+        details = replace(details, picture=replace(details.picture, diagnosis=found))
+        rate = charts(details, (), window_of((), details.picture.at, 300.0))[0]
+        assert (rate.limit, rate.limit_words) == (47.0, "full ~47")
 
-class TestCharts:
-    """Curves and their cells."""
 
-    def test_peaks_are_drawn_from_half_an_hour_on(self) -> None:
-        [found] = Machine().look("driver").pictures.gpus()
-        assert [bool(chart.series[0].maxima) for chart in gpu_charts(found, 1800.0)] == 4 * [True]
-        less = gpu_charts(found, 1799.0)
-        assert [bool(chart.series[0].maxima) for chart in less] == 4 * [False]
-
-    @pytest.mark.parametrize(("seconds", "cells"), [(60.0, 60), (150.0, 150), (300.0, 150)])
-    def test_a_cell_is_never_shorter_than_a_second(self, seconds: float, cells: int) -> None:
-        [found] = Machine().look("driver").pictures.gpus()
-        assert len(gpu_charts(found, seconds)[0].series[0].values) == cells
-
-    def test_means_and_peaks_are_of_the_same_samples(self) -> None:
-        machine = Machine(card := Gpu(utilization=10)).look("driver")
-        card.utilization = 30
-        [found] = machine.look("driver", at=0.5).pictures.gpus()
-        line = gpu_charts(found, 3600.0)[1].series[0]
-        assert (line.values[-1], line.maxima[-1]) == (20.0, 30)
-
-    def test_vram_of_all_gpus_is_drawn_by_index_up_to_the_largest(self) -> None:
-        machine = Machine(Gpu(gib=24.0, unowned_gib=4.0), Gpu(gib=12.0, unowned_gib=3.0))
-        machine.is_listed_backwards = True
-        chart = vram_chart(machine.look("driver").state, 300.0)
-        assert [(line.label, line.values[-1]) for line in chart.series] == [("GPU 0", 4.0), ("GPU 1", 3.0)]
-        assert (chart.title, chart.unit, chart.seconds, chart.ceiling) == ("VRAM in use", "GiB", 300.0, 24.0)
-
-    def test_without_a_gpu_there_is_no_ceiling(self) -> None:
-        assert vram_chart(Machine().state, 300.0).ceiling is None
-
-    def test_a_trend_is_two_minutes_in_cells_of_five_seconds(self) -> None:
-        series = Series()
-        for at, value in ((1000.0, 4.0), (1121.0, 2.0), (1122.0, 4.0)):
-            series.add(at, value)
-        assert trend(series, 1122.0) == (*23 * [None], 3.0)
+def newest(values: Trend) -> float | None:
+    return next((value for value in reversed(values) if value is not None), None)
 
 
 class TestWords:

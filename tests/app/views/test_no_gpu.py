@@ -71,7 +71,9 @@ def test_nor_stands_one_on_its_page_or_in_the_snapshot() -> None:
     [model] = machine.monitor.pictures.models()
     page = model_page(model.id, machine.monitor.pictures, 300)
     assert "spill" not in " ".join(fact.label + fact.value for fact in page.facts).casefold()
-    assert [chart.series[0].label for chart in page.charts][:1] == ["RAM claimed"]
+    assert [chart.series[0].label for chart in page.charts][:1] == ["in RAM"]
+    assert [chart.series[0].role for chart in page.charts][:1] == ["model"]
+    assert "ram" not in {part.role for one in page.sections for row in one.bars for part in row.parts}
     [entry] = build_snapshot(machine.monitor.pictures).models
     said = json.loads(msgspec.json.encode(entry))
     assert (said["level"], said["spill_percent"]) == ("ok", None)

@@ -17,7 +17,7 @@ from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.insight.wording import model_id
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
-from gpumon.app.views.gpus import gpu_page
+from gpumon.app.views.gpu_page import gpu_page
 from gpumon.app.views.model_page import model_page
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -340,7 +340,7 @@ def _disk_reading(model: ModelRecord, state: State) -> DiskReading | None:
     runner = state.runner_of(model)
     if runner is None or not runner.disk.active:
         return None
-    return disk_reading(runner, state, placement_of(model, state))
+    return disk_reading(runner, state, placement_of(model, state), is_claimed=model.claims_memory)
 
 
 Shortfall = Literal[

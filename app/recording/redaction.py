@@ -221,6 +221,7 @@ RULES: dict[str, Rule] = {
     "ServerProcess.models_path": _path,
     "ServerProcess.user": _user,
     "RunnerProcess.user": _user,
+    "RunnerProcess.ram_limit_group": _path,
     "ServerProcess.urls": _url,
     "MeterSample.server": _url,
     "MeterSample.upstream": _url,

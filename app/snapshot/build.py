@@ -303,6 +303,7 @@ def _runner(process: RunnerProcess, details: ModelDetails) -> RunnerEntry:
         buffers_by_device=_buffers(placed) if placed else None,
         rss_bytes=process.rss_bytes,
         file_bytes=process.file_bytes,
+        ram_limit_bytes=process.ram_limit_bytes,
         cpu_percent=process.cpu_percent,
         disk_read_bytes_per_second=details.disk.read_bytes if details.disk else None,
         major_faults_per_second=details.disk.major_faults if details.disk else None,

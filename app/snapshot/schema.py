@@ -88,6 +88,7 @@ class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
     buffers_by_device: dict[str, dict[str, int]] | None
     rss_bytes: int | None
     file_bytes: int | None
+    ram_limit_bytes: int | None
     cpu_percent: float | None
     disk_read_bytes_per_second: float | None
     major_faults_per_second: float | None

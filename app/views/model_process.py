@@ -116,9 +116,16 @@ def _process(process: RunnerProcess) -> list[Fact]:
         Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}", PROC),
         Fact("RAM resident", units.size(process.rss_bytes), PROC),
         Fact("  of it mapped from files", units.size(process.file_bytes), PROC),
+        *_limit(process),
         Fact("CPU (one core is 100%)", units.percent(process.cpu_percent), PROC),
     ]
     return facts + [Fact("not readable", visible(words), PROC) for words in process.unreadable]
+
+
+def _limit(process: RunnerProcess) -> list[Fact]:
+    if process.ram_limit_bytes is None:
+        return []
+    return [Fact("RAM that its group may take", units.size(process.ram_limit_bytes), "/sys/fs/cgroup")]
 
 
 def _disk(moved: Moved | None) -> list[Fact]:

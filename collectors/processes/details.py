@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gpumon.collectors.processes.finder import Runner
+from gpumon.collectors.processes.limits import GROUPS, RamLimit, ram_limit
 from gpumon.collectors.processes.model_files import is_undescribed
 from gpumon.collectors.processes.owners import Users, is_contained, is_unreachable
 from gpumon.collectors.processes.proc import Proc, reason
@@ -31,6 +32,8 @@ def model_file_bytes(model_path: str | None, root: Path = Path("/")) -> int | No
 
 PSS_SECONDS = 5.0
 """Between reads of ``smaps_rollup``."""
+LIMIT_SECONDS = 5.0
+"""Between reads of the limits of a process: they may be changed while it runs."""
 PSS_COST_FACTOR = 100
 """The kernel walks all pages of the process for it, and holds up its memory calls meanwhile: at most 1 %."""
 
@@ -43,6 +46,8 @@ class _Memory(Struct):
     pss_bytes: int | None = None
     pss_reason: str | None = None
     pss_due_at: float = 0.0
+    ram_limit: RamLimit | None = None
+    limit_due_at: float = 0.0
     model_file_bytes: int | None = None
     other_namespace: bool = False
 
@@ -50,8 +55,15 @@ class _Memory(Struct):
 class RunnerReader:
     """Reads each runner's details; a rate needs two looks."""
 
-    def __init__(self, proc: Proc, users: Users, elapsed: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        proc: Proc,
+        users: Users,
+        elapsed: Callable[[], float] = time.perf_counter,
+        groups: Path = GROUPS,
+    ) -> None:
         self._proc = proc
+        self._groups = groups
         self._users = users
         self._elapsed = elapsed
         self._memories: dict[tuple[int, int], _Memory] = {}
@@ -76,6 +88,7 @@ class RunnerReader:
         if memory.cpu_ticks is None:  # the first look: neither the file nor the namespace changes
             memory.model_file_bytes = self._model_file_bytes(runner, status)
             memory.other_namespace = is_unreachable(self._proc, pid, status)
+        limit = self._ram_limit(pid, memory, now)
         return RunnerProcess(
             pid=pid,
             started=self._proc.started(runner.start_ticks),
@@ -92,6 +105,8 @@ class RunnerReader:
             read_bytes=_number(io, "read_bytes"),
             major_faults=stat.major_faults,
             model_file_bytes=memory.model_file_bytes,
+            ram_limit_bytes=limit.limit_bytes if limit else None,
+            ram_limit_group=limit.group if limit else None,
             other_namespace=memory.other_namespace,
             is_read=is_undescribed(runner.kind, runner.settings),
             unreadable=tuple(reasons),
@@ -108,6 +123,12 @@ class RunnerReader:
         if before is None or seconds <= 0 or ticks < before:
             return None
         return 100 * (ticks - before) / self._proc.ticks_per_second / seconds
+
+    def _ram_limit(self, pid: int, memory: _Memory, now: float) -> RamLimit | None:
+        if now >= memory.limit_due_at:
+            memory.ram_limit = ram_limit(self._proc, pid, self._groups)
+            memory.limit_due_at = now + LIMIT_SECONDS
+        return memory.ram_limit
 
     def _refresh_pss(self, pid: int, memory: _Memory, now: float) -> None:
         if now < memory.pss_due_at:

@@ -149,6 +149,7 @@ def model_entry(details: ModelDetails) -> ModelEntry:
         expires_at=model.claim.expires_at,
         measured_vram_bytes=memory.measured_vram_bytes,
         measured_vram_by_gpu=memory.measured_vram_by_gpu,
+        expected_vram_by_gpu={one.uuid: one.by_class for one in details.expected_by_card} or None,
         weights_in_ram_estimate_bytes=memory.left_out.bytes if memory.left_out else None,
         agreement=memory.agreement.kind,
         agreement_cause=memory.agreement.cause,

@@ -180,6 +180,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     measured_vram_bytes: int | None = None
     measured_vram_by_gpu: dict[str, int] | None = None
+    expected_vram_by_gpu: dict[str, dict[str, int]] | None = None
     weights_in_ram_estimate_bytes: int | None = None
     agreement: str = "unknown"
     agreement_cause: str | None = None

@@ -16,12 +16,14 @@ from gpumon.app.cli.fit.model import Model, is_file, loaded_here, model_of_file,
 from gpumon.app.diagnosis.fit.machine import (
     NO_DEFAULTS,
     Machine,
+    chosen_cards,
     default_options,
     fit_on,
     server_defaults,
     visible_cards,
 )
 from gpumon.app.diagnosis.fit.report import FitReport, with_freed
+from gpumon.app.diagnosis.fit.wishes import with_wishes
 from gpumon.app.learned import learned_path
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, card_of
@@ -50,9 +52,11 @@ async def answer(asked: Asked, settings: Settings) -> FitReport | NoGeometry:
     told = await _server_defaults(found, settings)
     usable = visible_cards(own or (), told)
     cards = asked.cards or (with_freed(usable, found.own_vram_bytes) if found.is_local else ())
+    cards = chosen_cards(cards, asked.wishes.devices)
     options = _options(asked, found, cards, told)
     has_none = found.is_local and own is not None and not usable and not asked.cards
-    return fit_on(_machine(asked, found, cards, has_no_gpu=has_none), found.facts, options, found.file_bytes)
+    machine = _machine(asked, found, cards, has_no_gpu=has_none)
+    return fit_on(machine, found.facts, options, found.file_bytes, asked.wishes)
 
 
 def _machine(asked: Asked, found: Model, cards: tuple[Card, ...], *, has_no_gpu: bool) -> Machine:
@@ -105,13 +109,14 @@ async def _server_defaults(found: Model, settings: Settings) -> LoadDefaults:
 
 def _options(asked: Asked, found: Model, cards: tuple[Card, ...], told: LoadDefaults) -> LoadOptions:
     options = default_options(found.facts, sum(card.vram_total_bytes for card in cards), told)
-    return replace(
+    options = replace(
         options,
         context_length=asked.context_length or options.context_length,
         parallel=asked.parallel or options.parallel,
         cache_type_k=asked.cache_type or options.cache_type_k,
         cache_type_v=asked.cache_type or options.cache_type_v,
     )
+    return with_wishes(options, asked.wishes)
 
 
 async def cards_of_this_machine() -> tuple[Card, ...] | None:

@@ -279,3 +279,24 @@ def test_one_look_waits_until_it_is_known_whether_it_lasts() -> None:
     assert f"what process {runner.key.pid} reads from disk" in view.awaited()
     one.works(10)
     assert not [name for name in view.awaited() if "from disk" in name]
+
+
+def test_the_page_and_the_snapshot_have_the_limit() -> None:
+    one = own_server(2000)
+    pictures = one.machine.monitor.pictures
+    [entry] = build_snapshot(pictures).models
+    assert entry.runner is not None
+    assert entry.runner.ram_limit_bytes == 2000 * MIB
+    [model] = pictures.models()
+    details = pictures.details(model.key)
+    assert details is not None
+    facts = {fact.label: (fact.value, fact.origin) for fact in runner_facts(details, {})}
+    assert facts["RAM that its group may take"] == ("2.0 GiB", "/sys/fs/cgroup")
+    [free] = build_snapshot(own_server(None).machine.monitor.pictures).models
+    assert free.runner is not None
+    assert free.runner.ram_limit_bytes is None
+
+
+def test_the_evidence_names_the_group_and_where_it_is_read() -> None:
+    evidence = {(one.name, one.value, one.source) for one in own_server(2000).found.verdict.evidence}
+    assert (f"RAM that {SERVICE} may take", "2.0 GiB", "/sys/fs/cgroup") in evidence

@@ -16,7 +16,8 @@ from gpumon.app.insight.shapes import options_of_settings
 from gpumon.app.physics import memory
 from gpumon.app.physics.by_card import BUFFERS, CONTEXT, DENSE, EXPERTS, LAYERS, OUTPUT, parts_by_card
 from gpumon.app.physics.geometry import Geometry, LoadOptions
-from gpumon.app.physics.placement import place, shared
+from gpumon.app.physics.placement import gpu_of, place, shared
+from gpumon.app.physics.speed import traffic_of
 from gpumon.collectors.samples import ModelFacts, Orders
 from gpumon.collectors.servers.llama_server.command_line import settings_of
 
@@ -145,3 +146,29 @@ def test_a_draft_model_and_a_projector_have_their_places() -> None:
     assert (dict(first)["projector"], dict(second).get("projector")) == (800 * MIB, None)
     assert dict(first)["draft model"] == dict(second)["draft model"] == MIB
     assert dict(first)[BUFFERS] - dict(second)[BUFFERS] == memory.projector_compute_bytes(shape)
+
+
+def test_what_is_pinned_is_read_on_its_card_and_the_rest_of_the_layer_in_ram() -> None:
+    shape, options = shaped(by_pattern("exps=CUDA0")), replace(OPTIONS, gpu_layers=0)
+    on_gpu, in_ram = traffic_of(shape, options, place(shape, options, [64 * GIB]), 0)
+    plain = shaped(Orders())
+    _, whole = traffic_of(plain, options, place(plain, options, [64 * GIB]), 0)
+    experts = sum(layer.expert_bytes for layer in shape.layers) * 8 / 128
+    assert on_gpu.weights_bytes == on_gpu.expert_bytes == pytest.approx(experts)
+    assert on_gpu.weights_bytes + in_ram.weights_bytes == pytest.approx(whole.weights_bytes)
+    assert in_ram.expert_bytes == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "at"),
+    [
+        ("CUDA0", 2, 0),
+        ("CUDA1", 2, 1),
+        ("CUDA1", 1, 0),
+        ("CUDA10", 12, 10),
+        ("CUDA", 2, 0),
+        ("CUDA9999", 4, 0),
+    ],
+)
+def test_a_device_is_known_by_its_number(device: str, count: int, at: int) -> None:
+    assert gpu_of(device, count) == at

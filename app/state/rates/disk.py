@@ -149,16 +149,16 @@ class DiskReads(Struct):
         return reads and not self._stays() and not _is_swap(latest, system)
 
     def _reads_again(self, process: RunnerProcess, times: float = 1.0) -> bool:
-        """Return whether it reads, in ten seconds, more of its file than is not in memory: the same again.
+        """Return whether it has read, in ten seconds, more of its file than is not in memory: the same again.
 
-        With ``times``, whether it has read so many times as much already. That tells it too where the storage
+        With ``times``, whether it was so many times as much. That tells it too where the storage
         is fast, or where it waits for the processor more than for that.
         """
         over, whole, resident = self.latest, process.model_file_bytes, process.file_bytes
         if over is None or over.read_bytes is None or not whole or resident is None:
             return False
         missing = whole - resident
-        seconds = HOLD_SECONDS if times == 1.0 else self.looks[-1].time - self.looks[0].time
+        seconds = min(HOLD_SECONDS, self.looks[-1].time - self.looks[0].time)
         return missing >= MISSING_SHARE * whole and over.read_bytes * seconds > times * missing
 
     def _stays(self) -> bool:

@@ -147,6 +147,21 @@ class TestNotKnown:
         assert shares(told("-c 8192 -ngl 99", None, {0: 2.0, 1: 2.0}, gpus=TWO, weights_gib=4.0)) == ()
 
 
+class TestAContextThatTheRuntimeHasChosen:
+    """``--fit-ctx`` is the least that it may choose; what it has chosen is what the server says."""
+
+    def test_is_expected_as_the_server_tells_it(self, llama: ModelFacts) -> None:
+        """It says 4096."""
+        machine = told("-fit on -fitc 2048", llama, 4.7, gpus=[card(6)], weights_gib=4.4)
+        assert (picture(machine).level, machine.alerts()) == ("ok", [])
+        assert "context 0.5" in facts(machine)[0][1]
+
+    def test_one_that_was_asked_for_and_is_not_there_is_an_alarm(self, llama: ModelFacts) -> None:
+        machine = told("-c 32768 -ngl 99", llama, 4.7, gpus=[card(12)], weights_gib=4.4)
+        assert machine.alerts("likely_spill")
+        assert "context 4.0" in facts(machine)[0][1]
+
+
 class TestTensorsWithACardOfTheirOwn:
     """``-ngl 0 -ot exps=CUDA0``: the layers are in RAM, their experts are not."""
 

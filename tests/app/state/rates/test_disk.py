@@ -211,7 +211,7 @@ def test_where_nobody_waits_for_storage_it_must_read_the_same_again(
     process.file_bytes = resident_gib * GIB
     process.model_file_bytes = None if file_gib is None else int(file_gib * GIB)
     process.runs(1)
-    assert process.runs(20, mib=mib) is told
+    assert process.runs(25, mib=mib) is told
 
 
 @pytest.mark.parametrize(("mib", "told"), [(1025, True), (1024, False)])
@@ -220,3 +220,13 @@ def test_what_was_read_twice_is_told_after_four_seconds(mib: int, told: bool) ->
     process.model_file_bytes = 10 * GIB
     assert not process.runs(3, mib=mib)
     assert process.runs(1, mib=mib) is told
+
+
+def test_a_load_into_memory_of_its_own_reads_the_file_once_and_is_none() -> None:
+    """``--no-mmap``, of a server that does not tell that it loads: what is read is mapped from no file."""
+    process = Process(io_waiting_percent=4.0)
+    process.file_bytes, process.model_file_bytes = 0.0, 8 * GIB
+    process.runs(1)
+    assert not process.runs(8, mib=1024)
+    assert process.reads.reading_seconds == 0
+    assert not process.runs(20)

@@ -39,7 +39,7 @@ REAL = [
     (r"-ngl 5 -ts 1,1 -ot blk\.[0-4]\.=CUDA2", [(11.05, 3), (173.81, 2), (18.29, 0)]),
 ]
 """Flags, and MiB of weights and of context on each device: "model buffer size", "KV buffer size" in the log
-of a llama-server (b10488) with three devices (three of its own RPC servers, as much memory free on each)."""
+of a llama-server (b10434) with three devices (three of its own RPC servers, as much memory free on each)."""
 
 
 def asked(line: str, facts: ModelFacts = GEMMA) -> tuple[Geometry, LoadOptions]:

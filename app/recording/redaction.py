@@ -223,6 +223,8 @@ RULES: dict[str, Rule] = {
     "RunnerProcess.user": _user,
     "RunnerProcess.ram_limit_group": _path,
     "ServerProcess.urls": _url,
+    "ServerProcess.published": _url,
+    "RunnerProcess.published": _url,
     "MeterSample.server": _url,
     "MeterSample.upstream": _url,
     "ModelFacts.geometry": _setting,

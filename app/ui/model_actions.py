@@ -130,8 +130,11 @@ class ModelActions:
 
     async def _ask(self, asked: Unloading, unload: Unload) -> None:
         self._under_way.append(asked)
+        self._session.monitor.note_unload(asked.key)
         self._say(asked_words(asked))
         problem = await unload(asked.name)
+        if problem is not None:
+            self._session.monitor.note_unload(asked.key, is_asked=False)
         if problem is not None and asked in self._under_way:
             self._under_way.remove(asked)
             self._say(refused_words(asked, problem), warning=True)
@@ -142,6 +145,8 @@ class ModelActions:
         return next((model for model in models if model_id(model.key) == wanted), None)
 
     def _no_model_words(self, row: Row | None) -> str:
+        if row is not None and any(one.id == row.key for one in self._session.monitor.pictures.left()):
+            return "it is no longer loaded"
         loading = row is not None and row.panel == "models"
         return "it is not loaded yet" if loading else "no model is selected"
 

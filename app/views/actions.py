@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpumon.app.diagnosis.diagnosis import Remedy, Verdict
+from typing import TYPE_CHECKING
+
 from gpumon.app.insight.unloading import Unloading, UnloadKind, UnloadOutcome
 from gpumon.app.insight.wording import address
 from gpumon.app.picture.model import ModelPicture
@@ -10,6 +11,9 @@ from gpumon.app.views.page import GPUMON, NVML, PROC
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
+
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.diagnosis import Remedy, Verdict
 
 LONGEST_COMMAND = 1000
 

@@ -14,7 +14,10 @@ from gpumon.collectors.processes.limits import GROUPS, RamLimit, ram_limit
 from gpumon.collectors.processes.model_files import is_undescribed
 from gpumon.collectors.processes.owners import Users, is_contained, is_unreachable
 from gpumon.collectors.processes.proc import Proc, reason
+from gpumon.collectors.processes.published import Publications, Reached
+from gpumon.collectors.processes.sockets import PROVEN_SECONDS
 from gpumon.collectors.samples import RunnerProcess
+from gpumon.collectors.servers.registry import runner_named
 
 _PART = re.compile(r"-\d{5}-of-\d{5}\.gguf\Z", re.ASCII)
 """One of several files that make up a model (llama.cpp: tools/gguf-split)."""
@@ -34,6 +37,8 @@ PSS_SECONDS = 5.0
 """Between reads of ``smaps_rollup``."""
 LIMIT_SECONDS = 5.0
 """Between reads of the limits of a process: they may be changed while it runs."""
+REACHED_SECONDS = 10.0
+"""Between looks for the port under which one in a container is published, until it is known."""
 PSS_COST_FACTOR = 100
 """The kernel walks all pages of the process for it, and holds up its memory calls meanwhile: at most 1 %."""
 
@@ -50,6 +55,8 @@ class _Memory(Struct):
     limit_due_at: float = 0.0
     model_file_bytes: int | None = None
     other_namespace: bool = False
+    reached: Reached = Reached()
+    reached_due_at: float = 0.0
 
 
 class RunnerReader:
@@ -61,10 +68,12 @@ class RunnerReader:
         users: Users,
         elapsed: Callable[[], float] = time.perf_counter,
         groups: Path = GROUPS,
+        publications: Publications | None = None,
     ) -> None:
         self._proc = proc
         self._groups = groups
         self._users = users
+        self._publications = publications or Publications(proc)
         self._elapsed = elapsed
         self._memories: dict[tuple[int, int], _Memory] = {}
 
@@ -89,6 +98,7 @@ class RunnerReader:
             memory.model_file_bytes = self._model_file_bytes(runner, status)
             memory.other_namespace = is_unreachable(self._proc, pid, status)
         limit = self._ram_limit(pid, memory, now)
+        self._refresh_reached(runner, memory, now)
         return RunnerProcess(
             pid=pid,
             started=self._proc.started(runner.start_ticks),
@@ -108,9 +118,21 @@ class RunnerReader:
             ram_limit_bytes=limit.limit_bytes if limit else None,
             ram_limit_group=limit.group if limit else None,
             other_namespace=memory.other_namespace,
+            published=memory.reached.urls,
+            at_own_address=memory.reached.at_own_address,
             is_read=is_undescribed(runner.kind, runner.settings),
             unreadable=tuple(reasons),
         )
+
+    def _refresh_reached(self, runner: Runner, memory: _Memory, now: float) -> None:
+        """Look where one in a container is reached from here that users start themselves."""
+        kind = runner_named(runner.kind)
+        is_alone = kind.stands_alone and runner.server_pid is None
+        if not (memory.other_namespace and is_alone) or now < memory.reached_due_at:
+            return
+        port = runner.settings.port or kind.default_port
+        memory.reached = self._publications.find(runner.pid, () if port is None else (port,), now)
+        memory.reached_due_at = now + (PROVEN_SECONDS if memory.reached.urls else REACHED_SECONDS)
 
     def _model_file_bytes(self, runner: Runner, status: Mapping[str, str]) -> int | None:
         contained = is_contained(self._proc, runner.pid, status)

@@ -55,7 +55,7 @@ gpus = st.builds(
     unified=st.booleans(),
     utilization_percent=figures,
     utilization_trend=trends,
-    vram_trend=trends,
+    planned_bytes=st.integers(0, 2**40),
     power_watts=figures,
     power_limit_watts=figures,
     temperature_celsius=figures,
@@ -112,9 +112,35 @@ sources = st.builds(SourceRow, levels, names, names, names)
 alerts = st.builds(
     AlertRow, names, levels, names, names, names, st.floats(0, 1e8), st.booleans(), st.booleans()
 )
-installed = st.builds(InstalledRow, names, names, st.none() | st.integers(0, 2**60), st.booleans(), names)
+rates = st.none() | st.tuples(*[st.floats(0, 1e6)] * 3)
+installed = st.builds(
+    InstalledRow,
+    names,
+    names,
+    st.none() | st.integers(0, 2**60),
+    st.booleans(),
+    names,
+    st.none() | st.integers(0, 2**60),
+    levels,
+    words,
+    rates,
+    st.none() | st.integers(0, 2**24),
+)
 facts = st.builds(Fact, names, names, names, st.none() | levels)
-verdicts = st.builds(VerdictView, levels, names, words, words)
+verdicts = st.builds(
+    VerdictView,
+    levels,
+    names,
+    marks=words,
+    right=words,
+    head=st.sampled_from(["", "SPILLED"]),
+    subject=names,
+    facts=words,
+    cause=names,
+    remedy=names,
+    where=names,
+    keys=st.lists(st.tuples(names, names), max_size=2).map(tuple),
+)
 hints = st.lists(st.tuples(names, names), max_size=8)
 charts = st.builds(
     ChartView,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.choices import SPARE_BYTES
+from gpumon.app.diagnosis.arithmetic import SPARE_BYTES
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, Hardware
 from gpumon.app.physics.orders import ordered, with_experts_kept

@@ -25,7 +25,10 @@ class Row(NamedTuple):
 
 
 class Cursor:
-    """Stays on its row while rows come and go; on the nearest one if its own goes."""
+    """Stays on its row while rows come and go; on the nearest one if its own goes.
+
+    Until it has been moved it is in the panel that is preferred, once that has a row.
+    """
 
     def __init__(self, prefer: str) -> None:
         self._prefer = prefer
@@ -39,7 +42,7 @@ class Cursor:
         self._rows = rows
         if not rows:
             self.row = None
-        elif not self._moved:
+        elif not self._moved and (self.row is None or self.row.panel != self._prefer):
             self._put(next((index for index, row in enumerate(rows) if row.panel == self._prefer), 0))
         elif self.row in rows:
             self._put(rows.index(self.row))

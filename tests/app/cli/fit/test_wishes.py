@@ -12,11 +12,11 @@ from tests.app.physics.test_orders import MOE
 from tests.fakes.gguf.mixture import dense, mixture
 
 from gpumon.app.cli.main import main
-from gpumon.app.diagnosis.choices import SPARE_BYTES
+from gpumon.app.diagnosis.arithmetic import SPARE_BYTES
 from gpumon.app.diagnosis.fit.machine import Machine, fit_on
-from gpumon.app.diagnosis.fit.report import FitReport
+from gpumon.app.diagnosis.fit.report import FitReport, Resident
 from gpumon.app.diagnosis.fit.text import fit_lines
-from gpumon.app.diagnosis.fit.wishes import Wishes
+from gpumon.app.diagnosis.fit.wishes import Wishes, with_wishes
 from gpumon.app.physics.geometry import LoadOptions
 from gpumon.app.physics.hardware import Card
 
@@ -186,6 +186,17 @@ def report(free_bytes: int, layers: int) -> FitReport:
     found = fit_on(Machine((card,), 60e9), MOE, LoadOptions(16384), wishes=Wishes(expert_layers=layers))
     assert isinstance(found, FitReport)
     return found
+
+
+def test_what_is_asked_for_holds_after_other_models_are_unloaded_too() -> None:
+    card = Card("a", 24 * GIB, 6 * GIB, 360e9, "nvidia_gddr6")
+    machine = Machine((card,), 60e9, others=(Resident("other", 6 * GIB, makes_room=True),))
+    wishes = Wishes(gpu_layers=20)
+    found = fit_on(machine, MOE, with_wishes(LoadOptions(16384), wishes), wishes=wishes)
+    assert isinstance(found, FitReport)
+    assert (found.fits, found.in_the_end.fits) == (False, True)
+    assert found.in_the_end.wishes == wishes
+    assert any(line.endswith("after unloading other (6.0 GiB) fits as asked") for line in fit_lines(found))
 
 
 def test_the_best_number_leaves_512_mib_of_the_card_free_to_the_byte() -> None:

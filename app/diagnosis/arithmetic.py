@@ -27,6 +27,8 @@ FIT_MARGIN_BYTES = 1024 * MIB
 """What llama-server leaves free of each GPU when it chooses the layers (llama.cpp: ``--fit-target``)."""
 TIGHT_MARGIN_BYTES = 128 * MIB
 """What must stay free where the user chooses the layers: nine of ten predictions of the need are closer."""
+SPARE_BYTES = 512 * MIB
+"""Free memory below which a card with experts in RAM slows down by half and more."""
 
 
 class NoArithmetic(NamedTuple):

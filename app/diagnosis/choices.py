@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
+from gpumon.app.diagnosis.arithmetic import SPARE_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.diagnosis import Cause, Evidence
 from gpumon.app.diagnosis.subject import Subject, intended, rate_of
 from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, NVML, size_evidence
@@ -27,10 +27,7 @@ from gpumon.app.physics.speed import ram_bandwidth_of_rate
 from gpumon.collectors.samples import NO_ORDERS
 from gpumon.collectors.servers.kind import NO_LINE, Line
 from gpumon.text.safe import visible
-from gpumon.text.units import MIB
 
-SPARE_BYTES = 512 * MIB
-"""Free memory below which a card with experts in RAM slows down by half and more."""
 WORTH_PERCENT = 5
 """Of the rate or, where that cannot be estimated, of what is kept: for less nobody starts a server again."""
 

@@ -66,6 +66,7 @@ RemedyAction = Literal[
     "same_context",
     "keep_longer",
     "keep_in_ram",
+    "raise_ram_limit",  # of its container or its unit
 ]
 
 

@@ -10,8 +10,9 @@ from msgspec import Struct
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, ended_how, is_gone, is_load_over
 from gpumon.app.insight.disk import DiskReading, disk_reading
-from gpumon.app.insight.intent import BUFFERS, cpu_choice, intent_of
+from gpumon.app.insight.intent import cpu_choice, intent_of
 from gpumon.app.insight.wording import amount, model_label
+from gpumon.app.physics.by_card import BUFFERS
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
 from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
@@ -340,7 +341,7 @@ def _disk_reading(model: ModelRecord, state: State) -> DiskReading | None:
     runner = state.runner_of(model)
     if runner is None or not runner.disk.active:
         return None
-    return disk_reading(runner, state, placement_of(model, state))
+    return disk_reading(runner, state, placement_of(model, state), is_claimed=model.claims_memory)
 
 
 Shortfall = Literal[

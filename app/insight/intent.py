@@ -13,14 +13,15 @@ from msgspec import structs
 
 from gpumon.app.insight.shapes import load_options, settings_of, shape_of
 from gpumon.app.insight.wording import amount
-from gpumon.app.physics.geometry import Geometry, Layer, LoadOptions, NoGeometry
+from gpumon.app.physics.by_card import BUFFERS, Parts, parts_by_card
+from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.memory import (
     Placement,
-    cache_bytes_by_layer,
     gpu_weights_bytes,
     output_weights_bytes,
+    projector_compute_bytes,
 )
-from gpumon.app.physics.orders import keeps_weights
+from gpumon.app.physics.orders import keeps_weights, pins_weights
 from gpumon.app.physics.placement import SPLIT_OVERHEAD_BYTES, place
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.holders.addresses import server_of
@@ -33,8 +34,6 @@ from gpumon.text import units
 HOSTS = frozenset({"none", "CPU", "BLAS"})
 """Devices that are no GPU."""
 CUDA_DEVICES = "CUDA_VISIBLE_DEVICES"
-BUFFERS = "buffers"
-"""The part of a placement that is neither weights nor context: it is where the rest is."""
 NO_INTENT = Intent()
 _CUDA = re.compile(r"CUDA([0-9]{1,3})\Z", re.ASCII)
 _PLENTY_BYTES = 2**50
@@ -72,10 +71,10 @@ def cpu_choice(model: ModelRecord, state: State) -> str | None:
 
 
 def _cpu(
-    model: ModelRecord, runner: RunnerRecord | None, settings: RunnerSettings, state: State
+    model: ModelRecord, runner: RunnerRecord | None, settings: RunnerSettings, state: State, *, pinned: bool
 ) -> str | None:
     asks = runner is None or runner.kind.layers_are_asked
-    if settings.gpu_layers == 0 and asks:
+    if settings.gpu_layers == 0 and asks and not pinned:
         return f"{model.kind.layers_setting} 0"
     devices = settings.orders.devices
     if devices and all(device in HOSTS for device in devices):
@@ -105,6 +104,13 @@ def hidden_gpus(runner: RunnerRecord | None, state: State) -> frozenset[str]:
     if not is_told and len(held) != len(chosen):
         return frozenset()
     return frozenset(uuids) - frozenset(chosen if is_told else held)
+
+
+def may_use(uuids: list[str], runner: RunnerRecord, state: State) -> list[str]:
+    """Return those of the GPUs that a process may use, in its own order, if CUDA counts them as ``uuids``."""
+    settings = runner.process.settings
+    orders = NO_ORDERS if _is_placed_by_server(runner) else settings.orders
+    return _chosen(uuids, _visible(runner, settings, state), orders)
 
 
 def _chosen(uuids: list[str], visible: tuple[str, ...] | None, orders: Orders) -> list[str]:
@@ -151,11 +157,13 @@ class _Kept(NamedTuple):
 
 def _intent(model: ModelRecord, runner: RunnerRecord | None, state: State) -> Intent:
     settings, shape = settings_of(model, runner), shape_of(model, state)
-    kept = tuple(_kept(model, runner, None if isinstance(shape, NoGeometry) else shape))
+    known_shape = None if isinstance(shape, NoGeometry) else shape
+    pinned = bool(known_shape.pinned_bytes) if known_shape else pins_weights(settings.orders)
+    kept = tuple(_kept(model, runner, known_shape, pinned=pinned))
     known = Intent(
         setting=_words(kept),
         keeps=_kinds(kept),
-        cpu=_cpu(model, runner, settings, state),
+        cpu=_cpu(model, runner, settings, state, pinned=pinned),
         elsewhere=_elsewhere(runner, settings.orders, state),
     )
     if isinstance(shape, NoGeometry):
@@ -175,10 +183,12 @@ def _reckoned(known: Intent, shape: Geometry, options: LoadOptions, runner: Runn
     """Return the intent with its bytes: those on GPUs are the least that is to be expected."""
     wanted = options.gpu_layers if "layers" in known.keeps else len(shape.layers) + 1
     asked = structs.replace(options, gpu_layers=wanted, gpu_shares=())
-    placed, draft_bytes = place(shape, asked, [_PLENTY_BYTES]), _draft_bytes(runner)
-    on_gpu = placed.vram_bytes - (0 if placed.fits else SPLIT_OVERHEAD_BYTES)
+    placed, draft_bytes = place(shape, asked, [_PLENTY_BYTES]), draft_bytes_of(runner)
+    is_split = 0 < placed.layers_on_gpu < placed.layer_count
+    on_gpu = placed.vram_bytes - (SPLIT_OVERHEAD_BYTES if is_split else 0)
     never, held = shape.token_embedding_bytes + shape.host_bytes, max(0, on_gpu) + draft_bytes
-    in_vram = _vram_parts(shape, options, placed, draft_bytes)
+    (parts,) = parts_by_card(shape, asked, [_PLENTY_BYTES], draft_bytes)
+    in_vram = tuple(part for part in parts if part[0] != BUFFERS)
     return structs.replace(
         known,
         weights_bytes=shape.file_bytes,
@@ -190,43 +200,28 @@ def _reckoned(known: Intent, shape: Geometry, options: LoadOptions, runner: Runn
     )
 
 
-Parts = tuple[tuple[str, int], ...]
-
-
-def _vram_parts(shape: Geometry, options: LoadOptions, placed: Placement, draft_bytes: int) -> Parts:
-    """Return the weights and the context on GPUs by their class."""
-    first = len(shape.layers) - placed.blocks_on_gpu
-    layers, caches = shape.layers[first:], cache_bytes_by_layer(shape, options)[first:]
-    experts = sum(layer.expert_bytes - layer.kept_expert_bytes for layer in layers)
-    states = options.parallel * sum(layer.state_bytes for layer in layers)
-    parts = {
-        "experts": experts,
-        "attention and dense" if shape.is_moe else "layers": sum(map(_movable, layers)) - experts,
-        "output": output_weights_bytes(shape) if placed.output_on_gpu else 0,
-        "projector": shape.projector_bytes if placed.output_on_gpu else 0,
-        "context": sum(caches) + states if options.cache_on_gpu else 0,
-        "draft model": draft_bytes,
-    }
-    return tuple((name, size) for name, size in parts.items() if size)
-
-
 def _ram_parts(shape: Geometry, placed: Placement) -> Parts:
     """Return what is in RAM by its class."""
     first = len(shape.layers) - placed.blocks_on_gpu
     whole, kept = shape.layers[:first], shape.layers[first:]
-    experts = sum(layer.expert_bytes for layer in whole) + sum(layer.kept_expert_bytes for layer in kept)
-    weights = sum(layer.weights_bytes for layer in whole) + sum(layer.kept_bytes for layer in kept)
+    experts = sum(layer.expert_bytes - layer.pinned_expert_bytes for layer in whole)
+    experts += sum(layer.kept_expert_bytes for layer in kept)
+    weights = sum(layer.weights_bytes - layer.pinned_bytes for layer in whole)
+    weights += sum(layer.kept_bytes for layer in kept)
     parts = {
         "experts": experts,
         "layers": weights - experts + shape.kept_output_bytes,
+        "output": 0 if placed.output_on_gpu else _output_in_ram(shape),
         "embedding": shape.token_embedding_bytes + shape.host_bytes,
     }
     parts["context"] = placed.ram_bytes - sum(parts.values())
     return tuple((name, size) for name, size in parts.items() if size > 0)
 
 
-def _movable(layer: Layer) -> int:
-    return layer.movable_bytes
+def _output_in_ram(shape: Geometry) -> int:
+    """Return the output and the projector; of a matrix that serves as embedding too there is one copy."""
+    tied = shape.token_embedding_bytes if shape.is_tied else 0
+    return output_weights_bytes(shape) + shape.projector_bytes + projector_compute_bytes(shape) - tied
 
 
 def parts_words(total_bytes: int, parts: Parts) -> str:
@@ -235,7 +230,7 @@ def parts_words(total_bytes: int, parts: Parts) -> str:
     return f"{amount(total_bytes)}: {shown}" if shown else amount(total_bytes)
 
 
-def _draft_bytes(runner: RunnerRecord | None) -> int:
+def draft_bytes_of(runner: RunnerRecord | None) -> int:
     """Return the weights of a draft model on GPUs, where its file was read."""
     draft = runner.file.draft if runner and runner.file else None
     if runner is None or draft is None:
@@ -255,20 +250,28 @@ def _words(kept: tuple[_Kept, ...]) -> str | None:
     return " ".join(one.words for one in kept) or None
 
 
-def _kept(model: ModelRecord, runner: RunnerRecord | None, shape: Geometry | None) -> Iterator[_Kept]:
+def _kept(
+    model: ModelRecord, runner: RunnerRecord | None, shape: Geometry | None, *, pinned: bool
+) -> Iterator[_Kept]:
     """Yield the settings that keep a part of the model in RAM."""
     settings = settings_of(model, runner)
     orders, asked = settings.orders, settings.gpu_layers
     asks = runner is None or runner.kind.layers_are_asked
-    if asks and asked and shape is not None and asked <= len(shape.layers):
-        yield _Kept("layers", f"{model.kind.layers_setting} {asked}")
     told_by = runner.server_kind if runner else model.kind
+    if asks and shape is not None and _leaves_layers(asked, shape, pinned=pinned):
+        but = f" {told_by.setting_words('overrides', None, in_environment=False)}" if pinned else ""
+        yield _Kept("layers", f"{model.kind.layers_setting} {asked}{but}")
     if keeps_weights(orders) and (shape is None or shape.kept_bytes):
         for kind, name, value in _weights_kept(orders):
             words = told_by.setting_words(name, value, in_environment=name in orders.by_environment)
             yield _Kept(kind, words)
     if orders.cache_on_gpu is False:
         yield _Kept("cache", told_by.setting_words("cache_on_gpu", None, in_environment=False))
+
+
+def _leaves_layers(asked: int | None, shape: Geometry, *, pinned: bool) -> bool:
+    """Return whether a number of layers leaves some in RAM; 0 is the CPU alone if nothing is pinned."""
+    return asked is not None and asked <= len(shape.layers) and (asked > 0 or pinned)
 
 
 def _weights_kept(orders: Orders) -> Iterator[tuple[str, str, int | None]]:

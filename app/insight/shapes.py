@@ -100,7 +100,7 @@ def load_options(model: ModelRecord, runner: RunnerRecord | None, state: State) 
         log_of(model, state),
         facts.slot_count if facts else None,
     )
-    spreads = server is not None and model.kind.spreads(server.settings)
+    spreads = model.kind.spreads(server.settings if server else {})
     return replace(options, spread=True) if options and spreads else options
 
 
@@ -128,7 +128,7 @@ def options_of_settings(
         gpu_layers=settings.gpu_layers,
         unified_cache=is_unified(settings, slot_count),
         cache_on_gpu=settings.orders.cache_on_gpu is not False,
-        gpu_shares=settings.orders.tensor_split,
+        gpu_shares=tuple(share for share in settings.orders.tensor_split if share),
     )
 
 

@@ -39,11 +39,29 @@ class Layer(Struct, frozen=True):
     """Part of ``weights_bytes`` that stays in RAM wherever the layer is: its user has asked for it."""
     kept_expert_bytes: int = 0
     """Part of ``kept_bytes`` that belongs to routed experts."""
+    pinned_bytes: int = 0
+    """Part of ``weights_bytes`` that is on a GPU of its own, wherever the layer is, by its user's wish."""
+    pinned_expert_bytes: int = 0
 
     @property
     def movable_bytes(self) -> int:
         """The weights that go where the layer goes."""
-        return self.weights_bytes - self.kept_bytes
+        return self.weights_bytes - self.kept_bytes - self.pinned_bytes
+
+    @property
+    def movable_expert_bytes(self) -> int:
+        """Those of them that belong to routed experts."""
+        return self.expert_bytes - self.kept_expert_bytes - self.pinned_expert_bytes
+
+
+class Pinned(NamedTuple):
+    """Weights that are on one GPU wherever their layers are (``--override-tensor REGEX=CUDA1``)."""
+
+    device: str
+    bytes: int
+    expert_bytes: int = 0
+    output_bytes: int = 0
+    """Parts of ``bytes``: of routed experts, and of the output matrix."""
 
 
 class Geometry(Struct, frozen=True):
@@ -74,6 +92,13 @@ class Geometry(Struct, frozen=True):
     """Blocks for multi-token prediction, which are left on disk while nothing drafts with them."""
     kept_output_bytes: int = 0
     """Part of the output matrix that the user has asked to stay in RAM."""
+    pinned: tuple[Pinned, ...] = ()
+    """Weights that have a GPU of their own, those of each GPU together."""
+
+    @property
+    def pinned_bytes(self) -> int:
+        """Weights that are on a GPU wherever their layers are."""
+        return sum(one.bytes for one in self.pinned)
 
     @property
     def kept_bytes(self) -> int:

@@ -147,13 +147,15 @@ def memory_need(geometry: Geometry, options: LoadOptions, gpu_count: int = 1) ->
 
 def gpu_weights_bytes(geometry: Geometry) -> int:
     """Return the weights on the GPU: all but the embedding, of which a tied output is a second copy."""
-    return sum(layer.movable_bytes for layer in geometry.layers) + output_weights_bytes(geometry)
+    movable = sum(layer.movable_bytes for layer in geometry.layers) + output_weights_bytes(geometry)
+    return movable + geometry.pinned_bytes
 
 
 def output_weights_bytes(geometry: Geometry) -> int:
     """Return what goes behind the last layer: the output matrix, where it may, and its norm."""
     output = geometry.token_embedding_bytes if geometry.output_bytes is None else geometry.output_bytes
-    return output - geometry.kept_output_bytes + geometry.other_bytes
+    away = geometry.kept_output_bytes + sum(one.output_bytes for one in geometry.pinned)
+    return output - away + geometry.other_bytes
 
 
 def kv_cache_bytes(geometry: Geometry, options: LoadOptions) -> int:

@@ -38,6 +38,8 @@ class _Load(NamedTuple):
     always_in_ram_bytes: int
     tied_bytes: int
     """Part of ``always_in_ram_bytes`` of which the output is a second copy."""
+    pinned: Sequence[int] = ()
+    """What each GPU holds wherever the layers are."""
 
 
 class _Plan(NamedTuple):
@@ -61,19 +63,23 @@ def place(
     Everything goes to one GPU if one has room, else layers are spread by free memory, else as many as fit.
     With ``options.gpu_layers`` so many go there whether they fit or not.
     """
-    load = _load(geometry, options)
-    budgets = [max(0, free - margin_bytes) for free in free_bytes_by_gpu]
+    load, pinned = _load(geometry, options), pinned_by_gpu(geometry, len(free_bytes_by_gpu))
+    load = load._replace(pinned=pinned)
+    budgets = [
+        max(0, free - margin_bytes - held) for free, held in zip(free_bytes_by_gpu, pinned, strict=True)
+    ]
     if not budgets:
+        load = load._replace(always_in_ram_bytes=load.always_in_ram_bytes + geometry.pinned_bytes)
         return _placement(load, _Plan([]))
     shares = _shares(options, budgets)
     if options.gpu_layers is not None:
         wanted = max(0, min(options.gpu_layers, len(load.units)))
-        return _placement(load, _forced(load, budgets, wanted, shares))
+        return _placement(load, _forced(load, budgets, wanted, shares, free_bytes_by_gpu, options.spread))
     if shares:
         plan = _by_share(load, budgets, shares)
         return _placement(load, plan or _partly(load, budgets))
     alone = None if options.spread else _on_one(load, budgets)
-    plan = alone or _by_share(load, budgets, budgets) or _filled(load, budgets)
+    plan = alone or _by_share(load, budgets, free_bytes_by_gpu) or _filled(load, budgets)
     return _placement(load, plan or _partly(load, budgets))
 
 
@@ -108,9 +114,7 @@ def _load(geometry: Geometry, options: LoadOptions) -> _Load:
     ]
     moving = caches if options.cache_on_gpu else [0] * len(caches)
     blocks = [layer.movable_bytes + cache for layer, cache in zip(geometry.layers, moving, strict=True)]
-    experts = [
-        layer.expert_bytes - layer.kept_expert_bytes if geometry.is_moe else 0 for layer in geometry.layers
-    ]
+    experts = [layer.movable_expert_bytes if geometry.is_moe else 0 for layer in geometry.layers]
     output = memory.output_weights_bytes(geometry)
     output += geometry.projector_bytes + memory.projector_compute_bytes(geometry)
     return _Load(
@@ -126,19 +130,35 @@ def _load(geometry: Geometry, options: LoadOptions) -> _Load:
     )
 
 
+def pinned_by_gpu(geometry: Geometry, gpu_count: int) -> list[int]:
+    """Return what each GPU holds of the weights that have one of their own."""
+    held = [0] * gpu_count
+    for one in geometry.pinned if gpu_count else ():
+        held[gpu_of(one.device, gpu_count)] += one.bytes
+    return held
+
+
+def gpu_of(device: str, gpu_count: int) -> int:
+    """Return the place of a device by its number, as CUDA counts those that a process may use."""
+    number = device[len(device.rstrip("0123456789")) :]
+    return min(int(number or 0), gpu_count - 1) if len(number) < 4 else 0
+
+
 def _shares(options: LoadOptions, budgets: list[int]) -> list[int]:
     """Return what the user has given each GPU, in thousandths; nothing where memory decides."""
     told = [round(1000 * share) for share in options.gpu_shares[: len(budgets)]]
     return told + [0] * (len(budgets) - len(told)) if any(told) else []
 
 
-def _forced(load: _Load, budgets: list[int], wanted: int, shares: list[int]) -> _Plan:
+def _forced(
+    load: _Load, budgets: list[int], wanted: int, shares: list[int], free: Sequence[int], spread: bool
+) -> _Plan:
     """Return so many layers, whether they fit or not: as told, else on one GPU if they fit or by memory."""
     best = budgets.index(max(budgets))
     alone = _Plan([wanted if gpu == best else 0 for gpu in range(len(budgets))], best)
-    if not shares and _bytes_by_gpu(load, alone)[best] <= budgets[best]:
+    if not shares and not spread and _bytes_by_gpu(load, alone)[best] <= budgets[best]:
         return alone
-    counts = _shared(wanted, shares or budgets)
+    counts = shared(wanted, shares or free)
     return _Plan(counts, next((gpu for gpu, count in enumerate(counts) if count), 0))
 
 
@@ -149,15 +169,20 @@ def _on_one(load: _Load, budgets: list[int]) -> _Plan | None:
     return plan if _fits(load, plan, budgets) else None
 
 
-def _by_share(load: _Load, budgets: list[int], shares: list[int]) -> _Plan | None:
+def _by_share(load: _Load, budgets: list[int], shares: Sequence[int]) -> _Plan | None:
     """Return all layers spread by ``shares``: free memory is llama.cpp's own; ``None`` if they do not fit."""
-    plan = _Plan(_shared(len(load.units), shares))
+    plan = _Plan(shared(len(load.units), shares))
     return plan if _fits(load, plan, budgets) else None
 
 
-def _shared(count: int, told: list[int]) -> list[int]:
+def shared(count: int, told: Sequence[int]) -> list[int]:
+    """Return how many of ``count`` layers each GPU has by its share of memory, or by ``--tensor-split``.
+
+    Layer ``i`` is on the first GPU with which the shares so far are more than ``i / count`` of all
+    (llama.cpp: src/llama-model.cpp, ``get_layer_buft_list``).
+    """
     shares = told if any(told) else [1] * len(told)
-    ends = [count * sum(shares[: gpu + 1]) // sum(shares) for gpu in range(len(told))]
+    ends = [-(-count * sum(shares[: gpu + 1]) // sum(shares)) for gpu in range(len(told))]
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
@@ -225,6 +250,8 @@ def _overflowing(load: _Load, plan: _Plan) -> list[int]:
 
 def _placement(load: _Load, plan: _Plan) -> Placement:
     on_gpus, held = sum(plan.counts), _bytes_by_gpu(load, plan)
+    for gpu, pinned in enumerate(load.pinned[: len(held)]):
+        held[gpu] += pinned + (load.fixed_bytes if pinned and not plan.counts[gpu] else 0)
     in_ram = load.always_in_ram_bytes + sum(load.units[: len(load.units) - on_gpus])
     if on_gpus == 0:
         in_ram -= load.tied_bytes  # there is no second copy then
@@ -281,5 +308,5 @@ def _claimed_overflowing(geometry: Geometry, ram_bytes: int) -> int:
     for index, layer in enumerate(geometry.layers):
         if left <= 0:
             return max(1, index)
-        left -= layer.expert_bytes - layer.kept_expert_bytes
+        left -= layer.movable_expert_bytes
     return len(geometry.layers)

@@ -84,6 +84,9 @@ def traffic_of(
     if placement.layers_on_gpu:
         staying = _sum(kept[first_whole:])
         on_gpu, on_cpu = on_gpu.less(staying), on_cpu + staying
+    if geometry.pinned and any(placement.vram_bytes_by_gpu):
+        pinned = _sum([_pinned_traffic(layer, geometry) for layer in geometry.layers[:first]])
+        on_gpu, on_cpu = on_gpu + pinned, on_cpu.less(pinned)
     output_on_gpu = placement.fits or placement.output_on_gpu
     in_ram = geometry.kept_output_bytes if output_on_gpu else output_bytes(geometry)
     on_gpu += Traffic(weights_bytes=float(output_bytes(geometry) - in_ram))
@@ -128,6 +131,16 @@ def _kept_traffic(layer: Layer, geometry: Geometry, options: LoadOptions, contex
         expert_bytes=experts,
         cache_bytes=0.0 if options.cache_on_gpu else _cache_cost(layer, options, context_tokens),
         expert_layers=int(geometry.is_moe and layer.kept_expert_bytes > 0),
+    )
+
+
+def _pinned_traffic(layer: Layer, geometry: Geometry) -> Traffic:
+    """Return what of a layer in RAM is read on a GPU, because the user has asked for it."""
+    experts = layer.pinned_expert_bytes * used_experts_share(geometry)
+    return Traffic(
+        weights_bytes=layer.pinned_bytes - layer.pinned_expert_bytes + experts,
+        expert_bytes=experts,
+        expert_layers=int(geometry.is_moe and layer.pinned_expert_bytes > 0),
     )
 
 
@@ -249,7 +262,7 @@ def _gpu_seconds(
     geometry: Geometry, traffic: Traffic, hardware: Hardware, placement: Placement
 ) -> float | None:
     """Return the time of reading, and that of launching the kernels of every block there."""
-    if not hardware.cards or placement.layers_on_gpu == 0:
+    if not hardware.cards or (placement.layers_on_gpu == 0 and not geometry.pinned):
         return 0.0
     shares = _shares(hardware.cards, placement)
     speeds = [_bytes_per_second(card) for card, _ in shares]

@@ -17,6 +17,7 @@ from gpumon.app.insight.agreement import (
     Loaded,
     logged_in_ram,
 )
+from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.wording import (
@@ -180,7 +181,7 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     usual: RateBaseline | None
     prediction: Prediction | None
     disk: Moved | None
-    """What its process reads from storage."""
+    expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
 
 
@@ -272,6 +273,7 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         usual=usual_rate(state, record),
         prediction=runner.prediction if runner else None,
         disk=runner.disk.latest if runner else None,
+        expected_by_card=expected_by_card(record, state),
         finished_load=next(loads, None) if record.runner else None,
     )
 

@@ -221,6 +221,7 @@ RULES: dict[str, Rule] = {
     "ServerProcess.models_path": _path,
     "ServerProcess.user": _user,
     "RunnerProcess.user": _user,
+    "RunnerProcess.ram_limit_group": _path,
     "ServerProcess.urls": _url,
     "ServerProcess.published": _url,
     "RunnerProcess.published": _url,

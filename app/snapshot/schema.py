@@ -88,6 +88,7 @@ class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
     buffers_by_device: dict[str, dict[str, int]] | None
     rss_bytes: int | None
     file_bytes: int | None
+    ram_limit_bytes: int | None
     cpu_percent: float | None
     disk_read_bytes_per_second: float | None
     major_faults_per_second: float | None
@@ -195,6 +196,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     measured_vram_bytes: int | None = None
     measured_vram_by_gpu: dict[str, int] | None = None
+    expected_vram_by_gpu: dict[str, dict[str, int]] | None = None
     weights_in_ram_estimate_bytes: int | None = None
     agreement: str = "unknown"
     agreement_cause: str | None = None

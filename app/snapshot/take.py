@@ -120,7 +120,9 @@ class View:
         meters = (f"meter at {server}" for server, sample in state.metered.items() if sample is None)
         unread = (one.key.pid for one in state.runners.values() if one.file is None and one.process.is_read)
         files = (f"file of process {pid}" for pid in unread)
-        return [*sources, *meters, *files, *self._awaited_models()]
+        reads = (key for key, one in state.runners.items() if one.disk.is_undecided(state.now))
+        undecided = (f"what process {key.pid} reads from disk" for key in reads)
+        return [*sources, *meters, *files, *undecided, *self._awaited_models()]
 
     def hanging(self) -> Iterator[str]:
         """Yield the names of what does not answer, so that what it knows is not known."""

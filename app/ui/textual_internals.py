@@ -8,9 +8,9 @@ from __future__ import annotations
 import codecs
 import errno
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -132,17 +132,51 @@ class SteadyDriver(LinuxDriver):
             self._app.call_later(self._app.refresh, repaint=True, layout=True)
 
 
+class KeysAway:
+    """The keys that screens were handed, and of which the app has not heard again.
+
+    A screen hands on to the app what it is given, and there a key is obeyed. Those that come meanwhile go the
+    same way: handed to another widget they would overtake it.
+    """
+
+    def __init__(self) -> None:
+        self._keys: list[events.Key] = []
+        self._screen: Screen[Any] | None = None
+
+    def way(self, screen: Screen[Any], there: Sequence[Screen[Any]]) -> Screen[Any]:
+        """Return through which of the screens ``there`` a key for this one goes."""
+        return self._screen if self._keys and self._screen in there and self._screen else screen
+
+    def went(self, key: events.Key, screen: Screen[Any]) -> None:
+        """Note that a screen was handed a key."""
+        self._keys.append(key)
+        self._screen = screen
+
+    def came_back(self, key: events.Key) -> bool:
+        """Return whether a key is one of them, and forget it with those before it, which were lost."""
+        place = next((place for place, one in enumerate(self._keys) if one is key), None)
+        if place is not None:
+            del self._keys[: place + 1]
+        return place is not None
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+
 class Box(Input):
-    """A box for letters; remembers which key it was given last."""
+    """A box for letters."""
 
     def __init__(self, placeholder: str, *, id: str | None = None) -> None:  # noqa: A002
         # Without select_on_focus: what was typed before the focus came would be replaced by what comes after.
         super().__init__(placeholder=placeholder, id=id, compact=True, select_on_focus=False)
-        self.last_key: events.Key | None = None
 
-    def on_key(self, event: events.Key) -> None:
-        """Remember the key; what it does is Textual's."""
-        self.last_key = event
+    def _forward_event(self, event: events.Event) -> None:
+        """Take an event; a key behind those that are on their way through the screen."""
+        app = self.app
+        if isinstance(event, events.Key) and isinstance(app, SteadyApp) and app.keys_away:
+            self.screen._forward_event(event)
+        else:
+            super()._forward_event(event)
 
 
 class SteadyScreen(Screen[ScreenResultType]):
@@ -153,6 +187,17 @@ class SteadyScreen(Screen[ScreenResultType]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c,f10", "app.quit", "quit", show=False)]
+
+    def _forward_event(self, event: events.Event) -> None:
+        """Take an event; a key through the screen that has those before it."""
+        app = self.app
+        if isinstance(event, events.Key) and isinstance(app, SteadyApp) and not event.is_forwarded:
+            way = app.keys_away.way(self, app.screen_stack)
+            if way is not self:
+                way._forward_event(event)
+                return
+            app.keys_away.went(event, self)
+        super()._forward_event(event)
 
     @property
     def composed(self) -> bool:
@@ -189,6 +234,11 @@ def trimmed(update: RenderableType | None) -> RenderableType | None:
 class SteadyApp(App[int]):
     """An app that writes only what has changed, and says itself how it ends of an error."""
 
+    @cached_property
+    def keys_away(self) -> KeysAway:
+        """The keys that are on their way through screens."""
+        return KeysAway()
+
     def crash(self, error: Exception) -> None:
         """End because of ``error``, which nothing has caught."""
         raise NotImplementedError
@@ -206,10 +256,12 @@ class SteadyApp(App[int]):
         Textual decides where a key goes when it comes in, while those before it still wait to be obeyed; it
         comes here if nobody has taken it.
         """
-        box = self.focused
-        if isinstance(box, Box) and box.last_key is not event:
+        box, was_early = self.focused, self.keys_away.came_back(event)
+        if isinstance(box, Box) and was_early:
             event.prevent_default()
-            box.post_message(event.copy())
+            late = event.copy()
+            late._set_forwarded()
+            box.post_message(late)
 
     def get_driver_class(self) -> type[Driver]:
         """Return the driver for this terminal."""

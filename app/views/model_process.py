@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gpumon.app.insight.agreement import Agreement, LeftOut
+from gpumon.app.insight.by_card import CardShare
+from gpumon.app.insight.intent import parts_words
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
@@ -80,7 +82,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
     if model.process is None:
         return [Fact("process", "cannot be told from here", PROC), *work]
     return [
-        *_measured(model, gpu_indices),
+        *_measured(model, gpu_indices, details.expected_by_card),
         *_process(model.process),
         *_disk(details.disk),
         *_settings(model.process.settings, kind_of_runner(model.process.kind)),
@@ -89,17 +91,28 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
     ]
 
 
-def _measured(model: ModelPicture, gpu_indices: Mapping[str, int]) -> Iterator[Fact]:
+def _measured(
+    model: ModelPicture, gpu_indices: Mapping[str, int], expected: Sequence[CardShare] = ()
+) -> Iterator[Fact]:
     words = units.size(model.memory.measured_vram_bytes)
     yield Fact("VRAM measured", words if model.memory.measurable else "not known (MIG)", NVML)
     if model.memory.claims_memory:
         yield Fact(
             "claim and driver", _agreement_words(model.memory.agreement), f"NVML, {model.kind.claim_source}"
         )
-    by_gpu = model.memory.measured_vram_by_gpu or {}
-    for uuid, size_bytes in by_gpu.items() if len(by_gpu) > 1 else ():
-        if uuid in gpu_indices:
-            yield Fact(f"  on GPU {gpu_indices[uuid]}", units.size(size_bytes), NVML)
+    by_gpu, by_settings = model.memory.measured_vram_by_gpu or {}, {one.uuid: one for one in expected}
+    is_one = max(len(by_gpu), len(by_settings)) < 2
+    for uuid in (one for one in gpu_indices if one in by_gpu or one in by_settings):
+        if not is_one:
+            yield Fact(f"  on GPU {gpu_indices[uuid]}", units.size(by_gpu.get(uuid, 0)), NVML)
+        if uuid in by_settings:
+            yield Fact("  expected there" if not is_one else "  expected", *_expected(by_settings[uuid]))
+
+
+def _expected(share: CardShare) -> tuple[str, str]:
+    """Return what is to be expected on a GPU by its parts, and what that rests on."""
+    source = "settings, file, free memory" if share.by_free_memory else "settings, file"
+    return parts_words(share.bytes, share.parts), source
 
 
 def _agreement_words(compared: Agreement) -> str:
@@ -116,9 +129,16 @@ def _process(process: RunnerProcess) -> list[Fact]:
         Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}", PROC),
         Fact("RAM resident", units.size(process.rss_bytes), PROC),
         Fact("  of it mapped from files", units.size(process.file_bytes), PROC),
+        *_limit(process),
         Fact("CPU (one core is 100%)", units.percent(process.cpu_percent), PROC),
     ]
     return facts + [Fact("not readable", visible(words), PROC) for words in process.unreadable]
+
+
+def _limit(process: RunnerProcess) -> list[Fact]:
+    if process.ram_limit_bytes is None:
+        return []
+    return [Fact("RAM that its group may take", units.size(process.ram_limit_bytes), "/sys/fs/cgroup")]
 
 
 def _disk(moved: Moved | None) -> list[Fact]:

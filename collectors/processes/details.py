@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gpumon.collectors.processes.finder import Runner
+from gpumon.collectors.processes.limits import GROUPS, RamLimit, ram_limit
 from gpumon.collectors.processes.model_files import is_undescribed
 from gpumon.collectors.processes.owners import Users, is_contained, is_unreachable
 from gpumon.collectors.processes.proc import Proc, reason
@@ -34,6 +35,8 @@ def model_file_bytes(model_path: str | None, root: Path = Path("/")) -> int | No
 
 PSS_SECONDS = 5.0
 """Between reads of ``smaps_rollup``."""
+LIMIT_SECONDS = 5.0
+"""Between reads of the limits of a process: they may be changed while it runs."""
 REACHED_SECONDS = 10.0
 """Between looks for the port under which one in a container is published, until it is known."""
 PSS_COST_FACTOR = 100
@@ -48,6 +51,8 @@ class _Memory(Struct):
     pss_bytes: int | None = None
     pss_reason: str | None = None
     pss_due_at: float = 0.0
+    ram_limit: RamLimit | None = None
+    limit_due_at: float = 0.0
     model_file_bytes: int | None = None
     other_namespace: bool = False
     reached: Reached = Reached()
@@ -62,9 +67,11 @@ class RunnerReader:
         proc: Proc,
         users: Users,
         elapsed: Callable[[], float] = time.perf_counter,
+        groups: Path = GROUPS,
         publications: Publications | None = None,
     ) -> None:
         self._proc = proc
+        self._groups = groups
         self._users = users
         self._publications = publications or Publications(proc)
         self._elapsed = elapsed
@@ -90,6 +97,7 @@ class RunnerReader:
         if memory.cpu_ticks is None:  # the first look: neither the file nor the namespace changes
             memory.model_file_bytes = self._model_file_bytes(runner, status)
             memory.other_namespace = is_unreachable(self._proc, pid, status)
+        limit = self._ram_limit(pid, memory, now)
         self._refresh_reached(runner, memory, now)
         return RunnerProcess(
             pid=pid,
@@ -107,6 +115,8 @@ class RunnerReader:
             read_bytes=_number(io, "read_bytes"),
             major_faults=stat.major_faults,
             model_file_bytes=memory.model_file_bytes,
+            ram_limit_bytes=limit.limit_bytes if limit else None,
+            ram_limit_group=limit.group if limit else None,
             other_namespace=memory.other_namespace,
             published=memory.reached.urls,
             at_own_address=memory.reached.at_own_address,
@@ -135,6 +145,12 @@ class RunnerReader:
         if before is None or seconds <= 0 or ticks < before:
             return None
         return 100 * (ticks - before) / self._proc.ticks_per_second / seconds
+
+    def _ram_limit(self, pid: int, memory: _Memory, now: float) -> RamLimit | None:
+        if now >= memory.limit_due_at:
+            memory.ram_limit = ram_limit(self._proc, pid, self._groups)
+            memory.limit_due_at = now + LIMIT_SECONDS
+        return memory.ram_limit
 
     def _refresh_pss(self, pid: int, memory: _Memory, now: float) -> None:
         if now < memory.pss_due_at:

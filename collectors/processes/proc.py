@@ -99,6 +99,10 @@ class Proc:
         pairs = (line.partition(":") for line in lines)
         return {key: value.strip() for key, colon, value in pairs if colon}
 
+    def text(self, pid: int, name: str) -> str:
+        """Return a small file as it is: ``cgroup``."""
+        return self._text(pid, name, _SMALL_FILE_BYTES)
+
     def children(self, pid: int) -> list[int]:
         """Return the children of all its threads (``task/TID/children``, ``CONFIG_PROC_CHILDREN``).
 

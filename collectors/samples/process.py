@@ -119,6 +119,10 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     """Pages waited for on storage since its start (/proc/PID/stat): few where the kernel reads ahead."""
     model_file_bytes: int | None = None
     """Size of the one file that it loads; ``None`` where it is not visible from here."""
+    ram_limit_bytes: int | None = None
+    """What it may take of the RAM by its control groups, pages of files included; ``None`` without limit."""
+    ram_limit_group: str | None = None
+    """The control group that has this limit: ``/system.slice/ollama.service``."""
     other_namespace: bool = False
     """In a container: its loopback port cannot be reached from here."""
     published: tuple[str, ...] = ()

@@ -34,10 +34,10 @@ def started(
     machine: Machine,  # noqa: F811
     path: Path | str,
     *flags: str,
-    vram_gib: float = 0.0,
+    vram_gib: float | tuple[float, float] = 0.0,
     **variables: str,
 ) -> FakeLlamaServer:
-    """Start a llama-server on a file, which holds so much of the card; 12 GiB are all that has."""
+    """Start a llama-server on a file, which holds so much of the card, or of two; 12 GiB are all that has."""
     server = FakeLlamaServer()
     server.alias = Path(path).stem
     server.simulation.context_length = 16384
@@ -47,9 +47,12 @@ def started(
     )
     argv = ["llama-server", "-m", str(path), "-c", "16384", "-np", "1", "--port", "PORT", *flags]
     actor = machine.run(server, *argv, **variables)
-    machine.driver[0].total_bytes = CARD_MIB * MIB
-    if vram_gib:
-        machine.driver.run(0, actor.pid, round(vram_gib * GIB))
+    held = vram_gib if isinstance(vram_gib, tuple) else (vram_gib,)
+    machine.driver.state.gpu_count = len(held)
+    for gpu, size_gib in enumerate(held):
+        machine.driver[gpu].total_bytes = CARD_MIB * MIB
+        if size_gib:
+            machine.driver.run(gpu, actor.pid, round(size_gib * GIB))
     return server
 
 
@@ -186,3 +189,25 @@ async def test_the_cpu_by_choice_raises_no_alert(
     document, model, _ = await looked(finding, server)
     assert model["sentence"].endswith("runs on the CPU by choice (-ngl 0)")
     assert (model["spill_percent"], spills(document)) == (None, [])
+
+
+async def test_each_of_two_cards_has_its_expected_share(
+    finding: dict[str, str],  # noqa: F811
+    machine: Machine,  # noqa: F811
+    moe: Path,
+) -> None:
+    flags = ["-ngl", "99", "-ts", "1,1", "--n-cpu-moe", "22"]
+    server = started(machine, moe, *flags, vram_gib=(2.4, 8.8))
+    async with server:
+        code, document, _ = await run(finding, "snapshot")
+        with Pane(gpumon(), finding, 120, 40) as pane:
+            await pane.wait_for("by choice (--n-cpu-moe 22)")
+            pane.press("Enter")
+            screen = await pane.wait_for("expected there", "8.7 GiB: experts 7.3")
+    (model,) = models_of(document, server.url)
+    expected = [sum(parts.values()) / GIB for parts in model["expected_vram_by_gpu"].values()]
+    assert [round(size, 1) for size in expected] == [2.3, 8.7]
+    assert list(model["expected_vram_by_gpu"]) == list(model["measured_vram_by_gpu"])
+    assert "experts" in model["expected_vram_by_gpu"][f"GPU-{1:08x}-1111-2222-3333-444444444444"]
+    assert (code, spills(document)) == (1, [])
+    assert screen.index("on GPU 0") < screen.index("on GPU 1")

@@ -330,13 +330,16 @@ class LlamaServer:
     held: dict[int, float] = field(default_factory=dict)
     """What it holds by GPU, where that is more than one."""
     slots: Sequence[Slot] | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+    """Further figures of its process."""
 
     def process(self) -> RunnerProcess:
         """Return its process."""
         one = served_fakes.alone(self.pid, alias=self.name, gpu_layers=self.gpu_layers, started=self.started)
         resident = None if self.rss_gib is None else int(self.rss_gib * fakes.GIB)
         settings = replace(one.settings, **self.settings)
-        return replace(one, cpu_percent=self.cpu_percent, rss_bytes=resident, settings=settings)
+        seen = replace(one, cpu_percent=self.cpu_percent, rss_bytes=resident, settings=settings)
+        return replace(seen, **self.figures) if self.figures else seen
 
     def holds(self, gpu: int) -> float:
         """Return what it holds of a GPU, in GiB."""

@@ -16,12 +16,14 @@ from gpumon.app.cli.fit.model import Model, is_file, loaded_here, model_of_file,
 from gpumon.app.diagnosis.fit.machine import (
     NO_DEFAULTS,
     Machine,
+    chosen_cards,
     default_options,
     fit_on,
     server_defaults,
     visible_cards,
 )
 from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, with_freed
+from gpumon.app.diagnosis.fit.wishes import with_wishes
 from gpumon.app.learned import learned_path
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, card_of
@@ -50,9 +52,11 @@ async def answer(asked: Asked, settings: Settings) -> FitReport | NoGeometry:
     told = await _server_defaults(found, settings)
     usable = visible_cards(own or (), told)
     cards = asked.cards or (with_freed(usable, found.own_vram_bytes) if found.is_local else ())
+    cards = chosen_cards(cards, asked.wishes.devices)
     options = _options(asked, found, cards, told)
     has_none = found.is_local and own is not None and not usable and not asked.cards
-    return fit_on(_machine(asked, found, cards, has_no_gpu=has_none), found.facts, options, found.file_bytes)
+    machine = _machine(asked, found, cards, has_no_gpu=has_none)
+    return fit_on(machine, found.facts, options, found.file_bytes, asked.wishes)
 
 
 def _machine(asked: Asked, found: Model, cards: tuple[Card, ...], *, has_no_gpu: bool) -> Machine:
@@ -113,7 +117,8 @@ async def _server_defaults(found: Model, settings: Settings) -> LoadDefaults:
 
 def _options(asked: Asked, found: Model, cards: tuple[Card, ...], told: LoadDefaults) -> LoadOptions:
     vram_total_bytes = sum(card.vram_total_bytes for card in cards)
-    return with_asked(asked, default_options(found.facts, vram_total_bytes, told))
+    options = default_options(found.facts, vram_total_bytes, told)
+    return with_wishes(with_asked(asked, options), asked.wishes)
 
 
 def with_asked(asked: Asked, options: LoadOptions) -> LoadOptions:

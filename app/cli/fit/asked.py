@@ -8,6 +8,8 @@ from typing import get_args
 
 from msgspec import Struct
 
+from gpumon.app.cli.fit.wishes import wishes_of
+from gpumon.app.diagnosis.fit.wishes import NO_WISHES, Wishes
 from gpumon.app.errors import GpumonError
 from gpumon.app.physics.cards import UnknownCardError, named_card
 from gpumon.app.physics.geometry import CacheType
@@ -35,6 +37,7 @@ class Asked(Struct, frozen=True):
     cards: tuple[Card, ...] = ()
     """Hardware you do not have; empty: that of this machine."""
     ram_bandwidth_bytes_per_second: float | None = None
+    wishes: Wishes = NO_WISHES
 
 
 def asked_of(options: Namespace) -> Asked:
@@ -52,6 +55,7 @@ def asked_of(options: Namespace) -> Asked:
         parallel=whole(options.parallel, "--parallel", MOST_SLOTS),
         cards=cards(options.gpu or [], options.vram or []),
         ram_bandwidth_bytes_per_second=bandwidth(options.ram_bandwidth),
+        wishes=wishes_of(options),
     )
 
 
@@ -64,14 +68,14 @@ def whole(text: str | None, flag: str, most: int) -> int | None:
     return int(text)
 
 
-def cache_type(text: str | None) -> CacheType | None:
+def cache_type(text: str | None, flag: str = "--kv-cache-type") -> CacheType | None:
     """Return a type of the KV cache."""
     if text is None:
         return None
     known: tuple[CacheType, ...] = get_args(CacheType)
     found = next((kind for kind in known if kind == text.lower()), None)
     if found is None:
-        raise GpumonError(f'--kv-cache-type: "{text}" is none of {", ".join(known)}')
+        raise GpumonError(f'{flag}: "{text}" is none of {", ".join(known)}')
     return found
 
 

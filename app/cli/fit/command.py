@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gpumon.app.cli.common import load_settings
+from gpumon.app.cli.fit.wishes import add_wishes
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
 from gpumon.app.cli.output import print_json, print_text
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings
     from gpumon.app.diagnosis.fit.listing import Answer, Here
     from gpumon.app.diagnosis.fit.report import FitReport
+    from gpumon.app.diagnosis.fit.wishes import BestExperts
     from gpumon.app.physics.geometry import CacheType, NoGeometry
     from gpumon.app.physics.hardware import Band
 
@@ -32,6 +34,14 @@ class TokenRate(Struct, frozen=True):
     low: float
     expected: float
     high: float
+
+
+class BestNumber(Struct, frozen=True):
+    """The fewest layers whose experts must be in RAM, so that all else fits."""
+
+    layers: int
+    gain_percent: int | None
+    decode_tokens_per_second: TokenRate | None
 
 
 class Unloaded(Struct, frozen=True):
@@ -73,6 +83,12 @@ class FitDocument(Struct, frozen=True):
     layers_on_gpu: int | None = None
     spill_fraction: float | None = None
     decode_tokens_per_second: TokenRate | None = None
+    vram_bytes_by_gpu: tuple[int, ...] | None = None
+    ram_bytes: int | None = None
+    """As it would be placed."""
+    kept_in_ram_bytes: int | None = None
+    """Part of ``ram_bytes`` that was asked to be there."""
+    best_n_cpu_moe: BestNumber | None = None
     runs: bool | None = None
     """Whether RAM and swap, whoever has it, are enough for what no GPU takes."""
     after_unloading: AfterUnloading | None = None
@@ -109,6 +125,7 @@ def add_to(commands: Commands) -> None:
     load.add_argument("--num-ctx", metavar="TOKENS", help="context of each slot; Ollama's default if not set")
     load.add_argument("--kv-cache-type", metavar="TYPE", help="such as q8_0 or q4_0; f16 if not set")
     load.add_argument("--parallel", metavar="SLOTS", help="requests at a time; 1 if not set")
+    add_wishes(parser.add_argument_group("where it should be"))
     hardware = parser.add_argument_group("hardware you do not have")
     hardware.add_argument(
         "--gpu", action="append", metavar="NAME", help='a card, as in "rtx 4090"; may be repeated'
@@ -200,9 +217,17 @@ def fit_document(report: FitReport | NoGeometry) -> FitDocument:
         layers_on_gpu=None if placement is None else placement.layers_on_gpu,
         spill_fraction=None if placement is None else placement.spill_fraction,
         decode_tokens_per_second=_rate(report.decode),
+        vram_bytes_by_gpu=None if placement is None else placement.vram_bytes_by_gpu,
+        ram_bytes=None if placement is None else placement.ram_bytes,
+        kept_in_ram_bytes=report.geometry.kept_bytes,
+        best_n_cpu_moe=_best(report.best_experts),
         runs=None if report.host is None or placement is None else not report.lacks_ram,
         after_unloading=_after(report),
     )
+
+
+def _best(best: BestExperts | None) -> BestNumber | None:
+    return None if best is None else BestNumber(best.layers, best.gain_percent, _rate(best.decode))
 
 
 def _after(report: FitReport) -> AfterUnloading | None:

@@ -55,7 +55,7 @@ async def answers_here(asked: Asked, settings: Settings) -> list[Answer]:
     await descriptions.ask(descriptions.unasked(models, store.state), lambda: None)
     machine = _machine(asked)
     change = partial(with_asked, asked)
-    found = [answer_of(store.state, model, machine, change) for model in models]
+    found = [answer_of(store.state, model, machine, change, asked.wishes) for model in models]
     return sorted(map(partial(_reasoned, descriptions, store), found), key=lambda one: one.usefulness)
 
 

@@ -6,10 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gpumon.app.diagnosis.fit.machine import Installed, Machine, fit_on, machine_of, options_of
+from gpumon.app.diagnosis.fit.machine import (
+    Installed,
+    Machine,
+    chosen_cards,
+    fit_on,
+    machine_of,
+    options_of,
+)
 from gpumon.app.diagnosis.fit.report import FitReport
 from gpumon.app.diagnosis.fit.text import no_ram_words
+from gpumon.app.diagnosis.fit.wishes import NO_WISHES, Wishes, with_wishes
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band
 from gpumon.app.state.records import ModelKey
@@ -73,9 +82,17 @@ Change = Callable[[LoadOptions], LoadOptions]
 
 
 def answer_of(
-    state: State, model: Installed, machine: Machine | None = None, change: Change | None = None
+    state: State,
+    model: Installed,
+    machine: Machine | None = None,
+    change: Change | None = None,
+    wishes: Wishes = NO_WISHES,
 ) -> Answer:
-    """Return whether a model fits on its server's machine or on another, loaded as usual or as changed."""
+    """Return whether a model fits on its server's machine or on another, loaded as usual or as changed.
+
+    Raises:
+        GpumonError: the wishes name a card that is not there.
+    """
     facts, loaded = state.facts.get(model.key), state.models.get(model.key)
     is_loaded = loaded is not None and machine is None
     unknown = Answer(
@@ -86,9 +103,10 @@ def answer_of(
     if facts is None:
         return unknown
     there = machine or machine_of(state, model.key)
+    there = replace(there, cards=chosen_cards(there.cards, wishes.devices))
     usual = options_of(state, model.key, facts, there)
-    options = change(usual) if change else usual
-    report = fit_on(there, facts, options, model.size_bytes, compared=(options.cache_type_k,))
+    options = with_wishes(change(usual) if change else usual, wishes)
+    report = fit_on(there, facts, options, model.size_bytes, wishes, compared=(options.cache_type_k,))
     if isinstance(report, NoGeometry):
         return _because(unknown, report.reason)
     if is_loaded:
@@ -134,6 +152,8 @@ def _ram_words(answer: Answer, report: FitReport) -> tuple[str, ...]:
 
 def _gpu_words(answer: Answer, report: FitReport) -> tuple[str, ...]:
     if answer.here == "fits":
+        if report.is_in_part:
+            return ("fits", "fits as asked")
         return ("fits", "fits, may be split") if report.may_be_split else ("fits",)
     if answer.here == "after_unloading":
         return ("after unload", "after unloading", f"after unloading {_names(report)}")

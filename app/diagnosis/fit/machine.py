@@ -8,8 +8,10 @@ from typing import NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from gpumon.app.diagnosis.arithmetic import usable_bytes
 from gpumon.app.diagnosis.fit.report import (
     COMPARED_CACHE_TYPES,
+    SHORT_CONTEXT_TOKENS,
     FitReport,
     HostMemory,
     Resident,
@@ -18,6 +20,8 @@ from gpumon.app.diagnosis.fit.report import (
     with_freed,
     with_rates,
 )
+from gpumon.app.diagnosis.fit.wishes import NO_WISHES, Wishes, best_experts, shaped
+from gpumon.app.errors import GpumonError
 from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, ram_bandwidth
 from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, load_options
@@ -91,6 +95,7 @@ def fit_on(
     facts: ModelFacts,
     options: LoadOptions,
     file_bytes: int | None = None,
+    wishes: Wishes = NO_WISHES,
     compared: Sequence[CacheType] = COMPARED_CACHE_TYPES,
 ) -> FitReport | NoGeometry:
     """Return how a model would be loaded there, or why that cannot be computed.
@@ -98,14 +103,29 @@ def fit_on(
     ``file_bytes`` are those of all its files, where they are known; for the types of cache ``compared`` the
     largest context is looked for.
     """
-    geometry = geometry_of(facts, file_bytes)
+    whole = geometry_of(facts, file_bytes)
+    geometry = whole if isinstance(whole, NoGeometry) else shaped(whole, facts, wishes)
     if isinstance(geometry, NoGeometry):
         return geometry
     free = [card.vram_free_bytes for card in machine.cards]
     wanted = with_automatic_batch(options, facts, geometry, free)
     report = _report(machine, facts.name, geometry, wanted, compared)
     correction = memory_correction(machine.learned, facts.digest, _uuids(report.hardware.cards))
-    return report if not correction else _report(machine, facts.name, geometry, wanted, compared, correction)
+    if correction:
+        report = _report(machine, facts.name, geometry, wanted, compared, correction)
+    after = None if report.after is None else replace(report.after, wishes=wishes)
+    return _with_best(replace(report, wishes=wishes, after=after), machine)
+
+
+def _with_best(report: FitReport, machine: Machine) -> FitReport:
+    """Return the report with the fewest layers whose experts must be in RAM, where that is asked."""
+    if not report.wishes.asks_of_experts or not machine.cards:
+        return report
+    free = usable_bytes([card.vram_free_bytes for card in machine.cards], report.correction_bytes)
+    hardware = replace(report.hardware, cards=machine.cards)
+    tokens = min(SHORT_CONTEXT_TOKENS, report.options.context_length)
+    best = best_experts(report.geometry, report.options, hardware, free, report.decode, tokens)
+    return replace(report, best_experts=best)
 
 
 def _report(
@@ -180,6 +200,22 @@ def visible_cards(cards: tuple[Card, ...], told: LoadDefaults) -> tuple[Card, ..
         return cards
     chosen = (_named_card(counted or cards, name) for name in names)
     return tuple(_up_to_none(chosen))
+
+
+def chosen_cards(cards: tuple[Card, ...], numbers: Sequence[int]) -> tuple[Card, ...]:
+    """Return the cards of these numbers, in this order; all where none are named.
+
+    Raises:
+        GpumonError: there is no such card.
+    """
+    if not numbers or not cards:
+        return cards
+    counted = _as_cuda_counts(cards, NO_DEFAULTS) or cards
+    missing = [number for number in numbers if number >= len(counted)]
+    if missing:
+        known = "1 GPU is" if len(counted) == 1 else f"{len(counted)} GPUs are"
+        raise GpumonError(f"--device: there is no CUDA{missing[0]}: {known} known")
+    return tuple(counted[number] for number in numbers)
 
 
 def _up_to_none(cards: Iterable[Card | None]) -> Iterator[Card]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, usable_bytes
+from gpumon.app.diagnosis.fit.wishes import NO_WISHES, BestExperts, Wishes
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions
 from gpumon.app.physics.hardware import Band, Card, Hardware
 from gpumon.app.physics.memory import LEAST_MICRO_BATCH, MemoryNeed, Placement, memory_need
@@ -68,6 +69,10 @@ class FitReport(Struct, frozen=True):
     runs_from_ram: bool = False
     """Whether the machine is known to have no GPU: everything is in RAM then."""
     available_ram_bytes: int | None = None
+    wishes: Wishes = NO_WISHES
+    """Where it was asked to be."""
+    best_experts: BestExperts | None = None
+    """With which experts in RAM all else fits; ``None`` where nobody asks that, or nothing does."""
     host: HostMemory | None = None
     evicted: tuple[Resident, ...] = ()
     """What its server would unload by itself to load it; empty where that changes nothing."""
@@ -107,7 +112,14 @@ class FitReport(Struct, frozen=True):
             return self.placement.ram_bytes <= self.available_ram_bytes
         if self.runs_from_ram:
             return None
+        if self.placement is not None and self.wishes.gpu_layers is not None:
+            return self.placement.layers_on_gpu >= min(self.wishes.gpu_layers, self.placement.layer_count)
         return None if self.placement is None else self.placement.fits
+
+    @property
+    def is_in_part(self) -> bool:
+        """Whether fewer than all layers were asked for, and there they are."""
+        return bool(self.fits) and self.placement is not None and not self.placement.fits
 
     @property
     def may_be_split(self) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, Resident
+from gpumon.app.diagnosis.fit.wishes import NO_WISHES
 from gpumon.app.diagnosis.words import band_words
 from gpumon.app.physics.hardware import Band
 from gpumon.app.physics.memory import Placement
-from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES
+from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES, place
 from gpumon.text import units
 from gpumon.text.names import short_gpu_name
 from gpumon.text.safe import visible
@@ -51,6 +52,8 @@ def answer_words(report: FitReport) -> str:
         return f"does not run: {no_ram_words(report)}"
     if report.runs_from_ram:
         return _ram_words(report)
+    if report.is_in_part and report.placement is not None:
+        return _in_part_words(report, report.placement)
     needed = f"needs {_gib(report.required_vram_bytes)} GiB"
     if report.available_vram_bytes is None:
         return f"cannot tell: {needed}; of which GPU, say with --gpu NAME or --vram SIZE"
@@ -58,6 +61,13 @@ def answer_words(report: FitReport) -> str:
     usable = _gib(max(0, report.available_vram_bytes - margin))
     verdict = "fits" if report.fits else "does not fit"
     return f"{verdict}: {needed}, can use {usable} GiB of {_cards(report)}"
+
+
+def _in_part_words(report: FitReport, placed: Placement) -> str:
+    layers = f"{placed.offloaded_layers} of {placed.layer_count} layers"
+    usable = max(0, (report.available_vram_bytes or 0) - RUNTIME_MARGIN_BYTES * len(report.hardware.cards))
+    needed = f"needs {_gib(placed.vram_bytes)} GiB, can use {_gib(usable)} GiB of {_cards(report)}"
+    return f"fits as asked, {layers}: {needed}"
 
 
 def no_ram_words(report: FitReport) -> str:
@@ -72,7 +82,8 @@ def after_words(report: FitReport) -> tuple[str, ...]:
     """Say what its server unloads to load it, and what is then; nothing where it unloads nothing."""
     if report.after is None or report.placement is None or report.lacks_ram:
         return ()
-    then = "fits" if report.after.fits else f"spills {_spilled(report.after.placement)}"
+    fits = "fits as asked" if report.after.is_in_part else "fits"
+    then = fits if report.after.fits else f"spills {_spilled(report.after.placement)}"
     return (f"spills {_spilled(report.placement)} now; after unloading {_names(report.evicted)} {then}",)
 
 
@@ -130,6 +141,7 @@ def _if_any(label: str, size_bytes: int) -> Iterator[tuple[str, str]]:
 def _place(report: FitReport) -> Iterator[tuple[str, str]]:
     if report.placement is not None and not report.runs_from_ram:
         yield "on GPU", _placed(report.placement)
+        yield from _wished(report)
         if report.options.gpu_layers == report.placement.layers_on_gpu and not report.fits:
             yield "", f"because of PARAMETER num_gpu {report.options.gpu_layers}"
     if report.may_be_split and report.placement is not None:
@@ -149,6 +161,32 @@ def _place(report: FitReport) -> Iterator[tuple[str, str]]:
 def _contexts(report: FitReport) -> str:
     contexts = report.max_context or {}
     return ", ".join(f"{kind} {tokens or 'none'}" for kind, tokens in contexts.items())
+
+
+def _wished(report: FitReport) -> Iterator[tuple[str, str]]:
+    """Yield what is in RAM because it was asked for, what each card holds, and what would be better."""
+    wishes, geometry, best = report.wishes, report.geometry, report.best_experts
+    if wishes.keeps_experts:
+        count = sum(layer.kept_expert_bytes > 0 for layer in geometry.layers)
+        experts = f"experts of {count} of {len(geometry.layers)} layers, {_gib(geometry.kept_bytes)} GiB"
+        yield "in RAM by choice", experts if count else f"nothing: it has no experts ({wishes.experts_flag})"
+    held = report.placement.vram_bytes_by_gpu if report.placement else ()
+    if len(held) > 1 and wishes != NO_WISHES:
+        yield "on each card", ", ".join(f"{_gib(size)} GiB" for size in held)
+    if wishes.gpu_layers is not None and not report.fits:
+        asked = place(geometry, report.options, [card.vram_free_bytes for card in report.hardware.cards])
+        yield "as asked", f"{asked.layers_on_gpu} layers need {_gib(asked.vram_bytes)} GiB"
+    if best is None:
+        return
+    kept = sum(layer.kept_expert_bytes > 0 for layer in geometry.layers)
+    if not report.fits:
+        yield "better", f"--n-cpu-moe {best.layers} fits{_rate_of(best.decode)}"
+    elif best.layers < kept:
+        yield "better", best.words
+
+
+def _rate_of(band: Band | None) -> str:
+    return "" if band is None else f": about {units.rate(band.expected)}"
 
 
 def _placed(placement: Placement) -> str:

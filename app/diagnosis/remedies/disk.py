@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gpumon.app.diagnosis.arithmetic import NoArithmetic
@@ -13,6 +14,7 @@ from gpumon.app.insight.disk import DiskReading
 from gpumon.app.insight.wording import amount
 from gpumon.app.state.records import ModelRecord
 from gpumon.text.safe import visible
+from gpumon.text.units import MIB
 
 RAM_SHARE = 0.9
 """Of the RAM that a model may take: the rest of the machine lives from what is left."""
@@ -25,8 +27,38 @@ def disk_remedies(subject: Subject) -> tuple[Remedy, ...]:
     reading = subject.loaded.disk
     if reading is None:
         return ()
-    found = (_unload(subject), _keep(subject, reading), _smaller(subject, reading), _less_context(subject))
+    is_limited = reading.cause == "limited"
+    room = (_raise_limit(reading),) if is_limited else (_unload(subject), _keep(subject, reading))
+    found = (*room, _smaller(subject, reading), _less_context(subject))
     return tuple(remedy for remedy in found if remedy is not None)
+
+
+_CONTAINER = re.compile(r"/(docker|libpod)[-/]([0-9a-f]{12})[0-9a-f]{52}(?:\.scope)?\Z", re.ASCII)
+"""How Docker and Podman name a control group (moby: ``--cgroup-parent``; libpod: ``cgroup``)."""
+_UNIT = re.compile(r"/system\.slice/(?:[\w.@-]+\.slice/)*([\w.@-]{1,200}\.service)\Z", re.ASCII)
+_TOOLS = {"docker": "docker", "libpod": "podman"}
+
+
+def _raise_limit(reading: DiskReading) -> Remedy:
+    """Let its control group have what it needs, and a tenth more for what else is counted there."""
+    needed = reading.needed_bytes or 0
+    wanted = -(-round(needed / RAM_SHARE) // MIB)
+    return Remedy(
+        "raise_ram_limit",
+        f"let its control group {visible(reading.limit_group or '', 60)} take {wanted} MiB of RAM",
+        _limit_line(reading.limit_group or "", wanted),
+        f"{amount(needed)} belong in RAM, {amount(reading.limit_bytes or 0)} are allowed",
+        frees_bytes=max(0, needed - (reading.limit_bytes or 0)),
+    )
+
+
+def _limit_line(group: str, wanted_mib: int) -> str | None:
+    """Return what sets the limit of a container or of a unit, while it runs; of others it is not known."""
+    if found := _CONTAINER.search(group):
+        return f"{_TOOLS[found[1]]} update --memory {wanted_mib}m --memory-swap {wanted_mib}m {found[2]}"
+    if found := _UNIT.search(group):
+        return f"sudo systemctl set-property {found[1]} MemoryMax={wanted_mib}M MemoryHigh=infinity"
+    return None
 
 
 def _unload(subject: Subject) -> Remedy | None:
@@ -63,7 +95,7 @@ def _keep(subject: Subject, reading: DiskReading) -> Remedy | None:
         "keep_in_ram",
         "load it into memory of its own, of which the kernel drops nothing; first stop what takes the RAM",
         line.line,
-        f"needs {amount(needed)} of {amount(reading.ram_total_bytes or 0)} of RAM",
+        f"needs {amount(needed)} of {amount(reading.room_bytes or 0)} of RAM",
         where=line.where,
     )
 
@@ -83,7 +115,7 @@ def _smaller(subject: Subject, reading: DiskReading) -> Remedy | None:
         rest = max(0, found.geometry.file_bytes - on_gpu)
         if rest <= room:
             size = amount(found.geometry.file_bytes)
-            arith = f"needs {amount(rest)} of {amount(reading.ram_total_bytes or 0)} of RAM"
+            arith = f"needs {amount(rest)} of {amount(reading.room_bytes or 0)} of RAM"
             said = f"{words}, {found.name}: about {size}"
             return Remedy("smaller_quantization", said, None, arith, frees_bytes=needed - rest)
     return None
@@ -110,4 +142,4 @@ LONG_CONTEXT_TOKENS = 8192
 
 
 def _room_bytes(reading: DiskReading) -> int | None:
-    return None if reading.ram_total_bytes is None else round(reading.ram_total_bytes * RAM_SHARE)
+    return None if reading.room_bytes is None else round(reading.room_bytes * RAM_SHARE)

@@ -11,9 +11,11 @@ from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE, SLOTS, about, size_
 from gpumon.app.insight.disk import DiskReading, disk_words
 from gpumon.app.physics.speed import traffic_of
 from gpumon.text import units
+from gpumon.text.safe import visible
 
 IO, STAT, STATUS = "/proc/PID/io", "/proc/PID/stat", "/proc/PID/status"
-MEMINFO, PRESSURE = "/proc/meminfo", "/proc/pressure/io"
+MEMINFO, PRESSURE, GROUPS = "/proc/meminfo", "/proc/pressure/io", "/sys/fs/cgroup"
+GROUP_WIDTH = 60
 
 
 def read_from_disk(subject: Subject) -> Verdict | None:
@@ -47,6 +49,9 @@ def _evidence(subject: Subject, reading: DiskReading) -> Iterator[Evidence]:
         yield size_evidence("belongs in RAM", reading.needed_bytes, subject.split_source)
     if reading.ram_total_bytes is not None:
         yield size_evidence("RAM", reading.ram_total_bytes, MEMINFO)
+    if reading.limit_bytes is not None:
+        name = f"RAM that {visible(reading.limit_group or '', GROUP_WIDTH)} may take"
+        yield size_evidence(name, reading.limit_bytes, GROUPS)
     yield from _rate_evidence(subject, reading)
 
 

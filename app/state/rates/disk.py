@@ -26,8 +26,14 @@ WAITING_PERCENT = 10.0
 CALM_WAITING_PERCENT = 5.0
 HOLD_SECONDS = 10.0
 """How long it must last, and be over: memory that is lost for a moment is read again in seconds."""
+SURE_SECONDS, SURE_TIMES = 4.0, 2.0
+"""So long is enough where it has read, since it is watched, twice what is missing of its file."""
+UNDECIDED_SECONDS = 3.0
+"""After it was last seen to read: three looks, as they are taken of a model at work."""
 REST_SECONDS = 30.0
 """So long a rest may be between requests that read."""
+MISSING_SHARE = 0.05
+"""Of a file: where less of it is not in memory, something else is read."""
 STAYS_SHARE = 0.5
 """Of what is read: where so much stays, the model is on its way into memory."""
 PAGE_BYTES = 4096
@@ -100,10 +106,11 @@ class DiskReads(Struct):
         if before is None or latest is None:
             return
         seconds = now - before.time
-        if self._reads(latest, system):
+        if self._reads(latest, system, process):
             self.read_at, self.calm_seconds, self.figures = now, 0.0, self.latest
             self.reading_seconds += seconds
-            self.active = self.active or self.reading_seconds >= HOLD_SECONDS
+            needed = SURE_SECONDS if self._reads_again(process, SURE_TIMES) else HOLD_SECONDS
+            self.active = self.active or self.reading_seconds >= needed
         else:
             self._note_calm(now, seconds, is_at_work=(process.cpu_percent or 0.0) >= WORKING_CPU_PERCENT)
 
@@ -116,6 +123,10 @@ class DiskReads(Struct):
         elif not self.active and self.read_at is not None and now - self.read_at >= REST_SECONDS:
             self._forget()
 
+    def is_undecided(self, now: float) -> bool:
+        """Return whether it reads just now, and has not for long enough to tell whether that lasts."""
+        return not self.active and self.read_at is not None and now - self.read_at < UNDECIDED_SECONDS
+
     @property
     def latest(self) -> Moved | None:
         """What it reads, over the last seconds."""
@@ -124,9 +135,10 @@ class DiskReads(Struct):
     def _forget(self) -> None:
         self.read_at, self.reading_seconds, self.calm_seconds, self.active = None, 0.0, 0.0, False
 
-    def _reads(self, latest: Moved, system: SystemSample | None) -> bool:
+    def _reads(self, latest: Moved, system: SystemSample | None, process: RunnerProcess) -> bool:
         is_first, waiting = self.read_at is None, system.io_waiting_percent if system else None
-        if waiting is not None and waiting < (WAITING_PERCENT if is_first else CALM_WAITING_PERCENT):
+        is_fast = waiting is not None and waiting < (WAITING_PERCENT if is_first else CALM_WAITING_PERCENT)
+        if is_fast and not self._reads_again(process):
             return False
         if latest.read_bytes is None:
             limit = READS_FAULTS_PER_SECOND if is_first else CALM_FAULTS_PER_SECOND
@@ -135,6 +147,19 @@ class DiskReads(Struct):
             limit = READS_BYTES_PER_SECOND if is_first else CALM_BYTES_PER_SECOND
             reads = latest.read_bytes >= limit
         return reads and not self._stays() and not _is_swap(latest, system)
+
+    def _reads_again(self, process: RunnerProcess, times: float = 1.0) -> bool:
+        """Return whether it has read, in ten seconds, more of its file than is not in memory: the same again.
+
+        With ``times``, whether it was so many times as much. That tells it too where the storage
+        is fast, or where it waits for the processor more than for that.
+        """
+        over, whole, resident = self.latest, process.model_file_bytes, process.file_bytes
+        if over is None or over.read_bytes is None or not whole or resident is None:
+            return False
+        missing = whole - resident
+        seconds = min(HOLD_SECONDS, self.looks[-1].time - self.looks[0].time)
+        return missing >= MISSING_SHARE * whole and over.read_bytes * seconds > times * missing
 
     def _stays(self) -> bool:
         """Return whether what is read stays in memory, so that it will soon be over; or nobody can tell."""

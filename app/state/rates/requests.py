@@ -255,10 +255,11 @@ class Task:
         return processed / seconds if seconds >= SHORTEST_PREFILL_SECONDS else None
 
     def _decode_rate(self) -> float | None:
+        """Return the rate from its first look to its last; ``None`` where no token came between them."""
         if self._first is None or self._last is None:
             return None
-        seconds = self._last[0] - self._first[0]
-        return (self._last[1] - self._first[1]) / seconds if seconds >= SHORTEST_DECODE_SECONDS else None
+        seconds, tokens = self._last[0] - self._first[0], self._last[1] - self._first[1]
+        return tokens / seconds if tokens and seconds >= SHORTEST_DECODE_SECONDS else None
 
 
 def _prompt_tokens(slot: Slot) -> int | None:

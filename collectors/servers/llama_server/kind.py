@@ -178,6 +178,11 @@ class LlamaServerKind(ServerKind):
     """``--mlock`` keeps it from swap too, where ``ulimit -l`` allows that much."""
     set_cache_on_gpu = Line("--kv-offload", ON_COMMAND_LINE)
 
+    def spreads(self, settings: Mapping[str, str]) -> bool:
+        """Return that layers go to all GPUs it may use (llama.cpp: ``--split-mode layer`` is the default)."""
+        del settings
+        return True
+
     def setting_words(self, name: str, value: int | None, *, in_environment: bool) -> str:
         """Return the flag, or the variable that stands for it."""
         flag = SETTINGS.get(name, name)

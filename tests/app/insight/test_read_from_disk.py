@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.scene import Gpu, Machine, Model, Weights
 
 from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.doctor.sources import source_checks
+from gpumon.app.insight.agreement import loaded
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.build import build_snapshot, why_document
+from gpumon.app.snapshot.take import View
+from gpumon.app.state.rates.disk import UNDECIDED_SECONDS
 from gpumon.app.state.state import Touched
 from gpumon.app.views.model_process import runner_facts
 from gpumon.collectors.servers.registry import kind_named
@@ -20,10 +25,13 @@ GIB = 1024**3
 class Reading:
     """A model that is partly in RAM, and reads what of it is not."""
 
-    def __init__(self, model: Model, *, ram_gib: float = 64.0, gpus: tuple[Gpu, ...] = (Gpu(),)) -> None:
+    def __init__(
+        self, model: Model | None, *, ram_gib: float = 64.0, gpus: tuple[Gpu, ...] = (Gpu(),)
+    ) -> None:
         self.machine = Machine(*gpus, ram_gib=ram_gib)
-        self.model = self.machine.ollama().load(model)
+        self.model = self.machine.ollama().load(model) if model else self.machine.llama_server()
         self.read = 0
+        self.more: dict[str, Any] = {}
 
     def works(self, seconds: int = 30, *, mib: int = 1200, faults: int = 900) -> None:
         for _ in range(seconds):
@@ -33,6 +41,7 @@ class Reading:
                 "major_faults": faults * int(self.machine.now),
                 "file_bytes": 3 * GIB,
                 "rss_bytes": 5 * GIB,
+                **self.more,
             }
             self.model.cpu_percent = 150.0
             self.machine.look()
@@ -103,6 +112,7 @@ def test_a_model_larger_than_ram_is_not_to_be_kept_there(larger: Reading) -> Non
 
 def test_one_that_was_pushed_out_is_to_be_kept_and_who_holds_the_ram_is_named() -> None:
     one = Reading(Model("llama3:70b", gpu_gib=20, ram_gib=20))
+    one.machine.available_gib = 6.0
     other = one.machine.servers[0].load(Model("phi4", gpu_gib=1, pid=101, blob="sha256-" + 64 * "b"))
     other.figures = {"rss_bytes": 12 * GIB}
     one.works()
@@ -183,3 +193,110 @@ def test_where_the_bytes_are_another_users_the_faults_are_told() -> None:
     [model] = build_snapshot(one.machine.monitor.pictures).models
     assert model.runner is not None
     assert model.runner.disk_read_bytes_per_second is None
+
+
+SERVICE = "/system.slice/llm.service"
+
+
+def own_server(
+    limit_mib: int | None, file_mib: int = 4000, group: str = "/system.slice/llm.service"
+) -> Reading:
+    """A llama-server that claims nothing, without a GPU; 100 MiB of it are mapped from no file."""
+    one = Reading(None)
+    one.machine.gpus, one.machine.driver = [], "absent"
+    one.more = {
+        "ram_limit_bytes": None if limit_mib is None else limit_mib * MIB,
+        "ram_limit_group": None if limit_mib is None else group,
+        "model_file_bytes": file_mib * MIB,
+        "rss_bytes": 3 * GIB + 100 * MIB,
+    }
+    one.works(20)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("limit_mib", "cause", "words"),
+    [
+        (4099, "limited", "4.0 GiB of it belong in RAM, of which its control group may take 4.0 GiB"),
+        (4100, "unknown", "though 32.0 GiB of RAM are available"),
+        (None, "unknown", "though 32.0 GiB of RAM are available"),
+        (64 * 1024, "unknown", "though 32.0 GiB of RAM are available"),  # no less than the machine has
+    ],
+)
+def test_a_limit_of_its_group_is_the_cause_where_it_is_too_small(
+    limit_mib: int | None, cause: str, words: str
+) -> None:
+    one = own_server(limit_mib)
+    reading = loaded(one.machine.only_model(), one.machine.state).disk
+    assert reading is not None
+    assert (reading.cause, reading.needed_bytes) == (cause, 4100 * MIB)
+    assert words in one.found.verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("group", "command"),
+    [
+        (
+            SERVICE,
+            "sudo systemctl set-property llm.service MemoryMax=4556M MemoryHigh=infinity",
+        ),
+        (
+            f"/system.slice/docker-{'ab12' * 16}.scope",
+            "docker update --memory 4556m --memory-swap 4556m ab12ab12ab12",
+        ),
+        (f"/docker/{'cd34' * 16}", "docker update --memory 4556m --memory-swap 4556m cd34cd34cd34"),
+        (
+            f"/machine.slice/libpod-{'ab12' * 16}.scope",
+            "podman update --memory 4556m --memory-swap 4556m ab12ab12ab12",
+        ),
+        ("/kubepods/burstable/pod1", None),
+        ("/system.slice/a;b.service", None),
+    ],
+)
+def test_what_raises_the_limit_comes_first_and_is_as_large_as_it_must_be(
+    group: str, command: str | None
+) -> None:
+    first, *others = own_server(2000, group=group).found.remedies
+    assert (first.action, first.command) == ("raise_ram_limit", command)
+    assert "take 4556 MiB of RAM" in first.sentence
+    assert not {"keep_in_ram", "unload_model"} & {one.action for one in others}
+
+
+def test_a_model_that_claims_nothing_and_is_larger_than_ram_is_said_to_be() -> None:
+    """What is resident of it, by which it is shown, is never more than there is."""
+    one = own_server(None, file_mib=80 * 1024)
+    assert "80.1 GiB of it belong in RAM, which has 64.0 GiB" in one.found.verdict.sentence
+
+
+def test_one_look_waits_until_it_is_known_whether_it_lasts() -> None:
+    one = Reading(Model("llama3:70b", gpu_gib=20, ram_gib=70))
+    one.works(3)
+    [runner] = one.machine.monitor.state.runners.values()
+    now = one.machine.monitor.state.now
+    assert runner.disk.is_undecided(now)
+    assert not runner.disk.is_undecided(now + UNDECIDED_SECONDS)
+    view = View(one.machine.monitor, tuple)
+    assert f"what process {runner.key.pid} reads from disk" in view.awaited()
+    one.works(10)
+    assert not [name for name in view.awaited() if "from disk" in name]
+
+
+def test_the_page_and_the_snapshot_have_the_limit() -> None:
+    one = own_server(2000)
+    pictures = one.machine.monitor.pictures
+    [entry] = build_snapshot(pictures).models
+    assert entry.runner is not None
+    assert entry.runner.ram_limit_bytes == 2000 * MIB
+    [model] = pictures.models()
+    details = pictures.details(model.key)
+    assert details is not None
+    facts = {fact.label: (fact.value, fact.origin) for fact in runner_facts(details, {})}
+    assert facts["RAM that its group may take"] == ("2.0 GiB", "/sys/fs/cgroup")
+    [free] = build_snapshot(own_server(None).machine.monitor.pictures).models
+    assert free.runner is not None
+    assert free.runner.ram_limit_bytes is None
+
+
+def test_the_evidence_names_the_group_and_where_it_is_read() -> None:
+    evidence = {(one.name, one.value, one.source) for one in own_server(2000).found.verdict.evidence}
+    assert (f"RAM that {SERVICE} may take", "2.0 GiB", "/sys/fs/cgroup") in evidence

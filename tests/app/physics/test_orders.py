@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 
 import pytest
 from hypothesis import given
@@ -162,3 +163,10 @@ def test_no_pattern_takes_long(pattern: str) -> None:
         assert isinstance(rule.pattern, re.Pattern)
         rule.pattern.search("blk.47.ffn_gate_exps.weight" * 2)
     assert time.process_time() - began < 0.5
+
+
+def test_a_pattern_of_which_python_warns_is_tried_in_silence() -> None:
+    """On standard error it would tear the screen."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rules_of(by_pattern("[[a]=CPU")) is not None

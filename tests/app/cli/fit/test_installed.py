@@ -108,6 +108,28 @@ async def test_flags_hold_for_all_and_cards_may_be_others(
     assert {one["name"]: one["here"] for one in large}[LARGE] == "fits"
 
 
+async def test_where_a_model_should_be_holds_for_all(
+    ollama: FakeOllama, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = await listed(ollama, capsys, "--vram", "6GiB", "--num-gpu", "4")
+    assert code == 0
+    assert re.search(r"small:8b +5.0 GiB +\d+\.\d GiB  fits as asked ", out)
+    cards = ("--gpu", "rtx 4090", "--gpu", "h200")
+    _, slow = await models(ollama, capsys, *cards, "--device", "CUDA1")
+    _, fast = await models(ollama, capsys, *cards, "--device", "CUDA0", "-ctk", "q8_0", "-ctv", "q8_0")
+    by_name = [{one["name"]: one for one in found} for found in (slow, fast)]
+    assert [found[LARGE]["here"] for found in by_name] == ["spills", "fits"]
+    assert [list(found[SMALL]["fit"]["max_context"]) for found in by_name] == [["f16"], ["q8_0"]]
+
+
+async def test_a_card_that_is_not_there_is_one_line(
+    ollama: FakeOllama, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["fit", "--url", ollama.url, "--vram", "6GiB", "--device", "CUDA3"]
+    assert await asyncio.to_thread(main, line) == 2
+    assert capsys.readouterr().err == "gpumon: --device: there is no CUDA3: 1 GPU is known\n"
+
+
 async def test_where_nothing_fits_it_ends_with_1(
     ollama: FakeOllama, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ class Process:
         self.major_faults: float | None = 0.0
         self.file_bytes: float | None = 8.0 * GIB
         self.cpu_percent = 100.0
+        self.model_file_bytes: int | None = None
         self.system: SystemSample | None = replace(fakes.system(0), **system) if system else None
         self.look()
 
@@ -35,6 +36,7 @@ class Process:
             for name in ("read_bytes", "major_faults", "file_bytes")
             for value in (getattr(self, name),)
         }
+        counts["model_file_bytes"] = self.model_file_bytes
         self.reads.add(replace(runner(cpu_percent=self.cpu_percent), **counts), self.now, self.system)
 
     def runs(
@@ -189,3 +191,42 @@ def test_what_is_kept_does_not_grow() -> None:
     process = Process()
     process.runs(1000, mib=100)
     assert len(process.reads.looks) <= disk.HOLD_SECONDS + 2
+
+
+@pytest.mark.parametrize(
+    ("file_gib", "resident_gib", "mib", "told"),
+    [
+        (10.0, 8.0, 205, True),  # 2 GiB of it are missing, and more is read in ten seconds
+        (10.0, 8.0, 204, False),
+        (8.5, 8.0, 100, True),
+        (8.4, 8.0, 100, False),  # nearly all of it is there: it is something else that is read
+        (None, 8.0, 2000, False),
+    ],
+)
+def test_where_nobody_waits_for_storage_it_must_read_the_same_again(
+    file_gib: float | None, resident_gib: float, mib: int, told: bool
+) -> None:
+    """So it is with fast storage, and with a busy processor: little of the time is waited for the disk."""
+    process = Process(io_waiting_percent=4.0)
+    process.file_bytes = resident_gib * GIB
+    process.model_file_bytes = None if file_gib is None else int(file_gib * GIB)
+    process.runs(1)
+    assert process.runs(25, mib=mib) is told
+
+
+@pytest.mark.parametrize(("mib", "told"), [(1025, True), (1024, False)])
+def test_what_was_read_twice_is_told_after_four_seconds(mib: int, told: bool) -> None:
+    process = Process()
+    process.model_file_bytes = 10 * GIB
+    assert not process.runs(3, mib=mib)
+    assert process.runs(1, mib=mib) is told
+
+
+def test_a_load_into_memory_of_its_own_reads_the_file_once_and_is_none() -> None:
+    """``--no-mmap``, of a server that does not tell that it loads: what is read is mapped from no file."""
+    process = Process(io_waiting_percent=4.0)
+    process.file_bytes, process.model_file_bytes = 0.0, 8 * GIB
+    process.runs(1)
+    assert not process.runs(8, mib=1024)
+    assert process.reads.reading_seconds == 0
+    assert not process.runs(20)

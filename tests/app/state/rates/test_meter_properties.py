@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.fakes.llama_server.simulation import Simulation
 
@@ -133,8 +133,22 @@ def test_without_counters_what_polls_have_seen_is_kept(steps: list[Event]) -> No
     assert sum(seen.values()) <= run.totals[-1] <= run.server.generated
 
 
+def two_that_end(tokens_between_looks: int) -> list[Event]:
+    """Return two requests that end one after the other, half a second after the first look at them."""
+    waits = [Event("read", 2, 0)] * 4
+    return [
+        *(Event(what, slot, 5) for what in ("start", "decode") for slot in (0, 1)),
+        *(Event("read_slots", 0, 0), *waits),
+        *(Event("decode", slot, tokens_between_looks) for slot in (0, 1)),
+        *(Event("read_slots", 0, 0), Event("end", 0, 0), Event("read_slots", 0, 0)),
+        *(Event("end", 1, 0), Event("read_slots", 0, 0)),
+    ]
+
+
 @given(events)
-def test_rates_are_known_only_where_a_request_runs(steps: list[Event]) -> None:
+@example(two_that_end(0)).via("of which nothing was seen to be generated")
+@example(two_that_end(20)).via("the rate of the latest stands while the next is awaited")
+def test_rates_are_known_only_where_a_request_runs_or_is_awaited(steps: list[Event]) -> None:
     run = Run(with_counters=True)
     for step in steps:
         run.play([step])
@@ -144,8 +158,8 @@ def test_rates_are_known_only_where_a_request_runs(steps: list[Event]) -> None:
             for rate in (rates.decode_tokens_per_second, rates.prefill_tokens_per_second)
         )
         if not rates.running:
-            assert (rates.decode_tokens_per_second, rates.prefill_tokens_per_second, rates.slots) == (
-                None,
-                None,
-                (),
+            assert (rates.decode_tokens_per_second, rates.prefill_tokens_per_second) == (None, None) or (
+                rates.awaited_until is not None
             )
+            assert 0 not in (rates.decode_tokens_per_second, rates.prefill_tokens_per_second)
+            assert rates.slots == ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gpumon.app.insight.health import Health
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import LoadPicture
@@ -86,12 +88,13 @@ def band_view(pictures: Pictures) -> VerdictView:
 
 
 def model_band(model: ModelPicture) -> VerdictView:
-    """Return what is wrong with one model, taken apart; the whole sentence where all is well."""
+    """Return what is wrong with one model for its page, which says itself why and what helps."""
     plain = VerdictView(model.level, model.sentence)
     head = HEADS.get(model.trouble, OTHER_HEADS.get(model.level, ""))
     if model.level not in OTHER_HEADS:
         return plain
-    return _of_model(model, model.sentence, head, plain)
+    whole = _of_model(model, model.sentence, head, plain)
+    return replace(whole, cause="", remedy="", where="", keys=())
 
 
 def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView) -> VerdictView:

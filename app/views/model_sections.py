@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 
 from msgspec.structs import replace
 
@@ -344,11 +344,11 @@ def charts(
 def reloads(details: ModelDetails) -> list[tuple[float, str]]:
     """Return when the model was loaded in place of itself, and when it left."""
     marks = [mark for mark in details.picture.marks if mark.kind != "ready"]
-    followed = [*(later.kind for later in marks[1:]), ""]
+    following = [later.kind for later in marks[1:]]
     return [
         (mark.time, mark.words)
-        for mark, next_kind in zip(marks, followed, strict=True)
-        if mark.kind != "left" or next_kind != "reload"
+        for mark, next_kind in zip_longest(marks, following)
+        if mark is not None and (mark.kind != "left" or next_kind != "reload")
     ]
 
 

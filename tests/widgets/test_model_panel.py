@@ -113,13 +113,3 @@ def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
     assert "weights 50%" in first
     assert "8s left" in first
     assert "1.2 GiB/s" in second
-
-
-@pytest.mark.parametrize(("lines_per_row", "line"), [(1, 0), (2, 1)])
-def test_a_model_that_has_left_says_why_once_and_is_dim(lines_per_row: int, line: int) -> None:
-    row = ModelRow("k", "qwen3:14b", state="left", left_seconds=9.0, left_reason="made room for llama3.2:3b")
-    drawn = model_lines((row,), 120, UNICODE, lines_per_row)
-    words = [plain_text(one) for one in drawn]
-    assert "made room for llama3.2:3b, 9s ago" in words[line]
-    assert " ".join(words).count("made room") == 1
-    assert {span.role for one in drawn for span in one if span.text.strip()} == {"dim"}

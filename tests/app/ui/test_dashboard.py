@@ -83,7 +83,7 @@ async def test_enter_on_an_event_opens_what_it_is_about_and_tells_when() -> None
         screen = await text(pilot)
         assert isinstance(app.screen, Page)
         assert app.screen.at is not None
-    assert "qwen2.5-coder:14b spills" in screen.splitlines()[0]
+    assert "SPILLED  qwen2.5-coder:14b" in screen.splitlines()[0]
 
 
 async def test_enter_on_a_reload_that_goes_on_opens_the_load() -> None:
@@ -247,6 +247,7 @@ async def test_two_charts_stand_side_by_side_and_one_is_always_the_rate() -> Non
             "utilisation of GPU 0",
             "power of GPU 0",
             "temperature of GPU 0",
+            "context of qwen2.5-coder:14b",
             "VRAM of GPU 0",
         ):
             [line] = [

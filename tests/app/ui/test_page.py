@@ -108,7 +108,7 @@ async def test_the_page_of_a_load_becomes_that_of_its_model_and_goes_with_the_ne
                 app._draw()
                 heads.append(" ".join((await text(pilot)).splitlines()[0].split()[1:3]))
     kinds = ["loading" if head.startswith("loading") else "model" for head in heads]
-    assert {"loading qwen2.5-coder:14b:", "qwen2.5-coder:14b spills"} <= set(heads)
+    assert {"loading qwen2.5-coder:14b:", "SPILLED qwen2.5-coder:14b"} <= set(heads)
     assert kinds[0] == kinds[-1] == "model"
     assert kinds.index("loading") > 0
 

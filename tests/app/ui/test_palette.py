@@ -26,7 +26,7 @@ async def test_the_palette_offers_the_keys_of_the_screen_by_their_words() -> Non
     assert commands["Move between GPUs, models and events"] == "Tab"
     assert commands["Quit"] == "q"
     assert "Next row" not in commands, "that is nearer by its key"
-    assert next(iter(commands)) == "Page of the selected model or GPU"
+    assert next(iter(commands)) == "Page of the selected model or GPU, or of what an event is about"
 
 
 async def test_what_a_key_cannot_do_now_is_not_offered() -> None:

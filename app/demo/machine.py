@@ -63,6 +63,9 @@ class Machine:
         self.programs = [program for program in self.programs if self.now < program.until]
         for gpu in self.gpus:
             gpu.step([] if gpu.lost(self.now) else self._works_on(gpu.index), self.now)
+        for runner in self.server.runners:
+            held = [self.gpus[index].clock_share for index in runner.placement.gpu_bytes]
+            runner.step(min(held, default=1.0), self.now)
         works = [runner.work(self.now) for runner in self.server.runners]
         ram = sum(runner.ram_bytes(self.now) for runner in self.server.runners)
         self.host.step(ram, sum(work.cpu_threads for work in works), self.now)

@@ -20,6 +20,8 @@ EFFICIENCY = 0.89
 SECONDS_PER_LAYER = 45e-6
 CPU_SLOWDOWN = 17.0
 """How much longer a byte takes from RAM than from VRAM on a usual PC."""
+SATURATING_CLOCK_SHARE = 0.87
+"""Of the usual clock: below it the kernels ask for less than the memory can give, and decoding slows down."""
 
 
 class Work(Struct, frozen=True):
@@ -48,6 +50,10 @@ class Runner(Struct):
     """Of the memory of the GPU that it is on."""
     turns: list[tuple[float, float]] = field(default_factory=list)
     """Begin and end of each request: one at a time, the others wait."""
+    clock_share: float = 1.0
+    """Clock of its slowest GPU, of the usual one."""
+    _lost: tuple[float, float] = (0.0, 0.0)
+    """Begin of a request, and how many seconds of it slow clocks have cost."""
 
     @property
     def busy_until(self) -> float:
@@ -66,10 +72,35 @@ class Runner(Struct):
 
     @property
     def tokens_per_second(self) -> float:
-        """Rate of decoding: each token reads the weights once, the part in RAM at the pace of RAM."""
+        """Rate of decoding at the usual clocks."""
+        return self._rate(1.0)
+
+    def _rate(self, clock_share: float) -> float:
+        """Return the rate of decoding: each token reads the weights once, those in RAM at the pace of RAM."""
         seconds = self.llm.file_bytes / (EFFICIENCY * self.bandwidth_bytes_per_second)
-        slowdown = 1 + self.placement.spill_fraction * (CPU_SLOWDOWN - 1)
-        return 1 / (seconds * slowdown + SECONDS_PER_LAYER * self.llm.layers)
+        in_ram = self.placement.spill_fraction
+        on_gpu = seconds * (1 - in_ram) / min(1.0, clock_share / SATURATING_CLOCK_SHARE)
+        return 1 / (on_gpu + seconds * in_ram * CPU_SLOWDOWN + SECONDS_PER_LAYER * self.llm.layers)
+
+    def step(self, clock_share: float, now: float) -> None:
+        """Pass a second in which its slowest GPU ran at this share of its usual clock."""
+        self.clock_share = clock_share
+        asked = self.asked(now)
+        if asked is not None and clock_share < 1:
+            decoding = min(1.0, max(0.0, now - asked - PREFILL_SECONDS))
+            lost = decoding * (1 - self._rate(clock_share) / self.tokens_per_second)
+            self._lost = (asked, self._lost_seconds(asked) + lost)
+
+    def decoded_tokens(self, now: float) -> int:
+        """Return how many tokens the request under way has got, 0 while there is none."""
+        asked = self.asked(now)
+        if asked is None:
+            return 0
+        seconds = now - asked - PREFILL_SECONDS - self._lost_seconds(asked)
+        return int(max(0.0, seconds) * self.tokens_per_second)
+
+    def _lost_seconds(self, asked: float) -> float:
+        return self._lost[1] if self._lost[0] == asked else 0.0
 
     def read_bytes(self, now: float) -> int:
         """Return what it has read from storage."""

@@ -114,16 +114,14 @@ THROTTLE = Scenario(
     description="the airflow is blocked, and the card slows itself down",
     build=lambda: Machine((RTX_4090,), Host("workbench", ram_gib=64, cores=16, base_gib=7.5)),
     programs=desktop(640),
-    prelude=(
-        Happening(10, Request("qwen3:32b", seconds=90, context=8192)),
-        Happening(140, Request("qwen3:32b", seconds=150, context=8192)),
-    ),
+    # As many requests as make a rate the usual one: what the heat costs is said against that.
+    prelude=tuple(Happening(at, Request("qwen3:32b", 40, context=8192)) for at in range(5, 300, 50)),
     story=(
-        Happening(0, Request("qwen3:32b", seconds=220, context=8192)),
-        Happening(5, AirflowBlocked(0, factor=1.75, seconds=150)),
-        Happening(250, Request("qwen3:32b", seconds=30, context=8192)),
+        *(Happening(at, Request("qwen3:32b", 51, context=8192)) for at in range(0, 150, 50)),
+        Happening(2, AirflowBlocked(0, factor=2.1, seconds=130)),
+        *(Happening(at, Request("qwen3:32b", 45, context=8192)) for at in (170, 225)),
     ),
-    story_seconds=300,
+    story_seconds=280,
 )
 
 GPU_LOST = Scenario(

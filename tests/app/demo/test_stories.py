@@ -152,6 +152,32 @@ def test_throttle_heats_up_and_slows_down() -> None:
     assert {"too_hot", "throttling"} <= alerts_of("throttle", 150)
 
 
+def rate_of(state: State) -> float:
+    runner = next(iter(state.runners.values()))
+    return runner.rates.decode_tokens_per_second or 0.0
+
+
+def test_throttle_costs_the_model_a_third_of_its_rate_and_gives_it_back() -> None:
+    rates = {second: rate_of(state) for second, state in seconds_of("throttle", 200) if second >= 0}
+    assert rates[20] == pytest.approx(39.5, abs=1)
+    assert all(27 <= rates[second] <= 30 for second in (40, 90, 130)), "slow for as long as the fans are"
+    assert rates[200] == pytest.approx(39.5, abs=1)
+
+
+def test_throttle_says_what_the_heat_costs() -> None:
+    monitor = Monitor(Limits())
+    *_, (_, state) = seconds_of("throttle", 40, monitor)
+    picture = monitor.pictures.closely(next(iter(state.models)))
+    assert picture is not None
+    assert picture.diagnosis.verdict.sentence == (
+        "qwen3:32b is slowed down: GPU 0 is held back by thermal slowdown (software); "
+        "28 tok/s instead of 39 tok/s"
+    )
+    slower = next(alert for alert in monitor.alerts.active if alert.kind == "slower")
+    assert "28 tok/s instead of 39 tok/s" in slower.message
+    assert "thermal slowdown" in slower.message
+
+
 def test_gpu_lost_takes_its_model_along_and_comes_back() -> None:
     seen = {
         second: [gpu.reading.state for gpu in state.gpus.values()]

@@ -13,6 +13,8 @@ CONTEXT_SECONDS = 0.6
 WARM_UP_SECONDS = 1.4
 PREFILL_SECONDS = 2.0
 PROMPT_TOKENS = 1400
+LAST_WORDS_SECONDS = 4.0
+"""How long the request under way still takes once a user unloads the model: a demonstration keeps nobody waiting."""
 FOREVER_SECONDS = 9_223_372_036.0
 """``keep_alive: -1`` is the largest Go duration, about 292 years."""
 EFFICIENCY = 0.89
@@ -119,6 +121,12 @@ class Runner(Struct):
         begin = max(now, self.ready_at, self.busy_until)
         room = PREFILL_SECONDS + (self.context - self.prompt_tokens) / self.tokens_per_second
         self.turns.append((begin, begin + min(seconds, room)))
+
+    def finish(self, now: float) -> None:
+        """Let the request under way end soon, take up no other, and be kept no longer."""
+        self.keep_alive_seconds = 0.0
+        last = min(self.busy_until, max(now, self.ready_at) + LAST_WORDS_SECONDS)
+        self.turns = [(begin, min(end, last)) for begin, end in self.turns if begin < last]
 
     def asked(self, now: float) -> float | None:
         """Return when the request under way began, ``None`` while there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -45,6 +45,16 @@ class Stop(Struct, frozen=True):
         machine.server.stop(self.model, machine.now)
 
 
+class Unload(Struct, frozen=True):
+    """Whoever watches the demonstration unloads ``model``."""
+
+    model: str
+
+    def happen(self, machine: Machine) -> None:
+        """Hand it to the server."""
+        machine.server.unload(self.model, machine.now)
+
+
 class ServerDown(Struct, frozen=True):
     """Ollama ends, and is restarted after this many seconds."""
 
@@ -85,6 +95,11 @@ class Happening(Struct, frozen=True):
     event: Event
 
 
+Orders = Mapping[int, Sequence[Event]]
+"""What is done to the machine beside its story, by the second after the start of the samples."""
+NO_ORDERS: Orders = {}
+
+
 class Scenario(Struct, frozen=True):
     """A demonstration: a machine and what happens to it."""
 
@@ -98,14 +113,17 @@ class Scenario(Struct, frozen=True):
     """After this many seconds the story begins again, on the same machine."""
     programs: tuple[Program, ...] = ()
 
-    def samples(self, start: float) -> Iterator[AnySample]:
-        """Yield samples for ever, one poll a second, the first at ``start`` (seconds since the epoch)."""
+    def samples(self, start: float, orders: Orders = NO_ORDERS) -> Iterator[AnySample]:
+        """Yield samples for ever, one poll a second, the first at ``start`` (seconds since the epoch).
+
+        ``orders`` may grow meanwhile.
+        """
         machine = self.build()
         machine.programs = list(self.programs)
         second = 0
         while True:
             machine.now = start + second
-            for event in self._events(second):
+            for event in (*self._events(second), *orders.get(second, ())):
                 event.happen(machine)
             machine.tick()
             yield from machine.samples()

@@ -14,7 +14,7 @@ WARM_UP_SECONDS = 1.4
 PREFILL_SECONDS = 2.0
 PROMPT_TOKENS = 1400
 LAST_WORDS_SECONDS = 4.0
-"""How long the request under way still takes once a user unloads the model: a demonstration keeps nobody waiting."""
+"""What a request still takes once a user unloads the model: a demonstration keeps nobody waiting."""
 FOREVER_SECONDS = 9_223_372_036.0
 """``keep_alive: -1`` is the largest Go duration, about 292 years."""
 EFFICIENCY = 0.89

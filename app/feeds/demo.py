@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from gpumon.app.demo.scenarios import scenario_named
+from gpumon.app.demo.scenarios import list_scenarios, scenario_named
 from gpumon.app.demo.story import PRELUDE_SECONDS, Event, Unload
 from gpumon.app.feeds.player import Player, Wait, play_marks, wait_for_change
 from gpumon.app.monitor import Monitor
@@ -46,6 +46,27 @@ class DemoFeed:
     def marks(self) -> tuple[str, ...]:
         """Return ``DEMO`` with the scenario's name, and how it is played."""
         return play_marks(f"DEMO {self.scenario.name}", self.player)
+
+    def scenarios(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each scenario, and what happens in it in one line."""
+        yield from ((scenario.name, scenario.description) for scenario in list_scenarios())
+
+    def change(self, step: int) -> None:
+        """Begin another scenario at its opening: ``step`` further in the list, round and round."""
+        names = [scenario.name for scenario in list_scenarios()]
+        self.play(names[(names.index(self.scenario.name) + step) % len(names)])
+
+    def play(self, name: str) -> None:
+        """Begin the scenario called ``name`` at its opening, at the time that it is now in the one before.
+
+        The monitor is reset before the first of its samples.
+
+        Raises:
+            GpumonError: there is no such scenario.
+        """
+        now = self._start + PRELUDE_SECONDS if self.player.position is None else self.player.position
+        self.scenario, self._orders, self._start = scenario_named(name), {}, now - PRELUDE_SECONDS
+        self.player.play_anew(now)
 
     async def unload(self, name: str) -> str | None:
         """Have the server of the simulated machine unload a model; sought again, it happens again."""

@@ -169,7 +169,7 @@ def session_of_demo(settings: Settings, feed: DemoFeed) -> Session:
     from gpumon.app.demo.server import SOURCE
 
     monitor = Monitor(settings.alerts.limits())
-    return Session(monitor, feed, player=feed.player, unload={SOURCE: feed.unload})
+    return Session(monitor, feed, player=feed.player, demo=feed, unload={SOURCE: feed.unload})
 
 
 def _record(session: Session, path: Path) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from gpumon.collectors.samples import ModelFacts
 
 if TYPE_CHECKING:
+    from gpumon.app.feeds.demo import DemoFeed
     from gpumon.app.feeds.live import Feed
     from gpumon.app.feeds.player import Player
     from gpumon.app.learned import Keeper
@@ -46,13 +47,15 @@ class Session(Struct):
     feed: Feed
     player: Player | None = None
     """Set where the feed is a recording or a demonstration: it can be paused, stepped and sought."""
+    demo: DemoFeed | None = None
+    """Set where the feed is a demonstration: its scenario can be changed."""
     cadence: Cadence | None = None
     """Set where the feed is live: its interval can be changed."""
     choices: Choices = field(default_factory=Choices)
     recorder: Recorder | None = None
     """Set where the samples are recorded."""
     unload: Mapping[str, Unload] = field(default_factory=dict)
-    """How to unload a model, by server; empty where the feed is not live."""
+    """How to unload a model, by server; empty where the feed is a recording."""
     describe: Mapping[str, Describe] = field(default_factory=dict)
     """How to learn what an installed model's file holds, by server; empty where the feed is not live."""
     keeper: Keeper | None = None

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -23,7 +24,7 @@ from textual.timer import Timer
 from gpumon.app.crash import watch_for_deaths, write_crash_report
 from gpumon.app.errors import GpumonError
 from gpumon.app.session.session import Session
-from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
+from gpumon.app.ui.keys import APP_KEYS, DEMO_KEYS, REPLAY_KEYS, bindings
 from gpumon.app.ui.screens.base import LiveScreen
 from gpumon.app.ui.screens.dashboard import DashboardScreen
 from gpumon.app.ui.textual_internals import SteadyApp
@@ -125,6 +126,7 @@ NOT_IN_PALETTE = frozenset({"command_palette"})
 """The palette does not offer itself."""
 
 REPLAY_ACTIONS = frozenset(key.action for key in REPLAY_KEYS)
+DEMO_ACTIONS = frozenset(key.action for key in DEMO_KEYS)
 
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
@@ -135,7 +137,7 @@ class GpumonApp(SteadyApp):
     TITLE = "gpumon"
     CSS_PATH = "gpumon.tcss"
     ENABLE_COMMAND_PALETTE = False  # ours answers to the same key
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, REPLAY_KEYS)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, REPLAY_KEYS, DEMO_KEYS)]
 
     def __init__(
         self,
@@ -163,6 +165,7 @@ class GpumonApp(SteadyApp):
         self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
         self._palette: Screen[str] | None = None
+        self._scenes = count(1)
         self._watching = ExitStack()
         self.crashed = False
         """Whether it ended of an error, whatever has been asked for since."""
@@ -270,6 +273,9 @@ class GpumonApp(SteadyApp):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer in the palette what the keys of the screen in front do, and to choose a theme."""
         yield SystemCommand("Theme", "from a list", self._choose_theme)
+        if self.session.demo is not None:
+            for name, description in self.session.demo.scenarios():
+                yield SystemCommand(f"Scenario {name}", description, partial(self.play_scenario, name))
         commands = {active.binding.action: active for active in screen.active_bindings.values()}
         for action, active in commands.items():
             binding = active.binding
@@ -279,7 +285,8 @@ class GpumonApp(SteadyApp):
                 yield SystemCommand(words[:1].upper() + words[1:], f"key {binding.key_display}", run)
 
     def _not_in_palette(self) -> frozenset[str]:
-        return NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
+        useless = NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
+        return useless if self.session.demo else useless | DEMO_ACTIONS
 
     def _choose_theme(self) -> None:
         def take(name: str) -> None:
@@ -353,6 +360,33 @@ class GpumonApp(SteadyApp):
             self.session.player.slower()
         self._draw()
 
+    def action_scenario(self, step: int) -> None:
+        """Play the next or previous scenario of the demonstration."""
+        if self.session.demo is not None:
+            self.session.demo.change(step)
+            self._begin_anew()
+
+    def play_scenario(self, name: str) -> None:
+        """Play a scenario of the demonstration by its name."""
+        if self.session.demo is not None:
+            self.session.demo.play(name)
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Forget the machine that was shown: its figures, its pages, and what the user narrowed them to."""
+        self.session.monitor.reset()
+        self.session.choices.filter_text = ""
+        self._heard.clear()
+        self._model_actions = None
+        self.clear_notifications()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        before, mode = self.current_mode, f"scenario {next(self._scenes)}"
+        self.add_mode(mode, self.get_default_screen)  # the first screen of a stack cannot be switched
+        self.switch_mode(mode)
+        if before != self.DEFAULT_MODE:
+            self.remove_mode(before)
+
     def action_next_theme(self) -> None:
         """Switch to the next colour theme."""
         self.theme = next_theme(self)
@@ -375,4 +409,4 @@ class GpumonApp(SteadyApp):
         """Explain the keys."""
         from gpumon.app.ui.screens.help import HelpScreen  # noqa: PLC0415 - keeps the start quick
 
-        self.push_screen(HelpScreen(self.glyphs))
+        self.push_screen(HelpScreen(self.glyphs, demo=self.session.demo is not None))

@@ -127,6 +127,11 @@ REPLAY_KEYS = (
     Key("right_square_bracket", "speed(1)", "]", "faster", "twice the speed"),
 )
 
+DEMO_KEYS = (
+    Key("right_curly_bracket", "scenario(1)", "}", "next scenario", "next scenario, from its beginning"),
+    Key("left_curly_bracket", "scenario(-1)", "{", "", "previous scenario"),
+)
+
 
 def bindings(*groups: tuple[Key, ...]) -> list[Binding]:
     """Return the Textual bindings of some groups of keys."""

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from gpumon.app.session.session import Session
 from gpumon.app.state.records import is_server
-from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, bindings, hints
+from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, DEMO_KEYS, REPLAY_KEYS, bindings, hints
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.base import ListScreen, Row
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
@@ -178,7 +178,18 @@ class DashboardScreen(ListScreen):
         folded = (("folded:", ", ".join(self._folded())),) if self._folded() else ()
         hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
         playing = play_hints(self.session.player) if self.session.player else ()
-        return (*filtering, *playing, *HINTS[:2], *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
+        demo = hints(DEMO_KEYS) if self.session.demo else ()
+        return (
+            *filtering,
+            *playing,
+            *HINTS[:2],
+            *hidden,
+            *folded,
+            *demo,
+            *HINTS[2:],
+            ("s", order),
+            *replaying,
+        )
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""

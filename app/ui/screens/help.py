@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from gpumon.app.ui.keys import (
     APP_KEYS,
     DASHBOARD_KEYS,
+    DEMO_KEYS,
     FIT_LIST_KEYS,
     FIT_PAGE_KEYS,
     PAGE_KEYS,
@@ -31,6 +32,7 @@ SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Would it fit", FIT_PAGE_KEYS),
     ("Replay and demo", REPLAY_KEYS),
 )
+DEMO_SECTION = ("Demo", DEMO_KEYS)
 
 
 ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up"})
@@ -49,19 +51,20 @@ class HelpScreen(ModalScreen[None], SteadyScreen[None]):
         Binding("end,G", "scroll(10000)", "to the bottom", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs) -> None:
+    def __init__(self, glyphs: Glyphs, *, demo: bool = False) -> None:
         super().__init__()
         self._glyphs = glyphs
+        self._sections = (*SECTIONS, DEMO_SECTION) if demo else SECTIONS
 
     def compose(self) -> ComposeResult:
         """List the marks first, then the keys."""
         with Scroll(self._glyphs):
-            for title in ("Marks", *(title for title, _ in SECTIONS)):
+            for title in ("Marks", *(title for title, _ in self._sections)):
                 yield FactTable(title, glyphs=self._glyphs)
 
     def on_mount(self) -> None:
         """Fill the tables; there are none where the program ends while this opens."""
-        keys = [[Fact(key_words(key, self._glyphs), key.help) for key in keys] for _, keys in SECTIONS]
+        keys = [[Fact(key_words(key, self._glyphs), key.help) for key in keys] for _, keys in self._sections]
         for table, facts in zip(self.query(FactTable), (mark_facts(self._glyphs), *keys), strict=False):
             table.show(facts)
 

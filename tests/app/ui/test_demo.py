@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.app.ui.screen import START, text
+from tests.app.ui.screen import START, dashboard, text
 from tests.fakes.playing import HandTime
 from textual.pilot import Pilot
 
 from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.demo import DemoFeed
+from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import session_of_demo
 from gpumon.app.ui.app import GpumonApp
 from gpumon.widgets.glyphs import UNICODE
@@ -23,6 +24,7 @@ class Demo:
     def __init__(self, pilot: Pilot[int], time: HandTime) -> None:
         self.pilot = pilot
         self._time = time
+        self.monitor: Monitor = pilot.app.session.monitor  # type: ignore[attr-defined]
 
     async def at(self, seconds: float) -> str:
         """Let ``seconds`` pass and return the screen."""
@@ -103,3 +105,83 @@ async def test_every_installed_model_is_said_to_fit_or_not_by_what_its_file_hold
         screen = await playing.press("enter")
         assert "does not fit: needs" in screen
         assert "estimate)" not in screen, "the weights are those of the file"
+
+
+async def test_the_next_scenario_begins_at_its_opening_and_its_name_is_in_the_mark() -> None:
+    async with demo("fits") as playing:
+        await playing.at(20)
+        await playing.press("}")
+        screen = await playing.at(1)
+        assert "DEMO spill" in screen
+        assert "RTX 4070" in screen
+        assert "RTX 4090" not in screen
+        assert "llama3.2:3b" not in screen
+        assert "spill" in (await playing.at(25)).splitlines()[0], "its story goes on from there"
+
+
+async def test_the_scenarios_go_round_both_ways() -> None:
+    async with demo("fits") as playing:
+        await playing.press("{")
+        assert "DEMO restart" in await playing.at(1)
+        await playing.press("}")
+        assert "DEMO fits" in await playing.at(1)
+
+
+async def test_keys_that_come_faster_than_a_scenario_opens_leave_the_last_one() -> None:
+    async with demo("fits") as playing:
+        await playing.press("}", "}", "}")
+        screen = await playing.at(2)
+        assert "DEMO 70b" in screen
+        assert "llama3.1:8b" in screen
+        assert "qwen2.5-coder" not in screen
+
+
+async def test_another_scenario_knows_nothing_of_the_one_before() -> None:
+    async with demo("spill") as playing:
+        await playing.at(30)
+        state = playing.monitor.state
+        assert playing.monitor.alerts.recent or playing.monitor.alerts.active
+        await playing.press("slash", *"coder", "enter", "u", "y")
+        await playing.press("{")
+        screen = await playing.at(2)
+        assert "coder" not in screen
+        assert "llama3.2:3b" in screen, "the filter has gone as well"
+        assert playing.monitor.state is not state
+        assert not playing.monitor.alerts.recent
+        assert not playing.monitor.alerts.active
+        assert playing.told() == ""
+
+
+async def test_it_leaves_the_page_of_a_model_that_is_no_more() -> None:
+    async with demo("spill") as playing:
+        await playing.press("enter")
+        assert "Esc back" in await playing.at(1)
+        await playing.press("}")
+        screen = await playing.at(1)
+        assert "DEMO evict" in screen
+        assert "Esc back" not in screen
+
+
+async def test_a_paused_demonstration_goes_on_with_the_next_scenario() -> None:
+    async with demo("fits") as playing:
+        await playing.press("space")
+        assert "PAUSED" in await text(playing.pilot)
+        await playing.press("}")
+        assert "PAUSED" not in await playing.at(1)
+
+
+async def test_the_keys_for_scenarios_are_explained_in_the_demo_and_nowhere_else() -> None:
+    async with demo("fits", size=(200, 50)) as playing:
+        assert "} next scenario" in await playing.at(1)
+        await playing.press("?", "end")
+        assert "next scenario, from its beginning" in await text(playing.pilot)
+    async with dashboard().run_test(size=(200, 50)) as pilot:
+        assert "scenario" not in await text(pilot)
+        await pilot.press("}", "?", "end")
+        assert "scenario" not in await text(pilot)
+
+
+async def test_the_palette_finds_a_scenario_by_its_name() -> None:
+    async with demo("fits") as playing:
+        await playing.press("ctrl+p", *"throt", "enter")
+        assert "DEMO throttle" in await playing.at(1)

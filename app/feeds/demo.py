@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from gpumon.app.demo.scenarios import list_scenarios, scenario_named
-from gpumon.app.demo.story import PRELUDE_SECONDS, Event, Unload
+from gpumon.app.demo.story import PRELUDE_SECONDS, Event, Scenario, Unload
 from gpumon.app.feeds.player import Player, Wait, play_marks, wait_for_change
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.samples import AnySample
@@ -51,22 +51,24 @@ class DemoFeed:
         """Yield the name of each scenario, and what happens in it in one line."""
         yield from ((scenario.name, scenario.description) for scenario in list_scenarios())
 
-    def change(self, step: int) -> None:
-        """Begin another scenario at its opening: ``step`` further in the list, round and round."""
-        names = [scenario.name for scenario in list_scenarios()]
-        self.play(names[(names.index(self.scenario.name) + step) % len(names)])
+    def play(self, which: int | str) -> None:
+        """Begin a scenario at its opening: the one of this name, or so many further in the list.
 
-    def play(self, name: str) -> None:
-        """Begin the scenario called ``name`` at its opening, at the time that it is now in the one before.
-
-        The monitor is reset before the first of its samples.
+        It opens at the time that it is now in the one before. The monitor is reset before the first sample.
 
         Raises:
             GpumonError: there is no such scenario.
         """
-        now = self._start + PRELUDE_SECONDS if self.player.position is None else self.player.position
-        self.scenario, self._orders, self._start = scenario_named(name), {}, now - PRELUDE_SECONDS
+        opened = self._start + PRELUDE_SECONDS
+        now = max(opened, self.player.position or opened)
+        self.scenario = self._further(which) if isinstance(which, int) else scenario_named(which)
+        self._orders, self._start = {}, now - PRELUDE_SECONDS
         self.player.play_anew(now)
+
+    def _further(self, step: int) -> Scenario:
+        scenarios = list_scenarios()
+        names = [scenario.name for scenario in scenarios]
+        return scenarios[(names.index(self.scenario.name) + step) % len(scenarios)]
 
     async def unload(self, name: str) -> str | None:
         """Have the server of the simulated machine unload a model; sought again, it happens again."""

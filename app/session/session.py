@@ -71,6 +71,11 @@ class Session(Struct):
         paused = ("PAUSED",) if self.choices.paused else ()
         return (*self.feed.marks(), *self._recording_marks(), *paused)
 
+    def begin_anew(self) -> None:
+        """Forget the machine that was shown, and what the user narrowed its models to."""
+        self.monitor.reset()
+        self.choices.filter_text = ""
+
     def _recording_marks(self) -> tuple[str, ...]:
         if self.recorder is None:
             return ()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -128,7 +127,21 @@ NOT_IN_PALETTE = frozenset({"command_palette"})
 REPLAY_ACTIONS = frozenset(key.action for key in REPLAY_KEYS)
 DEMO_ACTIONS = frozenset(key.action for key in DEMO_KEYS)
 
+
+def not_in_palette(session: Session) -> frozenset[str]:
+    """Return the actions that can do nothing in a session."""
+    useless = NOT_IN_PALETTE if session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
+    return useless if session.demo else useless | DEMO_ACTIONS
+
+
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+def alert_hook(command: Sequence[str], warn: Callable[[str], None]) -> AlertHook:
+    """Return what runs the user's command for each alert."""
+    from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
+
+    return AlertHook(command, warn)
 
 
 class GpumonApp(SteadyApp):
@@ -157,7 +170,7 @@ class GpumonApp(SteadyApp):
         self._wanted_theme = theme
         self._colors = colors or {}
         self._bell = bell
-        self._hook = self._alert_hook(hook) if hook else None
+        self._hook = alert_hook(hook, self.warn) if hook else None
         self._model_actions: ModelActions | None = None
         self._draw_pace = DrawPace()
         self._draw_timer: Timer | None = None
@@ -165,15 +178,9 @@ class GpumonApp(SteadyApp):
         self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
         self._palette: Screen[str] | None = None
-        self._scenes = count(1)
         self._watching = ExitStack()
         self.crashed = False
         """Whether it ended of an error, whatever has been asked for since."""
-
-    def _alert_hook(self, command: Sequence[str]) -> AlertHook:
-        from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
-
-        return AlertHook(command, self.warn)
 
     def _actions(self) -> ModelActions:
         """Return what acts on models, created on first use."""
@@ -273,20 +280,15 @@ class GpumonApp(SteadyApp):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer in the palette what the keys of the screen in front do, and to choose a theme."""
         yield SystemCommand("Theme", "from a list", self._choose_theme)
-        if self.session.demo is not None:
-            for name, description in self.session.demo.scenarios():
-                yield SystemCommand(f"Scenario {name}", description, partial(self.play_scenario, name))
+        for name, description in self.session.demo.scenarios() if self.session.demo else ():
+            yield SystemCommand(f"Scenario {name}", description, partial(self.action_scenario, name))
         commands = {active.binding.action: active for active in screen.active_bindings.values()}
         for action, active in commands.items():
             binding = active.binding
-            if binding.key_display and action not in self._not_in_palette():
+            if binding.key_display and action not in not_in_palette(self.session):
                 run = partial(self.run_action, action, active.node)
                 words = binding.description
                 yield SystemCommand(words[:1].upper() + words[1:], f"key {binding.key_display}", run)
-
-    def _not_in_palette(self) -> frozenset[str]:
-        useless = NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
-        return useless if self.session.demo else useless | DEMO_ACTIONS
 
     def _choose_theme(self) -> None:
         def take(name: str) -> None:
@@ -360,32 +362,14 @@ class GpumonApp(SteadyApp):
             self.session.player.slower()
         self._draw()
 
-    def action_scenario(self, step: int) -> None:
-        """Play the next or previous scenario of the demonstration."""
+    def action_scenario(self, which: int | str) -> None:
+        """Play another scenario of the demonstration: by its name, or so many further in the list."""
         if self.session.demo is not None:
-            self.session.demo.change(step)
-            self._begin_anew()
-
-    def play_scenario(self, name: str) -> None:
-        """Play a scenario of the demonstration by its name."""
-        if self.session.demo is not None:
-            self.session.demo.play(name)
-            self._begin_anew()
-
-    def _begin_anew(self) -> None:
-        """Forget the machine that was shown: its figures, its pages, and what the user narrowed them to."""
-        self.session.monitor.reset()
-        self.session.choices.filter_text = ""
-        self._heard.clear()
-        self._model_actions = None
-        self.clear_notifications()
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        before, mode = self.current_mode, f"scenario {next(self._scenes)}"
-        self.add_mode(mode, self.get_default_screen)  # the first screen of a stack cannot be switched
-        self.switch_mode(mode)
-        if before != self.DEFAULT_MODE:
-            self.remove_mode(before)
+            self.session.demo.play(which)
+            self.session.begin_anew()
+            self._heard.clear()
+            self._model_actions = None
+            self.start_over()
 
     def action_next_theme(self) -> None:
         """Switch to the next colour theme."""

@@ -189,6 +189,8 @@ def trimmed(update: RenderableType | None) -> RenderableType | None:
 class SteadyApp(App[int]):
     """An app that writes only what has changed, and says itself how it ends of an error."""
 
+    _stacks_made = 0
+
     def crash(self, error: Exception) -> None:
         """End because of ``error``, which nothing has caught."""
         raise NotImplementedError
@@ -210,6 +212,21 @@ class SteadyApp(App[int]):
         if isinstance(box, Box) and box.last_key is not event:
             event.prevent_default()
             box.post_message(event.copy())
+
+    def start_over(self) -> None:
+        """Show a new first screen, and take away every other.
+
+        A stack of its own, as the first screen of a stack cannot be switched; Textual keeps the very first.
+        """
+        self.clear_notifications()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        before, self._stacks_made = self.current_mode, self._stacks_made + 1
+        mode = f"stack {self._stacks_made}"
+        self.add_mode(mode, self.get_default_screen)
+        self.switch_mode(mode)
+        if before != self.DEFAULT_MODE:
+            self.remove_mode(before)
 
     def get_driver_class(self) -> type[Driver]:
         """Return the driver for this terminal."""

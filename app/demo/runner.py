@@ -125,7 +125,7 @@ class Runner(Struct):
     def finish(self, now: float) -> None:
         """Let the request under way end soon, take up no other, and be kept no longer."""
         self.keep_alive_seconds = 0.0
-        last = min(self.busy_until, max(now, self.ready_at) + LAST_WORDS_SECONDS)
+        last = now + LAST_WORDS_SECONDS
         self.turns = [(begin, min(end, last)) for begin, end in self.turns if begin < last]
 
     def asked(self, now: float) -> float | None:

@@ -71,9 +71,12 @@ class Server:
             self._unload(runner, now)
 
     def unload(self, name: str, now: float) -> None:
-        """Let a model go as soon as its request has ended, as ``keep_alive: 0`` does."""
+        """Let a model go as soon as its request has ended, as ``keep_alive: 0`` does; a load is given up."""
         for runner in [one for one in self.runners if one.llm.name == name]:
-            runner.finish(now)
+            if now < runner.ready_at:
+                self._unload(runner, now)
+            else:
+                runner.finish(now)
 
     def crash(self, gpu: int, now: float) -> None:
         """End every runner that has memory on a GPU that was lost."""

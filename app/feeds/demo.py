@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from gpumon.app.demo.scenarios import list_scenarios, scenario_named
-from gpumon.app.demo.story import PRELUDE_SECONDS, Event, Scenario, Unload
+from gpumon.app.demo.story import PRELUDE_SECONDS, Event, Unload
 from gpumon.app.feeds.player import Player, Wait, play_marks, wait_for_change
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.samples import AnySample
@@ -47,28 +47,21 @@ class DemoFeed:
         """Return ``DEMO`` with the scenario's name, and how it is played."""
         return play_marks(f"DEMO {self.scenario.name}", self.player)
 
-    def scenarios(self) -> Iterator[tuple[str, str]]:
-        """Yield the name of each scenario, and what happens in it in one line."""
-        yield from ((scenario.name, scenario.description) for scenario in list_scenarios())
-
-    def play(self, which: int | str) -> None:
-        """Begin a scenario at its opening: the one of this name, or so many further in the list.
+    def change(self, step: int) -> None:
+        """Begin the scenario that is ``step`` further in the list at its opening, round and round.
 
         It opens at the time that it is now in the one before. The monitor is reset before the first sample.
-
-        Raises:
-            GpumonError: there is no such scenario.
         """
-        opened = self._start + PRELUDE_SECONDS
+        scenarios, opened = list_scenarios(), self._start + PRELUDE_SECONDS
         now = max(opened, self.player.position or opened)
-        self.scenario = self._further(which) if isinstance(which, int) else scenario_named(which)
+        self.scenario = scenarios[(scenarios.index(self.scenario) + step) % len(scenarios)]
         self._orders, self._start = {}, now - PRELUDE_SECONDS
         self.player.play_anew(now)
 
-    def _further(self, step: int) -> Scenario:
-        scenarios = list_scenarios()
-        names = [scenario.name for scenario in scenarios]
-        return scenarios[(names.index(self.scenario.name) + step) % len(scenarios)]
+    def caption(self) -> str:
+        """Say what to look at now; nothing where the figures are left to speak for themselves."""
+        position = self.player.position
+        return "" if position is None else self.scenario.caption(round(position - self._start))
 
     async def unload(self, name: str) -> str | None:
         """Have the server of the simulated machine unload a model; sought again, it happens again."""

@@ -125,13 +125,6 @@ NOT_IN_PALETTE = frozenset({"command_palette"})
 """The palette does not offer itself."""
 
 REPLAY_ACTIONS = frozenset(key.action for key in REPLAY_KEYS)
-DEMO_ACTIONS = frozenset(key.action for key in DEMO_KEYS)
-
-
-def not_in_palette(session: Session) -> frozenset[str]:
-    """Return the actions that can do nothing in a session."""
-    useless = NOT_IN_PALETTE if session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
-    return useless if session.demo else useless | DEMO_ACTIONS
 
 
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -150,7 +143,7 @@ class GpumonApp(SteadyApp):
     TITLE = "gpumon"
     CSS_PATH = "gpumon.tcss"
     ENABLE_COMMAND_PALETTE = False  # ours answers to the same key
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, REPLAY_KEYS, DEMO_KEYS)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, REPLAY_KEYS)]
 
     def __init__(
         self,
@@ -201,6 +194,8 @@ class GpumonApp(SteadyApp):
         self._watching.enter_context(watch_for_deaths(self.fail))
         self.session.monitor.listen(self._on_sample, "screen")
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
+        for key in bindings(DEMO_KEYS) if self.session.demo else ():
+            self.bind(key.key, key.action, description=key.description, key_display=key.key_display)
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
         if not self.is_headless:
             self.set_timer(SETTLED_SECONDS, spare_what_lasts)
@@ -280,15 +275,16 @@ class GpumonApp(SteadyApp):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer in the palette what the keys of the screen in front do, and to choose a theme."""
         yield SystemCommand("Theme", "from a list", self._choose_theme)
-        for name, description in self.session.demo.scenarios() if self.session.demo else ():
-            yield SystemCommand(f"Scenario {name}", description, partial(self.action_scenario, name))
         commands = {active.binding.action: active for active in screen.active_bindings.values()}
         for action, active in commands.items():
             binding = active.binding
-            if binding.key_display and action not in not_in_palette(self.session):
+            if binding.key_display and action not in self._not_in_palette():
                 run = partial(self.run_action, action, active.node)
                 words = binding.description
                 yield SystemCommand(words[:1].upper() + words[1:], f"key {binding.key_display}", run)
+
+    def _not_in_palette(self) -> frozenset[str]:
+        return NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
 
     def _choose_theme(self) -> None:
         def take(name: str) -> None:
@@ -362,10 +358,10 @@ class GpumonApp(SteadyApp):
             self.session.player.slower()
         self._draw()
 
-    def action_scenario(self, which: int | str) -> None:
-        """Play another scenario of the demonstration: by its name, or so many further in the list."""
+    def action_scenario(self, step: int) -> None:
+        """Play another scenario of the demonstration, so many further in the list."""
         if self.session.demo is not None:
-            self.session.demo.play(which)
+            self.session.demo.change(step)
             self.session.begin_anew()
             self._heard.clear()
             self._model_actions = None

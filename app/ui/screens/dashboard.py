@@ -15,7 +15,7 @@ from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.base import ListScreen, Row
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
-from gpumon.app.views.page import WINDOWS_SECONDS, play_hints, vram_chart
+from gpumon.app.views.page import WINDOWS_SECONDS, caption_hints, play_hints, vram_chart
 from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.lines import Glyphs
@@ -179,17 +179,11 @@ class DashboardScreen(ListScreen):
         hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
         playing = play_hints(self.session.player) if self.session.player else ()
         demo = hints(DEMO_KEYS) if self.session.demo else ()
-        return (
-            *filtering,
-            *playing,
-            *HINTS[:2],
-            *hidden,
-            *folded,
-            *demo,
-            *HINTS[2:],
-            ("s", order),
-            *replaying,
-        )
+        first = (*self._caption(), *filtering, *playing, *HINTS[:2], *demo)
+        return (*first, *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
+
+    def _caption(self) -> tuple[tuple[str, str], ...]:
+        return caption_hints(self.session.demo, self.size.width, self.glyphs)
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.demo.scenarios import list_scenarios, scenario_named
-from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.demo.story import CAPTION_SECONDS, PRELUDE_SECONDS
 from gpumon.app.errors import GpumonError
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.state import State
@@ -41,10 +41,67 @@ def spills(state: State) -> dict[str, float]:
     }
 
 
+def rate_of(state: State) -> float:
+    runner = next(iter(state.runners.values()))
+    return runner.rates.decode_tokens_per_second or 0.0
+
+
+def clock_of(state: State) -> int:
+    return next(iter(state.gpus.values())).reading.sm_clock_mhz or 0
+
+
+def ram_gib_of(state: State) -> float:
+    return (next(iter(state.models.values())).split.ram_bytes or 0) / 1024**3
+
+
 def test_every_scenario_has_a_name_and_one_line() -> None:
     names = [scenario.name for scenario in list_scenarios()]
     assert names == ["fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart"]
     assert all(scenario.description and "\n" not in scenario.description for scenario in list_scenarios())
+
+
+def test_captions_come_in_order_and_fit_into_a_line_of_eighty_cells() -> None:
+    for scenario in list_scenarios():
+        times = [caption.at for caption in scenario.captions]
+        assert times == sorted(set(times)), scenario.name
+        assert times[0] == 0, "a stranger is told at once what this is"
+        assert times[-1] + CAPTION_SECONDS < scenario.story_seconds
+        for caption in scenario.captions:
+            assert caption.words.isascii()
+            assert 20 <= len(caption.words) <= 66, caption.words
+
+
+def test_a_caption_stays_some_seconds_and_comes_again_with_the_story() -> None:
+    scenario = scenario_named("spill")
+    first = scenario.captions[0].words
+    story = [scenario.caption(PRELUDE_SECONDS + second) for second in range(scenario.story_seconds)]
+    assert story[:9] == [first] * 9
+    assert story[9] == scenario.captions[1].words
+    assert story[100] == ""
+    assert scenario.caption(PRELUDE_SECONDS - 1) == ""
+    assert scenario.caption(PRELUDE_SECONDS + scenario.story_seconds) == first
+
+
+FIGURES = (
+    ("spill", "45 tokens", -2, lambda state: rate_of(state) == pytest.approx(45, abs=1)),
+    ("spill", "5.5 GiB", 20, lambda state: ram_gib_of(state) == pytest.approx(5.5, abs=0.05)),
+    ("spill", "become 7", 30, lambda state: rate_of(state) == pytest.approx(7, abs=0.5)),
+    ("70b", "2.5 tokens", 40, lambda state: rate_of(state) == pytest.approx(2.5, abs=0.3)),
+    ("throttle", "39 tokens", 5, lambda state: rate_of(state) == pytest.approx(39.4, abs=0.7)),
+    ("throttle", "2800 to 1700", 30, lambda state: clock_of(state) == pytest.approx(1710, abs=40)),
+    ("throttle", "28 tokens", 40, lambda state: rate_of(state) == pytest.approx(28.4, abs=0.7)),
+)
+
+
+@pytest.mark.parametrize(("name", "words", "second", "holds"), FIGURES, ids=lambda value: str(value)[:20])
+def test_what_a_caption_says_is_so(
+    name: str, words: str, second: int, holds: Callable[[State], bool]
+) -> None:
+    scenario = scenario_named(name)
+    caption = next(caption for caption in scenario.captions if words in caption.words)
+    assert abs(second - caption.at) < CAPTION_SECONDS
+    *_, (_, state) = seconds_of(name, second)
+    assert holds(state)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:
@@ -93,9 +150,19 @@ def test_a_spilled_model_leaves_the_gpu_waiting_and_the_processor_busy() -> None
             assert (system.sample.cpu_percent or 0) > 40
 
 
-def test_spill_is_over_when_the_first_client_comes_back() -> None:
-    *_, (_, state) = seconds_of("spill", 250)
-    assert spills(state) == {"qwen2.5-coder:14b": 0.0}
+def test_spill_is_over_when_the_cure_that_it_named_is_taken() -> None:
+    monitor = Monitor(Limits())
+    commands = set()
+    for second, state in seconds_of("spill", 128, monitor):
+        if second in {40, 105}:
+            picture = monitor.pictures.closely(next(iter(state.models)))
+            assert picture is not None
+            commands.add(picture.diagnosis.remedies[0].command)
+    assert commands == {"/set parameter num_ctx 6400"}
+    model = next(iter(state.models.values()))
+    assert (model.claim.context_length, model.split.spill_fraction) == (6400, 0.0)
+    assert rate_of(state) == pytest.approx(45, abs=1)
+    assert not monitor.alerts.active, "no word of trouble is left over"
 
 
 def test_evict_shows_two_models_by_turns() -> None:
@@ -150,11 +217,6 @@ def test_throttle_heats_up_and_slows_down() -> None:
         reasons.update(next(iter(state.gpus.values())).reading.throttle_reasons or ())
     assert reasons == {"thermal slowdown (software)"}
     assert {"too_hot", "throttling"} <= alerts_of("throttle", 150)
-
-
-def rate_of(state: State) -> float:
-    runner = next(iter(state.runners.values()))
-    return runner.rates.decode_tokens_per_second or 0.0
 
 
 def test_throttle_costs_the_model_a_third_of_its_rate_and_gives_it_back() -> None:

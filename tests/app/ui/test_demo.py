@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from tests.app.ui.screen import START, dashboard, text
 from tests.fakes.playing import HandTime
 from textual.pilot import Pilot
@@ -181,7 +182,39 @@ async def test_the_keys_for_scenarios_are_explained_in_the_demo_and_nowhere_else
         assert "scenario" not in await text(pilot)
 
 
-async def test_the_palette_finds_a_scenario_by_its_name() -> None:
-    async with demo("fits") as playing:
-        await playing.press("ctrl+p", *"throt", "enter")
-        assert "DEMO throttle" in await playing.at(1)
+def last_line(screen: str) -> str:
+    return screen.splitlines()[-1]
+
+
+async def test_a_caption_says_what_to_look_at_beside_the_keys_that_still_fit() -> None:
+    async with demo("spill") as playing:
+        line = last_line(await playing.at(20))
+        assert line.startswith(" ▸ now it is too large: 5.5 GiB of it run from RAM")
+        assert "? help" in line
+        assert "Enter" in line
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20), (40, 12)])
+async def test_in_a_narrow_pane_a_caption_leaves_the_key_for_help(size: tuple[int, int]) -> None:
+    async with demo("spill", size) as playing:
+        line = last_line(await playing.at(29))
+    assert line.startswith(" ▸ 45 tokens a second have")
+    assert "? help" in line
+    words = line.partition("▸ ")[2].partition("   ")[0].rstrip("…")
+    assert "45 tokens a second have become 7: the GPU waits for the CPU ".startswith(f"{words} "), (
+        "whole words"
+    )
+
+
+async def test_between_captions_the_keys_are_all_there() -> None:
+    async with demo("spill", (80, 24)) as playing:
+        line = last_line(await playing.at(52))
+    assert "▸" not in line
+    assert line.startswith(" ? help")
+
+
+async def test_a_caption_comes_with_the_time_that_was_sought() -> None:
+    async with demo("spill") as playing:
+        await playing.at(2)
+        await playing.press(";", ";", ";")
+        assert "45 tokens a second have become 7" in last_line(await playing.at(1))

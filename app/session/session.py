@@ -71,10 +71,16 @@ class Session(Struct):
         paused = ("PAUSED",) if self.choices.paused else ()
         return (*self.feed.marks(), *self._recording_marks(), *paused)
 
-    def begin_anew(self) -> None:
-        """Forget the machine that was shown, and what the user narrowed its models to."""
-        self.monitor.reset()
-        self.choices.filter_text = ""
+    def change_scenario(self, step: int) -> bool:
+        """Begin a scenario of the demonstration ``step`` further on; return whether this is one.
+
+        The machine that was shown is forgotten, and what the user narrowed its models to.
+        """
+        if self.demo is not None:
+            self.demo.change(step)
+            self.monitor.reset()
+            self.choices.filter_text = ""
+        return self.demo is not None
 
     def _recording_marks(self) -> tuple[str, ...]:
         if self.recorder is None:

@@ -360,10 +360,7 @@ class GpumonApp(SteadyApp):
 
     def action_scenario(self, step: int) -> None:
         """Play another scenario of the demonstration, so many further in the list."""
-        if self.session.demo is not None:
-            self.session.demo.change(step)
-            self.session.begin_anew()
-            self._heard.clear()
+        if self.session.change_scenario(step):
             self._model_actions = None
             self.start_over()
 

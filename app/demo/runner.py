@@ -52,10 +52,8 @@ class Runner(Struct):
     """Of the memory of the GPU that it is on."""
     turns: list[tuple[float, float]] = field(default_factory=list)
     """Begin and end of each request: one at a time, the others wait."""
-    clock_share: float = 1.0
-    """Clock of its slowest GPU, of the usual one."""
     _lost: tuple[float, float] = (0.0, 0.0)
-    """Begin of a request, and how many seconds of it slow clocks have cost."""
+    """Begin of a request, and how many seconds of it slow clocks and other models have cost."""
 
     @property
     def busy_until(self) -> float:
@@ -74,23 +72,26 @@ class Runner(Struct):
 
     @property
     def tokens_per_second(self) -> float:
-        """Rate of decoding at the usual clocks."""
+        """Rate of decoding at the usual clocks, with the GPU to itself."""
         return self._rate(1.0)
 
-    def _rate(self, clock_share: float) -> float:
+    def _rate(self, gpu_share: float) -> float:
         """Return the rate of decoding: each token reads the weights once, those in RAM at the pace of RAM."""
         seconds = self.llm.file_bytes / (EFFICIENCY * self.bandwidth_bytes_per_second)
         in_ram = self.placement.spill_fraction
-        on_gpu = seconds * (1 - in_ram) / min(1.0, clock_share / SATURATING_CLOCK_SHARE)
+        on_gpu = seconds * (1 - in_ram) / gpu_share
         return 1 / (on_gpu + seconds * in_ram * CPU_SLOWDOWN + SECONDS_PER_LAYER * self.llm.layers)
 
-    def step(self, clock_share: float, now: float) -> None:
-        """Pass a second in which its slowest GPU ran at this share of its usual clock."""
-        self.clock_share = clock_share
+    def step(self, clock_share: float, others: float, now: float) -> None:
+        """Pass a second in which its slowest GPU ran at this share of its usual clock.
+
+        ``others`` are the models that worked on it as well: they take turns.
+        """
+        gpu_share = min(1.0, clock_share / SATURATING_CLOCK_SHARE) / (1 + others)
         asked = self.asked(now)
-        if asked is not None and clock_share < 1:
+        if asked is not None and gpu_share < 1:
             decoding = min(1.0, max(0.0, now - asked - PREFILL_SECONDS))
-            lost = decoding * (1 - self._rate(clock_share) / self.tokens_per_second)
+            lost = decoding * (1 - self._rate(gpu_share) / self.tokens_per_second)
             self._lost = (asked, self._lost_seconds(asked) + lost)
 
     def decoded_tokens(self, now: float) -> int:

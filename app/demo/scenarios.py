@@ -109,7 +109,7 @@ EVICT = Scenario(
         Caption(11, "no room for both: Ollama unloads one to load the other"),
         Caption(23, "each request now waits for a load: they evict each other"),
         Caption(40, "and back: qwen3:32b makes the other one leave"),
-        Caption(54, "Enter on the model says what would let both stay"),
+        Caption(54, "its answers are as fast as ever: the loads are what takes long"),
         Caption(75, "on and on, each load costs ten seconds of waiting"),
     ),
 )

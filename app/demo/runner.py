@@ -13,6 +13,8 @@ CONTEXT_SECONDS = 0.6
 WARM_UP_SECONDS = 1.4
 PREFILL_SECONDS = 2.0
 PROMPT_TOKENS = 1400
+FULL_SECONDS = 1.0
+"""Until a request has ended whose answer fills the context: one look of whoever polls."""
 LAST_WORDS_SECONDS = 4.0
 """What a request still takes once a user unloads the model: a demonstration keeps nobody waiting."""
 FOREVER_SECONDS = 9_223_372_036.0
@@ -100,7 +102,7 @@ class Runner(Struct):
         if asked is None:
             return 0
         seconds = now - asked - PREFILL_SECONDS - self._lost_seconds(asked)
-        return int(max(0.0, seconds) * self.tokens_per_second)
+        return min(int(max(0.0, seconds) * self.tokens_per_second), self.context - self.prompt_tokens)
 
     def _lost_seconds(self, asked: float) -> float:
         return self._lost[1] if self._lost[0] == asked else 0.0
@@ -120,8 +122,8 @@ class Runner(Struct):
         As in Ollama, it ends sooner if its answer fills the context.
         """
         begin = max(now, self.ready_at, self.busy_until)
-        room = PREFILL_SECONDS + (self.context - self.prompt_tokens) / self.tokens_per_second
-        self.turns.append((begin, begin + min(seconds, room)))
+        full = PREFILL_SECONDS + (self.context - self.prompt_tokens) / self.tokens_per_second
+        self.turns.append((begin, begin + min(seconds, full + FULL_SECONDS)))
 
     def finish(self, now: float) -> None:
         """Let the request under way end soon, take up no other, and be kept no longer."""

@@ -220,6 +220,33 @@ RESTART = Scenario(
     ),
 )
 
+FULL = Scenario(
+    name="full",
+    description="an answer fills the context and ends in the middle",
+    build=lambda: Machine((RTX_4070,), Host("workbench", ram_gib=32, cores=16, base_gib=7.2)),
+    programs=desktop(640),
+    prelude=(
+        Happening(-60, Request("qwen3:8b", seconds=30)),
+        Happening(90, Request("qwen3:8b", seconds=25)),
+        Happening(220, Request("qwen3:8b", seconds=30)),
+    ),
+    story=(
+        Happening(3, Request("qwen3:8b", seconds=120)),
+        Happening(60, Request("qwen3:8b", seconds=120)),
+        Happening(112, Request("qwen3:8b", seconds=60, context=16384)),
+        Happening(200, Request("qwen3:8b", seconds=25, context=16384)),
+    ),
+    story_seconds=240,
+    captions=(
+        Caption(0, "a long answer begins, with a context of 4096 tokens for it"),
+        Caption(12, "prompt and answer share the context, and it fills up"),
+        Caption(41, "full: the answer has ended in the middle, and nobody was told"),
+        Caption(52, "f says how large a context would still fit"),
+        Caption(113, "the same request with a context of 16384"),
+        Caption(130, "there is room for the answer, and all of it is on the GPU"),
+    ),
+)
+
 
 _MODELS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
     ("llama3.3:70b", 4096, (0,)),
@@ -286,7 +313,7 @@ FLEET = Scenario(
 )
 
 
-_ALL = (FITS, SPILL, EVICT, SEVENTY, FLEET, THROTTLE, GPU_LOST, RESTART)
+_ALL = (FITS, SPILL, EVICT, SEVENTY, FLEET, THROTTLE, GPU_LOST, RESTART, FULL)
 
 
 def list_scenarios() -> tuple[Scenario, ...]:

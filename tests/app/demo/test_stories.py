@@ -56,7 +56,7 @@ def ram_gib_of(state: State) -> float:
 
 def test_every_scenario_has_a_name_and_one_line() -> None:
     names = [scenario.name for scenario in list_scenarios()]
-    assert names == ["fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart"]
+    assert names == ["fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart", "full"]
     assert all(scenario.description and "\n" not in scenario.description for scenario in list_scenarios())
 
 
@@ -270,6 +270,18 @@ def test_restart_loses_the_models_and_says_how_to_start_the_server() -> None:
     assert seen[50][0] == "idle"
     assert seen[90] == ("serving", None, 2)
     assert "source" in alerts_of("restart", 90)
+
+
+def test_full_ends_an_answer_where_its_context_is_full_and_not_with_a_larger_one() -> None:
+    tokens: dict[int, list[int]] = {}
+    for second, state in seconds_of("full", 185):
+        slots = next(iter(state.runners.values())).rates.slots if state.runners else ()
+        if second >= 0 and slots and slots[0].phase == "decode":
+            tokens.setdefault(slots[0].context_length or 0, []).append(slots[0].context_tokens or 0)
+    assert max(tokens[4096]) == 4096
+    assert tokens[4096].count(4096) == 2, "seen once of each answer"
+    assert 5000 < max(tokens[16384]) < 7000
+    assert alerts_of("full", 185) == set()
 
 
 def test_prelude_is_quiet() -> None:

@@ -240,6 +240,17 @@ def test_throttle_says_what_the_heat_costs() -> None:
     assert "thermal slowdown" in slower.message
 
 
+def test_throttle_is_over_without_a_word_of_no_reason() -> None:
+    monitor = Monitor(Limits())
+    said: list[str] = []
+    for second, _ in seconds_of("throttle", 160, monitor):
+        if second > 130:
+            said += [alert.message for alert in monitor.alerts.active if alert.kind == "slower"]
+    assert any(words.endswith("held back until a moment ago") for words in said)
+    assert not any("no visible reason" in words for words in said)
+    assert "slower" not in {alert.kind for alert in monitor.alerts.active}
+
+
 def test_gpu_lost_takes_its_model_along_and_comes_back() -> None:
     seen = {
         second: [gpu.reading.state for gpu in state.gpus.values()]

@@ -12,6 +12,8 @@ MUTATION_READY := $(VENV)/.mutation-ready
 # The interpreter's own pip fills .venv: Debian's python3 has no ensurepip to put one inside.
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check --quiet
 EDITABLE := install --no-deps --no-build-isolation --editable .
+# What takes a while says so before: on a clean clone the first thing to be seen is this.
+SAY_INSTALLING = echo "Installing $$(grep -c '^[a-z].*==' $(1)) packages of $(1): half a minute or so, once" >&2
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet
 
@@ -82,23 +84,29 @@ clean: ## Remove what the other targets made
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("gpumon needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo 'gpumon needs pip (Debian: apt install python3-pip)' >&2; exit 1; }
-	@echo 'Setting up $(VENV), once' >&2
+	@echo 'First start: making a virtual environment in $(VENV)' >&2
 	@$(PYTHON) -m venv --without-pip $(VENV)
 
 $(RUN_READY): requirements.lock pyproject.toml | $(BIN)/python
+	@$(call SAY_INSTALLING,requirements.lock)
 	@$(PIP) install --require-hashes --requirement requirements.lock
+	@echo 'Installing gpumon itself' >&2
 	@$(PIP) $(EDITABLE)
 	@touch $@
+	@echo "Ready; from now on it starts at once" >&2
 
 $(DEV_READY): requirements-dev.lock pyproject.toml | $(BIN)/python
+	@$(call SAY_INSTALLING,requirements-dev.lock)
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
 	@$(PIP) $(EDITABLE)
 	@touch $@ $(RUN_READY)
 
 $(REAL_READY): requirements-real.lock $(DEV_READY)
+	@$(call SAY_INSTALLING,requirements-real.lock)
 	@$(PIP) install --require-hashes --requirement requirements-real.lock
 	@touch $@
 
 $(MUTATION_READY): requirements-mutation.lock $(DEV_READY)
+	@$(call SAY_INSTALLING,requirements-mutation.lock)
 	@$(PIP) install --require-hashes --requirement requirements-mutation.lock
 	@touch $@

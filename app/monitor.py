@@ -13,6 +13,7 @@ from gpumon.app.log import log_path_words
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state import machine, processes, servers, sources, work
 from gpumon.app.state.loads.follow import BEAR_ON_LOADS, follow_loads
+from gpumon.app.state.records import ModelKey
 from gpumon.app.state.state import State, Touched
 from gpumon.collectors.samples import (
     AnySample,
@@ -70,6 +71,8 @@ class Store:
         state, kind, guard = self.state, type(sample), self._fuses.guard
         touched = state.touched = Touched()
         state.now = max(state.now, sample.time)
+        if state.began is None:
+            state.began = state.now
         if not self._take(sample):
             sources.note_not_taken(state, sample)
         if touched.sources or kind is ProcessSample:
@@ -142,6 +145,12 @@ class Monitor:
         for name, listener in self._listeners:
             with guard(name, listener):
                 listener(sample)
+
+    def note_unload(self, key: ModelKey, *, is_asked: bool = True) -> None:
+        """Record that the user has asked for a model to be unloaded, or that this could not be done."""
+        record = self.state.models.get(key)
+        if record is not None:
+            record.unload_asked = self.state.now if is_asked else None
 
     def note_faults(self) -> bool:
         """Name in the state, as a source, what of gpumon itself fails; return whether that is news."""

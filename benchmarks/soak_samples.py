@@ -63,7 +63,7 @@ def _second(second: int) -> Iterator[AnySample]:
     yield ProcessSample(
         time=now,
         source="processes",
-        servers=(ServerProcess(pid=10, started=START - 60, urls=(URL,)),),
+        servers=(ServerProcess(kind="ollama", pid=10, started=START - 60, urls=(URL,)),),
         runners=tuple(_runner(turn) for turn in turns),
     )
     yield ServerSample(

@@ -1,4 +1,4 @@
-"""One to three lines for each GPU: who holds its memory, how busy, hot and throttled it is."""
+"""A line or two for each GPU: who holds its memory, how busy, hot and throttled it is."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from gpumon.text import units
 from gpumon.text.names import short_gpu_name
-from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit, offset_of
-from gpumon.widgets.kit.gauges import BarPart, split_bar, trend_line
+from gpumon.widgets.kit.columns import Cell, Column, Draw, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.kit.gauges import BarPart, named_bar, split_bar, trend_line
 from gpumon.widgets.kit.lines import (
     Glyphs,
     Line,
@@ -16,17 +16,21 @@ from gpumon.widgets.kit.lines import (
     in_role,
     joined,
     line_width,
+    noted,
     padded,
     plain_text,
     shorten,
     shorten_words,
     text_line,
+    without_blanks,
 )
 from gpumon.widgets.kit.panels import ALL, RowPanel, gutter
 from gpumon.widgets.views import BarSegment, GpuRow
 
 CELLS_PER_MODEL = 3
 LABEL_WIDTHS = (40, 24, 14, 9)
+NAMED_BAR_CELLS = 30
+"""From this length on the names stand on the bar, and no legend below it."""
 
 
 def bar_parts(row: GpuRow, width: int) -> list[BarPart]:
@@ -34,21 +38,38 @@ def bar_parts(row: GpuRow, width: int) -> list[BarPart]:
 
     What is used but not told apart counts as a process; models are one part where cells are few.
     """
-    models = [segment.size_bytes for segment in row.segments if segment.kind == "model"]
-    if len(models) * CELLS_PER_MODEL > width:
-        models = [sum(models)]
-    others = sum(segment.size_bytes for segment in row.segments if segment.kind == "process")
+    models = [segment for segment in row.segments if segment.kind == "model"]
+    others = [segment for segment in row.segments if segment.kind == "process"]
+    held = sum(segment.size_bytes for segment in models)
+    other = sum(segment.size_bytes for segment in others)
     reserved = sum(segment.size_bytes for segment in row.segments if segment.kind == "reserved")
     total = row.total_bytes or 0
-    untold = max(0, min(row.used_bytes or 0, total) - sum(models) - others - reserved)
-    free = max(0, total - sum(models) - others - reserved - untold)
-    parts = [BarPart(size, "model") for size in models]
+    untold = max(0, min(row.used_bytes or 0, total) - held - other - reserved)
+    free = max(0, total - held - other - reserved - untold)
+    parts = [_model_part(segment, at) for at, segment in enumerate(models)]
+    if len(models) * CELLS_PER_MODEL > width:
+        parts = [BarPart(held, "model", f"{len(models)} models", units.gib(held))]
     return [
         *parts,
-        BarPart(others + untold, "process"),
+        BarPart(other + untold, "process", _others_label(others), units.gib(other + untold)),
         BarPart(reserved, "reserved"),
-        BarPart(free, "track"),
+        BarPart(min(free, row.planned_bytes), "planned"),
+        BarPart(max(0, free - row.planned_bytes), "track"),
     ]
+
+
+def _model_part(segment: BarSegment, at: int) -> BarPart:
+    return BarPart(
+        segment.size_bytes, ("model", "model2")[at % 2], segment.label, units.gib(segment.size_bytes)
+    )
+
+
+def _others_label(others: Sequence[BarSegment]) -> str:
+    """Name the largest of the other processes, and say how many there are besides."""
+    if not others:
+        return ""
+    largest = max(others, key=lambda segment: segment.size_bytes)
+    return largest.label if len(others) == 1 else f"{largest.label} +{len(others) - 1}"
 
 
 def legend(row: GpuRow, width: int, glyphs: Glyphs) -> Line:
@@ -84,16 +105,16 @@ COLUMNS = (
     Column("mark", (0,)),
     Column("index", (0,), align="right", gap=1),
     Column("name", (30, 60, 120), widths=(9, 15, 28), gap=1, cut=shorten_words),
-    Column("bar", (20, 70, 150), widths=(8, 18, 30), grows_to=72),
-    Column("figure", (10, 80), align="right"),
+    Column("bar", (20, 70, 90, 150), widths=(8, 18, 30, 40), grows_to=72),
+    Column("figure", (10,), align="right"),
     Column("unified", (11,), gap=1),
-    Column("utilization", (25, 57), align="right"),
-    Column("trend", (90, 140), widths=(8, 14), gap=1, grows_to=24),
-    Column("temperature", (55, 110), align="right"),
-    Column("power", (65, 130), align="right"),
-    Column("fan", (160,), align="right"),
-    Column("notes", (50, 105, 155), widths=(12, 24, 60), cut=shorten_words),
+    Column("utilization", (25,), widths=(7,)),
+    Column("trend", (85, 140), widths=(8, 14), gap=1, grows_to=24),
+    Column("temperature", (55, 110), widths=(3, 9)),
+    Column("power", (65, 130), widths=(4, 10)),
 )
+HEADINGS = {"utilization": "busy", "temperature": "°C", "power": "W"}
+TREND_HEADING = "last 2 min"
 LEGEND_ROOM = 80
 
 
@@ -105,26 +126,54 @@ def gpu_lines(
     cursor_key: str | None = None,
     shown: slice = ALL,
 ) -> list[Line]:
-    """Draw those ``shown`` of ``rows`` in columns that suit all, each on ``lines_per_row`` (1 to 3) lines."""
-    cells = [_cells(row, glyphs, row.key == cursor_key, lines_per_row) for row in rows]
-    fitted = fit(COLUMNS, cells, width)
+    """Draw those ``shown`` of ``rows`` in columns that suit all, each on at most ``lines_per_row`` lines."""
+    fitted = columns_for(rows, width, glyphs)
     lines: list[Line] = []
-    for row, row_cells in zip(rows[shown], cells[shown], strict=True):
-        lines += _block(row, row_cells, fitted, width, glyphs, lines_per_row)
-        lines += [()] * (-len(lines) % lines_per_row)
+    for row in rows[shown]:
+        cells = _cells(row, glyphs, row.key == cursor_key)
+        lines += _block(row, cells, fitted, width, glyphs, height_of(row, fitted, lines_per_row))
     return lines
 
 
+def columns_for(rows: Sequence[GpuRow], width: int, glyphs: Glyphs) -> tuple[Fitted, ...]:
+    """Choose the columns by the width, the longest name and the largest memory."""
+    return fit(COLUMNS, [_frame(row, glyphs) for row in rows], width)
+
+
+def height_of(row: GpuRow, fitted: Sequence[Fitted], most: int) -> int:
+    """Return how many lines a GPU takes, at most ``most``: a second one for what is wrong, or for names."""
+    if most < 2 or not _measured(row):
+        return 1
+    return 2 if row.notes or not _has_named_bar(fitted) else 1
+
+
+def _has_named_bar(fitted: Sequence[Fitted]) -> bool:
+    return any(place.column.key == "bar" and place.width >= NAMED_BAR_CELLS for place in fitted)
+
+
+def heading_line(rows: Sequence[GpuRow], note: str, width: int, glyphs: Glyphs) -> Line:
+    """Draw the names of the columns, and a note at the right."""
+    fitted = columns_for(rows, width, glyphs)
+    cells: dict[str, Cell] = {
+        key: _aligned(text_line(words.replace("°", glyphs.degree), "dim")) for key, words in HEADINGS.items()
+    }
+    cells["bar"] = lambda room: text_line("VRAM"[:room], "dim")
+    cells["trend"] = lambda room: text_line(TREND_HEADING if room >= len(TREND_HEADING) else "", "dim")
+    cells["figure"] = (text_line("GiB", "dim"),)
+    line = draw_row(cells, fitted, glyphs.ellipsis)
+    title = text_line(" GPUs", "title")
+    line = (*title, *without_blanks(line, line_width(title)))
+    return noted(line, text_line(note, "dim"), width)
+
+
 def _block(
-    row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, glyphs: Glyphs, lines_per_row: int
+    row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, glyphs: Glyphs, height: int
 ) -> list[Line]:
     if not _measured(row):
         return [_words_line(row, cells, fitted, width, glyphs)]
-    more = (_second_line, _third_line)[: lines_per_row - 1]
-    lines = [
-        draw_row(cells, fitted, glyphs.ellipsis),
-        *(line(row, fitted, width, glyphs) for line in more),
-    ]
+    lines = [draw_row(cells, fitted, glyphs.ellipsis)]
+    if height > 1:
+        lines.append(_second_line(row, fitted, width, glyphs))
     return [in_role(line, "dim") for line in lines] if row.age_seconds is not None else lines
 
 
@@ -141,7 +190,7 @@ def _words_line(row: GpuRow, cells: Row, fitted: Sequence[Fitted], width: int, g
 
 
 def _second_line(row: GpuRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
-    """Draw the notes and the legend of the bar, below the bar if there is room enough."""
+    """Draw what is wrong and, where the bar is too short for names, a legend of it."""
     below_bar = offset_of("bar", fitted) or 0
     start = below_bar if width - below_bar >= LEGEND_ROOM else offset_of("name", fitted) or below_bar
     room = width - start
@@ -149,19 +198,8 @@ def _second_line(row: GpuRow, fitted: Sequence[Fitted], width: int, glyphs: Glyp
         shorten_words(_join_notes(_notes(row, glyphs), glyphs), room, glyphs.ellipsis), _note_role(row)
     )
     left = room - line_width(notes) - 2 if notes else room
-    line = joined([notes, legend(row, left, glyphs)])
+    line = joined([notes, () if _has_named_bar(fitted) else legend(row, left, glyphs)])
     return (Span(" " * start), *line) if line else ()
-
-
-def _third_line(row: GpuRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
-    start = offset_of("bar", fitted)
-    if start is None or not row.vram_trend:
-        return ()
-    bar_width = next(place.width for place in fitted if place.column.key == "bar")
-    trend = trend_line(row.vram_trend, bar_width, row.total_bytes, glyphs)
-    label = text_line("VRAM over time", "dim")
-    fits = start + bar_width + 2 + line_width(label) <= width
-    return (Span(" " * start), *joined([trend, label if fits else ()]))
 
 
 def _notes(row: GpuRow, glyphs: Glyphs) -> tuple[str, ...]:
@@ -184,7 +222,30 @@ def _measured(row: GpuRow) -> bool:
     return row.total_bytes is not None or row.utilization_percent is not None
 
 
-def _cells(row: GpuRow, glyphs: Glyphs, selected: bool, lines_per_row: int) -> Row:
+def _frame(row: GpuRow, glyphs: Glyphs) -> Row:
+    """Return what the widths rest on: what does not change while a GPU works."""
+    total = units.gib(row.total_bytes)
+    figure = f"{total:>{len(units.gib(1))}}/{total}" if row.total_bytes else total
+    drawn = dict.fromkeys(("bar", "utilization", "trend", "temperature", "power"), _blank)
+    return {
+        **drawn,
+        "mark": ((Span("  "),),),
+        "index": (text_line(str(row.index)),),
+        "name": (text_line(short_gpu_name(glyphs.written(row.name))),),
+        "figure": (text_line(figure),),
+        "unified": (text_line("unified"),) if row.unified else (),
+    }
+
+
+def _blank(_width: int) -> Line:
+    return ()
+
+
+def _aligned(line: Line) -> Draw:
+    return lambda width: padded(line, width, "right") if line_width(line) <= width else ()
+
+
+def _cells(row: GpuRow, glyphs: Glyphs, selected: bool) -> Row:
     frame: Row = {
         "mark": (gutter(row.level, selected, glyphs),),
         "index": (text_line(str(row.index), "dim"),),
@@ -195,61 +256,44 @@ def _cells(row: GpuRow, glyphs: Glyphs, selected: bool, lines_per_row: int) -> R
     return {
         **frame,
         **_memory_cells(row, glyphs),
-        "utilization": _utilization(row),
+        "utilization": _aligned(_utilization(row)),
         "trend": lambda width: trend_line(row.utilization_trend, width, 100.0, glyphs),
-        "temperature": _temperature(row, glyphs),
-        "power": _power(row),
-        "fan": () if row.fan_percent is None else _labelled("fan", row.fan_percent)[1:],
-        "notes": _note_cell(row, glyphs) if lines_per_row == 1 else (),
+        "temperature": _of(row.temperature_celsius, row.slowdown_celsius),
+        "power": _of(row.power_watts, row.power_limit_watts),
     }
 
 
 def _memory_cells(row: GpuRow, glyphs: Glyphs) -> Row:
     if row.total_bytes is None:
         return {"figure": ((Span(units.gib(row.used_bytes)),),)}
-    figure = (Span(units.gib(row.used_bytes)), Span(f"/{units.gib(row.total_bytes)}", "dim"))
     return {
-        "bar": lambda width: split_bar(bar_parts(row, width), width, glyphs),
-        "figure": (figure, (*figure, Span(" GiB", "dim"))),
+        "bar": lambda width: _bar(row, width, glyphs),
+        "figure": ((Span(units.gib(row.used_bytes)), Span(f"/{units.gib(row.total_bytes)}", "dim")),),
         "unified": (text_line("unified", "dim"),) if row.unified else (),
     }
 
 
-def _note_cell(row: GpuRow, glyphs: Glyphs) -> tuple[Line, ...]:
-    notes, role = _notes(row, glyphs), _note_role(row)
-    first = text_line(_join_notes(notes[:1], glyphs), role)
-    return (first, first, text_line(_join_notes(notes, glyphs), role))
+def _bar(row: GpuRow, width: int, glyphs: Glyphs) -> Line:
+    draw = named_bar if width >= NAMED_BAR_CELLS else split_bar
+    parts = [part._replace(label=glyphs.written(part.label)) for part in bar_parts(row, width)]
+    return draw(parts, width, glyphs)
 
 
-def _utilization(row: GpuRow) -> tuple[Line, ...]:
+def _utilization(row: GpuRow) -> Line:
     """Write the utilization; for an old row its age instead, so that it is told at any width."""
     if row.age_seconds is not None:
-        return (text_line(f"{units.duration(row.age_seconds)} old"),)
-    return _labelled("util", row.utilization_percent)
+        return text_line(f"{units.duration(row.age_seconds).partition(' ')[0]} old")
+    percent = row.utilization_percent
+    return text_line(units.percent(percent), "dim" if percent is None else "plain")
 
 
-def _labelled(label: str, percent: float | None) -> tuple[Line, ...]:
-    value = Span(units.percent(percent), "dim" if percent is None else "plain")
-    return ((value,), (Span(f"{label} ", "dim"), Span(f"{value.text:>4}", value.role)))
-
-
-def _temperature(row: GpuRow, glyphs: Glyphs) -> tuple[Line, ...]:
-    if row.temperature_celsius is None:
-        return (text_line(units.UNKNOWN, "dim"),)
-    short = text_line(units.celsius(row.temperature_celsius).replace("°", glyphs.degree))
-    if row.slowdown_celsius is None:
-        return (short,)
-    return (short, (*short, Span(f" of {row.slowdown_celsius:.0f}", "dim")))
-
-
-def _power(row: GpuRow) -> tuple[Line, ...]:
-    if row.power_watts is None:
-        return (text_line(units.UNKNOWN, "dim"),)
-    drawn = Span(f"{row.power_watts:.0f}")
-    short = (drawn, Span(" W", "dim"))
-    if row.power_limit_watts is None:
-        return (short,)
-    return (short, (drawn, Span(f"/{row.power_limit_watts:.0f} W", "dim")))
+def _of(value: float | None, limit: float | None) -> Draw:
+    """Write a figure and, where there is room, its limit: ``51 of 90``."""
+    if value is None:
+        return _aligned(text_line(units.UNKNOWN, "dim"))
+    short = text_line(f"{value:.0f}")
+    long: Line = short if limit is None else (*short, Span(f" of {limit:.0f}", "dim"))
+    return lambda width: _aligned(long if line_width(long) <= width else short)(width)
 
 
 class GpuPanel(RowPanel):
@@ -261,6 +305,15 @@ class GpuPanel(RowPanel):
     def show(self, rows: Sequence[GpuRow]) -> None:
         """Draw ``rows``."""
         self.show_rows(rows)
+
+    def heading(self, width: int, note: str) -> Line:
+        """Return the names of the columns."""
+        return heading_line(self._rows, note, width, self.glyphs)
+
+    def row_height(self, row: int) -> int:
+        """Return how many lines a GPU takes."""
+        fitted = columns_for(self._rows, self.content_size.width, self.glyphs)
+        return height_of(self._rows[row], fitted, self.lines_per_row)
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the GPUs ``shown``."""

@@ -1,12 +1,16 @@
-"""A line or two for each loaded model: where its bytes are, how fast it runs, how long it stays."""
+"""A line for each loaded model: where its bytes are, how fast it runs, how long it stays.
+
+Columns have names and fixed places: their widths depend on the pane's and on the longest name, never on what
+a model does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gpumon.text import units
-from gpumon.widgets.kit.columns import Column, Fitted, Row, draw_row, fit, offset_of
-from gpumon.widgets.kit.gauges import BarPart, split_bar, trend_line
+from gpumon.widgets.kit.columns import Column, Draw, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.kit.gauges import BarPart, scale_bar, trend_line
 from gpumon.widgets.kit.lines import (
     Glyphs,
     Line,
@@ -15,8 +19,13 @@ from gpumon.widgets.kit.lines import (
     Span,
     in_role,
     join_parts,
+    line_width,
+    noted,
+    padded,
+    plain_text,
     shorten_words,
     text_line,
+    without_blanks,
 )
 from gpumon.widgets.kit.panels import ALL, RowPanel, gutter
 from gpumon.widgets.views import ModelRow
@@ -24,23 +33,29 @@ from gpumon.widgets.views import ModelRow
 COLUMNS = (
     Column("mark", (0,)),
     Column("name", (0, 25, 45, 100), widths=(8, 14, 20, 44), gap=1),
-    Column("details", (80, 150)),
-    Column("bar", (30, 90, 155), widths=(6, 12, 20), grows_to=48),
-    Column("gpu", (50, 110), align="right"),
-    Column("ram", (52, 112), align="right"),
-    Column("spill", (10,)),
-    Column("rate", (20,), align="right"),
-    Column("trend", (78, 145), widths=(8, 14), gap=1, grows_to=24),
-    Column("context", (60, 95), align="right"),
-    Column("processor", (140,)),
-    Column("state", (40,)),
-    Column("until", (70, 165), align="right"),
-    Column("runtime", (160,)),
+    Column("quantization", (90,), widths=(7,)),
+    Column("bar", (30, 75, 155), widths=(8, 14, 22), grows_to=44),
+    Column("memory", (50,), widths=(10,)),
+    Column("in_ram", (52,), widths=(6,)),
+    Column("rate", (20,), widths=(8,)),
+    Column("full", (60,), widths=(5,), gap=1),
+    Column("trend", (78, 145), widths=(8, 14), grows_to=24),
+    Column("context", (65,), widths=(9,)),
+    Column("until", (80,), widths=(7,)),
 )
-SPILL_TREND_WIDTH = 16
-UNKNOWN_PROCESSOR = "Unknown"
-LOAD_STEPS = 10_000
+HEADINGS = {
+    "memory": ("GiB", "right"),
+    "in_ram": ("in RAM", "right"),
+    "rate": ("tok/s", "right"),
+    "full": ("full", "right"),
+    "trend": ("last 2 min", "left"),
+    "context": ("context", "right"),
+    "until": ("leaves", "right"),
+}
+WORDS_FROM = ("memory", "rate")
+"""Columns of figures; where a row has words instead, they begin at the first of these that is shown."""
 ACTIVE_STATES = {"loading", "busy", "stopping"}
+FOREVER = "Forever"
 
 
 def model_lines(
@@ -50,152 +65,193 @@ def model_lines(
     lines_per_row: int = 1,
     cursor_key: str | None = None,
     shown: slice = ALL,
+    scale_bytes: int = 0,
 ) -> list[Line]:
-    """Draw those ``shown`` of ``rows`` in columns that suit all, each on ``lines_per_row`` (1 or 2) lines."""
-    cells = [_cells(row, glyphs, row.key == cursor_key) for row in rows]
-    fitted = fit(COLUMNS, cells, width)
+    """Draw those ``shown`` of ``rows``, each on one line, and its notes on a second where that is allowed.
+
+    Bars of all rows have one scale: the column is as long as ``scale_bytes``, or as the largest model.
+    """
+    fitted = columns_for(rows, width, glyphs)
+    scale = max([scale_bytes, *(sum(part.size for part in _parts(row)) for row in rows)])
     lines: list[Line] = []
-    for row, row_cells in zip(rows[shown], cells[shown], strict=True):
-        block = [draw_row(row_cells, fitted, glyphs.ellipsis)]
-        if lines_per_row > 1:
+    for row in rows[shown]:
+        block = [_first_line(row, fitted, width, glyphs, row.key == cursor_key, scale)]
+        if lines_per_row > 1 and has_second_line(row):
             block.append(_second_line(row, fitted, width, glyphs))
-        lines += [in_role(line, "dim") for line in block] if row.age_seconds is not None else block
+        is_dim = row.age_seconds is not None or row.left_seconds is not None
+        lines += [in_role(line, "dim") for line in block] if is_dim else block
     return lines
 
 
-def _cells(row: ModelRow, glyphs: Glyphs, selected: bool) -> Row:
-    return {
+def columns_for(rows: Sequence[ModelRow], width: int, glyphs: Glyphs) -> tuple[Fitted, ...]:
+    """Choose the columns by the width and the longest name."""
+    longest = max((line_width(_name(row, glyphs)) for row in rows), default=0)
+    return fit(COLUMNS, [_frame(longest)], width)
+
+
+def _frame(longest_name: int) -> Row:
+    """Return a row that stands for all: its name is as long as the longest, and all else is drawn."""
+    blank: Draw = lambda _width: ()  # noqa: E731
+    cells: Row = {column.key: blank for column in COLUMNS if column.key not in {"mark", "name"}}
+    return {**cells, "mark": ((Span("  "),),), "name": ((Span("n" * longest_name),),)}
+
+
+def has_second_line(row: ModelRow) -> bool:
+    """Return whether there is something to say of a model that its columns do not."""
+    return bool(row.notes)
+
+
+def heading_line(fitted: Sequence[Fitted], note: str, width: int, glyphs: Glyphs) -> Line:
+    """Draw the names of the columns, and a note at the right."""
+    cells: dict[str, tuple[Line, ...] | Draw] = {"bar": lambda room: _legend(room, glyphs)}
+    for key, (words, align) in HEADINGS.items():
+        cells[key] = _aligned(text_line(words, "dim"), align)
+    title = text_line(" Models", "title")
+    line = (*title, *without_blanks(draw_row(cells, fitted, glyphs.ellipsis), line_width(title)))
+    return noted(line, text_line(note, "dim"), width)
+
+
+def _legend(width: int, glyphs: Glyphs) -> Line:
+    """Say what the fills of the bars stand for."""
+    gpu: Line = (Span(glyphs.solid, "model"), Span(" GPU", "dim"))
+    ram: Line = (Span(glyphs.ram, "ram"), Span(" RAM", "dim"))
+    return join_parts([Part(gpu), Part(ram, 1)], width)
+
+
+def _aligned(line: Line, align: str = "right") -> Draw:
+    return lambda width: padded(line, width, align) if line_width(line) <= width else ()
+
+
+def _name(row: ModelRow, glyphs: Glyphs) -> Line:
+    return text_line(glyphs.written(row.name), "title")
+
+
+def _first_line(
+    row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs, selected: bool, scale: float
+) -> Line:
+    head: Row = {
         "mark": (gutter(row.level, selected, glyphs),),
-        "name": (text_line(glyphs.written(row.name), "title"),),
-        "details": _details(row, glyphs),
-        "spill": (text_line(glyphs.written(_spill(row)), row.level),),
-        "rate": (_rate(row, glyphs),),
-        "trend": lambda width: trend_line(row.rate_trend, width, None, glyphs),
-        "context": _context(row),
-        "processor": (_processor(row, glyphs),),
-        "state": () if row.decode_tokens_per_second is None else _states(row, glyphs),
-        "until": _until(row, glyphs),
-        "runtime": (text_line(glyphs.written(row.runtime), "dim"),),
-        **_memory_cells(row, glyphs),
+        "name": (_name(row, glyphs),),
+        "quantization": _aligned(
+            text_line(glyphs.written(row.quantization or row.parameter_size or ""), "dim"), "left"
+        ),
+        "bar": lambda room: scale_bar(_parts(row), scale, room, glyphs.lowered),
+    }
+    words = _words(row, glyphs)
+    if not words:
+        return draw_row({**head, **_figures(row, glyphs)}, fitted, glyphs.ellipsis)
+    line = draw_row(head, fitted, glyphs.ellipsis)
+    figures = next((at for key in WORDS_FROM if (at := offset_of(key, fitted)) is not None), 0)
+    start = max(figures, line_width(line) + 1)
+    said = join_parts([Part(part, need) for need, part in enumerate(words)], max(0, width - start))
+    return (*padded(line, start), *said) if said else line
+
+
+def _parts(row: ModelRow) -> list[BarPart]:
+    """Return what is on the GPU, what is in RAM, and what a load has still to take."""
+    on_gpu, in_ram = row.gpu_bytes or 0, row.ram_bytes or 0
+    ram: Role = "model" if row.has_no_gpu else "ram"
+    if not row.is_loading:
+        return [BarPart(on_gpu, "model"), BarPart(in_ram, ram)] if row.left_seconds is None else []
+    planned_gpu = max(0, (row.planned_gpu_bytes or 0) - on_gpu)
+    planned_ram = max(0, (row.planned_ram_bytes or 0) - in_ram)
+    return [
+        BarPart(on_gpu, "model"),
+        BarPart(planned_gpu, "planned"),
+        BarPart(in_ram, ram),
+        BarPart(planned_ram, "planned_ram"),
+    ]
+
+
+def _figures(row: ModelRow, glyphs: Glyphs) -> Row:
+    return {
+        "memory": _aligned(_memory(row)),
+        "in_ram": _aligned(
+            text_line(glyphs.written(row.spill_percent), row.level if row.level != "ok" else "ram")
+        ),
+        "rate": _aligned(_rate(row, glyphs)),
+        "full": _aligned(_full(row)),
+        "trend": lambda width: trend_line(row.rate_trend, width, _rate_ceiling(row), glyphs, "rate"),
+        "context": _aligned(_context(row)),
+        "until": _aligned(_until(row, glyphs)),
     }
 
 
-def _memory_cells(row: ModelRow, glyphs: Glyphs) -> Row:
-    if row.gpu_bytes is None:
-        return _load_cells(row, glyphs)
-    on_gpu, in_ram = row.gpu_bytes, row.ram_bytes
-    gpu = (Span(units.gib(on_gpu)), Span(" GiB", "dim"))
-    cells: Row = {} if row.has_no_gpu else {"gpu": (gpu, (*gpu, Span(" GPU", "dim")))}
-    if in_ram is None or row.load_fraction is not None:
-        return {**cells, **_load_cells(row, glyphs)}
-    parts = [BarPart(on_gpu, "model"), BarPart(in_ram, "model" if row.has_no_gpu else "ram")]
-    cells = {**cells, "bar": lambda width: split_bar(parts, width, glyphs.lowered)}
-    ram = Span(f"{'' if row.has_no_gpu else '+'}{'~' if row.ram_is_estimate else ''}{units.gib(in_ram)}")
-    return {**cells, "ram": ((ram, Span(" RAM", "dim")), (ram, Span(" GiB RAM", "dim")))} if in_ram else cells
+def _rate_ceiling(row: ModelRow) -> float | None:
+    """Return the top of the rate's trend: the rate that it could have, unless it was faster."""
+    known = [rate for rate in row.rate_trend if rate is not None]
+    return max([*known, row.full_tokens_per_second or 0.0], default=None) or None
 
 
-def _load_cells(row: ModelRow, glyphs: Glyphs) -> Row:
-    """Draw how far a load has come."""
-    if row.load_fraction is None:
-        return {}
-    done = round(min(max(row.load_fraction, 0.0), 1.0) * LOAD_STEPS)
-    parts = [BarPart(done, "model"), BarPart(LOAD_STEPS - done, "track")]
-    return {"bar": lambda width: split_bar(parts, width, glyphs.lowered)}
+def _memory(row: ModelRow) -> Line:
+    """Write what is on the GPU and, after a plus, what is in RAM; the latter alone without a GPU."""
+    if row.gpu_bytes is None and not row.ram_bytes:
+        return text_line(units.UNKNOWN, "dim")
+    in_ram = f"{'~' if row.ram_is_estimate else ''}{units.gib(row.ram_bytes)}" if row.ram_bytes else ""
+    if row.has_no_gpu or row.gpu_bytes is None:
+        return text_line(in_ram or units.gib(row.gpu_bytes))
+    plus: Line = (Span(f"+{in_ram}", "ram"),) if in_ram else ()
+    return (Span(units.gib(row.gpu_bytes)), *plus)
 
 
-def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
-    """Draw what the driver measures beside what the runtime claims, and the history of the spill."""
-    start = offset_of("name", fitted) or 0
-    parts = [Part(line, need) for need, line in enumerate(_second_parts(row, fitted, glyphs)) if line]
-    line = join_parts(parts, width - start, (Span(f" {glyphs.dot} ", "dim"),))
-    if not line and row.notes:  # the start of a sentence tells more than an empty line
-        words = shorten_words(glyphs.written(row.notes[0]), width - start, glyphs.ellipsis)
-        line = text_line(words, row.level)
-    return (Span(" " * start), *line) if line else ()
-
-
-def _second_parts(row: ModelRow, fitted: Sequence[Fitted], glyphs: Glyphs) -> list[Line]:
-    measured: Line = ()
-    if row.measured_vram_bytes is not None:
-        claimed = "" if row.gpu_is_measured else f", claimed {units.gib(row.gpu_bytes)}"
-        measured = (
-            Span("VRAM measured ", "dim"),
-            Span(units.gib(row.measured_vram_bytes)),
-            Span(f" GiB{claimed}", "dim"),
-        )
-    spill: Line = ()
-    if any(row.spill_trend):
-        cells = min(SPILL_TREND_WIDTH, len(row.spill_trend))
-        spill = (Span("spill ", "dim"), *trend_line(row.spill_trend, cells, 1.0, glyphs, "ram"))
-    beside = {place.column.key for place in fitted}
-    processor = () if "processor" in beside else _processor(row, glyphs)
-    served_by = f"served by {glyphs.written(row.runtime)}" if row.runtime else ""
-    runtime = text_line("" if "runtime" in beside else served_by, "dim")
-    notes = [text_line(glyphs.written(note), row.level) for note in row.notes]
-    return [*notes, measured, processor, spill, runtime]
-
-
-def _details(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
-    quantization, size = glyphs.written(row.quantization or ""), glyphs.written(row.parameter_size or "")
-    short = text_line(quantization or size, "dim")
-    return (short, text_line(f"{size} {quantization}".strip(), "dim"))
-
-
-def _spill(row: ModelRow) -> str:
-    return f"SPILL {row.spill_percent}" if row.spill_percent else ""
-
-
-def _processor(row: ModelRow, glyphs: Glyphs) -> Line:
-    return text_line("" if row.processor == UNKNOWN_PROCESSOR else glyphs.written(row.processor), "dim")
+def _words(row: ModelRow, glyphs: Glyphs) -> list[Line]:
+    """Return what stands in place of the figures of a model that loads or has left."""
+    if row.left_seconds is not None:
+        reason = f", {glyphs.written(row.left_reason)}" if row.left_reason else ""
+        return [text_line(f"left {units.duration(row.left_seconds)} ago{reason}", "dim")]
+    if row.is_loading or row.state.partition(" ")[0] == "loading":
+        return [text_line(glyphs.written(words)) for words in (row.state, row.until) if words]
+    return []
 
 
 def _state(row: ModelRow, glyphs: Glyphs) -> Line:
-    is_active = row.state.partition(" ")[0] in ACTIVE_STATES
-    return text_line(glyphs.written(row.state), "plain" if is_active else "dim")
-
-
-def _states(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
-    """Write the state, and before it, where there is no room for more, its first word."""
-    state, first = _state(row, glyphs), row.state.partition(" ")[0]
-    return (state,) if first == row.state else (text_line(glyphs.written(first), state[0].role), state)
+    first = glyphs.written(row.state).partition(" ")[0]
+    if first == "idle":
+        return text_line(glyphs.dot, "dim")
+    return text_line(first, "plain" if first in ACTIVE_STATES else "dim")
 
 
 def _rate(row: ModelRow, glyphs: Glyphs) -> Line:
-    """Write the decode rate.
-
-    An old row has its age instead, as a rate is of now or nothing; a row without a rate has its state, so
-    that ``loading`` is seen at any width.
-    """
+    """Write the decode rate; without one what the model does, as a rate is of now or nothing."""
     if row.age_seconds is not None:
         return text_line(f"{units.duration(row.age_seconds)} old")
     if row.decode_tokens_per_second is None:
         return _state(row, glyphs)
-    number, unit = units.rate(row.decode_tokens_per_second).split(" ", 1)
-    role: Role = "dim" if row.rate_is_estimate else "plain"
-    return (Span(f"~{number}" if row.rate_is_estimate else number, role), Span(f" {unit}", "dim"))
+    number = units.rate(row.decode_tokens_per_second).split(" ", 1)[0]
+    role: Role = "dim" if row.rate_is_estimate else row.level if row.level in {"watch", "bad"} else "title"
+    return (Span(f"~{number}" if row.rate_is_estimate else number, role),)
 
 
-def _context(row: ModelRow) -> tuple[Line, ...]:
+def _full(row: ModelRow) -> Line:
+    if row.full_tokens_per_second is None:
+        return ()
+    return text_line(units.rate(row.full_tokens_per_second).split(" ", 1)[0], "dim")
+
+
+def _context(row: ModelRow) -> Line:
     if row.context_length is None:
         return ()
     length = units.tokens(row.context_length)
-    short = (Span("ctx ", "dim"), Span(length))
     if row.context_used_tokens is None:
-        return (short,)
-    return (
-        short,
-        (Span("ctx ", "dim"), Span(units.tokens(row.context_used_tokens)), Span(f"/{length}", "dim")),
-    )
+        return text_line(length, "dim")
+    return (Span(units.tokens(row.context_used_tokens)), Span(f"/{length}", "dim"))
 
 
-def _until(row: ModelRow, glyphs: Glyphs) -> tuple[Line, ...]:
-    when = glyphs.written(row.until)
-    if not when or when == units.UNKNOWN:
-        return ()
-    if row.load_fraction is not None:
-        return (text_line(when),)
-    short = glyphs.written(row.time_left or row.until)
-    return (text_line(f"exp {short}", "dim"), text_line(f"until {when}", "dim"))
+def _until(row: ModelRow, glyphs: Glyphs) -> Line:
+    when = glyphs.written(row.time_left or row.until)
+    return text_line("never" if when == FOREVER else when if row.time_left else "", "dim")
+
+
+def _second_line(row: ModelRow, fitted: Sequence[Fitted], width: int, glyphs: Glyphs) -> Line:
+    """Draw what is to be said besides, the most important first."""
+    start = offset_of("name", fitted) or 0
+    room = width - start
+    role: Role = "dim" if row.level == "ok" or row.is_loading else row.level
+    parts = [Part(text_line(glyphs.written(note, 1000), role), need) for need, note in enumerate(row.notes)]
+    line = join_parts(parts, room, (Span(f" {glyphs.dot} ", "dim"),))
+    if not line:  # the start of a sentence tells more than an empty line
+        line = text_line(shorten_words(glyphs.written(row.notes[0]), room, glyphs.ellipsis), role)
+    return (Span(" " * start), *line) if plain_text(line) else ()
 
 
 class ModelPanel(RowPanel):
@@ -204,10 +260,27 @@ class ModelPanel(RowPanel):
     title = "Models"
     _rows: tuple[ModelRow, ...] = ()
 
-    def show(self, rows: Sequence[ModelRow], empty: str = "no model is loaded") -> None:
-        """Draw ``rows``, or the words of ``empty`` where there are none."""
+    _scale_bytes = 0
+
+    def show(self, rows: Sequence[ModelRow], empty: str = "no model is loaded", scale_bytes: int = 0) -> None:
+        """Draw ``rows``, or the words of ``empty``; ``scale_bytes`` are what the longest bar stands for."""
+        if scale_bytes != self._scale_bytes:
+            self._scale_bytes = scale_bytes
+            self.redraw()
         self.show_rows(rows, empty)
+
+    def heading(self, width: int, note: str) -> Line:
+        """Return the names of the columns."""
+        if not self._rows:
+            return text_line(" Models", "title") if width >= 8 else ()
+        return heading_line(columns_for(self._rows, width, self.glyphs), note, width, self.glyphs)
+
+    def row_height(self, row: int) -> int:
+        """Return 2 for a model with something to say besides, where there is room for that."""
+        return 2 if self.lines_per_row > 1 and has_second_line(self._rows[row]) else 1
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the models ``shown``."""
-        return model_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key, shown)
+        return model_lines(
+            self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key, shown, self._scale_bytes
+        )

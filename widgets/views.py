@@ -17,10 +17,24 @@ Trend = gauges.Trend
 
 
 class VerdictView(Struct, frozen=True):
-    """The first line: the worst thing that is true now, in one sentence."""
+    """The first lines: the worst thing that is true now, in a sentence and, where it can be, taken apart."""
 
     level: Level
     sentence: str
+    """All of it; drawn where there is no ``head``."""
+    head: str = ""
+    """What is wrong in a word or two, in capitals: ``SPILLED``."""
+    subject: str = ""
+    """What it is about: the name of a model, ``GPU 0``."""
+    facts: tuple[str, ...] = ()
+    """What it amounts to and what it costs, the most important first: ``38% in RAM``, ``7.0 tok/s``."""
+    cause: str = ""
+    remedy: str = ""
+    """The line to type."""
+    where: str = ""
+    """Where it is typed."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Keys that help now, and what they do."""
     marks: tuple[str, ...] = ()
     """Words that must be seen whatever the width: ``DEMO``, ``REPLAY 4x``, ``PAUSED``, ``REC``."""
     right: tuple[str, ...] = ()
@@ -36,6 +50,15 @@ class InstalledRow(Struct, frozen=True):
     loaded: bool = False
     server: str = ""
     """Where two servers have one of this name."""
+    needed_bytes: int | None = None
+    """What it takes wholly on GPU."""
+    level: Level = "unknown"
+    here: tuple[str, ...] = ()
+    """Whether it fits, in short and in ever more words; nothing where that is not known."""
+    tokens_per_second: tuple[float, float, float] | None = None
+    """An estimate: low, expected, high."""
+    context_length: int | None = None
+    """The largest with which all of it is on GPU; 0: there is none."""
 
 
 class ChoiceRow(Struct, frozen=True):
@@ -72,8 +95,8 @@ class GpuRow(Struct, frozen=True):
     """The memory is system RAM shared with the CPU; must be labelled "unified"."""
     utilization_percent: float | None = None
     utilization_trend: Trend = ()
-    vram_trend: Trend = ()
-    """Used bytes; drawn on a scale from 0 to ``total_bytes``."""
+    planned_bytes: int = 0
+    """What a load has yet to take of it; an estimate."""
     power_watts: float | None = None
     power_limit_watts: float | None = None
     temperature_celsius: float | None = None
@@ -111,6 +134,12 @@ class ModelRow(Struct, frozen=True):
     context_used_tokens: int | None = None
     decode_tokens_per_second: float | None = None
     rate_is_estimate: bool = False
+    full_tokens_per_second: float | None = None
+    """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    full_band: tuple[float, float] | None = None
+    """The range of that, where it is an estimate."""
+    peak_tokens_per_second: float | None = None
+    """The highest rate that it has held for some seconds in this run."""
     rate_trend: Trend = ()
     spill_trend: Trend = ()
     """Spill fraction, 0 to 1."""
@@ -124,9 +153,19 @@ class ModelRow(Struct, frozen=True):
     """The same in short where it is a time: ``4m 12s``."""
     load_fraction: float | None = None
     """Set while the model loads: 0 to 1, drawn in place of the split."""
+    is_loading: bool = False
+    """Whether it is on its way: words then stand in place of figures."""
+    planned_gpu_bytes: int | None = None
+    """What a load will have taken of GPUs at its end; an estimate."""
+    planned_ram_bytes: int | None = None
+    """What of it will be in RAM; an estimate."""
     notes: tuple[str, ...] = ()
     """What is said first on its second line: a disagreement, the rate of a load."""
     age_seconds: float | None = None
+    left_seconds: float | None = None
+    """Since when it has not been loaded any more; ``None`` of one that is loaded or loading."""
+    left_reason: str = ""
+    """Why it has left, in a few words: ``expired``, ``made room for qwen3:14b``."""
 
 
 class MemoryRow(Struct, frozen=True):

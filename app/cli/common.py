@@ -73,7 +73,7 @@ def say_waiting(monitor: Monitor, names: Sequence[str]) -> None:
     from gpumon.app.insight.wording import source_label
 
     if sys.stderr is not None:
-        kinds = {url: server.kind for server in monitor.state.servers for url in server.urls}
+        kinds = {url: server.kind for server in monitor.state.servers for url in server.reached}
         labels = (source_label(name, kinds.get(name)) for name in names)
         sys.stderr.write(f"gpumon: waiting for {', '.join(labels)}\n")
         sys.stderr.flush()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NoReturn
 
 from gpumon.app.cli import configuration, dashboard, machine, meter, recordings, why
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
 from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
 from gpumon.app.errors import GpumonError, did_you_mean
+from gpumon.text.safe import visible
 
 DESCRIPTION = """\
 A dashboard for people who run language models on their own GPUs: which model
@@ -34,6 +37,11 @@ examples:
 """
 SHELLS = ("bash", "zsh", "tcsh")
 """The shells that shtab writes for."""
+EXIT_USAGE = 2
+"""For a command line that cannot be understood."""
+LONGEST_WORDS = 500
+MODEL_NAME = re.compile(r":|\.gguf$|^\d+(\.\d+)?b$", re.IGNORECASE)
+"""What names a model and no command: ``llama3.1:70b``, ``70b``, a file."""
 
 _COMMANDS = (
     machine.add_snapshot,
@@ -75,6 +83,12 @@ class Parser(ArgumentParser):
             if flag.startswith("--") and flag not in known:
                 command = _command_of(self, given[:place])
                 command.error(f'there is no flag "{flag}"{did_you_mean(flag, _flags_of(command))}')
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, where to read on in another, and leave."""
+        words = message.replace("the following arguments are required: ", "this needs ")
+        more = "" if "did you mean" in words or "gpumon fit " in words else f"more: {_help_of(self.prog)}\n"
+        self.exit(EXIT_USAGE, f"{self.prog}: {visible(words, LONGEST_WORDS)}\n{more}")
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Refuse an unknown command by its name, in place of a list of all of them."""
@@ -153,8 +167,16 @@ def _add_help(commands: Commands, whole: ArgumentParser) -> None:
 
 
 def _no_such_command(word: str, known: Iterable[str]) -> str:
-    meant = did_you_mean(word, known) or f"; there are {', '.join(known)}"
-    return f'there is no command "{word}"{meant}'
+    meant = did_you_mean(word, known)
+    if not meant and MODEL_NAME.search(word) and "fit" in known:
+        meant = f"; whether a model fits: gpumon fit {word}"
+    return f'there is no command "{word}"{meant or "; there are " + ", ".join(known)}'
+
+
+def _help_of(prog: str) -> str:
+    """Return the line that explains ``gpumon`` or one of its commands."""
+    program, *command = prog.split()
+    return " ".join([program, "help", *command])
 
 
 def _command_of(parser: ArgumentParser, given: Sequence[str]) -> ArgumentParser:

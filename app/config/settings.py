@@ -173,8 +173,9 @@ class ServerSettings(Table, frozen=True):
     find: Annotated[
         bool,
         about(
-            "Ask every server that is found among this machine's processes, on its loopback address. One "
-            "that nobody has named is sent the headers of its own URL only, not those under *.",
+            "Ask every server that is found among this machine's processes, on its loopback address; one in "
+            "a container where its port is published. One that nobody has named is sent the headers of its "
+            "own URL only, not those under *.",
             flag=Flag("sources", "--find"),
             variable="GPUMON_FIND",
         ),

@@ -19,7 +19,7 @@ Status = Literal[
     "works",
     "partly",
     "missing",
-    "nothing",  # there is nothing to look at now: no model is loaded, say
+    "nothing",  # there is nothing to look at now, no model is loaded, say; the text says "not used"
 ]
 
 Kind = Literal[
@@ -77,8 +77,15 @@ def report_of(checks: Sequence[Check], missing: Sequence[str] = ()) -> Report:
     return Report(checks=tuple(checks), exit_code=code, complete=not missing, missing=tuple(missing))
 
 
-STATUS_WIDTH = 9
+STATUS_WIDTH = 10
 LONGEST_NAME = 34
+
+STATUS_WORDS: Mapping[Status, str] = {"nothing": "not used"}
+"""Where the text uses another word than JSON: nothing is wrong with what there is none of."""
+
+TROUBLE: frozenset[Status] = frozenset({"partly", "missing"})
+
+NO_STEP = "nothing: what is needed works"
 
 CONCLUSIONS = (
     "What is needed works.",
@@ -92,15 +99,39 @@ CONCLUSIONS = (
 def report_text(report: Report, columns: int = 80) -> str:
     """Return the report in at most ``columns`` characters a line, but for words longer than that."""
     names = min(LONGEST_NAME, max((len(check.name) for check in report.checks), default=0))
-    lines: list[str] = []
-    for check in report.checks:
-        head = f"{check.status:<{STATUS_WIDTH}}{check.name:<{names}}  "
+    lines = [*_wrapped("What to do first: ", first_step(report.checks), columns), ""]
+    for check in sorted(report.checks, key=_importance):
+        status = STATUS_WORDS.get(check.status, check.status)
+        head = f"{status:<{STATUS_WIDTH}}{check.name:<{names}}  "
         lines += _wrapped(head, check.found, columns)
         details = (("gives", check.gives), ("do", check.step or ""))
         for word, text in details:
             lines += _wrapped(f"{'':<{STATUS_WIDTH}}  {word:<6}", text, columns) if text else []
     left = [f"Not looked at in time: {', '.join(map(visible, report.missing))}."] if report.missing else []
     return "\n".join([*lines, "", CONCLUSIONS[report.exit_code], *left, ""])
+
+
+def _importance(check: Check) -> int:
+    """Return a rank: what is needed and does not work, other trouble, what works, what is not used."""
+    if check.status in TROUBLE:
+        return 0 if check.needed else 1
+    return 2 if check.status == "works" else 3
+
+
+def first_step(checks: Sequence[Check]) -> str:
+    """Return the step that comes first, with what it is for.
+
+    A server that runs and is only not asked is nearer than one that would have to be started.
+    """
+    listens = any(check.kind in {"server", "port"} and check.status == "works" for check in checks)
+    unasked = [] if listens else [check for check in checks if check.kind == "server" and not check.needed]
+    needed = [check for check in checks if check.needed and check.kind != "server"]
+    ranked = [*needed, *unasked, *sorted(checks, key=_importance)]
+    for check in ranked:
+        if check.step and (check.status in TROUBLE or check in unasked):
+            return f"{check.step} ({check.name}: {check.found})"
+    in_need = [check for check in checks if check.needed and check.status in TROUBLE]
+    return f"{in_need[0].name}: {in_need[0].found}" if in_need else NO_STEP
 
 
 def _wrapped(head: str, text: str, columns: int) -> Iterator[str]:
@@ -134,15 +165,12 @@ def terminal_checks(
 ) -> Iterator[Check]:
     """Yield what the dashboard will find in this terminal, going by the environment."""
     dumb = environ.get("TERM", "dumb") == "dumb"
-    yield Check(
-        kind="terminal",
-        name="terminal",
-        status="nothing" if not is_terminal else "missing" if dumb else "works",
-        found=visible(environ.get("TERM") or "TERM is not set")
-        if is_terminal
-        else "the output is no terminal",
-        gives="the dashboard; gpumon snapshot and gpumon doctor need none",
-        step="set TERM to what the terminal is" if is_terminal and dumb else None,
+    if not is_terminal:
+        yield _terminal("nothing", "not looked at: this report goes into a file or a pipe")
+        return
+    found = visible(environ.get("TERM") or "TERM is not set")
+    yield _terminal(
+        "missing" if dumb else "works", found, "set TERM to what the terminal is" if dumb else None
     )
     yield _colors(environ, dumb)
     yield Check(
@@ -158,9 +186,14 @@ def terminal_checks(
         name="mouse",
         status="works" if mouse else "nothing",
         found="on; hold Shift to select text" if mouse else "switched off",
-        gives="clicks on rows; off, text is selected without Shift",
+        gives="clicks, wheel; off, text is selected without Shift",
     )
     yield _clipboard(environ)
+
+
+def _terminal(status: Status, found: str, step: str | None = None) -> Check:
+    gives = "the dashboard; gpumon snapshot and gpumon doctor need none"
+    return Check(kind="terminal", name="terminal", status=status, found=found, gives=gives, step=step)
 
 
 def _colors(environ: Mapping[str, str], dumb: bool) -> Check:

@@ -11,7 +11,7 @@ from gpumon.app.insight.wording import DRIVER_SOURCE, address, short_source_word
 from gpumon.app.picture.gpu import GpuPicture, runner_name
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.state.holders.addresses import server_of
+from gpumon.app.state.holders.addresses import server_of, unexplained
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, place
 from gpumon.app.state.records import RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
@@ -208,8 +208,8 @@ def _server(source: SourceRecord, state: State, in_container: bool) -> Check:
 def unasked_urls(state: State) -> tuple[str, ...]:
     """Return where servers listen that run here and are not asked."""
     asked = {place(name) for name in state.sources if is_server(name)}
-    servers = (one for one in state.servers if not one.other_namespace and kind_named(one.kind).has_url)
-    found = (url for server in servers for url in server.urls[:1])
+    servers = (one for one in state.servers if kind_named(one.kind).has_url)
+    found = (url for server in servers for url in server.reached[:1])
     return tuple(dict.fromkeys(url for url in found if place(url) not in asked))
 
 
@@ -236,10 +236,9 @@ def _not_asked(name: str, found: str, step: str) -> Check:
 
 def unasked_in_containers(state: State) -> list[ServerProcess]:
     """Return the servers in containers for which none of the servers that are asked can stand."""
-    contained = [one for one in state.servers if one.other_namespace and kind_named(one.kind).has_url]
-    seen = {place(url) for one in state.servers if not one.other_namespace for url in one.urls}
-    here = (name for name in state.servers_here if state.sources[name].healthy)
-    return contained[len([name for name in here if place(name) not in seen]) :]
+    hidden = [one for one in state.servers if one.other_namespace and not one.reached]
+    contained = [one for one in hidden if kind_named(one.kind).has_url]
+    return contained[len(unexplained(state)) :]
 
 
 def _contained(server: ServerProcess) -> Check:
@@ -276,7 +275,8 @@ def _processes(state: State) -> Check:
 def _counts(state: State) -> str:
     """Return how many servers there are, and how many processes of theirs; one alone is a server itself."""
     alone = sum(server_of(state, runner) is None for runner in state.runners.values())
-    return f"{len(state.servers) + alone} servers, {len(state.runners) - alone} of their processes"
+    servers = len(state.servers) + alone
+    return f"{servers} server{'s' * (servers != 1)}, {len(state.runners) - alone} of their processes"
 
 
 def _logs(state: State) -> Check:

@@ -14,6 +14,7 @@ from gpumon.app.insight.wording import (
     amount,
     gpu_state_words,
     missing_words,
+    model_id,
     model_label,
     shared_names,
     shares,
@@ -162,6 +163,8 @@ class Alarm(Protocol):
     def severity(self) -> Fault: ...  # noqa: D102
     @property
     def message(self) -> str: ...  # noqa: D102
+    @property
+    def subject_id(self) -> str: ...  # noqa: D102
 
 
 Explain = Callable[[ModelRecord], str]
@@ -176,6 +179,10 @@ class Health(NamedTuple):
     exit_code: int
     """Of the snapshot command: 0 all is well, 1 something is wrong, 2 nothing could be read, 3 what could be
     read is well, and that was not all."""
+    kind: str = ""
+    """What is wrong: a kind of alert or of verdict; empty where all is well."""
+    subject_id: str = ""
+    """What it is about: a model's id, a GPU's UUID, a source; empty where it is about several."""
 
 
 EXIT_INCOMPLETE = 3
@@ -186,18 +193,20 @@ def of_a_look(whole: Health, missing: Sequence[str]) -> Health:
     if not missing:
         return whole
     names = ", ".join(map(source_label, missing))
-    return Health(
-        "unknown" if whole.level == "ok" else whole.level,
-        f"{whole.sentence}; not looked at in time: {names}",
-        whole.exit_code or EXIT_INCOMPLETE,
+    return whole._replace(
+        level="unknown" if whole.level == "ok" else whole.level,
+        sentence=f"{whole.sentence}; not looked at in time: {names}",
+        exit_code=whole.exit_code or EXIT_INCOMPLETE,
     )
 
 
 class Trouble(NamedTuple):
-    """One thing that is wrong."""
+    """One thing that is wrong; ``kind`` and ``subject_id`` as in ``Health``."""
 
-    level: Fault
+    level: Level
     sentence: str
+    kind: str
+    subject_id: str = ""
 
 
 def health(
@@ -205,15 +214,15 @@ def health(
     alerts: Iterable[Alarm],
     spill_bad_percent: float = SPILL_BAD_PERCENT,
     explain: Explain = lambda _model: "",
-    models: Iterable[tuple[Level, str]] = (),
+    models: Iterable[Trouble] = (),
 ) -> Health:
     """Return the verdict on what is known now; ``alerts`` are the active ones, the worst first.
 
-    ``explain`` gives what is to follow it on a spilled model; ``models`` are level and verdict of each: one
+    ``explain`` gives what is to follow it on a spilled model; ``models`` are the verdicts on each: one
     that is worse than all else is told in its own words.
     """
     troubles = [*_troubles(state, tuple(alerts), spill_bad_percent, explain)]
-    troubles += [Trouble(level, words) for level, words in models if level in {"watch", "bad"}]
+    troubles += [found for found in models if found.level in {"watch", "bad"}]
     nothing_read = not _gpus_read(state) and not _servers_read(state)
     parts = [
         *(missing_words(source) for source in state.sources.values() if missing(source) and is_needed(source))
@@ -221,7 +230,7 @@ def health(
     if troubles:
         worst = min(troubles, key=lambda trouble: trouble.level != "bad")
         sentence = "; ".join([worst.sentence, *parts]) if nothing_read else worst.sentence
-        return Health(worst.level, sentence, 2 if nothing_read else 1)
+        return Health(worst.level, sentence, 2 if nothing_read else 1, worst.kind, worst.subject_id)
     if nothing_read:
         return Health("unknown", ", ".join([*_no_gpu(state), *parts]) or "waiting for the first answer", 2)
     splits = [placement_of(model, state) for model in state.models.values()]
@@ -240,23 +249,28 @@ def _troubles(
     """Yield what is wrong; of equal levels the first counts most."""
     driver = state.sources.get(DRIVER_SOURCE)
     if driver is not None and not driver.healthy and (fault := source_fault(driver)) is not None:
-        yield Trouble(fault, source_words(driver))  # its GPUs are lost with it
+        yield Trouble(fault, source_words(driver), "source", driver.name)  # its GPUs are lost with it
     for gpu in state.gpus.values():
         if (fault := gpu_fault(gpu)) is not None:
-            yield Trouble(fault, gpu_state_words(gpu))
+            yield Trouble(fault, gpu_state_words(gpu), "gpu_lost", gpu.reading.uuid)
     for alarm in alerts:
         if alarm.kind in WORSE_THAN_SPILL:
-            yield Trouble(alarm.severity, alarm.message)
+            yield _alarmed(alarm)
     if spilled := spilled_models(state):
         fault = spill_fault(spilled[0], spill_bad_percent)
         why = explain(spilled[0]) if len(spilled) == 1 else ""
-        yield Trouble(fault or "watch", f"{_spill_sentence(spilled, state)}{why}")
+        subject = model_id(spilled[0].key) if len(spilled) == 1 else ""
+        yield Trouble(fault or "watch", f"{_spill_sentence(spilled, state)}{why}", "spill", subject)
     for alarm in alerts:
         if alarm.kind not in TOLD_FROM_STATE:
-            yield Trouble(alarm.severity, alarm.message)
+            yield _alarmed(alarm)
     for source in state.sources.values():
         if (fault := source_fault(source)) is not None:
-            yield Trouble(fault, source_words(source))
+            yield Trouble(fault, source_words(source), "source", source.name)
+
+
+def _alarmed(alarm: Alarm) -> Trouble:
+    return Trouble(alarm.severity, alarm.message, alarm.kind, alarm.subject_id)
 
 
 def _spill_sentence(spilled: list[ModelRecord], state: State) -> str:

@@ -11,8 +11,9 @@ from msgspec import Struct
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.health import Level
 from gpumon.app.insight.wording import DRIVER_SOURCE, gpu_label
+from gpumon.app.state.holders.addresses import addresses_of
 from gpumon.app.state.holders.joins import name_of, stand_in
-from gpumon.app.state.holders.others import GroupHolding
+from gpumon.app.state.holders.others import GroupHolding, held_before
 from gpumon.app.state.records import GpuRecord, Returned, RunnerRecord
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
@@ -166,7 +167,7 @@ def runner_name(runner: RunnerRecord, state: State) -> str:
     if model is not None:
         return model.claim.name
     settings = runner.process.settings
-    return name_of(state, settings) or stand_in(settings)
+    return name_of(state, settings, addresses_of(state, runner)) or stand_in(settings)
 
 
 def memory_segments(
@@ -196,7 +197,12 @@ def _process_segments(
 
 def _holder_of(process: GpuProcess, state: State, runners: Mapping[int, RunnerRecord]) -> Holder:
     """Name a process on a GPU: by the model it holds, by its own name, or by its PID."""
-    if runner := runners.get(process.pid):
+    runner = runners.get(process.pid)
+    if runner is not None and (runner.model or runner.key in state.loads):
+        return Holder(runner_name(runner, state), "model")
+    if state.departed and (left := held_before(state, process)) is not None:
+        return Holder(left.claim.name, "model")  # its server speaks of it no more
+    if runner is not None:
         return Holder(runner_name(runner, state), "model")
     holder = state.holders.get(process.pid)
     name = process.name or (holder.name if holder else None)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
+from gpumon.app.insight.health import Level
+from gpumon.app.insight.wording import model_id
 from gpumon.app.state.records import Load, LoadPhase
+from gpumon.app.state.state import State
 from gpumon.text import units
+from gpumon.text.safe import visible
+
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.forecast import Forecast
 
 LOAD_PREFIX = "load "
 """Begins the identities of loads: no URL, with which those of models begin, starts like this."""
@@ -24,6 +33,9 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """All that is said of a load at one instant; ``None`` is unknown."""
 
     id: str
+    """That of the model's row, where it is known which it is and none has that row."""
+    sighted: float = 0.0
+    """When the model was first seen in this run."""
     name: str
     """As it is known from outside; not harmless to draw."""
     pid: int
@@ -51,12 +63,28 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """Models that were unloaded to make room for it."""
     phase_seconds: dict[LoadPhase, float]
     """How long each phase that is over has lasted."""
+    forecast: Forecast | None = None
+    """What will have come of it at its end, where that can be reckoned."""
+    level: Level = "ok"
+    """``watch`` where a part of it will be in RAM."""
+    sentence: str = ""
+    """What is said of it: that it loads, and what it will not have room for."""
 
 
-def load_picture(load: Load, now: float) -> LoadPicture:
-    """Put together what is said of one load."""
+def load_picture(
+    load: Load, state: State, forecast: Forecast | None = None, *, stands_for_model: bool = False
+) -> LoadPicture:
+    """Put together what is said of one load; one that ``stands_for_model`` bears the identity of that.
+
+    ``forecast`` says what will come of it.
+    """
+    will_spill = forecast is not None and forecast.spills
+    words = forecast.words if forecast is not None and will_spill else f"{visible(load.name)} is loading"
+    now, model = state.now, load.model if stands_for_model else None
+    history = state.histories.get(load.model) if load.model else None
     return LoadPicture(
-        id=f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        id=model_id(model) if model else f"{LOAD_PREFIX}{load.key.pid} {load.key.started}",
+        sighted=load.watched if history is None else min(history.first_seen, load.watched),
         name=load.name,
         pid=load.key.pid,
         phase=load.phase,
@@ -75,6 +103,9 @@ def load_picture(load: Load, now: float) -> LoadPicture:
         context_length=load.settings.context_length,
         evicted=load.evicted,
         phase_seconds=dict(load.phase_seconds),
+        forecast=forecast,
+        level="watch" if will_spill else "ok",
+        sentence=words,
     )
 
 

@@ -14,34 +14,31 @@ from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
 from gpumon.app.insight.agreement import (
     Agreement,
-    LeftOut,
     Loaded,
-    beyond_choice,
     logged_in_ram,
-    placement_of,
 )
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.wording import (
     kind_label,
     model_id,
-    processor_words,
     shares,
     source_label,
-    spill_percent,
 )
 from gpumon.app.picture.load import LoadPicture, load_picture
+from gpumon.app.picture.memory import ModelMemory, model_memory
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
     FinishedLoad,
     JoinedBy,
+    Mark,
     ModelKey,
     ModelRecord,
     Placement,
     Prediction,
 )
-from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
+from gpumon.app.state.records.model import Split
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.app.state.work import answer_of, metered_of, rates_of, requests_of, server_facts
@@ -58,6 +55,8 @@ from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
+    from gpumon.app.diagnosis.full import FullRate
+    from gpumon.app.physics.hardware import Band
     from gpumon.collectors.servers.kind import ServerKind
 
 PROCESSES_SOURCE = "processes"
@@ -82,7 +81,7 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
 
 
 class ModelSeries(NamedTuple):
-    """How the figures of a model went; series grow while they are looked at."""
+    """How the figures of a model went, in its loads before too; series grow while they are looked at."""
 
     claimed_vram: Series
     claimed_ram: Series
@@ -91,49 +90,8 @@ class ModelSeries(NamedTuple):
     """Part in RAM, 0 to 1."""
     decode: Series
     prefill: Series
-
-
-class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
-    """Where a model's memory is: by the claim, by the driver, and what the two amount to.
-
-    ``None`` is unknown.
-    """
-
-    claims_memory: bool
-    """Whether the server says where the model's memory is; else only the driver does."""
-    gpu_bytes: int | None
-    """On GPUs: by the claim or, where nothing is claimed, by the driver."""
-    ram_bytes: int | None
-    """In RAM: by the claim, else what its process holds without a GPU, else what its user keeps there."""
-    ram_is_estimate: bool
-    """Whether ``ram_bytes`` are reckoned, of what the user keeps there."""
-    measured_vram_bytes: int | None
-    """What the driver measures for its process over all GPUs."""
-    measured_vram_by_gpu: dict[str, int] | None
-    """The same by GPU UUID; ``None`` where the process is not known or nothing can be measured."""
-    measurable: bool
-    """Whether the driver can measure processes at all: not where MIG is on."""
-    placement: Split
-    """GPU and RAM part: claimed, or estimated of a server that claims nothing."""
-    left_out: LeftOut | None
-    """Weights that are on no GPU, of a server that claims nothing: an estimate."""
-    agreement: Agreement
-    """How claim and measurement compare."""
-    spill_fraction: float | None
-    """RAM part of the claim, 0 to 1."""
-    spill_percent: str
-    """How much of it is spilled, as every surface writes it: ``13%``, ``<1%``, ``~57%`` where estimated.
-
-    Empty where nothing is, where the user chose the CPU, and where there is no GPU.
-    """
-    can_spill: bool
-    """Whether a part in RAM is a spill: there is a GPU, and the user has not asked for the CPU."""
-    has_no_gpu: bool
-    """Whether it is on this machine, and that has none."""
-    processor: str
-    """As ``ollama ps`` prints it, but for traces: ``38%/62% CPU/GPU``, ``<1%/>99% CPU/GPU``."""
-    by_choice: bool
-    """Whether the user has asked for the CPU."""
+    context: Series
+    """Tokens in the fullest slot."""
 
 
 class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
@@ -149,6 +107,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     claim: ModelClaim
     """What the server says: name, digest, sizes, context, quantization."""
     first_seen: float
+    sighted: float
+    """When it was first seen in this run, in whatever load."""
     spilled_since: float | None
     age_seconds: float | None
     """Age of the server's word, where it is no longer current."""
@@ -158,6 +118,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """The worst of its verdict and its alerts; ``unknown`` where it is well but its placement is not told."""
     sentence: str
     """That verdict, or the message of that alert."""
+    trouble: str
+    """The kind of that verdict or alert."""
     diagnosis: Diagnosis
 
     activity: Activity | None
@@ -169,6 +131,10 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """The same in short; empty where there is no such time, or it has passed."""
 
     rates: RunnerRates
+    full: FullRate | None
+    """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    peak_tokens_per_second: float | None
+    """The highest rate that it has held for some seconds in this run, all requests together."""
     process: RunnerProcess | None
     """The process that holds it, where it can be told."""
     joined_by: JoinedBy | None
@@ -177,6 +143,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     notes: tuple[str, ...]
     """What is to be said besides, the most important first."""
     series: ModelSeries
+    marks: tuple[Mark, ...]
+    """When it was loaded again, ready and unloaded, oldest first: what a chart of ``series`` points at."""
 
     @property
     def id(self) -> str:
@@ -237,12 +205,12 @@ def model_picture(
     diagnosis: Diagnosis,
     alerts: Sequence[Alert] = (),
     measurable: bool = True,
+    full: Band | None = None,
 ) -> ModelPicture:
-    """Put together what is said of one model; the active ``alerts`` on it come the worst first."""
+    """Put together what is said of one model; of its active ``alerts`` the worst come first."""
     record, runner = known.model, known.runner
-    seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
-    source, memory = state.sources.get(seen_by), model_memory(known, state, measurable)
-    level, sentence = _worst(diagnosis, alerts, known.label, memory.placement)
+    memory = model_memory(known, state, measurable)
+    level, sentence, trouble = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
         key=record.key,
@@ -250,64 +218,63 @@ def model_picture(
         kind=record.kind,
         claim=record.claim,
         first_seen=record.first_seen,
+        sighted=min(record.history.first_seen or record.first_seen, record.first_seen),
         spilled_since=record.spilled_since,
-        age_seconds=source.age(state.now) if source else None,
+        age_seconds=_age_seconds(record, state),
         memory=memory,
         level=level,
         sentence=sentence,
+        trouble=trouble,
         diagnosis=diagnosis,
         activity=known.activity,
         doing=state_words(record, state, known.activity),
         until=until_words(record, state, known.activity),
         time_left=_time_left(record, state),
-        rates=rates_of(record, state),
+        rates=(rates := rates_of(record, state)),
+        full=_full(full, rates, record, memory),
+        peak_tokens_per_second=record.history.peak.tokens_per_second,
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
         notes=tuple(_notes(known, state, diagnosis, memory)),
         series=_series(record),
+        marks=tuple(record.history.marks),
     )
 
 
-def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
-    """Put together where the memory of one model is."""
-    record, runner, claims = known.model, known.runner, known.model.claims_memory
-    split = UNKNOWN_SPLIT if known.activity == "gone" else record.split
-    in_ram = not claims and state.holds_all_in_ram(record.key.source)
-    is_told = in_ram or (known.by_choice and not claims)
-    measured, placement = known.measured_bytes, placement_of(record, state)
-    can_spill = known.gpu_known and not known.by_choice
-    spilled = beyond_choice(placement, known.left_out) if can_spill else UNKNOWN_SPLIT
-    return ModelMemory(
-        claims_memory=claims,
-        gpu_bytes=split.gpu_bytes if claims else placement.gpu_bytes if is_told else measured,
-        ram_bytes=placement.ram_bytes if is_told else split.ram_bytes,
-        ram_is_estimate=is_told and not in_ram,
-        measured_vram_bytes=measured,
-        measured_vram_by_gpu=dict(runner.vram_by_gpu) if runner and measurable else None,
-        measurable=measurable,
-        placement=placement,
-        left_out=known.left_out,
-        agreement=known.agreement,
-        spill_fraction=split.spill_fraction,
-        spill_percent=spill_percent(spilled, estimated=not claims),
-        processor="Unknown" if placement.spill_fraction is None and claims else processor_words(record),
-        can_spill=can_spill,
-        has_no_gpu=state.lacks_gpu_at(record.key.source),
-        by_choice=known.by_choice,
-    )
+def _full(
+    estimate: Band | None, rates: RunnerRates, record: ModelRecord, memory: ModelMemory
+) -> FullRate | None:
+    from gpumon.app.diagnosis.full import full_rate  # noqa: PLC0415 - keeps the start quick
+
+    on_gpu = memory.placement.spill_fraction == 0 and memory.agreement.kind != "driver_sees_less"
+    now = None if rates.is_estimate else rates.decode_tokens_per_second
+    return full_rate(estimate, now, record.history.peak_on_gpu.tokens_per_second, on_gpu=on_gpu)
+
+
+def _age_seconds(record: ModelRecord, state: State) -> float | None:
+    """Return the age of what is known of a model, where it is no longer current."""
+    seen_by = record.key.source if record.process is None else PROCESSES_SOURCE
+    source = state.sources.get(seen_by)
+    return (source.age(state.now) if source else None) or _lost_seconds(record, state)
+
+
+def _lost_seconds(record: ModelRecord, state: State) -> float | None:
+    """Return for how long all GPUs of a model have been lost, on which it can do nothing any more."""
+    lost = [gpu.lost_since for uuid in record.gpus if (gpu := state.gpus.get(uuid)) is not None]
+    known = [since for since in lost if since is not None]
+    return state.now - max(known) if known and len(known) == len(lost) else None
 
 
 def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     """Return how the load of a model goes that its server lists already, as older ones do from the start."""
     load = state.loads.get(record.runner) if record.runner else None
-    return load_picture(load, state.now) if load else None
+    return load_picture(load, state) if load else None
 
 
 def _series(record: ModelRecord) -> ModelSeries:
-    return ModelSeries(
-        record.vram, record.ram, record.measured_vram, record.spill, record.decode, record.prefill
-    )
+    one = record.history
+    return ModelSeries(one.vram, one.ram, one.measured_vram, one.spill, one.decode, one.prefill, one.context)
 
 
 def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
@@ -343,14 +310,15 @@ def _cure(sentence: str, command: str | None, where: str | None) -> str:
     return f"try {command}{f' {where}' if where else ''}"
 
 
-def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Split) -> tuple[Level, str]:
-    """Return the worse of diagnosis and alerts; of equals the diagnosis."""
+def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Split) -> tuple[Level, str, str]:
+    """Return level, words and kind of the worse of diagnosis and alerts; of equals the diagnosis."""
     verdict = found.verdict
     if alerts and RANKS[alerts[0].severity] < RANKS[verdict.severity]:
         message = alerts[0].message
-        return alerts[0].severity, message if label in message else f"{label}: {message}"
+        words = message if label in message else f"{label}: {message}"
+        return alerts[0].severity, words, alerts[0].kind
     is_told = verdict.severity != "ok" or placement.spill_fraction is not None
-    return verdict.severity if is_told else "unknown", verdict.sentence
+    return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
 def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -> Iterator[str]:

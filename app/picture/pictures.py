@@ -8,25 +8,31 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded, may_load, shortfall
-from gpumon.app.insight.health import SPILL_BAD_PERCENT, Health, Level, health, unclaimed_loads
+from gpumon.app.insight.health import SPILL_BAD_PERCENT, Health, Level, Trouble, health, unclaimed_loads
 from gpumon.app.insight.wording import model_id, shared_names
 from gpumon.app.picture.gpu import GpuPicture, gpu_picture
+from gpumon.app.picture.left import LeftPicture, left_pictures
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.model import ModelDetails, ModelPicture, model_details, model_picture, spill_notes
 from gpumon.app.state.holders.measured import is_measurable
 from gpumon.app.state.holders.others import holders_by_group
-from gpumon.app.state.records import ModelKey, ModelRecord
+from gpumon.app.state.records import Load, ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.state import State, Touched
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis
+    from gpumon.app.diagnosis.forecast import Forecast
     from gpumon.app.insight.shapes import Shapes
+    from gpumon.app.physics.hardware import Band
 
 DIAGNOSIS_SECONDS = 5.0
 """A diagnosis stands so long unless its circumstances change: it is the most expensive part of a picture."""
 
 WELL_SECONDS = 30.0
 """The same of a model that is well: of its diagnosis only that is shown until it is looked at closely."""
+
+FULL_SECONDS = 300.0
+"""How long an estimate of the full rate of a load stands: only what is learned meanwhile may change it."""
 
 TIME_SECONDS = 1.0
 """A picture says how old things are and what is left: it is made again as time goes by."""
@@ -56,6 +62,14 @@ class _Kept(NamedTuple):
     """Whether it has what only a page or a report shows."""
 
 
+class _Full(NamedTuple):
+    """An estimate of the rate of a model that is wholly on GPUs, when it was made, and of what."""
+
+    at: float
+    basis: Hashable
+    band: Band | None
+
+
 class Diagnoses:
     """Keeps the diagnosis of each model until it is old, or what it rests on is no longer the same."""
 
@@ -63,6 +77,7 @@ class Diagnoses:
         self._spill_bad_percent = spill_bad_percent
         self._fuses = fuses
         self._kept: dict[ModelKey, _Kept] = {}
+        self._full: dict[ModelKey, _Full] = {}
         self._closely: set[ModelKey] = set()
         """Of these the next diagnosis is one for a page or a report."""
         self._shapes: Shapes | None = None
@@ -82,6 +97,23 @@ class Diagnoses:
             kept = self._kept[key] = _Kept(state.now, circumstances, found, is_close)
         return kept.diagnosis
 
+    def full(self, known: Loaded, state: State) -> Band | None:
+        """Return an estimate of its rate where all of it is on GPUs, reckoned once for a load.
+
+        Of one that is not wholly there it is that of its diagnosis, which is for the context of now.
+        """
+        key, model = known.model.key, known.model
+        kept = self._kept.get(key)
+        if kept is not None and model.split.spill_fraction and kept.diagnosis.expected_fitting:
+            return kept.diagnosis.expected_fitting
+        basis = (model.runner, model.claim.context_length, model.claim.size_bytes, model.facts is None)
+        estimate = self._full.get(key)
+        if estimate is None or estimate.basis != basis or not 0 <= state.now - estimate.at < FULL_SECONDS:
+            with self._fuses.guard("full rate", key):
+                band = self._estimated_full(known, state)
+                estimate = self._full[key] = _Full(state.now, basis, band)
+        return estimate.band if estimate else None
+
     def refresh(self, key: ModelKey, now: float) -> bool:
         """Have a model that is looked at closely diagnosed again, at most once a second; return whether."""
         kept = self._kept.get(key)
@@ -96,6 +128,7 @@ class Diagnoses:
         models = state.models
         if len(self._kept) > 2 * len(models):
             self._kept = {key: one for key, one in self._kept.items() if key in models}
+            self._full = {key: one for key, one in self._full.items() if key in models}
             self._closely &= models.keys()
             if self._shapes is not None:
                 self._shapes.forget(state)
@@ -103,12 +136,21 @@ class Diagnoses:
     def _diagnosed(self, known: Loaded, state: State, *, closely: bool) -> Diagnosis:
         """Diagnose one model; the first frame, which has none, does not wait for the import."""
         from gpumon.app.diagnosis.diagnose import diagnose  # noqa: PLC0415 - keeps the start quick
-        from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
+
+        bad_percent, fuses = self._spill_bad_percent, self._fuses
+        return diagnose(known.model, state, self._known_shapes(), bad_percent, known, fuses, closely=closely)
+
+    def _estimated_full(self, known: Loaded, state: State) -> Band | None:
+        from gpumon.app.diagnosis.full import estimated_full  # noqa: PLC0415 - keeps the start quick
+
+        return estimated_full(known, state, self._known_shapes())
+
+    def _known_shapes(self) -> Shapes:
+        from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415 - keeps the start quick
 
         if self._shapes is None:
             self._shapes = Shapes()
-        bad_percent, fuses = self._spill_bad_percent, self._fuses
-        return diagnose(known.model, state, self._shapes, bad_percent, known, fuses, closely=closely)
+        return self._shapes
 
 
 def _is_old(kept: _Kept, now: float) -> bool:
@@ -139,6 +181,29 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
     )
 
 
+class Forecasts:
+    """Keeps the forecast of each load, reckoned again after some seconds, or when more is known of it."""
+
+    def __init__(self, fuses: Fuses) -> None:
+        self._fuses = fuses
+        self._kept: dict[RunnerKey, tuple[Hashable, Forecast | None]] = {}
+
+    def of(self, load: Load, state: State) -> Forecast | None:
+        """Return what will come of a load; ``None`` where it cannot be reckoned."""
+        from gpumon.app.diagnosis.forecast import forecast  # noqa: PLC0415 - keeps the start quick
+
+        runner = state.runners.get(load.key)
+        known = (state.now // DIAGNOSIS_SECONDS, runner is not None and runner.file, len(state.facts))
+        kept = self._kept.get(load.key)
+        if kept is None or kept[0] != known:
+            found = None
+            with self._fuses.guard("forecast"):
+                found = forecast(load, state)
+            self._kept = {key: one for key, one in self._kept.items() if key in state.loads}
+            kept = self._kept[load.key] = (known, found)
+        return kept[1]
+
+
 class Pictures:
     """The pictures of what ``state`` and ``alerts`` say now. Whoever feeds these calls ``invalidate``."""
 
@@ -160,12 +225,14 @@ class Pictures:
         self._all_gpus: tuple[GpuPicture, ...] | None = None
         self._is_measurable: bool | None = None
         self._all_models: tuple[ModelPicture, ...] | None = None
+        self._left: tuple[LeftPicture, ...] | None = None
         self._health: dict[bool, Health] = {}
         self._shared: frozenset[str] | None = None
         self._alerts_by_subject: dict[str, list[Alert]] | None = None
         self._active: tuple[Alert, ...] | None = None
         self._surroundings: Hashable = None
         self._diagnoses = Diagnoses(spill_bad_percent, fuses)
+        self._forecasts = Forecasts(fuses)
         self._made = 0.0
         self._keys: frozenset[ModelKey] = frozenset()
 
@@ -202,7 +269,7 @@ class Pictures:
         for uuid in touched.gpus:
             self._gpus.pop(uuid, None)
             self._all_gpus = self._is_measurable = None
-        self._all_models = self._shared = self._alerts_by_subject = None
+        self._all_models = self._left = self._shared = self._alerts_by_subject = None
         self._active = self._surroundings = None
         self._health.clear()
 
@@ -253,12 +320,23 @@ class Pictures:
 
     def loads(self) -> tuple[LoadPicture, ...]:
         """Return the loads of which no server speaks as a model yet, the oldest first."""
-        return tuple(load_picture(load, self.now) for load in unclaimed_loads(self.state))
+        taken: set[ModelKey | None] = {None, *self.state.models}
+        pictures = []
+        for load in unclaimed_loads(self.state):
+            pictures.append(self._load(load, stands_for_model=load.model not in taken))
+            taken.add(load.model)
+        return tuple(pictures)
 
     def load(self, load_id: str) -> LoadPicture | None:
         """Return the picture of one load, claimed or not; ``None`` where it is over."""
-        loads = (load_picture(load, self.now) for load in self.state.loads.values())
-        return next((load for load in loads if load.id == load_id), None)
+        claimed = (self._load(load) for load in self.state.loads.values())
+        return next((load for load in (*self.loads(), *claimed) if load.id == load_id), None)
+
+    def left(self) -> tuple[LeftPicture, ...]:
+        """Return the pictures of models that left a short while ago, or whose process still holds memory."""
+        if self._left is None:
+            self._left = left_pictures(self.state, self._shared_names()) if self.state.departed else ()
+        return self._left
 
     def gpus(self) -> tuple[GpuPicture, ...]:
         """Return the pictures of all GPUs in the driver's order, lost ones included."""
@@ -291,7 +369,7 @@ class Pictures:
     def health(self, *, explained: bool = False) -> Health:
         """Return the verdict on the whole; ``explained`` adds why the one model that spills does."""
         if explained not in self._health:
-            models = self.models()
+            models, loads = self.models(), self.loads()
             by_key = {model.key: model for model in models} if explained else {}
             self._health[explained] = health(
                 self.state,
@@ -302,9 +380,16 @@ class Pictures:
                     if explained
                     else ""
                 ),
-                [(model.level, model.sentence) for model in models],
+                [
+                    *(Trouble(model.level, model.sentence, model.trouble, model.id) for model in models),
+                    *(Trouble(load.level, load.sentence, "will_spill", load.id) for load in loads),
+                ],
             )
         return self._health[explained]
+
+    def _load(self, load: Load, *, stands_for_model: bool = False) -> LoadPicture:
+        found = self._forecasts.of(load, self.state)
+        return load_picture(load, self.state, found, stands_for_model=stands_for_model)
 
     def _model(self, record: ModelRecord) -> ModelPicture:
         made = self._models.get(record.key)
@@ -312,7 +397,8 @@ class Pictures:
             known = loaded(record, self.state, self._shared_names())
             found = self._diagnoses.of(known, self.state, self._shared_circumstances())
             alerts = self._alerts_on(model_id(record.key))
-            made = model_picture(known, self.state, found, alerts, self._measurable())
+            full = self._diagnoses.full(known, self.state)
+            made = model_picture(known, self.state, found, alerts, self._measurable(), full)
             self._models[record.key] = made
         return made
 

@@ -222,6 +222,8 @@ RULES: dict[str, Rule] = {
     "ServerProcess.user": _user,
     "RunnerProcess.user": _user,
     "ServerProcess.urls": _url,
+    "ServerProcess.published": _url,
+    "RunnerProcess.published": _url,
     "MeterSample.server": _url,
     "MeterSample.upstream": _url,
     "ModelFacts.geometry": _setting,

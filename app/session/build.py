@@ -122,7 +122,9 @@ async def _unload(monitor: Monitor, endpoint: Endpoint, name: str) -> str | None
 
 
 async def _describe(monitor: Monitor, endpoint: Endpoint, name: str, digest: str) -> ModelFacts | str:
-    return await _kind_at(monitor, endpoint).describe(endpoint, SystemClock(), name, digest)
+    from gpumon.app.session.describing import describe
+
+    return await describe(monitor.state, endpoint, name, digest)
 
 
 def _kind_at(monitor: Monitor, endpoint: Endpoint) -> ServerKind:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gpumon.app.learned import Keeper
     from gpumon.app.monitor import Monitor
     from gpumon.app.recording.writer import Recorder
+    from gpumon.app.session.describing import Descriptions
+    from gpumon.app.views.charts import Quantity
     from gpumon.app.views.models import SortKey
     from gpumon.collectors.source import Cadence
 
@@ -30,12 +32,14 @@ class Choices(Struct):
     """What the keys change."""
 
     paused: bool = False
-    sort: SortKey = "spill"
-    """What spills stands first; of equals, by name."""
+    sort: SortKey = "trouble"
+    """What is in trouble stands first; of equals, what was seen first."""
     descending: bool = False
     filter_text: str = ""
     window: int = 0
     """Index into the windows of the history charts."""
+    chart: Quantity = "tokens"
+    """What the dashboard charts."""
     hidden: set[str] = field(default_factory=set)
     """Panels that are switched off."""
 
@@ -58,6 +62,8 @@ class Session(Struct):
     """How to unload a model, by server; empty where the feed is a recording."""
     describe: Mapping[str, Describe] = field(default_factory=dict)
     """How to learn what an installed model's file holds, by server; empty where the feed is not live."""
+    asked: Descriptions | None = None
+    """What was asked of installed models; set on first use."""
     keeper: Keeper | None = None
     """Set where what is learned is kept for the next run."""
 
@@ -65,6 +71,14 @@ class Session(Struct):
     def interval_seconds(self) -> float:
         """Seconds between samples of a busy source."""
         return self.cadence.interval if self.cadence else 1.0
+
+    def descriptions(self) -> Descriptions:
+        """Return what is asked of installed models in this run."""
+        if self.asked is None:
+            from gpumon.app.session.describing import Descriptions  # noqa: PLC0415 - on first use
+
+            self.asked = Descriptions(self.describe, self.monitor.feed)
+        return self.asked
 
     def marks(self) -> tuple[str, ...]:
         """Return the words that the verdict line must show."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from gpumon.app.state.records import ModelKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.http.endpoint import Endpoint, is_address, is_loopback_host, parse_endpoint
 from gpumon.collectors.processes.model_files import WantedFile
+from gpumon.collectors.processes.owners import entrance
 from gpumon.collectors.runners.target import RunnerTarget, target_of
 from gpumon.collectors.samples import KnownBy, ServerProcess
 from gpumon.collectors.servers.registry import kind_named
@@ -54,14 +56,10 @@ def served_seems_busy(state: State, source: str, name: str) -> bool | None:
 def known_runners(state: State, url: str) -> KnownRunners | None:
     """Return the processes that hold the models of the server at ``url``; ``None`` where they are not seen.
 
-    Those in a container are not: its port may be published elsewhere.
+    Those in a container are where it is known under which port that is published.
     """
     looks = state.sources.get("processes")
-    servers = {
-        server.pid
-        for server in state.servers
-        if not server.other_namespace and place(url) in map(place, server.urls)
-    }
+    servers = {server.pid for server in state.servers if place(url) in map(place, server.reached)}
     if not servers or looks is None or not looks.healthy:
         return None
     own = [runner for runner in state.runners.values() if runner.process.server_pid in servers]
@@ -98,7 +96,17 @@ DESCRIBED_WITHIN_SECONDS = 5.0
 
 
 def files_wanted(state: State) -> Iterator[WantedFile]:
-    """Yield the processes of models of which no server has said what they hold, and whose file is known."""
+    """Yield the processes of models of which no server has said what they hold, and whose file is known.
+
+    Of one that is loading at once: from its file it is known whether it will fit.
+    """
+    for load in state.loads.values():
+        runner, path = state.runners.get(load.key), load.settings.model_path
+        if runner is not None and runner.file is None and path is not None:
+            settings = load.settings
+            yield WantedFile(
+                load.key.pid, load.key.started, path, settings.projector_path, settings.draft_path
+            )
     for model in state.models.values():
         runner = state.runner_of(model)
         if runner is None or runner.file is not None or model.facts is not None:
@@ -150,7 +158,8 @@ def endpoint_at(settings: Settings, state: State, url: str) -> Endpoint | None:
     source = state.sources.get(url)
     if named is not None or source is None or source.known_by != "process":
         return named
-    return _endpoint(settings, url, is_named=False)
+    server = next((server for server in state.servers if url in server.reached), None)
+    return _found_endpoint(settings, url, server)
 
 
 def own_endpoint(settings: Settings, url: str) -> Endpoint:
@@ -158,9 +167,17 @@ def own_endpoint(settings: Settings, url: str) -> Endpoint:
     return _endpoint(settings, url, is_named=False)
 
 
+def _found_endpoint(settings: Settings, url: str, server: ServerProcess | None) -> Endpoint:
+    """Return how to reach a server that is found: at a container's own address from the inside, if we may."""
+    is_inside = server is not None and server.other_namespace and server.at_own_address
+    namespace = entrance(server.pid) if server is not None and is_inside else None
+    return dataclasses.replace(own_endpoint(settings, url), namespace=namespace)
+
+
 def _endpoint(settings: Settings, url: str, *, is_named: bool = True) -> Endpoint:
     ca_file = Path(settings.ca_file).expanduser() if settings.ca_file else None
-    return parse_endpoint(url, settings.headers_for(url, is_named=is_named), ca_file, settings.insecure)
+    found = parse_endpoint(url, settings.headers_for(url, is_named=is_named), ca_file, settings.insecure)
+    return found if is_named else dataclasses.replace(found, is_here=True)
 
 
 class FoundServers:
@@ -171,7 +188,7 @@ class FoundServers:
         self._monitor = monitor
         self._clock = clock
         self._named = tuple(endpoint.url for endpoint in endpoints(settings))
-        self._taken = tuple(map(_as_seen_here, endpoints(settings)))
+        self._taken = (*self._named, *map(_as_seen_here, endpoints(settings)))
 
     def found(self) -> Mapping[str, ServerProcess]:
         """Return them by the URL at which to ask each."""
@@ -186,7 +203,7 @@ class FoundServers:
         """Return a new source that asks one of them as the kind that its process shows it to be."""
         from gpumon.collectors.servers.source import ServerSource  # noqa: PLC0415 - not before one is found
 
-        whom = asked(own_endpoint(self._settings, url), self._monitor, self._clock, "process")
+        whom = asked(_found_endpoint(self._settings, url, server), self._monitor, self._clock, "process")
         return ServerSource(whom, expected=kind_named(server.kind))
 
 

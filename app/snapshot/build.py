@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
+from gpumon.app.diagnosis.forecast import Forecast
+from gpumon.app.diagnosis.full import FullRate
 from gpumon.app.fuses import Fuses
 from gpumon.app.insight.health import of_a_look
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.left import LeftPicture
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
+from gpumon.app.snapshot.machine import gpu_entry, memory_entry, returned_entry, source_entry
 from gpumon.app.snapshot.schema import (
     SCHEMA_VERSION,
     AlertEntry,
     BandEntry,
     CauseEntry,
     EvidenceEntry,
+    ForecastEntry,
     GpuEntry,
-    HolderEntry,
+    LeftEntry,
     LoadEntry,
-    MemoryEntry,
     ModelEntry,
     PredictionEntry,
-    ProcessEntry,
     RemedyEntry,
-    ReturnedEntry,
     RunnerEntry,
     Snapshot,
-    SourceEntry,
     VerdictEntry,
 )
-from gpumon.app.state.holders.others import GroupHolding
-from gpumon.app.state.records import Placement, Prediction, Returned, SourceRecord, SystemRecord
-from gpumon.collectors.samples import GpuProcess, GpuReading, RunnerProcess
-from gpumon.text.safe import visible
+from gpumon.app.state.records import Placement, Prediction
+from gpumon.collectors.samples import RunnerProcess
 
 
 class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,21 +87,22 @@ def build_snapshot(pictures: Pictures, missing: Sequence[str] = ()) -> Snapshot:
         complete=not missing,
         missing=tuple(missing),
         sources=tuple(
-            _source(record, state.now)
+            source_entry(record, state.now)
             for name, record in sorted(state.sources.items())
             if not record.is_pointless
         ),
         gpus=tuple(entry for gpu in pictures.gpus() for entry in _gpu_entries(gpu, pictures.fuses)),
-        memory=_memory(state.system),
+        memory=memory_entry(state.system),
         models=(*models, *map(loading_entry, pictures.loads())),
         alerts=tuple(map(_alert, pictures.active)),
-        returned=tuple(map(_returned, state.returned)),
+        returned=tuple(map(returned_entry, state.returned)),
+        left=tuple(map(_left, pictures.left())),
     )
 
 
 def _gpu_entries(gpu: GpuPicture, fuses: Fuses) -> tuple[GpuEntry, ...]:
     with fuses.guard("snapshot of a GPU", gpu.uuid):
-        return (_gpu(gpu),)
+        return (gpu_entry(gpu),)
     return ()
 
 
@@ -167,10 +167,13 @@ def model_entry(details: ModelDetails) -> ModelEntry:
 
 def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
     """Return the entry with what is told of its requests."""
-    rates, total = model.rates, model.rates.decoded_total
+    rates, total, full = model.rates, model.rates.decoded_total, model.full
     return msgspec.structs.replace(
         entry,
         decode_tokens_per_second=rates.decode_tokens_per_second,
+        full_tokens_per_second=_full(full) if full else None,
+        full_is_measured=full.is_measured if full else None,
+        peak_tokens_per_second=model.peak_tokens_per_second,
         prefill_tokens_per_second=rates.prefill_tokens_per_second,
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
@@ -183,21 +186,26 @@ def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
     )
 
 
+def _full(full: FullRate) -> BandEntry:
+    return BandEntry(low=full.low, expected=full.tokens_per_second, high=full.high)
+
+
 def loading_entry(load: LoadPicture) -> ModelEntry:
     """Return the entry of a model that is loading and that no server lists yet."""
-    sentence = f"{visible(load.name)} is loading"
     evidence = EvidenceEntry(name="phase", value=load.phase_words, source="gpumon")
     return ModelEntry(
         name=load.name,
-        level="ok",
-        sentence=sentence,
+        level=load.level,
+        sentence=load.sentence,
         load=_load(load),
         processor="Unknown",
         context_length=load.context_length,
         measured_vram_bytes=load.gpu_bytes,
         measured_vram_by_gpu=load.vram_by_gpu or None,
         activity="loading",
-        verdict=VerdictEntry(kind="loading", severity="ok", sentence=sentence, evidence=(evidence,)),
+        verdict=VerdictEntry(
+            kind="loading", severity=load.level, sentence=load.sentence, evidence=(evidence,)
+        ),
     )
 
 
@@ -212,6 +220,20 @@ def _load(load: LoadPicture) -> LoadEntry:
         target_bytes=load.target_bytes,
         bytes_per_second=load.bytes_per_second,
         made_room=load.evicted,
+        forecast=None if load.forecast is None else _forecast(load.forecast),
+    )
+
+
+def _forecast(found: Forecast) -> ForecastEntry:
+    return ForecastEntry(
+        need_vram_bytes=found.need_bytes,
+        available_vram_bytes=found.room_bytes,
+        gpu_bytes=found.gpu_bytes,
+        ram_bytes=found.ram_bytes,
+        will_spill=found.spills,
+        decode_tokens_per_second=_band(found.decode),
+        cure=found.cure or None,
+        command=found.command.line,
     )
 
 
@@ -316,74 +338,15 @@ def _buffers(placed: Placement) -> dict[str, dict[str, int]] | None:
     return by_device or None
 
 
-def _source(record: SourceRecord, now: float) -> SourceEntry:
-    silent = record.silent_seconds
-    return SourceEntry(
-        name=record.name,
-        state=record.health.state if silent is None else "hanging",
-        detail=record.health.detail if silent is None else f"no answer for {silent:.0f} s",
-        hint=record.hint,
-        age_seconds=None if record.answered is None else now - record.answered,
-    )
-
-
-def _gpu(gpu: GpuPicture) -> GpuEntry:
-    """Return the entry of a GPU; of one that is lost nothing is known but what it is."""
-    reading, lost = gpu.reading, gpu.reading.state == "lost"
-    if lost:
-        reading = GpuReading(
-            uuid=gpu.uuid, index=gpu.index, name=reading.name, pci_bus_id=reading.pci_bus_id, state="lost"
-        )
-    memory, names = reading.memory, {one.pid: one.name for one in gpu.models if one.is_loaded}
-    groups = None if lost else gpu.groups
-    return GpuEntry(
-        uuid=reading.uuid,
-        name=reading.name,
-        index=reading.index,
-        pci_bus_id=reading.pci_bus_id,
-        state=reading.state,
-        unified=memory.unified if memory else None,
-        vram_total_bytes=memory.total_bytes if memory else None,
-        vram_used_bytes=memory.used_bytes if memory else None,
-        vram_reserved_bytes=memory.reserved_bytes if memory else None,
-        vram_free_bytes=memory.free_bytes if memory else None,
-        utilization_percent=reading.utilization_percent,
-        power_watts=reading.power_watts,
-        power_limit_watts=reading.power_limit_watts,
-        temperature_celsius=reading.temperature_celsius,
-        throttle_reasons=reading.throttle_reasons,
-        processes=None
-        if reading.processes is None
-        else tuple(_process(one, names) for one in reading.processes),
-        holders=None if groups is None else tuple(map(_holder, groups)),
-    )
-
-
-def _process(process: GpuProcess, names: Mapping[int, str]) -> ProcessEntry:
-    return ProcessEntry(
-        pid=process.pid, name=process.name, vram_bytes=process.vram_bytes, model=names.get(process.pid)
-    )
-
-
-def _holder(holding: GroupHolding) -> HolderEntry:
-    """Name each program of a group once, the largest first."""
-    names = dict.fromkeys(process.name for process in holding.processes if process.name is not None)
-    return HolderEntry(group=holding.group, vram_bytes=holding.vram_bytes, names=tuple(names))
-
-
-def _returned(returned: Returned) -> ReturnedEntry:
-    return ReturnedEntry(
-        uuid=returned.uuid, name=returned.name, vram_bytes=returned.vram_bytes, time=returned.time
-    )
-
-
-def _memory(system: SystemRecord | None) -> MemoryEntry:
-    if system is None:
-        return MemoryEntry(total_bytes=None, available_bytes=None, swap_used_bytes=None)
-    return MemoryEntry(
-        total_bytes=system.sample.ram_total_bytes,
-        available_bytes=system.sample.ram_available_bytes,
-        swap_used_bytes=system.sample.swap_used_bytes,
+def _left(left: LeftPicture) -> LeftEntry:
+    return LeftEntry(
+        name=left.claim.name,
+        digest=left.claim.digest,
+        runtime=left.kind.name,
+        url=left.key.source,
+        time=left.left,
+        reason=left.reason,
+        vram_bytes=left.vram_bytes,
     )
 
 

@@ -146,6 +146,21 @@ class PredictionEntry(msgspec.Struct, frozen=True, kw_only=True):
     error_fraction: float | None
 
 
+class ForecastEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a load will have taken at its end, and how fast its model will be: an estimate."""
+
+    need_vram_bytes: int
+    """If all of it were on GPUs."""
+    available_vram_bytes: int
+    gpu_bytes: int
+    ram_bytes: int
+    will_spill: bool
+    """Whether a part of it will be in RAM that nobody wants there."""
+    decode_tokens_per_second: BandEntry | None
+    cure: str | None
+    command: str | None
+
+
 class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     """How the load of a model goes."""
 
@@ -158,6 +173,7 @@ class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     target_bytes: int | None
     bytes_per_second: float | None
     made_room: tuple[str, ...]
+    forecast: ForecastEntry | None = None
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +214,9 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     cause: CauseEntry | None = None
     remedies: tuple[RemedyEntry, ...] = ()
     expected_tokens_per_second: BandEntry | None = None
+    full_tokens_per_second: BandEntry | None = None
+    full_is_measured: bool | None = None
+    peak_tokens_per_second: float | None = None
     baseline_tokens_per_second: float | None = None
     baseline_request_count: int | None = None
     prediction: PredictionEntry | None = None
@@ -222,6 +241,18 @@ class AlertEntry(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class LeftEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is no longer loaded; the last minute, and longer while its process holds memory."""
+
+    name: str
+    digest: str | None
+    runtime: str
+    url: str
+    time: float
+    reason: str
+    vram_bytes: int | None
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The document."""
 
@@ -238,3 +269,4 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelEntry, ...]
     alerts: tuple[AlertEntry, ...]
     returned: tuple[ReturnedEntry, ...]
+    left: tuple[LeftEntry, ...] = ()

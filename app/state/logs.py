@@ -85,8 +85,7 @@ def _tells_nothing(runner: RunnerRecord) -> bool:
 def _note(state: State, runner: RunnerRecord) -> None:
     model = state.models.get(runner.model) if runner.model else None
     if model is not None:
-        model.decode.add(state.now, runner.rates.decode_tokens_per_second)
-        model.prefill.add(state.now, runner.rates.prefill_tokens_per_second)
+        model.note_rates(runner.rates, state.now)
 
 
 LOGS_KEPT = 32

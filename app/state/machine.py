@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.histories import measure_loads
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
 from gpumon.app.state.records import GpuRecord, SystemRecord
@@ -27,6 +28,7 @@ def apply_nvml(state: State, sample: NvmlSample) -> None:
         state.gpu_shown = True
         state.touched.claimed.update(state.models)  # a part in RAM is a spill only where there is a GPU
     measure(state)
+    measure_loads(state)
     state.touched.measured.update(runner.model for runner in state.runners.values() if runner.model)
 
 
@@ -49,7 +51,7 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
     if reading.state != "lost":
         record.lost_since = None
     elif record.lost_since is None:
-        record.lost_since = now
+        record.lost_since = record.last_lost = now
     record.vram.add(now, reading.memory.used_bytes if reading.memory else None)
     record.utilization.add(now, reading.utilization_percent)
     record.power.add(now, reading.power_watts)

@@ -39,4 +39,4 @@ def is_local(url: str, servers: Iterable[ServerProcess]) -> bool:
     """Whether a URL leads to this machine: by its host, or because a server here listens there."""
     if is_loopback(url) or url.startswith(PROCESS_PREFIX):
         return True
-    return place(url) in {place(own) for server in servers for own in server.urls}
+    return place(url) in {place(own) for server in servers for own in server.reached}

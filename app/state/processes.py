@@ -114,7 +114,7 @@ def _note_restarts(state: State) -> None:
     """Note servers that are other processes than those before them at the same URL."""
     for server in state.servers:
         start = (server.pid, server.started)
-        for url in server.urls[:1]:
+        for url in server.reached[:1]:
             before = state.server_starts.get(url)
             if before is not None and before != start and server.started > before[1]:
                 event = Event(state.now, "server_restarted", url, server.kind, server.pid)

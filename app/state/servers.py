@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gpumon.app.state.histories import arrive, key_alone, leave
 from gpumon.app.state.holders.addresses import addresses_of, server_of, stands_alone
-from gpumon.app.state.holders.joins import join, name_of, stand_in
+from gpumon.app.state.holders.joins import join
 from gpumon.app.state.holders.measured import is_steady
-from gpumon.app.state.places import PROCESS_PREFIX, place
+from gpumon.app.state.places import place
 from gpumon.app.state.records import (
     ModelKey,
     ModelRecord,
@@ -66,7 +67,7 @@ def apply_server(state: State, sample: ServerSample) -> None:
         keys = {_apply_claim(state, sample, claim) for claim in shown}
         _depart(state, sample.source, keep=keys)
     elif sample.health.state in MODELS_END_WITH:
-        _depart(state, sample.source, keep=set())
+        _depart(state, sample.source, keep=set(), server_ended=True)
     follow_processes(state)
     if is_new or before != state.models.keys():
         join(state)
@@ -80,7 +81,7 @@ def _is_named(state: State, url: str) -> bool:
 
 def _forget_server(state: State, name: str) -> None:
     """Forget a server that nobody has named and whose process has ended, or that is asked by another name."""
-    _depart(state, name, keep=set())
+    _depart(state, name, keep=set(), server_ended=True)
     if state.sources.pop(name, None) is not None:
         state.touched.sources.add(name)
     if name in state.servers_here:
@@ -113,8 +114,7 @@ def apply_work(state: State, sample: WorkSample) -> None:
         return
     state.touched.work(record.key, changed=True)
     served.requests.extend(served.meter.feed(sample))
-    record.decode.add(state.now, served.meter.rates.decode_tokens_per_second)
-    record.prefill.add(state.now, served.meter.rates.prefill_tokens_per_second)
+    record.note_rates(served.meter.rates, state.now)
 
 
 def apply_facts(state: State, sample: ModelFacts) -> None:
@@ -141,18 +141,20 @@ def follow_processes(state: State) -> bool:
     if not before and not wanted:
         return False
     for key in before.keys() - wanted.keys():
-        depart(state, key)
+        depart(state, key, server_ended=before[key] not in state.runners)
     for key, runner in wanted.items():
         _keep(state, key, runner)
     return before != _by_process(state)
 
 
-def depart(state: State, key: ModelKey) -> None:
+def depart(state: State, key: ModelKey, *, server_ended: bool = False) -> None:
     """Record that a model has been unloaded."""
     record = state.models.pop(key)
+    record.server_ended = server_ended
     state.touched.claimed.add(key)
     record.gone = state.now
     state.departed.append(record)
+    leave(state, record)
 
 
 def _note_meter(state: State, sample: ServerSample) -> None:
@@ -208,7 +210,7 @@ def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> Model
     record = state.models.get(key)
     if record is None or not _is_of_kind(record, sample):
         record = ModelRecord(key, claim, first_seen=now, seen=now, facts=state.facts.get(key))
-        record.kind = kind_named(sample.kind)
+        record.kind, record.history = kind_named(sample.kind), arrive(state, key)
         state.models[key] = record
     record.expiry_moves = _expiry_moves(record, claim)
     record.stop_asked = _is_asked_to_stop(record, claim, now, state.sources[sample.source])
@@ -245,9 +247,10 @@ def _take_memory(state: State, record: ModelRecord) -> None:
         record.spilled_since = None
     elif split.spill_fraction is not None and record.spilled_since is None:
         record.spilled_since = now
-    record.vram.add(now, split.gpu_bytes)
-    record.ram.add(now, split.ram_bytes)
-    record.spill.add(now, split.spill_fraction)
+    history = record.history
+    history.vram.add(now, split.gpu_bytes)
+    history.ram.add(now, split.ram_bytes)
+    history.spill.add(now, split.spill_fraction)
 
 
 def _note_steadiness(state: State, record: ModelRecord) -> None:
@@ -286,10 +289,10 @@ def _is_asked_to_stop(record: ModelRecord, claim: ModelClaim, now: float, source
     return record.stop_asked or moved_back
 
 
-def _depart(state: State, source: str, keep: set[ModelKey]) -> None:
+def _depart(state: State, source: str, keep: set[ModelKey], *, server_ended: bool = False) -> None:
     own = (key for key, model in state.models.items() if key.source == source and model.process is None)
     for key in [key for key in own if key not in keep]:
-        depart(state, key)
+        depart(state, key, server_ended=server_ended)
 
 
 def _by_process(state: State) -> dict[ModelKey, RunnerKey]:
@@ -300,7 +303,7 @@ def _wanted(state: State) -> dict[ModelKey, RunnerRecord]:
     """Return the processes to keep a model for; of two with one address and name the newest."""
     loaded = (runner for _, runner in sorted(state.runners.items(), key=lambda item: item[0].started))
     return {
-        _key(state, runner): runner
+        key_alone(state, runner): runner
         for runner in loaded
         if _is_loaded(runner) and stands_alone(state, runner) and not _is_asked_by_url(state, runner)
     }
@@ -323,17 +326,6 @@ def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     )
 
 
-def _key(state: State, runner: RunnerRecord) -> ModelKey:
-    addresses = addresses_of(state, runner)
-    source = addresses[0] if addresses else f"{PROCESS_PREFIX}{runner.key.pid}"
-    return ModelKey(source, _name(state, runner))
-
-
-def _name(state: State, runner: RunnerRecord) -> str:
-    settings = runner.process.settings
-    return name_of(state, settings) or stand_in(settings)
-
-
 def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
     kind = runner.server_kind
     record = state.models.get(key)
@@ -345,5 +337,5 @@ def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
         state.touched.claimed.add(key)
     if record is None:
         record = state.models[key] = ModelRecord(key, claim, first_seen=state.now, seen=state.now)
-        record.kind, record.process = kind, runner.key
+        record.kind, record.process, record.history = kind, runner.key, arrive(state, key)
     record.claim, record.stated, record.seen = claim, None, state.now

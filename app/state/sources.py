@@ -29,7 +29,7 @@ def _note_absence(state: State, source: SourceRecord) -> None:
 def _elsewhere(state: State, source: SourceRecord) -> str | None:
     """Return where a server of the kind of ``source`` runs on this machine; ``None`` where none does."""
     kind, own = source.runtime or DEFAULT.name, place(source.name)
-    urls = (url for server in state.servers if server.kind == kind for url in server.urls[:1])
+    urls = (url for server in state.servers if server.kind == kind for url in server.reached[:1])
     return next((url.partition("://")[2] for url in urls if place(url) != own), None)
 
 

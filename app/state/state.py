@@ -14,6 +14,7 @@ from gpumon.app.state.records import (
     FailedLoad,
     FinishedLoad,
     GpuRecord,
+    History,
     LearnedRecord,
     Lesson,
     Load,
@@ -100,6 +101,8 @@ class State(Struct, eq=False):
 
     now: float = 0.0
     """Time of the newest sample: the only clock there is."""
+    began: float | None = None
+    """Time of the first sample."""
     sources: dict[str, SourceRecord] = field(default_factory=dict)
     servers_here: list[str] = field(default_factory=list)
     """Those of ``sources`` that are servers of this machine by their URL alone."""
@@ -107,6 +110,8 @@ class State(Struct, eq=False):
     models: dict[ModelKey, ModelRecord] = field(default_factory=dict)
     departed: deque[ModelRecord] = field(default_factory=lambda: deque(maxlen=DEPARTED_KEPT))
     """Models that were unloaded, oldest first."""
+    histories: dict[ModelKey, History] = field(default_factory=dict)
+    """Of the models that are loaded or loading, and of those that left not too long ago."""
     system: SystemRecord | None = None
     driver_version: str | None = None
     installed: dict[str, InstalledModels] = field(default_factory=dict)

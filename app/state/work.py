@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
@@ -45,8 +47,10 @@ def metered_of(record: ModelRecord, state: State) -> MeteredModel | None:
 def _metered_rates(record: ModelRecord, state: State) -> RunnerRates | None:
     """Return the rates of the requests that went through a meter; ``None`` where there is none."""
     metered = metered_of(record, state)
-    if metered is None:
-        return None
+    return None if metered is None else _rates_metered(metered)
+
+
+def _rates_metered(metered: MeteredModel) -> RunnerRates:
     return RunnerRates(
         decode_tokens_per_second=metered.decode_tokens_per_second,
         is_estimate=metered.decode_rate_is_estimate,
@@ -191,8 +195,7 @@ def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> 
 def _note_rates(state: State, runner: RunnerRecord) -> None:
     model = state.models.get(runner.model) if runner.model else None
     if model is not None and (runner.rates.sources or model.metered is None):
-        model.decode.add(state.now, runner.rates.decode_tokens_per_second)
-        model.prefill.add(state.now, runner.rates.prefill_tokens_per_second)
+        model.note_rates(runner.rates, state.now)
 
 
 def apply_meter(state: State, sample: MeterSample) -> None:
@@ -228,8 +231,8 @@ def _apply(state: State, record: ModelRecord, metered: MeteredModel | None) -> N
     record.metered = metered
     record.metered_at = None if metered is None else state.now
     if metered is not None and not own_rates(record, state).sources:
-        record.decode.add(state.now, metered.decode_tokens_per_second)
-        record.prefill.add(state.now, prefill_tokens_per_second)
+        rates = replace(_rates_metered(metered), prefill_tokens_per_second=prefill_tokens_per_second)
+        record.note_rates(rates, state.now)
 
 
 def _new_prefill_rate(before: MeteredModel | None, metered: MeteredModel | None) -> float | None:

@@ -9,30 +9,32 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual import on
+from textual.app import App
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
 
 from gpumon.app.crash import watch_for_deaths, write_crash_report
 from gpumon.app.errors import GpumonError
 from gpumon.app.session.session import Session
-from gpumon.app.ui.keys import APP_KEYS, DEMO_KEYS, REPLAY_KEYS, bindings
+from gpumon.app.ui.keys import APP_KEYS, DEMO_KEYS, REPLAY_KEYS, Key, bindings
+from gpumon.app.ui.notices import LEVELS, Notice, Notices
 from gpumon.app.ui.screens.base import LiveScreen
 from gpumon.app.ui.screens.dashboard import DashboardScreen
 from gpumon.app.ui.textual_internals import SteadyApp
 from gpumon.app.ui.themes import next_theme, take_theme
 from gpumon.collectors.samples import AnySample, NvmlSample, WorkSample
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.views import ChoiceRow
 
 if TYPE_CHECKING:
+    from textual.notifications import SeverityLevel
+
     from gpumon.app.alerts.sinks import AlertHook
     from gpumon.app.ui.model_actions import ModelActions
 
@@ -73,9 +75,6 @@ def end_for_certain(code: int) -> None:
 def is_terminal_gone(error: BaseException) -> bool:
     """Whether ``error`` is what a thread that reads or writes a closed terminal dies of."""
     return isinstance(error, OSError) and error.errno in TERMINAL_GONE
-
-
-Callback = Callable[[], Any]
 
 
 GATHER_SECONDS = 0.05
@@ -121,13 +120,13 @@ def spare_what_lasts() -> None:
     gc.enable()
 
 
-NOT_IN_PALETTE = frozenset({"command_palette"})
-"""The palette does not offer itself."""
-
-REPLAY_ACTIONS = frozenset(key.action for key in REPLAY_KEYS)
-
-
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+def bind(app: App[int], keys: tuple[Key, ...]) -> None:
+    """Bind keys that only some sessions have."""
+    for one in bindings(keys):
+        app.bind(one.key, one.action, description=one.description, show=one.show, key_display=one.key_display)
 
 
 def alert_hook(command: Sequence[str], warn: Callable[[str], None]) -> AlertHook:
@@ -170,7 +169,7 @@ class GpumonApp(SteadyApp):
         self._draw_due = 0.0
         self._heard: set[str] = set()
         self._feed: asyncio.Task[None] | None = None
-        self._palette: Screen[str] | None = None
+        self._notices = Notices(self, glyphs)
         self._watching = ExitStack()
         self.crashed = False
         """Whether it ended of an error, whatever has been asked for since."""
@@ -193,9 +192,10 @@ class GpumonApp(SteadyApp):
         leave_on_signals(self.exit)
         self._watching.enter_context(watch_for_deaths(self.fail))
         self.session.monitor.listen(self._on_sample, "screen")
+        self.screen_change_signal.subscribe(self, self._notices.look)
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
-        for key in bindings(DEMO_KEYS) if self.session.demo else ():
-            self.bind(key.key, key.action, description=key.description, key_display=key.key_display)
+        if self.session.demo:
+            bind(self, DEMO_KEYS)
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
         if not self.is_headless:
             self.set_timer(SETTLED_SECONDS, spare_what_lasts)
@@ -261,7 +261,7 @@ class GpumonApp(SteadyApp):
 
     def warn(self, words: str) -> None:
         """Show one line for a moment; what it names from outside is drawn as it is."""
-        self.notify(words, severity="warning", markup=False)
+        self.notify(words, severity="error")
 
     def crash(self, error: Exception) -> None:
         """Leave with one line on the terminal; the traceback goes into a file."""
@@ -272,47 +272,46 @@ class GpumonApp(SteadyApp):
             end_for_certain(1)
             self.exit(1, return_code=1, message=f"gpumon: {write_crash_report(error)}")
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Offer in the palette what the keys of the screen in front do, and to choose a theme."""
-        yield SystemCommand("Theme", "from a list", self._choose_theme)
-        commands = {active.binding.action: active for active in screen.active_bindings.values()}
-        for action, active in commands.items():
-            binding = active.binding
-            if binding.key_display and action not in self._not_in_palette():
-                run = partial(self.run_action, action, active.node)
-                words = binding.description
-                yield SystemCommand(words[:1].upper() + words[1:], f"key {binding.key_display}", run)
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a notice in the line of the hints: Textual's own would lie over figures."""
+        del title, timeout, markup
+        self._notices.say(Notice(message, LEVELS[severity]))
 
-    def _not_in_palette(self) -> frozenset[str]:
-        return NOT_IN_PALETTE if self.session.player else NOT_IN_PALETTE | REPLAY_ACTIONS
+    def clear_notifications(self) -> None:
+        """Show the hints again."""
+        self._notices.clear()
 
-    def _choose_theme(self) -> None:
-        def take(name: str) -> None:
-            self.theme = name
-
-        names = sorted(self.available_themes)
-        rows = [ChoiceRow(name, name, "now" if name == self.theme else "") for name in names]
-        self._ask_palette("Themes", rows, {name: partial(take, name) for name in names})
-
-    def _ask_palette(self, title: str, rows: Sequence[ChoiceRow], does: Mapping[str, Callback]) -> None:
-        from gpumon.app.ui.screens.palette import PaletteScreen  # noqa: PLC0415 - keeps the start quick
-
-        def chosen(key: str | None) -> None:
-            if key is not None:
-                self.call_later(does[key])
-
-        self._palette = PaletteScreen(title, rows, self.glyphs)
-        self.push_screen(self._palette, chosen)
+    @on(HintBar.Pressed)
+    async def press(self, message: HintBar.Pressed) -> None:
+        """Do what the key of the clicked hint does."""
+        for active in self.screen.active_bindings.values():
+            if active.binding.action == message.action:
+                await self.run_action(message.action, active.node)
+                return
 
     # Keys
 
     def action_command_palette(self) -> None:
         """Offer everything by name."""
-        if self.screen is self._palette:
+        from gpumon.app.ui.screens.palette import PaletteScreen, offers  # noqa: PLC0415 - keeps the start quick
+
+        if isinstance(self.screen, PaletteScreen):
             return
-        commands = {command.title: command for command in self.get_system_commands(self.screen)}
-        rows = [ChoiceRow(title, title, command.help) for title, command in commands.items()]
-        self._ask_palette("Commands", rows, {title: each.callback for title, each in commands.items()})
+        found = offers(self, self.session)
+
+        def chosen(key: str | None) -> None:
+            if key is not None:
+                self.call_later(found[key].run)
+
+        self.push_screen(PaletteScreen([offer.row for offer in found.values()], self.glyphs), chosen)
 
     def action_pause(self) -> None:
         """Freeze the screen, or the player of a recording."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import Struct
 from textual.binding import Binding
+
+from gpumon.widgets.hints import Hint
 
 
 class Key(Struct, frozen=True):
@@ -17,6 +21,8 @@ class Key(Struct, frozen=True):
     label: str
     """A word or two for the footer; empty keeps it out of the footer."""
     help: str
+    listed: tuple[str, str] = ("", "")
+    """Its line in the help if not these: shorter, or for its neighbours as well, which are ``NOT_LISTED``."""
 
     @property
     def binding(self) -> Binding:
@@ -24,72 +30,169 @@ class Key(Struct, frozen=True):
         return Binding(self.keys, self.action, self.help, show=bool(self.label), key_display=self.shown)
 
 
+NOT_LISTED = ("", "-")
+"""Of a key that another one names in the help."""
+
 MOVE_KEYS = (
-    Key("down,j", "move(1)", "↓ j", "", "next row"),
-    Key("up,k", "move(-1)", "↑ k", "", "previous row"),
-    Key("pagedown,ctrl+d,ctrl+f", "move(10)", "PgDn ^d", "", "ten rows down"),
-    Key("pageup,ctrl+u,ctrl+b", "move(-10)", "PgUp ^u", "", "ten rows up"),
-    Key("home,g", "move(-10000)", "Home g", "", "first row"),
-    Key("end,G", "move(10000)", "End G", "", "last row"),
+    Key("down,j", "move(1)", "↓ j", "", "next row", ("↓ ↑ j k", "next, previous row")),
+    Key("up,k", "move(-1)", "↑ k", "", "previous row", NOT_LISTED),
+    Key(
+        "pagedown,ctrl+d,ctrl+f", "move(10)", "PgDn ^d", "", "ten rows down", ("PgDn PgUp", "ten rows; ^d ^u")
+    ),
+    Key("pageup,ctrl+u,ctrl+b", "move(-10)", "PgUp ^u", "", "ten rows up", NOT_LISTED),
+    Key("home,g", "move(-10000)", "Home g", "", "first row", ("Home End", "first, last row; g G")),
+    Key("end,G", "move(10000)", "End G", "", "last row", NOT_LISTED),
 )
 
+FIT_HELP = "whether an installed model fits, before it is loaded"
+FILTER_HELP = "show only models whose name contains a text"
+
 MODEL_KEYS = (
-    Key("u", "app.unload", "u", "unload", "unload the model, after a question"),
-    Key("y", "app.copy", "y", "copy", "copy the command that helps the model"),
+    Key(
+        "u",
+        "app.unload",
+        "u",
+        "unload",
+        "unload the model, after a question",
+        ("u", "unload, after a question"),
+    ),
+    Key(
+        "y",
+        "app.copy",
+        "y",
+        "copy",
+        "copy the command that helps the model",
+        ("y", "copy the line that helps"),
+    ),
+)
+
+PANELS = {"gpus": "gpu", "models": "models", "chart": "charts", "memory": "ram", "alerts": "events"}
+"""What the digits show and hide, in their order, and what it is called in the footer."""
+
+PANEL_KEYS = tuple(
+    Key(
+        f"{digit}",
+        f"toggle_panel('{panel}')",
+        f"{digit}",
+        "",
+        f"show or hide: {label}",
+        (f"1-{len(PANELS)}", "show or hide panels") if digit == 1 else NOT_LISTED,
+    )
+    for digit, (panel, label) in enumerate(PANELS.items(), start=1)
 )
 
 DASHBOARD_KEYS = (
-    Key("enter,l,right", "open", "Enter", "details", "page of the selected model or GPU"),
-    Key("tab,shift+tab", "switch_panel", "Tab", "panel", "move between GPUs and models"),
-    *MOVE_KEYS,
-    Key("slash,f3,f4", "filter", "/", "filter", "show only models whose name contains a text"),
-    Key("escape", "clear", "Esc", "", "drop the filter, go back"),
-    Key("s,f6", "sort(1)", "s", "", "sort models by spill, name, VRAM, time loaded"),
-    Key("S,R,I", "reverse", "S", "", "reverse the order"),
-    Key("a", "acknowledge", "a", "ack", "acknowledge the alerts"),
-    Key("f", "fit", "f", "fit", "whether an installed model fits, before it is loaded"),
+    Key(
+        "enter,l,right",
+        "open",
+        "Enter",
+        "page",
+        "page of the selected model or GPU",
+        ("Enter", "page of the selected row"),
+    ),
+    Key(
+        "tab,shift+tab",
+        "switch_panel",
+        "Tab",
+        "panel",
+        "move between GPUs and models",
+        ("Tab", "between GPUs and models"),
+    ),
+    Key("slash,f3,f4", "filter", "/", "find", FILTER_HELP, ("/", "find models by name")),
+    Key(
+        "f",
+        "fit",
+        "f",
+        "fit",
+        "whether an installed model fits, before it is loaded",
+        ("f", "which models would fit"),
+    ),
     *MODEL_KEYS,
-    Key("1", "toggle_panel('gpus')", "1", "", "show or hide the GPUs"),
-    Key("2", "toggle_panel('models')", "2", "", "show or hide the models"),
-    Key("3", "toggle_panel('memory')", "3", "", "show or hide RAM and swap"),
-    Key("4", "toggle_panel('alerts')", "4", "", "show or hide the alerts"),
-    Key("5", "toggle_panel('chart')", "5", "", "show or hide the chart"),
+    Key("a", "acknowledge", "a", "ack", "acknowledge the alerts"),
+    Key(
+        "s,f6",
+        "sort(1)",
+        "s",
+        "",
+        "sort models by trouble, spill, name, VRAM, time loaded",
+        ("s S", "next order; reversed"),
+    ),
+    Key("S,R,I", "reverse", "S", "", "reverse the order", NOT_LISTED),
+    Key(
+        "c",
+        "chart",
+        "c",
+        "chart",
+        "chart tokens a second, memory, utilisation, power, temperature",
+        ("c", "what is charted"),
+    ),
+    Key("w", "window", "w", "", "chart minutes, an hour, a day", ("w", "for how long")),
+    *PANEL_KEYS,
+    *MOVE_KEYS,
+    Key("escape", "clear", "Esc", "", "drop the filter, go back", ("Esc", "drop the filter, go back")),
+)
+
+SCROLL_KEYS = (
+    Key("down,j", "scroll(1)", "↓ j", "", "scroll down", NOT_LISTED),
+    Key("up,k", "scroll(-1)", "↑ k", "", "scroll up", NOT_LISTED),
+    Key("pagedown,ctrl+d,ctrl+f", "scroll(10)", "PgDn ^d", "", "a page down", NOT_LISTED),
+    Key("pageup,ctrl+u,ctrl+b", "scroll(-10)", "PgUp ^u", "", "a page up", NOT_LISTED),
+    Key("home,g", "scroll(-10000)", "Home g", "", "to the top", NOT_LISTED),
+    Key("end,G", "scroll(10000)", "End G", "", "to the bottom", NOT_LISTED),
 )
 
 VIEW_KEYS = (
     Key("escape,backspace,left,h", "leave", "Esc", "back", "back to the dashboard"),
-    Key("down,j", "scroll(1)", "↓ j", "", "scroll down"),
-    Key("up,k", "scroll(-1)", "↑ k", "", "scroll up"),
-    Key("pagedown,ctrl+d,ctrl+f", "scroll(10)", "PgDn ^d", "", "a page down"),
-    Key("pageup,ctrl+u,ctrl+b", "scroll(-10)", "PgUp ^u", "", "a page up"),
-    Key("home,g", "scroll(-10000)", "Home g", "", "to the top"),
-    Key("end,G", "scroll(10000)", "End G", "", "to the bottom"),
-    Key("n,tab", "neighbour(1)", "n", "next", "next model or GPU"),
-    Key("p,shift+tab", "neighbour(-1)", "p", "previous", "previous model or GPU"),
-    Key("w", "window", "w", "window", "history of 5 minutes, an hour, a day"),
+    *SCROLL_KEYS,
+    Key("n,tab", "neighbour(1)", "n", "next", "next model or GPU", ("n p", "next, previous one")),
+    Key("p,shift+tab", "neighbour(-1)", "p", "previous", "previous model or GPU", NOT_LISTED),
+    Key(
+        "w",
+        "window",
+        "w",
+        "window",
+        "history of 5 minutes, an hour, a day",
+        ("w", "5 minutes, an hour, a day"),
+    ),
 )
 
 PAGE_KEYS = (*VIEW_KEYS, *MODEL_KEYS)
 
 FIT_LIST_KEYS = (
     Key("enter,l,right", "open", "Enter", "does it fit", "whether the selected model fits"),
-    Key("slash,f3,f4", "filter", "/", "filter", "show only models whose name contains a text"),
+    Key("slash,f3,f4", "filter", "/", "find", FILTER_HELP),
     Key("escape,backspace,left,h", "leave", "Esc", "back", "drop the filter, back to the dashboard"),
     *MOVE_KEYS,
 )
 
 FIT_PAGE_KEYS = (
-    Key("escape,backspace,h", "leave", "Esc", "back", "back to the list"),
-    Key("plus,equals_sign,right", "context(1)", "+", "longer context", "next longer context, or Right"),
-    Key("minus,underscore,left", "context(-1)", "-", "shorter", "next shorter context, or Left"),
-    Key("k", "cache", "k", "cache type", "keep the context as f16, q8_0, q4_0"),
-    Key("r", "reset", "r", "reset", "context and cache type as the server takes them"),
-    Key("down,j", "scroll(1)", "↓ j", "", "scroll down"),
-    Key("up", "scroll(-1)", "↑", "", "scroll up"),
-    Key("pagedown,ctrl+d,ctrl+f", "scroll(10)", "PgDn ^d", "", "a page down"),
-    Key("pageup,ctrl+u,ctrl+b", "scroll(-10)", "PgUp ^u", "", "a page up"),
-    Key("home,g", "scroll(-10000)", "Home g", "", "to the top"),
-    Key("end,G", "scroll(10000)", "End G", "", "to the bottom"),
+    Key("escape,backspace", "leave", "Esc", "back", "back to the list", NOT_LISTED),
+    Key(
+        "plus,equals_sign,right,l",
+        "context(1)",
+        "+",
+        "longer context",
+        "next longer context",
+        ("+ - → ←", "longer, shorter context"),
+    ),
+    Key("minus,underscore,left,h", "context(-1)", "-", "shorter", "next shorter context", NOT_LISTED),
+    Key(
+        "c",
+        "cache",
+        "c",
+        "cache type",
+        "keep the context as f16, q8_0, q4_0",
+        ("c", "cache: f16, q8_0, q4_0"),
+    ),
+    Key(
+        "r",
+        "reset",
+        "r",
+        "reset",
+        "context and cache type as the server takes them",
+        ("r", "as the server takes them"),
+    ),
+    *SCROLL_KEYS,
 )
 
 CONFIRM_KEYS = (
@@ -106,25 +209,48 @@ PALETTE_KEYS = (
 )
 
 APP_KEYS = (
-    Key("space", "pause", "Space", "pause", "freeze the screen; collecting goes on"),
-    Key("plus,equals_sign", "interval(1)", "+", "", "longer interval between samples"),
-    Key("minus,underscore", "interval(-1)", "-", "", "shorter interval"),
+    Key(
+        "space",
+        "pause",
+        "Space",
+        "pause",
+        "freeze the screen; collecting goes on",
+        ("Space", "freeze the screen"),
+    ),
+    Key(
+        "plus,equals_sign",
+        "interval(1)",
+        "+",
+        "",
+        "longer interval between samples",
+        ("+ -", "longer, shorter interval"),
+    ),
+    Key("minus,underscore", "interval(-1)", "-", "", "shorter interval between samples", NOT_LISTED),
     Key("t", "next_theme", "t", "", "next colour theme"),
-    Key("ctrl+p,colon", "command_palette", "^p :", "", "command palette"),
-    Key("ctrl+l", "repaint", "^l", "", "redraw the screen"),
-    Key("ctrl+z", "suspend_process", "^z", "", "suspend; continue with fg"),
+    Key(
+        "ctrl+p,colon",
+        "command_palette",
+        "^p :",
+        "",
+        "find keys, models, themes by name",
+        ("^p :", "anything by its name"),
+    ),
+    Key("ctrl+l", "repaint", "^l", "", "redraw the screen", ("^l ^z", "redraw; suspend")),
+    Key("ctrl+z", "suspend_process", "^z", "", "suspend; continue with fg", NOT_LISTED),
     Key("question_mark,f1", "help", "?", "help", "every key and mark"),
     Key("q,ctrl+c,f10", "quit", "q", "quit", "quit"),
 )
 
 REPLAY_KEYS = (
     Key("full_stop", "step", ".", "step", "pause and go one second on"),
-    Key("comma", "seek(-10)", ",", "-10 s", "ten seconds back"),
-    Key("semicolon", "seek(10)", ";", "+10 s", "ten seconds on"),
-    Key("less_than_sign", "seek(-60)", "<", "", "a minute back"),
-    Key("greater_than_sign", "seek(60)", ">", "", "a minute on"),
-    Key("left_square_bracket", "speed(-1)", "[", "slower", "half the speed"),
-    Key("right_square_bracket", "speed(1)", "]", "faster", "twice the speed"),
+    Key("comma", "seek(-10)", ",", "-10 s", "ten seconds back", (", ;", "ten seconds back, on")),
+    Key("semicolon", "seek(10)", ";", "+10 s", "ten seconds on", NOT_LISTED),
+    Key("less_than_sign", "seek(-60)", "<", "", "a minute back", ("< >", "a minute back, on")),
+    Key("greater_than_sign", "seek(60)", ">", "", "a minute on", NOT_LISTED),
+    Key(
+        "left_square_bracket", "speed(-1)", "[", "slower", "half the speed", ("[ ]", "half, twice the speed")
+    ),
+    Key("right_square_bracket", "speed(1)", "]", "faster", "twice the speed", NOT_LISTED),
 )
 
 DEMO_KEYS = (
@@ -133,11 +259,33 @@ DEMO_KEYS = (
 )
 
 
+GROUPS = (DASHBOARD_KEYS, PAGE_KEYS, FIT_LIST_KEYS, FIT_PAGE_KEYS, APP_KEYS, REPLAY_KEYS, DEMO_KEYS)
+"""Every key of a screen that can be found by its name, those that one wants first at the start."""
+
+
 def bindings(*groups: tuple[Key, ...]) -> list[Binding]:
     """Return the Textual bindings of some groups of keys."""
     return [key.binding for group in groups for key in group]
 
 
-def hints(*groups: tuple[Key, ...]) -> tuple[tuple[str, str], ...]:
-    """Return (key, label) of the keys that the footer names."""
-    return tuple((key.shown, key.label) for group in groups for key in group if key.label)
+def listed(*groups: tuple[Key, ...]) -> tuple[tuple[str, str], ...]:
+    """Return (keys, words) of each line of the help, neighbours on one line."""
+    return tuple(
+        key.listed if key.listed[0] else (key.shown, key.help)
+        for group in groups
+        for key in group
+        if key.listed != NOT_LISTED
+    )
+
+
+def hints(*groups: tuple[Key, ...]) -> tuple[Hint, ...]:
+    """Return the keys that the footer names, as buttons."""
+    return tuple(Hint(key.shown, key.label, key.action) for group in groups for key in group if key.label)
+
+
+def switches(hidden: Collection[str]) -> tuple[Hint, ...]:
+    """Return the keys that show and hide panels, dim for those of ``hidden``."""
+    return tuple(
+        Hint(key.shown, label, key.action, on=panel not in hidden)
+        for key, (panel, label) in zip(PANEL_KEYS, PANELS.items(), strict=True)
+    )

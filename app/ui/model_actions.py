@@ -29,8 +29,8 @@ from gpumon.app.views.actions import (
     unload_facts,
 )
 from gpumon.text.safe import visible
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.notices import HintBar
 from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import Fact
 
@@ -60,9 +60,6 @@ class ConfirmScreen(ModalScreen[bool], SteadyScreen[bool]):
         self.dismiss(answer)
 
 
-NOTICE_SECONDS = 20.0
-"""How long an answer stays on the screen: it may come while the user looks elsewhere."""
-
 GOOD_ENDS = frozenset({"unloaded", "unmeasured"})
 
 
@@ -78,15 +75,15 @@ class ModelActions:
 
     def unload(self, row: Row | None) -> None:
         """Ask whether to unload the model of ``row``, and do it if the answer is yes."""
-        self._app.clear_notifications()  # in a small pane they would lie over the question
+        self._app.clear_notifications()
         model = self._model(row)
         picture = self._session.monitor.pictures.model(model.key) if model else None
         if model is None or picture is None:
-            self._say(self._no_model_words(row), warning=True)
+            self._say(self._no_model_words(row), "warning")
             return
         unload = self._session.unload.get(model.key.source) if model.kind.unloads else None
         if unload is None:
-            self._say(self._cannot_words(model), warning=True)
+            self._say(self._cannot_words(model), "warning")
             return
         question = ConfirmScreen("Unload this model?", unload_facts(picture), self._glyphs)
         self._app.push_screen(question, partial(self._answered, row, unload))
@@ -96,7 +93,7 @@ class ModelActions:
         self._app.clear_notifications()
         model, pictures = self._model(row), self._session.monitor.pictures
         if model is None or (picture := pictures.closely(model.key)) is None:
-            self._say(self._no_model_words(row), warning=True)
+            self._say(self._no_model_words(row), "warning")
             return
         found = picture.diagnosis
         remedy = command_to_copy(found.remedies)
@@ -116,7 +113,7 @@ class ModelActions:
                 self._told_waiting.add(asked)
             else:
                 self._under_way.remove(asked)
-            self._say(outcome_words(asked, outcome), warning=outcome.kind not in GOOD_ENDS)
+            self._say(outcome_words(asked, outcome), "information" if outcome.kind in GOOD_ENDS else "error")
 
     def _answered(self, row: Row | None, unload: Unload, yes: bool | None) -> None:
         model = self._model(row)
@@ -130,11 +127,14 @@ class ModelActions:
 
     async def _ask(self, asked: Unloading, unload: Unload) -> None:
         self._under_way.append(asked)
+        self._session.monitor.note_unload(asked.key)
         self._say(asked_words(asked))
         problem = await unload(asked.name)
+        if problem is not None:
+            self._session.monitor.note_unload(asked.key, is_asked=False)
         if problem is not None and asked in self._under_way:
             self._under_way.remove(asked)
-            self._say(refused_words(asked, problem), warning=True)
+            self._say(refused_words(asked, problem), "error")
 
     def _model(self, row: Row | None) -> ModelRecord | None:
         models = self._session.monitor.state.models.values()
@@ -142,6 +142,8 @@ class ModelActions:
         return next((model for model in models if model_id(model.key) == wanted), None)
 
     def _no_model_words(self, row: Row | None) -> str:
+        if row is not None and any(one.id == row.key for one in self._session.monitor.pictures.left()):
+            return "it is no longer loaded"
         loading = row is not None and row.panel == "models"
         return "it is not loaded yet" if loading else "no model is selected"
 
@@ -150,6 +152,5 @@ class ModelActions:
             return "nothing to unload: this is not live"
         return f"nothing to unload: {model.kind.unload_words}"
 
-    def _say(self, words: str, *, warning: bool = False) -> None:
-        severity: SeverityLevel = "warning" if warning else "information"
-        self._app.notify(words, severity=severity, timeout=NOTICE_SECONDS, markup=False)
+    def _say(self, words: str, severity: SeverityLevel = "information") -> None:
+        self._app.notify(words, severity=severity)

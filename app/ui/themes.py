@@ -14,7 +14,7 @@ from gpumon.app.config.settings import AUTO, OWN_THEME
 DARK = Theme(
     name=OWN_THEME,
     primary="#4FA3C7",
-    secondary="#8A7FB5",
+    secondary="#3FB39D",
     accent="#E8E6E3",
     success="#7FB36B",
     warning="#E0A23B",

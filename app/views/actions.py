@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpumon.app.diagnosis.diagnosis import Remedy, Verdict
+from typing import TYPE_CHECKING
+
 from gpumon.app.insight.unloading import Unloading, UnloadKind, UnloadOutcome
 from gpumon.app.insight.wording import address
 from gpumon.app.picture.model import ModelPicture
@@ -10,6 +11,9 @@ from gpumon.app.views.page import GPUMON, NVML, PROC
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
+
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.diagnosis import Remedy, Verdict
 
 LONGEST_COMMAND = 1000
 
@@ -24,9 +28,9 @@ def command_to_copy(remedies: tuple[Remedy, ...]) -> Remedy | None:
 
 
 def copied_words(remedy: Remedy) -> str:
-    """Say what was copied and where it goes; the command stands on a line of its own, to be selected."""
-    where = f", to type {visible(remedy.where)}" if remedy.where else ""
-    return f"copied{where}:\n{visible(remedy.command or '', LONGEST_COMMAND)}"
+    """Say what was copied, first, as it may have to be typed, and where it goes."""
+    where = f" ({visible(remedy.where)})" if remedy.where else ""
+    return f"copied: {visible(remedy.command or '', LONGEST_COMMAND)}{where}"
 
 
 def nothing_words(verdict: Verdict, name: str) -> str:

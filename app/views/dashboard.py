@@ -11,20 +11,14 @@ from msgspec.structs import replace
 from gpumon.app.alerts.alert import Alert, AlertKind
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.fuses import GPUMON_SOURCE
-from gpumon.app.insight.health import has_trouble, is_optional, is_unasked_for, source_fault
-from gpumon.app.insight.wording import kind_label, short_source_words, source_label
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.state.records import SourceRecord, is_server
-from gpumon.app.state.state import State
+from gpumon.app.views.band import band_view, held_back_notes
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.models import SortKey, load_rows, model_rows, trend
-from gpumon.collectors.samples import SourceState
-from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
+from gpumon.app.views.models import SortKey, all_rows, trend
+from gpumon.app.views.sources import source_rows
 from gpumon.text import units
-from gpumon.text.safe import visible
-from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import AlertRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 
 RECOVERED_WORDS: dict[AlertKind, str] = {
@@ -83,53 +77,6 @@ def _names_its_address(alert: Alert, message: str) -> bool:
     return alert.kind == "source" and alert.subject.rpartition(" at ")[2] in message
 
 
-MILD_STATES: frozenset[SourceState] = frozenset({"absent", "not_running", "asleep"})
-"""Not there is a fact; not answering is a fault."""
-
-QUIET_STATES: frozenset[SourceState] = MILD_STATES | {"forbidden", "unreachable"}
-NEEDED_SOURCES = frozenset({"nvml", "system"})
-"""With the servers, what the main job rests on; others may be missing without a word."""
-
-
-def source_rows(state: State) -> tuple[SourceRow, ...]:
-    """Return a row for each source that is silent, unhealthy or asleep, the faults first."""
-    rows = [source_row(source, state.now) for source in state.sources.values() if _is_news(source)]
-    return tuple(sorted(rows, key=lambda row: (row.level != "bad", row.name)))
-
-
-def _is_news(source: SourceRecord) -> bool:
-    """Return whether to speak of a source: of those that only add detail, their faults alone."""
-    if source.is_pointless:
-        return False
-    if source.healthy and source.health.state != "asleep":
-        return has_trouble(source)
-    needed = source.name in NEEDED_SOURCES or is_server(source.name) or source.name.startswith(PLUG_IN_PREFIX)
-    return needed or source.health.state not in QUIET_STATES
-
-
-def source_row(source: SourceRecord, now: float) -> SourceRow:
-    """Return what is wrong with a source, for how long, and what to do."""
-    is_minor = is_optional(source) or is_unasked_for(source)
-    level: Level = source_fault(source) or ("unknown" if is_minor else "watch")
-    label = source_label(source.name, source.runtime)
-    return SourceRow(level, label, _words(source, now), source.hint or "")
-
-
-def _words(source: SourceRecord, now: float) -> str:
-    """Say in words how a source is doing; a wait names its seconds."""
-    waiting = waiting_seconds(source, now)
-    if waiting is not None:
-        return f"not answering for {units.duration(waiting)}"
-    return short_source_words(source)
-
-
-def waiting_seconds(source: SourceRecord, now: float) -> float | None:
-    """Return for how long a source has not answered, if that is what is wrong with it."""
-    if source.health.state == "hanging":
-        return now - (source.since if source.answered is None else source.answered)
-    return source.silent_seconds
-
-
 def memory_row(pictures: Pictures) -> MemoryRow:
     """Return RAM, swap and CPU; everything unknown before the first sample."""
     state = pictures.state
@@ -167,7 +114,7 @@ def spilled_bytes(pictures: Pictures) -> int | None:
 class ModelOrder(Struct, frozen=True):
     """Which models are shown, and in which order."""
 
-    sort: SortKey = "name"
+    sort: SortKey = "trouble"
     descending: bool = False
     filter_text: str = ""
 
@@ -193,9 +140,7 @@ NOTHING = DashboardView(VerdictView("unknown", ""), (), (), MemoryRow(), (), ())
 _Aging = TypeVar("_Aging", GpuRow, ModelRow, MemoryRow)
 
 
-def dashboard_view(
-    monitor: Monitor, order: ModelOrder, interval: float, before: DashboardView = NOTHING
-) -> DashboardView:
+def dashboard_view(monitor: Monitor, order: ModelOrder, before: DashboardView = NOTHING) -> DashboardView:
     """Build what the dashboard shows of ``monitor`` now.
 
     A panel that fails shows what it showed in ``before``, the picture before this one, marked as old; a line
@@ -205,9 +150,9 @@ def dashboard_view(
     gpus = models = memory = pictured = None
     with guard("panel gpus"):
         is_same = (found := pictures.gpus()) is before.gpu_pictures
-        gpus, pictured = before.gpus if is_same else gpu_rows(found), found
+        gpus, pictured = before.gpus if is_same else gpu_rows(found, _planned(pictures)), found
     with guard("panel models"):
-        models = _models(pictures, order)
+        models = all_rows(pictures, order.sort, order.descending, order.filter_text)
     with guard("panel memory"):
         memory = memory_row(pictures)
     now, feed = monitor.state.now, before.alerts
@@ -216,24 +161,40 @@ def dashboard_view(
     monitor.note_faults()
     verdict = VerdictView("unknown", "how things are cannot be told: internal error")
     with guard("verdict"):
-        verdict = verdict_view(monitor, interval)
+        verdict = band_view(pictures)
     seconds = now - before.time
     return DashboardView(
         verdict,
         _aged(before.gpus, seconds) if gpus is None else gpus,
-        _aged(before.models, seconds) if models is None else models,
+        _aged(before.models, seconds) if models is None else _besides(models, verdict),
         _aged((before.memory,), seconds)[0] if memory is None else memory,
-        _sources(monitor),
+        tuple(row for row in _sources(monitor) if row.name != verdict.subject),
         feed,
         now,
         pictured,
     )
 
 
-def _models(pictures: Pictures, order: ModelOrder) -> tuple[ModelRow, ...]:
-    return (
-        *load_rows(pictures, order.filter_text),
-        *model_rows(pictures, order.sort, order.descending, order.filter_text),
+def _planned(pictures: Pictures) -> int:
+    """Return what loads have yet to take of the only GPU; of several it is not told which it will be."""
+    if len(pictures.gpus()) != 1:
+        return 0
+    known = [(load.forecast.gpu_bytes, load.gpu_bytes or 0) for load in pictures.loads() if load.forecast]
+    return sum(max(0, whole - taken) for whole, taken in known)
+
+
+def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelRow, ...]:
+    """Leave out of each row what the verdict says already."""
+    said = {
+        verdict.cause,
+        f"try {verdict.remedy}{f' {verdict.where}' if verdict.where else ''}",
+        *verdict.facts,
+    }
+    of_others = held_back_notes(verdict)
+    return tuple(
+        replace(row, notes=tuple(note for note in row.notes if note not in told)) if row.notes else row
+        for row in models
+        for told in (said if row.name == verdict.subject else of_others,)
     )
 
 
@@ -247,16 +208,3 @@ def _sources(monitor: Monitor) -> tuple[SourceRow, ...]:
 def _aged(rows: Iterable[_Aging], seconds: float) -> tuple[_Aging, ...]:
     """Return rows that could not be rebuilt for so many ``seconds``."""
     return tuple(replace(row, age_seconds=(row.age_seconds or 0.0) + max(0.0, seconds)) for row in rows)
-
-
-def verdict_view(monitor: Monitor, interval: float) -> VerdictView:
-    """Return the health line, with versions, interval and the time of the newest sample at its right."""
-    state, found = monitor.state, monitor.pictures.health(explained=True)
-    versions = [
-        f"{kind_label(source.kind or DEFAULT)} {visible(source.version)}"
-        for source in state.sources.values()
-        if source.version is not None and is_server(source.name)
-    ]
-    driver = [f"driver {state.driver_version}"] if state.driver_version else []
-    right = (*driver, *versions, f"every {interval:g} s", units.clock(state.now) if state.now else "")
-    return VerdictView(found.level, found.sentence, right=right)

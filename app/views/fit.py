@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS
+from gpumon.app.diagnosis.fit.listing import Answer, Here, here_words, summary_words
 from gpumon.app.diagnosis.fit.machine import (
     Installed,
     Machine,
@@ -17,7 +18,7 @@ from gpumon.app.diagnosis.fit.machine import (
     options_of,
 )
 from gpumon.app.diagnosis.fit.report import COMPARED_CACHE_TYPES, FitReport
-from gpumon.app.diagnosis.fit.text import answer_words, fit_rows
+from gpumon.app.diagnosis.fit.text import after_words, answer_words, fit_rows
 from gpumon.app.insight.wording import address, model_id
 from gpumon.app.physics.geometry import CacheType, LoadOptions, NoGeometry
 from gpumon.app.state.records import ModelKey
@@ -29,6 +30,14 @@ from gpumon.widgets.views import Fact, InstalledRow, VerdictView
 
 MOST_CONTEXT_TOKENS = 2**20
 """Where a file does not say what its model was trained with."""
+
+
+_LEVELS: dict[Here, Level] = {
+    "fits": "ok", "after_unloading": "ok", "spills": "watch", "does_not_run": "bad"
+}  # fmt: skip
+
+
+NOT_LISTED = "not known: no server has listed its models yet"
 
 
 class FitChoice(Struct, frozen=True):
@@ -50,21 +59,62 @@ class FitView(Struct, frozen=True):
     """With the next type of cache."""
 
 
-def installed_rows(state: State, filter_text: str = "") -> tuple[InstalledRow, ...]:
-    """Return what can be loaded, of which the name contains ``filter_text``."""
+def installed_rows(
+    state: State, filter_text: str = "", answer: Callable[[Installed], Answer] = Answer
+) -> tuple[InstalledRow, ...]:
+    """Return what can be loaded, of which the name contains ``filter_text``: the most useful first."""
     wanted, models = filter_text.casefold(), installed_models(state)
     names = [model.name for model in models]
+    found = (_as_of_now(answer(model), state) for model in models if wanted in model.name.casefold())
     return tuple(
-        InstalledRow(
-            key=model_id(model.key),
-            name=visible(model.name),
-            size_bytes=model.size_bytes,
-            loaded=model.key in state.models,
-            server=address(model.key.source) if names.count(model.name) > 1 else "",
-        )
-        for model in models
-        if wanted in model.name.casefold()
+        _row(one, address(one.model.key.source) if names.count(one.model.name) > 1 else "")
+        for one in sorted(found, key=lambda one: one.usefulness)
     )
+
+
+def _as_of_now(answer: Answer, state: State) -> Answer:
+    """Return the answer; of a model that is loaded and has none yet, that it is."""
+    is_new = answer.here == "unknown" and answer.model.key in state.models
+    return replace(answer, here="loaded") if is_new else answer
+
+
+def _row(answer: Answer, server: str) -> InstalledRow:
+    model = answer.model
+    return InstalledRow(
+        key=model_id(model.key),
+        name=visible(model.name),
+        size_bytes=model.size_bytes,
+        loaded=answer.here == "loaded",
+        server=server,
+        needed_bytes=answer.needed_bytes,
+        level=_level_here(answer),
+        here=() if answer.here == "unknown" else here_words(answer),
+        tokens_per_second=answer.decode,
+        context_length=answer.context_length,
+    )
+
+
+def _level_here(answer: Answer) -> Level:
+    if answer.here == "loaded":
+        return "watch" if answer.ram_fraction else "ok"
+    levels: dict[str, Level] = {
+        "fits": "ok",
+        "after_unloading": "ok",
+        "spills": "watch",
+        "does_not_run": "bad",
+    }
+    return levels.get(answer.here, "unknown")
+
+
+def list_verdict(state: State, answer: Callable[[Installed], Answer], asked: int) -> VerdictView:
+    """Count the answers; ``asked`` is of how many models nobody has said yet what their files hold."""
+    answers = [_as_of_now(answer(model), state) for model in installed_models(state)]
+    if not answers:
+        return VerdictView("unknown", "no model is installed" if state.installed else NOT_LISTED)
+    waiting = f"; reading what {asked} of them hold" if asked else ""
+    is_known = any(one.here != "unknown" for one in answers)
+    words = f"{len(answers)} installed: {summary_words(answers)}{waiting}"
+    return VerdictView("ok" if is_known else "unknown", words)
 
 
 def installed_of(state: State, row_key: str) -> Installed | None:
@@ -72,8 +122,11 @@ def installed_of(state: State, row_key: str) -> Installed | None:
     return next((one for one in installed_models(state) if model_id(one.key) == row_key), None)
 
 
-def fit_view(state: State, model: Installed, choice: FitChoice, missing: str) -> FitView:
-    """Build the page; ``missing`` says what is done about facts that are not known yet."""
+def fit_view(state: State, model: Installed, choice: FitChoice, missing: str, cache_key: str = "") -> FitView:
+    """Build the page; ``missing`` says what is done about facts that are not known yet.
+
+    ``cache_key`` is the key that takes the next type of cache.
+    """
     facts, name = state.facts.get(model.key), visible(model.name)
     if facts is None:
         return FitView(VerdictView("unknown", f"{name}: {missing}"))
@@ -82,7 +135,10 @@ def fit_view(state: State, model: Installed, choice: FitChoice, missing: str) ->
     report = fit_on(machine, facts, options, model.size_bytes)
     if isinstance(report, NoGeometry):
         return FitView(VerdictView("unknown", f"{name}: cannot tell: {visible(report.reason)}"))
-    return _view(name, replace(report, name=model.name), choice, machine, model.key)
+    view = _view(name, replace(report, name=model.name), choice, machine, model.key)
+    keys = {"context": "+ -", "cache type": cache_key}
+    facts_with_keys = (replace(fact, origin=keys.get(fact.label, "")) for fact in view.facts)
+    return replace(view, facts=tuple(facts_with_keys))
 
 
 def _chosen(options: LoadOptions, choice: FitChoice) -> LoadOptions:
@@ -128,12 +184,15 @@ def _next_cache(kind: CacheType) -> CacheType:
 def _level(report: FitReport) -> Level:
     if report.fits is None:
         return "unknown"
-    return "ok" if report.fits and not report.may_be_split else "watch"
+    if report.lacks_ram:
+        return "bad"
+    then = report.in_the_end
+    return "ok" if then.fits and not then.may_be_split else "watch"
 
 
 def _answer(report: FitReport, machine: Machine, key: ModelKey) -> str:
     if machine.cards or machine.has_no_gpu:
-        return answer_words(report)
+        return "; ".join((answer_words(report), *after_words(report)))
     needed = f"needs {units.size(report.required_vram_bytes)}"
     return f"{needed}; the GPUs that {address(key.source)} has are not known"
 
@@ -141,8 +200,8 @@ def _answer(report: FitReport, machine: Machine, key: ModelKey) -> str:
 def _asked(report: FitReport) -> Iterator[Fact]:
     options = report.options
     kinds = "/".join(dict.fromkeys((options.cache_type_k, options.cache_type_v)))
-    yield Fact("context", f"{options.context_length} tokens", "+ -")
-    yield Fact("cache type", kinds, "k")
+    yield Fact("context", f"{options.context_length} tokens")
+    yield Fact("cache type", kinds)
     if options.parallel > 1:
         yield Fact("slots", str(options.parallel))
 

@@ -32,12 +32,12 @@ GROUP_WORDS: dict[HolderGroup, str] = {
 }
 
 
-def gpu_rows(gpus: Iterable[GpuPicture]) -> tuple[GpuRow, ...]:
-    """Return a row for each GPU."""
-    return tuple(map(gpu_row, gpus))
+def gpu_rows(gpus: Iterable[GpuPicture], planned_bytes: int = 0) -> tuple[GpuRow, ...]:
+    """Return a row for each GPU; ``planned_bytes`` are what a load has yet to take."""
+    return tuple(gpu_row(gpu, planned_bytes) for gpu in gpus)
 
 
-def gpu_row(gpu: GpuPicture) -> GpuRow:
+def gpu_row(gpu: GpuPicture, planned_bytes: int = 0) -> GpuRow:
     """Return the row of one GPU."""
     reading, memory = gpu.reading, gpu.memory
     return GpuRow(
@@ -52,7 +52,7 @@ def gpu_row(gpu: GpuPicture) -> GpuRow:
         unified=memory.unified if memory else False,
         utilization_percent=reading.utilization_percent,
         utilization_trend=trend(gpu.series.utilization, gpu.at),
-        vram_trend=trend(gpu.series.vram, gpu.at),
+        planned_bytes=planned_bytes,
         power_watts=reading.power_watts,
         power_limit_watts=reading.power_limit_watts,
         temperature_celsius=reading.temperature_celsius,

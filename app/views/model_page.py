@@ -29,7 +29,8 @@ def model_page(subject_id: str, pictures: Pictures, seconds: float) -> PageView:
         pictures.refresh(key)
     details = pictures.details(key) if key is not None else None
     if details is None:
-        return PageView(VerdictView("unknown", "this model is no longer loaded"))
+        left = (one.words for one in pictures.left() if one.id == subject_id)
+        return PageView(VerdictView("unknown", next(left, "this model is no longer loaded")))
     model, indices = details.picture, {gpu.uuid: gpu.index for gpu in pictures.gpus()}
     return PageView(
         VerdictView(model.level, model.sentence),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from gpumon.app.insight.health import Level
+from gpumon.app.picture.left import LeftPicture
 from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
@@ -24,21 +26,69 @@ def trend(series: Series, now: float, seconds: float = TREND_SECONDS, cells: int
     return tuple([bucket.mean if bucket else None for bucket in series.window(now, seconds, cells)])
 
 
-SortKey = Literal["spill", "name", "vram", "loaded"]
-SORT_KEYS: tuple[SortKey, ...] = ("spill", "name", "vram", "loaded")
+SortKey = Literal["trouble", "spill", "name", "vram", "loaded"]
+SORT_KEYS: tuple[SortKey, ...] = ("trouble", "spill", "name", "vram", "loaded")
+
+SETTLED_SECONDS = 3.0
+"""A model that has left keeps its place so long: one that is loaded again at once does not move twice."""
+
+
+def all_rows(
+    pictures: Pictures, sort: SortKey = "trouble", descending: bool = False, filter_text: str = ""
+) -> tuple[ModelRow, ...]:
+    """Return the rows of what loads, is loaded and has left, whose names contain ``filter_text``.
+
+    By ``trouble`` a row moves only when its level changes, or it has left: what is new is put below.
+    """
+    if sort != "trouble":
+        loads = load_rows(pictures, filter_text)
+        return (*loads, *model_rows(pictures, sort, descending, filter_text))
+    wanted = filter_text.casefold()
+    placed = [(_trouble(one), model_row(one)) for one in _named(pictures, wanted)]
+    placed += [((LEAST, one.sighted, one.name), load_row(one)) for one in _loads(pictures, wanted)]
+    left = _left(pictures, wanted)
+    leaving = [one for one in left if one.seconds < SETTLED_SECONDS]
+    placed += [((LEAST, one.sighted, one.label), left_row(one)) for one in leaving]
+    placed.sort(key=lambda one: one[0], reverse=descending)
+    return (*(row for _, row in placed), *(left_row(one) for one in left if one not in leaving))
 
 
 def model_rows(
     pictures: Pictures, sort: SortKey = "name", descending: bool = False, filter_text: str = ""
 ) -> tuple[ModelRow, ...]:
-    """Return one row per loaded model whose name contains ``filter_text``, in the asked order."""
+    """Return a row for each loaded model whose name contains ``filter_text``, in the asked order.
+
+    Those that have left come last, in the order in which they did.
+    """
     wanted = filter_text.casefold()
-    models = [model for model in pictures.models() if wanted in model.claim.name.casefold()]
+    models = _named(pictures, wanted)
     models.sort(key=_SORTS[sort], reverse=descending)
-    return tuple(map(model_row, models))
+    return (*map(model_row, models), *map(left_row, _left(pictures, wanted)))
 
 
-_SORTS: dict[SortKey, Callable[[ModelPicture], float | str]] = {
+def _named(pictures: Pictures, wanted: str) -> list[ModelPicture]:
+    return [model for model in pictures.models() if wanted in model.claim.name.casefold()]
+
+
+def _loads(pictures: Pictures, wanted: str) -> list[LoadPicture]:
+    return [load for load in pictures.loads() if wanted in load.name.casefold()]
+
+
+def _left(pictures: Pictures, wanted: str) -> list[LeftPicture]:
+    return [left for left in pictures.left() if wanted in left.claim.name.casefold()]
+
+
+TROUBLE: dict[Level, int] = {"bad": 0, "watch": 1}
+LEAST = 2
+"""Below what is in trouble nothing moves, for a placement that becomes known or a load that is over."""
+
+
+def _trouble(model: ModelPicture) -> tuple[int, float, str]:
+    return TROUBLE.get(model.level, LEAST), model.sighted, model.label
+
+
+_SORTS: dict[SortKey, Callable[[ModelPicture], Any]] = {
+    "trouble": _trouble,
     "name": lambda model: model.claim.name.casefold(),
     "vram": lambda model: -(model.memory.gpu_bytes or 0),
     "spill": lambda model: -(model.memory.placement.spill_fraction or 0.0),
@@ -46,9 +96,27 @@ _SORTS: dict[SortKey, Callable[[ModelPicture], float | str]] = {
 }
 
 
+def left_row(left: LeftPicture) -> ModelRow:
+    """Return the row of a model that has left."""
+    return ModelRow(
+        key=left.id,
+        name=left.label,
+        level="unknown",
+        runtime=left.runtime_label,
+        quantization=left.claim.quantization,
+        parameter_size=left.claim.parameter_size,
+        measured_vram_bytes=left.vram_bytes,
+        context_length=left.claim.context_length,
+        state="left",
+        age_seconds=left.age_seconds,
+        left_seconds=left.seconds,
+        left_reason=left.reason,
+    )
+
+
 def model_row(model: ModelPicture) -> ModelRow:
     """Return the row of one model."""
-    claim, rates = model.claim, model.rates
+    claim, rates, full = model.claim, model.rates, model.full
     return ModelRow(
         key=model.id,
         name=model.label,
@@ -67,6 +135,9 @@ def model_row(model: ModelPicture) -> ModelRow:
         context_used_tokens=rates.context_tokens,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         rate_is_estimate=rates.is_estimate,
+        full_tokens_per_second=full.tokens_per_second if full else None,
+        full_band=(full.low, full.high) if full and not full.is_measured else None,
+        peak_tokens_per_second=model.peak_tokens_per_second,
         rate_trend=trend(model.series.decode, model.at) if _has_generated(model) else (),
         spill_trend=trend(model.series.spill, model.at) if model.memory.can_spill else (),
         has_no_gpu=model.memory.has_no_gpu,
@@ -93,7 +164,7 @@ def _until(model: ModelPicture) -> str:
 def load_rows(pictures: Pictures, filter_text: str = "") -> tuple[ModelRow, ...]:
     """Return a row for each load that no server claims yet and whose name contains ``filter_text``."""
     wanted = filter_text.casefold()
-    return tuple(load_row(load) for load in pictures.loads() if wanted in load.name.casefold())
+    return tuple(map(load_row, _loads(pictures, wanted)))
 
 
 def load_row(load: LoadPicture) -> ModelRow:
@@ -101,8 +172,11 @@ def load_row(load: LoadPicture) -> ModelRow:
     return ModelRow(
         key=load.id,
         name=load.name,
-        level="ok",
+        level=load.level,
         gpu_bytes=load.gpu_bytes,
+        is_loading=True,
+        planned_gpu_bytes=load.forecast.gpu_bytes if load.forecast else load.target_bytes,
+        planned_ram_bytes=load.forecast.ram_bytes if load.forecast else None,
         context_length=load.context_length,
         state=load.phase_words,
         until=load.time_left,
@@ -113,7 +187,10 @@ def load_row(load: LoadPicture) -> ModelRow:
 
 def _notes(load: LoadPicture) -> Iterator[str]:
     """Say how long it has been loading, how fast, of how much, and who had to go."""
-    yield f"loading for {units.duration(load.seconds)}"
+    lasted = load.phase_seconds
+    over = [f"{PHASE_WORDS[phase]} {units.duration(lasted[phase])}" for phase in PHASES if phase in lasted]
+    now = f"{PHASE_WORDS[load.phase]} for {units.duration(load.seconds - sum(lasted.values()))}"
+    yield ", ".join([*over, now])
     if load.bytes_per_second:
         yield units.byte_rate(load.bytes_per_second)
     if load.loaded_bytes is not None and load.target_bytes is not None:

@@ -238,7 +238,7 @@ def _open(endpoint: Endpoint) -> tuple[Send, Close]:
     verify = verification(endpoint)
     # One poll, and one errand beside it.
     limits = httpx.Limits(max_connections=2, max_keepalive_connections=2, keepalive_expiry=30.0)
-    if endpoint.is_loopback:
+    if endpoint.is_loopback or endpoint.is_here:
         # An environment's proxy is for the world outside. Without the client, which would look for one, for
         # cookies and for redirects, a request costs two thirds.
         direct = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)

@@ -197,6 +197,8 @@ class Endpoint:
     password: str | None = field(default=None, repr=False)
     namespace: str | None = None
     """Network namespace in which to connect, ``/proc/PID/ns/net``; ``None``: our own."""
+    is_here: bool = False
+    """Whether it is known by its process: it is on this machine, whatever its address is."""
 
     @property
     def address(self) -> HostAddress:

@@ -13,7 +13,10 @@ from gpumon.collectors.processes.finder import Runner
 from gpumon.collectors.processes.model_files import is_undescribed
 from gpumon.collectors.processes.owners import Users, is_contained, is_unreachable
 from gpumon.collectors.processes.proc import Proc, reason
+from gpumon.collectors.processes.published import Publications, Reached
+from gpumon.collectors.processes.sockets import PROVEN_SECONDS
 from gpumon.collectors.samples import RunnerProcess
+from gpumon.collectors.servers.registry import runner_named
 
 _PART = re.compile(r"-\d{5}-of-\d{5}\.gguf\Z", re.ASCII)
 """One of several files that make up a model (llama.cpp: tools/gguf-split)."""
@@ -31,6 +34,8 @@ def model_file_bytes(model_path: str | None, root: Path = Path("/")) -> int | No
 
 PSS_SECONDS = 5.0
 """Between reads of ``smaps_rollup``."""
+REACHED_SECONDS = 10.0
+"""Between looks for the port under which one in a container is published, until it is known."""
 PSS_COST_FACTOR = 100
 """The kernel walks all pages of the process for it, and holds up its memory calls meanwhile: at most 1 %."""
 
@@ -45,14 +50,23 @@ class _Memory(Struct):
     pss_due_at: float = 0.0
     model_file_bytes: int | None = None
     other_namespace: bool = False
+    reached: Reached = Reached()
+    reached_due_at: float = 0.0
 
 
 class RunnerReader:
     """Reads each runner's details; a rate needs two looks."""
 
-    def __init__(self, proc: Proc, users: Users, elapsed: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        proc: Proc,
+        users: Users,
+        elapsed: Callable[[], float] = time.perf_counter,
+        publications: Publications | None = None,
+    ) -> None:
         self._proc = proc
         self._users = users
+        self._publications = publications or Publications(proc)
         self._elapsed = elapsed
         self._memories: dict[tuple[int, int], _Memory] = {}
 
@@ -76,6 +90,7 @@ class RunnerReader:
         if memory.cpu_ticks is None:  # the first look: neither the file nor the namespace changes
             memory.model_file_bytes = self._model_file_bytes(runner, status)
             memory.other_namespace = is_unreachable(self._proc, pid, status)
+        self._refresh_reached(runner, memory, now)
         return RunnerProcess(
             pid=pid,
             started=self._proc.started(runner.start_ticks),
@@ -93,9 +108,21 @@ class RunnerReader:
             major_faults=stat.major_faults,
             model_file_bytes=memory.model_file_bytes,
             other_namespace=memory.other_namespace,
+            published=memory.reached.urls,
+            at_own_address=memory.reached.at_own_address,
             is_read=is_undescribed(runner.kind, runner.settings),
             unreadable=tuple(reasons),
         )
+
+    def _refresh_reached(self, runner: Runner, memory: _Memory, now: float) -> None:
+        """Look where one in a container is reached from here that users start themselves."""
+        kind = runner_named(runner.kind)
+        is_alone = kind.stands_alone and runner.server_pid is None
+        if not (memory.other_namespace and is_alone) or now < memory.reached_due_at:
+            return
+        port = runner.settings.port or kind.default_port
+        memory.reached = self._publications.find(runner.pid, () if port is None else (port,), now)
+        memory.reached_due_at = now + (PROVEN_SECONDS if memory.reached.urls else REACHED_SECONDS)
 
     def _model_file_bytes(self, runner: Runner, status: Mapping[str, str]) -> int | None:
         contained = is_contained(self._proc, runner.pid, status)

@@ -12,10 +12,12 @@ from gpumon.collectors.processes.proc import Proc
 def is_unreachable(proc: Proc, pid: int, status: Mapping[str, str]) -> bool:
     """Whether its loopback ports cannot be reached from here.
 
-    The network namespace decides. Where it may not be read (another user's process), a PID of its own inside
-    a container is taken as the sign of one.
+    The network namespace decides. Where it may not be read (another user's process), the number of its table
+    of sockets tells: each namespace has files of its own in ``/proc/PID/net``. Where that is not told either,
+    a PID of its own inside a container is taken as the sign of one.
     """
     differs = _differs(proc, pid, "net")
+    differs = _has_other_sockets(proc, pid) if differs is None else differs
     return has_inner_pid(status) if differs is None else differs
 
 
@@ -34,6 +36,19 @@ def _differs(proc: Proc, pid: int, kind: str) -> bool | None:
         return proc.link(pid, f"ns/{kind}") != proc.link("self", f"ns/{kind}")
     except OSError:
         return None
+
+
+FIRST_OF_PROC = 0xF0000000
+"""Numbers of files that the kernel makes for a namespace begin here (fs/proc/generic.c)."""
+
+
+def _has_other_sockets(proc: Proc, pid: int) -> bool | None:
+    """Return whether the table of sockets of a process is another file than ours; readable by all."""
+    try:
+        numbers = {proc.number_of(whose, "net/tcp") for whose in (pid, "self")}
+    except OSError:
+        return None
+    return len(numbers) > 1 if min(numbers) >= FIRST_OF_PROC else None
 
 
 _LookUp = Callable[[int], pwd.struct_passwd]
@@ -72,3 +87,19 @@ def owner_id(status: Mapping[str, str]) -> int | None:
     """Return the effective user id (``Uid: real effective saved filesystem``)."""
     words = status.get("Uid", "").split()
     return int(words[1]) if len(words) == 4 and words[1].isdecimal() else None
+
+
+CAP_SYS_ADMIN = 21
+"""linux/capability.h"""
+
+
+def entrance(pid: int, proc: Path = Path("/proc")) -> str | None:
+    """Return the network namespace of a process where it is another than ours and we may enter it."""
+    own, other = proc / "self" / "ns" / "net", proc / str(pid) / "ns" / "net"
+    try:
+        lines = (proc / "self" / "status").read_text().splitlines()
+        is_other = own.readlink() != other.readlink()
+    except OSError:
+        return None
+    held = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
+    return str(other) if is_other and int(held, 16) >> CAP_SYS_ADMIN & 1 else None

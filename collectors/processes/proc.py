@@ -114,12 +114,20 @@ class Proc:
         """Return where a link of a process points: ``ns/net``, ``cwd``."""
         return _decoded(os.fsencode(os.readlink(f"{self._root}/{pid}/{name}")))  # noqa: PTH115 - see _names_in
 
+    def number_of(self, pid: int | str, name: str) -> int:
+        """Return the inode number of a file of a process."""
+        return os.stat(f"{self._root}/{pid}/{name}").st_ino  # noqa: PTH116 - see _names_in
+
     def descriptors(self, pid: int) -> list[str]:
         """Return where its open descriptors point: ``socket:[1234]``."""
         directory = self.root / str(pid) / "fd"
         return [_link_or_nothing(directory / name) for name in _names_in(directory)]
 
-    def sockets(self, pid: int, family: str) -> list[str]:
+    def words(self, pid: int | str, name: str) -> str:
+        """Return a file of a process as it is; ``self`` is our own."""
+        return self._text(pid, name, _SOCKETS_BYTES)
+
+    def sockets(self, pid: int | str, family: str) -> list[str]:
         """Return the lines of ``net/tcp`` or ``net/tcp6`` in its network namespace, less the title."""
         return self._text(pid, f"net/{family}", _SOCKETS_BYTES).splitlines()[1:]
 
@@ -127,10 +135,10 @@ class Proc:
         text = self._text(pid, f"task/{thread}/children", _CHILDREN_BYTES)
         return [int(word) for word in text.split() if word.isdecimal()]
 
-    def _text(self, pid: int, name: str, limit: int) -> str:
+    def _text(self, pid: int | str, name: str, limit: int) -> str:
         return _decoded(self._bytes(pid, name, limit))
 
-    def _bytes(self, pid: int, name: str, limit: int) -> bytes:
+    def _bytes(self, pid: int | str, name: str, limit: int) -> bytes:
         return _head(f"{self._root}/{pid}/{name}", limit)
 
 

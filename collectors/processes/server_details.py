@@ -8,10 +8,12 @@ from pathlib import PurePath
 
 from msgspec import Struct, field
 
+from gpumon.collectors.http.endpoint import parse_host
 from gpumon.collectors.processes.finder import Runner, Server
 from gpumon.collectors.processes.owners import Users, is_contained, is_unreachable, owner_id
 from gpumon.collectors.processes.proc import Proc
-from gpumon.collectors.processes.sockets import Listener, listeners_of_user, own_listeners
+from gpumon.collectors.processes.published import Publications, Reached
+from gpumon.collectors.processes.sockets import PROVEN_SECONDS, Listener, listeners_of_user, own_listeners
 from gpumon.collectors.samples import ServerProcess
 from gpumon.collectors.servers.registry import kind_named
 
@@ -23,8 +25,6 @@ STARTING_SECONDS = 1.0
 """The same while it has just started and does not listen yet."""
 START_UP_SECONDS = 10.0
 """What has not listened so long after it was first seen is not about to."""
-PROVEN_SECONDS = 60.0
-"""The same once its own sockets were seen to listen: the kernel walks all sockets of the machine for it."""
 _FIRST_PERSON_ID = 1000
 """Users below are services (man 5 login.defs: ``UID_MIN``)."""
 
@@ -44,14 +44,16 @@ class _Known(Struct):
     settings: Mapping[str, str] = field(default_factory=dict)
     other_namespace: bool = False
     contained: bool = False
+    reached: Reached = Reached()
 
 
 class ServerReader:
     """Reads each server's details, seldom: they do not change while it runs."""
 
-    def __init__(self, proc: Proc, users: Users) -> None:
+    def __init__(self, proc: Proc, users: Users, publications: Publications | None = None) -> None:
         self._proc = proc
         self._users = users
+        self._publications = publications or Publications(proc)
         self._known: dict[tuple[int, int], _Known] = {}
 
     def read(
@@ -65,6 +67,7 @@ class ServerReader:
         for server, known in zip(servers, self._known.values(), strict=True):
             if now >= known.due_at:
                 self._refresh(server, known, ports)
+                known.reached = self._reached(server.pid, known, now)
                 known.due_at = now + _pause_seconds(known, now)
         undisputed = _undisputed(self._known.values())
         return tuple(
@@ -84,8 +87,17 @@ class ServerReader:
             urls=urls,
             models_path=None if known.contained else _models(known, own),
             other_namespace=known.other_namespace,
+            published=known.reached.urls,
+            at_own_address=known.reached.at_own_address,
             settings=dict(known.settings),
         )
+
+    def _reached(self, pid: int, known: _Known, now: float) -> Reached:
+        """Return where one in a container is reached from here."""
+        if not known.other_namespace:
+            return Reached()
+        ports = (parse_host(url).port for url in known.urls)
+        return self._publications.find(pid, tuple(dict.fromkeys(ports)), now)
 
     def _refresh(self, server: Server, known: _Known, runner_ports: set[int | None]) -> None:
         try:

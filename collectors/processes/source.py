@@ -12,6 +12,7 @@ from gpumon.collectors.processes.manifests import ModelNames
 from gpumon.collectors.processes.model_files import ModelFiles, Wanted, nothing_wanted, undescribed
 from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc, reason
+from gpumon.collectors.processes.published import Publications
 from gpumon.collectors.processes.server_details import ServerReader
 from gpumon.collectors.samples import BlobNames, FileFacts, ProcessSample, SourceHealth
 from gpumon.collectors.source import Clock
@@ -42,8 +43,9 @@ class ProcessSource:
         self._proc = reader = Proc(proc)
         users = Users()
         self._finder = Finder(reader)
-        self._runners = RunnerReader(reader, users)
-        self._servers = ServerReader(reader, users)
+        publications = Publications(reader)
+        self._runners = RunnerReader(reader, users, publications=publications)
+        self._servers = ServerReader(reader, users, publications)
         self._holders = HolderReader(reader)
         self._names = ModelNames(clock)
         self._files, self._wanted = ModelFiles(clock, reader), wanted

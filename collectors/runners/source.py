@@ -12,9 +12,10 @@ from msgspec import structs
 
 from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
+from gpumon.collectors.processes.owners import entrance
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import own_listeners
-from gpumon.collectors.runners.target import NO_PORT, RunnerTarget, entrance
+from gpumon.collectors.runners.target import NO_PORT, RunnerTarget
 from gpumon.collectors.samples import AnySample, ModelState, Said, ServerSample, SourceHealth, WorkSample
 from gpumon.collectors.servers.conversation import Conversation, OwnPort, work_sample
 from gpumon.collectors.servers.port import LIMITS, ForeignProgramError, Port
@@ -114,7 +115,8 @@ class Watch:
         self.target = target
         self._clock = clock
         self._find_owner = find_owner
-        inside = structs.replace(target, entrance=entrance(target.pid)) if target.other_namespace else target
+        is_hidden = target.other_namespace and (target.published is None or target.at_own_address)
+        inside = structs.replace(target, entrance=entrance(target.pid)) if is_hidden else target
         self._obstacle = inside.obstacle
         self._port = Port(HttpClient(_endpoint(inside, endpoint_of), limits))
         self._port.wants_key = target.wants_key
@@ -210,8 +212,8 @@ class _Silent:
 
 
 def _endpoint(target: RunnerTarget, endpoint_of: EndpointOf = parse_endpoint) -> Endpoint:
-    """Return how to reach the port of a process, in a container from the inside."""
-    return dataclasses.replace(endpoint_of(target.url), namespace=target.entrance)
+    """Return how to reach the port of a process, in a container that publishes none from the inside."""
+    return dataclasses.replace(endpoint_of(target.url), namespace=target.entrance, is_here=True)
 
 
 def talk_with(target: RunnerTarget, port: Port, clock: Clock) -> RunnerTalk:

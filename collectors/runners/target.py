@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from msgspec import Struct
 
 from gpumon.collectors.http.endpoint import is_loopback_host
@@ -35,6 +33,10 @@ class RunnerTarget(Struct, frozen=True):
     """Its network namespace, where that is another one and may be entered from here."""
     wants_key: bool = False
     """Whether it has refused to answer without a key where it is asked by its URL."""
+    published: str | None = None
+    """The URL at which one in a container is reached from here."""
+    at_own_address: bool = False
+    """Whether that is the container's own address: whoever may go inside asks it there."""
 
     @property
     def address(self) -> str:
@@ -44,6 +46,8 @@ class RunnerTarget(Struct, frozen=True):
     @property
     def url(self) -> str:
         """Return the base URL to ask."""
+        if self.published is not None:
+            return self.published
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"http://{host}:{self.port}"
 
@@ -55,6 +59,8 @@ class RunnerTarget(Struct, frozen=True):
     @property
     def obstacle(self) -> str | None:
         """Return why it cannot or must not be asked, in words; ``None`` where it can."""
+        if self.published is not None:
+            return None
         if self.other_namespace and self.entrance is None:
             return "in a container: its port cannot be reached from here"
         if self.port is None:
@@ -75,21 +81,7 @@ def target_of(process: RunnerProcess) -> RunnerTarget:
         host=settings.host,
         port=settings.port or default_port,
         other_namespace=process.other_namespace,
+        published=next(iter(process.published), None) if process.other_namespace else None,
+        at_own_address=process.at_own_address,
         sleep_idle_seconds=settings.sleep_idle_seconds,
     )
-
-
-CAP_SYS_ADMIN = 21
-"""linux/capability.h"""
-
-
-def entrance(pid: int, proc: Path = Path("/proc")) -> str | None:
-    """Return the network namespace of a process where it is another than ours and we may enter it."""
-    own, other = proc / "self" / "ns" / "net", proc / str(pid) / "ns" / "net"
-    try:
-        lines = (proc / "self" / "status").read_text().splitlines()
-        is_other = own.readlink() != other.readlink()
-    except OSError:
-        return None
-    held = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
-    return str(other) if is_other and int(held, 16) >> CAP_SYS_ADMIN & 1 else None

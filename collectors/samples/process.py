@@ -121,6 +121,10 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     """Size of the one file that it loads; ``None`` where it is not visible from here."""
     other_namespace: bool = False
     """In a container: its loopback port cannot be reached from here."""
+    published: tuple[str, ...] = ()
+    """URLs at which one in a container is reached from here."""
+    at_own_address: bool = False
+    """Whether these are the container's own address, and no port of this machine that is published."""
     is_read: bool = False
     """Whether its files are read here (``FileFacts``): no server that describes its model has started it."""
     unreadable: tuple[str, ...] = ()
@@ -140,8 +144,17 @@ class ServerProcess(Fact, frozen=True, kw_only=True):
     models_path: str | None = None
     """``OLLAMA_MODELS`` or the owner's default, where it can be told."""
     other_namespace: bool = False
+    """In a container: ``urls`` lead nowhere from here."""
+    published: tuple[str, ...] = ()
+    """As those of a ``RunnerProcess``."""
+    at_own_address: bool = False
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     """Variables of its environment that bear on its models, by name: only those that its kind lists."""
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """Where it is asked from here; nothing where that is not known."""
+        return self.published if self.other_namespace else self.urls
 
 
 class HolderProcess(Fact, frozen=True, kw_only=True):

@@ -128,10 +128,7 @@ class ServerKind(ABC):
     """Name of a kind whose API it answers as well: it is looked for before that one is believed."""
 
     async def recognise(self, answers: Answers) -> bool:
-        """Whether these answers are those of such a server.
-
-        Look at ``answers.header`` and ``answers.seen`` before you ask: each request is a line in a log.
-        """
+        """Whether these are its answers. Look at ``header`` and ``seen`` first: each request is logged."""
         del answers
         return False
 
@@ -189,10 +186,7 @@ class ServerKind(ABC):
         return None
 
     def told_url(self, argv: Sequence[str], environ: Mapping[str, str] | None) -> str | None:
-        """Return where a server process was told to listen; ``None`` where neither argument tells.
-
-        ``environ`` is ``None`` where it may not be read.
-        """
+        """Return where it was told to listen; ``environ`` is ``None`` where it may not be read."""
         del argv, environ
         return None
 
@@ -268,6 +262,11 @@ class ServerKind(ABC):
         """Return what the file of an installed model holds, without loading it; else what went wrong."""
         del endpoint, clock, name, digest
         return "its server does not say"
+
+    def read_installed(self, models_path: str, name: str, digest: str) -> ModelFacts | None:
+        """Return what the file of an installed model holds, from the directory of models; may block."""
+        del models_path, name, digest
+        return None
 
     context_note: ClassVar[str] = ""
     """What else decides the context, behind the advice to shrink it."""

@@ -215,16 +215,16 @@ ORDER = ModelOrder()
 
 @pytest.mark.parametrize(
     ("name", "place"),
-    [("gpu_rows", "panel gpus"), ("model_rows", "panel models"), ("memory_row", "panel memory")],
+    [("gpu_rows", "panel gpus"), ("all_rows", "panel models"), ("memory_row", "panel memory")],
 )
 def test_a_panel_that_fails_shows_what_it_showed_marked_as_old(
     monkeypatch: pytest.MonkeyPatch, name: str, place: str
 ) -> None:
     monitor = spilling()
-    before = dashboard_view(monitor, ORDER, 1.0)
+    before = dashboard_view(monitor, ORDER)
     monkeypatch.setattr(f"gpumon.app.views.dashboard.{name}", broken)
     monitor.feed(system(7))
-    view = dashboard_view(monitor, ORDER, 1.0, before)
+    view = dashboard_view(monitor, ORDER, before)
     ages = {
         "panel gpus": [row.age_seconds for row in view.gpus],
         "panel models": [row.age_seconds for row in view.models],
@@ -239,14 +239,14 @@ def test_a_panel_that_fails_shows_what_it_showed_marked_as_old(
 
 def test_a_panel_that_fails_from_the_start_is_empty_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpumon.app.views.dashboard.gpu_rows", broken)
-    view = dashboard_view(spilling(), ORDER, 1.0, NOTHING)
+    view = dashboard_view(spilling(), ORDER, NOTHING)
     assert view.gpus == ()
     assert [row.words for row in view.sources] == ["failing: internal error in panel gpus"]
 
 
 def test_a_verdict_that_cannot_be_told_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpumon.app.views.dashboard.verdict_view", broken)
-    view = dashboard_view(spilling(), ORDER, 1.0)
+    monkeypatch.setattr("gpumon.app.views.dashboard.band_view", broken)
+    view = dashboard_view(spilling(), ORDER)
     assert (view.verdict.level, len(view.models)) == ("unknown", 1)
     assert [row.words for row in view.sources] == ["failing: internal error in verdict"]
 
@@ -272,9 +272,9 @@ def test_a_model_that_is_known_by_its_process_stays_and_is_marked_as_old() -> No
     monitor = after(
         processes(0, runner(100, None, name="a", server_pid=None), servers=[]), answer(1, pid=100)
     ).monitor
-    before = dashboard_view(monitor, ORDER, 1.0).models
+    before = dashboard_view(monitor, ORDER).models
     monitor.feed(failed_look(5))
-    later = dashboard_view(monitor, ORDER, 1.0).models
+    later = dashboard_view(monitor, ORDER).models
     assert [row.age_seconds for row in before] == [None]
     assert [(row.key, row.age_seconds) for row in later] == [(before[0].key, 5.0)]
 

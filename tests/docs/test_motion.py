@@ -80,7 +80,7 @@ async def test_the_picture_has_the_load_the_spill_and_the_cure() -> None:
     svg = await motion.draw_motion(moments)
     calm, load, spill, cured = (" ".join(sorted(texts_at(svg, at))) for at in starts([1.0] * 4))
     assert "all of it is on the GPU: 45 tokens a second" in calm
-    assert "loading" in load
+    assert "LOADING" in load
     assert "38%" in spill
     assert "num_ctx 6400" in spill
     assert "num_ctx 6400" not in cured

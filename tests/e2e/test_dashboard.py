@@ -84,7 +84,7 @@ async def test_a_small_pane_has_a_line_for_each_thing_that_is_missing(
     bare_environment: dict[str, str],
 ) -> None:
     with Pane(gpumon(), bare_environment, 40, 12) as pane:
-        await pane.wait_for("GPU driver: no NVIDIA", "Ollama at 127.0.0.1:9: not", "not known", "RAM")
+        await pane.wait_for("GPU driver: no NVIDIA", "Ollama at 127.0.0.1:9: not", "gpumon demo", "RAM")
 
 
 async def test_the_pane_s_own_size_wins_over_an_exported_one(bare_environment: dict[str, str]) -> None:

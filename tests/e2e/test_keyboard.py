@@ -28,7 +28,7 @@ class BrokenOnce:
         self._file, self._is_broken = file, False
 
     def write(self, text):
-        if "details" in text and not self._is_broken:
+        if " page" in text and not self._is_broken:
             self._is_broken = True
             raise ZeroDivisionError("a secret of the user")
         self._file.write(text)
@@ -47,7 +47,7 @@ sys.exit(main(["demo", "spill"]))
 )
 async def test_bytes_that_are_no_key_are_ignored(data: bytes, bare_environment: dict[str, str]) -> None:
     with Pane(gpumon("demo", "spill"), bare_environment) as pane:
-        await pane.wait_for("Models", "details")
+        await pane.wait_for("Models", "Enter page")
         pane.send(data)
         pane.press("Enter", "?")  # the first may complete a character that was begun
         screen = await pane.wait_for("every key and mark")
@@ -58,7 +58,7 @@ async def test_bytes_that_are_no_key_are_ignored(data: bytes, bare_environment: 
 
 async def test_a_character_that_comes_in_pieces_is_one(bare_environment: dict[str, str]) -> None:
     with Pane(gpumon("demo", "spill"), bare_environment) as pane:
-        await pane.wait_for("Models", "details")
+        await pane.wait_for("Models", "Enter page")
         pane.press("/")
         for byte in "é€".encode():
             pane.send(bytes([byte]))
@@ -69,7 +69,7 @@ async def test_letters_typed_right_after_slash_are_letters_and_no_commands(
     bare_environment: dict[str, str],
 ) -> None:
     with Pane(gpumon("demo", "spill"), bare_environment) as pane:
-        await pane.wait_for("Models", "details")
+        await pane.wait_for("Models", "Enter page")
         pane.press("/", "q", "u", "1")
         await pane.wait_for("filter: qu1")
 
@@ -80,7 +80,7 @@ async def test_a_thread_of_the_terminal_that_dies_ends_it_with_a_report(
 ) -> None:
     with Pane([sys.executable, "-c", SABOTAGED, thread], bare_environment) as pane:
         if thread == "keyboard":
-            await pane.wait_for("Models", "details")
+            await pane.wait_for("Models", "Enter page")
             pane.press("x")
         screen = await pane.wait_for("exit code 1")
         assert "Traceback" not in screen
@@ -94,7 +94,7 @@ async def test_a_thread_of_the_terminal_that_dies_ends_it_with_a_report(
 
 async def test_a_continue_signal_without_a_stop_changes_nothing(bare_environment: dict[str, str]) -> None:
     with Pane(gpumon("demo", "spill"), bare_environment) as pane:
-        await pane.wait_for("Models", "details")
+        await pane.wait_for("Models", "Enter page")
         program = psutil.Process(pane.program_pid())
         threads = program.num_threads()
         for _ in range(3):
@@ -102,3 +102,24 @@ async def test_a_continue_signal_without_a_stop_changes_nothing(bare_environment
         pane.press("?")
         await pane.wait_for("every key and mark")
         assert program.num_threads() <= threads
+
+
+def mouse(button: int, column: int, line: int, *, up: bool = False) -> bytes:
+    """Return what a terminal sends for the mouse (xterm, ctlseqs: SGR)."""
+    return f"\x1b[<{button};{column};{line}{'m' if up else 'M'}".encode()
+
+
+async def test_the_mouse_presses_hints_and_hides_panels(
+    bare_environment: dict[str, str],
+) -> None:
+    with Pane(gpumon("demo", "spill"), bare_environment, 80, 24) as pane:
+        screen = await pane.wait_for("Models", "Enter page")
+        lines = screen.splitlines()
+        pane.send(mouse(0, 3, 24) + mouse(0, 3, 24, up=True))
+        await pane.wait_for("page of the selected row")
+        pane.press("Escape")
+        await pane.wait_for("Enter page")
+        title = next(number for number, line in enumerate(lines, start=1) if "─ Memory" in line)
+        pane.send(mouse(0, 4, title) + mouse(0, 4, title, up=True))
+        await pane.wait_gone("─ Memory")
+        await pane.wait_for("4 ram")

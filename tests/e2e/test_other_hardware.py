@@ -78,7 +78,7 @@ async def test_nor_do_the_commands_miss_anything_there(environment: dict[str, st
     states = {source.name: (source.state, source.hint) for source in found.snapshot.sources}
     assert states["nvml"] == ("idle", None)
     [line] = [line for line in found.doctor.splitlines() if "no GPU in this machine" in line]
-    assert "nothing" in line
+    assert "not used" in line
     assert ADVICE not in found.words
 
 

@@ -208,7 +208,7 @@ async def test_the_page_tells_it_and_a_key_copies_the_line(
         pane.press("Enter")
         await pane.wait_for("its context is too large", "if it fitted", "OLLAMA_KV_CACHE_TYPE=q8_0")
         pane.press("y")
-        await pane.wait_for("copied, to type in the server's environment")
+        await pane.wait_for("copied: ", "in the server's environment")
 
 
 async def choose(pane: Pane) -> None:

@@ -73,6 +73,7 @@ class Listening(ABC):
     """Listens on loopback while it is entered; a connection is a task that ends with it."""
 
     BACKLOG = 1024
+    host = "127.0.0.1"
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
@@ -110,7 +111,7 @@ class Listening(ABC):
         return self._bound.fileno()
 
     def _opened(self) -> socket.socket:
-        return socket.create_server(("127.0.0.1", self.port), backlog=self.BACKLOG)
+        return socket.create_server((self.host, self.port), backlog=self.BACKLOG)
 
     async def refuse(self) -> None:
         """Close the port and every connection: what a stopped server looks like."""

@@ -59,6 +59,7 @@ def server(
     pid: int = SERVER_PID,
     *urls: str,
     other_namespace: bool = False,
+    published: tuple[str, ...] = (),
     settings: Mapping[str, str] | None = None,
 ) -> ServerProcess:
     return ServerProcess(
@@ -68,6 +69,7 @@ def server(
         kind="ollama",
         urls=urls or (OLLAMA,),
         other_namespace=other_namespace,
+        published=published,
     )
 
 

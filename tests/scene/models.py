@@ -224,6 +224,8 @@ class Server:
     is_here: bool = True
     """Whether its process, and those of its models, are seen on this machine."""
     is_contained: bool = False
+    is_published: bool = False
+    """Whether it is known that its container is reached at ``url``."""
     models_path: str | None = None
     is_asked: bool = True
     known_by: KnownBy = "url"
@@ -268,7 +270,8 @@ class Server:
         """Return its process; inside its container it listens where Ollama does unless told otherwise."""
         url = OLLAMA if self.is_contained else self.url
         one = process_fakes.server(self.pid, url, settings=self.settings, other_namespace=self.is_contained)
-        return replace(one, models_path=self.models_path)
+        published = (self.url,) if self.is_published else ()
+        return replace(one, models_path=self.models_path, published=published)
 
     def samples(self) -> Iterator[AnySample]:
         """Return its look, and what it says of models that are new."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from gpumon.widgets.hints import Hint
 from gpumon.widgets.views import (
     AlertRow,
     BarSegment,
@@ -11,6 +12,7 @@ from gpumon.widgets.views import (
     ChartView,
     Fact,
     GpuRow,
+    InstalledRow,
     MemoryRow,
     ModelRow,
     SourceRow,
@@ -38,7 +40,6 @@ BUSY_GPU = GpuRow(
     ),
     utilization_percent=42.0,
     utilization_trend=RAMP_WITH_GAP,
-    vram_trend=tuple(step * 0.1 * GIB for step in range(60)),
     power_watts=212.0,
     power_limit_watts=450.0,
     temperature_celsius=61.0,
@@ -152,10 +153,30 @@ FACTS = (
 VERDICT = VerdictView(
     "bad",
     "qwen3:32b: 34% in system RAM, about 6x slower; a context of 16k would fit",
-    ("DEMO",),
-    ("gpumon 0.1", "ollama 0.12.3", "1 s", "14:05:23"),
+    marks=("DEMO",),
+    right=("gpumon 0.1", "ollama 0.12.3", "1 s", "14:05:23"),
 )
-HINTS = (("q", "quit"), ("?", "help"), ("enter", "details"), ("p", "pause"), ("h", "history"), ("s", "sort"))
+SPILL_VERDICT = VerdictView(
+    "bad",
+    "qwen3:32b spills 7.3 GiB (34%) to RAM; its context is too large",
+    marks=("DEMO",),
+    right=("14:05:23",),
+    head="SPILLED",
+    subject="qwen3:32b",
+    facts=("34% in RAM", "4.8 tok/s, 31 if it fitted", "for 14s"),
+    cause="its context is too large: a request asked for 32768 tokens",
+    remedy="/set parameter num_ctx 16384",
+    where="in ollama run",
+    keys=(("y", "copy"), ("Enter", "why")),
+)
+HINTS = (
+    Hint("q", "quit", "quit"),
+    Hint("?", "help", "help"),
+    Hint("enter", "details", "open"),
+    Hint("p", "pause", "pause"),
+    Hint("h", "history", "window"),
+    Hint("s", "sort", "sort(1)"),
+)
 CHART = ChartView(
     "VRAM",
     "GiB",
@@ -166,3 +187,27 @@ CHART = ChartView(
     ),
     24.0,
 )
+
+INSTALLED = (
+    InstalledRow(
+        "1", "qwen2.5-coder:14b", 9 * GIB, True, "", int(14.6 * GIB), "watch",
+        ("38% in RAM", "loaded, 38% in RAM"), (5.7, 7.0, 8.6), 6400,
+    ),
+    InstalledRow(
+        "2", "llama3.1:8b", 5 * GIB, False, "", 9 * GIB, "ok", ("fits",), (133.0, 169.0, 215.0), 131072
+    ),
+    InstalledRow(
+        "3", "phi4:14b", 9 * GIB, False, "", int(11.9 * GIB), "ok",
+        ("after unload", "after unloading", "after unloading qwen2.5-coder:14b"), (78.0, 99.0, 125.0), 16384,
+    ),
+    InstalledRow(
+        "4", "hf.co/unsloth/Llama-3.3-70B-Instruct-GGUF:Q4_K_M", 40 * GIB, False, "", 50 * GIB, "watch",
+        ("spills 43%",), (0.7, 0.9, 1.0), 0,
+    ),
+    InstalledRow(
+        "5", "deepseek-r1:671b", 377 * GIB, False, "", 400 * GIB, "bad",
+        ("does not run", "does not run: needs 361 GiB of RAM", "does not run: needs 361 GiB of RAM, 32 here"),
+        None, 0,
+    ),
+    InstalledRow("6", "strange:1b", GIB),
+)  # fmt: skip

@@ -6,6 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
+from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import (
     AlertRow,
@@ -55,7 +56,7 @@ gpus = st.builds(
     unified=st.booleans(),
     utilization_percent=figures,
     utilization_trend=trends,
-    vram_trend=trends,
+    planned_bytes=st.integers(0, 2**40),
     power_watts=figures,
     power_limit_watts=figures,
     temperature_celsius=figures,
@@ -112,10 +113,37 @@ sources = st.builds(SourceRow, levels, names, names, names)
 alerts = st.builds(
     AlertRow, names, levels, names, names, names, st.floats(0, 1e8), st.booleans(), st.booleans()
 )
-installed = st.builds(InstalledRow, names, names, st.none() | st.integers(0, 2**60), st.booleans(), names)
+rates = st.none() | st.tuples(*[st.floats(0, 1e6)] * 3)
+installed = st.builds(
+    InstalledRow,
+    names,
+    names,
+    st.none() | st.integers(0, 2**60),
+    st.booleans(),
+    names,
+    st.none() | st.integers(0, 2**60),
+    levels,
+    words,
+    rates,
+    st.none() | st.integers(0, 2**24),
+)
 facts = st.builds(Fact, names, names, names, st.none() | levels)
-verdicts = st.builds(VerdictView, levels, names, words, words)
-hints = st.lists(st.tuples(names, names), max_size=8)
+verdicts = st.builds(
+    VerdictView,
+    levels,
+    names,
+    marks=words,
+    right=words,
+    head=st.sampled_from(["", "SPILLED"]),
+    subject=names,
+    facts=words,
+    cause=names,
+    remedy=names,
+    where=names,
+    keys=st.lists(st.tuples(names, names), max_size=2).map(tuple),
+)
+_hints = st.lists(st.builds(Hint, names, names, names, st.none() | st.booleans()), max_size=6).map(tuple)
+hints = st.tuples(_hints, _hints, _hints)
 charts = st.builds(
     ChartView,
     names,

@@ -11,14 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.widgets import strategies as any_
 
+from gpumon.widgets.band import verdict_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
+from gpumon.widgets.hints import HintsView, hint_line
 from gpumon.widgets.history_chart import chart_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 from gpumon.widgets.kit.panels import title_line
-from gpumon.widgets.memory_panel import memory_lines
+from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines
+from gpumon.widgets.notices import alert_lines, source_lines
 from gpumon.widgets.tables import fact_lines, installed_lines
 
 Draw = Callable[[Any, int, Glyphs], Sequence[Line]]
@@ -30,13 +32,12 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
     "gpu": (rows(any_.gpus, max_size=3), lambda view, width, glyphs: gpu_lines(view, width, glyphs, 3)),
     "gpu in one line": (rows(any_.gpus, max_size=3), gpu_lines),
     "model": (rows(any_.models, max_size=3), lambda view, width, glyphs: model_lines(view, width, glyphs, 2)),
-    "memory": (any_.memories, memory_lines),
-    "memory in one line": (any_.memories, lambda view, width, glyphs: memory_lines(view, width, glyphs, 1)),
+    "memory": (any_.memories, lambda view, width, glyphs: [memory_line(view, width, glyphs)]),
     "installed": (rows(any_.installed, max_size=3), installed_lines),
     "source": (rows(any_.sources, max_size=3), source_lines),
     "alert": (rows(any_.alerts, max_size=3), alert_lines),
     "fact": (rows(any_.facts, max_size=3), fact_lines),
-    "hint": (any_.hints, lambda view, width, glyphs: [hint_line(view, width, glyphs)]),
+    "hint": (any_.hints, lambda view, width, glyphs: [hint_line(HintsView(*view), width, glyphs)[0]]),
     "chart": (any_.charts, lambda view, width, glyphs: chart_lines(view, width, 12, glyphs)),
     "title": (any_.names, lambda name, width, glyphs: [title_line(name, name, width, glyphs)]),
 }

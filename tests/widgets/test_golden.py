@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from tests.widgets import sample_views as views
 
+from gpumon.widgets.band import verdict_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
+from gpumon.widgets.hints import HintsView, hint_line
 from gpumon.widgets.history_chart import chart_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
-from gpumon.widgets.memory_panel import memory_lines
+from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import alert_lines, hint_line, source_lines, verdict_lines
+from gpumon.widgets.notices import alert_lines, source_lines
 from gpumon.widgets.tables import fact_lines
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,18 +26,17 @@ WIDTHS = (200, 120, 80, 60, 40)
 PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
     "verdict": lambda width, glyphs: verdict_lines(views.VERDICT, width, glyphs),
     "verdict_on_two_lines": lambda width, glyphs: verdict_lines(views.VERDICT, width, glyphs, 2),
+    "band": lambda width, glyphs: verdict_lines(views.SPILL_VERDICT, width, glyphs, 3 if width < 60 else 2),
     "gpu_on_one_line": lambda width, glyphs: gpu_lines(views.GPUS, width, glyphs, 1, "GPU-b"),
     "gpu_on_two_lines": lambda width, glyphs: gpu_lines(views.GPUS, width, glyphs, 2, "GPU-b"),
-    "gpu_on_three_lines": lambda width, glyphs: gpu_lines([views.BUSY_GPU], width, glyphs, 3),
     "model_on_one_line": lambda width, glyphs: model_lines(views.MODELS, width, glyphs, 1, "8b"),
     "model_on_two_lines": lambda width, glyphs: model_lines(views.MODELS, width, glyphs, 2, "8b"),
     "model_healthy": lambda width, glyphs: model_lines([views.FITTING_MODEL], width, glyphs),
-    "memory": lambda width, glyphs: memory_lines(views.MEMORY, width, glyphs),
-    "memory_on_one_line": lambda width, glyphs: memory_lines(views.MEMORY, width, glyphs, 1),
+    "memory": lambda width, glyphs: [memory_line(views.MEMORY, width, glyphs)],
     "source": lambda width, glyphs: source_lines(views.SOURCES, width, glyphs),
     "alert": lambda width, glyphs: alert_lines(views.ALERTS, width, glyphs),
     "fact": lambda width, glyphs: fact_lines(views.FACTS, width, glyphs),
-    "hint": lambda width, glyphs: [hint_line(views.HINTS, width, glyphs)],
+    "hint": lambda width, glyphs: [hint_line(HintsView(views.HINTS), width, glyphs)[0]],
     "chart": lambda width, glyphs: chart_lines(views.CHART, width, 12, glyphs),
 }
 

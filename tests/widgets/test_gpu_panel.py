@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from tests.widgets import sample_views as views
 
 from gpumon.widgets.glyphs import UNICODE
-from gpumon.widgets.gpu_panel import bar_parts, gpu_lines, legend
+from gpumon.widgets.gpu_panel import bar_parts, gpu_lines, heading_line, legend
 from gpumon.widgets.kit.lines import Line, plain_text
 from gpumon.widgets.views import BarSegment, GpuRow
 
@@ -28,21 +28,36 @@ def test_old_values_are_dimmed_and_their_age_is_told(width: int) -> None:
     assert {span.role for span in line} <= {"dim", "cursor"}
 
 
-def test_a_note_is_seen_beside_the_figures_even_in_a_narrow_panel() -> None:
-    assert "power cap" in plain_text(gpu_lines([views.HOT_GPU], 60, UNICODE)[0])
+def test_a_note_is_seen_on_a_line_of_its_own_even_in_a_narrow_panel() -> None:
+    assert "power cap" in plain_text(gpu_lines([views.HOT_GPU], 60, UNICODE, 2)[1])
+
+
+def test_names_stand_on_the_bar_where_it_is_long_enough() -> None:
+    wide, narrow = (plain_text(gpu_lines([views.BUSY_GPU], width, UNICODE)[0]) for width in (200, 80))
+    label = views.BUSY_GPU.segments[0].label
+    assert label in wide
+    assert label not in narrow
+    assert label in plain_text(gpu_lines([views.BUSY_GPU], 80, UNICODE, 2)[1])
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_columns_stay_where_they_are_whatever_a_gpu_does(width: int) -> None:
+    rows = [views.BUSY_GPU, replace(views.BUSY_GPU, utilization_percent=100.0, notes=("power cap",))]
+    headings = [plain_text(heading_line([row], "", width, UNICODE)) for row in rows]
+    assert headings[0] == headings[1]
 
 
 def test_unknown_figures_are_dashes_never_zero() -> None:
     row = GpuRow(key="x", index=0, name="card", total_bytes=8 * GIB)
     text = plain_text(_line(row))
-    assert "-/8.0 GiB" in text
+    assert "-/8.0" in text
     assert "0%" not in text
 
 
 def test_all_other_processes_share_one_part_of_the_bar() -> None:
     segments = tuple(BarSegment(str(index), GIB, "process") for index in range(5))
     row = GpuRow(key="x", index=0, name="card", total_bytes=8 * GIB, used_bytes=5 * GIB, segments=segments)
-    assert [part.size / GIB for part in bar_parts(row, 40)] == [5, 0, 3]
+    assert [part.size / GIB for part in bar_parts(row, 40)] == [5, 0, 0, 3]
 
 
 def test_used_bytes_that_no_segment_explains_count_as_a_process() -> None:
@@ -50,6 +65,7 @@ def test_used_bytes_that_no_segment_explains_count_as_a_process() -> None:
     assert [(part.role, part.size / GIB) for part in bar_parts(row, 40)] == [
         ("process", 3),
         ("reserved", 0),
+        ("planned", 0),
         ("track", 5),
     ]
 
@@ -59,9 +75,8 @@ def test_a_legend_shortens_names_before_it_counts_the_rest() -> None:
     assert "+2 more" in plain_text(legend(views.HOT_GPU, 45, UNICODE))
 
 
-def test_every_gpu_takes_the_lines_it_is_given() -> None:
-    for count in (1, 2, 3):
-        assert len(gpu_lines(views.GPUS, 100, UNICODE, count)) == count * len(views.GPUS)
+def test_every_gpu_takes_one_line_where_there_is_no_room_for_more() -> None:
+    assert len(gpu_lines(views.GPUS, 100, UNICODE, 1)) == len(views.GPUS)
 
 
 def test_the_selected_gpu_bears_the_cursor() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gpumon.widgets.band import verdict_lines
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.kit.lines import plain_text
-from gpumon.widgets.notices import verdict_lines
 from gpumon.widgets.views import VerdictView
 
 SPILL = VerdictView(

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from gpumon.widgets.kit.lines import Glyphs, Line, Role, Span, text_line
+from rich.cells import cell_len
+
+from gpumon.widgets.kit.lines import Glyphs, Line, Role, Span, shorten, text_line
 
 
 class BarPart(NamedTuple):
@@ -18,6 +20,10 @@ class BarPart(NamedTuple):
 
     size: float
     role: Role
+    label: str = ""
+    """What is written on it in a named bar where it is long enough: a name."""
+    figure: str = ""
+    """What follows the name: ``9.2``."""
 
 
 def bar(value: float | None, total: float | None, width: int, glyphs: Glyphs, role: Role = "model") -> Line:
@@ -50,6 +56,50 @@ def split_bar(parts: Sequence[BarPart], width: int, glyphs: Glyphs) -> Line:
         text = _fill(part.role, count, size / total * width, glyphs)
         spans.append(Span(_divided(text, glyphs) if part.role == neighbour else text, part.role))
     return _joined(spans)
+
+
+def scale_bar(parts: Sequence[BarPart], scale: float, width: int, glyphs: Glyphs) -> Line:
+    """Draw ``parts`` side by side on a scale that is ``width`` cells long and ends at ``scale``.
+
+    What is not nothing has at least one cell. Nothing is drawn beyond the last part.
+    """
+    whole = math.fsum(part.size for part in parts)
+    if whole <= 0 or scale <= 0 or width <= 0:
+        return ()
+    return split_bar(parts, max(1, min(width, round(whole / scale * width))), glyphs)
+
+
+NAMED: dict[Role, Role] = {"model": "block", "model2": "block2", "process": "block_process"}
+"""Roles of segments on which a name can be written, and of such a name."""
+NAME_CELLS = 6
+"""The shortest segment with a name on it."""
+
+
+def named_bar(parts: Sequence[BarPart], width: int, glyphs: Glyphs) -> Line:
+    """Draw ``parts`` as ``split_bar`` does, each name on its segment where that is long enough."""
+    sizes = _relative([part.size for part in parts])
+    cells = allot(sizes, width)
+    if not any(cells):
+        return text_line(" " * width)
+    shown = [pair for pair in zip(parts, cells, strict=True) if pair[1]]
+    spans: list[Span] = []
+    for part, count in shown:
+        if part.label and part.role in NAMED and count >= NAME_CELLS:
+            spans.append(Span(_named(part, count, glyphs), NAMED[part.role]))
+        else:
+            text = glyphs.fill(part.role) * count
+            is_run_on = bool(spans) and spans[-1].role == part.role
+            spans.append(Span(_divided(text, glyphs) if is_run_on else text, part.role))
+    return _joined(spans)
+
+
+def _named(part: BarPart, count: int, glyphs: Glyphs) -> str:
+    """Write a name and, where there is room, a figure in ``count`` cells, each end told from a neighbour."""
+    left, right = ("[", "]") if glyphs.ascii_only else (" ", " ")
+    room = count - 2
+    figure = f" {part.figure}" if part.figure and room >= len(part.figure) + 1 + NAME_CELLS else ""
+    name = shorten(part.label, room - len(figure), glyphs.ellipsis)
+    return f"{left}{name}{' ' * (room - cell_len(name) - len(figure))}{figure}{right}"
 
 
 def allot(sizes: Sequence[float], units: int) -> list[int]:

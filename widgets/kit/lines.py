@@ -29,7 +29,19 @@ Role = Literal[
     "track",  # the empty part of a bar
     "ram",  # the part of a model in system RAM
     "cursor",  # the selected row's marker
+    "model2",  # VRAM held by a model beside another one
+    "planned",  # what a load has yet to take
+    "planned_ram",  # what of it will be in RAM
+    "rate",  # tokens a second
+    "block",  # a name written on the bar of a model
+    "block2",
+    "block_process",
+    "band_watch",  # the ground of what is said of trouble
+    "band_bad",
 ]
+
+FILLED: frozenset[Role] = frozenset({"block", "block2", "block_process", "band_watch", "band_bad"})
+"""Roles with a ground of their own: their blanks are seen."""
 
 
 class Span(NamedTuple):
@@ -150,6 +162,21 @@ def padded(line: Line, width: int, align: str = "left") -> Line:
     return (blank, *line) if align == "right" else (*line, blank)
 
 
+def noted(line: Line, note: Line, width: int) -> Line:
+    """Put ``note`` at the right edge; what of ``line`` would be in its way is left out by spans."""
+    room = width - line_width(note) - 1
+    spans = list(line)
+    while note and spans and line_width(tuple(spans)) > room:
+        spans.pop()
+    return spread(tuple(spans), note, width)
+
+
+def without_blanks(line: Line, cells: int) -> Line:
+    """Return ``line`` without its first ``cells``, which are blank; nothing where they are not."""
+    blank = line[0].text if line else ""
+    return (Span(blank[cells:]), *line[1:]) if not blank.strip() and len(blank) >= cells else ()
+
+
 def in_role(line: Line, role: Role) -> Line:
     """Return ``line`` drawn in one role, except for the cursor."""
     return tuple(span if span.role == "cursor" else Span(span.text, role) for span in line)
@@ -193,6 +220,9 @@ class Glyphs(Struct, frozen=True):
     reserved: str
     ram: str
     free: str
+    planned: str
+    limit: str
+    """A line across a chart: what there is, or what could be."""
     divider: str
     """Last cell of a model's segment that would otherwise run into the next model's."""
     rule: str
@@ -230,6 +260,8 @@ class Glyphs(Struct, frozen=True):
             "reserved": self.reserved,
             "ram": self.ram,
             "track": self.free,
+            "planned": self.planned,
+            "planned_ram": self.planned,
         }
         return fills.get(kind, self.solid)
 
@@ -252,6 +284,8 @@ UNICODE = Glyphs(
     reserved="░",
     ram="▒",
     free="─",
+    planned="┄",
+    limit="╌",
     divider="▉",
     rule="─",
     dot="·",
@@ -274,6 +308,8 @@ ASCII = Glyphs(
     reserved=":",
     ram="~",
     free=".",
+    planned=",",
+    limit="-",
     divider="|",
     rule="-",
     dot="|",

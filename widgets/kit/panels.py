@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import ClassVar, Protocol, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
+from gpumon.widgets.kit.contrast import readable
 from gpumon.widgets.kit.lines import (
+    FILLED,
     UNICODE,
     Glyphs,
     Level,
@@ -27,6 +28,7 @@ from gpumon.widgets.kit.lines import (
     shorten_words,
     text_line,
 )
+from gpumon.widgets.kit.mouse import GROUNDS, Pointed, PointedRows
 from gpumon.widgets.kit.updates import changed_runs
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -55,11 +57,12 @@ def _changed_regions(before: list[Line], after: list[Line]) -> Iterator[Region]:
 
 
 def _runs(line: Line) -> Iterator[Span]:
-    """Yield the line in as few runs as look the same: the colour of a blank is not seen."""
+    """Yield the line in as few runs as look the same: the colour of a blank without a ground is not seen."""
     text, role = "", line[0].role if line else "plain"
     for span in line:
-        if span.role != role and text.strip() and span.text.strip():
-            yield Span(text, role)
+        if span.role != role and _differ(text, role, span):
+            if text:
+                yield Span(text, role)
             text, role = "", span.role
         elif not text.strip():
             role = span.role
@@ -68,14 +71,20 @@ def _runs(line: Line) -> Iterator[Span]:
         yield Span(text, role)
 
 
-class LinePanel(Widget):
+def _differ(text: str, role: Role, following: Span) -> bool:
+    """Return whether what follows looks otherwise than ``text``."""
+    is_on_ground = role in FILLED or following.role in FILLED
+    return is_on_ground or bool(text.strip() and following.text.strip())
+
+
+class LinePanel(Pointed):
     """Draws the lines of its ``lines_for``; a subclass keeps a view and turns it into lines.
 
     Each role is a component class, so that colours come from the theme.
     """
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line-panel--{role}" for role in ROLES}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line-panel--{name}" for name in (*ROLES, *GROUNDS)}
     DEFAULT_CSS = """
     LinePanel {
         height: auto;
@@ -92,11 +101,25 @@ class LinePanel(Widget):
         & > .line-panel--track { color: $foreground 25%; }
         & > .line-panel--ram { color: $warning; }
         & > .line-panel--cursor { color: $accent; text-style: bold; }
+        & > .line-panel--model2 { color: $primary-lighten-2; }
+        & > .line-panel--planned { color: $foreground 60%; }
+        & > .line-panel--planned_ram { color: $warning; }
+        & > .line-panel--rate { color: $secondary; }
+        & > .line-panel--block { color: $primary; text-style: reverse; }
+        & > .line-panel--block2 { color: $primary-lighten-2; text-style: reverse; }
+        & > .line-panel--block_process { color: $foreground 60%; text-style: reverse; }
+        & > .line-panel--band_watch { color: $warning; text-style: bold reverse; }
+        & > .line-panel--band_bad { color: $error; text-style: bold reverse; }
+        & > .line-panel--selected { background: $foreground 8%; }
+        & > .line-panel--hover { background: $foreground 14%; }
         &:ansi > .line-panel--dim { text-style: dim; }
         &:ansi > .line-panel--unknown { text-style: dim; }
         &:ansi > .line-panel--process { text-style: dim; }
         &:ansi > .line-panel--reserved { text-style: dim; }
         &:ansi > .line-panel--track { text-style: dim; }
+        &:ansi > .line-panel--planned { text-style: dim; }
+        &:ansi > .line-panel--selected { background: ansi_default; }
+        &:ansi > .line-panel--hover { background: ansi_default; text-style: underline; }
     }
     """
 
@@ -134,12 +157,12 @@ class LinePanel(Widget):
         previous, self._lines = self._lines, lines
         self._strips = [*self._strips, *[None] * len(lines)][: len(lines)]  # blank lines more differ nowhere
         regions = [*_changed_regions(previous, lines)]
-        if not regions:
-            return
         for region in regions:
             if region.y < len(lines):
                 self._strips[region.y] = None
-        self.refresh(*regions)
+        if regions:
+            self.refresh(*regions)
+        self.lay_grounds()
 
     def render_line(self, y: int) -> Strip:
         """Return line ``y``, built once for each change."""
@@ -147,8 +170,19 @@ class LinePanel(Widget):
             return Strip.blank(self.content_size.width, self._style("plain"))
         strip = self._strips[y]
         if strip is None:
-            strip = self._strips[y] = self._strip(self._lines[y])
+            strip = self._strips[y] = self.on_ground(self._strip(self._lines[y]), y)
         return strip
+
+    def has_heading(self, y: int) -> bool:
+        """Return whether line ``y`` is a rule with the title."""
+        return y == 0 and bool(self._lines) and self._lines[0][:1] == (Span(f"{self.glyphs.rule} ", "track"),)
+
+    def forget_lines(self, lines: Iterable[int]) -> None:
+        """Draw ``lines`` again, though they say the same."""
+        for y in lines:
+            if y < len(self._strips):
+                self._strips[y] = None
+            self.refresh(Region(0, y, self.content_size.width, 1))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         """Return the number of lines at ``width``."""
@@ -172,7 +206,8 @@ class LinePanel(Widget):
     def _style(self, role: Role) -> Style:
         style = self._role_styles.get(role)
         if style is None:
-            style = self._role_styles[role] = self.get_component_rich_style(f"line-panel--{role}")
+            themed = self.get_component_rich_style(f"line-panel--{role}")
+            style = self._role_styles[role] = readable(themed, role)
         return style
 
 
@@ -189,21 +224,42 @@ class Window(Struct, frozen=True):
     titled: bool
 
 
-def window_of(
-    rows: int, lines_per_row: int, height: int | None, cursor: int | None, first: int = 0
-) -> Window:
+def window_of(heights: Sequence[int], height: int | None, cursor: int | None, first: int = 0) -> Window:
     """Choose the rows in view at ``height`` lines, moving ``first`` only as far as the cursor needs.
 
-    The title's line goes to a row where that shows them all, or where there is but one line.
+    ``heights`` are the lines of each row. The title's line goes to a row where that shows them all, or where
+    there is but one line.
     """
+    rows = len(heights)
     if height is None:
         return Window(0, rows, 0, titled=True)
-    fits_bare = rows * lines_per_row == height
-    titled = not fits_bare and height >= 2
-    count = min(rows, max(1 if height else 0, (height - titled) // lines_per_row))
+    titled = sum(heights) != height and height >= 2
+    room = height - titled
     if cursor is not None:
-        first = min(max(first, cursor - count + 1), cursor)
-    return Window(max(0, min(first, rows - count)), count, rows - count, titled)
+        first = min(max(first, _first_with(heights, cursor, room)), cursor)
+    first = max(0, min(first, _first_with(heights, rows - 1, room)))
+    count = _count_from(heights, first, room)
+    return Window(first, count, rows - count, titled)
+
+
+def _count_from(heights: Sequence[int], first: int, room: int) -> int:
+    """Return how many rows from ``first`` on have room; one at least where there is any."""
+    count = used = 0
+    for height in heights[first:]:
+        used += height
+        if used > room and (count or not room):
+            break
+        count += 1
+    return count
+
+
+def _first_with(heights: Sequence[int], last: int, room: int) -> int:
+    """Return the first row with which row ``last`` is still wholly in view."""
+    first, used = last, heights[last]
+    while first > 0 and used + heights[first - 1] <= room:
+        first -= 1
+        used += heights[first]
+    return first
 
 
 def gutter(level: Level, selected: bool, glyphs: Glyphs) -> Line:
@@ -218,7 +274,7 @@ class Keyed(Protocol):
     def key(self) -> str: ...  # noqa: D102
 
 
-class RowPanel(LinePanel):
+class RowPanel(LinePanel, PointedRows):
     """A titled panel of rows, each of ``lines_per_row`` lines, one of them under the cursor."""
 
     title = ""
@@ -227,8 +283,8 @@ class RowPanel(LinePanel):
     """What stands where there are no rows."""
     _rows: tuple[Keyed, ...] = ()
 
-    class RowSelected(Message):
-        """A row was clicked."""
+    class RowMessage(Message):
+        """Something happened to a row."""
 
         def __init__(self, panel: RowPanel, key: str) -> None:
             super().__init__()
@@ -239,6 +295,12 @@ class RowPanel(LinePanel):
         def control(self) -> RowPanel:
             """The panel of the row."""
             return self.panel
+
+    class RowSelected(RowMessage):
+        """A row was clicked."""
+
+    class RowReached(RowMessage):
+        """The wheel has taken the cursor along."""
 
     def __init__(
         self,
@@ -266,8 +328,16 @@ class RowPanel(LinePanel):
             self.redraw()
 
     def row_lines(self, width: int, shown: slice) -> Sequence[Line]:
-        """Return the lines of the rows ``shown``, ``lines_per_row`` for each, in columns that suit all."""
+        """Return the lines of the rows ``shown``, as many for each as its height."""
         raise NotImplementedError
+
+    def row_height(self, row: int) -> int:  # noqa: ARG002
+        """Return how many lines a row takes, at most ``lines_per_row``."""
+        return self._lines_per_row
+
+    def heading(self, width: int, note: str) -> Line:
+        """Return the line above the rows, with a note on those out of view."""
+        return title_line(self.title, note, width, self.glyphs)
 
     def empty_line(self, width: int) -> Line:
         """Return what is said where there are no rows; nothing where no words were given."""
@@ -284,7 +354,7 @@ class RowPanel(LinePanel):
     @cursor_key.setter
     def cursor_key(self, key: str | None) -> None:
         if key != self._cursor_key:
-            self._cursor_key = key
+            self._cursor_key, self.hover_key = key, None
             self.redraw()
 
     @property
@@ -304,11 +374,12 @@ class RowPanel(LinePanel):
         if not keys:
             return self._empty(width, height)
         cursor = keys.index(self._cursor_key) if self._cursor_key in keys else None
-        window = window_of(len(keys), self._lines_per_row, height, cursor, self._window.first)
+        heights = [self.row_height(row) for row in range(len(keys))]
+        window = window_of(heights, height, cursor, self._window.first)
         if height is not None or not self._window.count:
             self._window = window
         note = f"+{window.hidden} more" if window.hidden else ""
-        lines = [title_line(self.title, note, width, self.glyphs)] if window.titled else []
+        lines = [self.heading(width, note)] if window.titled else []
         lines += self.row_lines(width, slice(window.first, window.first + window.count))
         return lines[:height]
 
@@ -316,14 +387,43 @@ class RowPanel(LinePanel):
         words = self.empty_line(width)
         if height == 1:
             return [words] if words else []
-        return [title_line(self.title, "", width, self.glyphs), words][:height] if words else []
+        return [self.heading(width, ""), words][:height] if words else []
 
-    def on_click(self, event: events.Click) -> None:
-        """Post the key of the row under the mouse."""
-        offset = event.get_content_offset(self)
-        if offset is None:
-            return
-        line = offset.y - self._window.titled
-        row = self._window.first + line // self._lines_per_row
-        if line >= 0 and row < min(len(self.keys), self._window.first + self._window.count):
-            self.post_message(self.RowSelected(self, self.keys[row]))
+    def row_at(self, line: int) -> int | None:
+        """Return the row that is drawn on a line of the panel."""
+        window, end = self._window, int(self._window.titled)
+        for row in range(window.first, min(len(self.keys), window.first + window.count)):
+            start, end = end, end + self.row_height(row)
+            if start <= line < end:
+                return row
+        return None
+
+    def key_at(self, line: int) -> str | None:
+        """Return the key of the row that is drawn on a line of the panel."""
+        row = self.row_at(line)
+        return None if row is None else self.keys[row]
+
+    def has_heading(self, y: int) -> bool:
+        """Return whether line ``y`` is the title."""
+        return y == 0 and self._window.titled
+
+    def choose(self, key: str) -> None:
+        """Post that a row was clicked."""
+        self.post_message(self.RowSelected(self, key))
+
+    def wheeled(self, step: int) -> bool:
+        """Bring other rows into view; at the edge the cursor is taken along."""
+        window = self._window
+        first = min(max(window.first + step, 0), window.hidden)
+        if first != window.first:
+            self._window = replace(window, first=first)
+            if self._cursor_key in self.keys:
+                row = self.keys.index(self._cursor_key)
+                self._reach(self.keys[min(max(row, first), first + window.count - 1)])
+            self.redraw()
+        return window.hidden > 0
+
+    def _reach(self, key: str) -> None:
+        if key != self._cursor_key:
+            self._cursor_key = key
+            self.post_message(self.RowReached(self, key))

@@ -18,7 +18,7 @@ from rich.control import Control
 from rich.style import Style
 from textual.strip import Strip
 
-from gpumon.widgets.kit.lines import Line, Role, Span, line_width
+from gpumon.widgets.kit.lines import FILLED, Line, Role, Span, line_width
 
 TEXTS_KEPT = 4096
 GAP_CELLS = 8
@@ -51,8 +51,10 @@ def _cells_match(before: Line, after: Line) -> bool:
 
 
 def _cells(line: Line) -> list[tuple[str, Role | None]]:
-    """Return each cell's character and role; the role of a blank is not seen."""
-    return [(text, None if text == " " else role) for span, role in line for text in span]
+    """Return each cell's character and role; the role of a blank is not seen, but for one with a ground."""
+    return [
+        (text, None if text == " " and role not in FILLED else role) for span, role in line for text in span
+    ]
 
 
 def changed_cells(before: Line, after: Line) -> tuple[int, int]:

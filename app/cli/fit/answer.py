@@ -21,7 +21,7 @@ from gpumon.app.diagnosis.fit.machine import (
     server_defaults,
     visible_cards,
 )
-from gpumon.app.diagnosis.fit.report import FitReport, with_freed
+from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, with_freed
 from gpumon.app.learned import learned_path
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, card_of
@@ -61,11 +61,19 @@ def _machine(asked: Asked, found: Model, cards: tuple[Card, ...], *, has_no_gpu:
     if has_no_gpu:
         available, bandwidth = read_ram_available(), ram or read_ram_bandwidth().bytes_per_second
         known = with_ram_bandwidth(learned(), ram)
-        return Machine((), bandwidth, known, has_no_gpu=True, ram_available_bytes=available)
+        return Machine(
+            (),
+            bandwidth,
+            known,
+            has_no_gpu=True,
+            ram_available_bytes=available,
+            host=read_host(),
+        )
     if asked.cards or not cards:
         return Machine(cards, ram, others=() if asked.cards else found.others)
     known = with_ram_bandwidth(learned(), ram)
-    return Machine(cards, ram or read_ram_bandwidth().bytes_per_second, known, found.others)
+    bandwidth = ram or read_ram_bandwidth().bytes_per_second
+    return Machine(cards, bandwidth, known, found.others, host=read_host())
 
 
 async def _model(name: str, settings: Settings) -> Model:
@@ -104,7 +112,12 @@ async def _server_defaults(found: Model, settings: Settings) -> LoadDefaults:
 
 
 def _options(asked: Asked, found: Model, cards: tuple[Card, ...], told: LoadDefaults) -> LoadOptions:
-    options = default_options(found.facts, sum(card.vram_total_bytes for card in cards), told)
+    vram_total_bytes = sum(card.vram_total_bytes for card in cards)
+    return with_asked(asked, default_options(found.facts, vram_total_bytes, told))
+
+
+def with_asked(asked: Asked, options: LoadOptions) -> LoadOptions:
+    """Return the options with what the user asks for."""
     return replace(
         options,
         context_length=asked.context_length or options.context_length,
@@ -119,20 +132,27 @@ async def cards_of_this_machine() -> tuple[Card, ...] | None:
 
     Empty where there is no GPU; ``None`` where there may be one of which nothing is known.
     """
+    samples = await read_nvml()
+    if samples is None:
+        return None
+    cards = (card_of(reading) for sample in samples for reading in sample.gpus)
+    found = tuple(card for card in cards if card is not None)
+    return found if found or _says_none(samples) else None
+
+
+async def read_nvml() -> Sequence[NvmlSample] | None:
+    """Ask the driver once; ``None`` where it does not answer."""
     from gpumon.collectors.nvml.source import NvmlSource
 
     source = NvmlSource(SystemClock())
     try:
         async with asyncio.timeout(_DRIVER_SECONDS):
-            samples = await source.poll()
+            return await source.poll()
     except TimeoutError:
         return None
     finally:
         with contextlib.suppress(TimeoutError):
             await source.close()
-    cards = (card_of(reading) for sample in samples for reading in sample.gpus)
-    found = tuple(card for card in cards if card is not None)
-    return found if found or _says_none(samples) else None
 
 
 def _says_none(samples: Sequence[AnySample]) -> bool:
@@ -147,6 +167,12 @@ def read_ram_available() -> int | None:
     """Return the RAM that programs can still have, in bytes."""
     memory = attempt(psutil.virtual_memory)
     return None if memory is None else int(memory.available)
+
+
+def read_host() -> HostMemory | None:
+    """Return the RAM and swap of this machine."""
+    memory, swap = attempt(psutil.virtual_memory), attempt(psutil.swap_memory)
+    return None if memory is None else HostMemory(int(memory.total), int(swap.total) if swap else 0)
 
 
 def learned() -> LearnedRecord:

@@ -28,6 +28,7 @@ class Asked(Struct, frozen=True):
     """What the user wants to know; ``None`` where nothing was said."""
 
     model: str
+    """Empty: all that are installed."""
     context_length: int | None = None
     cache_type: CacheType | None = None
     parallel: int | None = None
@@ -42,10 +43,10 @@ def asked_of(options: Namespace) -> Asked:
     Raises:
         GpumonError: one of them cannot be used.
     """
-    if not options.model.strip():
+    if options.model is not None and not options.model.strip():
         raise GpumonError("MODEL is empty: name an installed model, or a .gguf file")
     return Asked(
-        model=options.model,
+        model=options.model or "",
         context_length=whole(options.num_ctx, "--num-ctx", MOST_TOKENS),
         cache_type=cache_type(options.kv_cache_type),
         parallel=whole(options.parallel, "--parallel", MOST_SLOTS),

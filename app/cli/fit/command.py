@@ -12,8 +12,11 @@ from gpumon.app.cli.flags import Commands, add_command, add_source_flags
 from gpumon.app.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from gpumon.app.cli.fit.asked import Asked
+    from gpumon.app.config.settings import Settings
+    from gpumon.app.diagnosis.fit.listing import Answer, Here
     from gpumon.app.diagnosis.fit.report import FitReport
     from gpumon.app.physics.geometry import CacheType, NoGeometry
     from gpumon.app.physics.hardware import Band
@@ -31,9 +34,29 @@ class TokenRate(Struct, frozen=True):
     high: float
 
 
+class Unloaded(Struct, frozen=True):
+    """A model that its server would unload."""
+
+    name: str
+    vram_bytes: int
+
+
+class AfterUnloading(Struct, frozen=True):
+    """How it is loaded when its server has made room, which it does by itself."""
+
+    unloaded: tuple[Unloaded, ...]
+    fits: bool | None
+    available_vram_bytes: int | None
+    layers_on_gpu: int | None
+    spill_fraction: float | None
+    decode_tokens_per_second: TokenRate | None
+
+
 class FitDocument(Struct, frozen=True):
     """What ``gpumon fit --json`` prints; ``null`` is not known."""
 
+    model: str | None = None
+    """Its whole name."""
     fits: bool | None = None
     runs_from_ram: bool | None = None
     """Whether there is no GPU, so that ``fits`` speaks of RAM."""
@@ -50,12 +73,38 @@ class FitDocument(Struct, frozen=True):
     layers_on_gpu: int | None = None
     spill_fraction: float | None = None
     decode_tokens_per_second: TokenRate | None = None
+    runs: bool | None = None
+    """Whether RAM and swap, whoever has it, are enough for what no GPU takes."""
+    after_unloading: AfterUnloading | None = None
+
+
+class ListedModel(Struct, frozen=True):
+    """An installed model with its answer."""
+
+    name: str
+    server: str
+    file_bytes: int | None
+    here: Here
+    reason: str | None
+    """Why it is not known."""
+    fit: FitDocument | None
+
+
+class FitListDocument(Struct, frozen=True):
+    """What ``gpumon fit --json`` prints without a name: the most useful model first."""
+
+    models: tuple[ListedModel, ...]
 
 
 def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = add_command(commands, "fit", "say whether a model fits on the GPUs, before it is loaded")
-    parser.add_argument("model", metavar="MODEL", help="an installed model's name, or a .gguf file")
+    parser = add_command(commands, "fit", "say which installed models fit on the GPUs, or how one does")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="an installed model's name, or a .gguf file; every installed model if not given",
+    )
     load = parser.add_argument_group("how it would be loaded")
     load.add_argument("--num-ctx", metavar="TOKENS", help="context of each slot; Ollama's default if not set")
     load.add_argument("--kv-cache-type", metavar="TYPE", help="such as q8_0 or q4_0; f16 if not set")
@@ -74,19 +123,38 @@ def add_to(commands: Commands) -> None:
 
 
 def execute(options: Namespace) -> int:
-    """Print the report, and return 0 if the model fits, 1 if it does not, 2 if that cannot be told."""
+    """Print the report, and return 0 if the model fits, 1 if it does not, 2 if that cannot be told.
+
+    Of the list of all: 0 if one of them fits, or would after its server has unloaded others.
+    """
     from gpumon.app.cli.fit.asked import asked_of
 
     asked = asked_of(options)  # before anything is asked of anyone: wrong values are found at once
+    settings = load_settings(options).settings
+    if not asked.model:
+        return _list(asked, settings, as_json=options.json)
     from gpumon.app.cli.fit.answer import answer
     from gpumon.app.crash import run
 
-    report = run(answer(asked, load_settings(options).settings))
+    report = run(answer(asked, settings))
     if options.json:
         print_json(fit_document(report), "report")
     else:
         print_text(_words(asked.model, report), "report")
     return exit_code(report)
+
+
+def _list(asked: Asked, settings: Settings, *, as_json: bool) -> int:
+    from gpumon.app.cli.fit.installed import answers_here, any_fits, list_lines
+    from gpumon.app.crash import run
+
+    answers = run(answers_here(asked, settings))
+    if as_json:
+        print_json(list_document(answers), "list")
+    else:
+        print_text("\n".join(list_lines(answers)) + "\n", "list")
+    fits = any_fits(answers)
+    return EXIT_CANNOT_TELL if fits is None else EXIT_FITS if fits else EXIT_DOES_NOT_FIT
 
 
 def exit_code(report: FitReport | NoGeometry) -> int:
@@ -118,6 +186,7 @@ def fit_document(report: FitReport | NoGeometry) -> FitDocument:
     need, placement = report.need, report.placement
     weights = need.weights_bytes + need.projector_bytes
     return FitDocument(
+        model=report.name,
         fits=report.fits,
         runs_from_ram=report.runs_from_ram,
         required_ram_bytes=report.required_ram_bytes,
@@ -131,7 +200,39 @@ def fit_document(report: FitReport | NoGeometry) -> FitDocument:
         layers_on_gpu=None if placement is None else placement.layers_on_gpu,
         spill_fraction=None if placement is None else placement.spill_fraction,
         decode_tokens_per_second=_rate(report.decode),
+        runs=None if report.host is None or placement is None else not report.lacks_ram,
+        after_unloading=_after(report),
     )
+
+
+def _after(report: FitReport) -> AfterUnloading | None:
+    after = report.after
+    if after is None or after.placement is None:
+        return None
+    return AfterUnloading(
+        unloaded=tuple(Unloaded(model.name, model.vram_bytes) for model in report.evicted),
+        fits=after.fits,
+        available_vram_bytes=after.available_vram_bytes,
+        layers_on_gpu=after.placement.layers_on_gpu,
+        spill_fraction=after.placement.spill_fraction,
+        decode_tokens_per_second=_rate(after.decode),
+    )
+
+
+def list_document(answers: Sequence[Answer]) -> FitListDocument:
+    """Return the list as it is printed."""
+    models = (
+        ListedModel(
+            name=one.model.name,
+            server=one.model.key.source,
+            file_bytes=one.model.size_bytes,
+            here=one.here,
+            reason=one.reason or None,
+            fit=fit_document(one.report) if one.report else None,
+        )
+        for one in answers
+    )
+    return FitListDocument(tuple(models))
 
 
 def _by_name(contexts: Mapping[CacheType, int | None]) -> dict[str, int | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -10,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct
 
+from gpumon.app.cli.fit.disk import facts_on_disk, on_disk
 from gpumon.app.diagnosis.fit.report import Resident
 from gpumon.app.errors import GpumonError
 from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
@@ -22,16 +25,38 @@ from gpumon.collectors.http.client import (
     TimeLimits,
 )
 from gpumon.collectors.http.endpoint import Endpoint
-from gpumon.collectors.samples import InstalledModel, ModelClaim, ModelFacts
+from gpumon.collectors.samples import (
+    AnySample,
+    InstalledModel,
+    InstalledModels,
+    ModelClaim,
+    ModelFacts,
+    ServerSample,
+    SourceHealth,
+)
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import BodyError, Listing, parse_ps, parse_show, parse_tags
 from gpumon.collectors.servers.registry import DEFAULT
+from gpumon.collectors.source import SystemClock
+from gpumon.text.safe import visible
 
 _Row = TypeVar("_Row", ModelClaim, InstalledModel)
 _DEFAULT_HOST = "registry.ollama.ai"
 _DEFAULT_NAMESPACE = "library"
 _DEFAULT_TAG = "latest"
+_NEAR_SHOWN = 4
+_NEAR_LEAST = 0.7
+"""Of ``difflib``'s likeness: a letter or two are wrong."""
+_SIZE = re.compile(r"[0-9.]+[bm]", re.IGNORECASE)
+"""A tag alone: no model is called so, and nothing of the name can be pulled."""
 _SOON = TimeLimits(connect=0.3, total=0.5)
+
+
+NO_SERVER = "no server is in the settings: give --url, or a .gguf file"
+
+
+class NoAnswerError(GpumonError):
+    """Nothing answers at a server's address."""
 
 
 class FullName(NamedTuple):
@@ -92,8 +117,35 @@ async def _loaded_or_nothing(client: HttpClient) -> list[Resident]:
     return _residents(listing.models)
 
 
-def _residents(models: Sequence[ModelClaim]) -> list[Resident]:
-    return [Resident(model.name, model.size_vram_bytes) for model in models if model.size_vram_bytes]
+def _residents(models: Sequence[ModelClaim], *, makes_room: bool = False) -> list[Resident]:
+    held = ((model.name, model.size_vram_bytes) for model in models)
+    return [Resident(name, size, makes_room) for name, size in held if size]
+
+
+async def listings(endpoint: Endpoint) -> tuple[AnySample, ...]:
+    """Return what a server has installed, and what it has loaded, as samples.
+
+    Raises:
+        GpumonError: it does not answer.
+    """
+    client, now = HttpClient(endpoint), SystemClock().now()
+    try:
+        tags, loaded = await _both(client)
+    finally:
+        await client.close()
+    health = SourceHealth(state="serving" if loaded.models else "idle")
+    claims, source = tuple(loaded.models), endpoint.url
+    return (
+        ServerSample(time=now, source=source, kind=DEFAULT.name, health=health, models=claims),
+        InstalledModels(time=now, source=source, models=tuple(tags.models)),
+    )
+
+
+async def _both(client: HttpClient) -> tuple[Listing[InstalledModel], Listing[ModelClaim]]:
+    return await asyncio.gather(
+        _listing(client, "/api/tags", MAX_DETAIL_BYTES, parse_tags),
+        _listing(client, "/api/ps", MAX_LISTING_BYTES, parse_ps),
+    )
 
 
 async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
@@ -102,23 +154,32 @@ async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
     Raises:
         GpumonError: none has it, or none answers.
     """
-    problems: list[str] = []
+    problems: list[GpumonError] = []
     for endpoint in endpoints:
         client = HttpClient(endpoint)
         try:
             return await _ask(name, client)
         except GpumonError as error:
-            problems.append(str(error))
+            problems.append(error)
         finally:
             await client.close()
-    raise GpumonError("; ".join(problems) or "no server is in the settings: give --url, or a .gguf file")
+    if problems and all(isinstance(problem, NoAnswerError) for problem in problems):
+        found = await _from_disk(name, endpoints)
+        if found is not None:
+            return found
+    raise GpumonError("; ".join(map(str, problems)) or NO_SERVER)
+
+
+async def _from_disk(name: str, endpoints: Sequence[Endpoint]) -> Model | None:
+    """Return the model from this disk, where it is there."""
+    where = await on_disk(endpoints)
+    model = None if where is None else by_name(name, where.models)
+    facts = None if where is None or model is None else await facts_on_disk(where, model)
+    return None if facts is None or where is None else Model(facts, where.size_of(facts.blobs))
 
 
 async def _ask(name: str, client: HttpClient) -> Model:
-    tags, loaded = await asyncio.gather(
-        _listing(client, "/api/tags", MAX_DETAIL_BYTES, parse_tags),
-        _listing(client, "/api/ps", MAX_LISTING_BYTES, parse_ps),
-    )
+    tags, loaded = await _both(client)
     installed = _installed(name, tags.models, client.endpoint)
     facts = await _facts(installed, client)
     own = [model for model in loaded.models if _same(model, installed)]
@@ -128,16 +189,22 @@ async def _ask(name: str, client: HttpClient) -> Model:
         url=client.endpoint.url,
         is_local=client.endpoint.is_loopback,
         own_vram_bytes=sum(model.size_vram_bytes or 0 for model in own),
-        others=tuple(_residents([model for model in loaded.models if model not in own])),
+        others=tuple(_residents([one for one in loaded.models if one not in own], makes_room=True)),
     )
 
 
-def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) -> InstalledModel:
+def by_name(name: str, models: Sequence[InstalledModel]) -> InstalledModel | None:
+    """Return the model of a name: as Ollama takes it, else the only one of which it is a part."""
     wanted = full_name(name)
     found = next((model for model in models if full_name(model.name) == wanted), None)
-    found = found or _only_tag(name, models)
+    return found or _only_tag(name, models) or _only_near(name, models)
+
+
+def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) -> InstalledModel:
+    found = by_name(name, models)
     if found is None:
-        raise GpumonError(f"no model {name} is installed at {endpoint.authority}; try: ollama pull {name}")
+        near = near_names(name, [model.name for model in models if not model.remote])
+        raise GpumonError(f"no model {name} is installed at {endpoint.authority}{_what_then(name, near)}")
     if found.remote:
         raise GpumonError(f"{name} is served by a cloud host: it is never loaded here")
     return found
@@ -149,6 +216,31 @@ def _only_tag(name: str, models: Sequence[InstalledModel]) -> InstalledModel | N
         return None
     tags = [model for model in models if full_name(model.name)[:-1] == full_name(name)[:-1]]
     return tags[0] if len(tags) == 1 else None
+
+
+def _only_near(name: str, models: Sequence[InstalledModel]) -> InstalledModel | None:
+    """Return the only model of which a part of the name was given: ``70b`` for ``llama3.1:70b``."""
+    near = near_names(name, [model.name for model in models if not model.remote])
+    if ":" in name or "/" in name or len(near) != 1 or name.casefold() not in near[0].casefold():
+        return None
+    return next(model for model in models if model.name == near[0])
+
+
+def near_names(name: str, installed: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that a user may have meant: those of which it is the tag, a part, or a slip of one."""
+    wanted, by_fold = name.casefold(), {one.casefold(): one for one in installed}
+    tags = [one for one in by_fold if one.rpartition(":")[2] == wanted]
+    parts = [one for one in by_fold if wanted in one]
+    alike = difflib.get_close_matches(wanted, by_fold, _NEAR_SHOWN, _NEAR_LEAST)
+    return tuple(by_fold[one] for one in tags or parts or alike)
+
+
+def _what_then(name: str, near: Sequence[str]) -> str:
+    if near:
+        shown = [visible(one) for one in near[:_NEAR_SHOWN]]
+        more = f" or {len(near) - len(shown)} more" if len(near) > len(shown) else ""
+        return f"; did you mean {' or '.join(shown)}{more}?"
+    return "" if _SIZE.fullmatch(name) else f"; try: ollama pull {name}"
 
 
 def full_name(name: str) -> FullName:
@@ -195,5 +287,5 @@ def _good_body(reply: Reply, endpoint: Endpoint) -> bytes:
 def _as_error(error: RequestError | BodyError, endpoint: Endpoint) -> GpumonError:
     if isinstance(error, RequestError):
         health = classify.health_of_failure(error.kind, endpoint, DEFAULT)
-        return GpumonError(f"{health.detail}; {health.hint}")
+        return NoAnswerError(f"{health.detail}; {health.hint}")
     return GpumonError(f"{endpoint.authority}: {error}")

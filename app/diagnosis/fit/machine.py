@@ -9,7 +9,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.fit.report import (
+    COMPARED_CACHE_TYPES,
     FitReport,
+    HostMemory,
     Resident,
     fit_of_geometry,
     in_ram,
@@ -19,7 +21,7 @@ from gpumon.app.diagnosis.fit.report import (
 from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, ram_bandwidth
 from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, load_options
-from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
+from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, Hardware
 from gpumon.app.physics.memory import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.shape import geometry_of
@@ -80,36 +82,54 @@ class Machine(Struct, frozen=True):
     has_no_gpu: bool = False
     """Whether it is known to have none, so that models run from its RAM."""
     ram_available_bytes: int | None = None
+    host: HostMemory | None = None
+    """``None`` where it is not known, or another machine's."""
 
 
 def fit_on(
-    machine: Machine, facts: ModelFacts, options: LoadOptions, file_bytes: int | None = None
+    machine: Machine,
+    facts: ModelFacts,
+    options: LoadOptions,
+    file_bytes: int | None = None,
+    compared: Sequence[CacheType] = COMPARED_CACHE_TYPES,
 ) -> FitReport | NoGeometry:
     """Return how a model would be loaded there, or why that cannot be computed.
 
-    ``file_bytes`` are those of all its files, where they are known.
+    ``file_bytes`` are those of all its files, where they are known; for the types of cache ``compared`` the
+    largest context is looked for.
     """
     geometry = geometry_of(facts, file_bytes)
     if isinstance(geometry, NoGeometry):
         return geometry
     free = [card.vram_free_bytes for card in machine.cards]
     wanted = with_automatic_batch(options, facts, geometry, free)
-    report = _report(machine, facts.name, geometry, wanted)
+    report = _report(machine, facts.name, geometry, wanted, compared)
     correction = memory_correction(machine.learned, facts.digest, _uuids(report.hardware.cards))
-    return report if not correction else _report(machine, facts.name, geometry, wanted, correction)
+    return report if not correction else _report(machine, facts.name, geometry, wanted, compared, correction)
 
 
 def _report(
-    machine: Machine, name: str, geometry: Geometry, options: LoadOptions, correction_bytes: int = 0
+    machine: Machine,
+    name: str,
+    geometry: Geometry,
+    options: LoadOptions,
+    compared: Sequence[CacheType],
+    correction_bytes: int = 0,
 ) -> FitReport:
     bare = Hardware(machine.cards)
-    report = fit_of_geometry(name, geometry, options, bare, machine.others, correction_bytes)
-    is_moe, cards = geometry.is_moe, report.hardware.cards
+    report = fit_of_geometry(name, geometry, options, bare, machine.others, correction_bytes, compared)
     if machine.has_no_gpu:
         report = in_ram(report, machine.ram_available_bytes)
+    after = None if report.after is None else _as_known(report.after, machine)
+    return _as_known(replace(report, after=after), machine)
+
+
+def _as_known(report: FitReport, machine: Machine) -> FitReport:
+    """Return the report with the RAM of the machine, and rates by what was learned of it."""
+    is_moe, cards = report.geometry.is_moe, report.hardware.cards
     ram = ram_bandwidth(machine.learned, machine.firmware_ram_bytes_per_second, is_moe=is_moe)
     known = calibrated(cards, ram, machine.learned, _uuids(cards), is_moe=is_moe)
-    return with_rates(replace(report, hardware=known))
+    return with_rates(replace(report, hardware=known, host=machine.host))
 
 
 def _uuids(cards: Sequence[Card]) -> tuple[str, ...]:
@@ -140,7 +160,7 @@ def server_defaults(state: State, source: str) -> LoadDefaults:
     """Return how the server at a URL loads models: by its environment, else by the only log that is read."""
     record = state.sources.get(source)
     settings: dict[str, str] = {}
-    own = [one for one in state.servers if place(source) in map(place, one.urls)]
+    own = [one for one in state.servers if place(source) in map(place, one.reached)]
     if is_local(source, state.servers) and len(state.logs) == 1:
         settings |= next(iter(state.logs.values())).settings
     for server in own:
@@ -196,7 +216,8 @@ def machine_of(state: State, key: ModelKey) -> Machine:
     every, model = hardware_of(state).cards, state.models.get(key)
     cards = visible_cards(every, server_defaults(state, key.source))
     held = model.split.ram_bytes or 0 if model else 0
-    available = state.system.sample.ram_available_bytes if state.system else None
+    system = state.system.sample if state.system else None
+    available = system.ram_available_bytes if system else None
     return Machine(
         cards=_without(model, cards, state) if model else cards,
         firmware_ram_bytes_per_second=firmware_ram(state),
@@ -204,6 +225,7 @@ def machine_of(state: State, key: ModelKey) -> Machine:
         others=tuple(_residents(state, key)),
         has_no_gpu=not every and state.lacks_gpu_at(key.source),
         ram_available_bytes=None if available is None else available + held,
+        host=HostMemory(system.ram_total_bytes, system.swap_total_bytes or 0) if system else None,
     )
 
 
@@ -234,4 +256,5 @@ def _residents(state: State, key: ModelKey) -> Iterator[Resident]:
         measured = runner.measured_vram_bytes if runner else None
         held = model.split.gpu_bytes if measured is None else measured
         if model.key != key and held and is_local(model.key.source, state.servers):
-            yield Resident(model.claim.name, held)
+            makes_room = model.kind.manages_memory and model.key.source == key.source
+            yield Resident(model.claim.name, held, makes_room)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +26,20 @@ class Resident(Struct, frozen=True):
 
     name: str
     vram_bytes: int
+    makes_room: bool = False
+    """Whether its server unloads it by itself where the model in question needs the memory."""
+
+
+class HostMemory(NamedTuple):
+    """What a machine has for what no GPU takes, whoever holds it now."""
+
+    ram_bytes: int
+    swap_bytes: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Both together."""
+        return self.ram_bytes + self.swap_bytes
 
 
 class FitReport(Struct, frozen=True):
@@ -53,6 +68,27 @@ class FitReport(Struct, frozen=True):
     runs_from_ram: bool = False
     """Whether the machine is known to have no GPU: everything is in RAM then."""
     available_ram_bytes: int | None = None
+    host: HostMemory | None = None
+    evicted: tuple[Resident, ...] = ()
+    """What its server would unload by itself to load it; empty where that changes nothing."""
+    after: FitReport | None = None
+    """How it would be loaded then."""
+
+    @property
+    def in_the_end(self) -> FitReport:
+        """Return how it is loaded when its server has made room."""
+        return self.after or self
+
+    @property
+    def lacks_ram(self) -> bool:
+        """Whether the part that no GPU takes is more than all RAM and swap there is: it does not run."""
+        placement = self.in_the_end.placement
+        return placement is not None and self.host is not None and placement.ram_bytes > self.host.bytes
+
+    @property
+    def generates(self) -> bool:
+        """Whether it writes tokens: an embedding model keeps nothing of those it has read."""
+        return any(layer.kind != "stateless" for layer in self.geometry.layers)
 
     @property
     def required_ram_bytes(self) -> int | None:
@@ -95,11 +131,12 @@ def fit_of_geometry(
     hardware: Hardware,
     loaded: Sequence[Resident] = (),
     correction_bytes: int = 0,
+    compared: Sequence[CacheType] = COMPARED_CACHE_TYPES,
 ) -> FitReport:
     """Return how a model would be loaded on ``hardware`` as it is now.
 
     ``loaded`` are the other models that hold memory of these cards; ``correction_bytes`` were learned from
-    earlier loads.
+    earlier loads; for the types ``compared`` the largest context is looked for.
     """
     if not hardware.cards:
         return FitReport(name, options, geometry, memory_need(geometry, options), hardware)
@@ -113,15 +150,32 @@ def fit_of_geometry(
         need=memory_need(geometry, options, len(cards)),
         hardware=replace(hardware, cards=cards),
         placement=placement,
-        max_context={
-            kind: largest_context(geometry, _least_batch(options), free, kind)
-            for kind in COMPARED_CACHE_TYPES
-        },
+        max_context={kind: largest_context(geometry, _least_batch(options), free, kind) for kind in compared},
         correction_bytes=correction_bytes,
     )
     if not placement.fits:
         report = replace(report, unload=_to_unload(report, hardware.cards, loaded))
+        leaving = [model for model in loaded if model.makes_room]
+        report = _with_eviction(report, hardware, leaving) if leaving else report
     return with_rates(report)
+
+
+def _with_eviction(report: FitReport, hardware: Hardware, leaving: Sequence[Resident]) -> FitReport:
+    """Return the report with what its server would unload by itself, and how the model is loaded then."""
+    gone = _to_unload(report, hardware.cards, leaving) or tuple(leaving)
+    freed = replace(hardware, cards=with_freed(hardware.cards, sum(model.vram_bytes for model in gone)))
+    after = fit_of_geometry(
+        report.name,
+        report.geometry,
+        report.options,
+        freed,
+        correction_bytes=report.correction_bytes,
+        compared=tuple(report.max_context or ()),
+    )
+    if after.placement is None or report.placement is None:
+        return report
+    is_better = after.placement.ram_bytes < report.placement.ram_bytes
+    return replace(report, evicted=gone, after=after) if is_better else report
 
 
 def in_ram(report: FitReport, available_ram_bytes: int | None) -> FitReport:
@@ -161,7 +215,7 @@ def with_rates(report: FitReport) -> FitReport:
     """Return the report with the rates that its hardware gives."""
     geometry, options, hardware = report.geometry, report.options, report.hardware
     placement = report.placement
-    if placement is None:
+    if placement is None or not report.generates:
         return report
     short = min(SHORT_CONTEXT_TOKENS, options.context_length)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from gpumon.app.diagnosis.fit.report import FitReport
+from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, Resident
 from gpumon.app.diagnosis.words import band_words
 from gpumon.app.physics.hardware import Band
 from gpumon.app.physics.memory import Placement
@@ -25,6 +25,7 @@ def fit_lines(report: FitReport) -> list[str]:
     return [
         f"{visible(report.name, _NAME_WIDTH)}  ({_asked(report)})",
         answer_words(report),
+        *after_words(report),
         "",
         *(_row(label, text) for label, text in fit_rows(report)),
     ]
@@ -46,6 +47,8 @@ def _asked(report: FitReport) -> str:
 
 def answer_words(report: FitReport) -> str:
     """Say whether it fits, what it needs and what there is."""
+    if report.lacks_ram:
+        return f"does not run: {no_ram_words(report)}"
     if report.runs_from_ram:
         return _ram_words(report)
     needed = f"needs {_gib(report.required_vram_bytes)} GiB"
@@ -55,6 +58,33 @@ def answer_words(report: FitReport) -> str:
     usable = _gib(max(0, report.available_vram_bytes - margin))
     verdict = "fits" if report.fits else "does not fit"
     return f"{verdict}: {needed}, can use {usable} GiB of {_cards(report)}"
+
+
+def no_ram_words(report: FitReport) -> str:
+    """Say how much RAM it needs, and what there is: ``needs 361 GiB of RAM, 32 here``."""
+    placement, host = report.in_the_end.placement, report.host or HostMemory(0)
+    needed = placement.ram_bytes if placement else 0
+    swap = " with swap" if host.swap_bytes else ""
+    return f"needs {needed / GIB:.0f} GiB of RAM, {host.bytes / GIB:.0f} here{swap}"
+
+
+def after_words(report: FitReport) -> tuple[str, ...]:
+    """Say what its server unloads to load it, and what is then; nothing where it unloads nothing."""
+    if report.after is None or report.placement is None or report.lacks_ram:
+        return ()
+    then = "fits" if report.after.fits else f"spills {_spilled(report.after.placement)}"
+    return (f"spills {_spilled(report.placement)} now; after unloading {_names(report.evicted)} {then}",)
+
+
+def _spilled(placement: Placement | None) -> str:
+    return "" if placement is None else f"{placement.spill_fraction:.0%}"
+
+
+def _names(models: Sequence[Resident]) -> str:
+    """Name the models to unload: ``llama3.1:8b (5.2 GiB)``, ``3 models (21.4 GiB)``."""
+    size = units.size(sum(model.vram_bytes for model in models))
+    name = visible(models[0].name, _NAME_WIDTH - 8) if len(models) == 1 else f"{len(models)} models"
+    return f"{name} ({size})"
 
 
 def _ram_words(report: FitReport) -> str:
@@ -106,11 +136,19 @@ def _place(report: FitReport) -> Iterator[tuple[str, str]]:
         yield "", "so close to full, Ollama may split it all the same, unless"
         yield "", f"PARAMETER num_gpu {report.placement.layer_count} is in its Modelfile"
     if report.max_context is not None:
-        contexts = (f"{kind} {tokens or 'none'}" for kind, tokens in report.max_context.items())
-        yield "largest context", ", ".join(contexts)
+        yield "largest context", _contexts(report)
+    if report.after is not None and report.after.max_context is not None:
+        yield "  with room made", _contexts(report.after)
     for index, model in enumerate(report.unload):
         words = f"{visible(model.name, _NAME_WIDTH - 8)}, {_gib(model.vram_bytes)} GiB"
         yield ("" if index else "to make room"), f"unload {words}"
+    if report.after is not None and not report.lacks_ram:
+        yield "", "(its server does so by itself)"
+
+
+def _contexts(report: FitReport) -> str:
+    contexts = report.max_context or {}
+    return ", ".join(f"{kind} {tokens or 'none'}" for kind, tokens in contexts.items())
 
 
 def _placed(placement: Placement) -> str:
@@ -124,12 +162,14 @@ def _placed(placement: Placement) -> str:
 
 
 def _rates(report: FitReport) -> Iterator[tuple[str, str]]:
-    if report.placement is None:
+    if report.placement is None or not report.generates:
         return
     yield "decode, estimated", _band(report.decode) or _why_no_rate(report)
     if report.decode_full_context is not None:
         yield "  context full", _band(report.decode_full_context) or ""
-    if not report.fits and report.decode_fitting is not None:
+    if report.after is not None and report.after.decode is not None:
+        yield "  with room made", _band(report.after.decode) or ""
+    if not report.in_the_end.fits and report.decode_fitting is not None:
         yield "  if it fitted", _band(report.decode_fitting) or ""
 
 

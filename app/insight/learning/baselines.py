@@ -64,6 +64,20 @@ def usual_rate(state: State, model: ModelRecord) -> RateBaseline | None:
     return max(alike, key=lambda baseline: baseline.request_count, default=None)
 
 
+def usual_on_gpu(state: State, model: ModelRecord) -> RateBaseline | None:
+    """Return the baseline of one request to a model that was wholly on GPUs which are here.
+
+    Of several, of earlier runs too, that which rests on the most requests.
+    """
+    alike = [
+        baseline
+        for key, baseline in state.learned.baselines.items()
+        if key.digest == model.key.digest and key.parallel == 1 and key.spill_percent_up_to == 0
+        if key.gpu_uuids and state.gpus.keys() >= set(key.gpu_uuids) and _counts(baseline)
+    ]
+    return max(alike, key=lambda baseline: baseline.request_count, default=None)
+
+
 def counted(learned: LearnedRecord, key: BaselineKey) -> RateBaseline | None:
     """Return the baseline for exactly these circumstances, if it rests on enough requests."""
     baseline = learned.baselines.get(key)

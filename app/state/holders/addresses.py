@@ -62,31 +62,52 @@ def _is_served(state: State, runner: RunnerRecord) -> bool:
 
 
 def servers_found(state: State, named: Iterable[str]) -> dict[str, ServerProcess]:
-    """Return the servers of this machine that nobody has named, by the loopback URL at which to ask each.
+    """Return the servers of this machine that nobody has named, by the URL at which to ask each.
 
     ``named`` are the URLs that are asked anyway. A server behind a meter of ours is asked through that.
     """
     taken = {place(url) for url in (*named, *state.upstreams.values())}
     found: dict[str, ServerProcess] = {}
     for server in state.servers:
-        places, url = {place(url) for url in server.urls}, next(filter(is_loopback, server.urls), None)
-        is_asked = server.other_namespace or not kind_named(server.kind).has_url
-        if not is_asked and url is not None and not places & taken:
+        places, url = {place(url) for url in server.reached}, _url_to_ask(state, server)
+        if kind_named(server.kind).has_url and url is not None and not places & taken:
             taken |= places
             found[url] = server
     return found
 
 
+def _url_to_ask(state: State, server: ServerProcess) -> str | None:
+    """Return the URL of a server that leads to this machine for certain.
+
+    A container that is known by its own address may be published under a port that is asked already.
+    """
+    here = next(filter(is_loopback, server.reached), None)
+    if here is not None or not server.other_namespace:
+        return here
+    may_be_it = any(state.sources[name].runtime == server.kind for name in unexplained(state))
+    return None if may_be_it else next(iter(server.reached), None)
+
+
+def unexplained(state: State) -> list[str]:
+    """Return the servers that answer on this machine where no process is known to be reached."""
+    runners = (url for runner in state.runners.values() for url in addresses_of(state, runner))
+    known = {place(url) for url in (*runners, *(url for one in state.servers for url in one.reached))}
+    names = (name for name in state.servers_here if state.sources[name].healthy)
+    return [name for name in names if place(name) not in known]
+
+
 def addresses_of(state: State, runner: RunnerRecord) -> tuple[str, ...]:
     """Return the URLs at which clients reach a runner: of a router's model those of the router.
 
-    None of one in a container, whose ports are published elsewhere.
+    Of one in a container those that are known to be published.
     """
     server = server_of(state, runner)
     if server is not None and kind_named(server.kind).runners_are == "routed":
-        return () if server.other_namespace else server.urls
-    target = target_of(runner.process)
-    return () if target.other_namespace or target.port is None else (target.url,)
+        return server.reached
+    target, process = target_of(runner.process), runner.process
+    if target.other_namespace:
+        return process.published
+    return () if target.port is None else (target.url,)
 
 
 def standalone_runner_at(state: State, source: str) -> RunnerRecord | None:

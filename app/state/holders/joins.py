@@ -19,12 +19,13 @@ from gpumon.collectors.servers.registry import kind_named
 SHORT_HEX_DIGITS = 12
 
 
-def name_of(state: State, settings: RunnerSettings) -> str | None:
+def name_of(state: State, settings: RunnerSettings, urls: Collection[str] = ()) -> str | None:
     """Return a name of what a runner loads; ``None`` where none is known.
 
-    Of several names of one file that by which it was asked for before.
+    Of several names of one file that by which it was asked for before. ``urls`` are those at which clients
+    reach it, where that is known.
     """
-    if (told := _name_told(state, settings)) is not None:
+    if (told := _name_told(state, settings, urls)) is not None:
         return told
     if settings.model_name is not None:
         return settings.model_name
@@ -36,11 +37,19 @@ def name_of(state: State, settings: RunnerSettings) -> str | None:
     return next(asked_for, names[0])
 
 
-def _name_told(state: State, settings: RunnerSettings) -> str | None:
-    """Return the name by which clients ask a server that starts others for what listens on a port."""
-    if settings.port is None:
+def _name_told(state: State, settings: RunnerSettings, urls: Collection[str]) -> str | None:
+    """Return the name by which clients ask a server that starts others for what listens on a port.
+
+    Two containers have the same ports inside: of two such servers the one at the URLs of the process counts.
+    """
+    port = settings.port
+    if port is None or not state.routed:
         return None
-    return next((names[settings.port] for names in state.routed.values() if settings.port in names), None)
+    where = {place(url) for url in urls}
+    told = {source: names[port] for source, names in state.routed.items() if port in names}
+    if own := [name for source, name in told.items() if place(source) in where]:
+        return own[0]
+    return next(iter(told.values())) if len(set(told.values())) == 1 else None
 
 
 def stand_in(settings: RunnerSettings) -> str:
@@ -105,7 +114,7 @@ class Servers(NamedTuple):
     """Source and the PIDs of its server."""
     loose_sources: set[str]
     loose_pids: set[int]
-    """Servers in containers, whose port may lead anywhere; one of them may be behind a loose source."""
+    """Servers of which it is not known where they are reached; one of them may be behind a loose source."""
 
 
 def join(state: State) -> None:
@@ -219,16 +228,12 @@ def _is_certain(runtime: str | None) -> bool:
 
 def _listening(state: State, source: str) -> set[int]:
     where = place(state.upstreams.get(source, source))
-    return {
-        server.pid
-        for server in state.servers
-        if not _is_loose(server) and where in {place(url) for url in server.urls}
-    }
+    return {server.pid for server in state.servers if where in {place(url) for url in server.reached}}
 
 
 def _is_loose(server: ServerProcess) -> bool:
-    """Return whether its URLs do not say where it is reached: a container may publish another port."""
-    return server.other_namespace or not server.urls
+    """Return whether it is not known where it is reached: a container may publish any port."""
+    return not server.reached
 
 
 def _runners_of(state: State, pids: Collection[int]) -> list[RunnerRecord]:

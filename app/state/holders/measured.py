@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpumon.app.state.records import GpuRecord, ModelRecord, RunnerRecord
+from gpumon.app.state.records import GpuRecord, ModelRecord, RunnerKey, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading
 
@@ -37,7 +37,10 @@ def measure(state: State) -> None:
         runner.vram.add(state.now, runner.measured_vram_bytes)
         _note_hidden(state, runner)
     for model in state.models.values():
-        model.measured_vram.add(state.now, measured_vram_bytes(model, state))
+        model.history.measured_vram.add(state.now, measured_vram_bytes(model, state))
+        holder = state.runner_of(model)
+        if holder is not None and holder.vram_by_gpu:
+            model.gpus = tuple(holder.vram_by_gpu)
 
 
 def _note_hidden(state: State, runner: RunnerRecord) -> None:
@@ -70,7 +73,7 @@ def _listings(state: State) -> _Listings:
 def _locate(runner: RunnerRecord, listings: _Listings, listed_at: float | None) -> None:
     found: dict[str, GpuProcess] = {}
     for uuid, entry in listings.entries.get(runner.key.pid, ()):
-        if _is_same(entry, runner):
+        if is_same(entry, runner.key):
             found.setdefault(uuid, entry)
     runner.vram_by_gpu = {
         uuid: entry.vram_bytes for uuid, entry in found.items() if entry.vram_bytes is not None
@@ -145,8 +148,9 @@ def _hidden_bytes(gpu: GpuRecord) -> int:
     return max(unaccounted_bytes(gpu.reading) or 0, gpu.unaccounted_before or 0)
 
 
-def _is_same(entry: GpuProcess, runner: RunnerRecord) -> bool:
-    return entry.started is None or abs(entry.started - runner.key.started) <= START_SLACK_SECONDS
+def is_same(entry: GpuProcess, process: RunnerKey) -> bool:
+    """Return whether what a GPU lists under the PID of a process is that, and none that was started later."""
+    return entry.started is None or abs(entry.started - process.started) <= START_SLACK_SECONDS
 
 
 def _lists(gpu: GpuRecord, state: State) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gpumon.app.state.holders.joins import name_of
-from gpumon.app.state.holders.measured import unaccounted_bytes
-from gpumon.app.state.records import GpuRecord, Leftover, Returned
+from gpumon.app.state.holders.measured import is_same, unaccounted_bytes
+from gpumon.app.state.records import GpuRecord, Leftover, ModelRecord, Returned
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuProcess, GpuReading, HolderGroup
 
@@ -68,6 +68,12 @@ def note_ended(state: State, gpu: GpuRecord, before: GpuReading) -> None:
             gpu.leftovers.append(Leftover(process.pid, name, size, state.now, unaccounted_before))
 
 
+def held_before(state: State, process: GpuProcess) -> ModelRecord | None:
+    """Return the model that was held by a process on a GPU when it left; ``None`` where none was."""
+    departed = (one for one in reversed(state.departed) if one.holder and one.holder.pid == process.pid)
+    return next((one for one in departed if one.holder and is_same(process, one.holder)), None)
+
+
 def _settle_leftovers(state: State, gpu: GpuRecord, unaccounted: int) -> None:
     listed = {process.pid for process in gpu.reading.processes or ()}
     for left in list(gpu.leftovers):
@@ -114,8 +120,7 @@ def _name(process: GpuProcess, state: State) -> str | None:
     held = next((runner.model for key, runner in state.runners.items() if key.pid == process.pid), None)
     if held is not None and held in state.models:
         return state.models[held].claim.name
-    departed = (one for one in reversed(state.departed) if one.runner and one.runner.pid == process.pid)
-    model = next(departed, None)
+    model = held_before(state, process)
     if model is not None:
         return model.claim.name
     loaded = next((load for load in reversed(state.finished_loads) if load.key.pid == process.pid), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -71,6 +71,13 @@ def reload_of(state: State, load: Load) -> Reload:
         return Reload("memory")
     expires_at = _expires_at(state, left[-1])
     return Reload("expired" if expires_at is not None and expires_at <= (left[-1].gone or 0.0) else None)
+
+
+def made_room_for(state: State, model: ModelRecord) -> str | None:
+    """Return the name of what was loaded in the place of a model that left; ``None`` where nothing was."""
+    loads: Iterable[Load | FinishedLoad] = (*state.loads.values(), *reversed(state.finished_loads))
+    evicting = (load for load in loads if model.claim.name in load.evicted)
+    return next((load.name for load in evicting if _left_near(model, load.started)), None)
 
 
 def changes_between(before: RunnerSettings, after: RunnerSettings) -> tuple[SettingChange, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpumon.app.state.histories import begin_load, end_load, key_of
 from gpumon.app.state.holders.joins import installed_bytes, may_be_claimed, name_of, stand_in
 from gpumon.app.state.loads.endings import (
     close,
@@ -179,9 +180,18 @@ def _identify(state: State, load: Load, runner: RunnerRecord) -> None:
     load.placement = runner.placement
     claimed = _claim(state, runner)
     name = claimed.claim.name if claimed else name_of(state, load.settings)
+    if load.model is None or name != load.name:
+        _know(state, load, runner, claimed)
     load.name = name or load.name
     if load.target_origin in {None, "log"}:
         _find_target(state, load, runner.process.model_file_bytes)
+
+
+def _know(state: State, load: Load, runner: RunnerRecord, claimed: ModelRecord | None) -> None:
+    """Find out which model it is that loads, which bears what is remembered of it from its loads before."""
+    key = claimed.key if claimed else key_of(state, runner)
+    if key is not None and key != load.model:
+        begin_load(state, load, key)
 
 
 def _find_target(state: State, load: Load, file_bytes: int | None) -> None:
@@ -208,6 +218,7 @@ def _end_ready(state: State, load: Load) -> None:
     state.runners[load.key].load_over = True
     del state.loads[load.key]
     if load.seen_loading:
+        end_load(state, load)
         close(state, load)
 
 

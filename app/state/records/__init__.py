@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpumon.app.state.records.history import History, Mark, MarkKind
 from gpumon.app.state.records.learned import BaselineKey, LearnedRecord, MemoryKey, ScaleKey
 from gpumon.app.state.records.load import (
     PHASES,
@@ -37,6 +38,7 @@ __all__ = [
     "FailedLoad",
     "FinishedLoad",
     "GpuRecord",
+    "History",
     "Intent",
     "JoinedBy",
     "LearnedRecord",
@@ -45,6 +47,8 @@ __all__ = [
     "Load",
     "LoadOutcome",
     "LoadPhase",
+    "Mark",
+    "MarkKind",
     "MemoryKey",
     "ModelKey",
     "ModelRecord",

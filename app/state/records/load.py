@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from gpumon.app.state.records.evidence import Evidence
 from gpumon.app.state.records.log import Placement
-from gpumon.app.state.records.runner import RunnerKey
+from gpumon.app.state.records.runner import ModelKey, RunnerKey
 from gpumon.collectors.samples import RunnerSettings
 
 LoadPhase = Literal[
@@ -78,6 +78,8 @@ class Load(Struct):
     """When the process started."""
     watched: float
     """When it was first seen to load."""
+    model: ModelKey | None = None
+    """The key that its model has, or will have once it is claimed; ``None`` where that cannot be told."""
     server_pid: int | None = None
     phase: LoadPhase = "starting"
     phase_since: float = 0.0

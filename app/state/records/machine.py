@@ -43,6 +43,8 @@ class GpuRecord(Struct):
     seen: float
     """Time of the latest reading."""
     lost_since: float | None = None
+    last_lost: float | None = None
+    """The same, kept after it has come back."""
     facts: GpuFacts = field(default_factory=GpuFacts)
     slow: GpuSlow = field(default_factory=GpuSlow)
     unaccounted_before: int | None = None

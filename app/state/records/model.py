@@ -1,4 +1,4 @@
-"""What is remembered of a server and of a loaded model: the latest claim, its parts, its series."""
+"""What is remembered of a server and of a loaded model: the latest claim and its parts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
-from gpumon.app.state.rates.figures import FinishedRequest
+from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.records.history import History
 from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
-from gpumon.app.state.series import Series
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     KnownBy,
@@ -151,7 +151,7 @@ class Served(Struct):
 
 
 class ModelRecord(Struct):
-    """A loaded model: the latest claim, its facts where asked, and its series."""
+    """A loaded model: the latest claim, its facts where asked, and its history."""
 
     key: ModelKey
     claim: ModelClaim
@@ -167,6 +167,12 @@ class ModelRecord(Struct):
     """Set where nothing but this process tells of the model."""
     gone: float | None = None
     """When the server no longer listed it."""
+    server_ended: bool = False
+    """Whether it is gone because its server is, or the process that was all there was of it."""
+    unload_asked: float | None = None
+    """When the user had gpumon ask its server to unload it."""
+    gpus: tuple[str, ...] = ()
+    """UUIDs of the GPUs on which the driver last measured its process."""
     claim_steady_bytes: int | None = None
     """What ``size_vram`` has been for some time, but for noise."""
     spilled_since: float | None = None
@@ -182,15 +188,8 @@ class ModelRecord(Struct):
     stop_asked: bool = False
     """Whether its expiry was moved to the past: it has been asked to go, and does so after its requests."""
     joined_by: JoinedBy | None = None
-    measured_vram: Series = field(default_factory=Series)
-    """What the driver measures for that process, over all GPUs."""
-    vram: Series = field(default_factory=Series)
-    ram: Series = field(default_factory=Series)
-    spill: Series = field(default_factory=Series)
-    decode: Series = field(default_factory=Series)
-    """Tokens generated per second; a gap where no request is in that phase."""
-    prefill: Series = field(default_factory=Series)
-    """Prompt tokens computed per second."""
+    history: History = field(default_factory=History)
+    """Its series, which are those of its loads before, too."""
     metered: MeteredModel | None = None
     """What a pass-through meter before its server says of it."""
     metered_at: float | None = None
@@ -210,6 +209,15 @@ class ModelRecord(Struct):
     def split(self) -> Split:
         """GPU and RAM part by the server's claim."""
         return split_of(self.claim.size_bytes, self.claim.size_vram_bytes)
+
+    @property
+    def holder(self) -> RunnerKey | None:
+        """The process that holds it or, where it has ended, the last that did."""
+        return self.runner or self.ended_runner or self.process
+
+    def note_rates(self, rates: RunnerRates, now: float) -> None:
+        """Add to its series how fast it works."""
+        self.history.take_rates(now, rates, on_gpu=self.split.spill_fraction == 0)
 
     @property
     def processor(self) -> str:

@@ -12,7 +12,9 @@ from textual.scrollbar import ScrollBarRender
 from textual.widgets import Input
 
 from gpumon.app.session.session import Session
+from gpumon.app.ui.screens.footer import works_on
 from gpumon.app.ui.textual_internals import Box, SteadyScreen
+from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.kit.panels import RowPanel
 
@@ -25,7 +27,10 @@ class Row(NamedTuple):
 
 
 class Cursor:
-    """Stays on its row while rows come and go; on the nearest one if its own goes."""
+    """Stays on its row while rows come and go; on the nearest one if its own goes.
+
+    Until it has been moved it is in the panel that is preferred, once that has a row.
+    """
 
     def __init__(self, prefer: str) -> None:
         self._prefer = prefer
@@ -39,7 +44,7 @@ class Cursor:
         self._rows = rows
         if not rows:
             self.row = None
-        elif not self._moved:
+        elif not self._moved and (self.row is None or self.row.panel != self._prefer):
             self._put(next((index for index, row in enumerate(rows) if row.panel == self._prefer), 0))
         elif self.row in rows:
             self._put(rows.index(self.row))
@@ -117,6 +122,10 @@ class LiveScreen(SteadyScreen[None]):
         """Catch up with what happened while another screen was in front."""
         self.draw()
 
+    def working(self, keys: Sequence[Hint]) -> tuple[Hint, ...]:
+        """Return those of ``keys`` that do something to what is selected."""
+        return tuple(key for key in keys if works_on(self.session, self.selected, key.action))
+
 
 class ListScreen(LiveScreen):
     """A screen of rows that can be opened; ``prefer`` names the panel in which the cursor starts."""
@@ -162,6 +171,12 @@ class ListScreen(LiveScreen):
         if row == self.cursor.row:
             self.action_open()
         self.cursor.select(row)
+        self.show_cursor()
+
+    @on(RowPanel.RowReached)
+    def reach_row(self, message: RowPanel.RowReached) -> None:
+        """Follow the wheel."""
+        self.cursor.select(Row(message.panel.id or "", message.key))
         self.show_cursor()
 
     def action_move(self, step: int) -> None:

@@ -5,30 +5,42 @@ from __future__ import annotations
 from typing import ClassVar
 
 from msgspec.structs import replace
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.session.session import Session
 from gpumon.app.state.records import is_server
-from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, DEMO_KEYS, REPLAY_KEYS, bindings, hints
+from gpumon.app.ui.keys import DASHBOARD_KEYS, PANELS, bindings, switches
 from gpumon.app.ui.layout import Content, Layout, plan
 from gpumon.app.ui.screens.base import ListScreen, Row
+from gpumon.app.ui.screens.footer import dashboard_hints, player_hints
+from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, chart, shown_quantities, span_of
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
-from gpumon.app.views.page import WINDOWS_SECONDS, caption_hints, play_hints, vram_chart
-from gpumon.widgets.gpu_panel import GpuPanel
-from gpumon.widgets.history_chart import HistoryChart
+from gpumon.app.views.page import caption_hints
+from gpumon.widgets.band import MOST_LINES, NARROW, VerdictLine, verdict_lines
+from gpumon.widgets.gpu_panel import GpuPanel, height_of
+from gpumon.widgets.gpu_panel import columns_for as gpu_columns
+from gpumon.widgets.hints import HintBar
+from gpumon.widgets.kit.areas import SAMPLES_PER_CELL
 from gpumon.widgets.kit.lines import Glyphs
+from gpumon.widgets.kit.mouse import Pointed
+from gpumon.widgets.live_chart import LiveCharts, cells_at, count_at
 from gpumon.widgets.memory_panel import MemoryPanel
-from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.notices import AlertFeed, HintBar, SourcePanel, VerdictLine, source_lines, verdict_lines
+from gpumon.widgets.model_panel import ModelPanel, has_second_line
+from gpumon.widgets.notices import AlertFeed, SourcePanel, source_lines
 from gpumon.widgets.views import VerdictView
 
-HINTS = hints(APP_KEYS[-2:], DASHBOARD_KEYS, APP_KEYS[:1])
-"""Help and quit first: what stays where there is room for two."""
+USUAL_SECONDS = 1.0
+"""Between samples, unless the user wants it otherwise; then it is said."""
 
-CHART_SECONDS = 15.0
-"""The chart shows minutes: it is redrawn at most this often, as it costs more than the rest of the screen."""
+GAPPED = ("models", "chart", "memory", "alerts")
+"""Panels above which a line may stay blank, in the order in which they get one."""
+
+ROOM_FOR_WORDS = 60
+"""Cells from which an empty machine is told more than where to go."""
 
 
 class DashboardScreen(ListScreen):
@@ -43,7 +55,6 @@ class DashboardScreen(ListScreen):
         self._rows: list[Row] | None = None
         self._planned: tuple[int, Content] | None = None
         self._plan: Layout | None = None
-        self._charted = 0.0
 
     def compose(self) -> ComposeResult:
         """Create every panel once; a layout only changes their heights."""
@@ -51,8 +62,8 @@ class DashboardScreen(ListScreen):
         yield SourcePanel(glyphs=self.glyphs, id="sources")
         yield GpuPanel(glyphs=self.glyphs, id="gpus")
         yield ModelPanel(glyphs=self.glyphs, id="models")
+        yield LiveCharts(glyphs=self.glyphs, id="chart")
         yield MemoryPanel(glyphs=self.glyphs, id="memory")
-        yield HistoryChart(glyphs=self.glyphs, id="chart")
         yield AlertFeed(glyphs=self.glyphs, id="alerts")
         yield self.filter_box()
         yield HintBar(glyphs=self.glyphs, id="hints")
@@ -63,7 +74,6 @@ class DashboardScreen(ListScreen):
 
     def on_resize(self) -> None:
         """Fold or unfold panels for the new size."""
-        self._charted = 0.0
         self.lay_out()
 
     def draw(self) -> None:
@@ -78,7 +88,7 @@ class DashboardScreen(ListScreen):
         choices, monitor = self.session.choices, self.session.monitor
         order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
         before = self._view or NOTHING
-        self._view = dashboard_view(monitor, order, self.session.interval_seconds, before)
+        self._view = dashboard_view(monitor, order, before)
         self.lay_out()
 
     def lay_out(self) -> None:
@@ -101,18 +111,23 @@ class DashboardScreen(ListScreen):
 
     def _content(self, view: DashboardView) -> Content:
         hidden = self.session.choices.hidden
-        verdict = verdict_lines(self._verdict(view), self.size.width, self.glyphs, limit=2)
-        problems = len(source_lines(view.sources, self.size.width, self.glyphs))
+        width = self.size.width
+        most = MOST_LINES if width < NARROW else 2
+        verdict = verdict_lines(self._verdict(view), width, self.glyphs, limit=most)
+        fitted = gpu_columns(view.gpus, width, self.glyphs)
+        problems = len(source_lines(view.sources, width, self.glyphs))
         return Content(
             gpus=0 if "gpus" in hidden else len(view.gpus),
             models=0 if "models" in hidden else len(view.models),
+            gpu_notes=sum(height_of(row, fitted, 2) - 1 for row in view.gpus),
+            model_notes=sum(map(has_second_line, view.models)),
             models_shown="models" not in hidden,
             verdict=len(verdict),
             sources=0 if "sources" in hidden or not problems else problems + (problems > 1),
             alerts=len(view.alerts),
             memory="memory" not in hidden,
             feed="alerts" not in hidden,
-            chart="chart" not in hidden and bool(view.gpus),
+            chart="chart" not in hidden,
         )
 
     def _apply(self, layout: Layout) -> None:
@@ -130,6 +145,9 @@ class DashboardScreen(ListScreen):
             widget = self.query_one(selector)
             widget.display = lines > 0
             widget.styles.height = lines
+        present = [panel for panel in GAPPED if heights[f"#{panel}"]]
+        for panel in GAPPED:
+            self.query_one(f"#{panel}").styles.margin = (int(panel in present[: layout.gaps]), 0, 0, 0)
         self.query_one("#gpus", GpuPanel).lines_per_row = layout.lines_per_gpu
         self.query_one("#models", ModelPanel).lines_per_row = layout.lines_per_model
 
@@ -140,56 +158,64 @@ class DashboardScreen(ListScreen):
             self.query_one(SourcePanel).show(view.sources)
         if view.gpus != before.gpus:
             self.query_one(GpuPanel).show(view.gpus)
-        self.query_one(ModelPanel).show(view.models, self._no_models_words())
+        largest = max((row.total_bytes or 0 for row in view.gpus), default=0)
+        self.query_one(ModelPanel).show(view.models, self._no_models_words(), largest)
         if view.memory != before.memory:
             self.query_one(MemoryPanel).show(view.memory)
         if view.alerts != before.alerts:
             self.query_one(AlertFeed).show(view.alerts)
-        self.query_one(HintBar).show(self._hints())
         self._place_cursor(view, layout)
+        self._show_hints()
         if layout.chart:
             self._chart()
 
     def _verdict(self, view: DashboardView) -> VerdictView:
-        return replace(view.verdict, marks=self.session.marks())
+        seconds, right = self.session.interval_seconds, view.verdict.right
+        unusual = () if seconds == USUAL_SECONDS else (f"every {seconds:g} s",)
+        return replace(view.verdict, marks=self.session.marks(), right=(*unusual, *right))
 
     def _chart(self) -> None:
-        state = self.session.monitor.state
-        if 0 <= state.now - self._charted < CHART_SECONDS or self.session.choices.paused:
+        """Draw the charts, as many as there is room for."""
+        choices, width = self.session.choices, self.size.width
+        cells = cells_at(width)
+        if choices.paused or not cells:
             return
-        self._charted = state.now
-        seconds = WINDOWS_SECONDS[self.session.choices.window]
         with self.session.monitor.fuses.guard("panel chart"):
-            self.query_one(HistoryChart).show(vram_chart(state, seconds))
+            pictures = self.session.monitor.pictures
+            span = span_of(pictures, choices.window, cells * SAMPLES_PER_CELL)
+            shown = shown_quantities(choices.chart, count_at(width))
+            self.query_one(LiveCharts).show(tuple(chart(one, pictures, span) for one in shown))
 
     def _no_models_words(self) -> str:
         if self.session.choices.filter_text:
             return "no model matches the filter"
         if "panel models" in self.session.monitor.fuses.places:
             return "not known: internal error"
-        known = any(is_server(s.name) and s.healthy for s in self.session.monitor.state.sources.values())
-        return "no model is loaded" if known else "not known: no server answers"
+        state = self.session.monitor.state
+        if any(is_server(source.name) and source.healthy for source in state.sources.values()):
+            return "no model is loaded"
+        if state.gpus or DRIVER_SOURCE not in state.sources or self.session.player is not None:
+            return "not known: no server answers"
+        see = "to see it at work" if self.size.width >= ROOM_FOR_WORDS else "try"
+        return f"no server answers; {see}: gpumon demo"
 
-    def _hints(self) -> tuple[tuple[str, str], ...]:
-        choices = self.session.choices
-        filtering = (("Esc", f"filter: {choices.filter_text}"),) if choices.filter_text else ()
-        order = f"by {choices.sort}{' reversed' if choices.descending else ''}"
-        replaying = hints(REPLAY_KEYS) if self.session.player else ()
-        folded = (("folded:", ", ".join(self._folded())),) if self._folded() else ()
-        hidden = (("1-5", "hidden panels"),) if choices.hidden - {"sources"} else ()
-        playing = play_hints(self.session.player) if self.session.player else ()
-        demo = hints(DEMO_KEYS) if self.session.demo else ()
-        first = (*self._caption(), *filtering, *playing, *HINTS[:2], *demo)
-        return (*first, *hidden, *folded, *HINTS[2:], ("s", order), *replaying)
+    def show_cursor(self) -> None:
+        """Mark the row under the cursor, and name the keys that do something to it."""
+        super().show_cursor()
+        self._show_hints()
 
-    def _caption(self) -> tuple[tuple[str, str], ...]:
-        return caption_hints(self.session.demo, self.size.width, self.glyphs)
+    def _show_hints(self) -> None:
+        caption = caption_hints(self.session.demo, self.size.width, self.glyphs)
+        keys = dashboard_hints(self.session, self._shown or NOTHING, self.cursor.row, self._folded())
+        panels = switches(self.session.choices.hidden)
+        self.query_one(HintBar).show((*caption, *keys), panels, player_hints(self.session))
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""
         if self._plan is None:
             return []
-        wanted = [name for name in ("memory", "alerts") if name not in self.session.choices.hidden]
+        present = {"memory": True, "alerts": bool(self._view and self._view.alerts)}
+        wanted = [name for name in present if present[name] and name not in self.session.choices.hidden]
         return [name for name in wanted if not getattr(self._plan, name)]
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
@@ -200,6 +226,12 @@ class DashboardScreen(ListScreen):
             self._rows = rows
             self.cursor.place(rows)
             self.show_cursor()
+
+    @on(Pointed.HeadingClicked)
+    def fold(self, message: Pointed.HeadingClicked) -> None:
+        """Hide the panel of the clicked title; its switch in the footer shows it again."""
+        if message.panel.id in PANELS:
+            self.action_toggle_panel(message.panel.id)
 
     # Keys
 
@@ -235,6 +267,22 @@ class DashboardScreen(ListScreen):
         """Show or hide a panel."""
         self.session.choices.hidden ^= {panel}
         self.lay_out()
+
+    def action_chart(self) -> None:
+        """Chart the next quantity."""
+        choices = self.session.choices
+        shown = shown_quantities(choices.chart, count_at(self.size.width))
+        following = QUANTITIES.index(choices.chart) + 1
+        choices.chart = QUANTITIES[following % len(QUANTITIES)]
+        if shown_quantities(choices.chart, count_at(self.size.width)) == shown:
+            self.action_chart()
+        self.redraw()
+
+    def action_window(self) -> None:
+        """Chart the next longer time."""
+        choices = self.session.choices
+        choices.window = (choices.window + 1) % len(LENGTHS_SECONDS)
+        self.redraw()
 
     def action_acknowledge(self) -> None:
         """Acknowledge every alert."""

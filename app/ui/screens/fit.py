@@ -1,26 +1,32 @@
-"""Whether one installed model fits, where each GiB goes and how fast it would be, before it is loaded."""
+"""Which of the installed models fit; of one, where each GiB goes and how fast it would be, before a load."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.timer import Timer
 
+from gpumon.app.diagnosis.fit.listing import Answers
+from gpumon.app.diagnosis.fit.machine import Installed, installed_models
 from gpumon.app.session.session import Session
 from gpumon.app.ui.keys import APP_KEYS, FIT_LIST_KEYS, FIT_PAGE_KEYS, bindings, hints
 from gpumon.app.ui.screens.base import ListScreen, LiveScreen, Row, Scroll
-from gpumon.app.views.fit import FitChoice, FitView, fit_view, installed_of, installed_rows
+from gpumon.app.views.fit import FitChoice, FitView, fit_view, installed_of, installed_rows, list_verdict
 from gpumon.app.views.page import play_hints
 from gpumon.text.safe import visible
+from gpumon.widgets.band import VerdictLine
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.notices import HintBar, VerdictLine
 from gpumon.widgets.tables import FactTable, InstalledPanel
 from gpumon.widgets.views import VerdictView
 
 GONE = FitView(VerdictView("unknown", "this model is no longer installed"))
-NOT_DESCRIBED = "what its file holds is not known; only a live dashboard can ask the server"
-ASKING = "asking its server what the file holds"
+
+
+CACHE_KEY = next(key.shown for key in FIT_PAGE_KEYS if key.action == "cache")
 
 
 class FitPage(LiveScreen):
@@ -32,7 +38,6 @@ class FitPage(LiveScreen):
         super().__init__(session, glyphs)
         self._row = row
         self._choice = FitChoice()
-        self._missing = NOT_DESCRIBED
         self._view = GONE
 
     def compose(self) -> ComposeResult:
@@ -51,19 +56,13 @@ class FitPage(LiveScreen):
 
     def on_mount(self) -> None:
         """Ask the server what the file holds, where that is not known."""
-        state = self.session.monitor.state
+        state, asked = self.session.monitor.state, self.session.descriptions()
         model = installed_of(state, self._row.key)
-        if model is not None and model.key not in state.facts and model.key.source in self.session.describe:
-            self._missing = ASKING
-            self.run_worker(self._ask(model.key.source, model.name, model.key.digest), name="describe")
-
-    async def _ask(self, source: str, name: str, digest: str) -> None:
-        said = await self.session.describe[source](name, digest)
-        if isinstance(said, str):
-            self._missing = f"what its file holds is not known: {visible(said)}"
-        else:
-            self.session.monitor.feed(said)
-        self.draw()
+        if model is None:
+            return
+        asked.forget(model.key)
+        if unasked := asked.unasked([model], state):
+            self.run_worker(asked.ask(unasked, self.draw), name="describe")
 
     def draw(self) -> None:
         """Compute with what is known now."""
@@ -71,11 +70,16 @@ class FitPage(LiveScreen):
             return
         state = self.session.monitor.state
         model = installed_of(state, self._row.key)
-        self._view = GONE if model is None else fit_view(state, model, self._choice, self._missing)
+        self._view = (
+            GONE if model is None else fit_view(state, model, self._choice, self._missing(model), CACHE_KEY)
+        )
         self.query_one(VerdictLine).show(self._view.verdict)
         self.query_one(FactTable).show(self._view.facts)
         keys = hints(APP_KEYS[-1:], FIT_PAGE_KEYS)
         self.query_one(HintBar).show((*play_hints(self.session.player), *keys))
+
+    def _missing(self, model: Installed) -> str:
+        return visible(self.session.descriptions().missing_words(model.key))
 
     # Keys
 
@@ -106,19 +110,25 @@ class FitPage(LiveScreen):
 
 
 PANEL = "installed"
+AT_ONCE = 16
+"""Answers computed before the screen is drawn: some milliseconds each."""
+SOON_SECONDS = 0.03
 
 
 class FitList(ListScreen):
-    """The installed models; Enter opens the page of one."""
+    """The installed models, each with its answer as it comes; Enter opens the page of one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(FIT_LIST_KEYS)]
 
     def __init__(self, session: Session, glyphs: Glyphs) -> None:
         super().__init__(session, glyphs, prefer=PANEL)
         self._filter = ""
+        self._answers = Answers()
+        self._due: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Put the filter under the list."""
+        yield VerdictLine(glyphs=self.glyphs)
         panel = InstalledPanel(glyphs=self.glyphs, id=PANEL)
         panel.styles.height = "1fr"
         yield panel
@@ -126,16 +136,39 @@ class FitList(ListScreen):
         yield HintBar(glyphs=self.glyphs, id="hints")
 
     def draw(self) -> None:
-        """List what is installed now."""
+        """List what is installed now, and go on to find out what is not known of it."""
         if not self.composed:
             return
-        rows = installed_rows(self.session.monitor.state, self._filter)
+        state, models = self.session.monitor.state, installed_models(self.session.monitor.state)
+        is_more_due = self._answers.refresh(state, models, AT_ONCE)
+        self._ask(models)
+        verdict = list_verdict(state, self._answers.of, self.session.descriptions().asked)
+        self.query_one(VerdictLine).show(verdict)
+        rows = installed_rows(state, self._filter, self._answers.of)
         self.query_one(InstalledPanel).show(rows, self._empty_words())
         self.cursor.place([Row(PANEL, row.key) for row in rows])
         self.show_cursor()
         filtering = (("Esc", f"filter: {self._filter}"),) if self._filter else ()
         keys = hints(APP_KEYS[-1:], FIT_LIST_KEYS, APP_KEYS[-2:-1])
         self.query_one(HintBar).show((*filtering, *play_hints(self.session.player), *keys))
+        if is_more_due:
+            self._draw_soon()
+
+    def _ask(self, models: Sequence[Installed]) -> None:
+        """Ask what the files hold of which nothing is known: nothing is loaded for it."""
+        asked = self.session.descriptions()
+        if unasked := asked.unasked(models, self.session.monitor.state):
+            self.run_worker(asked.ask(unasked, self._draw_soon), name="describe all")
+            self._draw_soon()
+
+    def _draw_soon(self) -> None:
+        """Draw what comes within a moment together."""
+        if self._due is None and self.is_attached:
+            self._due = self.set_timer(SOON_SECONDS, self._draw_what_came)
+
+    def _draw_what_came(self) -> None:
+        self._due = None
+        self.draw()
 
     def _empty_words(self) -> str:
         if self._filter:

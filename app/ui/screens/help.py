@@ -12,30 +12,34 @@ from gpumon.app.ui.keys import (
     APP_KEYS,
     DASHBOARD_KEYS,
     DEMO_KEYS,
-    FIT_LIST_KEYS,
     FIT_PAGE_KEYS,
-    PAGE_KEYS,
     REPLAY_KEYS,
+    VIEW_KEYS,
     Key,
+    listed,
 )
 from gpumon.app.ui.screens.base import Scroll
 from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.tables import FactTable
+from gpumon.widgets.tables import HelpSheet, Section
 from gpumon.widgets.views import Fact
 
-SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
-    ("Everywhere", APP_KEYS),
-    ("Dashboard", DASHBOARD_KEYS),
-    ("Page of a GPU or model", PAGE_KEYS),
-    ("Installed models", FIT_LIST_KEYS),
-    ("Would it fit", FIT_PAGE_KEYS),
-    ("Replay and demo", REPLAY_KEYS),
+SECTIONS: tuple[tuple[str, tuple[tuple[Key, ...], ...]], ...] = (
+    ("Dashboard", (DASHBOARD_KEYS,)),
+    ("Everywhere", (APP_KEYS,)),
+    ("Page of a model or GPU", (VIEW_KEYS,)),
+    ("Does it fit", (FIT_PAGE_KEYS,)),
+    ("Replay and demo", (REPLAY_KEYS,)),
 )
-DEMO_SECTION = ("Demo", DEMO_KEYS)
+"""The keys that one wants first stand first."""
+DEMO_SECTION = ("Demo", (DEMO_KEYS,))
 
+MOUSE_FACTS = (
+    Fact("click", "opens rows, hides by titles"),
+    Fact("wheel", "scrolls; Shift selects text"),
+)
 
-ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up"})
+ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up", "→": "Right", "←": "Left"})
 
 
 class HelpScreen(ModalScreen[None], SteadyScreen[None]):
@@ -54,40 +58,38 @@ class HelpScreen(ModalScreen[None], SteadyScreen[None]):
     def __init__(self, glyphs: Glyphs, *, demo: bool = False) -> None:
         super().__init__()
         self._glyphs = glyphs
-        self._sections = (*SECTIONS, DEMO_SECTION) if demo else SECTIONS
+        self._demo = demo
 
     def compose(self) -> ComposeResult:
-        """List the marks first, then the keys."""
+        """List the keys first, then the marks."""
+        sheet = HelpSheet(glyphs=self._glyphs)
+        sheet.show(help_sections(self._glyphs, demo=self._demo))
         with Scroll(self._glyphs):
-            for title in ("Marks", *(title for title, _ in self._sections)):
-                yield FactTable(title, glyphs=self._glyphs)
-
-    def on_mount(self) -> None:
-        """Fill the tables; there are none where the program ends while this opens."""
-        keys = [[Fact(key_words(key, self._glyphs), key.help) for key in keys] for _, keys in self._sections]
-        for table, facts in zip(self.query(FactTable), (mark_facts(self._glyphs), *keys), strict=False):
-            table.show(facts)
+            yield sheet
 
     def action_scroll(self, step: int) -> None:
         """Scroll by lines."""
         self.query_one(Scroll).scroll_relative(y=step, animate=False)
 
 
-def key_words(key: Key, glyphs: Glyphs) -> str:
-    """Write a key as it is printed on the keyboard; arrows by name where there are no arrows."""
-    return key.shown.translate(ARROW_NAMES) if glyphs.ascii_only else key.shown
+def help_sections(glyphs: Glyphs, *, demo: bool = False) -> list[Section]:
+    """Return all lists of the help; the keys that only a demonstration has if this is one."""
+    sections = (*SECTIONS, DEMO_SECTION) if demo else SECTIONS
+    keys = [Section(title, _facts(listed(*groups), glyphs)) for title, groups in sections]
+    return [*keys, Section("Mouse", MOUSE_FACTS), Section("Marks", mark_facts(glyphs))]
 
 
-def mark_facts(glyphs: Glyphs) -> list[Fact]:
+def _facts(lines: tuple[tuple[str, str], ...], glyphs: Glyphs) -> tuple[Fact, ...]:
+    """Write the keys as they are printed on the keyboard; arrows by name where there are no arrows."""
+    named = ((keys.translate(ARROW_NAMES) if glyphs.ascii_only else keys, words) for keys, words in lines)
+    return tuple(Fact(keys, words) for keys, words in named)
+
+
+def mark_facts(glyphs: Glyphs) -> tuple[Fact, ...]:
     """Explain the marks and the fills of the bars."""
-    return [
-        Fact(glyphs.mark("ok"), "all is well", level="ok"),
-        Fact(glyphs.mark("watch"), "worth a look", level="watch"),
-        Fact(glyphs.mark("bad"), "costs speed now", level="bad"),
-        Fact(glyphs.mark("unknown"), "not known", level="unknown"),
-        Fact(glyphs.solid * 3, "memory of models, or a model's part on the GPU"),
-        Fact(glyphs.ram * 3, "a model's part in system RAM: the spill"),
-        Fact(glyphs.process * 3, "memory of other processes"),
-        Fact(glyphs.reserved * 3, "kept by the driver"),
-        Fact(glyphs.free * 3, "free"),
-    ]
+    return (
+        Fact(glyphs.mark("ok"), f"well   {glyphs.mark('watch')}  worth a look"),
+        Fact(glyphs.mark("bad"), f"costs speed now   {glyphs.mark('unknown')}  not known"),
+        Fact(glyphs.solid, f"model   {glyphs.ram}  its part in RAM"),
+        Fact(glyphs.process, f"others   {glyphs.reserved}  driver   {glyphs.free}  free"),
+    )

@@ -17,9 +17,10 @@ from gpumon.app.views.gpus import gpu_page
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import load_page
 from gpumon.app.views.page import WINDOWS_SECONDS, PageView, play_hints
+from gpumon.widgets.band import VerdictLine
+from gpumon.widgets.hints import HintBar
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.notices import HintBar, VerdictLine
 from gpumon.widgets.tables import FactTable
 from gpumon.widgets.views import VerdictView
 
@@ -66,7 +67,7 @@ class Page(LiveScreen):
             self.query_one("#facts", FactTable).show(view.facts)
             playing = play_hints(self.session.player)
             keys = hints(APP_KEYS[-1:], VIEW_KEYS, self._model_keys(), APP_KEYS[:1])
-            self.query_one(HintBar).show((*playing, *keys))
+            self.query_one(HintBar).show((*playing, *self.working(keys)))
 
     def _model_keys(self) -> tuple[Key, ...]:
         return MODEL_KEYS if self._row.panel == "models" else ()
@@ -85,7 +86,7 @@ class Page(LiveScreen):
 
     def _built(self) -> PageView:
         pictures = self.session.monitor.pictures
-        if self._row.key.startswith(LOAD_PREFIX):
+        if self._row.key.startswith(LOAD_PREFIX) or pictures.load(self._row.key) is not None:
             return load_page(self._row.key, pictures)
         build = gpu_page if self._row.panel == "gpus" else model_page
         seconds = WINDOWS_SECONDS[self.session.choices.window]
@@ -120,7 +121,7 @@ class Page(LiveScreen):
         """Return the keys of its kind that the dashboard lists now: in its order, by its filter."""
         choices = self.session.choices
         order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
-        view = dashboard_view(self.session.monitor, order, self.session.interval_seconds)
+        view = dashboard_view(self.session.monitor, order)
         return [row.key for row in (view.gpus if self._row.panel == "gpus" else view.models)]
 
     def action_window(self) -> None:

@@ -185,6 +185,12 @@ class OllamaKind(ServerKind):
 
         return await describe(endpoint, clock, name, digest, self)
 
+    def read_installed(self, models_path: str, name: str, digest: str) -> ModelFacts | None:
+        """Read the manifest, and the header of the weights."""
+        from gpumon.collectors.servers.ollama.disk import read_installed
+
+        return read_installed(models_path, name, digest)
+
     short_requests_hint = ": its log would tell, or gpumon meter"
 
     def set_context(self, tokens: int, slots: int) -> Line:

@@ -246,6 +246,15 @@ def test_a_server_in_a_container_that_nobody_asks_is_pointed_at() -> None:
     assert "Ollama in a container" not in {one.name for one in checks(published)}
 
 
+def test_one_in_a_container_is_named_by_the_port_that_is_known_to_lead_there() -> None:
+    machine = Machine()
+    inside = machine.ollama("http://127.0.0.1:8010", pid=10)
+    inside.is_contained, inside.is_published, inside.is_asked = True, True, False
+    names = {one.name: one for one in checks(machine.look("processes"))}
+    assert "Ollama in a container" not in names
+    assert names["server at 127.0.0.1:8010"].step == "gpumon --url http://127.0.0.1:8010"
+
+
 def test_without_proc_nobody_is_told_to_boot_otherwise() -> None:
     unmounted = SourceHealth(state="absent", detail="/proc is not mounted", hint="mount it")
     machine = after(replace(processes(0), health=unmounted, servers=None))

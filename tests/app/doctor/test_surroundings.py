@@ -39,6 +39,11 @@ def test_a_dumb_terminal_is_missing_and_a_pipe_is_nothing() -> None:
     assert terminal("terminal", GOOD, is_terminal=False).status == "nothing"
 
 
+def test_of_a_pipe_nothing_is_said_but_that_it_is_one() -> None:
+    [check] = terminal_checks({}, "ascii", is_terminal=False, mouse=True)
+    assert (check.name, check.step) == ("terminal", None)
+
+
 def test_tmux_must_be_told_to_pass_the_clipboard_on() -> None:
     assert terminal("clipboard", GOOD).step is None
     assert terminal("clipboard", GOOD | {"TMUX": "/tmp/x"}).step == "tmux set -g set-clipboard on"

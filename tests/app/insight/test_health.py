@@ -5,13 +5,30 @@ from tests.fakes.samples import OLLAMA
 from tests.scene import Gpu, Machine, Model
 
 from gpumon.app.insight.health import Health, health
+from gpumon.app.insight.wording import model_id
 from gpumon.collectors.samples import SourceState
 
 FAR = "http://far:11434"
 
 
 def verdict(machine: Machine) -> Health:
-    return health(machine.state, machine.monitor.alerts.active)
+    """Return level, sentence and exit code; what is wrong with what is tested by itself."""
+    found = health(machine.state, machine.monitor.alerts.active)
+    return Health(found.level, found.sentence, found.exit_code)
+
+
+def test_what_is_wrong_is_named_with_what_it_is_about() -> None:
+    machine = told(spilled())
+    found = health(machine.state, ())
+    [model] = machine.state.models
+    assert (found.kind, found.subject_id) == ("spill", model_id(model))
+    lost = health(told(gpus=(LOST,)).state, ())
+    assert lost.kind == "gpu_lost"
+    assert lost.subject_id in told(gpus=(LOST,)).state.gpus
+
+
+def test_nothing_is_named_where_all_is_well() -> None:
+    assert health(told(Model()).state, ())[3:] == ("", "")
 
 
 def told(

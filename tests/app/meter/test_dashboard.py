@@ -39,7 +39,7 @@ async def test_the_rate_of_an_answer_under_way_reaches_the_snapshot() -> None:
     monitor, known = Monitor(Limits()), asyncio.Event()
 
     def look(_: AnySample) -> None:
-        if any(model.decode.last for model in monitor.state.models.values()):
+        if any(model.history.decode.last for model in monitor.state.models.values()):
             known.set()
 
     monitor.listen(look)

@@ -38,7 +38,7 @@ MANY_MODELS, MANY_MODELS_EVERY = 10, 4
 
 def check(monitor: Monitor, page_number: int = 0) -> None:
     """Look at every surface, the dashboard first, and compare what they say; of pages at one in turn."""
-    view, pictures = dashboard_view(monitor, ModelOrder(), 1.0), monitor.pictures
+    view, pictures = dashboard_view(monitor, ModelOrder()), monitor.pictures
     rows = {row.key: row for row in view.models}
     models = pictures.models()
     for model in models:

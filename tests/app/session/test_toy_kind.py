@@ -74,7 +74,7 @@ class Watched(Live):
     def has_rate(self, name: str) -> bool:
         """Whether the model's rate is known and, where it is counted, has settled."""
         model = self.model(name)
-        rate = model.decode.last if model is not None else None
+        rate = model.history.decode.last if model is not None else None
         is_near = rate is not None and abs(rate - TOKENS_PER_SECOND) < 0.2 * TOKENS_PER_SECOND
         return is_near or (rate is not None and name == CLAIMED)
 
@@ -138,7 +138,7 @@ async def test_a_recording_replays_it_and_a_redacted_one_names_nothing(
     replayed = replay(tmp_path / "run.jsonl")
     record = replayed.models[seen.known(COUNTED).key]
     assert record.claim == seen.known(COUNTED).claim
-    assert record.decode.last == seen.known(COUNTED).decode.last
+    assert record.history.decode.last == seen.known(COUNTED).history.decode.last
 
     redact(read_recording(tmp_path / "run.jsonl"), tmp_path / "bare.jsonl")
     text = (tmp_path / "bare.jsonl").read_text()
@@ -234,7 +234,7 @@ def row_of(record: ModelRecord, state: State) -> ModelRow:
 
 
 def _is_measured(seen: Watched) -> bool:
-    return any(model.measured_vram.last == VRAM_BYTES for model in seen.state.models.values())
+    return any(model.history.measured_vram.last == VRAM_BYTES for model in seen.state.models.values())
 
 
 def replay(path: Path) -> State:

@@ -78,6 +78,51 @@ def test_what_cannot_be_reached_or_tells_nothing_is_left_alone() -> None:
     assert found(launcher, unknown, contained, elsewhere) == []
 
 
+PUBLISHED = "http://127.0.0.1:8010"
+INSIDE = "http://172.17.0.2:11434"
+
+
+def contained(pid: int, *published: str) -> ServerProcess:
+    """Return an Ollama that listens inside where the one of this machine does outside."""
+    return server(pid, OLLAMA, other_namespace=True, published=published)
+
+
+def test_containers_are_asked_at_what_they_publish() -> None:
+    second = "http://127.0.0.1:8020"
+    there = (server(10, OLLAMA), contained(11, PUBLISHED, "http://[::1]:8010"), contained(12, second))
+    assert found(*there) == [PUBLISHED, second]
+    assert found(*there, urls=("http://localhost:8010",)) == [OLLAMA, second]
+
+
+def test_a_port_on_one_address_of_this_machine_is_asked_and_not_twice() -> None:
+    on_lan = contained(11, "http://192.0.2.7:8010")
+    assert found(on_lan) == ["http://192.0.2.7:8010"]
+    assert found(on_lan, urls=("http://192.0.2.7:8010",)) == []
+
+
+def test_a_container_is_asked_at_its_own_address_if_no_port_may_lead_there_that_is_asked() -> None:
+    inside = replace(contained(11, INSIDE), at_own_address=True)
+    monitor = after(processes(1, servers=[inside])).monitor
+    whom = finder(monitor, PUBLISHED)
+    assert list(whom.found()) == [INSIDE]
+    monitor.feed(ollama(2, [], source=PUBLISHED))
+    assert list(whom.found()) == [], "that is the container, or another one: nobody knows"
+    monitor.feed(processes(3, servers=[inside, contained(12, PUBLISHED)]))
+    assert list(whom.found()) == [INSIDE], "that is another one"
+
+
+def test_who_may_go_inside_asks_a_container_there_and_no_proxy_is_asked_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gpumon.app.session.whom.entrance", lambda pid: f"/proc/{pid}/ns/net")
+    inside = replace(contained(11, INSIDE), at_own_address=True)
+    monitor = after(processes(1, servers=[inside, contained(12, PUBLISHED)])).monitor
+    for url in (INSIDE, PUBLISHED):
+        monitor.feed(heard(url))
+    ways = [endpoint_at(Settings(urls=(OLLAMA,)), monitor.state, url) for url in (INSIDE, PUBLISHED)]
+    assert [(way.namespace, way.is_here) for way in ways if way] == [("/proc/11/ns/net", True), (None, True)]
+
+
 def metered(upstream: str | None) -> MeterSample:
     return MeterSample(time=START + 2, source="meter 127.0.0.1:9999", server=METER, upstream=upstream)
 

@@ -48,6 +48,7 @@ def test_with_nothing_known_every_key_is_there_and_null() -> None:
         "models": [],
         "alerts": [],
         "returned": [],
+        "left": [],
     }
 
 

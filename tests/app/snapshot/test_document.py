@@ -18,15 +18,17 @@ SECTIONS = {
     schema.MemoryEntry: "## `memory`",
     schema.ModelEntry: "## `models[]`",
     schema.LoadEntry: "`models[].load`",
+    schema.ForecastEntry: "`models[].load.forecast`",
     schema.PredictionEntry: "`models[].prediction`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",
     schema.EvidenceEntry: "`models[].verdict.evidence[]`, `models[].cause.evidence[]`",
     schema.CauseEntry: "`models[].cause`",
     schema.RemedyEntry: "`models[].remedies[]`",
-    schema.BandEntry: "`models[].expected_tokens_per_second`, and that of each remedy",
+    schema.BandEntry: "`models[].expected_tokens_per_second`, `full_tokens_per_second`, that of each remedy",
     schema.AlertEntry: "## `alerts[]`",
     schema.ReturnedEntry: "## `returned[]`",
+    schema.LeftEntry: "## `left[]`",
 }
 
 

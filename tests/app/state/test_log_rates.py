@@ -107,4 +107,4 @@ def test_a_rate_that_nothing_was_computed_for_is_unknown() -> None:
 def test_the_series_of_the_model_has_the_rate() -> None:
     state = after(*mute(), log(20, progress(40.0))).state
     [model] = state.models.values()
-    assert model.runner is None or model.decode.last_time == state.now
+    assert model.runner is None or model.history.decode.last_time == state.now

@@ -65,7 +65,7 @@ def test_a_model_has_the_rate_that_its_meter_counts() -> None:
     )
     assert (entry.requests_running, entry.tokens_generated_total) == (2, 500)
     assert entry.tokens_generated_is_lower_bound, "requests may go past the meter"
-    assert model.decode.last == 41.0
+    assert model.history.decode.last == 41.0
 
 
 def test_a_model_that_answers_through_a_meter_is_busy() -> None:
@@ -88,7 +88,7 @@ def test_prefill_is_known_when_a_request_has_ended() -> None:
     later = replace(MODEL, requests_ended=1, requests=(ended,))
     state = after(LOADED, meter(2, MODEL), meter(3, later)).state
     [model] = state.models.values()
-    assert model.prefill.last == 900.0
+    assert model.history.prefill.last == 900.0
 
 
 def test_an_answer_without_a_meter_ends_the_watch_on_it() -> None:

@@ -10,6 +10,7 @@ from tests.fakes.served_samples import alone
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
+from gpumon.app.picture.gpu import runner_name
 from gpumon.app.session.whom import runner_targets
 from gpumon.app.state.work import rates_of
 from gpumon.collectors.samples import (
@@ -69,6 +70,24 @@ def test_each_process_is_its_models_by_the_port_though_both_have_one_file() -> N
     joined = {model.claim.name: model.runner and model.runner.pid for model in monitor.state.models.values()}
     assert joined == {"big": 31, "small": 32}
     assert {target.port for target in runner_targets(monitor.state)} == {5801, 5802}, "each is asked itself"
+
+
+def test_two_in_containers_have_the_same_ports_inside_and_each_its_own_names() -> None:
+    urls = ("http://127.0.0.1:8010", "http://127.0.0.1:8020")
+    swaps = [
+        replace(SWAP_PROCESS, pid=20 + number, other_namespace=True, published=(url,))
+        for number, url in enumerate(urls)
+    ]
+    children = [replace(child(30 + number, 5800), server_pid=20 + number) for number in (0, 1)]
+    first = listed(1, ("big", 5800, "ready"), source=urls[0])
+    second = listed(1, ("small", 5800, "ready"), source=urls[1])
+    monitor = watched(first, second, fakes.processes(2, *children, servers=swaps))
+    joined = {model.claim.name: model.runner and model.runner.pid for model in monitor.state.models.values()}
+    assert joined == {"big": 30, "small": 31}
+    assert [runner_name(one, monitor.state) for one in monitor.state.runners.values()] == ["big", "small"]
+    hidden = watched(first, second, fakes.processes(2, children[1], servers=()))
+    (runner,) = hidden.state.runners.values()
+    assert runner_name(runner, hidden.state) not in {"big", "small"}, "of two names neither is guessed"
 
 
 def test_one_that_starts_is_a_load_by_the_name_that_clients_use() -> None:

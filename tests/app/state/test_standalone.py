@@ -241,3 +241,19 @@ def test_parameters_are_written_as_ollama_does(count: int | None, words: str | N
 )
 def test_a_file_type_is_written_as_file_names_do(said: str | None, words: str | None) -> None:
     assert quantization_words(said) == words
+
+
+PUBLISHED = "http://127.0.0.1:8010"
+
+
+def test_in_a_container_it_is_one_with_the_url_that_leads_there() -> None:
+    inside = replace(alone(contained=True), published=(PUBLISHED,))
+    scene = after(processes(0, inside, servers=()), answer(1, pid=500, processing=False))
+    assert only(scene.state).key == replace_source(KEY, PUBLISHED)
+    scene.monitor.feed(served(2, "llama-3-8b", source=PUBLISHED))
+    record = only(scene.state)
+    assert (record.key.source, record.runner and record.runner.pid) == (PUBLISHED, 500)
+
+
+def replace_source(key: ModelKey, source: str) -> ModelKey:
+    return key._replace(source=source)

@@ -15,8 +15,11 @@ from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.demo import DemoFeed
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import session_of_demo
+from gpumon.app.ui import notices
 from gpumon.app.ui.app import GpumonApp
 from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.hints import HintBar
+from gpumon.widgets.kit.lines import plain_text
 
 
 class Demo:
@@ -39,8 +42,14 @@ class Demo:
         return await text(self.pilot)
 
     def told(self) -> str:
-        """Return the notices, on one line."""
-        return " ".join(notice.message for notice in self.pilot.app._notifications)
+        """Return the notice in the line of the hints of the screen in front; nothing where the hints are."""
+        return plain_text(self.pilot.app.screen.query_one(HintBar)._notice)
+
+
+@pytest.fixture(autouse=True)
+def _notices_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a notice stay until the next: time is in the test's hand, but for that of notices."""
+    monkeypatch.setattr(notices, "NOTICE_SECONDS", 600.0)
 
 
 @asynccontextmanager
@@ -59,10 +68,10 @@ async def test_a_model_is_unloaded_after_a_question_and_its_memory_comes_back() 
         question = await playing.press("u")
         assert "Unload this model?" in question
         await playing.press("y")
-        screen = await playing.at(4)
         assert "asked 127.0.0.1:11434 to unload llama3.2:3b" in playing.told()
+        screen = await playing.at(4)
         assert "llama3.2:3b is unloaded: 2.4 GiB of VRAM came back" in playing.told()
-    assert "no model is loaded" in screen or "qwen3:14b" in screen
+    assert "left 2s ago, unloaded by you" in screen
 
 
 async def test_a_model_at_work_ends_its_request_first() -> None:
@@ -79,8 +88,8 @@ async def test_the_story_goes_on_and_loads_again_what_was_unloaded() -> None:
         await playing.at(30)
         await playing.press("u", "y")
         await playing.at(12)
-        assert "no model is loaded" in await playing.at(20)
-        assert "qwen2.5-coder:14b" in await playing.at(65)
+        assert "no model loaded" in (await playing.at(20)).splitlines()[0]
+        assert "1 model on GPU" in (await playing.at(65)).splitlines()[0]
 
 
 async def test_whoever_does_not_confirm_unloads_nothing() -> None:
@@ -182,6 +191,46 @@ async def test_the_keys_for_scenarios_are_explained_in_the_demo_and_nowhere_else
         assert "scenario" not in await text(pilot)
 
 
+async def test_a_scenario_is_found_by_its_name_and_played() -> None:
+    async with demo("fits") as playing:
+        await playing.at(1)
+        offered = await playing.press("colon", *"gpu-lost")
+        assert "Scenario gpu-lost: " in offered
+        await playing.press("enter")
+        assert "DEMO gpu-lost" in await playing.at(1)
+        await playing.press("colon", *"scenario", "space", *"fits", "enter")
+        assert "DEMO fits" in await playing.at(1), "and back, from wherever one is"
+
+
+async def test_the_keys_for_scenarios_are_found_by_their_words() -> None:
+    async with demo("fits") as playing:
+        await playing.press("colon", *"next", "space", *"scenario")
+        screen = await text(playing.pilot)
+        assert next(line for line in screen.splitlines() if "Next scenario" in line).split()[-1] == "}"
+        await playing.press("enter")
+        assert "DEMO spill" in await playing.at(1)
+    async with dashboard().run_test(size=(120, 40)) as pilot:
+        await pilot.press("colon", *"scenario")
+        assert "nothing matches" in await text(pilot)
+
+
+async def test_the_next_scenario_is_a_click_away() -> None:
+    async with demo("fits") as playing:
+        column = last_line(await playing.at(60)).index("} next scenario")
+        await playing.pilot.click(HintBar, offset=(column + 3, 0))
+        assert "DEMO spill" in await playing.at(1)
+
+
+async def test_a_card_that_slows_itself_down_is_told_once_with_what_it_costs() -> None:
+    async with demo("throttle") as playing:
+        await playing.at(1)
+        screen = await playing.at(33)
+    band = "THROTTLED  GPU 0 · thermal slowdown (software) · 28 tok/s instead of 39 tok/s · for 6s"
+    assert band in screen.splitlines()[0]
+    assert screen.count("instead of") == 1 + sum("slower" in line for line in screen.splitlines())
+    assert "is held back by" not in screen
+
+
 def last_line(screen: str) -> str:
     return screen.splitlines()[-1]
 
@@ -200,7 +249,7 @@ async def test_in_a_narrow_pane_a_caption_leaves_the_key_for_help(size: tuple[in
         line = last_line(await playing.at(29))
     assert line.startswith(" ▸ 45 tokens a second have")
     assert "? help" in line
-    words = line.partition("▸ ")[2].partition("   ")[0].rstrip("…")
+    words = line.partition("▸ ")[2].partition("  ")[0].rstrip("…")
     assert "45 tokens a second have become 7: the GPU waits for the CPU ".startswith(f"{words} "), (
         "whole words"
     )
@@ -218,3 +267,11 @@ async def test_a_caption_comes_with_the_time_that_was_sought() -> None:
         await playing.at(2)
         await playing.press(";", ";", ";")
         assert "45 tokens a second have become 7" in last_line(await playing.at(1))
+
+
+async def test_a_caption_comes_before_the_switch_of_a_hidden_panel() -> None:
+    async with demo("spill", (80, 24)) as playing:
+        await playing.press("4")
+        line = last_line(await playing.at(29))
+        assert line.startswith(" ▸ 45 tokens a second have become 7")
+        assert last_line(await playing.at(23)).endswith("4 ram"), "which comes again after it"

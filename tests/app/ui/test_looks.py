@@ -61,7 +61,7 @@ async def test_ascii_is_ascii_to_the_last_cell(keys: tuple[str, ...]) -> None:
 async def test_help_in_ascii_names_the_arrows() -> None:
     async with dashboard(glyphs=ASCII).run_test(size=(80, 60)) as pilot:
         await pilot.press("question_mark")
-        assert "Down j" in await text(pilot)
+        assert "Down Up j k" in await text(pilot)
 
 
 def check(name: str, screen: str) -> None:

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from tests.app.ui.screen import dashboard, text
+from tests.app.ui.screen import dashboard, scenario, text
 
+from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.feeds.player import Player
 from gpumon.app.ui.app import GpumonApp
+from gpumon.app.ui.screens.palette import matching, offers
 from gpumon.widgets.tables import ChoicePanel
+from gpumon.widgets.views import ChoiceRow
+
+SPILLED = scenario("spill", PRELUDE_SECONDS + 70)
 
 
 def offered(app: GpumonApp) -> dict[str, str]:
-    return {command.title: command.help for command in app.get_system_commands(app.screen)}
+    return {offer.row.title: offer.row.note for offer in offers(app, app.session).values()}
 
 
 async def test_the_palette_offers_the_keys_of_the_screen_by_their_words() -> None:
-    app = dashboard()
+    app = dashboard(SPILLED)
     async with app.run_test(size=(80, 24)):
         commands = offered(app)
-    assert commands["Acknowledge the alerts"] == "key a"
-    assert commands["Unload the model, after a question"] == "key u"
-    assert commands["Quit"] == "key q"
+    assert commands["Acknowledge the alerts"] == "a"
+    assert commands["Move between GPUs and models"] == "Tab"
+    assert commands["Quit"] == "q"
+    assert "Next row" not in commands, "that is nearer by its key"
+    assert next(iter(commands)) == "Page of the selected model or GPU"
+
+
+async def test_what_a_key_cannot_do_now_is_not_offered() -> None:
+    app = dashboard(SPILLED)
+    async with app.run_test(size=(80, 24)):
+        assert "Unload the model, after a question" not in offered(app), "a recording is not asked"
+
+
+async def test_models_and_gpus_are_found_by_name() -> None:
+    async with dashboard(SPILLED).run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon", *"4070")
+        screen = await text(pilot)
+        assert "GPU 0 RTX 4070" in screen
+        await pilot.press("enter")
+        assert "GPU 0" in (await text(pilot)).splitlines()[0]
+        await pilot.press("colon", *"coder", "enter")
+        assert "qwen2.5-coder:14b" in (await text(pilot)).splitlines()[0]
+        assert len(pilot.app.screen_stack) == 2, "as from the dashboard"
+
+
+async def test_one_line_each_with_its_key_at_the_right() -> None:
+    async with dashboard(SPILLED).run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon", *"acknowledge")
+        line = next(line for line in (await text(pilot)).splitlines() if "Acknowledge" in line)
+    assert line.split() == ["▌", "Acknowledge", "the", "alerts", "a"]
+    assert len(line) > 70
+
+
+async def test_what_begins_with_the_letters_stands_before_what_contains_them() -> None:
+    rows = [ChoiceRow(title, title) for title in ("Repaint", "Freeze the screen", "Page of a GPU")]
+    assert [row.title for row in matching(rows, ["pa"])] == ["Page of a GPU", "Repaint"]
 
 
 async def test_the_keys_of_a_player_are_offered_where_something_is_played() -> None:
@@ -35,7 +73,7 @@ async def test_the_palette_offers_every_theme_and_no_panel_of_textuals_own() -> 
     app = dashboard()
     async with app.run_test(size=(80, 24)):
         commands = offered(app)
-    assert "Theme" in commands
+    assert {f"Theme {name}" for name in app.available_themes} <= commands.keys()
     assert not commands.keys() & {"Keys", "Screenshot", "Maximize"}
 
 
@@ -51,7 +89,7 @@ async def test_the_words_of_a_search_may_stand_in_any_order() -> None:
     async with dashboard().run_test(size=(80, 24)) as pilot:
         await pilot.press("colon", *"models", "space", *"sort")
         screen = await text(pilot)
-    assert "Sort models by spill" in screen
+    assert "Sort models by trouble" in screen
     assert "Quit" not in screen
 
 
@@ -68,9 +106,7 @@ async def test_a_search_that_finds_nothing_says_so_and_enter_does_nothing() -> N
 async def test_a_theme_is_chosen_by_its_name() -> None:
     app = dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("colon", *"theme", "enter")
-        await pilot.pause()
-        await pilot.press(*"nord", "enter")
+        await pilot.press("colon", *"nord", "enter")
         await pilot.pause()
         assert app.theme == "nord"
 

@@ -42,9 +42,8 @@ def app_with(server: Server, *samples: AnySample) -> GpumonApp:
 
 
 async def told(pilot: Pilot[int]) -> str:
-    """Return the notices that are on the screen, on one line."""
-    await text(pilot)
-    return " ".join(notice.message for notice in pilot.app._notifications)
+    """Return the last line of the screen, where notices stand."""
+    return (await text(pilot)).splitlines()[-1]
 
 
 async def test_the_question_says_what_goes_where_and_what_comes_back() -> None:
@@ -61,6 +60,20 @@ async def test_no_notice_lies_over_the_question() -> None:
         screen = await text(pilot)
     assert "y Enter yes" in screen
     assert "no model is selected" not in screen
+
+
+async def test_the_question_is_answered_by_a_click() -> None:
+    server = Server()
+    async with app_with(server).run_test(size=(80, 24)) as pilot:
+        await pilot.press("u")
+        lines = (await text(pilot)).splitlines()
+        line = next(number for number, line in enumerate(lines) if "y Enter yes" in line)
+        await pilot.click(offset=(lines[line].index("n Esc no") + 1, line))
+        assert "Unload this model?" not in await text(pilot)
+        await pilot.press("u")
+        await pilot.click(offset=(lines[line].index("y Enter yes") + 1, line))
+        await pilot.pause()
+    assert server.asked == ["qwen3:14b"]
 
 
 async def test_a_request_that_runs_is_told_of_before() -> None:

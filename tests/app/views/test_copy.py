@@ -30,6 +30,6 @@ def test_a_command_that_hides_something_is_passed_over(command: str) -> None:
     assert command_to_copy((remedy(command), plain)) is plain
 
 
-def test_the_command_stands_alone_under_where_it_goes() -> None:
+def test_the_command_stands_before_where_it_goes() -> None:
     words = copied_words(remedy("/set parameter num_ctx 12288", "in ollama run"))
-    assert words == "copied, to type in ollama run:\n/set parameter num_ctx 12288"
+    assert words == "copied: /set parameter num_ctx 12288 (in ollama run)"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
-from tests.fakes.samples import GIB, START, log, system
+from tests.fakes.samples import GIB, log, system
 from tests.scene import Machine, Model, Server, after
 
 from gpumon.app.alerts.alert import Alert
@@ -18,26 +18,25 @@ from gpumon.app.views.dashboard import (
     alert_row,
     dashboard_view,
     memory_row,
-    source_rows,
     spilled_bytes,
-    verdict_view,
 )
 from gpumon.app.views.models import SortKey, model_rows
+from gpumon.app.views.sources import source_rows, watched_words
 from gpumon.collectors.samples import MemoryPressure, SourceState
 from gpumon.text import units
 
 PANELS = {
     "gpu_rows": "panel gpus",
-    "_models": "panel models",
+    "all_rows": "panel models",
     "memory_row": "panel memory",
     "alert_rows": "panel alerts",
-    "verdict_view": "verdict",
+    "band_view": "verdict",
     "source_rows": "panel sources",
 }
 
 
 def view(monitor: Monitor, before: DashboardView = dashboard.NOTHING) -> DashboardView:
-    return dashboard_view(monitor, ModelOrder(), 1.0, before)
+    return dashboard_view(monitor, ModelOrder(), before)
 
 
 def spilling(seconds: int = 1) -> Machine:
@@ -181,14 +180,14 @@ class TestAlerts:
 class TestVerdict:
     """The first line."""
 
-    def test_versions_interval_and_time_stand_at_its_right(self) -> None:
+    def test_versions_and_interval_are_told(self) -> None:
         machine = Machine()
         machine.driver_version, machine.ollama().version = "570.1", "0.12.3"
-        found = verdict_view(machine.look("driver").look("servers", at=1).monitor, 0.5)
-        assert found.right == ("driver 570.1", "Ollama 0.12.3", "every 0.5 s", units.clock(START + 1))
+        found = watched_words(machine.look("driver").look("servers", at=1).monitor, 0.5)
+        assert found == ("driver 570.1", "Ollama 0.12.3", "every 0.5 s")
 
     def test_what_is_not_known_is_left_out(self) -> None:
-        assert verdict_view(Machine().monitor, 2.0).right == ("every 2 s", "")
+        assert watched_words(Machine().monitor, 2.0) == ("every 2 s",)
 
 
 @pytest.mark.internal_errors
@@ -212,7 +211,7 @@ class TestFailures:
         _, after = self.failed(monkeypatch, function)
         assert any(PANELS[function] in row.words for row in after.sources)
 
-    @pytest.mark.parametrize(("function", "panel"), [("gpu_rows", "gpus"), ("_models", "models")])
+    @pytest.mark.parametrize(("function", "panel"), [("gpu_rows", "gpus"), ("all_rows", "models")])
     def test_rows_are_kept_with_their_age(
         self, monkeypatch: pytest.MonkeyPatch, function: str, panel: str
     ) -> None:
@@ -225,7 +224,7 @@ class TestFailures:
         assert after.memory == replace(before.memory, age_seconds=5.0)
 
     def test_the_verdict_says_that_nothing_can_be_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        _, after = self.failed(monkeypatch, "verdict_view")
+        _, after = self.failed(monkeypatch, "band_view")
         assert after.verdict.level == "unknown"
         assert "cannot be told" in after.verdict.sentence
 

@@ -55,16 +55,18 @@ def test_the_page_of_a_healthy_model_says_so_and_no_more() -> None:
 
 
 def test_the_dashboard_names_cause_and_cure_of_a_spill() -> None:
-    view = dashboard_view(watched(SPILLED), ModelOrder(), 1.0)
+    view = dashboard_view(watched(SPILLED), ModelOrder())
     cause = "its context is too large: a request asked for 65536 tokens"
     cure = "try OLLAMA_KV_CACHE_TYPE=q8_0 in the server's environment"
     assert view.verdict.sentence == f"{NAME} spills 2.0 GiB (25%) to RAM; {cause}; {cure}"
-    assert view.models[0].notes[0] == cause
+    assert (view.verdict.head, view.verdict.cause) == ("SPILLED", cause)
+    assert view.verdict.remedy == "OLLAMA_KV_CACHE_TYPE=q8_0"
+    assert cause not in view.models[0].notes, "nothing is said twice"
 
 
 def test_nobody_is_named_where_the_cause_is_unknown() -> None:
     scene = Scene(described=False, others=[Other("blender", 5.0)])
-    view = dashboard_view(watched(scene), ModelOrder(), 1.0)
+    view = dashboard_view(watched(scene), ModelOrder())
     assert view.verdict.sentence == f"{NAME} spills 2.0 GiB (25%) to RAM"
 
 

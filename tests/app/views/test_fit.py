@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -38,7 +39,7 @@ def test_a_row_has_name_size_and_identity_of_the_model() -> None:
 
 def test_only_the_model_that_is_loaded_is_marked_so() -> None:
     found = rows(ollama(0, [claim("b:1b")]), on_disk(1, "a:1b", "b:1b"))
-    assert [(row.name, row.loaded) for row in found] == [("a:1b", False), ("b:1b", True)]
+    assert [(row.name, row.loaded) for row in found] == [("b:1b", True), ("a:1b", False)]
 
 
 def test_the_server_is_named_where_two_have_the_model_and_there_alone() -> None:
@@ -112,6 +113,15 @@ def test_the_mark_is_good_only_where_it_surely_fits(gib: float, answer: str, lev
     verdict = page(machine_with(gib=gib)).verdict
     assert verdict.sentence.startswith(f"{NAME} {answer}: ")
     assert verdict.level == level
+
+
+def test_one_for_which_its_server_makes_room_fits_in_the_end() -> None:
+    machine = machine_with(gib=12.0)
+    machine.servers[0].load(Model("qwen3:8b", gpu_gib=9.0, pid=101))
+    machine.look()
+    verdict = page(machine).verdict
+    assert verdict.level == "ok"
+    assert re.search(r"spills \d+% now; after unloading qwen3:8b \(9.0 GiB\) fits$", verdict.sentence)
 
 
 def test_without_a_card_what_it_needs_is_said_and_that_none_is_known() -> None:

@@ -10,9 +10,9 @@ from gpumon.app.insight.health import health
 from gpumon.app.session.whom import runner_targets, served_seems_busy
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import ModelEntry
-from gpumon.app.views.dashboard import source_rows, verdict_view
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import model_rows
+from gpumon.app.views.sources import source_rows, watched_words
 from gpumon.widgets.views import ModelRow
 
 
@@ -117,8 +117,8 @@ def test_a_server_that_wants_a_key_is_called_by_its_name() -> None:
     assert row.name == "llama-server at 127.0.0.1:8080"
 
 
-def test_its_build_stands_in_the_verdict_line() -> None:
-    assert "llama-server b11434" in verdict_view(far_away().monitor, 1.0).right
+def test_its_build_is_told() -> None:
+    assert "llama-server b11434" in watched_words(far_away().monitor, 1.0)
 
 
 def test_one_that_is_asked_by_its_url_is_not_asked_on_its_port_as_well() -> None:

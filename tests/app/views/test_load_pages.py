@@ -69,12 +69,19 @@ def test_the_row_shows_how_far_it_is() -> None:
         state="weights 43%",
         until="8s left",
         load_fraction=0.43,
-        notes=("loading for 5s", "1.0 GiB/s", "4.0 of 9.0 GiB", "a:1b, b:1b made room"),
+        is_loading=True,
+        planned_gpu_bytes=9 * GIB,
+        notes=(
+            "starting 1s, fitting 2s, weights for 2s",
+            "1.0 GiB/s",
+            "4.0 of 9.0 GiB",
+            "a:1b, b:1b made room",
+        ),
     )
 
 
 def test_what_is_not_known_yet_has_no_note() -> None:
-    assert load_row(BARE).notes == ("loading for 1s",)
+    assert load_row(BARE).notes == ("starting for 1s",)
 
 
 def test_the_page_has_every_figure_with_its_origin() -> None:

@@ -30,7 +30,7 @@ def comparisons(count: int, ram_gib: float) -> int:
     claims = machine.samples("servers")
     CountedName.compared = 0
     monitor = machine.say(*claims).monitor
-    assert len(dashboard_view(monitor, ModelOrder(), 1.0).models) == count
+    assert len(dashboard_view(monitor, ModelOrder()).models) == count
     return CountedName.compared
 
 
@@ -45,5 +45,5 @@ def test_diagnoses_of_models_that_have_gone_are_forgotten() -> None:
     for at in range(50):
         server.models = []
         server.load(Model(f"m{at}", ram_gib=1.0, is_described=False))
-        dashboard_view(machine.look("servers", at=at).monitor, ModelOrder(), 1.0)
+        dashboard_view(machine.look("servers", at=at).monitor, ModelOrder())
     assert len(machine.pictures._diagnoses) <= 2

@@ -7,14 +7,14 @@ from tests.fakes.samples import GIB, claim, ollama
 from tests.scene import Machine, Model, after
 
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
-from gpumon.app.views.models import SORT_KEYS, model_rows
+from gpumon.app.views.models import model_rows
 from gpumon.widgets.views import ModelRow
 
 FAR = "http://box:11434"
 
 
 def rows(machine: Machine) -> tuple[ModelRow, ...]:
-    return model_rows(machine.pictures, SORT_KEYS[0])
+    return model_rows(machine.pictures, "spill")
 
 
 def here_and_there(here: str, there: str) -> Machine:
@@ -40,7 +40,7 @@ def test_the_alert_and_the_verdict_name_the_server_too() -> None:
     machine.servers[1].models[0].ram_gib = 5.0
     for at in (0.2, 1.2):
         machine.look("servers", at=at)
-    view = dashboard_view(machine.monitor, ModelOrder(), 1.0)
+    view = dashboard_view(machine.monitor, ModelOrder())
     assert view.alerts[0].message.startswith("qwen3:14b @ box:11434 spill: 5.0 GiB")
     assert view.verdict.sentence.startswith("qwen3:14b @ box:11434 spills 5.0 GiB")
 

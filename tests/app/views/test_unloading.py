@@ -111,4 +111,4 @@ def test_a_command_is_copied_as_long_as_all_of_it_can_be_shown() -> None:
 
 
 def test_a_command_for_a_shell_says_no_place() -> None:
-    assert copied_words(long_remedy(3)) == "copied:\nxxx"
+    assert copied_words(long_remedy(3)) == "copied: xxx"

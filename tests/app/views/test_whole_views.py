@@ -55,7 +55,7 @@ def views(monitor: Monitor) -> dict[str, object]:
         for number, key in enumerate(sorted(monitor.state.models))
     }
     pages |= {f"gpu {uuid}": gpu_page(uuid, monitor.pictures, 300.0) for uuid in sorted(monitor.state.gpus)}
-    return {"dashboard": dashboard_view(monitor, ModelOrder(), 1.0), **pages}
+    return {"dashboard": dashboard_view(monitor, ModelOrder()), **pages}
 
 
 @pytest.mark.parametrize("name", MOMENTS)

@@ -29,7 +29,7 @@ from tests.fakes.gguf.writer import (
 from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.memory import kv_cache_bytes
 from gpumon.app.physics.shape import geometry_of
-from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
+from gpumon.collectors.gguf.file import GgufError, HeaderReader, gguf_file_bytes, read_gguf
 from gpumon.collectors.gguf.tensors import Tensor, summarize
 from gpumon.collectors.samples import ModelFacts
 
@@ -223,3 +223,46 @@ def test_a_file_is_read_as_llama_cpp_reads_it(tmp_path: Path) -> None:
         Tensor(tensor.name, tensor.tensor_type.name, [int(length) for length in tensor.shape])
         for tensor in theirs.tensors
     )
+
+
+# Leaping over a vocabulary
+
+WORDS = st.lists(
+    st.sampled_from(["a", "", "token", "tokenizer.ggml.", "tokenizer.ggml.tokens", "\0" * 9, "é" * 40]),
+    max_size=60,
+)
+
+
+def vocabulary(words: list[str], *, is_last: bool, is_between: bool = False) -> FakeGguf:
+    tokens = Array(STRING, [*words, *(f"token {number}" for number in range(1500))])
+    after: dict[str, Plain | Array] = {} if is_last else {"tokenizer.ggml.bos_token_id": 1}
+    keys: list[tuple[str, Plain | Array]] = [("tokenizer.ggml.tokens", tokens), ("a.block_count", 7)]
+    named = dict(keys if is_between else keys[::-1])
+    return FakeGguf({"general.architecture": "a", **named, "tokenizer.ggml.merges": tokens, **after})
+
+
+@given(words=WORDS, is_last=st.booleans(), is_between=st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_leap_over_a_vocabulary_leads_where_going_through_it_does(
+    words: list[str], is_last: bool, is_between: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = vocabulary(words, is_last=is_last, is_between=is_between).write(tmp_path / "model.gguf")
+    leaping = read_gguf(path)
+    with monkeypatch.context() as patched:
+        patched.setattr("gpumon.collectors.gguf.file.MANY_TEXTS", 10**9)
+        assert read_gguf(path) == leaping
+    assert leaping.layer_count == 7
+    assert leaping.geometry["a.vocab_size"] == len(words) + 1500
+
+
+def test_few_reads_are_made_of_a_large_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    read_one = HeaderReader.u64
+
+    def counting(reader: HeaderReader) -> int:
+        counted.append(1)
+        return read_one(reader)
+
+    monkeypatch.setattr(HeaderReader, "u64", counting)
+    read_gguf(vocabulary([], is_last=False).write(tmp_path / "model.gguf"))
+    assert len(counted) < 100

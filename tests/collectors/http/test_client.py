@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gzip
 import subprocess
 import sys
@@ -299,6 +300,14 @@ async def test_loopback_is_reached_in_spite_of_a_proxy_in_the_environment(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
     assert (await client.get("/api/ps", CAP)).status == 200
+
+
+async def test_a_server_that_is_known_by_its_process_is_asked_for_at_no_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "nonsense://x")
+    endpoint = dataclasses.replace(parse_endpoint("http://192.0.2.1:9"), is_here=True)
+    assert await kind_of_failure(endpoint) != "proxy"
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense://x"])

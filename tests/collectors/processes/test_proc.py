@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pwd
+import subprocess
 from pathlib import Path
 
 import pytest
+from tests.fakes.processes.namespace import can_be_made, run_inside
 from tests.fakes.processes.tree import FakeProc
 
 from gpumon.collectors.processes.details import kibibytes
@@ -187,3 +189,24 @@ class TestOwners:
         found = [is_contained(proc, pid, proc.table(pid, "status")) for pid in (100, 101)]
         assert found == [True, False]
         assert [is_unreachable(proc, pid, proc.table(pid, "status")) for pid in (100, 101)] == [True, False]
+
+    @pytest.mark.skipif(not can_be_made(), reason="no network namespace can be made")
+    def test_the_table_of_sockets_of_another_namespace_is_another_file(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a namespace is may be read of one's own processes only; this of all."""
+
+        def refuse(proc: Proc, pid: int | str, name: str) -> str:
+            raise PermissionError(name)
+
+        monkeypatch.setattr(Proc, "link", refuse)
+        contained = run_inside(lambda: subprocess.Popen(["sleep", "60"]))
+        beside = subprocess.Popen(["sleep", "60"])
+        try:
+            proc, inner = Proc(), {"NSpid": "9 1"}
+            assert is_unreachable(proc, contained.pid, {})
+            assert not is_unreachable(proc, beside.pid, inner), "a container with the network of its host"
+        finally:
+            for one in (contained, beside):
+                one.kill()
+                one.wait()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.fakes.processes.actor import Actor, build, compiler
+from tests.fakes.processes.namespace import can_be_made, run_inside
 from tests.fakes.processes.tree import BLOB, OLLAMA_SERVE, OTHER_BLOB, llama_server
 
 from gpumon.collectors.processes.source import ProcessSource
@@ -116,3 +119,40 @@ async def test_a_server_says_who_and_where_it_is(
     assert server.urls == (url,), "its socket counts more than what it was told"
     home = os.environ.get("HOME")
     assert home is None or server.models_path == str(Path(home) / ".ollama/models")
+
+
+EVERYWHERE = "0.0.0.0"
+DOCKER_PROXY = ("/usr/bin/docker-proxy", "-proto", "tcp")
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all")
+QUESTION = """
+import sys
+from gpumon.collectors.processes.owners import is_unreachable
+from gpumon.collectors.processes.proc import Proc
+from gpumon.collectors.processes.published import Publications
+pid, port = map(int, sys.argv[1:])
+proc = Proc()
+print(is_unreachable(proc, pid, proc.table(pid, "status")), *Publications(proc).find(pid, (port,), 0.0).urls)
+"""
+
+
+@pytest.mark.skipif(not can_be_made(), reason="no network namespace can be made")
+def test_a_plain_user_sees_where_a_container_of_root_is_published(program: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        outside = stack.enter_context(socket.create_server((EVERYWHERE, 0)))
+        port = outside.getsockname()[1]
+
+        def start() -> tuple[int, int]:
+            inside = stack.enter_context(socket.create_server((EVERYWHERE, 0)))
+            actor = stack.enter_context(Actor(program, ["ollama", "serve"], [inside.fileno()]))
+            return actor.pid, inside.getsockname()[1]
+
+        pid, inner = run_inside(start, "172.31.254.2")
+        told = ("-host-ip", EVERYWHERE, "-host-port", str(port), "-container-ip", "172.31.254.2")
+        proxy = (*DOCKER_PROXY, *told, "-container-port", str(inner))
+        stack.enter_context(Actor(program, proxy, [outside.fileno()]))
+        line = [*AS_NOBODY, sys.executable, "-c", QUESTION, str(pid), str(inner)]
+        environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
+        done = subprocess.run(line, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    if "ModuleNotFoundError" in done.stderr or "Permission" in done.stderr:
+        pytest.skip("nobody may not read this folder")
+    assert done.stdout.split() == ["True", f"http://127.0.0.1:{port}"], done.stderr

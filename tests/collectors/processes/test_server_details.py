@@ -12,12 +12,12 @@ from gpumon.collectors.processes.finder import Finder
 from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.server_details import (
-    PROVEN_SECONDS,
     REFRESH_SECONDS,
     START_UP_SECONDS,
     STARTING_SECONDS,
     ServerReader,
 )
+from gpumon.collectors.processes.sockets import PROVEN_SECONDS
 from gpumon.collectors.samples import ServerProcess
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"

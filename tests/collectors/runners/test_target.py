@@ -43,3 +43,17 @@ def test_only_llama_server_has_a_port_of_its_own() -> None:
     server = RunnerProcess(pid=7, started=2.0, kind="llama_server", settings=bare)
     runner = RunnerProcess(pid=7, started=2.0, kind="ollama_runner", settings=bare)
     assert (target_of(server).port, target_of(runner).port) == (8080, None)
+
+
+def test_one_in_a_container_is_asked_where_it_is_published() -> None:
+    settings = RunnerSettings(host="0.0.0.0", port=8000)
+    inside = RunnerProcess(
+        pid=7,
+        started=2.0,
+        kind="llama_server",
+        settings=settings,
+        other_namespace=True,
+        published=("http://192.0.2.7:8010", "http://[::1]:8010"),
+    )
+    target = target_of(inside)
+    assert (target.url, target.port, target.obstacle) == ("http://192.0.2.7:8010", 8000, None)

@@ -13,12 +13,16 @@ from typing import TypeVar
 
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS = 0x8914
+SIOCSIFADDR = 0x8916
 IFF_UP = 1
 _T = TypeVar("_T")
 
 
-def run_inside(work: Callable[[], _T]) -> _T:
-    """Return what ``work`` does in a thread in a new namespace; raise ``OSError`` where none can be."""
+def run_inside(work: Callable[[], _T], address: str | None = None) -> _T:
+    """Return what ``work`` does in a thread in a new namespace; raise ``OSError`` where none can be.
+
+    The namespace has the address ``address`` of its own, beside that of its loopback.
+    """
     done: list[_T] = []
     failed: list[OSError] = []
 
@@ -29,6 +33,9 @@ def run_inside(work: Callable[[], _T]) -> _T:
             return
         with socket.socket() as control:
             fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+            if address is not None:
+                own = struct.pack("16sHH4s8x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(address))
+                fcntl.ioctl(control, SIOCSIFADDR, own)
         done.append(work())
 
     thread = threading.Thread(target=enter)

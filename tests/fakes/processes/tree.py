@@ -73,7 +73,7 @@ class FakeProc:
         known = path.read_text() if path.exists() else ""
         path.write_text(f"{known}{pid} ")
 
-    def write(self, pid: int, name: str, raw: bytes) -> None:
+    def write(self, pid: int | str, name: str, raw: bytes) -> None:
         """Write one file of a process."""
         path = self.root / str(pid) / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,12 +21,15 @@ from gpumon.app.cli.fit.asked import Asked, bandwidth, cache_type, cards, whole
 from gpumon.app.cli.fit.model import loaded_here
 from gpumon.app.cli.main import main
 from gpumon.app.config.settings import Settings
-from gpumon.app.diagnosis.fit.report import Resident
+from gpumon.app.diagnosis.fit.report import HostMemory, Resident
 from gpumon.app.errors import GpumonError
 from gpumon.app.physics.geometry import NoGeometry
 from gpumon.collectors.http.endpoint import parse_endpoint
 
 KEYS = {
+    "model",
+    "runs",
+    "after_unloading",
     "runs_from_ram",
     "required_ram_bytes",
     "available_ram_bytes",
@@ -51,6 +54,8 @@ def no_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.touch()
     monkeypatch.setenv("GPUMON_CONFIG", str(settings))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "no-models"))
+    monkeypatch.setattr("gpumon.app.cli.fit.disk.SERVICE_HOMES", ())
 
 
 @pytest.fixture
@@ -97,42 +102,6 @@ async def test_a_model_that_is_not_installed_is_one_line_and_ends_with_2(
     assert capsys.readouterr().err == (
         f"gpumon: no model absent is installed at {authority}; try: ollama pull absent\n"
     )
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "small:8b",
-        "SMALL:8B",
-        "library/small:8b",
-        "registry.ollama.ai/library/small:8b",
-        "https://registry.ollama.ai/library/small:8b",
-        "small",
-        "library/small",
-    ],
-)
-async def test_a_model_is_found_by_every_name_that_ollama_takes(ollama: FakeOllama, name: str) -> None:
-    assert await fit(ollama, name, "--gpu", "4090") == 0
-
-
-@pytest.mark.parametrize(
-    "name", ["other/small:8b", "hf.co/library/small:8b", "small:latest", "small:1b", "library/other/small:8b"]
-)
-async def test_a_model_of_another_name_is_not_taken_for_it(ollama: FakeOllama, name: str) -> None:
-    assert await fit(ollama, name, "--gpu", "4090") == 2
-
-
-async def test_a_name_without_a_tag_does_not_choose_between_two(ollama: FakeOllama) -> None:
-    ollama.catalog.install(FakeModel("small:1b", GIB))
-    assert await fit(ollama, "small", "--gpu", "4090") == 2
-    ollama.catalog.install(FakeModel("small:latest", GIB))
-    assert await fit(ollama, "small", "--gpu", "4090") == 0
-
-
-async def test_a_name_of_a_host_is_compared_with_all_its_parts(ollama: FakeOllama) -> None:
-    ollama.catalog.install(FakeModel("hf.co/maker/small-GGUF:Q4_K_M", GIB))
-    assert await fit(ollama, "hf.co/Maker/small-gguf:q4_k_m", "--gpu", "4090") == 0
-    assert await fit(ollama, "maker/small-GGUF:Q4_K_M", "--gpu", "4090") == 2
 
 
 async def test_a_cloud_model_is_never_loaded_here(
@@ -214,6 +183,35 @@ async def test_what_would_have_to_be_unloaded_is_named(
     ollama.catalog.load("other:32b", size_bytes=20 * GIB)
     assert await fit(ollama, SMALL) == 1
     assert "unload other:32b, 20.00 GiB" in capsys.readouterr().out
+
+
+async def test_what_its_server_unloads_by_itself_is_told_with_what_is_then(
+    ollama: FakeOllama, fake_driver: FakeDriver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_driver[0].used_bytes += 20 * GIB
+    ollama.catalog.load("other:32b", size_bytes=20 * GIB)
+    assert await fit(ollama, SMALL) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"spills \d+% now; after unloading other:32b \(20.0 GiB\) fits\n", out)
+    code, found = await document(ollama, capsys, SMALL)
+    assert (code, found["fits"], found["after_unloading"]["fits"]) == (1, False, True)
+    assert found["after_unloading"]["unloaded"] == [{"name": "other:32b", "vram_bytes": 20 * GIB}]
+    now, then = found["decode_tokens_per_second"], found["after_unloading"]["decode_tokens_per_second"]
+    assert now is None or then["expected"] > now["expected"]
+
+
+async def test_what_needs_more_ram_than_there_is_does_not_run(
+    ollama: FakeOllama,
+    fake_driver: FakeDriver,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert fake_driver[0].total_bytes < 40 * GIB
+    monkeypatch.setattr("gpumon.app.cli.fit.answer.read_host", lambda: HostMemory(8 * GIB))
+    assert await fit(ollama, LARGE) == 1
+    assert re.search(r"does not run: needs \d+ GiB of RAM, 8 here\n", capsys.readouterr().out)
+    _, found = await document(ollama, capsys, LARGE)
+    assert found["runs"] is False
 
 
 async def test_without_a_gpu_it_runs_from_ram_and_that_is_how_fast(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.app.physics.published import GIB, GPT_OSS_20B, LLAMA3_8B, LLAMA3_70B, QWEN2_14B, QWEN35_27B
 
-from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry, with_freed
+from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, Resident, fit_of_geometry, with_freed
 from gpumon.app.diagnosis.fit.text import fit_lines
 from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.hardware import Card, Hardware
@@ -218,3 +218,65 @@ def test_experts_in_ram_are_told_as_the_runtime_logs_them() -> None:
 def test_a_split_of_whole_layers_names_no_experts() -> None:
     line = next(line for line in fit_lines(report(LLAMA3_70B, card(23))) if line.strip().startswith("on GPU"))
     assert "experts" not in line
+
+
+def test_nothing_is_said_of_the_rate_of_a_model_that_writes_no_tokens() -> None:
+    layers = tuple(replace(layer, kind="stateless") for layer in LLAMA3_8B.layers)
+    found = fit_of_geometry(
+        "m", replace(LLAMA3_8B, layers=layers), LoadOptions(512), Hardware((card(23),), RAM)
+    )
+    assert (found.decode, found.generates) == (None, False)
+    assert "tok/s" not in text(found)
+
+
+IDLE = Resident("small:8b", 6 * GIB, makes_room=True)
+BY_HAND = Resident("other:8b", 6 * GIB)
+
+
+def test_what_a_server_unloads_by_itself_comes_with_how_the_model_is_loaded_then() -> None:
+    found = report(LLAMA3_8B, card(0.5), loaded=(IDLE, BY_HAND))
+    assert found.fits is False
+    assert found.evicted == (IDLE,)
+    assert found.in_the_end.fits
+    assert "spills 100% now; after unloading small:8b (6.0 GiB) fits" in text(found)
+    assert "its server does so by itself" in text(found)
+
+
+def test_what_only_a_user_unloads_is_not_counted_as_gone() -> None:
+    found = report(LLAMA3_8B, card(2), loaded=(BY_HAND,))
+    assert (found.evicted, found.after, found.in_the_end) == ((), None, found)
+    assert "unload other:8b, 6.00 GiB" in text(found)
+    assert "by itself" not in text(found)
+
+
+def test_room_that_is_not_enough_still_leaves_less_in_ram() -> None:
+    found = report(LLAMA3_70B, card(2), loaded=(IDLE, replace(IDLE, name="b:8b")))
+    assert found.after is not None
+    assert found.after.placement is not None
+    share = f"{found.after.placement.spill_fraction:.0%}"
+    assert f"after unloading 2 models (12.0 GiB) spills {share}" in text(found)
+    assert found.unload == ()
+
+
+def test_nothing_is_unloaded_for_what_fits_or_for_no_gain() -> None:
+    assert report(LLAMA3_8B, card(20), loaded=(IDLE,)).evicted == ()
+    assert report(LLAMA3_8B, card(1, 1.0), loaded=(IDLE,)).evicted == ()
+
+
+@pytest.mark.parametrize(("ram_gib", "runs"), [(8, False), (64, True)])
+def test_what_neither_gpus_nor_ram_can_hold_does_not_run(ram_gib: int, runs: bool) -> None:
+    found = replace(report(LLAMA3_70B, card(10)), host=HostMemory(ram_gib * GIB))
+    assert found.lacks_ram is not runs
+    words = text(found)
+    assert ("does not run: needs " in words) is not runs
+    assert (f"GiB of RAM, {ram_gib} here" in words) is not runs
+
+
+def test_swap_counts_and_is_named() -> None:
+    found = replace(report(LLAMA3_70B, card(10)), host=HostMemory(8 * GIB, 2 * GIB))
+    assert "GiB of RAM, 10 here with swap" in text(found)
+    assert not replace(found, host=HostMemory(8 * GIB, 60 * GIB)).lacks_ram
+
+
+def test_whether_ram_is_enough_is_not_asked_where_it_is_not_known() -> None:
+    assert not report(LLAMA3_70B, card(10)).lacks_ram

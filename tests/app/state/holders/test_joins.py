@@ -213,6 +213,21 @@ class TestServers:
         ).state
         assert joins(state) == {100: (SECOND, "b", "blob"), 101: (OLLAMA, "a", "blob")}
 
+    def test_two_containers_with_the_same_model_are_told_by_the_ports_that_they_publish(self) -> None:
+        inside = [
+            server(10, other_namespace=True, published=(SECOND,)),
+            server(11, other_namespace=True, published=("http://127.0.0.1:8020",)),
+        ]
+        state = after(
+            processes(0, runner(), runner(101, server_pid=11), servers=inside),
+            ollama(1, [claim()], source="http://127.0.0.1:8020"),
+            ollama(1, [claim()], source=SECOND),
+        ).state
+        assert {pid: source for pid, (source, _, _) in joins(state).items()} == {
+            100: SECOND,
+            101: "http://127.0.0.1:8020",
+        }
+
     def test_two_containers_with_the_same_model_are_not_guessed_at(self) -> None:
         inside = [server(10, other_namespace=True), server(11, other_namespace=True)]
         state = after(

@@ -83,13 +83,13 @@ def test_a_process_with_the_pid_of_an_ended_runner_is_another() -> None:
 def test_a_model_without_runner_is_not_measured() -> None:
     state = after(ollama(0, [claim()]), nvml(1, holding(gpu(), {100: 1.0}))).state
     assert measured_vram_bytes(state.models[KEY], state) is None
-    assert state.models[KEY].measured_vram.last is None
+    assert state.models[KEY].history.measured_vram.last is None
 
 
 def test_each_poll_of_the_driver_adds_to_the_series_of_runner_and_model() -> None:
     state = after(*JOINED, nvml(1, holding(gpu(), {100: 1.0})), nvml(2, holding(gpu(), {100: 2.0}))).state
     (record,) = state.runners.values()
-    for series in (record.vram, state.models[KEY].measured_vram):
+    for series in (record.vram, state.models[KEY].history.measured_vram):
         assert (series.last, series.last_time) == (2 * GIB, START + 2)
         assert series.window(START + 2, 2, 2)[0] is not None
 

@@ -1,0 +1,69 @@
+"""The hints of the footer: which keys do something now, going by what there is and what is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, DEMO_KEYS, REPLAY_KEYS, hints
+from gpumon.app.views.page import play_hints
+from gpumon.widgets.hints import Hint
+
+if TYPE_CHECKING:
+    from gpumon.app.session.session import Choices, Session
+    from gpumon.app.ui.screens.base import Row
+    from gpumon.app.views.dashboard import DashboardView
+
+HELP, QUIT = hints(APP_KEYS[-2:])
+KEYS = hints(DASHBOARD_KEYS, APP_KEYS[:1])
+
+
+def works_on(session: Session, row: Row | None, action: str) -> bool:
+    """Return whether ``action`` does something to what is selected, or needs nothing selected."""
+    if action not in {"app.unload", "app.copy"}:
+        return True
+    pictures = session.monitor.pictures
+    key = pictures.key_of(row.key) if row is not None and row.panel == "models" else None
+    picture = None if key is None else pictures.model(key)
+    if picture is None:
+        return False
+    if action == "app.copy":
+        return any(remedy.command for remedy in picture.diagnosis.remedies)
+    return picture.kind.unloads and session.unload.get(picture.key.source) is not None
+
+
+def dashboard_hints(
+    session: Session, view: DashboardView, row: Row | None, folded: Sequence[str]
+) -> tuple[Hint, ...]:
+    """Return what the dashboard's footer names, the most needed first; ``folded`` are panels without room."""
+    choices = session.choices
+    filtering = (Hint("Esc", f"filter: {choices.filter_text}", "clear"),) if choices.filter_text else ()
+    playing = tuple(Hint(*hint) for hint in play_hints(session.player))
+    demo = hints(DEMO_KEYS) if session.demo else ()
+    dropped = (Hint("folded:", ", ".join(folded)),) if folded else ()
+    useless = _useless(view, row)
+    keys = [key for key in (*KEYS, _order(choices)) if key.action not in useless]
+    working = (key for key in keys if works_on(session, row, key.action))
+    return (*filtering, *playing, HELP, QUIT, *demo, *working, *dropped)
+
+
+def player_hints(session: Session) -> tuple[Hint, ...]:
+    """Return the keys of the player of a recording or demonstration: named where there is room to spare."""
+    return hints(REPLAY_KEYS) if session.player else ()
+
+
+def _order(choices: Choices) -> Hint:
+    return Hint("s", f"sort by {choices.sort}{' reversed' if choices.descending else ''}", "sort(1)")
+
+
+def _useless(view: DashboardView, row: Row | None) -> Collection[str]:
+    """Return the actions for which there is nothing on the dashboard."""
+    unread = any(alert.ongoing and not alert.acknowledged for alert in view.alerts)
+    useful = {
+        "open": row is not None,
+        "switch_panel": bool(view.gpus and view.models),
+        "filter": len(view.models) > 1,
+        "sort(1)": len(view.models) > 1,
+        "acknowledge": unread,
+    }
+    return {action for action, is_useful in useful.items() if not is_useful}

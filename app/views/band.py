@@ -1,0 +1,227 @@
+"""The first lines of the dashboard: what is wrong, what it costs, the line to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gpumon.app.insight.health import Health
+from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.load import LoadPicture
+from gpumon.app.picture.model import ModelPicture
+from gpumon.app.picture.pictures import Pictures
+from gpumon.app.views.actions import command_to_copy
+from gpumon.app.views.sources import source_row
+from gpumon.text import units
+from gpumon.text.safe import visible
+from gpumon.widgets.views import SourceRow, VerdictView
+
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.diagnosis import Diagnosis
+    from gpumon.app.diagnosis.forecast import Forecast
+
+HEADS = {
+    "will_spill": "LOADING",
+    "spill": "SPILLED",
+    "spilled": "SPILLED",
+    "hidden_spill": "SPILLED",
+    "likely_spill": "SPILLED",
+    "silent_fallback": "NOT ON GPU",
+    "no_gpu_found": "NOT ON GPU",
+    "lost_gpu": "LOST GPU",
+    "read_from_disk": "FROM DISK",
+    "stuck": "STUCK",
+    "ended": "ENDED",
+    "process_ended": "ENDED",
+    "unlisted": "UNLISTED",
+    "restarted": "RESTARTED",
+    "vram_full": "FULL",
+    "throttling": "THROTTLED",
+    "throttled": "THROTTLED",
+    "too_hot": "HOT",
+    "gpu_lost": "LOST",
+    "pcie_link": "SLOW LINK",
+    "link_degraded": "SLOW LINK",
+    "ecc": "ECC ERRORS",
+    "ram_low": "RAM LOW",
+    "swapping": "SWAPPING",
+    "source": "SILENT",
+    "load_failed": "LOAD FAILED",
+    "slower": "SLOWER",
+    "below_baseline": "SLOWER",
+    "thrash": "THRASHING",
+    "thrashing": "THRASHING",
+    "evicted": "EVICTED",
+    "long_context": "LONG CONTEXT",
+    "parallel_requests": "SHARED",
+}
+"""The head word of each kind of alert and verdict."""
+OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}
+"""Of kinds that come with later versions of either."""
+
+IN_RAM = frozenset({"spill", "spilled", "hidden_spill", "likely_spill", "silent_fallback"})
+"""Kinds that amount to a share in RAM."""
+
+SLOWED_DOWN = "is slowed down: "
+"""What the head word THROTTLED says already."""
+
+
+def band_view(pictures: Pictures) -> VerdictView:
+    """Return the verdict that every surface gives, taken apart, with the time at its right."""
+    found = pictures.health(explained=True)
+    clock = (units.clock(pictures.now),) if pictures.now else ()
+    plain = VerdictView(found.level, found.sentence, right=clock)
+    if found.level not in OTHER_HEADS:
+        return VerdictView(found.level, found.sentence, facts=tuple(_totals(pictures)), right=clock)
+    if not found.kind:
+        return plain
+    head = HEADS.get(found.kind, OTHER_HEADS[found.level])
+    model = next((one for one in pictures.models() if one.id == found.subject_id), None)
+    if model is not None:
+        return _of_model(model, found, head, plain)
+    load = next((one for one in pictures.loads() if one.id == found.subject_id), None)
+    if load is not None and load.forecast is not None:
+        return _of_load(load, load.forecast, head, plain)
+    source = pictures.state.sources.get(found.subject_id)
+    if source is not None and found.kind == "source":
+        return _of_source(source_row(source, pictures.now), head, plain)
+    return _of_others(found, head, plain, pictures.gpu(found.subject_id), pictures)
+
+
+def _of_model(model: ModelPicture, found: Health, head: str, plain: VerdictView) -> VerdictView:
+    cure = command_to_copy(model.diagnosis.remedies)
+    return VerdictView(
+        level=plain.level,
+        sentence=plain.sentence,
+        right=plain.right,
+        head=head,
+        subject=model.label,
+        facts=tuple(_facts(model, found)),
+        cause=_cause(model.diagnosis, has_command=cure is not None),
+        remedy=visible(cure.command or "", 1000) if cure else "",
+        where=cure.where or "" if cure else "",
+        keys=(("y", "copy"), ("Enter", "why")) if cure else (("Enter", "why"),),
+    )
+
+
+def _of_source(row: SourceRow, head: str, plain: VerdictView) -> VerdictView:
+    return VerdictView(
+        level=plain.level,
+        sentence=plain.sentence,
+        right=plain.right,
+        head=head,
+        subject=row.name,
+        facts=(row.words,),
+        cause=row.hint,
+    )
+
+
+def _of_load(load: LoadPicture, found: Forecast, head: str, plain: VerdictView) -> VerdictView:
+    """Say from the first second of a load what will not fit, and what it will cost."""
+    name, command = visible(load.name), found.command
+    first, *costs = found.words.partition("; ")[0].removeprefix(f"{name} ").split(", ")
+    return VerdictView(
+        level=plain.level,
+        sentence=plain.sentence,
+        right=plain.right,
+        head=head,
+        subject=name,
+        facts=(first, *costs),
+        cause=found.cure,
+        remedy=command.line or "",
+        where=command.where or "",
+        keys=(("Enter", "how far it is"),),
+    )
+
+
+def _facts(model: ModelPicture, found: Health) -> Iterator[str]:
+    """Yield what is wrong, what it costs, and since when."""
+    if found.kind in IN_RAM and (share := model.memory.spill_percent):
+        yield f"{share} in RAM"
+    else:
+        words = found.sentence.partition("; ")[0].removeprefix(f"{model.label} ")
+        yield words.removeprefix(SLOWED_DOWN) if found.kind == "throttled" else words
+    if cost := cost_words(model):
+        yield cost
+    if model.spilled_since is not None and found.kind in IN_RAM:
+        yield f"for {units.duration(model.at - model.spilled_since)}"
+
+
+def cost_words(model: ModelPicture) -> str:
+    """Say how fast a model is and, where it is known, could be: ``7.0 tok/s, 47 if it fitted``."""
+    now, expected = model.diagnosis.decode_tokens_per_second_now, model.diagnosis.expected_now
+    rate = now if now is not None else expected.expected if expected else None
+    if rate is None:
+        return ""
+    words = units.rate(rate) if now is not None else f"~{units.rate(rate)}"
+    full = model.full.tokens_per_second if model.full else None
+    if full is None or full <= rate or not model.memory.spill_percent:
+        return _held_back(model) or words
+    return f"{words}, {full:.0f} if it fitted"
+
+
+def _held_back(model: ModelPicture) -> str:
+    """Say what a GPU that is slowed down costs a model, where it does: ``28 tok/s instead of 39 tok/s``."""
+    verdict = next((one for one in model.diagnosis.verdicts if one.kind == "throttled"), None)
+    rates = {one.name: one.value for one in verdict.evidence} if verdict else {}
+    now, usual = rates.get("decode rate"), rates.get("usual rate")
+    return f"{now} instead of {usual}" if now and usual else ""
+
+
+def held_back_notes(band: VerdictView) -> frozenset[str]:
+    """Return the notes of a model of which the band of its GPU says all: what holds it back, at what cost."""
+    said = f"{SLOWED_DOWN}{band.subject} is held back by "
+    return frozenset(said + "; ".join(band.facts[:count]) for count in (1, 2))
+
+
+def _cause(found: Diagnosis, *, has_command: bool) -> str:
+    """Say why, and what helps where no line can be typed."""
+    cause = found.cause.sentence if found.cause and found.cause.kind != "unknown" else ""
+    if has_command or not found.remedies:
+        return cause
+    return "; ".join(filter(None, (cause, found.remedies[0].sentence)))
+
+
+def _of_others(
+    found: Health, head: str, plain: VerdictView, gpu: GpuPicture | None, pictures: Pictures
+) -> VerdictView:
+    """Take apart what is no model's trouble: its first clause, then the rest."""
+    first, _, rest = found.sentence.partition("; ")
+    subject = gpu.label if gpu is not None and first.startswith(gpu.label) else ""
+    words = first.removeprefix(subject).lstrip(" :").removeprefix(SLOWED_DOWN)
+    if words.casefold() == f"is {head.casefold()}":
+        words = ""
+    slowed = [cost_words(one) for one in pictures.models() if gpu and gpu.uuid in _held(one)] if gpu else []
+    return VerdictView(
+        level=plain.level,
+        sentence=plain.sentence,
+        right=plain.right,
+        head=head,
+        subject=subject,
+        facts=tuple(filter(None, (words, *slowed[:1], *_since(found, pictures)))),
+        cause=rest,
+        keys=(("Enter", "why"),) if gpu else (),
+    )
+
+
+def _since(found: Health, pictures: Pictures) -> Iterator[str]:
+    """Say for how long it has been so, where an alert knows."""
+    alerts = (one for one in pictures.active if one.kind == found.kind and one.subject_id == found.subject_id)
+    if (alert := next(alerts, None)) is not None:
+        yield f"for {units.duration(pictures.now - alert.since)}"
+
+
+def _held(model: ModelPicture) -> dict[str, int]:
+    return model.memory.measured_vram_by_gpu or {}
+
+
+def _totals(pictures: Pictures) -> Iterator[str]:
+    """Yield what all models do together and what is free, where all is well."""
+    rates = [one.rates.decode_tokens_per_second for one in pictures.models()]
+    known = [rate for rate in rates if rate is not None]
+    if known:
+        yield units.rate(sum(known))
+    free = [gpu.memory.free_bytes for gpu in pictures.gpus() if gpu.memory is not None]
+    known_free = [size for size in free if size is not None]
+    if known_free and len(known_free) == len(free):
+        yield f"{units.size(sum(known_free))} free"

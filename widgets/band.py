@@ -1,0 +1,172 @@
+"""The first lines of every screen: how things are, on a filled ground where something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpumon.widgets.kit.lines import (
+    Glyphs,
+    Line,
+    Part,
+    Role,
+    Span,
+    join_parts,
+    line_width,
+    padded,
+    plain_text,
+    shorten,
+    shorten_words,
+    spread,
+    text_line,
+    wrap_words,
+)
+from gpumon.widgets.kit.panels import LinePanel
+from gpumon.widgets.views import VerdictView
+
+NARROW = 60
+"""Below this width what it costs has a line of its own."""
+LEAST_NAME = 8
+MOST_LINES = 3
+
+
+def verdict_lines(view: VerdictView, width: int, glyphs: Glyphs, limit: int = 1) -> list[Line]:
+    """Draw what is wrong, what it costs and the line to type on at most ``limit`` filled lines.
+
+    Where all is well there is one line without a ground. The marks of ``view`` are seen at any width.
+    """
+    if limit < 1 or width < 1:
+        return []
+    band: Role | None = {"watch": "band_watch", "bad": "band_bad"}.get(view.level)  # type: ignore[assignment]
+    if view.head and band:
+        lines = _taken_apart(view, width, glyphs, limit)
+    else:
+        lines = _sentence(view, width, glyphs, limit)
+    return [_filled(line, width, band, glyphs.ellipsis) for line in lines] if band else lines
+
+
+def _filled(line: Line, width: int, role: Role, ellipsis: str) -> Line:
+    text = plain_text(line)
+    return (Span(plain_text(padded(text_line(shorten(text, width, ellipsis)), width)), role),)
+
+
+def _sentence(view: VerdictView, width: int, glyphs: Glyphs, limit: int) -> list[Line]:
+    """Draw the sentence as a whole, then facts and marks at its right."""
+    marks = _marks(view, width, glyphs)
+    room = width - 3 - (line_width(marks) + 2 if marks else 0)
+    if room < 1:
+        return [marks or text_line(glyphs.mark(view.level)[:width], view.level)]
+    rows = _whole_clauses(glyphs.written(view.sentence, limit=1000), room, limit, glyphs.ellipsis)
+    head: Line = (Span(f" {glyphs.mark(view.level)} ", view.level), Span(rows[0]))
+    facts = [Part(text_line(glyphs.written(fact), "dim"), need) for need, fact in enumerate(view.facts)]
+    said = join_parts(facts, width - line_width(head) - line_width(marks) - 6, (Span("   "),))
+    first = (*head, Span("   "), *said) if said and len(rows) == 1 else head
+    right = _right(view, width - line_width(first) - 2, glyphs)
+    return [spread(first, right, width), *((Span("   "), Span(row)) for row in rows[1:])]
+
+
+def _whole_clauses(sentence: str, room: int, limit: int, ellipsis: str) -> list[str]:
+    """Wrap a sentence; clauses that do not fit are left out whole: half a command is of no use."""
+    clauses = sentence.split("; ")
+    rows = wrap_words(sentence, room, limit, ellipsis)
+    while len(clauses) > 1 and rows[-1].endswith(ellipsis):
+        clauses.pop()
+        rows = wrap_words("; ".join(clauses), room, limit, ellipsis)
+    return rows
+
+
+def _taken_apart(view: VerdictView, width: int, glyphs: Glyphs, limit: int) -> list[Line]:
+    """Draw head, name and facts on the first line, cause and line to type on the last."""
+    marks = _marks(view, width, glyphs)
+    head = f" {glyphs.mark(view.level)} {view.head}"
+    room = width - len(head) - 2 - (line_width(marks) + 2 if marks else 0)
+    facts = [glyphs.written(fact) for fact in view.facts]
+    if width < NARROW and limit >= MOST_LINES:
+        first = [
+            f"{head} {facts[0]}" if facts else head,
+            _name(view, room - len(facts[0] if facts else "") - 1, glyphs),
+        ]
+        lines = [join_parts([Part(text_line(first[0])), Part(text_line(first[1]), 1)], width)]
+        lines.append(
+            spread(
+                text_line(f"   {_fitting(facts[1:], width - 3, glyphs)}"),
+                _right(view, width // 2, glyphs),
+                width,
+            )
+        )
+        return [*lines, _help(view, width, glyphs)]
+    name = _name(view, room, glyphs)
+    left = room - line_width(text_line(name)) - 3
+    said = _fitting(facts, left, glyphs)
+    line = text_line("  ".join(filter(None, (head, f" {glyphs.dot} ".join(filter(None, (name, said)))))))
+    top = spread(line, _right(view, width - line_width(line) - 2, glyphs), width)
+    has_help = view.cause or view.remedy or view.keys
+    return [top, _help(view, width, glyphs)] if limit > 1 and has_help else [top]
+
+
+def _name(view: VerdictView, room: int, glyphs: Glyphs) -> str:
+    """Return the subject, shortened so that a fact has room beside it."""
+    name, first = glyphs.written(view.subject), len(view.facts[0]) + 3 if view.facts else 0
+    return shorten(name, max(min(LEAST_NAME, room), room - first), glyphs.ellipsis) if room > 0 else ""
+
+
+def _fitting(facts: Sequence[str], width: int, glyphs: Glyphs) -> str:
+    """Join the facts that fit, the first ones first; of a first one that does not, as many words as do."""
+    dot: Line = (Span(f" {glyphs.dot} "),)
+    said = plain_text(
+        join_parts([Part(text_line(fact), need) for need, fact in enumerate(facts) if fact], width, dot)
+    )
+    if said or not facts or width < LEAST_NAME:
+        return said
+    return shorten_words(facts[0], width, glyphs.ellipsis)
+
+
+def _help(view: VerdictView, width: int, glyphs: Glyphs) -> Line:
+    """Draw the line to type, why before it and keys behind it where there is room."""
+    arrow = ">" if glyphs.ascii_only else "▸"
+    typed = f"{arrow} {glyphs.written(view.remedy, 1000)}" if view.remedy else ""
+    place, cause = glyphs.written(view.where, 1000), glyphs.written(view.cause, 1000)
+    room = width - 4
+    if len(typed) > room:
+        typed = shorten_words(typed, room, glyphs.ellipsis)
+    left = room - len(typed) - (3 if typed else 0)
+    if len(cause) > left:
+        cause = shorten_words(cause, left, glyphs.ellipsis) if not typed or left >= 3 * LEAST_NAME else ""
+    words = "   ".join(filter(None, (cause, typed)))
+    if typed and place and len(words) + len(place) + 1 <= room:
+        words = f"{words} {place}"
+    keys = [
+        Part(text_line(glyphs.written(f"{key} {label}")), need) for need, (key, label) in enumerate(view.keys)
+    ]
+    line = text_line(f"   {words}")
+    return spread(line, join_parts(keys, width - line_width(line) - 3), width - 1)
+
+
+def _marks(view: VerdictView, width: int, glyphs: Glyphs) -> Line:
+    return join_parts([Part((Span(glyphs.written(mark), "title"),)) for mark in view.marks], width)
+
+
+def _right(view: VerdictView, room: int, glyphs: Glyphs) -> Line:
+    """Join the marks, which always fit, and the facts at the right edge, the last ones first to stay."""
+    marks = _marks(view, room, glyphs)
+    parts = [Part((Span(glyphs.written(fact), "dim"),), -at) for at, fact in enumerate(view.right) if fact]
+    facts = join_parts(
+        parts, room - (line_width(marks) + 2 if marks else 0), (Span(f" {glyphs.dot} ", "dim"),)
+    )
+    return (*marks, Span("  "), *facts) if marks and facts else marks or facts
+
+
+class VerdictLine(LinePanel):
+    """The verdict on the first lines of the screen, as many as its height allows."""
+
+    DEFAULT_CSS = "VerdictLine { height: 1; }"
+    _view = VerdictView("unknown", "")
+
+    def show(self, view: VerdictView) -> None:
+        """Draw ``view``."""
+        if view != self._view:
+            self._view = view
+            self.redraw()
+
+    def lines_for(self, width: int, height: int | None) -> list[Line]:
+        """Return the verdict's lines."""
+        return verdict_lines(self._view, width, self.glyphs, MOST_LINES if height is None else height)

@@ -66,7 +66,7 @@ man: $(DEV_READY) ## Write docs/gpumon.1 and the tables of docs/configuration.md
 	@$(BIN)/python docs/manual.py
 
 screenshots: $(DEV_READY) ## Draw the pictures of the README again
-	@$(BIN)/python screenshots/draw.py
+	@$(BIN)/python -m screenshots.draw
 
 real: $(REAL_READY) ## Install a real llama-server and a model (300 MB), for the tests marked real_server
 

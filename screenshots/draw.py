@@ -13,6 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import resvg_py
+from screenshots.motion import draw_motion
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.demo.scenarios import scenario_named
@@ -87,13 +88,14 @@ async def draw(picture: Picture) -> str:
 
 
 def main() -> None:
-    """Draw every picture as SVG and PNG."""
+    """Draw every picture as SVG and PNG, and the one that moves as SVG."""
     os.environ["TZ"] = "UTC"
     time.tzset()
     for picture in PICTURES:
         svg = asyncio.run(draw(picture))
         FOLDER.joinpath(f"{picture.name}.svg").write_text(svg, encoding="utf-8")
         FOLDER.joinpath(f"{picture.name}.png").write_bytes(bytes(resvg_py.svg_to_bytes(svg_string=svg)))
+    FOLDER.joinpath("motion.svg").write_text(asyncio.run(draw_motion()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -41,12 +41,12 @@ def verdict_lines(view: VerdictView, width: int, glyphs: Glyphs, limit: int = 1)
         lines = _taken_apart(view, width, glyphs, limit)
     else:
         lines = _sentence(view, width, glyphs, limit)
-    return [_filled(line, width, band) for line in lines] if band else lines
+    return [_filled(line, width, band, glyphs.ellipsis) for line in lines] if band else lines
 
 
-def _filled(line: Line, width: int, role: Role) -> Line:
+def _filled(line: Line, width: int, role: Role, ellipsis: str) -> Line:
     text = plain_text(line)
-    return (Span(plain_text(padded(text_line(shorten(text, width)), width)), role),)
+    return (Span(plain_text(padded(text_line(shorten(text, width, ellipsis)), width)), role),)
 
 
 def _sentence(view: VerdictView, width: int, glyphs: Glyphs, limit: int) -> list[Line]:

@@ -156,6 +156,10 @@ RISE_CELSIUS = 45.0
 HEAT_SECONDS = 45.0
 """Time constant of cooler and chip."""
 SLOW_EVERY_SECONDS = 10
+USUAL_CLOCK = 0.9
+"""Of the maximum, under load."""
+THROTTLED_CLOCK_SHARE = 0.61
+"""Of the usual clock."""
 THROTTLED_POWER = 0.62
 THROTTLE_RELEASE_CELSIUS = 4.0
 
@@ -180,6 +184,11 @@ class Gpu(Struct):
         """Identity, in the driver's form."""
         digits = hexadecimal(f"{self.card.name} {self.index}", 32)
         return f"GPU-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    @property
+    def clock_share(self) -> float:
+        """Its clock, of the usual one under load."""
+        return THROTTLED_CLOCK_SHARE if self.throttling else 1.0
 
     def lost(self, now: float) -> bool:
         """Whether it has fallen off the bus."""
@@ -260,7 +269,7 @@ class Gpu(Struct):
     def _sm_clock(self, busy: bool, now: float) -> int:
         if not busy:
             return 210
-        clock = self.card.sm_clock_mhz * (0.55 if self.throttling else 0.9)
+        clock = self.card.sm_clock_mhz * USUAL_CLOCK * self.clock_share
         return round(clock * (1 + 0.01 * wobble(self.index + 2, now)) / 15) * 15
 
     def _fan_percent(self) -> int:

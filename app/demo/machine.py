@@ -63,9 +63,24 @@ class Machine:
         self.programs = [program for program in self.programs if self.now < program.until]
         for gpu in self.gpus:
             gpu.step([] if gpu.lost(self.now) else self._works_on(gpu.index), self.now)
+        self._step_runners()
         works = [runner.work(self.now) for runner in self.server.runners]
         ram = sum(runner.ram_bytes(self.now) for runner in self.server.runners)
         self.host.step(ram, sum(work.cpu_threads for work in works), self.now)
+
+    def _step_runners(self) -> None:
+        """Let each runner decode as fast as its GPUs allow, which it shares with the others at work there."""
+        at_work = [runner for runner in self.server.runners if runner.asked(self.now) is not None]
+        for runner in at_work:
+            own = runner.placement.gpu_bytes.keys()
+            # Of a model on several cards one works at a time.
+            others = [
+                sum(1 / len(one.placement.gpu_bytes) for one in at_work if gpu in one.placement.gpu_bytes)
+                - 1 / len(own)
+                for gpu in own
+            ]
+            clock = min((self.gpus[gpu].clock_share for gpu in own), default=1.0)
+            runner.step(clock, max(others, default=0.0), self.now)
 
     def samples(self) -> Iterator[AnySample]:
         """Say what collectors would say at ``now``."""

@@ -13,6 +13,10 @@ CONTEXT_SECONDS = 0.6
 WARM_UP_SECONDS = 1.4
 PREFILL_SECONDS = 2.0
 PROMPT_TOKENS = 1400
+FULL_SECONDS = 1.0
+"""Until a request has ended whose answer fills the context: one look of whoever polls."""
+LAST_WORDS_SECONDS = 4.0
+"""What a request still takes once a user unloads the model: a demonstration keeps nobody waiting."""
 FOREVER_SECONDS = 9_223_372_036.0
 """``keep_alive: -1`` is the largest Go duration, about 292 years."""
 EFFICIENCY = 0.89
@@ -20,6 +24,8 @@ EFFICIENCY = 0.89
 SECONDS_PER_LAYER = 45e-6
 CPU_SLOWDOWN = 17.0
 """How much longer a byte takes from RAM than from VRAM on a usual PC."""
+SATURATING_CLOCK_SHARE = 0.87
+"""Of the usual clock: below it the kernels ask for less than the memory can give, and decoding slows down."""
 
 
 class Work(Struct, frozen=True):
@@ -48,6 +54,8 @@ class Runner(Struct):
     """Of the memory of the GPU that it is on."""
     turns: list[tuple[float, float]] = field(default_factory=list)
     """Begin and end of each request: one at a time, the others wait."""
+    _lost: tuple[float, float] = (0.0, 0.0)
+    """Begin of a request, and how many seconds of it slow clocks and other models have cost."""
 
     @property
     def busy_until(self) -> float:
@@ -66,10 +74,38 @@ class Runner(Struct):
 
     @property
     def tokens_per_second(self) -> float:
-        """Rate of decoding: each token reads the weights once, the part in RAM at the pace of RAM."""
+        """Rate of decoding at the usual clocks, with the GPU to itself."""
+        return self._rate(1.0)
+
+    def _rate(self, gpu_share: float) -> float:
+        """Return the rate of decoding: each token reads the weights once, those in RAM at the pace of RAM."""
         seconds = self.llm.file_bytes / (EFFICIENCY * self.bandwidth_bytes_per_second)
-        slowdown = 1 + self.placement.spill_fraction * (CPU_SLOWDOWN - 1)
-        return 1 / (seconds * slowdown + SECONDS_PER_LAYER * self.llm.layers)
+        in_ram = self.placement.spill_fraction
+        on_gpu = seconds * (1 - in_ram) / gpu_share
+        return 1 / (on_gpu + seconds * in_ram * CPU_SLOWDOWN + SECONDS_PER_LAYER * self.llm.layers)
+
+    def step(self, clock_share: float, others: float, now: float) -> None:
+        """Pass a second in which its slowest GPU ran at this share of its usual clock.
+
+        ``others`` are the models that worked on it as well: they take turns.
+        """
+        gpu_share = min(1.0, clock_share / SATURATING_CLOCK_SHARE) / (1 + others)
+        asked = self.asked(now)
+        if asked is not None and gpu_share < 1:
+            decoding = min(1.0, max(0.0, now - asked - PREFILL_SECONDS))
+            lost = decoding * (1 - self._rate(gpu_share) / self.tokens_per_second)
+            self._lost = (asked, self._lost_seconds(asked) + lost)
+
+    def decoded_tokens(self, now: float) -> int:
+        """Return how many tokens the request under way has got, 0 while there is none."""
+        asked = self.asked(now)
+        if asked is None:
+            return 0
+        seconds = now - asked - PREFILL_SECONDS - self._lost_seconds(asked)
+        return min(int(max(0.0, seconds) * self.tokens_per_second), self.context - self.prompt_tokens)
+
+    def _lost_seconds(self, asked: float) -> float:
+        return self._lost[1] if self._lost[0] == asked else 0.0
 
     def read_bytes(self, now: float) -> int:
         """Return what it has read from storage."""
@@ -86,8 +122,14 @@ class Runner(Struct):
         As in Ollama, it ends sooner if its answer fills the context.
         """
         begin = max(now, self.ready_at, self.busy_until)
-        room = PREFILL_SECONDS + (self.context - self.prompt_tokens) / self.tokens_per_second
-        self.turns.append((begin, begin + min(seconds, room)))
+        full = PREFILL_SECONDS + (self.context - self.prompt_tokens) / self.tokens_per_second
+        self.turns.append((begin, begin + min(seconds, full + FULL_SECONDS)))
+
+    def finish(self, now: float) -> None:
+        """Let the request under way end soon, take up no other, and be kept no longer."""
+        self.keep_alive_seconds = 0.0
+        last = now + LAST_WORDS_SECONDS
+        self.turns = [(begin, min(end, last)) for begin, end in self.turns if begin < last]
 
     def asked(self, now: float) -> float | None:
         """Return when the request under way began, ``None`` while there is none."""

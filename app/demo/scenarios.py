@@ -9,6 +9,7 @@ from gpumon.app.demo.machine import Machine, Program
 from gpumon.app.demo.story import (
     PRELUDE_SECONDS,
     AirflowBlocked,
+    Caption,
     GpuLost,
     Happening,
     Request,
@@ -46,6 +47,15 @@ FITS = Scenario(
         Happening(225, Stop("qwen3:14b")),
     ),
     story_seconds=240,
+    captions=(
+        Caption(0, "a small model is loaded; a larger one is asked for in a moment"),
+        Caption(6, "qwen3:14b loads: how far it is, and how long still"),
+        Caption(15, "both are on the GPU whole, so both run at full speed"),
+        Caption(26, "Enter opens a model's page, f says what else would fit"),
+        Caption(60, "its request is done; it stays loaded until it expires"),
+        Caption(102, "at work again, as fast as this card can be expected to be"),
+        Caption(226, "qwen3:14b was unloaded, and its memory came back"),
+    ),
 )
 
 SPILL = Scenario(
@@ -54,18 +64,27 @@ SPILL = Scenario(
     build=lambda: Machine((RTX_4070,), Host("workbench", ram_gib=32, cores=16, base_gib=7.2)),
     programs=desktop(1320),
     prelude=(
-        Happening(10, Request("qwen2.5-coder:14b", seconds=40)),
+        Happening(-60, Request("qwen2.5-coder:14b", seconds=40)),
         Happening(95, Request("qwen2.5-coder:14b", seconds=55)),
         Happening(210, Request("qwen2.5-coder:14b", seconds=40)),
         Happening(280, Request("qwen2.5-coder:14b", seconds=20)),
     ),
     story=(
         Happening(8, Request("qwen2.5-coder:14b", seconds=75, context=32768)),
-        Happening(110, Request("qwen2.5-coder:14b", seconds=90, context=32768)),
-        Happening(220, Request("qwen2.5-coder:14b", seconds=40)),
-        Happening(300, Request("qwen2.5-coder:14b", seconds=30)),
+        Happening(110, Request("qwen2.5-coder:14b", seconds=45, context=6400)),
+        Happening(190, Request("qwen2.5-coder:14b", seconds=30, context=6400)),
     ),
-    story_seconds=340,
+    story_seconds=240,
+    captions=(
+        Caption(0, "all of it is on the GPU: 45 tokens a second"),
+        Caption(9, "a client asks for a context of 32768: it is loaded again for that"),
+        Caption(18, "now it is too large: 5.5 GiB of it run from RAM"),
+        Caption(28, "45 tokens a second have become 7: the GPU waits for the CPU"),
+        Caption(38, "the cure stands in the first lines: y copies it, Enter says why"),
+        Caption(60, "f says what would fit, u unloads it, } plays the next scenario"),
+        Caption(111, "somebody has typed the cure: num_ctx 6400"),
+        Caption(119, "all of it is on the GPU again, as fast as before"),
+    ),
 )
 
 EVICT = Scenario(
@@ -85,6 +104,14 @@ EVICT = Scenario(
         Happening(100, Request("qwen3:32b", seconds=20)),
     ),
     story_seconds=140,
+    captions=(
+        Caption(0, "qwen3:32b fills the card; another model is asked for in a moment"),
+        Caption(11, "no room for both: Ollama unloads one to load the other"),
+        Caption(23, "each request now waits for a load: they evict each other"),
+        Caption(40, "and back: qwen3:32b makes the other one leave"),
+        Caption(54, "its answers are as fast as ever: the loads are what takes long"),
+        Caption(75, "on and on, each load costs ten seconds of waiting"),
+    ),
 )
 
 SEVENTY = Scenario(
@@ -106,6 +133,15 @@ SEVENTY = Scenario(
         Happening(280, Request("llama3.1:8b", seconds=40, context=8192)),
     ),
     story_seconds=360,
+    captions=(
+        Caption(0, "a card of 24 GB; a model of 40 GB is asked for in a moment"),
+        Caption(8, "it loads although it cannot fit: the rest will go to RAM"),
+        Caption(20, "what does not fit fills the RAM, and this machine has 32 GB"),
+        Caption(33, "half of it runs from RAM: 2.5 tokens a second"),
+        Caption(43, "and RAM is full: the machine begins to swap"),
+        Caption(54, "Enter says what would fit: a smaller quantisation of it"),
+        Caption(282, "a model that fits: the card has room again, and so has RAM"),
+    ),
 )
 
 
@@ -114,16 +150,22 @@ THROTTLE = Scenario(
     description="the airflow is blocked, and the card slows itself down",
     build=lambda: Machine((RTX_4090,), Host("workbench", ram_gib=64, cores=16, base_gib=7.5)),
     programs=desktop(640),
-    prelude=(
-        Happening(10, Request("qwen3:32b", seconds=90, context=8192)),
-        Happening(140, Request("qwen3:32b", seconds=150, context=8192)),
-    ),
+    # As many requests as make a rate the usual one: what the heat costs is said against that.
+    prelude=tuple(Happening(at, Request("qwen3:32b", 40, context=8192)) for at in range(5, 300, 50)),
     story=(
-        Happening(0, Request("qwen3:32b", seconds=220, context=8192)),
-        Happening(5, AirflowBlocked(0, factor=1.75, seconds=150)),
-        Happening(250, Request("qwen3:32b", seconds=30, context=8192)),
+        *(Happening(at, Request("qwen3:32b", 51, context=8192)) for at in range(0, 150, 50)),
+        Happening(2, AirflowBlocked(0, factor=2.1, seconds=130)),
+        *(Happening(at, Request("qwen3:32b", 45, context=8192)) for at in (170, 225)),
     ),
-    story_seconds=300,
+    story_seconds=280,
+    captions=(
+        Caption(0, "39 tokens a second; something is about to cover the fans"),
+        Caption(10, "it heats up: at 90 degrees this card slows itself down"),
+        Caption(29, "there: its clocks fall from 2800 to 1700 MHz"),
+        Caption(38, "which costs a third of the speed: 28 tokens a second, not 39"),
+        Caption(52, "Tab, then Enter: the card's clocks, power and heat"),
+        Caption(134, "the fans are free again: it cools, and the clocks come back"),
+    ),
 )
 
 GPU_LOST = Scenario(
@@ -143,6 +185,13 @@ GPU_LOST = Scenario(
         Happening(160, Request("qwen3:32b", seconds=40, context=8192, gpus=(0,))),
     ),
     story_seconds=240,
+    captions=(
+        Caption(0, "two cards, each with a model at work"),
+        Caption(15, "GPU 1 has fallen off the bus, and its model is gone"),
+        Caption(25, "the other card goes on; nothing that is unknown is drawn as zero"),
+        Caption(60, "the card is back, and empty"),
+        Caption(75, "its model is asked for and loads again"),
+    ),
 )
 
 RESTART = Scenario(
@@ -163,6 +212,39 @@ RESTART = Scenario(
         Happening(160, Request("qwen3:14b", seconds=60, context=16384)),
     ),
     story_seconds=240,
+    captions=(
+        Caption(0, "two models are loaded; Ollama is about to stop"),
+        Caption(11, "Ollama does not answer: how to start it stands beside that"),
+        Caption(46, "Ollama is back, with nothing loaded"),
+        Caption(60, "the first request has its model loaded again"),
+    ),
+)
+
+FULL = Scenario(
+    name="full",
+    description="an answer fills the context and ends in the middle",
+    build=lambda: Machine((RTX_4070,), Host("workbench", ram_gib=32, cores=16, base_gib=7.2)),
+    programs=desktop(640),
+    prelude=(
+        Happening(-60, Request("qwen3:8b", seconds=30)),
+        Happening(90, Request("qwen3:8b", seconds=25)),
+        Happening(220, Request("qwen3:8b", seconds=30)),
+    ),
+    story=(
+        Happening(3, Request("qwen3:8b", seconds=120)),
+        Happening(60, Request("qwen3:8b", seconds=120)),
+        Happening(112, Request("qwen3:8b", seconds=60, context=16384)),
+        Happening(200, Request("qwen3:8b", seconds=25, context=16384)),
+    ),
+    story_seconds=240,
+    captions=(
+        Caption(0, "a long answer begins, with a context of 4096 tokens for it"),
+        Caption(12, "prompt and answer share the context, and it fills up"),
+        Caption(41, "full: the answer has ended in the middle, and nobody was told"),
+        Caption(52, "f says how large a context would still fit"),
+        Caption(113, "the same request with a context of 16384"),
+        Caption(130, "there is room for the answer, and all of it is on the GPU"),
+    ),
 )
 
 
@@ -223,10 +305,15 @@ FLEET = Scenario(
     prelude=_prelude(),
     story=_story(),
     story_seconds=STORY_SECONDS,
+    captions=(
+        Caption(0, "eight cards, twenty models: each bar says what lies where"),
+        Caption(10, "what is at work has a rate, what rests has none"),
+        Caption(20, "/ narrows the list by name, s sorts it, Enter opens a row"),
+    ),
 )
 
 
-_ALL = (FITS, SPILL, EVICT, SEVENTY, FLEET, THROTTLE, GPU_LOST, RESTART)
+_ALL = (FITS, SPILL, EVICT, SEVENTY, FLEET, THROTTLE, GPU_LOST, RESTART, FULL)
 
 
 def list_scenarios() -> tuple[Scenario, ...]:

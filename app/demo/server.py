@@ -13,6 +13,7 @@ from gpumon.collectors.samples import (
     InstalledModel,
     InstalledModels,
     ModelFacts,
+    ModelWeights,
     ServerSample,
     SourceHealth,
 )
@@ -68,6 +69,14 @@ class Server:
         """Unload a model as ``ollama stop`` does."""
         for runner in [one for one in self.runners if one.llm.name == name]:
             self._unload(runner, now)
+
+    def unload(self, name: str, now: float) -> None:
+        """Let a model go as soon as its request has ended, as ``keep_alive: 0`` does; a load is given up."""
+        for runner in [one for one in self.runners if one.llm.name == name]:
+            if now < runner.ready_at:
+                self._unload(runner, now)
+            else:
+                runner.finish(now)
 
     def crash(self, gpu: int, now: float) -> None:
         """End every runner that has memory on a GPU that was lost."""
@@ -182,12 +191,28 @@ def _description(llm: Llm, now: float) -> ModelFacts:
         trained_context_length=llm.trained_context,
         layer_count=llm.layers,
         embedding_length=llm.embedding,
-        parameter_count=round(float(llm.parameter_size.removesuffix("B")) * 1e9),
+        parameter_count=llm.parameter_count,
         geometry={
+            f"{llm.family}.attention.head_count": llm.heads,
             f"{llm.family}.attention.head_count_kv": llm.kv_heads,
             f"{llm.family}.attention.key_length": llm.head_dim,
             f"{llm.family}.attention.value_length": llm.head_dim,
         },
+        weights=_weights(llm),
+    )
+
+
+def _weights(llm: Llm) -> ModelWeights:
+    """Return where the bytes of its file belong."""
+    described = llm.layer_bytes * llm.layers + llm.embedding_bytes + llm.output_bytes
+    return ModelWeights(
+        layer_bytes=(llm.layer_bytes,) * llm.layers,
+        expert_bytes=(0,) * llm.layers,
+        token_embedding_bytes=llm.embedding_bytes,
+        output_bytes=llm.output_bytes,
+        other_bytes=llm.file_bytes - described,
+        element_count=llm.parameter_count,
+        vocabulary_size=llm.vocabulary,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -43,6 +44,16 @@ class Stop(Struct, frozen=True):
     def happen(self, machine: Machine) -> None:
         """Hand it to the server."""
         machine.server.stop(self.model, machine.now)
+
+
+class Unload(Struct, frozen=True):
+    """Whoever watches the demonstration unloads ``model``."""
+
+    model: str
+
+    def happen(self, machine: Machine) -> None:
+        """Hand it to the server."""
+        machine.server.unload(self.model, machine.now)
 
 
 class ServerDown(Struct, frozen=True):
@@ -85,6 +96,22 @@ class Happening(Struct, frozen=True):
     event: Event
 
 
+Orders = Mapping[int, Sequence[Event]]
+"""What is done to the machine beside its story, by the second after the start of the samples."""
+NO_ORDERS: Orders = {}
+
+
+CAPTION_SECONDS = 9
+"""How long a caption stays, unless the next one comes before."""
+
+
+class Caption(NamedTuple):
+    """What to look at, said this many seconds after the start of the story."""
+
+    at: int
+    words: str
+
+
 class Scenario(Struct, frozen=True):
     """A demonstration: a machine and what happens to it."""
 
@@ -93,23 +120,36 @@ class Scenario(Struct, frozen=True):
     """One line for a list."""
     build: Callable[[], Machine]
     prelude: tuple[Happening, ...]
+    """What lies before the first sample has a negative time."""
     story: tuple[Happening, ...]
     story_seconds: int
     """After this many seconds the story begins again, on the same machine."""
     programs: tuple[Program, ...] = ()
+    captions: tuple[Caption, ...] = ()
+    """In the order in which they come."""
 
-    def samples(self, start: float) -> Iterator[AnySample]:
-        """Yield samples for ever, one poll a second, the first at ``start`` (seconds since the epoch)."""
+    def caption(self, second: int) -> str:
+        """Return the words that belong to a second after the start of the samples; none for most."""
+        moment = (second - PRELUDE_SECONDS) % self.story_seconds if second >= PRELUDE_SECONDS else -1
+        begun = [caption for caption in self.captions if caption.at <= moment < caption.at + CAPTION_SECONDS]
+        return begun[-1].words if begun else ""
+
+    def samples(self, start: float, orders: Orders = NO_ORDERS) -> Iterator[AnySample]:
+        """Yield samples for ever, one poll a second, the first at ``start`` (seconds since the epoch).
+
+        ``orders`` may grow meanwhile.
+        """
         machine = self.build()
         machine.programs = list(self.programs)
-        second = 0
-        while True:
+        for second in count(min(0, *(happening.at for happening in self.prelude))):
             machine.now = start + second
-            for event in self._events(second):
+            for event in (*self._events(second), *orders.get(second, ())):
                 event.happen(machine)
             machine.tick()
-            yield from machine.samples()
-            second += 1
+            if second == 0:
+                machine.host.swap_out = None  # nobody has looked before
+            if second >= 0:
+                yield from machine.samples()
 
     def _events(self, second: int) -> list[Event]:
         if second < PRELUDE_SECONDS:

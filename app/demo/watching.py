@@ -116,7 +116,7 @@ def _slot(runner: Runner, now: float) -> Slot:
     if asked is None:
         return Slot(slot_id=0, context_length=runner.context)
     prefilled = int(runner.prompt_tokens * min(1.0, (now - asked) / PREFILL_SECONDS))
-    decoded = int(max(0.0, now - asked - PREFILL_SECONDS) * runner.tokens_per_second)
+    decoded = runner.decoded_tokens(now)
     return Slot(
         slot_id=0,
         context_length=runner.context,

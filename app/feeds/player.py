@@ -110,6 +110,7 @@ class Player:
         self._next_begins_run = False
         self._target: float | None = open_at
         self._steps = 0
+        self._is_new = False
         self._changed = asyncio.Event()
         self.start: float | None = None
         """Time of the first sample, known once ``run`` has begun."""
@@ -159,6 +160,13 @@ class Player:
     def seek(self, time: float) -> None:
         """Go to ``time`` (seconds since the epoch) without waiting; before the start is the start."""
         self._target = time if self.start is None else max(time, self.start)
+        self._changed.set()
+
+    def play_anew(self, open_at: float) -> None:
+        """Play what the samples are now, from their start, without waiting until ``open_at``."""
+        self._clock.pause(False)
+        self._is_new, self._target, self._steps = True, open_at, 0
+        self.position = None
         self._changed.set()
 
     def seek_by(self, seconds: float) -> None:
@@ -229,11 +237,15 @@ class Player:
 
     async def _jump(self, monitor: Monitor, target: float) -> None:
         """Feed up to ``target``, unless another one is sought meanwhile."""
-        if self.position is not None and target < self.position:
+        if self._is_new or (self.position is not None and target < self.position):
+            self._is_new = False
             monitor.reset()
             self._rewind()
+            self.start = self._next.time if self._next else None
         fed = 0
         while self._next is not None and self._next.time <= target and self._target == target:
+            if self._is_new:
+                return
             self._feed(monitor, self._next)
             fed += 1
             if fed % BREATH_SAMPLES == 0:

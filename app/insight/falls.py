@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from gpumon.app.insight.learning.baselines import circumstances, counted, gpus_in_use, nearest
 from gpumon.app.insight.wording import gpu_label, shares
-from gpumon.app.state.rates.pace import Pace
+from gpumon.app.state.rates.pace import WINDOW_SECONDS, Pace
 from gpumon.app.state.records import (
     STALE_AFTER_SECONDS,
     BaselineKey,
@@ -193,12 +193,20 @@ class Change(NamedTuple):
 
 def changes_since(paced: Paced, compared: Comparison) -> tuple[Change, ...]:
     """Return what is not as it was when the usual rate was learned, the most costly first."""
-    return (
+    found = (
         *_placement_changes(paced, compared),
         *_machine_changes(paced),
         *_other_users(paced, compared.usual.updated),
         *_work_changes(compared),
     )
+    return found or tuple(_just_over(paced))
+
+
+def _just_over(paced: Paced) -> Iterator[Change]:
+    """Yield that something held it back which has ended: the rate is over seconds, and rises after that."""
+    hindered_at = paced.runner.pace.hindered_at
+    if hindered_at is not None and paced.state.now - hindered_at <= 2 * WINDOW_SECONDS:
+        yield Change("throttling", "held back until a moment ago")
 
 
 def reason_words(changes: Iterable[Change]) -> str:

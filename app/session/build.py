@@ -31,6 +31,7 @@ from gpumon.collectors.servers.registry import kind_named
 from gpumon.collectors.source import Cadence, Clock, Source, SystemClock
 
 if TYPE_CHECKING:
+    from gpumon.app.feeds.demo import DemoFeed
     from gpumon.app.learned import Keeper
 
 
@@ -162,8 +163,15 @@ def demo_session(settings: Settings, scenario: str) -> Session:
     """
     from gpumon.app.feeds.demo import DemoFeed
 
-    feed = DemoFeed(scenario, time.time())
-    return Session(Monitor(settings.alerts.limits()), feed, player=feed.player)
+    return session_of_demo(settings, DemoFeed(scenario, time.time()))
+
+
+def session_of_demo(settings: Settings, feed: DemoFeed) -> Session:
+    """Show a demonstration: what changes a real server can be asked for changes its machine."""
+    from gpumon.app.demo.server import SOURCE
+
+    monitor = Monitor(settings.alerts.limits())
+    return Session(monitor, feed, player=feed.player, demo=feed, unload={SOURCE: feed.unload})
 
 
 def _record(session: Session, path: Path) -> None:

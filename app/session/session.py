@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from gpumon.collectors.samples import ModelFacts
 
 if TYPE_CHECKING:
+    from gpumon.app.feeds.demo import DemoFeed
     from gpumon.app.feeds.live import Feed
     from gpumon.app.feeds.player import Player
     from gpumon.app.learned import Keeper
@@ -50,13 +51,15 @@ class Session(Struct):
     feed: Feed
     player: Player | None = None
     """Set where the feed is a recording or a demonstration: it can be paused, stepped and sought."""
+    demo: DemoFeed | None = None
+    """Set where the feed is a demonstration: its scenario can be changed."""
     cadence: Cadence | None = None
     """Set where the feed is live: its interval can be changed."""
     choices: Choices = field(default_factory=Choices)
     recorder: Recorder | None = None
     """Set where the samples are recorded."""
     unload: Mapping[str, Unload] = field(default_factory=dict)
-    """How to unload a model, by server; empty where the feed is not live."""
+    """How to unload a model, by server; empty where the feed is a recording."""
     describe: Mapping[str, Describe] = field(default_factory=dict)
     """How to learn what an installed model's file holds, by server; empty where the feed is not live."""
     asked: Descriptions | None = None
@@ -81,6 +84,17 @@ class Session(Struct):
         """Return the words that the verdict line must show."""
         paused = ("PAUSED",) if self.choices.paused else ()
         return (*self.feed.marks(), *self._recording_marks(), *paused)
+
+    def change_scenario(self, step: int) -> bool:
+        """Begin a scenario of the demonstration ``step`` further on; return whether this is one.
+
+        The machine that was shown is forgotten, and what the user narrowed its models to.
+        """
+        if self.demo is not None:
+            self.demo.change(step)
+            self.monitor.reset()
+            self.choices.filter_text = ""
+        return self.demo is not None
 
     def _recording_marks(self) -> tuple[str, ...]:
         if self.recorder is None:

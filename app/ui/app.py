@@ -22,7 +22,7 @@ from textual.timer import Timer
 from gpumon.app.crash import watch_for_deaths, write_crash_report
 from gpumon.app.errors import GpumonError
 from gpumon.app.session.session import Session
-from gpumon.app.ui.keys import APP_KEYS, REPLAY_KEYS, bindings
+from gpumon.app.ui.keys import APP_KEYS, DEMO_KEYS, REPLAY_KEYS, Key, bindings
 from gpumon.app.ui.notices import LEVELS, Notice, Notices
 from gpumon.app.ui.screens.base import LiveScreen
 from gpumon.app.ui.screens.dashboard import DashboardScreen
@@ -123,6 +123,19 @@ def spare_what_lasts() -> None:
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
+def bind(app: App[int], keys: tuple[Key, ...]) -> None:
+    """Bind keys that only some sessions have."""
+    for one in bindings(keys):
+        app.bind(one.key, one.action, description=one.description, show=one.show, key_display=one.key_display)
+
+
+def alert_hook(command: Sequence[str], warn: Callable[[str], None]) -> AlertHook:
+    """Return what runs the user's command for each alert."""
+    from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
+
+    return AlertHook(command, warn)
+
+
 class GpumonApp(SteadyApp):
     """The dashboard of one session."""
 
@@ -149,7 +162,7 @@ class GpumonApp(SteadyApp):
         self._wanted_theme = theme
         self._colors = colors or {}
         self._bell = bell
-        self._hook = self._alert_hook(hook) if hook else None
+        self._hook = alert_hook(hook, self.warn) if hook else None
         self._model_actions: ModelActions | None = None
         self._draw_pace = DrawPace()
         self._draw_timer: Timer | None = None
@@ -160,11 +173,6 @@ class GpumonApp(SteadyApp):
         self._watching = ExitStack()
         self.crashed = False
         """Whether it ended of an error, whatever has been asked for since."""
-
-    def _alert_hook(self, command: Sequence[str]) -> AlertHook:
-        from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
-
-        return AlertHook(command, self.warn)
 
     def _actions(self) -> ModelActions:
         """Return what acts on models, created on first use."""
@@ -186,6 +194,8 @@ class GpumonApp(SteadyApp):
         self.session.monitor.listen(self._on_sample, "screen")
         self.screen_change_signal.subscribe(self, self._notices.look)
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
+        if self.session.demo:
+            bind(self, DEMO_KEYS)
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
         if not self.is_headless:
             self.set_timer(SETTLED_SECONDS, spare_what_lasts)
@@ -347,6 +357,12 @@ class GpumonApp(SteadyApp):
             self.session.player.slower()
         self._draw()
 
+    def action_scenario(self, step: int) -> None:
+        """Play another scenario of the demonstration, so many further in the list."""
+        if self.session.change_scenario(step):
+            self._model_actions = None
+            self.start_over()
+
     def action_next_theme(self) -> None:
         """Switch to the next colour theme."""
         self.theme = next_theme(self)
@@ -369,4 +385,4 @@ class GpumonApp(SteadyApp):
         """Explain the keys."""
         from gpumon.app.ui.screens.help import HelpScreen  # noqa: PLC0415 - keeps the start quick
 
-        self.push_screen(HelpScreen(self.glyphs))
+        self.push_screen(HelpScreen(self.glyphs, demo=self.session.demo is not None))

@@ -259,8 +259,13 @@ REPLAY_KEYS = (
     Key("right_square_bracket", "speed(1)", "]", "faster", "twice the speed", NOT_LISTED),
 )
 
+DEMO_KEYS = (
+    Key("right_curly_bracket", "scenario(1)", "}", "next scenario", "next scenario, from its beginning"),
+    Key("left_curly_bracket", "scenario(-1)", "{", "", "previous scenario"),
+)
 
-GROUPS = (DASHBOARD_KEYS, PAGE_KEYS, FIT_LIST_KEYS, FIT_PAGE_KEYS, APP_KEYS, REPLAY_KEYS)
+
+GROUPS = (DASHBOARD_KEYS, PAGE_KEYS, FIT_LIST_KEYS, FIT_PAGE_KEYS, APP_KEYS, REPLAY_KEYS, DEMO_KEYS)
 """Every key of a screen that can be found by its name, those that one wants first at the start."""
 
 

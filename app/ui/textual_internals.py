@@ -239,6 +239,8 @@ class SteadyApp(App[int]):
         """The keys that are on their way through screens."""
         return KeysAway()
 
+    _stacks_made = 0
+
     def crash(self, error: Exception) -> None:
         """End because of ``error``, which nothing has caught."""
         raise NotImplementedError
@@ -262,6 +264,21 @@ class SteadyApp(App[int]):
             late = event.copy()
             late._set_forwarded()
             box.post_message(late)
+
+    def start_over(self) -> None:
+        """Show a new first screen, and take away every other.
+
+        A stack of its own, as the first screen of a stack cannot be switched; Textual keeps the very first.
+        """
+        self.clear_notifications()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        before, self._stacks_made = self.current_mode, self._stacks_made + 1
+        mode = f"stack {self._stacks_made}"
+        self.add_mode(mode, self.get_default_screen)
+        self.switch_mode(mode)
+        if before != self.DEFAULT_MODE:
+            self.remove_mode(before)
 
     def get_driver_class(self) -> type[Driver]:
         """Return the driver for this terminal."""

@@ -64,6 +64,9 @@ OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}
 IN_RAM_HEADS = frozenset({"SPILLED", "NOT ON GPU"})
 """What amounts to a share in RAM."""
 
+SLOWED_DOWN = "is slowed down: "
+"""What the head word THROTTLED says already."""
+
 
 def band_view(pictures: Pictures) -> VerdictView:
     """Return the verdict that every surface gives, taken apart, with the time at its right."""
@@ -146,7 +149,8 @@ def _of_load(load: LoadPicture, found: Forecast, head: str, plain: VerdictView) 
 def _facts(model: ModelPicture, sentence: str, head: str) -> Iterator[str]:
     """Yield what is wrong, what it costs, and since when."""
     in_ram = head in IN_RAM_HEADS and model.memory.spill_percent
-    yield f"{in_ram} in RAM" if in_ram else _without_name(sentence.partition("; ")[0], model.label)
+    words = _without_name(sentence.partition("; ")[0], model.label)
+    yield f"{in_ram} in RAM" if in_ram else words.removeprefix(SLOWED_DOWN)
     if cost := cost_words(model):
         yield cost
     if model.spilled_since is not None and in_ram:
@@ -166,8 +170,22 @@ def cost_words(model: ModelPicture) -> str:
     words = units.rate(rate) if now is not None else f"~{units.rate(rate)}"
     full = model.full.tokens_per_second if model.full else None
     if full is None or full <= rate or not model.memory.spill_percent:
-        return words
+        return _held_back(model) or words
     return f"{words}, {full:.0f} if it fitted"
+
+
+def _held_back(model: ModelPicture) -> str:
+    """Say what a GPU that is slowed down costs a model, where it does: ``28 tok/s instead of 39 tok/s``."""
+    verdict = next((one for one in model.diagnosis.verdicts if one.kind == "throttled"), None)
+    rates = {one.name: one.value for one in verdict.evidence} if verdict else {}
+    now, usual = rates.get("decode rate"), rates.get("usual rate")
+    return f"{now} instead of {usual}" if now and usual else ""
+
+
+def held_back_notes(band: VerdictView) -> frozenset[str]:
+    """Return the notes of a model of which the band of its GPU says all: what holds it back, at what cost."""
+    said = f"{SLOWED_DOWN}{band.subject} is held back by "
+    return frozenset(said + "; ".join(band.facts[:count]) for count in (1, 2))
 
 
 def _cause(found: Diagnosis, *, has_command: bool) -> str:
@@ -184,7 +202,7 @@ def _of_others(
     """Take apart what is no model's trouble: its first clause, then the rest."""
     first, _, rest = found.sentence.partition("; ")
     subject = gpu.label if gpu is not None and first.startswith(gpu.label) else ""
-    words = first.removeprefix(subject).lstrip(" :")
+    words = first.removeprefix(subject).lstrip(" :").removeprefix(SLOWED_DOWN)
     if words.casefold() == f"is {head.casefold()}":
         words = ""
     slowed = [cost_words(one) for one in pictures.models() if gpu and gpu.uuid in _held(one)] if gpu else []

@@ -13,7 +13,7 @@ from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.views.band import band_view
+from gpumon.app.views.band import band_view, held_back_notes
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.models import SortKey, all_rows, trend
 from gpumon.app.views.sources import source_rows
@@ -182,11 +182,11 @@ def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelR
         f"try {verdict.remedy}{f' {verdict.where}' if verdict.where else ''}",
         *verdict.facts,
     }
+    of_others = held_back_notes(verdict)
     return tuple(
-        replace(row, notes=tuple(note for note in row.notes if note not in said))
-        if row.notes and row.name == verdict.subject
-        else row
+        replace(row, notes=tuple(note for note in row.notes if note not in told)) if row.notes else row
         for row in models
+        for told in (said if row.name == verdict.subject else of_others,)
     )
 
 

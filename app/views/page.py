@@ -13,10 +13,11 @@ from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.units import GIB
-from gpumon.widgets.kit.lines import Role
+from gpumon.widgets.kit.lines import Glyphs, Role, shorten_words
 from gpumon.widgets.views import ChartSeries, ChartView, Fact, Section, Trend, VerdictView
 
 if TYPE_CHECKING:
+    from gpumon.app.feeds.demo import DemoFeed
     from gpumon.app.feeds.player import Player
 
 
@@ -190,6 +191,20 @@ def play_hints(player: Player | None) -> tuple[Hint, ...]:
         return ()
     position = f"{play_time(player.position - player.start)} / {play_time(player.end - player.start)}"
     return ((position, _manner(player)),)
+
+
+LEAST_CAPTION_CELLS = 20
+"""Of a caption in fewer cells nothing is left that can be understood."""
+KEPT_CELLS = 10
+"""Room beside a caption for the key that explains all others."""
+
+
+def caption_hints(demo: DemoFeed | None, width: int, glyphs: Glyphs) -> tuple[Hint, ...]:
+    """Return what to look at in a demonstration, in as many whole words as fit into a line of hints."""
+    words, room = demo.caption() if demo else "", width - KEPT_CELLS - 3
+    if not words or room < LEAST_CAPTION_CELLS:
+        return ()
+    return ((">" if glyphs.ascii_only else "▸", shorten_words(words, room, glyphs.ellipsis)),)
 
 
 def play_time(seconds: float) -> str:

@@ -50,6 +50,45 @@ class FakeTime:
         await asyncio.sleep(0)
 
 
+class HandTime:
+    """Time that passes only as far as a test lets it."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._until = 0.0
+        self._moved = asyncio.Event()
+        self._standing = asyncio.Event()
+
+    def elapsed(self) -> float:
+        """Return the seconds that have passed."""
+        return self._now
+
+    async def wait(self, changed: asyncio.Event, seconds: float) -> None:
+        """Let ``seconds`` pass as soon as they may, or return where the player is told something."""
+        due = self._now + seconds
+        while self._until < due and not changed.is_set():
+            self._now = self._until
+            self._standing.set()
+            self._moved.clear()
+            told = [asyncio.ensure_future(event.wait()) for event in (changed, self._moved)]
+            await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+            for task in told:
+                task.cancel()
+        if self._until >= due:
+            self._now = due
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let ``seconds`` pass, and return when all that happens in them has happened."""
+        self._until += seconds
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Return when the player has nothing to do before more time passes."""
+        self._standing.clear()
+        self._moved.set()
+        await self._standing.wait()
+
+
 class Heard:
     """A monitor, and the seconds after ``START`` of what it was fed."""
 

@@ -26,9 +26,9 @@ import psutil
 from tests.e2e.tmux import Pane
 
 ROOT = Path(__file__).parents[2]
-SCENARIOS = ("fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart")
+SCENARIOS = ("fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart", "full")
 KEYS = (
-    *"jkhlgGnpwsSaftu12345.,;:<>[]+-=?/y RIrk",
+    *"jkhlgGnpwsSaftu12345.,;:<>[]{}+-=?/y RIrk",
     *("Down", "Up", "Left", "Right", "PageDown", "PageUp", "Home", "End", "Enter", "Escape", "Tab", "BTab"),
     *("BSpace", "DC", "IC", "Space", "F1", "F3", "F4", "F6", "F12"),
     *("C-p", "C-l", "C-d", "C-u", "C-f", "C-b", "C-a", "C-e", "C-k", "C-w", "C-v", "C-x", "M-x", "C-Right"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.verdicts.slow import fall_because
 from gpumon.app.diagnosis.words import GPUMON, NVML, size_evidence
 from gpumon.app.insight.falls import LINK_BUSY_PERCENT, costly_reasons, is_severe, link_below_best, swap_rate
 from gpumon.app.insight.wording import gpu_label
@@ -89,11 +90,13 @@ def throttled(subject: Subject) -> Verdict | None:
     bad = [pair for pair in slowed if is_severe(pair[1])]
     gpu, reasons = (bad or slowed)[0]
     why = ", ".join(map(visible, reasons))
+    cost = fall_because(subject, "throttling")
+    costs = f"; {cost[0].value} instead of {cost[1].value}" if cost else ""
     return Verdict(
         "throttled",
         "bad" if bad else "watch",
-        f"{subject.name} is slowed down: {gpu_label(gpu)} is held back by {why}",
-        (Evidence(f"{gpu_label(gpu)} throttle reasons", why, NVML), *_heat_evidence(gpu)),
+        f"{subject.name} is slowed down: {gpu_label(gpu)} is held back by {why}{costs}",
+        (Evidence(f"{gpu_label(gpu)} throttle reasons", why, NVML), *_heat_evidence(gpu), *cost[:2]),
     )
 
 

@@ -25,7 +25,7 @@ PARALLEL_SHARE = 0.7
 def long_context(subject: Subject) -> Verdict | None:
     """Find that reading the context costs a good part of the rate: against the usual one, or the estimate."""
     tokens, rate = subject.rates.context_tokens, subject.rates.per_request
-    evidence = _fall_because(subject, "context") or _long_by_estimate(subject)
+    evidence = fall_because(subject, "context") or _long_by_estimate(subject)
     if not evidence or tokens is None or not rate:  # what stands still is not slow
         return None
     words = f"is slow because of a long context: {units.rate(rate)} at {units.tokens(tokens)} tokens"
@@ -36,7 +36,7 @@ def long_context(subject: Subject) -> Verdict | None:
 def parallel_requests(subject: Subject) -> Verdict | None:
     """Find that a request is slow because it shares the model with others."""
     rates = subject.rates
-    evidence = _fall_because(subject, "parallel") or _parallel_by_estimate(subject)
+    evidence = fall_because(subject, "parallel") or _parallel_by_estimate(subject)
     if not evidence or rates.streams < 2 or not rates.per_request or rates.now is None:
         return None
     each, together = units.rate(rates.per_request), units.rate(rates.now)
@@ -54,7 +54,7 @@ def _fall(subject: Subject) -> tuple[Comparison, tuple[Change, ...]] | None:
     return compared, changes_since(paced, compared)
 
 
-def _fall_because(subject: Subject, kind: ChangeKind) -> tuple[Evidence, ...]:
+def fall_because(subject: Subject, kind: ChangeKind) -> tuple[Evidence, ...]:
     """Return the evidence of a fall that has one reason among its reasons."""
     fall = _fall(subject)
     if fall is None or not any(change.kind == kind for change in fall[1]):

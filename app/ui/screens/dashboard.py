@@ -19,6 +19,7 @@ from gpumon.app.ui.screens.footer import dashboard_hints, player_hints
 from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, chart, shown_quantities, span_of
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
+from gpumon.app.views.page import caption_hints
 from gpumon.widgets.band import MOST_LINES, NARROW, VerdictLine, verdict_lines
 from gpumon.widgets.event_feed import EventFeed
 from gpumon.widgets.gpu_panel import GpuPanel, height_of
@@ -205,9 +206,10 @@ class DashboardScreen(ListScreen):
         self._show_hints()
 
     def _show_hints(self) -> None:
+        caption = caption_hints(self.session.demo, self.size.width, self.glyphs)
         keys = dashboard_hints(self.session, self._shown or NOTHING, self.cursor.row, self._folded())
         panels = switches(self.session.choices.hidden)
-        self.query_one(HintBar).show(keys, panels, player_hints(self.session))
+        self.query_one(HintBar).show((*caption, *keys), panels, player_hints(self.session))
 
     def _folded(self) -> list[str]:
         """Name the panels that are wanted but have no room."""

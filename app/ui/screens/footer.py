@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, REPLAY_KEYS, hints
+from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, DEMO_KEYS, REPLAY_KEYS, hints
 from gpumon.app.views.page import play_hints
 from gpumon.widgets.hints import Hint
 
@@ -39,11 +39,12 @@ def dashboard_hints(
     choices = session.choices
     filtering = (Hint("Esc", f"filter: {choices.filter_text}", "clear"),) if choices.filter_text else ()
     playing = tuple(Hint(*hint) for hint in play_hints(session.player))
+    demo = hints(DEMO_KEYS) if session.demo else ()
     dropped = (Hint("folded:", ", ".join(folded)),) if folded else ()
     useless = _useless(view, row)
     keys = [key for key in (*KEYS, _order(choices)) if key.action not in useless]
     working = (key for key in keys if works_on(session, row, key.action))
-    return (*filtering, *playing, HELP, QUIT, *working, *dropped)
+    return (*filtering, *playing, HELP, QUIT, *demo, *working, *dropped)
 
 
 def player_hints(session: Session) -> tuple[Hint, ...]:

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from gpumon.app.ui.keys import (
     APP_KEYS,
     DASHBOARD_KEYS,
+    DEMO_KEYS,
     FIT_PAGE_KEYS,
     REPLAY_KEYS,
     VIEW_KEYS,
@@ -31,6 +32,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[Key, ...], ...]], ...] = (
     ("Replay and demo", (REPLAY_KEYS,)),
 )
 """The keys that one wants first stand first."""
+DEMO_SECTION = ("Demo", (DEMO_KEYS,))
 
 MOUSE_FACTS = (
     Fact("click", "opens rows, hides by titles"),
@@ -53,14 +55,15 @@ class HelpScreen(ModalScreen[None], SteadyScreen[None]):
         Binding("end,G", "scroll(10000)", "to the bottom", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs) -> None:
+    def __init__(self, glyphs: Glyphs, *, demo: bool = False) -> None:
         super().__init__()
         self._glyphs = glyphs
+        self._demo = demo
 
     def compose(self) -> ComposeResult:
         """List the keys first, then the marks."""
         sheet = HelpSheet(glyphs=self._glyphs)
-        sheet.show(help_sections(self._glyphs))
+        sheet.show(help_sections(self._glyphs, demo=self._demo))
         with Scroll(self._glyphs):
             yield sheet
 
@@ -69,9 +72,10 @@ class HelpScreen(ModalScreen[None], SteadyScreen[None]):
         self.query_one(Scroll).scroll_relative(y=step, animate=False)
 
 
-def help_sections(glyphs: Glyphs) -> list[Section]:
-    """Return all lists of the help."""
-    keys = [Section(title, _facts(listed(*groups), glyphs)) for title, groups in SECTIONS]
+def help_sections(glyphs: Glyphs, *, demo: bool = False) -> list[Section]:
+    """Return all lists of the help; the keys that only a demonstration has if this is one."""
+    sections = (*SECTIONS, DEMO_SECTION) if demo else SECTIONS
+    keys = [Section(title, _facts(listed(*groups), glyphs)) for title, groups in sections]
     return [*keys, Section("Mouse", MOUSE_FACTS), Section("Marks", mark_facts(glyphs))]
 
 

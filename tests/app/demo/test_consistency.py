@@ -16,6 +16,7 @@ from gpumon.collectors.samples import (
     GpuReading,
     ModelFacts,
     NvmlSample,
+    ProcessSample,
     ServerSample,
     Slot,
     SystemSample,
@@ -160,6 +161,39 @@ def test_a_slot_at_work_gains_tokens_each_second(scenario: Scenario) -> None:
                 assert (slot.prompt_tokens or 0) > (last.prompt_tokens or 0), "stuck"
             assert (slot.prompt_tokens or 0) <= (slot.context_length or 0)
             before[sample.source] = slot
+
+
+@every_scenario
+def test_models_at_work_on_one_card_read_no_more_than_its_memory_can_give(scenario: Scenario) -> None:
+    machine = scenario.build()
+    bandwidths = {gpu.index: gpu.card.bandwidth_bytes_per_second for gpu in machine.gpus}
+    sizes = {llm.blob: llm.file_bytes for llm in LIBRARY.values()}
+    runners: dict[str, tuple[int, tuple[int, ...]]] = {}
+    decoded: dict[str, tuple[int | None, float]] = {}
+    read: dict[int, float] = {}
+    for sample in samples_of(scenario):
+        if isinstance(sample, NvmlSample):
+            assert all(read.get(index, 0) <= bandwidths[index] for index in bandwidths), sample.time - START
+            read = {}
+            on = {gpu.index: {one.pid for one in gpu.processes or ()} for gpu in sample.gpus}
+        elif isinstance(sample, ProcessSample):
+            runners = {
+                f"runner {one.pid}": (
+                    sizes[one.settings.blob or ""],
+                    tuple(index for index, pids in on.items() if one.pid in pids),
+                )
+                for one in sample.runners or ()
+            }
+        elif isinstance(sample, WorkSample) and sample.slots:
+            slot = sample.slots[0]
+            task, before = decoded.get(sample.source, (None, 0.0))
+            tokens = float(slot.decoded_tokens or 0)
+            decoded[sample.source] = (slot.task_id, tokens)
+            size, cards = runners[sample.source]
+            if task == slot.task_id and tokens > before:
+                for index in cards:
+                    tokens_read = tokens - before - 1  # whole tokens are counted
+                    read[index] = read.get(index, 0.0) + max(0.0, tokens_read) * size / len(cards)
 
 
 @every_scenario

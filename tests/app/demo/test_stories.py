@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.demo.scenarios import list_scenarios, scenario_named
-from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.demo.story import CAPTION_SECONDS, PRELUDE_SECONDS
 from gpumon.app.errors import GpumonError
 from gpumon.app.monitor import Monitor
 from gpumon.app.state.state import State
@@ -41,10 +41,67 @@ def spills(state: State) -> dict[str, float]:
     }
 
 
+def rate_of(state: State) -> float:
+    runner = next(iter(state.runners.values()))
+    return runner.rates.decode_tokens_per_second or 0.0
+
+
+def clock_of(state: State) -> int:
+    return next(iter(state.gpus.values())).reading.sm_clock_mhz or 0
+
+
+def ram_gib_of(state: State) -> float:
+    return (next(iter(state.models.values())).split.ram_bytes or 0) / 1024**3
+
+
 def test_every_scenario_has_a_name_and_one_line() -> None:
     names = [scenario.name for scenario in list_scenarios()]
-    assert names == ["fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart"]
+    assert names == ["fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart", "full"]
     assert all(scenario.description and "\n" not in scenario.description for scenario in list_scenarios())
+
+
+def test_captions_come_in_order_and_fit_into_a_line_of_eighty_cells() -> None:
+    for scenario in list_scenarios():
+        times = [caption.at for caption in scenario.captions]
+        assert times == sorted(set(times)), scenario.name
+        assert times[0] == 0, "a stranger is told at once what this is"
+        assert times[-1] + CAPTION_SECONDS < scenario.story_seconds
+        for caption in scenario.captions:
+            assert caption.words.isascii()
+            assert 20 <= len(caption.words) <= 66, caption.words
+
+
+def test_a_caption_stays_some_seconds_and_comes_again_with_the_story() -> None:
+    scenario = scenario_named("spill")
+    first = scenario.captions[0].words
+    story = [scenario.caption(PRELUDE_SECONDS + second) for second in range(scenario.story_seconds)]
+    assert story[:9] == [first] * 9
+    assert story[9] == scenario.captions[1].words
+    assert story[100] == ""
+    assert scenario.caption(PRELUDE_SECONDS - 1) == ""
+    assert scenario.caption(PRELUDE_SECONDS + scenario.story_seconds) == first
+
+
+FIGURES = (
+    ("spill", "45 tokens", -2, lambda state: rate_of(state) == pytest.approx(45, abs=1)),
+    ("spill", "5.5 GiB", 20, lambda state: ram_gib_of(state) == pytest.approx(5.5, abs=0.05)),
+    ("spill", "become 7", 30, lambda state: rate_of(state) == pytest.approx(7, abs=0.5)),
+    ("70b", "2.5 tokens", 40, lambda state: rate_of(state) == pytest.approx(2.5, abs=0.3)),
+    ("throttle", "39 tokens", 5, lambda state: rate_of(state) == pytest.approx(39.4, abs=0.7)),
+    ("throttle", "2800 to 1700", 30, lambda state: clock_of(state) == pytest.approx(1710, abs=40)),
+    ("throttle", "28 tokens", 40, lambda state: rate_of(state) == pytest.approx(28.4, abs=0.7)),
+)
+
+
+@pytest.mark.parametrize(("name", "words", "second", "holds"), FIGURES, ids=lambda value: str(value)[:20])
+def test_what_a_caption_says_is_so(
+    name: str, words: str, second: int, holds: Callable[[State], bool]
+) -> None:
+    scenario = scenario_named(name)
+    caption = next(caption for caption in scenario.captions if words in caption.words)
+    assert abs(second - caption.at) < CAPTION_SECONDS
+    *_, (_, state) = seconds_of(name, second)
+    assert holds(state)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:
@@ -93,9 +150,19 @@ def test_a_spilled_model_leaves_the_gpu_waiting_and_the_processor_busy() -> None
             assert (system.sample.cpu_percent or 0) > 40
 
 
-def test_spill_is_over_when_the_first_client_comes_back() -> None:
-    *_, (_, state) = seconds_of("spill", 250)
-    assert spills(state) == {"qwen2.5-coder:14b": 0.0}
+def test_spill_is_over_when_the_cure_that_it_named_is_taken() -> None:
+    monitor = Monitor(Limits())
+    commands = set()
+    for second, state in seconds_of("spill", 128, monitor):
+        if second in {40, 105}:
+            picture = monitor.pictures.closely(next(iter(state.models)))
+            assert picture is not None
+            commands.add(picture.diagnosis.remedies[0].command)
+    assert commands == {"/set parameter num_ctx 6400"}
+    model = next(iter(state.models.values()))
+    assert (model.claim.context_length, model.split.spill_fraction) == (6400, 0.0)
+    assert rate_of(state) == pytest.approx(45, abs=1)
+    assert not monitor.alerts.active, "no word of trouble is left over"
 
 
 def test_evict_shows_two_models_by_turns() -> None:
@@ -152,6 +219,38 @@ def test_throttle_heats_up_and_slows_down() -> None:
     assert {"too_hot", "throttling"} <= alerts_of("throttle", 150)
 
 
+def test_throttle_costs_the_model_a_third_of_its_rate_and_gives_it_back() -> None:
+    rates = {second: rate_of(state) for second, state in seconds_of("throttle", 200) if second >= 0}
+    assert rates[20] == pytest.approx(39.5, abs=1)
+    assert all(27 <= rates[second] <= 30 for second in (40, 90, 130)), "slow for as long as the fans are"
+    assert rates[200] == pytest.approx(39.5, abs=1)
+
+
+def test_throttle_says_what_the_heat_costs() -> None:
+    monitor = Monitor(Limits())
+    *_, (_, state) = seconds_of("throttle", 40, monitor)
+    picture = monitor.pictures.closely(next(iter(state.models)))
+    assert picture is not None
+    assert picture.diagnosis.verdict.sentence == (
+        "qwen3:32b is slowed down: GPU 0 is held back by thermal slowdown (software); "
+        "28 tok/s instead of 39 tok/s"
+    )
+    slower = next(alert for alert in monitor.alerts.active if alert.kind == "slower")
+    assert "28 tok/s instead of 39 tok/s" in slower.message
+    assert "thermal slowdown" in slower.message
+
+
+def test_throttle_is_over_without_a_word_of_no_reason() -> None:
+    monitor = Monitor(Limits())
+    said: list[str] = []
+    for second, _ in seconds_of("throttle", 160, monitor):
+        if second > 130:
+            said += [alert.message for alert in monitor.alerts.active if alert.kind == "slower"]
+    assert any(words.endswith("held back until a moment ago") for words in said)
+    assert not any("no visible reason" in words for words in said)
+    assert "slower" not in {alert.kind for alert in monitor.alerts.active}
+
+
 def test_gpu_lost_takes_its_model_along_and_comes_back() -> None:
     seen = {
         second: [gpu.reading.state for gpu in state.gpus.values()]
@@ -182,6 +281,18 @@ def test_restart_loses_the_models_and_says_how_to_start_the_server() -> None:
     assert seen[50][0] == "idle"
     assert seen[90] == ("serving", None, 2)
     assert "source" in alerts_of("restart", 90)
+
+
+def test_full_ends_an_answer_where_its_context_is_full_and_not_with_a_larger_one() -> None:
+    tokens: dict[int, list[int]] = {}
+    for second, state in seconds_of("full", 185):
+        slots = next(iter(state.runners.values())).rates.slots if state.runners else ()
+        if second >= 0 and slots and slots[0].phase == "decode":
+            tokens.setdefault(slots[0].context_length or 0, []).append(slots[0].context_tokens or 0)
+    assert max(tokens[4096]) == 4096
+    assert tokens[4096].count(4096) == 2, "seen once of each answer"
+    assert 5000 < max(tokens[16384]) < 7000
+    assert alerts_of("full", 185) == set()
 
 
 def test_prelude_is_quiet() -> None:

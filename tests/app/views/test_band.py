@@ -53,7 +53,7 @@ def test_a_load_that_will_not_fit_is_told_while_it_is_on_its_way() -> None:
     band = band_view(played("70b", 12).pictures)
     assert (band.level, band.head, band.subject) == ("watch", "LOADING", "llama3.3:70b")
     fits, in_ram, rate = band.facts
-    assert fits.startswith("will not fit: 41.")
+    assert fits.startswith("will not fit: 40.")
     assert in_ram.endswith("goes to RAM")
     assert rate.startswith("about 2.")
 

@@ -1,9 +1,9 @@
 """Whether it grows: ``python -m benchmarks.soak simulated``, ``python -m benchmarks.soak real --minutes 30``.
 
 ``simulated`` feeds 24 hours of samples, one look a second at 8 GPUs and 20 models, through store and alerts
-as fast as it goes, and measures at every sixth hour. ``real`` runs the live feed, at ten polls a second unless
-``--hz`` says otherwise, against fakes whose
-models, runners and servers come and go, and measures once a minute, after a first one for what is cached.
+as fast as it goes, and measures at every sixth hour. ``real`` runs the live feed, at ten polls a second
+unless ``--hz`` says otherwise, against fakes whose models, runners and servers come and go, and measures once
+a minute, after a first one for what is cached.
 """
 
 from __future__ import annotations

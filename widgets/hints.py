@@ -58,7 +58,7 @@ class Place(NamedTuple):
 
 
 KEPT = 2
-"""So many hints stay before any switch does: what a demonstration says, and the key that explains all others."""
+"""So many hints stay before any switch: what a demonstration says, and the key that explains all others."""
 
 
 class HintsView(NamedTuple):

@@ -206,7 +206,7 @@ def _of_others(
     if words.casefold() == f"is {head.casefold()}":
         words = ""
     slowed = [one for one in pictures.models() if gpu is not None and gpu.uuid in _held(one)]
-    costs = [words for one in slowed[:1] if (words := cost_words(one))]
+    costs = [cost for one in slowed[:1] if (cost := cost_words(one))]
     cure = next((cure for one in slowed if (cure := _cure_of_heat(one)) is not None), None)
     return VerdictView(
         level=plain.level,

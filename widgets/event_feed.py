@@ -8,7 +8,8 @@ from itertools import zip_longest
 from rich.cells import cell_len
 
 from gpumon.widgets.kit.lines import Glyphs, Line, Role, Span, in_role, line_width, shorten, shorten_words
-from gpumon.widgets.kit.panels import RowPanel, Window, gutter
+from gpumon.widgets.kit.panels import gutter
+from gpumon.widgets.kit.rows import RowPanel, Window
 from gpumon.widgets.views import EventRow
 
 TIMED_WIDTH = 28

@@ -24,7 +24,8 @@ from gpumon.widgets.kit.lines import (
     text_line,
     without_blanks,
 )
-from gpumon.widgets.kit.panels import ALL, RowPanel, gutter
+from gpumon.widgets.kit.panels import gutter
+from gpumon.widgets.kit.rows import ALL, RowPanel
 from gpumon.widgets.views import BarSegment, GpuRow
 
 CELLS_PER_MODEL = 3

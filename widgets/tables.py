@@ -24,7 +24,8 @@ from gpumon.widgets.kit.lines import (
     text_line,
     wrap_words,
 )
-from gpumon.widgets.kit.panels import ALL, LinePanel, RowPanel, gutter, title_line
+from gpumon.widgets.kit.panels import LinePanel, gutter, title_line
+from gpumon.widgets.kit.rows import ALL, RowPanel
 from gpumon.widgets.views import ChoiceRow, Fact, InstalledRow
 
 WRAP_LIMIT = 6

@@ -79,9 +79,9 @@ class Panels(Table, frozen=True):
 
     gpus: Annotated[bool, about("A line or two for each GPU.")] = True
     models: Annotated[bool, about("A row for each loaded model.")] = True
+    chart: Annotated[bool, about("History of the VRAM in use, where there is room.")] = True
     memory: Annotated[bool, about("System RAM and swap.")] = True
     alerts: Annotated[bool, about("What happened, newest first.")] = True
-    chart: Annotated[bool, about("History of the VRAM in use, where there is room.")] = True
     sources: Annotated[bool, about("What is asked, and how it answers.")] = True
 
 

@@ -35,9 +35,9 @@ FITS = Scenario(
     build=lambda: Machine((RTX_4090,), Host("workbench", ram_gib=64, cores=16, base_gib=7.5)),
     programs=desktop(640),
     prelude=(
-        Happening(5, Request("llama3.2:3b", seconds=20)),
-        Happening(90, Request("llama3.2:3b", seconds=35)),
-        Happening(200, Request("llama3.2:3b", seconds=30)),
+        Happening(5, Request("llama3.2:3b", seconds=11)),
+        Happening(90, Request("llama3.2:3b", seconds=11)),
+        Happening(200, Request("llama3.2:3b", seconds=11)),
     ),
     story=(
         Happening(6, Request("qwen3:14b", seconds=45, context=16384)),
@@ -94,7 +94,7 @@ EVICT = Scenario(
     programs=desktop(420),
     prelude=(
         Happening(10, Request("qwen3:32b", seconds=45)),
-        Happening(110, Request("mistral-small:24b", seconds=60)),
+        Happening(110, Request("mistral-small:24b", seconds=50)),
         Happening(230, Request("qwen3:32b", seconds=30)),
     ),
     story=(
@@ -124,7 +124,7 @@ SEVENTY = Scenario(
     programs=desktop(420),
     prelude=(
         Happening(15, Request("llama3.1:8b", seconds=40, context=8192)),
-        Happening(120, Request("llama3.1:8b", seconds=70, context=8192)),
+        Happening(120, Request("llama3.1:8b", seconds=50, context=8192)),
         Happening(230, Request("llama3.1:8b", seconds=30, context=8192)),
     ),
     story=(
@@ -203,7 +203,7 @@ RESTART = Scenario(
         Happening(10, Request("qwen3:14b", seconds=60, context=16384)),
         Happening(30, Request("llama3.2:3b", seconds=20)),
         Happening(150, Request("qwen3:14b", seconds=80, context=16384)),
-        Happening(270, Request("llama3.2:3b", seconds=20)),
+        Happening(270, Request("llama3.2:3b", seconds=11)),
     ),
     story=(
         Happening(10, ServerDown(seconds=35)),

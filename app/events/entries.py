@@ -24,11 +24,11 @@ RECOVERED: dict[AlertKind, tuple[HappeningKind, str]] = {
 }
 """What is worth a line of its own when it is over; of the others it is enough how long they lasted."""
 
-SAID_BY: dict[EventKind, tuple[AlertKind, str]] = {
-    "slower": ("spill", "spill"),
-    "too_hot": ("throttling", "thermal"),
+SAID_BY: dict[EventKind, tuple[tuple[AlertKind, str], ...]] = {
+    "slower": (("spill", "spill"), ("throttling", "slowed down")),
+    "too_hot": (("throttling", "thermal"),),
 }
-"""What another alert on the same subject says as well, which has this word in one of the two."""
+"""What another alert says as well, on the same subject or with its name: this word is in one of the two."""
 
 
 class Entries:
@@ -174,11 +174,13 @@ def _is_told(event: LoggedEvent, others: Iterable[LoggedEvent]) -> bool:
     """
     if event.kind == "load" and not event.lasts:
         return False
-    if event.kind not in SAID_BY:
-        return True
-    kind, word = SAID_BY[event.kind]
-    rivals = (one for one in others if one.kind == kind and one.subject_id == event.subject_id)
-    return not any(_overlap(one, event) and word in one.words + event.words for one in rivals)
+    rivals = SAID_BY.get(event.kind, ())
+    return not any(one.kind == kind and _says(one, event, word) for kind, word in rivals for one in others)
+
+
+def _says(one: LoggedEvent, other: LoggedEvent, word: str) -> bool:
+    is_about = one.subject_id == other.subject_id or other.subject in one.said.names
+    return is_about and word in one.words + other.words and _overlap(one, other)
 
 
 def _overlap(one: LoggedEvent, other: LoggedEvent) -> bool:

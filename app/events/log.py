@@ -53,8 +53,8 @@ class EventLog:
         self._departures: list[Departure] = []
         """Those of which it may still be learned why."""
         self._arrivals: list[tuple[ModelKey, float]] = []
-        self._listed: set[str] = set()
-        """Servers that have told before what they have loaded."""
+        self._listed: dict[str, float] = {}
+        """When servers first told what they have loaded."""
         self._asked: dict[ModelKey, float] = {}
         self._spilled: dict[str, float] = {}
         """When models left that spilled until then."""
@@ -150,14 +150,17 @@ class EventLog:
         state = self._state
         for key in sorted(touched.claimed - state.models.keys()):
             self._depart(key)
-        for key in touched.claimed:
-            model = state.models.get(key)
-            if model is not None and model.first_seen == state.now and key.source in self._listed:
-                self._arrivals.append((key, state.now))
+        arrived = [(key, state.now) for key in touched.claimed if self._is_new(key)]
+        self._arrivals += [one for one in arrived if one not in self._arrivals]
         for name in touched.sources:
             source = state.sources.get(name)
             if source is not None and is_server(name) and source.health.state in HEALTHY_STATES:
-                self._listed.add(name)
+                self._listed.setdefault(name, state.now)
+
+    def _is_new(self, key: ModelKey) -> bool:
+        """Return whether a model is listed now, and was not when its server was first asked."""
+        model, now = self._state.models.get(key), self._state.now
+        return model is not None and model.first_seen == now > self._listed.get(key.source, now)
 
     def _depart(self, key: ModelKey) -> None:
         state = self._state

@@ -146,13 +146,8 @@ def _places(known: ModelMemory, scale: float) -> Iterator[BarRow]:
             chosen = _bar("in RAM", left_out.chosen_bytes, scale, _ram_role(known), is_estimate=True)
             yield replace(chosen, note="by choice")
         if left_out.bytes:
-            yield _bar(
-                "spilled" if left_out.chosen_bytes else "in RAM",
-                left_out.bytes,
-                scale,
-                "ram",
-                is_estimate=True,
-            )
+            name = "spilled" if left_out.chosen_bytes else "in RAM"
+            yield _bar(name, left_out.bytes, scale, "ram", is_estimate=True)
     elif known.ram_bytes or not known.gpu_bytes:
         held = _bar("in RAM", known.ram_bytes, scale, _ram_role(known), is_estimate=known.ram_is_estimate)
         yield replace(held, note="by choice" if known.ram_is_estimate else "")

@@ -20,7 +20,8 @@ from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.hints import HintBar
 from gpumon.widgets.history_chart import HistoryChart
 from gpumon.widgets.kit.lines import Line, Span
-from gpumon.widgets.kit.panels import LinePanel, RowPanel
+from gpumon.widgets.kit.panels import LinePanel
+from gpumon.widgets.kit.rows import RowPanel
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
 from gpumon.widgets.notices import SourcePanel

@@ -16,7 +16,7 @@ from gpumon.app.ui.screens.footer import works_on
 from gpumon.app.ui.textual_internals import Box, SteadyScreen
 from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.kit.panels import RowPanel
+from gpumon.widgets.kit.rows import RowPanel
 
 
 class Row(NamedTuple):

@@ -8,37 +8,35 @@ from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.geometry import Size
 
 from gpumon.app.insight.wording import DRIVER_SOURCE
 from gpumon.app.session.session import Session
 from gpumon.app.state.records import is_server
 from gpumon.app.ui.keys import DASHBOARD_KEYS, PANELS, bindings, switches
-from gpumon.app.ui.layout import Content, Layout, plan
+from gpumon.app.ui.layout import Layout
+from gpumon.app.ui.screens.arrangement import Arrangement
 from gpumon.app.ui.screens.base import ListScreen, Row
 from gpumon.app.ui.screens.footer import dashboard_hints, player_hints
 from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, chart, shown_quantities, span_of
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
 from gpumon.app.views.page import caption_hints
-from gpumon.widgets.band import MOST_LINES, NARROW, VerdictLine, verdict_lines
+from gpumon.widgets.band import VerdictLine
 from gpumon.widgets.event_feed import EventFeed
-from gpumon.widgets.gpu_panel import GpuPanel, height_of
-from gpumon.widgets.gpu_panel import columns_for as gpu_columns
+from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.hints import HintBar
 from gpumon.widgets.kit.areas import SAMPLES_PER_CELL
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.kit.mouse import Pointed
 from gpumon.widgets.live_chart import LiveCharts, cells_at, count_at
 from gpumon.widgets.memory_panel import MemoryPanel
-from gpumon.widgets.model_panel import ModelPanel, has_second_line
-from gpumon.widgets.notices import SourcePanel, source_lines
+from gpumon.widgets.model_panel import ModelPanel
+from gpumon.widgets.notices import SourcePanel
 from gpumon.widgets.views import EventRow, VerdictView
 
 USUAL_SECONDS = 1.0
 """Between samples, unless the user wants it otherwise; then it is said."""
-
-GAPPED = ("models", "chart", "memory", "alerts")
-"""Panels above which a line may stay blank, in the order in which they get one."""
 
 ROOM_FOR_WORDS = 60
 """Cells from which an empty machine is told more than where to go."""
@@ -54,8 +52,7 @@ class DashboardScreen(ListScreen):
         self._view: DashboardView | None = None
         self._shown: DashboardView | None = None
         self._rows: list[Row] | None = None
-        self._planned: tuple[int, Content] | None = None
-        self._plan: Layout | None = None
+        self._arrangement = Arrangement(self, session.choices, glyphs)
 
     def compose(self) -> ComposeResult:
         """Create every panel once; a layout only changes their heights."""
@@ -98,63 +95,13 @@ class DashboardScreen(ListScreen):
             return
         with self.app.batch_update():
             height = max(0, self.size.height - (1 if self.query_one("#filter").display else 0))
-            self._show(self._view, self._laid_out(height, self._content(self._view)))
+            verdict = self._verdict(self._view)
+            layout = self._arrangement.lay_out(self._view, verdict, Size(self.size.width, height))
+            self._show(self._view, verdict, layout)
 
-    def _laid_out(self, height: int, content: Content) -> Layout:
-        """Return the lines of each panel, planned again where the room or what is to be shown has changed."""
-        if self._plan is None or self._planned != (height, content):
-            self._planned, layout = (height, content), plan(height, content)
-            if layout != self._plan:
-                self._plan = layout
-                self._apply(layout)
-            return layout
-        return self._plan
-
-    def _content(self, view: DashboardView) -> Content:
-        hidden = self.session.choices.hidden
-        width = self.size.width
-        most = MOST_LINES if width < NARROW else 2
-        verdict = verdict_lines(self._verdict(view), width, self.glyphs, limit=most)
-        fitted = gpu_columns(view.gpus, width, self.glyphs)
-        problems = len(source_lines(view.sources, width, self.glyphs))
-        return Content(
-            gpus=0 if "gpus" in hidden else len(view.gpus),
-            models=0 if "models" in hidden else len(view.models),
-            gpu_notes=sum(height_of(row, fitted, 2) - 1 for row in view.gpus),
-            model_notes=sum(map(has_second_line, view.models)),
-            models_shown="models" not in hidden,
-            verdict=len(verdict),
-            sources=0 if "sources" in hidden or not problems else problems + (problems > 1),
-            alerts=len(view.events),
-            memory="memory" not in hidden,
-            feed="alerts" not in hidden,
-            chart="chart" not in hidden,
-        )
-
-    def _apply(self, layout: Layout) -> None:
-        heights = {
-            "#verdict": layout.verdict,
-            "#sources": layout.sources,
-            "#gpus": layout.gpus,
-            "#models": layout.models,
-            "#memory": layout.memory,
-            "#chart": layout.chart,
-            "#alerts": layout.alerts,
-            "#hints": layout.hints,
-        }
-        for selector, lines in heights.items():
-            widget = self.query_one(selector)
-            widget.display = lines > 0
-            widget.styles.height = lines
-        present = [panel for panel in GAPPED if heights[f"#{panel}"]]
-        for panel in GAPPED:
-            self.query_one(f"#{panel}").styles.margin = (int(panel in present[: layout.gaps]), 0, 0, 0)
-        self.query_one("#gpus", GpuPanel).lines_per_row = layout.lines_per_gpu
-        self.query_one("#models", ModelPanel).lines_per_row = layout.lines_per_model
-
-    def _show(self, view: DashboardView, layout: Layout) -> None:
+    def _show(self, view: DashboardView, verdict: VerdictView, layout: Layout) -> None:
         before, self._shown = self._shown or NOTHING, view
-        self.query_one(VerdictLine).show(self._verdict(view))
+        self.query_one(VerdictLine).show(verdict)
         if view.sources != before.sources:
             self.query_one(SourcePanel).show(view.sources)
         if view.gpus != before.gpus:
@@ -206,18 +153,11 @@ class DashboardScreen(ListScreen):
         self._show_hints()
 
     def _show_hints(self) -> None:
+        folded = self._arrangement.folded(has_events=bool(self._view and self._view.events))
         caption = caption_hints(self.session.demo, self.size.width, self.glyphs)
-        keys = dashboard_hints(self.session, self._shown or NOTHING, self.cursor.row, self._folded())
+        keys = dashboard_hints(self.session, self._shown or NOTHING, self.cursor.row, folded)
         panels = switches(self.session.choices.hidden)
         self.query_one(HintBar).show((*caption, *keys), panels, player_hints(self.session))
-
-    def _folded(self) -> list[str]:
-        """Name the panels that are wanted but have no room."""
-        if self._plan is None:
-            return []
-        present = {"memory": True, "alerts": bool(self._view and self._view.events)}
-        wanted = [name for name in present if present[name] and name not in self.session.choices.hidden]
-        return ["events" if name == "alerts" else name for name in wanted if not getattr(self._plan, name)]
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []

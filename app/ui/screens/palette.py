@@ -22,7 +22,7 @@ from gpumon.app.ui.screens.footer import works_on
 from gpumon.app.ui.textual_internals import Box, SteadyScreen
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Glyphs
-from gpumon.widgets.kit.panels import RowPanel
+from gpumon.widgets.kit.rows import RowPanel
 from gpumon.widgets.tables import ChoicePanel
 from gpumon.widgets.views import ChoiceRow
 

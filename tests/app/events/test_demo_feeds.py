@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.demo.scenarios import scenario_named
-from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.demo.scenarios import list_scenarios, scenario_named
+from gpumon.app.demo.story import PRELUDE_SECONDS, Scenario
 from gpumon.app.events.event import LoggedEvent
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.samples import AnySample
@@ -26,7 +26,13 @@ FEEDS = {
         ■ 00:17 qwen2.5-coder:14b spilled: 5.5 GiB (38%) in RAM; 45 → 7.0 tok/s | ongoing 43s
         - 00:17 qwen2.5-coder:14b ready after 8s, context 32768
         - 00:09 qwen2.5-coder:14b reloads: a request asked for context 32768 (was 4096)
-        - prelude qwen2.5-coder:14b ready after 8s, context 4096
+    """,
+    ("spill", 130): """
+        - 01:59 qwen2.5-coder:14b ready after 8s, context 6400, wholly on GPU again
+        - 01:51 qwen2.5-coder:14b reloads: a request asked for context 6400 (was 32768)
+        - 00:17 qwen2.5-coder:14b ready after 8s, context 32768
+        ■ 00:17 qwen2.5-coder:14b spilled: 5.5 GiB (38%) in RAM; 45 → 7.0 tok/s | lasted 93s
+        - 00:09 qwen2.5-coder:14b reloads: a request asked for context 32768 (was 4096)
     """,
     ("evict", 30): """
         ▲ prelude mistral-small:24b and qwen3:32b evict each other: 4 loads in 10 min | ongoing 320s
@@ -65,6 +71,17 @@ FEEDS = {
         - prelude llama3.2:3b ready after 5s, context 4096
         - prelude qwen3:14b ready after 8s, context 16384
     """,  # noqa: E501
+    ("throttle", 60): """
+        ■ 00:28 GPU 0 is slowed down: thermal slowdown (software); qwen3:32b 40 → 28 tok/s | ongoing 32s
+        - prelude qwen3:32b ready after 14s, context 8192
+    """,
+    ("throttle", 160): """
+        ■ 00:28 GPU 0 is slowed down: thermal slowdown (software); qwen3:32b 40 → 28 tok/s | lasted 107s
+        - prelude qwen3:32b ready after 14s, context 8192
+    """,
+    ("full", 50): """
+        - 00:41 qwen3:8b has filled its context of 4096 with a request
+    """,
 }
 MARKS = {"bad": "■", "watch": "▲", None: "-"}
 
@@ -106,7 +123,13 @@ def test_heat_that_slows_a_card_down_is_told_once() -> None:
     monitor = played("throttle", 60)
     [event] = monitor.events.feed.ongoing
     assert event.words.startswith("GPU 0 is slowed down: thermal slowdown (software)")
-    assert {alert.kind for alert in monitor.alerts.active} == {"throttling", "too_hot"}
+    assert {alert.kind for alert in monitor.alerts.active} == {"throttling", "too_hot", "slower"}
+
+
+@pytest.mark.parametrize("scenario", list_scenarios(), ids=lambda scenario: scenario.name)
+def test_an_answer_is_cut_short_only_where_that_is_the_story(scenario: Scenario) -> None:
+    kinds = {event.kind for event in played(scenario.name, 300).events.latest(500)}
+    assert ("context_full" in kinds) == (scenario.name == "full")
 
 
 def test_twenty_models_that_load_are_twenty_lines() -> None:

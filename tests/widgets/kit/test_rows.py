@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpumon.widgets.kit.panels import Window, window_of
+from gpumon.widgets.kit.rows import Window, window_of
 
 
 def test_all_rows_and_the_title_are_in_view_where_they_fit() -> None:

@@ -1,8 +1,9 @@
 """Whether it grows: ``python -m benchmarks.soak simulated``, ``python -m benchmarks.soak real --minutes 30``.
 
 ``simulated`` feeds 24 hours of samples, one look a second at 8 GPUs and 20 models, through store and alerts
-as fast as it goes, and measures at every sixth hour. ``real`` runs the live feed at 10 Hz against fakes whose
-models, runners and servers come and go, and measures once a minute, after a first one for what is cached.
+as fast as it goes, and measures at every sixth hour. ``real`` runs the live feed, at ten polls a second
+unless ``--hz`` says otherwise, against fakes whose models, runners and servers come and go, and measures once
+a minute, after a first one for what is cached.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from gpumon.collectors.source import Cadence
 
 MIB = 1024**2
 LOOK_HOURS = 6
-INTERVAL_SECONDS = 0.1
+POLLS_PER_SECOND = 10.0
 CHURN_SECONDS = 5.0
 START_AGAIN_EVERY = 7
 MODELS, GPUS = 6, 4
@@ -44,12 +45,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("simulated", "real"))
     parser.add_argument("--minutes", type=float, default=30.0, help="of real")
+    parser.add_argument("--hz", type=float, default=POLLS_PER_SECOND, help="of real: polls a second")
     parser.add_argument("--hours", type=int, default=24, help="of simulated")
     options = parser.parse_args()
     if options.what == "simulated":
         simulated(options.hours)
     else:
-        asyncio.run(real(options.minutes))
+        asyncio.run(real(options.minutes, 1 / options.hz))
     return 0
 
 
@@ -73,9 +75,9 @@ def _print_memory(hour: int, count: int) -> None:
     print(f"| {hour} | {count:,} | {held:,} | {resident:.1f} | {time.process_time():.0f} |", flush=True)
 
 
-async def real(minutes: float) -> None:
+async def real(minutes: float, interval_seconds: float) -> None:
     """Run the live feed for ``minutes`` and print once a minute what is held, and how late its polls are."""
-    Cadence.MINIMUM = INTERVAL_SECONDS
+    Cadence.MINIMUM = interval_seconds
     print("| minute | resident MiB | threads | tasks | descriptors | polls | drift s |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -83,16 +85,16 @@ async def real(minutes: float) -> None:
         ctypes.CDLL(str(world.driver.library))
         os.environ.update(world.environment)
         async with world.running():
-            await _watch(world, minutes)
+            await _watch(world, minutes, interval_seconds)
 
 
-async def _watch(world: World, minutes: float) -> None:
+async def _watch(world: World, minutes: float, interval_seconds: float) -> None:
     os.environ["FAKE_NVML_STATE"] = str(world.driver.path)
     settings = Settings(
-        urls=(world.ollama.url,), interval_seconds=INTERVAL_SECONDS, learn=LearnSettings(enabled=False)
+        urls=(world.ollama.url,), interval_seconds=interval_seconds, learn=LearnSettings(enabled=False)
     )
     session = live_session(settings)
-    polls = _Polls()
+    polls = _Polls(interval_seconds)
     session.monitor.listen(polls.note)
     running = asyncio.create_task(session.feed.run(session.monitor))
     churning = asyncio.create_task(_churn(world))
@@ -125,9 +127,10 @@ async def _end(session: Session, *tasks: asyncio.Task[None]) -> None:
 
 
 class _Polls:
-    """The polls of RAM, of which none may be late: each is due a tenth of a second after the one before."""
+    """The polls of RAM, of which none may be late: each is due ``interval_seconds`` after the one before."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval_seconds: float) -> None:
+        self.interval_seconds = interval_seconds
         self.count = 0
         self.first: float | None = None
         self.last = 0.0
@@ -140,7 +143,7 @@ class _Polls:
     @property
     def drift_seconds(self) -> float:
         """How much later than due the latest poll was."""
-        return self.last - (self.first or 0.0) - (self.count - 1) * INTERVAL_SECONDS
+        return self.last - (self.first or 0.0) - (self.count - 1) * self.interval_seconds
 
 
 def _print_held(minute: int, polls: _Polls) -> None:

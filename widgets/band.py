@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from gpumon.widgets.kit.lines import (
     Glyphs,
     Line,
@@ -81,26 +83,27 @@ def _taken_apart(view: VerdictView, width: int, glyphs: Glyphs, limit: int) -> l
     room = width - len(head) - 2 - (line_width(marks) + 2 if marks else 0)
     facts = [glyphs.written(fact) for fact in view.facts]
     if width < NARROW and limit >= MOST_LINES:
-        first = [
-            f"{head} {facts[0]}" if facts else head,
-            _name(view, room - len(facts[0] if facts else "") - 1, glyphs),
-        ]
-        lines = [join_parts([Part(text_line(first[0])), Part(text_line(first[1]), 1)], width)]
-        lines.append(
-            spread(
-                text_line(f"   {_fitting(facts[1:], width - 3, glyphs)}"),
-                _right(view, width // 2, glyphs),
-                width,
-            )
-        )
-        return [*lines, _help(view, width, glyphs)]
+        return _on_three_lines(view, head, facts, width, glyphs)
     name = _name(view, room, glyphs)
     left = room - line_width(text_line(name)) - 3
     said = _fitting(facts, left, glyphs)
     line = text_line("  ".join(filter(None, (head, f" {glyphs.dot} ".join(filter(None, (name, said)))))))
     top = spread(line, _right(view, width - line_width(line) - 2, glyphs), width)
-    has_help = view.cause or view.remedy or view.keys
+    has_help = view.cause or view.remedy
     return [top, _help(view, width, glyphs)] if limit > 1 and has_help else [top]
+
+
+def _on_three_lines(
+    view: VerdictView, head: str, facts: Sequence[str], width: int, glyphs: Glyphs
+) -> list[Line]:
+    """Draw head, share and name, then what it costs, then the line to type."""
+    share = next((word for fact in facts[:1] if (word := fact.partition(" ")[0]).endswith("%")), "")
+    start = f"{head} {share}".rstrip()
+    name = shorten(glyphs.written(view.subject), max(0, width - len(start) - 2), glyphs.ellipsis)
+    right = _right(view, width // 2, glyphs)
+    said = _fitting(facts[1:] if share else facts, width - 4 - line_width(right), glyphs)
+    top = text_line("  ".join(filter(None, (start, name))))
+    return [top, spread(text_line(f"   {said}"), right, width), _help(view, width, glyphs)]
 
 
 def _name(view: VerdictView, room: int, glyphs: Glyphs) -> str:
@@ -110,11 +113,17 @@ def _name(view: VerdictView, room: int, glyphs: Glyphs) -> str:
 
 
 def _fitting(facts: Sequence[str], width: int, glyphs: Glyphs) -> str:
-    """Join the facts that fit, the first ones first; of a first one that does not, as many words as do."""
-    dot: Line = (Span(f" {glyphs.dot} "),)
-    said = plain_text(
-        join_parts([Part(text_line(fact), need) for need, fact in enumerate(facts) if fact], width, dot)
-    )
+    """Join the facts that fit, the first ones first.
+
+    Of one that does not its first clause is taken, and of a first one as many words as fit.
+    """
+    dot, said = f" {glyphs.dot} ", ""
+    for fact in filter(None, facts):
+        ways = (f"{said}{dot}{way}" if said else way for way in (fact, fact.partition(", ")[0]))
+        longer = next((way for way in ways if cell_len(way) <= width), None)
+        if longer is None:
+            break
+        said = longer
     if said or not facts or width < LEAST_NAME:
         return said
     return shorten_words(facts[0], width, glyphs.ellipsis)

@@ -57,11 +57,15 @@ class Place(NamedTuple):
     action: str
 
 
+KEPT = 2
+"""So many hints stay before any switch: what a demonstration says, and the key that explains all others."""
+
+
 class HintsView(NamedTuple):
     """What the bar shows."""
 
     hints: tuple[Hint, ...] = ()
-    """The most needed first; the last ones are dropped first, but switches before the first one."""
+    """The most needed first; the last ones are dropped first, but switches before the first two."""
     switches: tuple[Hint, ...] = ()
     """Of panels, at the right, where there is room beside all hints; else those that are off."""
     spare: tuple[Hint, ...] = ()
@@ -74,7 +78,7 @@ def hint_line(view: HintsView, width: int, glyphs: Glyphs) -> tuple[Line, tuple[
     right = _fitting(view.switches, room - _width(view.hints, glyphs) - 2, glyphs)
     if len(right) < len(view.switches):
         right = _fitting([one for one in view.switches if one.on is False], room // 2, glyphs)
-    if _width([*view.hints[:1], *right], glyphs) > room:
+    if _width([*view.hints[:KEPT], *right], glyphs) > room:
         right = []
     taken = _width(right, glyphs) + 2 if right else 0
     left = _fitting((*view.hints, *view.spare), room - taken, glyphs)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from gpumon.widgets.kit.areas import AreaView, beside, chart_cells, chart_lines
-from gpumon.widgets.kit.lines import Line
+from typing import NamedTuple
+
+from gpumon.widgets.kit.areas import AreaView, beside, chart_cells, chart_lines, title_line
+from gpumon.widgets.kit.lines import UNICODE, Glyphs, Line
 from gpumon.widgets.kit.panels import LinePanel
 
 TWO_FROM_WIDTH = 110
@@ -26,10 +28,27 @@ def cells_at(width: int) -> int:
     return chart_cells(width_of_one(width), LABEL_CELLS)
 
 
+class _Drawn(NamedTuple):
+    """A chart as it was drawn last."""
+
+    view: AreaView
+    width: int
+    height: int
+    lines: list[Line]
+
+    def is_of(self, view: AreaView, width: int, height: int) -> bool:
+        """Return whether it is the same but for its title."""
+        return self.view.layers is view.layers and (self.width, self.height) == (width, height)
+
+
 class LiveCharts(LinePanel):
     """One chart or two, as the width allows."""
 
     _views: tuple[AreaView, ...] = ()
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(glyphs=glyphs, id=id)
+        self._kept: dict[int, _Drawn] = {}
 
     def show(self, views: tuple[AreaView, ...]) -> None:
         """Draw ``views``, as many as ``count_at`` says."""
@@ -43,5 +62,14 @@ class LiveCharts(LinePanel):
             return []
         each = width_of_one(width)
         views = self._views[: count_at(width)]
-        drawn = [chart_lines(view, each, height, self.glyphs, LABEL_CELLS) for view in views]
+        drawn = [self._drawn(at, view, each, height) for at, view in enumerate(views)]
         return beside(drawn, each, self.glyphs) if len(drawn) > 1 else drawn[0]
+
+    def _drawn(self, at: int, view: AreaView, width: int, height: int) -> list[Line]:
+        """Draw one chart; of one of which only the title has changed no more than that."""
+        kept = self._kept.get(at)
+        if kept is not None and kept.lines[1:] and kept.is_of(view, width, height):
+            return [title_line(view, width, self.glyphs), *kept.lines[1:]]
+        lines = chart_lines(view, width, height, self.glyphs, LABEL_CELLS)
+        self._kept[at] = _Drawn(view, width, height, lines)
+        return lines

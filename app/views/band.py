@@ -25,7 +25,7 @@ from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import SourceRow, VerdictView
 
 if TYPE_CHECKING:
-    from gpumon.app.diagnosis.diagnosis import Diagnosis
+    from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy
     from gpumon.app.diagnosis.forecast import Forecast
 
 
@@ -212,17 +212,26 @@ def _of_others(
     words = first.removeprefix(subject).lstrip(" :").removeprefix(SLOWED_DOWN)
     if words.casefold() == f"is {head.casefold()}":
         words = ""
-    slowed = [cost_words(one) for one in pictures.models() if gpu and gpu.uuid in _held(one)] if gpu else []
+    slowed = [one for one in pictures.models() if gpu is not None and gpu.uuid in _held(one)]
+    costs = [cost for one in slowed[:1] if (cost := cost_words(one))]
+    cure = next((cure for one in slowed if (cure := _cure_of_heat(one)) is not None), None)
     return VerdictView(
         level=plain.level,
         sentence=plain.sentence,
         right=plain.right,
         head=head,
         subject=subject,
-        facts=tuple(filter(None, (words, *slowed[:1], *_since(found, pictures)))),
-        cause=rest,
+        facts=tuple(filter(None, (words, *costs, *_since(found, pictures)))),
+        cause=rest or (cure.sentence if cure else ""),
+        remedy=visible(cure.command or "", 1000) if cure else "",
+        where=cure.where or "" if cure else "",
         keys=(("Enter", "why"),) if gpu else (),
     )
+
+
+def _cure_of_heat(model: ModelPicture) -> Remedy | None:
+    """Return what helps a model of which the GPU is slowed down."""
+    return next((one for one in model.diagnosis.remedies if one.action == "cool_or_power"), None)
 
 
 def _since(found: Health, pictures: Pictures) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
 
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.memory import ModelSeries
@@ -30,6 +32,8 @@ STACKED_MODELS = 6
 NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 """Upper edges of charts, times a power of ten."""
 HEADROOM = 1.05
+STALE_SECONDS = 15.0
+"""A chart of which one sample covers more than that is drawn anew so often nevertheless."""
 LEAST_RATE = 4.0
 """Tokens a second that a chart shows at least, so that one without any has a scale."""
 TIMES = 3
@@ -42,7 +46,9 @@ class Span(NamedTuple):
     samples: int
 
     def of(self, series: Series, scale: float = 1.0) -> Trend:
-        """Return the means of a series; what is still to come is a gap."""
+        """Return the means of a series; what is still to come is a gap. For no samples nothing is asked."""
+        if not self.samples:
+            return ()
         width = self.window.seconds / self.samples
         buckets = series.window(self.window.end - width / 2, self.window.seconds, self.samples)
         return tuple([None if bucket is None else bucket.mean / scale for bucket in buckets])
@@ -61,12 +67,37 @@ def shown_quantities(chosen: Quantity, count: int) -> tuple[Quantity, ...]:
     return ("memory" if chosen == "tokens" else chosen, "tokens")
 
 
+class Charts:
+    """The charts that are shown, drawn anew only when a sample more belongs into them.
+
+    What stands in their titles is of now.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Quantity, tuple[Hashable, AreaView]] = {}
+
+    def views(
+        self, quantities: Sequence[Quantity], pictures: Pictures, choice: int, samples: int
+    ) -> tuple[AreaView, ...]:
+        """Return the charts of ``quantities`` over the window of a choice, in so many samples."""
+        span = span_of(pictures, choice, samples)
+        step = min(span.window.seconds / samples, STALE_SECONDS)
+        shown = (span, int(pictures.now // step), len(pictures.models()), len(pictures.loads()))
+        return tuple(self._view(one, pictures, span, shown) for one in quantities)
+
+    def _view(self, quantity: Quantity, pictures: Pictures, span: Span, shown: Hashable) -> AreaView:
+        kept = self._kept.get(quantity)
+        if kept is None or kept[0] != shown:
+            kept = self._kept[quantity] = (shown, chart(quantity, pictures, span))
+            return kept[1]
+        now = _CHARTS[quantity](pictures, span._replace(samples=0))
+        return replace(kept[1], title=now.title, value=now.value)
+
+
 def chart(quantity: Quantity, pictures: Pictures, span: Span) -> AreaView:
     """Return one chart."""
     view = _CHARTS[quantity](pictures, span)
-    return AreaView(
-        view.title, view.value, view.layers, view.top, view.limit, view.marks, _clock_times(span.window)
-    )
+    return replace(view, times=_clock_times(span.window))
 
 
 def _clock_times(window: Window) -> tuple[str, ...]:

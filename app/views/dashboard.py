@@ -155,7 +155,7 @@ def dashboard_view(monitor: Monitor, order: ModelOrder, before: DashboardView = 
     seconds = now - before.time
     return DashboardView(
         verdict,
-        _aged(before.gpus, seconds) if gpus is None else gpus,
+        _aged(before.gpus, seconds) if gpus is None else _told_once(gpus, verdict),
         _aged(before.models, seconds) if models is None else _besides(models, verdict),
         _aged((before.memory,), seconds)[0] if memory is None else memory,
         tuple(row for row in _sources(monitor) if row.name != verdict.subject),
@@ -172,6 +172,16 @@ def _planned(pictures: Pictures) -> int:
         return 0
     known = [(load.forecast.gpu_bytes, load.gpu_bytes or 0) for load in pictures.loads() if load.forecast]
     return sum(max(0, whole - taken) for whole, taken in known)
+
+
+def _told_once(gpus: tuple[GpuRow, ...], verdict: VerdictView) -> tuple[GpuRow, ...]:
+    """Leave out of the row of a GPU what the verdict says of it already."""
+    return tuple(
+        replace(row, notes=tuple(note for note in row.notes if note not in verdict.facts))
+        if row.notes and verdict.subject == f"GPU {row.index}"
+        else row
+        for row in gpus
+    )
 
 
 def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelRow, ...]:

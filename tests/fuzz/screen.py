@@ -140,7 +140,7 @@ class Fuzz:
             await asyncio.sleep(0.3)
             if await self._has_ended(pane):
                 return False
-            if "quit" in pane.screen():
+            if any(key in pane.screen() for key in ("quit", "help")):
                 return True
         raise FuzzError(f"it answers no key within {ANSWER_SECONDS:g} s\n{pane.screen()}\n{self._history()}")
 

@@ -95,7 +95,12 @@ def chart_lines(view: AreaView, width: int, height: int, glyphs: Glyphs, label_w
     """Draw a chart of ``width`` by ``height`` cells: title, areas with two figures beside them, times."""
     cells, rows = chart_cells(width, label_width), height - FRAME_LINES
     if cells < 2 or rows < 1:
-        return [_title(view, width, glyphs)][: max(0, height)]
+        return [title_line(view, width, glyphs)][: max(0, height)]
+    return [title_line(view, width, glyphs), *body_lines(view, cells, rows, glyphs, label_width)]
+
+
+def body_lines(view: AreaView, cells: int, rows: int, glyphs: Glyphs, label_width: int = 3) -> list[Line]:
+    """Draw all but the title: areas of ``cells`` by ``rows``, and the time axis."""
     drawn = _areas(view, cells, rows, glyphs)
     labels = _labels(view.top, rows)
     left = [
@@ -103,10 +108,11 @@ def chart_lines(view: AreaView, width: int, height: int, glyphs: Glyphs, label_w
         for row in range(rows)
     ]
     body = [(*label, *line) for label, line in zip(left, drawn, strict=True)]
-    return [_title(view, width, glyphs), *body, _axis(view, cells, label_width, glyphs)]
+    return [*body, _axis(view, cells, label_width, glyphs)]
 
 
-def _title(view: AreaView, width: int, glyphs: Glyphs) -> Line:
+def title_line(view: AreaView, width: int, glyphs: Glyphs) -> Line:
+    """Draw what is charted, and its newest value at the right."""
     value = text_line(view.value, "title")
     room = width - line_width(value) - 3
     title = shorten(glyphs.written(view.title), max(0, room), glyphs.ellipsis)

@@ -18,7 +18,7 @@ from gpumon.app.ui.layout import Layout
 from gpumon.app.ui.screens.arrangement import Arrangement
 from gpumon.app.ui.screens.base import ListScreen, Row
 from gpumon.app.ui.screens.footer import dashboard_hints, player_hints
-from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, chart, shown_quantities, span_of
+from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, Charts, shown_quantities
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
 from gpumon.app.views.page import caption_hints
@@ -48,6 +48,7 @@ class DashboardScreen(ListScreen):
 
     def __init__(self, session: Session, glyphs: Glyphs) -> None:
         super().__init__(session, glyphs, prefer="models")
+        self._charts = Charts()
         self._view: DashboardView | None = None
         self._shown: DashboardView | None = None
         self._rows: list[Row] | None = None
@@ -128,10 +129,9 @@ class DashboardScreen(ListScreen):
         if choices.paused or not cells:
             return
         with self.session.monitor.fuses.guard("panel chart"):
-            pictures = self.session.monitor.pictures
-            span = span_of(pictures, choices.window, cells * SAMPLES_PER_CELL)
+            pictures, samples = self.session.monitor.pictures, cells * SAMPLES_PER_CELL
             shown = shown_quantities(choices.chart, count_at(width))
-            self.query_one(LiveCharts).show(tuple(chart(one, pictures, span) for one in shown))
+            self.query_one(LiveCharts).show(self._charts.views(shown, pictures, choices.window, samples))
 
     def _no_models_words(self) -> str:
         if self.session.choices.filter_text:

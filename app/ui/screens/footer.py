@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, DEMO_KEYS, REPLAY_KEYS, hints
 from gpumon.app.views.page import play_hints
 from gpumon.widgets.hints import Hint
+from gpumon.widgets.kit.lines import shorten
 
 if TYPE_CHECKING:
     from gpumon.app.session.session import Choices, Session
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 HELP, QUIT = hints(APP_KEYS[-2:])
 KEYS = hints(DASHBOARD_KEYS, APP_KEYS[:1])
+FILTER_CELLS = 20
+"""Of a filter's text: however long it is, the keys behind it are seen."""
 
 
 def works_on(session: Session, row: Row | None, action: str) -> bool:
@@ -37,14 +40,15 @@ def dashboard_hints(
 ) -> tuple[Hint, ...]:
     """Return what the dashboard's footer names, the most needed first; ``folded`` are panels without room."""
     choices = session.choices
-    filtering = (Hint("Esc", f"filter: {choices.filter_text}", "clear"),) if choices.filter_text else ()
+    text = shorten(choices.filter_text, FILTER_CELLS)
+    filtering = (Hint("Esc", f"filter: {text}", "clear"),) if text else ()
     playing = tuple(Hint(*hint) for hint in play_hints(session.player))
     demo = hints(DEMO_KEYS) if session.demo else ()
     dropped = (Hint("folded:", ", ".join(folded)),) if folded else ()
     useless = _useless(view, row)
     keys = [key for key in (*KEYS, _order(choices)) if key.action not in useless]
     working = (key for key in keys if works_on(session, row, key.action))
-    return (*filtering, *playing, HELP, QUIT, *demo, *working, *dropped)
+    return (HELP, *filtering, *playing, QUIT, *demo, *working, *dropped)
 
 
 def player_hints(session: Session) -> tuple[Hint, ...]:

@@ -1,4 +1,4 @@
-"""Names from outside made harmless: control characters and escapes are shown, never obeyed."""
+"""Names from outside made harmless: control characters and escapes are shown, not obeyed; fewer words."""
 
 from __future__ import annotations
 
@@ -80,3 +80,8 @@ def _shown(character: str) -> str:
     if unicodedata.category(character) in _HIDDEN_CATEGORIES:
         return f"\\u{{{code:x}}}"
     return character
+
+
+def short_gpu_name(name: str) -> str:
+    """Leave out the words that every card of the maker bears: ``RTX 4090``."""
+    return name.removeprefix("NVIDIA ").removeprefix("GeForce ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpumon.text import units
-from gpumon.text.names import short_gpu_name
+from gpumon.text.safe import short_gpu_name
 from gpumon.widgets.kit.columns import Cell, Column, Draw, Fitted, Row, draw_row, fit, offset_of
 from gpumon.widgets.kit.gauges import BarPart, named_bar, split_bar, trend_line
 from gpumon.widgets.kit.lines import (

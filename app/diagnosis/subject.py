@@ -12,6 +12,8 @@ from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic
 from gpumon.app.insight.agreement import Loaded, placement_of
 from gpumon.app.insight.health import SPILL_BAD_PERCENT
 from gpumon.app.insight.intent import intent_of
+from gpumon.app.insight.learning.baselines import usual_on_gpu
+from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated
 from gpumon.app.physics.memory import Placement
@@ -23,6 +25,9 @@ from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import requests_of
 from gpumon.text.safe import visible
+
+BAND_SPREADS = 3.0
+"""Median absolute deviations in which about nine of ten rates lie, with some room: 2 standard deviations."""
 
 USUAL_CONTEXT_TOKENS = 1024
 """In the context of a request of which nothing is known."""
@@ -251,3 +256,15 @@ def rate_of(
     return decode_tokens_per_second(
         geometry, options, arithmetic.hardware, placed, tokens, arithmetic.engine_cost
     )
+
+
+def estimated_full(known: Loaded, state: State, shapes: Shapes) -> Band | None:
+    """Estimate the rate of one request: by arithmetic, or where that cannot be done by what is usual."""
+    subject = subject_of(known, state, shapes.of(known.model, state))
+    if subject.expected_fitting is not None:
+        return subject.expected_fitting
+    usual = usual_on_gpu(state, known.model)
+    if usual is None:
+        return None
+    rate, spread = usual.decode_tokens_per_second, BAND_SPREADS * usual.spread_tokens_per_second
+    return Band(max(0.0, rate - spread), rate, rate + spread)

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from gpumon.app.alerts.alert import Alert, AlertKey, AlertKind
 from gpumon.app.alerts.book import AlertBook
-from gpumon.app.events.departures import Departure, pid_of
 from gpumon.app.events.event import About, LoggedEvent, Said, joined, named
+from gpumon.app.events.models import Departure, pid_of
 from gpumon.app.events.work import Drop, Paces
 from gpumon.app.insight.wording import amount, model_id, shares
 from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS

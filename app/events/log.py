@@ -9,18 +9,20 @@ from itertools import takewhile
 from gpumon.app.alerts.alert import Alert, AlertEvent
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.events.alarms import Alarms, alarm_event
-from gpumon.app.events.departures import (
+from gpumon.app.events.entries import Entries
+from gpumon.app.events.event import Feed, LoggedEvent, Mark, named
+from gpumon.app.events.models import (
     HELD_SECONDS,
     RELOADED_WITHIN_SECONDS,
     Departure,
     Why,
+    begun,
     departure_of,
+    ended,
     said_of_departure,
+    subject_of,
     why_left,
 )
-from gpumon.app.events.entries import Entries
-from gpumon.app.events.event import Feed, LoggedEvent, Mark, named
-from gpumon.app.events.loads import begun, ended, subject_of
 from gpumon.app.events.work import Full, Paces, full_context
 from gpumon.app.insight.wording import model_id
 from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS

@@ -133,7 +133,7 @@ class Diagnoses:
         return diagnose(known.model, state, self._known_shapes(), bad_percent, known, fuses, closely=closely)
 
     def _estimated_full(self, known: Loaded, state: State) -> Band | None:
-        from gpumon.app.diagnosis.full import estimated_full  # noqa: PLC0415 - keeps the start quick
+        from gpumon.app.diagnosis.subject import estimated_full  # noqa: PLC0415 - keeps the start quick
 
         return estimated_full(known, state, self._known_shapes())
 

@@ -6,7 +6,7 @@ A new figure is added here and where it is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -55,7 +55,6 @@ from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
-    from gpumon.app.diagnosis.full import FullRate
     from gpumon.app.physics.hardware import Band
     from gpumon.collectors.servers.kind import ServerKind
 
@@ -78,6 +77,16 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
     }
 )
 """Verdicts that other words of a row amount to."""
+
+
+class FullRate(NamedTuple):
+    """In tokens per second, with the range in which about nine of ten measurements lie."""
+
+    tokens_per_second: float
+    low: float
+    high: float
+    is_measured: bool
+    """Whether it is a rate that was seen; else it is an estimate."""
 
 
 class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
@@ -231,11 +240,26 @@ def model_picture(
 def _full(
     estimate: Band | None, rates: RunnerRates, record: ModelRecord, memory: ModelMemory
 ) -> FullRate | None:
-    from gpumon.app.diagnosis.full import full_rate  # noqa: PLC0415 - keeps the start quick
-
     on_gpu = memory.placement.spill_fraction == 0 and memory.agreement.kind != "driver_sees_less"
     now = None if rates.is_estimate else rates.decode_tokens_per_second
     return full_rate(estimate, now, record.history.peak_on_gpu.tokens_per_second, on_gpu=on_gpu)
+
+
+def full_rate(
+    estimate: Band | None, now: float | None, best: float | None, *, on_gpu: bool
+) -> FullRate | None:
+    """Return the best of what is estimated and what was seen.
+
+    ``best`` was seen while all of it was on GPUs, and ``now`` is of whatever holds it now: an estimate below
+    either is wrong. Nothing is known where nothing was estimated and it never was wholly ``on_gpu``.
+    """
+    seen = max((rate for rate in (now if estimate or on_gpu else None, best) if rate), default=None)
+    if estimate is not None and (seen is None or seen <= estimate.expected):
+        return FullRate(estimate.expected, estimate.low, estimate.high, is_measured=False)
+    if seen is None:
+        return None
+    high = seen if estimate is None else max(seen, estimate.high)
+    return FullRate(seen, seen, high, is_measured=True)
 
 
 def _age_seconds(record: ModelRecord, state: State) -> float | None:

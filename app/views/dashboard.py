@@ -13,10 +13,9 @@ from gpumon.app.fuses import GPUMON_SOURCE
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.views.band import band_view, held_back_notes
+from gpumon.app.views.band import band_view, held_back_notes, source_rows
 from gpumon.app.views.gpus import gpu_rows
 from gpumon.app.views.models import SortKey, all_rows, trend
-from gpumon.app.views.sources import source_rows
 from gpumon.text import units
 from gpumon.widgets.views import EventRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.widgets import strategies as any_
 
-from gpumon.widgets.band import verdict_lines
+from gpumon.widgets.band import source_lines, verdict_lines
 from gpumon.widgets.event_feed import event_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
@@ -21,7 +21,6 @@ from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 from gpumon.widgets.kit.panels import title_line
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import source_lines
 from gpumon.widgets.page_panel import section_lines
 from gpumon.widgets.tables import fact_lines, installed_lines
 

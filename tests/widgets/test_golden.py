@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.widgets import sample_views as views
 
-from gpumon.widgets.band import verdict_lines
+from gpumon.widgets.band import source_lines, verdict_lines
 from gpumon.widgets.event_feed import event_lines
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
@@ -18,7 +18,6 @@ from gpumon.widgets.history_chart import chart_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
-from gpumon.widgets.notices import source_lines
 from gpumon.widgets.page_panel import section_lines
 from gpumon.widgets.tables import fact_lines
 

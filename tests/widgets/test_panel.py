@@ -13,7 +13,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gpumon.widgets.band import VerdictLine
+from gpumon.widgets.band import SourcePanel, VerdictLine
 from gpumon.widgets.event_feed import EventFeed
 from gpumon.widgets.glyphs import ASCII
 from gpumon.widgets.gpu_panel import GpuPanel
@@ -24,7 +24,6 @@ from gpumon.widgets.kit.panels import LinePanel
 from gpumon.widgets.kit.rows import RowPanel
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.notices import SourcePanel
 from gpumon.widgets.tables import FactTable
 
 View = object

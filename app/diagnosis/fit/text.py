@@ -11,8 +11,7 @@ from gpumon.app.physics.hardware import Band
 from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.placement import RUNTIME_MARGIN_BYTES, place
 from gpumon.text import units
-from gpumon.text.names import short_gpu_name
-from gpumon.text.safe import visible
+from gpumon.text.safe import short_gpu_name, visible
 from gpumon.text.units import GIB
 
 _LABEL_WIDTH = 18

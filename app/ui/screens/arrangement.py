@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpumon.app.ui.layout import Content, Layout, plan
-from gpumon.widgets.band import MOST_LINES, NARROW, verdict_lines
+from gpumon.widgets.band import MOST_LINES, NARROW, source_lines, verdict_lines
 from gpumon.widgets.gpu_panel import columns_for as gpu_columns
 from gpumon.widgets.gpu_panel import height_of
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.kit.rows import RowPanel
 from gpumon.widgets.model_panel import has_second_line
-from gpumon.widgets.notices import source_lines
 from gpumon.widgets.views import GpuRow, SourceRow, VerdictView
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, Charts, shown_q
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
 from gpumon.app.views.page import caption_hints
-from gpumon.widgets.band import VerdictLine
+from gpumon.widgets.band import SourcePanel, VerdictLine
 from gpumon.widgets.event_feed import EventFeed
 from gpumon.widgets.gpu_panel import GpuPanel
 from gpumon.widgets.hints import HintBar
@@ -32,7 +32,6 @@ from gpumon.widgets.kit.mouse import Pointed
 from gpumon.widgets.live_chart import LiveCharts, cells_at, count_at
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
-from gpumon.widgets.notices import SourcePanel
 from gpumon.widgets.views import EventRow, VerdictView
 
 USUAL_SECONDS = 1.0

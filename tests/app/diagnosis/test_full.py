@@ -6,12 +6,11 @@ import pytest
 from tests.fakes.samples import OLLAMA
 from tests.scene import Gpu, Machine, Model, Weights
 
-from gpumon.app.diagnosis import full
-from gpumon.app.diagnosis.full import FullRate, full_rate
+from gpumon.app.diagnosis import subject
 from gpumon.app.insight.agreement import Loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.hardware import Band
-from gpumon.app.picture.model import ModelPicture
+from gpumon.app.picture.model import FullRate, ModelPicture, full_rate
 from gpumon.app.state.records import BaselineKey
 from gpumon.app.state.state import State
 from gpumon.app.views.models import model_row
@@ -163,13 +162,13 @@ def test_after_a_spill_the_rate_before_it_is_still_known() -> None:
 
 def test_it_is_reckoned_once_for_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    reckon = full.estimated_full
+    reckon = subject.estimated_full
 
     def counted(known: Loaded, state: State, shapes: Shapes) -> Band | None:
         asked.append(1)
         return reckon(known, state, shapes)
 
-    monkeypatch.setattr(full, "estimated_full", counted)
+    monkeypatch.setattr(subject, "estimated_full", counted)
     machine = Machine(Gpu(facts=CARD))
     server = machine.ollama()
     model = server.load(Model(NAME, gpu_gib=5.0, weights=Weights()))
@@ -191,7 +190,7 @@ def test_a_failure_costs_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(full, "estimated_full", fail)
+    monkeypatch.setattr(subject, "estimated_full", fail)
     machine = working()
     assert picture(machine).diagnosis.verdict.kind == "healthy"
     assert "full rate" in machine.monitor.fuses.places

@@ -6,7 +6,7 @@ from tests.fakes.samples import START
 from tests.scene import Machine, Model, after
 
 from gpumon.app.insight.health import health
-from gpumon.app.views.sources import source_rows
+from gpumon.app.views.band import source_rows
 from gpumon.collectors.samples import Learned, SourceHealth
 
 DAMAGED = Learned(

@@ -7,7 +7,7 @@ from tests.scene import Machine, Model
 
 from gpumon.app.insight.health import health
 from gpumon.app.monitor import Monitor
-from gpumon.app.views.sources import source_rows
+from gpumon.app.views.band import source_rows
 from gpumon.collectors.samples import LogSample
 
 

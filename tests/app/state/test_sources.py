@@ -9,7 +9,7 @@ from tests.scene import Machine, Model, Server, after
 
 from gpumon.app.insight.health import Health
 from gpumon.app.picture.pictures import Pictures
-from gpumon.app.views.sources import source_rows
+from gpumon.app.views.band import source_rows
 from gpumon.collectors.samples import KnownBy, SourceState
 
 OTHER = "http://127.0.0.1:11435"

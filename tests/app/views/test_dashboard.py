@@ -12,6 +12,7 @@ from tests.scene import Machine, Model, Server, after
 from gpumon.app.events.event import LoggedEvent
 from gpumon.app.monitor import Monitor
 from gpumon.app.views import dashboard
+from gpumon.app.views.band import source_rows, watched_words
 from gpumon.app.views.dashboard import (
     DashboardView,
     ModelOrder,
@@ -21,7 +22,6 @@ from gpumon.app.views.dashboard import (
     spilled_bytes,
 )
 from gpumon.app.views.models import SortKey, model_rows
-from gpumon.app.views.sources import source_rows, watched_words
 from gpumon.collectors.samples import MemoryPressure, SourceState
 from gpumon.text import units
 

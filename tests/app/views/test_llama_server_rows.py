@@ -10,9 +10,9 @@ from gpumon.app.insight.health import health
 from gpumon.app.session.whom import runner_targets, served_seems_busy
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import ModelEntry
+from gpumon.app.views.band import source_rows, watched_words
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import model_rows
-from gpumon.app.views.sources import source_rows, watched_words
 from gpumon.widgets.views import ModelRow
 
 

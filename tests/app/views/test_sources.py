@@ -6,7 +6,7 @@ import pytest
 from tests.fakes.samples import OLLAMA, START
 from tests.scene import Machine, after
 
-from gpumon.app.views.sources import source_rows
+from gpumon.app.views.band import source_rows
 from gpumon.collectors.samples import SourceSilent, SourceState
 from gpumon.widgets.kit.lines import Level
 

@@ -156,7 +156,9 @@ def _has_generated(model: ModelPicture) -> bool:
 
 
 def _until(model: ModelPicture) -> str:
-    """Write when it is to be unloaded; nothing where that only repeats what it does."""
+    """Write when it is unloaded, or loaded if it is not yet; nothing where that repeats what it does."""
+    if model.activity == "loading":
+        return model.load.time_left if model.load else ""
     words = model.until or units.UNKNOWN
     return "" if words.rstrip(".").casefold() == model.doing else words
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from tests.e2e.conftest import gpumon
 from tests.e2e.test_found_servers import Machine, finding, machine, models_of, run
-from tests.e2e.tmux import Pane
+from tests.e2e.tmux import Pane, has_line
 from tests.fakes.http import Listening
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.nvml.driver import GIB
@@ -117,8 +117,10 @@ async def test_a_llama_server_in_a_container_is_asked_at_its_published_port(
     async with server, inside:
         _, document, _ = await run(finding, "snapshot", before=before)
         with Pane([*before, *gpumon()], finding, 140, 40) as pane:
-            await pane.wait_for("Qwen3-14B", "11.0 GiB", "idle")
-            assert "in a container" not in pane.screen()
+            screen = await pane.wait_for_line("Qwen3-14B", "▆", "11.0", "·")
+            assert "1 model on GPU" in screen
+            assert has_line(screen, "RTX 4090", "Qwen3-14B", "11.0/24.0")
+            assert "in a container" not in screen
     (model,) = document["models"]
     assert (model["url"], model["measured_vram_bytes"], model["activity"]) == (server.url, 11 * GIB, "idle")
 

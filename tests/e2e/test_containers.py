@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import gpumon
@@ -96,12 +97,23 @@ async def test_one_that_is_named_is_asked_once(finding: dict[str, str], machine:
     ]
 
 
-async def test_they_can_be_left_out(finding: dict[str, str], machine: Machine) -> None:
+async def test_they_can_be_left_out(finding: dict[str, str], machine: Machine, tmp_path: Path) -> None:
+    """Others may watch this machine at the same time: our requests bear a mark."""
+    settings = tmp_path / "settings.toml"
+    finding |= {"GPUMON_CONFIG": str(settings)}
     async with two_ollamas(machine) as published:
-        _, _, _ = await run(finding, "snapshot", "--no-find")
+        marks = [f'[headers."{server.url}"]\nX-Test = "ours"\n' for server in published]
+        settings.write_text("".join(marks))
+        await run(finding, "snapshot", "--no-find")
         _, report, _ = await run(finding, "doctor", "--no-find")
-    assert [server.requests for server in published] == [[], []]
+        assert [asked_by_us(server) for server in published] == [0, 0]
+        await run(finding, "snapshot")
+        assert all(map(asked_by_us, published)), "the mark is there when they are asked"
     assert f"gpumon --url {published[0].url}" in report
+
+
+def asked_by_us(server: FakeOllama) -> int:
+    return sum("x-test" in one.headers for one in server.requests)
 
 
 @either_way

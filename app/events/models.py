@@ -11,8 +11,7 @@ from gpumon.app.events.event import HappeningKind, Said, named
 from gpumon.app.insight.wording import model_id
 from gpumon.app.picture.load import load_id
 from gpumon.app.state.holders.joins import blobs_of
-from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS, reload_of
-from gpumon.app.state.places import place
+from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS, are_loads_seen, reload_of
 from gpumon.app.state.records import FinishedLoad, Load, ModelKey, ModelRecord, RunnerKey, SettingChange
 from gpumon.app.state.servers import MODELS_END_WITH
 from gpumon.app.state.state import State
@@ -105,15 +104,9 @@ def _of_itself(model: ModelRecord, gone: float, state: State, others: Sequence[L
     if others:  # perhaps for it, though there was room beside it
         by = visible(min(others, key=lambda load: abs(load.started - gone)).name)
         return Why("left", f"left as {by} was loaded", by, is_plain=False)
-    if expires_at is not None and state.now - gone >= NOTICED_WITHIN_SECONDS and _is_watched(model, state):
+    if expires_at is not None and state.now - gone >= NOTICED_WITHIN_SECONDS and are_loads_seen(model, state):
         return Why("unloaded", "unloaded on request")  # nothing else unloads a model before its time
     return Why("left", "left", is_plain=False)
-
-
-def _is_watched(model: ModelRecord, state: State) -> bool:
-    """Return whether the processes of its server are seen, so that a load that it made room for would be."""
-    where = place(model.key.source)
-    return any(where == place(url) for server in state.servers for url in server.urls)
 
 
 def went_with_gpu(model: ModelRecord, state: State) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gpumon.app.insight.activity import GONE_SECONDS, ended_how
 from gpumon.app.insight.wording import gpu_label
 from gpumon.app.state.holders.measured import is_same
-from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS, made_room_for
+from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS, are_loads_seen, made_room_for
 from gpumon.app.state.places import place
 from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.state import State
@@ -82,7 +82,8 @@ def _reasons(record: ModelRecord, state: State) -> Iterator[str]:
         expired = record.claim.expires_at - (source.clock_offset_seconds if source else 0.0)
         if expired <= gone + CLOCK_SLACK_SECONDS:
             yield "expired"
-        elif state.now - gone > NOTICED_WITHIN_SECONDS:  # by then a load that it made room for is seen
+        elif state.now - gone > NOTICED_WITHIN_SECONDS and are_loads_seen(record, state):
+            # by then a load that it made room for is seen, and nothing else unloads a model before its time
             yield "unloaded by request"
     yield "unloaded"
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from gpumon.app.insight.activity import activity
 from gpumon.app.state.holders.others import WORTH_TELLING_BYTES
-from gpumon.app.state.records import ModelKey, ModelRecord, Returned, RunnerKey
+from gpumon.app.state.records import Load, ModelKey, ModelRecord, Returned, RunnerKey
 from gpumon.app.state.state import State
 
 PATIENCE_SECONDS = 30.0
@@ -59,14 +59,26 @@ def unloading_of(model: ModelRecord, state: State) -> Unloading:
     )
 
 
+def unloading_of_load(key: ModelKey, load: Load, now: float) -> Unloading:
+    """Note what is known of a model that still loads, before it is unloaded."""
+    held = tuple((uuid, size) for uuid, size in load.vram_by_gpu.items() if size >= WORTH_TELLING_BYTES)
+    return Unloading(key, load.name, now, load.key, held)
+
+
 def unload_outcome(asked: Unloading, state: State) -> UnloadOutcome | None:
     """Return how the unloading has ended; ``None`` while it goes on."""
-    seconds = state.now - asked.asked
-    model = state.models.get(asked.key)
-    if model is not None:
-        if _is_another(model, asked):
-            return UnloadOutcome("reloaded", seconds, _returned_bytes(asked, state))
-        return UnloadOutcome(_why_it_stays(model, state), seconds) if seconds >= PATIENCE_SECONDS else None
+    seconds, model = state.now - asked.asked, state.models.get(asked.key)
+    if asked.runner in state.loads:
+        return UnloadOutcome("waiting", seconds) if seconds >= PATIENCE_SECONDS else None
+    if model is None:
+        return _gone(asked, state, seconds)
+    if _is_another(model, asked):
+        return UnloadOutcome("reloaded", seconds, _returned_bytes(asked, state))
+    return UnloadOutcome(_why_it_stays(model, state), seconds) if seconds >= PATIENCE_SECONDS else None
+
+
+def _gone(asked: Unloading, state: State, seconds: float) -> UnloadOutcome | None:
+    """Return how much of its memory has come back; ``None`` while that may still do."""
     returned = _returned_bytes(asked, state)
     if not asked.vram_by_gpu:
         return UnloadOutcome("unmeasured", seconds)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gpumon.app.insight.health import Level
 from gpumon.app.insight.wording import model_id
 from gpumon.app.picture.memory import ModelSeries, series_of
-from gpumon.app.state.records import Load, LoadPhase, Mark, RunnerKey
+from gpumon.app.state.records import Load, LoadPhase, Mark, ModelKey, RunnerKey
 from gpumon.app.state.state import State
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -42,6 +42,8 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """When the model was first seen in this run."""
     name: str
     """As it is known from outside; not harmless to draw."""
+    model: ModelKey | None = None
+    """The model that it is, where its server is known."""
     pid: int
     phase: LoadPhase
     phase_words: str
@@ -97,6 +99,7 @@ def load_picture(
         series=None if history is None else series_of(history),
         marks=() if history is None else tuple(history.marks),
         name=load.name,
+        model=load.model,
         pid=load.key.pid,
         phase=load.phase,
         phase_words=_phase_words(load),

@@ -12,12 +12,14 @@ from textual.containers import Vertical
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen
 
-from gpumon.app.insight.unloading import Unloading, unload_outcome, unloading_of
+from gpumon.app.insight.unloading import Unloading, unload_outcome, unloading_of, unloading_of_load
 from gpumon.app.insight.wording import model_id
+from gpumon.app.picture.load import LoadPicture
 from gpumon.app.session.session import Session, Unload
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.ui.keys import CONFIRM_KEYS, bindings, hints
 from gpumon.app.ui.screens.base import Row
+from gpumon.app.ui.screens.footer import unload_of
 from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.app.views.actions import (
     asked_words,
@@ -26,6 +28,7 @@ from gpumon.app.views.actions import (
     nothing_words,
     outcome_words,
     refused_words,
+    stop_facts,
     unload_facts,
 )
 from gpumon.text.safe import visible
@@ -79,7 +82,7 @@ class ModelActions:
         model = self._model(row)
         picture = self._session.monitor.pictures.model(model.key) if model else None
         if model is None or picture is None:
-            self._say(self._no_model_words(row), "warning")
+            self._unload_load(row)
             return
         unload = self._session.unload.get(model.key.source) if model.kind.unloads else None
         if unload is None:
@@ -87,6 +90,31 @@ class ModelActions:
             return
         question = ConfirmScreen("Unload this model?", unload_facts(picture), self._glyphs)
         self._app.push_screen(question, partial(self._answered, row, unload))
+
+    def _unload_load(self, row: Row | None) -> None:
+        """Ask whether to unload a model that still loads."""
+        load = self._load(row)
+        unload = unload_of(self._session, load.model) if load is not None else None
+        if load is None or load.model is None or unload is None:
+            self._say(self._no_model_words(row), "warning")
+            return
+        question = ConfirmScreen("Unload this model?", stop_facts(load, load.model), self._glyphs)
+        self._app.push_screen(question, partial(self._stop, load.id, unload))
+
+    def _stop(self, load_id: str, unload: Unload, yes: bool | None) -> None:
+        state, shown = self._session.monitor.state, self._session.monitor.pictures.load(load_id)
+        load = next((one for one in state.loads.values() if shown and one.key.pid == shown.pid), None)
+        if not yes:
+            return
+        if load is None or load.model is None:
+            self._say("it no longer loads")
+            return
+        asked = unloading_of_load(load.model, load, state.now)
+        self._app.run_worker(self._ask(asked, unload), name=f"unload {asked.name}")
+
+    def _load(self, row: Row | None) -> LoadPicture | None:
+        is_model = row is not None and row.panel == "models"
+        return self._session.monitor.pictures.load(row.key) if row is not None and is_model else None
 
     def copy(self, row: Row | None, cure: int | None = None) -> None:
         """Copy the best command against what is wrong with the model of ``row``, and show it.

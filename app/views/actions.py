@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from gpumon.app.insight.unloading import Unloading, UnloadKind, UnloadOutcome
 from gpumon.app.insight.wording import address
+from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelPicture
+from gpumon.app.state.records import ModelKey
 from gpumon.app.views.page import GPUMON, NVML, PROC
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -52,6 +54,17 @@ def unload_facts(model: ModelPicture) -> tuple[Fact, ...]:
         _gain(model),
         _requests(model),
         Fact("afterwards", "the next request for it loads it again"),
+    )
+
+
+def stop_facts(load: LoadPicture, key: ModelKey) -> tuple[Fact, ...]:
+    """Return what the user should know before a model that loads is unloaded."""
+    taken = units.size(load.gpu_bytes) if load.gpu_bytes is not None else "what it has taken"
+    return (
+        Fact("model", visible(load.name)),
+        Fact("server", address(key.source)),
+        Fact("returns", f"{taken} of VRAM so far", NVML),
+        Fact("when", "once the request that it loads for has ended, or its client hangs up", GPUMON, "watch"),
     )
 
 

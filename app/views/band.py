@@ -149,7 +149,7 @@ def _of_load(load: LoadPicture, found: Forecast, head: str, plain: VerdictView) 
         cause=found.cure,
         remedy=command.line or "",
         where=command.where or "",
-        keys=(("Enter", "how far it is"),),
+        keys=(("u", "unload"), ("Enter", "how far it is")),
     )
 
 

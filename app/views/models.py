@@ -45,7 +45,8 @@ def all_rows(
         return (*loads, *model_rows(pictures, sort, descending, filter_text))
     wanted = filter_text.casefold()
     placed = [(_trouble(one), model_row(one)) for one in _named(pictures, wanted)]
-    placed += [((LEAST, one.sighted, one.name), load_row(one)) for one in _loads(pictures, wanted)]
+    begun = _loads(pictures, wanted)
+    placed += [((TROUBLE.get(one.level, LEAST), one.sighted, one.name), load_row(one)) for one in begun]
     left = _left(pictures, wanted)
     leaving = [one for one in left if one.seconds < SETTLED_SECONDS]
     placed += [((LEAST, one.sighted, one.label), left_row(one)) for one in leaving]
@@ -156,7 +157,9 @@ def _has_generated(model: ModelPicture) -> bool:
 
 
 def _until(model: ModelPicture) -> str:
-    """Write when it is to be unloaded; nothing where that only repeats what it does."""
+    """Write when it is unloaded, or loaded if it is not yet; nothing where that repeats what it does."""
+    if model.activity == "loading":
+        return model.load.time_left if model.load else ""
     words = model.until or units.UNKNOWN
     return "" if words.rstrip(".").casefold() == model.doing else words
 

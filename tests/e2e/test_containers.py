@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import gpumon
 from tests.e2e.test_found_servers import Machine, finding, machine, models_of, run
-from tests.e2e.tmux import Pane
+from tests.e2e.tmux import Pane, has_line
 from tests.fakes.http import Listening
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.nvml.driver import GIB
@@ -96,12 +97,23 @@ async def test_one_that_is_named_is_asked_once(finding: dict[str, str], machine:
     ]
 
 
-async def test_they_can_be_left_out(finding: dict[str, str], machine: Machine) -> None:
+async def test_they_can_be_left_out(finding: dict[str, str], machine: Machine, tmp_path: Path) -> None:
+    """Others may watch this machine at the same time: our requests bear a mark."""
+    settings = tmp_path / "settings.toml"
+    finding |= {"GPUMON_CONFIG": str(settings)}
     async with two_ollamas(machine) as published:
-        _, _, _ = await run(finding, "snapshot", "--no-find")
+        marks = [f'[headers."{server.url}"]\nX-Test = "ours"\n' for server in published]
+        settings.write_text("".join(marks))
+        await run(finding, "snapshot", "--no-find")
         _, report, _ = await run(finding, "doctor", "--no-find")
-    assert [server.requests for server in published] == [[], []]
+        assert [asked_by_us(server) for server in published] == [0, 0]
+        await run(finding, "snapshot")
+        assert all(map(asked_by_us, published)), "the mark is there when they are asked"
     assert f"gpumon --url {published[0].url}" in report
+
+
+def asked_by_us(server: FakeOllama) -> int:
+    return sum("x-test" in one.headers for one in server.requests)
 
 
 @either_way
@@ -117,8 +129,10 @@ async def test_a_llama_server_in_a_container_is_asked_at_its_published_port(
     async with server, inside:
         _, document, _ = await run(finding, "snapshot", before=before)
         with Pane([*before, *gpumon()], finding, 140, 40) as pane:
-            await pane.wait_for("Qwen3-14B", "11.0 GiB", "idle")
-            assert "in a container" not in pane.screen()
+            screen = await pane.wait_for_line("Qwen3-14B", "▆", "11.0", "·")
+            assert "1 model on GPU" in screen
+            assert has_line(screen, "RTX 4090", "Qwen3-14B", "11.0/24.0")
+            assert "in a container" not in screen
     (model,) = document["models"]
     assert (model["url"], model["measured_vram_bytes"], model["activity"]) == (server.url, 11 * GIB, "idle")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import gpumon
-from tests.e2e.tmux import Pane
+from tests.e2e.tmux import Pane, has_line
 from tests.fakes.nvml.driver import FakeDriver
 from tests.fakes.ollama.catalog import GIB
 from tests.fakes.ollama.server import FakeOllama
-from tests.fakes.terminal import looks
+from tests.fakes.terminal import cells, looks
 
 SIZES = [(200, 50), (120, 40), (80, 24), (60, 12), (40, 12)]
 
@@ -38,14 +38,18 @@ async def test_the_vram_that_the_driver_reports_is_followed_live(
         await pane.wait_for("12.0/24.0")
 
 
-async def test_an_unloaded_model_leaves_the_screen_and_its_alert_is_over(
+async def test_an_unloaded_model_stays_dim_with_the_reason_and_its_alert_is_over(
     environment: dict[str, str], ollama: FakeOllama, fake_driver: FakeDriver
 ) -> None:
     ollama.catalog.load("llama3:70b", size_bytes=40 * GIB, size_vram_bytes=22 * GIB)
     with Pane(gpumon(), environment) as pane:
         await pane.wait_for("llama3:70b", "ongoing")
         ollama.catalog.clear()
-        await pane.wait_for("no model is loaded", "lasted")
+        await pane.wait_for("no model loaded", "lasted")
+        screen = await pane.wait_for_line("llama3:70b", "left", "ago, unloaded")
+        assert not has_line(screen, "llama3:70b", "▆")
+        assert "ongoing" not in screen
+        assert "SPILLED" not in screen
 
 
 async def test_a_server_that_stops_and_returns_is_told_and_found_again(
@@ -96,17 +100,17 @@ async def test_a_resize_while_a_model_loads_redraws_for_the_new_size(
     environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama
 ) -> None:
     with Pane(gpumon(), environment, 120, 40) as pane:
-        await pane.wait_for("RTX 4090", "VRAM in use")
+        await pane.wait_for("RTX 4090", "VRAM of GPU 0")
         fake_driver.run(0, pid=4_000_000, vram_bytes=5 * GIB)
         pane.resize(40, 12)
         ollama.catalog.load("qwen3:8b")
         screen = await pane.wait_until(
-            lambda screen: "qwen3:8b" in screen and "VRAM in use" not in screen,
+            lambda screen: "qwen3:8b" in screen and "VRAM of GPU 0" not in screen,
             "the model, without the chart",
         )
         assert len(screen.splitlines()) <= 12
         pane.resize(120, 40)
-        await pane.wait_for("qwen3:8b", "VRAM in use")
+        await pane.wait_for("qwen3:8b", "VRAM of GPU 0", "tok/s of qwen3:8b")
 
 
 async def test_what_was_painted_bit_by_bit_is_what_a_repaint_paints(
@@ -145,4 +149,8 @@ async def test_poor_terminals_are_served(
     ollama.catalog.load("qwen3:8b", size_bytes=10 * GIB, size_vram_bytes=6 * GIB)
     name, _, value = variable.partition("=")
     with Pane(["env", f"{name}={value}", *gpumon()], environment) as pane:
-        await pane.wait_for("qwen3:8b", "SPILL 40%")
+        await pane.wait_for_line("■ SPILLED  qwen3:8b · 40% in RAM")
+        await pane.wait_for_line("■ qwen3:8b", "▆▒", "6.0+4.0", "40%")
+        await pane.wait_for_line("■", "qwen3:8b spilled: 4.0 GiB (40%) in RAM", "ongoing")
+        band = cells(pane.painted().splitlines()[0])
+        assert all("7" in attributes for _, attributes, _, _ in band), "a filled line, in colour or without"

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 from tests.e2e.conftest import gpumon
-from tests.e2e.tmux import Pane
+from tests.e2e.tmux import Pane, has_line
 from tests.fakes.http import Listening
 from tests.fakes.llama_server.router import Child, FakeRouter
 from tests.fakes.llama_server.server import FakeLlamaServer
@@ -123,7 +123,8 @@ async def test_the_dashboard_has_it_and_starts_nothing(finding: dict[str, str], 
     async with ollama:
         ollama.catalog.load("llama3.1:8b", size_bytes=12 * GIB, size_vram_bytes=8 * GIB)
         with Pane(gpumon(), finding, 140, 40) as pane:
-            screen = await pane.wait_for("llama3.1:8b", "SPILL 33%")
+            await pane.wait_for_line("■ SPILLED  llama3.1:8b · 33% in RAM")
+            screen = await pane.wait_for_line("■ llama3.1:8b", "8.0+4.0", "33%")
             assert "ollama serve" not in screen
             assert "no Ollama at" not in screen
 
@@ -275,10 +276,13 @@ async def test_one_that_comes_and_goes_is_a_row_while_it_is_there(
         await pane.wait_for("RTX 4090")
         actor = machine.run(ollama, "ollama", "serve", OLLAMA_HOST="127.0.0.1:PORT")
         async with ollama:
-            await pane.wait_for("1 model on GPU", "qwen3:8b", "6.0 GiB")
+            await pane.wait_for("1 model on GPU")
+            await pane.wait_for_line("● qwen3:8b", "▆", "6.0")
             actor.__exit__(None, None, None)
             await ollama.refuse()
-            await pane.wait_gone("qwen3:8b")
+            screen = await pane.wait_for_line("○ qwen3:8b", "left", "ago, server stopped")
+            assert "1 model on GPU" not in screen
+            assert not has_line(screen, "qwen3:8b", "▆")
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["by process", "by url"])
@@ -300,7 +304,8 @@ async def test_a_key_that_is_missing_is_said_once_and_costs_one_refusal(
         ours = [one.path for one in server.requests if "x-test" in one.headers]
         refused = [path for path in ours if path != "/health"]
     assert len(refused) == 1, refused
-    assert screen.count("HTTP 401") == (3 if named else 1), "of one that is named: headline, source, alert"
+    assert screen.count("HTTP 401") == (2 if named else 1), "of one that is named: band and event"
+    assert not named or has_line(screen, "■ SILENT", "does not let us ask: HTTP 401")
     assert "Ollama" not in screen.partition("Models")[2]
 
 
@@ -335,7 +340,7 @@ async def test_without_a_gpu_the_exit_code_is_that_of_the_model(
     assert (code, why) == (0, 0)
     assert "Ollama" not in document["sentence"]
     assert "Ollama" not in words
-    assert "1 servers, 0 of their processes" in report
+    assert "1 server, 0 of their processes" in report
     assert "Neither a GPU driver nor a server answers" not in report
 
 

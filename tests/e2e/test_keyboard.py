@@ -10,6 +10,8 @@ import psutil
 import pytest
 from tests.e2e.conftest import gpumon
 from tests.e2e.tmux import Pane
+from tests.fakes.ollama.catalog import GIB
+from tests.fakes.ollama.server import FakeOllama
 
 SABOTAGED = """
 import sys, threading
@@ -109,17 +111,26 @@ def mouse(button: int, column: int, line: int, *, up: bool = False) -> bytes:
     return f"\x1b[<{button};{column};{line}{'m' if up else 'M'}".encode()
 
 
+def click(pane: Pane, words: str) -> None:
+    """Click on the second character of these words, where they are on the screen."""
+    line, text = next(one for one in enumerate(pane.screen().splitlines(), start=1) if words in one[1])
+    column = text.index(words) + 2
+    pane.send(mouse(0, column, line) + mouse(0, column, line, up=True))
+
+
 async def test_the_mouse_presses_hints_and_hides_panels(
-    bare_environment: dict[str, str],
+    environment: dict[str, str], ollama: FakeOllama
 ) -> None:
-    with Pane(gpumon("demo", "spill"), bare_environment, 80, 24) as pane:
-        screen = await pane.wait_for("Models", "Enter page")
-        lines = screen.splitlines()
-        pane.send(mouse(0, 3, 24) + mouse(0, 3, 24, up=True))
+    ollama.catalog.load("qwen3:8b", size_bytes=10 * GIB, size_vram_bytes=6 * GIB)
+    with Pane(gpumon(), environment, 80, 24) as pane:
+        await pane.wait_for(" GPUs ", " Models ", "─ Events", "Enter page")
+        click(pane, "? help")
         await pane.wait_for("page of the selected row")
         pane.press("Escape")
         await pane.wait_for("Enter page")
-        title = next(number for number, line in enumerate(lines, start=1) if "─ Memory" in line)
-        pane.send(mouse(0, 4, title) + mouse(0, 4, title, up=True))
-        await pane.wait_gone("─ Memory")
-        await pane.wait_for("4 ram")
+        for title, switch in ((" GPUs ", "1 gpu"), (" Models ", "2 models"), ("─ Events", "5 events")):
+            click(pane, title)
+            await pane.wait_gone(title)
+            await pane.wait_for(switch)
+            click(pane, switch)
+            await pane.wait_for(title, "Enter page")

@@ -203,7 +203,10 @@ async def test_each_of_two_cards_has_its_expected_share(
         with Pane(gpumon(), finding, 120, 40) as pane:
             await pane.wait_for("by choice (--n-cpu-moe 22)")
             pane.press("Enter")
-            screen = await pane.wait_for("expected there", "8.7 GiB: experts 7.3")
+            await pane.wait_for_line("on GPU", "11.2")
+            pane.press("d")
+            await pane.wait_for_line("expected there", "2.3 GiB: experts 0.9")
+            screen = await pane.wait_for_line("expected there", "8.7 GiB: experts 7.3")
     (model,) = models_of(document, server.url)
     expected = [sum(parts.values()) / GIB for parts in model["expected_vram_by_gpu"].values()]
     assert [round(size, 1) for size in expected] == [2.3, 8.7]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import gpumon
-from tests.e2e.tmux import DEADLINE_SECONDS, Pane
+from tests.e2e.tmux import DEADLINE_SECONDS, Pane, has_line
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import Actor, build, compiler
@@ -117,7 +117,8 @@ async def test_a_failing_rule_is_named_while_all_else_goes_on_and_recovers(
     with Pane(gpumon(), world.environment) as pane:
         screen = await pane.wait_for("internal error in rule spill", "details in", "gpumon.log", "spilled:7b")
         assert "RTX 4090" in screen
-        assert "spills 4.0 GiB (50%) to RAM" in screen, "the verdict knows it from the state"
+        assert has_line(screen, "SPILLED  spilled:7b · 50% in RAM"), "the verdict knows it from the state"
+        assert has_line(screen, "spilled:7b", "4.0+4.0", "50%")
         ollama.catalog.load("other:7b", size_bytes=GIB, size_vram_bytes=GIB)
         await pane.wait_for("other:7b", "internal error in rule spill")
         world.flag.touch()

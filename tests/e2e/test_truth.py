@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from tests.e2e.conftest import gpumon
-from tests.e2e.tmux import Pane
+from tests.e2e.tmux import Pane, has_line
 from tests.fakes.nvml.driver import GIB, MIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import Actor, compiler
@@ -25,14 +25,42 @@ def start_runner(serve: Actor, ollama: FakeOllama, name: str, *more: str) -> int
     return serve.start(["llama-server", "--model", blob, "-c", "8192", "-np", "2", *more])
 
 
-async def test_the_gpu_bar_names_the_model_and_its_row_says_what_the_driver_measures(
+async def test_the_gpu_bar_names_the_model_and_its_page_has_claim_and_measurement_side_by_side(
     environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama, serve: Actor
 ) -> None:
     ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
     pid = start_runner(serve, ollama, "qwen3:8b")
     fake_driver.run(0, pid, vram_bytes=6 * GIB + 150 * MIB)
     with Pane(gpumon(), environment, 140, 40) as pane:
-        await pane.wait_for("█ qwen3:8b 6.1", "VRAM measured 6.1 GiB, claimed 6.0")
+        await pane.wait_for_line("RTX 4090", "qwen3:8b", "6.1", "6.1/24.0")
+        screen = await pane.wait_for_line("● qwen3:8b", "▆", "6.0")
+        assert "driver sees" not in screen, "the two agree"
+        pane.press("Enter")
+        screen = await pane.wait_for_line("driver measures", "6.1", "agrees (0.1 apart)")
+        assert has_line(screen, "on GPU ", "6.0")
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(140, 40), (80, 24), (40, 12)])
+async def test_a_measurement_that_differs_from_the_claim_is_in_the_row_and_on_the_page(
+    columns: int,
+    rows: int,
+    environment: dict[str, str],
+    fake_driver: FakeDriver,
+    ollama: FakeOllama,
+    serve: Actor,
+) -> None:
+    ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
+    pid = start_runner(serve, ollama, "qwen3:8b")
+    fake_driver.run(0, pid, vram_bytes=8 * GIB)
+    with Pane(gpumon(), environment, columns, rows) as pane:
+        screen = await pane.wait_for("driver sees 2.0 GiB more than claimed")
+        assert has_line(screen, "8.0/24.0")
+        pane.press("Enter")
+        await pane.wait_for("MEMORY")
+        if rows < 24:
+            pane.press("PageDown")
+        screen = await pane.wait_for_line("driver measures", "8.0", "sees more")
+        assert has_line(screen, "on GPU ", "6.0")
 
 
 async def test_the_snapshot_names_the_runner_and_joins_it_to_its_model(
@@ -67,9 +95,16 @@ async def test_a_load_is_on_the_screen_before_the_server_names_the_model(
         await pane.wait_for("no model loaded", "RTX 4090")
         pid = start_runner(serve, ollama, "qwen3:8b", "--port", "39999")
         fake_driver.run(0, pid, vram_bytes=2 * GIB)
-        await pane.wait_for("loading for", "2.0 GiB")
+        await pane.wait_for("● qwen3:8b is loading", "weights for", "of 6.0 GiB")
+        await pane.wait_for_line("RTX 4090", "┄", "2.0/24.0")
         ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB)
-        await pane.wait_for("1 model on GPU", "claimed 6.0")
+        await pane.wait_for("1 model on GPU", "driver sees 4.0 GiB less than claimed")
+        screen = await pane.wait_for_line("● qwen3:8b", "▆", "loading")
+        assert "from now" not in screen, "when it leaves is no time left of a load"
+        fake_driver.end(0, pid)
+        fake_driver.run(0, pid, vram_bytes=6 * GIB)
+        await pane.wait_for_line("RTX 4090", "qwen3:8b", "6.0/24.0")
+        await pane.wait_gone("driver sees")
 
 
 async def test_a_claim_on_gpu_of_which_the_driver_sees_little_is_a_silent_fallback(

@@ -20,7 +20,7 @@ async def test_a_model_is_unloaded_after_a_yes_and_its_vram_is_counted_back(
     pid = serve.start(["llama-server", "--model", blob, "-c", "8192", "-np", "2"])
     fake_driver.run(0, pid, vram_bytes=6 * GIB)
     with Pane(gpumon(), environment, 80, 24) as pane:
-        await pane.wait_for("VRAM measured 6.0 GiB")
+        await pane.wait_for("█ qwen3:8b 6.0", "6.0/24.0")
         pane.press("/")  # this machine may have models of its own
         await pane.wait_for("model name contains")
         pane.press(*"qwen3", "Enter")

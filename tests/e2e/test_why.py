@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import gpumon
-from tests.e2e.tmux import Pane
+from tests.e2e.tmux import Pane, has_line
 from tests.fakes.nvml.driver import GIB, MIB, FakeDriver
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.actor import Actor, build, compiler
@@ -165,14 +165,16 @@ async def test_memory_that_is_gone_after_a_suspend_is_a_lost_gpu(
 ) -> None:
     pid = machine.load(NAME, 5.0, 6.0)
     with Pane(gpumon(), environment, 140, 60) as pane:
-        await pane.wait_for("VRAM measured 6.1 GiB")
+        await pane.wait_for_line("RTX 4090", NAME, "6.1/24.0")
         await choose(pane)
         pane.press("Enter")
-        await pane.wait_for("driver measures")
+        await pane.wait_for_line("driver measures", "6.1", "agrees")
         pane.press("d")
         await pane.wait_for("measured 6.1 GiB, error")
         fake_driver.end(0, pid)
-        await pane.wait_for(f"{NAME} has lost the GPU: it held 6.1 GiB", "restart the server")
+        screen = await pane.wait_for_line(f"■ LOST GPU  {NAME} · has lost the GPU: it held 6.1 GiB")
+        assert "restart the server" in screen
+        assert has_line(screen, "driver measures", "0.0", "sees less")
 
 
 async def test_a_model_that_is_well_exits_with_zero(environment: dict[str, str], machine: Machine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import subprocess
 import tempfile
@@ -16,6 +17,12 @@ from typing import Self
 
 DEADLINE_SECONDS = 20.0
 LOOK_SECONDS = 0.1
+
+
+def has_line(screen: str, *texts: str) -> bool:
+    """Return whether one line of the screen holds every text, in this order."""
+    pattern = ".*".join(map(re.escape, texts))
+    return any(re.search(pattern, line) for line in screen.splitlines())
 
 
 class Pane:
@@ -97,6 +104,10 @@ class Pane:
         return await self.wait_until(
             lambda screen: all(text in screen for text in texts), f"{texts}", deadline
         )
+
+    async def wait_for_line(self, *texts: str, deadline: float = DEADLINE_SECONDS) -> str:
+        """Return the screen once one of its lines holds every text, in this order."""
+        return await self.wait_until(lambda screen: has_line(screen, *texts), f"{texts} in a line", deadline)
 
     async def wait_gone(self, text: str, deadline: float = DEADLINE_SECONDS) -> str:
         return await self.wait_until(lambda screen: text not in screen, f"{text!r} gone", deadline)

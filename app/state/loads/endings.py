@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gpumon.app.state.holders.joins import blobs_of
 from gpumon.app.state.loads.progress import learn
-from gpumon.app.state.places import is_local
+from gpumon.app.state.places import is_local, place
 from gpumon.app.state.records import (
     FailedLoad,
     FinishedLoad,
@@ -55,6 +55,12 @@ def evicted_for(state: State, load: Load) -> tuple[str, ...]:
     else:
         evicted = [model for model in own if not _had_room(state, model, load)]
     return tuple(dict.fromkeys(model.claim.name for model in evicted))[-EVICTED_NAMED:]
+
+
+def are_loads_seen(model: ModelRecord, state: State) -> bool:
+    """Return whether the processes of its server are seen, so that a load that it made room for would be."""
+    where = place(model.key.source)
+    return any(where == place(url) for server in state.servers for url in server.urls)
 
 
 def reload_of(state: State, load: Load) -> Reload:

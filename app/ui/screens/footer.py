@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, DEMO_KEYS, REPLAY_KEYS, hints
 from gpumon.app.views.page import play_hints
+from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.widgets.hints import Hint
 from gpumon.widgets.kit.lines import shorten
 
 if TYPE_CHECKING:
-    from gpumon.app.session.session import Choices, Session
+    from gpumon.app.session.session import Choices, Session, Unload
+    from gpumon.app.state.records import ModelKey
     from gpumon.app.ui.screens.base import Row
     from gpumon.app.views.dashboard import DashboardView
 
@@ -29,10 +31,18 @@ def works_on(session: Session, row: Row | None, action: str) -> bool:
     key = pictures.key_of(row.key) if row is not None and row.panel == "models" else None
     picture = None if key is None else pictures.model(key)
     if picture is None:
-        return False
+        load = pictures.load(row.key) if row is not None and row.panel == "models" else None
+        return action == "app.unload" and load is not None and unload_of(session, load.model) is not None
     if action == "app.copy":
         return any(remedy.command for remedy in picture.diagnosis.remedies)
     return picture.kind.unloads and session.unload.get(picture.key.source) is not None
+
+
+def unload_of(session: Session, key: ModelKey | None) -> Unload | None:
+    """Return how to unload a model that still loads; ``None`` where its server cannot be asked to."""
+    source = session.monitor.state.sources.get(key.source) if key is not None else None
+    is_able = source is not None and (source.kind or DEFAULT).unloads
+    return session.unload.get(source.name) if source is not None and is_able else None
 
 
 def dashboard_hints(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 from tests.fakes.process_samples import answer, processes
-from tests.fakes.samples import GIB, OLLAMA, claim, ollama
+from tests.fakes.samples import GIB, OLLAMA, START, claim, ollama
 from tests.fakes.served_samples import alone, served
 from tests.scene import Gpu, LlamaServer, Machine, Model, Server, after
 
@@ -61,6 +61,14 @@ def test_one_that_left_before_its_time_for_no_other_was_unloaded_on_request(
     assert goes(machine, model).reason == "unloaded"
     machine.goes_on(12)
     assert only_left(machine).reason == "unloaded by request"
+
+
+def test_of_a_server_whose_loads_are_not_seen_it_is_not_known_what_it_made_room_for(machine: Machine) -> None:
+    remote = "http://192.0.2.7:11434"
+    machine.say(ollama(0, [replace(claim(NAME), expires_at=START + HOUR)], source=remote))
+    for at in range(1, 30):
+        machine.say(ollama(at, [], source=remote))
+        assert only_left(machine).reason == "unloaded"
 
 
 def test_one_that_was_seen_to_be_stopped_was_unloaded_on_request(machine: Machine, model: Model) -> None:

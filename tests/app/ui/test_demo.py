@@ -83,6 +83,18 @@ async def test_a_model_at_work_ends_its_request_first() -> None:
         assert "qwen2.5-coder:14b is unloaded: 9.2 GiB of VRAM came back" in playing.told()
 
 
+async def test_a_load_that_will_not_fit_is_given_up_after_a_question() -> None:
+    async with demo("70b") as playing:
+        assert "LOADING  llama3.3:70b · will not fit" in await playing.at(14)
+        question = await playing.press("up", "u")
+        assert "once the request that it loads for has ended" in question
+        await playing.press("y")
+        assert "asked 127.0.0.1:11434 to unload llama3.3:70b" in playing.told()
+        screen = await playing.at(8)
+        assert "llama3.3:70b is unloaded" in playing.told()
+    assert "LOADING" not in screen
+
+
 async def test_the_story_goes_on_and_loads_again_what_was_unloaded() -> None:
     async with demo("spill") as playing:
         await playing.at(30)

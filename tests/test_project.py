@@ -29,7 +29,7 @@ LONGEST_FILE_LINES = 400
 LONGEST_FUNCTION_LINES = 42
 LONGEST_CLASS_LINES = 250
 MOST_MODULES = 350
-"""For what the program does now. As features grow, what holds is how few modules there are for their lines."""
+"""For what the program does now. As it grows, what holds is how few modules there are for their lines."""
 MOST_MODULES_PER_1000_LINES = 8
 MOST_SMALL_ROOMS = 0
 SMALL_ROOM_LINES = 60

@@ -61,6 +61,7 @@ class EventLog:
         self._spilled: dict[str, float] = {}
         """When models left that spilled until then."""
         self._full: deque[Full] = deque(maxlen=FULL_KEPT)
+        self._feed = Feed((), ())
 
     def observe(self, touched: Touched) -> None:
         """Follow a sample, which state and alerts have taken in."""
@@ -91,7 +92,9 @@ class EventLog:
     @property
     def feed(self) -> Feed:
         """What is worth a line on the screen."""
-        return self._entries.feed(self._alarms.shown())
+        if self._alarms.by_key or self._entries.has_news:
+            self._feed = self._entries.feed(self._alarms.shown())
+        return self._feed
 
     def latest(self, count: int) -> tuple[LoggedEvent, ...]:
         """Return the latest events, the oldest first."""
@@ -255,7 +258,8 @@ class EventLog:
             return
         if (runner := state.runner_of(model)) is not None:
             self._paces.note(key, runner.pace.latest)
-        self._alarms.note_rates(self._paces)
+        if self._alarms.costly:
+            self._alarms.note_rates(self._paces)
         for full in full_context(model, runner, touched):
             if full not in self._full:
                 self._full.append(full)

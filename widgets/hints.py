@@ -98,9 +98,11 @@ def _width(hints: Sequence[Hint], glyphs: Glyphs) -> int:
 
 
 def _fitting(hints: Sequence[Hint], room: int, glyphs: Glyphs) -> list[Hint]:
-    """Return the first hints that fit."""
-    ends = accumulate(line_width(one.line(glyphs)) + 2 for one in hints)
-    return [one for one, end in zip(hints, ends, strict=True) if end - 2 <= room]
+    """Return the first hints that fit; one that is longer than all the room hides none of the others."""
+    widths = [line_width(one.line(glyphs)) for one in hints]
+    short = [(one, width) for one, width in zip(hints, widths, strict=True) if width <= room]
+    ends = accumulate(width + 2 for _, width in short)
+    return [one for (one, _), end in zip(short, ends, strict=True) if end - 2 <= room]
 
 
 def _places(hints: Sequence[Hint], start: int, glyphs: Glyphs) -> list[Place]:

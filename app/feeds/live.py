@@ -140,7 +140,8 @@ class LiveFeed:
         if self._finder is None:
             return
         found = self._finder.found()
-        for url in self._found.keys() - found.keys():
+        while gone := self._found.keys() - found.keys():  # what is told of one may bring us here again
+            url = gone.pop()
             self._found.pop(url).cancel()
             health = SourceHealth(state="absent", detail="its process has ended")
             take(ServerSample(time=self._clock.now(), source=url, health=health, known_by="process"))

@@ -14,6 +14,7 @@ from gpumon.app.diagnosis.fit.machine import Installed, installed_models
 from gpumon.app.session.session import Session
 from gpumon.app.ui.keys import APP_KEYS, FIT_LIST_KEYS, FIT_PAGE_KEYS, bindings, hints
 from gpumon.app.ui.screens.base import ListScreen, LiveScreen, Row, Scroll
+from gpumon.app.ui.screens.footer import filter_hints
 from gpumon.app.views.fit import FitChoice, FitView, fit_view, installed_of, installed_rows, list_verdict
 from gpumon.app.views.page import play_hints
 from gpumon.text.safe import visible
@@ -148,7 +149,7 @@ class FitList(ListScreen):
         self.query_one(InstalledPanel).show(rows, self._empty_words())
         self.cursor.place([Row(PANEL, row.key) for row in rows])
         self.show_cursor()
-        filtering = (("Esc", f"filter: {self._filter}"),) if self._filter else ()
+        filtering = filter_hints(self._filter, "leave")
         keys = hints(APP_KEYS[-1:], FIT_LIST_KEYS, APP_KEYS[-2:-1])
         self.query_one(HintBar).show((*filtering, *play_hints(self.session.player), *keys))
         if is_more_due:

@@ -40,8 +40,7 @@ def dashboard_hints(
 ) -> tuple[Hint, ...]:
     """Return what the dashboard's footer names, the most needed first; ``folded`` are panels without room."""
     choices = session.choices
-    text = shorten(choices.filter_text, FILTER_CELLS)
-    filtering = (Hint("Esc", f"filter: {text}", "clear"),) if text else ()
+    filtering = filter_hints(choices.filter_text, "clear")
     playing = tuple(Hint(*hint) for hint in play_hints(session.player))
     demo = hints(DEMO_KEYS) if session.demo else ()
     dropped = (Hint("folded:", ", ".join(folded)),) if folded else ()
@@ -49,6 +48,11 @@ def dashboard_hints(
     keys = [key for key in (*KEYS, _order(choices)) if key.action not in useless]
     working = (key for key in keys if works_on(session, row, key.action))
     return (HELP, *filtering, *playing, QUIT, *demo, *working, *dropped)
+
+
+def filter_hints(text: str, action: str) -> tuple[Hint, ...]:
+    """Return by what the rows are narrowed, and the key that ends it."""
+    return (Hint("Esc", f"filter: {shorten(text, FILTER_CELLS)}", action),) if text else ()
 
 
 def player_hints(session: Session) -> tuple[Hint, ...]:

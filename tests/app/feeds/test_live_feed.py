@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.ollama.catalog import Catalog, rfc3339
-from tests.fakes.process_samples import answer, processes, runner
+from tests.fakes.process_samples import answer, processes, runner, server
 from tests.fakes.samples import OLLAMA, START
 from tests.fakes.virtual_time import LoopClock, run
 
@@ -21,7 +21,7 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.session.whom import known_runners
 from gpumon.collectors.http.client import HttpClient, Reply
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.samples import AnySample, RunnerProcess
+from gpumon.collectors.samples import AnySample, RunnerProcess, ServerProcess
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.collectors.servers.talk import Asked
@@ -177,3 +177,54 @@ def test_a_new_runner_is_asked_about_for_ten_seconds_at_every_interval(machine: 
     machine.watch(60, (20.5, lambda: machine.start(SPILLED, pid=200)))
     assert machine.asked(21, 31) == 10
     assert machine.asked(35, 50) == 5
+
+
+class Silent:
+    """A server that says nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def poll(self) -> Sequence[AnySample]:
+        return []
+
+    def delay(self, interval: float) -> float:
+        return interval
+
+    async def close(self) -> None:
+        pass
+
+
+class Found:
+    """Servers that nobody has named, until they end."""
+
+    def __init__(self, *urls: str) -> None:
+        self.urls = urls
+
+    def found(self) -> dict[str, ServerProcess]:
+        return {url: server(100, url) for url in self.urls}
+
+    def may_start(self) -> bool:
+        return True
+
+    def source(self, url: str, server: ServerProcess) -> Source:
+        del server
+        return Silent(url)
+
+
+def test_servers_that_end_in_the_same_moment_end_nothing_else() -> None:
+    urls = tuple(f"http://127.0.0.1:{port}" for port in (8001, 8002, 8003))
+    found, monitor = Found(*urls), Monitor(Limits())
+
+    async def story() -> float:
+        feed = LiveFeed([Processes()], list, Cadence(1.0), LoopClock(), found)
+        running = asyncio.create_task(feed.run(monitor))
+        await asyncio.sleep(3)
+        found.urls = ()
+        await asyncio.sleep(10)
+        assert not running.done(), running
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return monitor.state.now - START
+
+    assert run(story()) > 6, "the processes are looked at all the time"

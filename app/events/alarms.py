@@ -194,19 +194,21 @@ class Alarms:
 
     def note_departure(self, departure: Departure) -> LoggedEvent | None:
         """Name a model with what it went with; return the restart if that was it."""
-        model, name = departure.model, visible(departure.model.claim.name)
+        name, restart = visible(departure.model.claim.name), self._restart
         for alarm in self.by_key.values():
-            lost = lost_with_gpu(alarm.alert, self._state)
-            is_same = alarm.alert.kind == "source" and alarm.alert.subject_id == model.key.source
-            if is_same and departure.with_server:
-                lost, departure.is_told = (name,), True
-            self._add_lost(alarm, lost)
-        restart = self._restart
+            self._add_lost(alarm, self._lost_with(alarm.alert, departure, name))
         if restart is None or not self._went_at(restart.alert, departure):
             return None
         departure.with_server = departure.is_told = True
         self._add_lost(restart, (name,))
         return restart.event
+
+    def _lost_with(self, alert: Alert, departure: Departure, name: str) -> tuple[str, ...]:
+        is_same = alert.kind == "source" and alert.subject_id == departure.model.key.source
+        if is_same and departure.with_server:
+            departure.is_told = True
+            return (name,)
+        return lost_with_gpu(alert, self._state)
 
     def note_rates(self, paces: Paces) -> None:
         """Find out again what the alerts that cost speed do cost."""

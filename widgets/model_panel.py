@@ -40,6 +40,7 @@ COLUMNS = (
     Column("in_ram", (52,), widths=(6,)),
     Column("rate", (20,), widths=(8,)),
     Column("full", (60,), widths=(5,), gap=1),
+    Column("peak", (130,), widths=(5,), gap=1),
     Column("trend", (78, 145), widths=(8, 14), grows_to=24),
     Column("context", (65,), widths=(9,)),
     Column("until", (80,), widths=(7,)),
@@ -49,6 +50,7 @@ HEADINGS = {
     "in_ram": ("in RAM", "right"),
     "rate": ("tok/s", "right"),
     "full": ("full", "right"),
+    "peak": ("best", "right"),
     "trend": ("last 2 min", "left"),
     "context": ("context", "right"),
     "until": ("leaves", "right"),
@@ -171,7 +173,8 @@ def _figures(row: ModelRow, glyphs: Glyphs) -> Row:
             text_line(glyphs.written(row.spill_percent), row.level if row.level != "ok" else "ram")
         ),
         "rate": _aligned(_rate(row, glyphs)),
-        "full": _aligned(_full(row)),
+        "full": _aligned(_reached(row.full_tokens_per_second)),
+        "peak": _aligned(_reached(row.peak_tokens_per_second)),
         "trend": lambda width: trend_line(row.rate_trend, width, _rate_ceiling(row), glyphs, "rate"),
         "context": _aligned(_context(row)),
         "until": _aligned(_until(row, glyphs)),
@@ -223,10 +226,10 @@ def _rate(row: ModelRow, glyphs: Glyphs) -> Line:
     return (Span(f"~{number}" if row.rate_is_estimate else number, role),)
 
 
-def _full(row: ModelRow) -> Line:
-    if row.full_tokens_per_second is None:
+def _reached(tokens_per_second: float | None) -> Line:
+    if tokens_per_second is None:
         return ()
-    return text_line(units.rate(row.full_tokens_per_second).split(" ", 1)[0], "dim")
+    return text_line(units.rate(tokens_per_second).split(" ", 1)[0], "dim")
 
 
 def _context(row: ModelRow) -> Line:

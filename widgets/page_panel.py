@@ -54,10 +54,8 @@ def section_lines(section: Section, width: int, glyphs: Glyphs, cursor: int | No
 
 
 def _head(section: Section, width: int, glyphs: Glyphs) -> Line:
-    title: Line = (
-        Span(" "),
-        Span(shorten(glyphs.written(section.title), max(1, width - 1), glyphs.ellipsis), "title"),
-    )
+    words = shorten(glyphs.written(section.title), max(1, width - 1), glyphs.ellipsis)
+    title: Line = (Span(" "), Span(words, "title"))
     columns: Sequence[tuple[str, int]] = ()
     if section.cures:
         columns = _cure_columns(width)
@@ -81,11 +79,15 @@ def _fact_lines(facts: Sequence[Fact], width: int, glyphs: Glyphs) -> list[Line]
     return [line for fact in facts for line in _fact(fact, label_width, width, glyphs)]
 
 
+def _fact_start(fact: Fact, label_width: int, glyphs: Glyphs) -> Line:
+    if not fact.label:
+        return (Span(INDENT),)
+    label = text_line(shorten(glyphs.written(fact.label), label_width, glyphs.ellipsis), "dim")
+    return (Span(INDENT), *padded(label, label_width), Span(INDENT))
+
+
 def _fact(fact: Fact, label_width: int, width: int, glyphs: Glyphs) -> Iterator[Line]:
-    start: Line = (Span(INDENT),)
-    if fact.label:
-        label = text_line(shorten(glyphs.written(fact.label), label_width, glyphs.ellipsis), "dim")
-        start = (*start, *padded(label, label_width), Span(INDENT))
+    start = _fact_start(fact, label_width, glyphs)
     origin = text_line(glyphs.written(fact.origin), "dim")
     room = width - line_width(start) - 1
     beside = room - line_width(origin) - 2
@@ -103,10 +105,7 @@ def bar_lines(rows: Sequence[BarRow], width: int, glyphs: Glyphs) -> list[Line]:
     """Draw figures with bars, all of one length, and words behind them."""
     label_width = min(_widest(rows, glyphs, lambda row: row.label), max(4, width * 2 // 5))
     figure_width = _widest(rows, glyphs, lambda row: row.figure)
-    notes = _widest([row for row in rows if row.parts], glyphs, lambda row: row.note)
-    room = width - label_width - figure_width - 7
-    length = room - notes - 2 if notes and room - notes - 2 >= LEAST_BAR else room
-    length = min(length, MOST_BAR) if any(row.parts for row in rows) else 0
+    length = _bar_length(rows, width - label_width - figure_width - 7, glyphs)
     lines = []
     for row in rows:
         label = text_line(shorten(glyphs.written(row.label), label_width, glyphs.ellipsis), "dim")
@@ -122,14 +121,23 @@ def _widest(rows: Sequence[BarRow], glyphs: Glyphs, text: Callable[[BarRow], str
     return max((line_width(text_line(glyphs.written(text(row)))) for row in rows), default=0)
 
 
+def _bar_length(rows: Sequence[BarRow], room: int, glyphs: Glyphs) -> int:
+    """Return how long all bars are, so that the widest words fit behind them if that leaves a bar."""
+    notes = _widest([row for row in rows if row.parts], glyphs, lambda row: row.note)
+    length = room - notes - 2 if notes and room - notes - 2 >= LEAST_BAR else room
+    return min(length, MOST_BAR) if any(row.parts for row in rows) else 0
+
+
 def _behind(row: BarRow, length: int, room: int, glyphs: Glyphs) -> Line:
     """Draw a row's bar, if it has one, and the words that still fit."""
-    role = row.level if row.level and not row.figure else "dim"
     if not row.parts and not row.tracked:
         rows = wrap_words(glyphs.written(row.note, limit=400), max(1, room), 1, glyphs.ellipsis)
-        return text_line(rows[0] if row.note else "", row.level or role)
-    if length < LEAST_BAR:
-        return ()
+        return text_line(rows[0] if row.note else "", row.level or "dim")
+    return _with_bar(row, length, room, glyphs) if length >= LEAST_BAR else ()
+
+
+def _with_bar(row: BarRow, length: int, room: int, glyphs: Glyphs) -> Line:
+    role = row.level if row.level and not row.figure else "dim"
     parts = list(row.parts)
     if row.tracked:
         parts.append(BarPart(max(0.0, row.scale - sum(part.size for part in parts)), "track"))
@@ -151,13 +159,15 @@ def _cure_columns(width: int) -> tuple[tuple[str, int], ...]:
     return columns
 
 
+def _cure_figures(cure: CureRow, columns: Sequence[tuple[str, int]], glyphs: Glyphs) -> Line:
+    figures = {"context": cure.context, "tok/s": cure.rate, "GiB": cure.vram, "": ""}
+    cells = (padded(text_line(glyphs.written(figures[name])), width, "right") for name, width in columns)
+    return joined(cells, ())
+
+
 def cure_lines(cure: CureRow, number: int, width: int, glyphs: Glyphs, *, selected: bool) -> list[Line]:
     """Draw a cure: its number, the line to type, what comes of it; below where the line goes, and why."""
-    columns = _cure_columns(width)
-    figures = {"context": cure.context, "tok/s": cure.rate, "GiB": cure.vram, "": ""}
-    beside = joined(
-        (padded(text_line(glyphs.written(figures[name])), cells, "right") for name, cells in columns), ()
-    )
+    beside = _cure_figures(cure, _cure_columns(width), glyphs)
     room = max(1, width - line_width(beside) - 4)
     rows = wrap_words(glyphs.written(cure.line, limit=1000), room, WRAP_LIMIT, glyphs.ellipsis)
     mark = Span(glyphs.cursor if selected else " ", "cursor")

@@ -147,8 +147,10 @@ class Alarms:
     def __init__(self, state: State, book: AlertBook) -> None:
         self._state = state
         self._book = book
-        self._alarms: dict[AlertKey, Alarm] = {}
-        self._costly: dict[AlertKey, Alarm] = {}
+        self.by_key: dict[AlertKey, Alarm] = {}
+        """Those that are active."""
+        self.costly: dict[AlertKey, Alarm] = {}
+        """Of these, those that slow a model down."""
         self._restart: Alarm | None = None
         """The latest restart of a server, which is over when it is told."""
 
@@ -158,28 +160,26 @@ class Alarms:
 
     def shown(self) -> list[LoggedEvent]:
         """Return the events with their latest figures, the worst and then the newest first."""
-        if not self._alarms:
+        if not self.by_key:
             return []
-        pairs = ((self._alarms.get(alert.key), alert) for alert in self._book.active)
+        pairs = ((self.by_key.get(alert.key), alert) for alert in self._book.active)
         return [self._latest(alarm, alert) for alarm, alert in pairs if alarm is not None]
 
     def raised(self, alert: Alert, number: int, lost: tuple[str, ...]) -> None:
         """Take in an alert that was raised, with the models that went with it."""
-        alarm = self._alarms[alert.key] = self._alarm(
-            alert, number, lost or lost_with_gpu(alert, self._state)
-        )
+        alarm = self.by_key[alert.key] = self._alarm(alert, number, lost or lost_with_gpu(alert, self._state))
         if alert.kind in COSTLY:
-            self._costly[alert.key] = alarm
+            self.costly[alert.key] = alarm
 
     def renewed(self, alert: Alert) -> None:
         """Take in that an alert got worse."""
-        if (alarm := self._alarms.get(alert.key)) is not None:
+        if (alarm := self.by_key.get(alert.key)) is not None:
             alarm.alert = alert
             self._reword(alarm)
 
     def ended(self, alert: Alert) -> LoggedEvent | None:
         """Return an alert that is over as part of the past; ``None`` where it was never raised."""
-        alarm, _ = self._alarms.pop(alert.key, None), self._costly.pop(alert.key, None)
+        alarm, _ = self.by_key.pop(alert.key, None), self.costly.pop(alert.key, None)
         if alarm is None:
             return None
         said = alarm.event.said  # of a model that is well again nothing is left to say it anew from
@@ -194,23 +194,25 @@ class Alarms:
 
     def note_departure(self, departure: Departure) -> LoggedEvent | None:
         """Name a model with what it went with; return the restart if that was it."""
-        model, name = departure.model, visible(departure.model.claim.name)
-        for alarm in self._alarms.values():
-            lost = lost_with_gpu(alarm.alert, self._state)
-            is_same = alarm.alert.kind == "source" and alarm.alert.subject_id == model.key.source
-            if is_same and departure.with_server:
-                lost, departure.is_told = (name,), True
-            self._add_lost(alarm, lost)
-        restart = self._restart
+        name, restart = visible(departure.model.claim.name), self._restart
+        for alarm in self.by_key.values():
+            self._add_lost(alarm, self._lost_with(alarm.alert, departure, name))
         if restart is None or not self._went_at(restart.alert, departure):
             return None
         departure.with_server = departure.is_told = True
         self._add_lost(restart, (name,))
         return restart.event
 
+    def _lost_with(self, alert: Alert, departure: Departure, name: str) -> tuple[str, ...]:
+        is_same = alert.kind == "source" and alert.subject_id == departure.model.key.source
+        if is_same and departure.with_server:
+            departure.is_told = True
+            return (name,)
+        return lost_with_gpu(alert, self._state)
+
     def note_rates(self, paces: Paces) -> None:
         """Find out again what the alerts that cost speed do cost."""
-        for alarm in self._costly.values():
+        for alarm in self.costly.values():
             drop = drop_of(alarm.alert, paces, self._state, alarm.drop)
             if drop != alarm.drop:
                 alarm.drop = drop

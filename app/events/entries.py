@@ -38,6 +38,8 @@ class Entries:
         self._events: dict[int, LoggedEvent] = {}
         self._last = 0
         self._past: tuple[LoggedEvent, ...] | None = None
+        self.has_news = True
+        """Whether anything has changed since the feed was asked for, or an alert was among it."""
 
     def __iter__(self) -> Iterator[LoggedEvent]:
         """Iterate over the events as they were noted."""
@@ -51,7 +53,7 @@ class Entries:
     def add(self, event: LoggedEvent) -> None:
         """Keep an event, in place of the one that had its number."""
         self._events[event.number] = event
-        self._past = None
+        self._past, self.has_news = None, True
         if len(self._events) > KEPT:
             del self._events[next(iter(self._events))]
 
@@ -63,7 +65,7 @@ class Entries:
     def drop(self, number: int | None) -> None:
         """Forget an event that was none."""
         if number is not None and self._events.pop(number, None) is not None:
-            self._past = None
+            self._past, self.has_news = None, True
 
     def say(
         self,
@@ -146,6 +148,7 @@ class Entries:
             told = [one for one in self._events.values() if _is_told(one, self._events.values())]
             told.sort(key=lambda event: (event.time, event.number), reverse=True)
             self._past = tuple(told[:FEED_KEPT])
+        self.has_news = bool(ongoing)
         return Feed(tuple(one for one in ongoing if _is_told(one, ongoing)), self._past)
 
     @staticmethod

@@ -10,7 +10,7 @@ from gpumon.app.alerts.alert import Alert, AlertEvent
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.events.alarms import Alarms, alarm_event
 from gpumon.app.events.entries import Entries
-from gpumon.app.events.event import Feed, LoggedEvent, Mark, named
+from gpumon.app.events.event import Feed, HappeningKind, LoggedEvent, Mark, named
 from gpumon.app.events.models import (
     HELD_SECONDS,
     RELOADED_WITHIN_SECONDS,
@@ -61,6 +61,7 @@ class EventLog:
         self._spilled: dict[str, float] = {}
         """When models left that spilled until then."""
         self._full: deque[Full] = deque(maxlen=FULL_KEPT)
+        self._feed = Feed((), ())
 
     def observe(self, touched: Touched) -> None:
         """Follow a sample, which state and alerts have taken in."""
@@ -91,7 +92,9 @@ class EventLog:
     @property
     def feed(self) -> Feed:
         """What is worth a line on the screen."""
-        return self._entries.feed(self._alarms.shown())
+        if self._alarms.by_key or self._entries.has_news:
+            self._feed = self._entries.feed(self._alarms.shown())
+        return self._feed
 
     def latest(self, count: int) -> tuple[LoggedEvent, ...]:
         """Return the latest events, the oldest first."""
@@ -120,9 +123,12 @@ class EventLog:
         elif alert.ended == "event":
             self._entries.add(alarm_event(alert, self._entries.number(), self._state, None, ()))
         else:
-            is_about_server = alert.kind == "source" and is_server(alert.subject_id)
-            lost = self._lost_with_server(alert.subject_id) if is_about_server else ()
-            alarms.raised(alert, self._entries.number(), lost)
+            self._raise(alert)
+
+    def _raise(self, alert: Alert) -> None:
+        is_about_server = alert.kind == "source" and is_server(alert.subject_id)
+        lost = self._lost_with_server(alert.subject_id) if is_about_server else ()
+        self._alarms.raised(alert, self._entries.number(), lost)
 
     def _end_alarm(self, alert: Alert) -> None:
         event = self._alarms.ended(alert)
@@ -187,13 +193,15 @@ class EventLog:
         if why.kind is None:
             self._entries.drop(departure.number)
         elif why.kind == "evicted" or why.is_plain or age >= HELD_SECONDS:
-            model = departure.model
-            said = said_of_departure(visible(model.claim.name), why)
-            departure.number = self._entries.say(
-                departure.number, why.kind, departure.gone, model_id(model.key), said
-            )
+            self._tell_departure(departure, why.kind, why)
         is_open = why.kind is not None and not why.is_plain
         return not is_open or (why.kind != "evicted" and age >= RELOADED_WITHIN_SECONDS)
+
+    def _tell_departure(self, departure: Departure, kind: HappeningKind, why: Why) -> None:
+        model, said = departure.model, said_of_departure(visible(departure.model.claim.name), why)
+        departure.number = self._entries.say(
+            departure.number, kind, departure.gone, model_id(model.key), said
+        )
 
     def _arrive(self, key: ModelKey, at: float) -> bool:
         """Say that a model was loaded of whose load nothing was seen; return whether that is decided."""
@@ -255,11 +263,14 @@ class EventLog:
             return
         if (runner := state.runner_of(model)) is not None:
             self._paces.note(key, runner.pace.latest)
-        self._alarms.note_rates(self._paces)
+        if self._alarms.costly:
+            self._alarms.note_rates(self._paces)
         for full in full_context(model, runner, touched):
             if full not in self._full:
-                self._full.append(full)
-                name, length = visible(model.claim.name), units.tokens(full.context_length)
-                what = f"has filled its context of {full.context_length} with a request"
-                said = named(name, what, f"context full: {length}")
-                self._entries.say(None, "context_full", state.now, model_id(key), said)
+                self._tell_full(full, visible(model.claim.name))
+
+    def _tell_full(self, full: Full, name: str) -> None:
+        self._full.append(full)
+        what = f"has filled its context of {full.context_length} with a request"
+        said = named(name, what, f"context full: {units.tokens(full.context_length)}")
+        self._entries.say(None, "context_full", self._state.now, model_id(full.key), said)

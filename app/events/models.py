@@ -95,18 +95,23 @@ def _of_itself(model: ModelRecord, gone: float, state: State, others: Sequence[L
     """Return why a model left that no other is known to have made leave."""
     if model.stop_asked:
         return Why("unloaded", "unloaded on request")
-    source, expires_at = state.sources.get(model.key.source), model.claim.expires_at
-    offset = source.clock_offset_seconds if source else 0.0
-    if expires_at is not None and expires_at - offset <= gone:
+    if _has_expired(model, gone, state):
         return Why("expired", "left: expired")
     if model.runner_ended is not None and gone - model.runner_ended > HELD_SECONDS:
         return Why("left", "left: its process had ended")
     if others:  # perhaps for it, though there was room beside it
         by = visible(min(others, key=lambda load: abs(load.started - gone)).name)
         return Why("left", f"left as {by} was loaded", by, is_plain=False)
-    if expires_at is not None and state.now - gone >= NOTICED_WITHIN_SECONDS and are_loads_seen(model, state):
+    is_early = model.claim.expires_at is not None and state.now - gone >= NOTICED_WITHIN_SECONDS
+    if is_early and are_loads_seen(model, state):
         return Why("unloaded", "unloaded on request")  # nothing else unloads a model before its time
     return Why("left", "left", is_plain=False)
+
+
+def _has_expired(model: ModelRecord, gone: float, state: State) -> bool:
+    source, expires_at = state.sources.get(model.key.source), model.claim.expires_at
+    offset = source.clock_offset_seconds if source else 0.0
+    return expires_at is not None and expires_at - offset <= gone
 
 
 def went_with_gpu(model: ModelRecord, state: State) -> bool:
@@ -177,10 +182,8 @@ def ended(load: FinishedLoad, *, recovered: bool) -> Begun | None:
     """
     name, took = visible(load.name), units.duration(load.total_seconds)
     if load.outcome == "loaded":
-        ways = [f"ready after {took}{_context(load)}", f"ready after {took}"]
-        return Begun(
-            "ready", named(name, *(f"{way}, {AGAIN}" if recovered else way for way in ways), ways[1])
-        )
+        ready, again = f"ready after {took}", f", {AGAIN}" if recovered else ""
+        return Begun("ready", named(name, f"{ready}{_context(load)}{again}", f"{ready}{again}", ready))
     if load.outcome == "retried_smaller_context":
         return Begun("load_ended", named(name, "failed to load, is tried again with less context"))
     if load.outcome == "aborted":

@@ -87,10 +87,13 @@ class Diagnoses:
         basis = (model.runner, model.claim.context_length, model.claim.size_bytes, model.facts is None)
         estimate = self._full.get(key)
         if estimate is None or estimate.basis != basis or not 0 <= state.now - estimate.at < FULL_SECONDS:
-            with self._fuses.guard("full rate", key):
-                band = self._estimated_full(known, state)
-                estimate = self._full[key] = _Full(state.now, basis, band)
-        return estimate.band if estimate else None
+            self._reckon_full(known, state, basis)
+        return self._full[key].band if key in self._full else None
+
+    def _reckon_full(self, known: Loaded, state: State, basis: Hashable) -> None:
+        key = known.model.key
+        with self._fuses.guard("full rate", key):
+            self._full[key] = _Full(state.now, basis, self._estimated_full(known, state))
 
     def refresh(self, key: ModelKey, now: float) -> bool:
         """Have a model that is looked at closely diagnosed again, at most once a second; return whether."""

@@ -84,6 +84,11 @@ def band_view(pictures: Pictures) -> VerdictView:
         return VerdictView(found.level, found.sentence, facts=tuple(_totals(pictures)), right=clock)
     if not found.kind:
         return plain
+    return _of_trouble(found, plain, pictures)
+
+
+def _of_trouble(found: Health, plain: VerdictView, pictures: Pictures) -> VerdictView:
+    """Take the verdict apart by what it is about: a model, a load, a source, or a GPU or the machine."""
     head = HEADS.get(found.kind, OTHER_HEADS[found.level])
     model = next((one for one in pictures.models() if one.id == found.subject_id), None)
     if model is not None:
@@ -109,10 +114,8 @@ def model_band(model: ModelPicture) -> VerdictView:
 
 def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView) -> VerdictView:
     cure = command_to_copy(model.diagnosis.remedies)
-    return VerdictView(
-        level=plain.level,
-        sentence=plain.sentence,
-        right=plain.right,
+    return replace(
+        plain,
         head=head,
         subject=model.label,
         facts=tuple(_facts(model, sentence, head)),
@@ -124,10 +127,8 @@ def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView)
 
 
 def _of_source(row: SourceRow, head: str, plain: VerdictView) -> VerdictView:
-    return VerdictView(
-        level=plain.level,
-        sentence=plain.sentence,
-        right=plain.right,
+    return replace(
+        plain,
         head=head,
         subject=row.name,
         facts=(row.words,),
@@ -139,10 +140,8 @@ def _of_load(load: LoadPicture, found: Forecast, head: str, plain: VerdictView) 
     """Say from the first second of a load what will not fit, and what it will cost."""
     name, command = visible(load.name), found.command
     first, *costs = found.words.partition("; ")[0].removeprefix(f"{name} ").split(", ")
-    return VerdictView(
-        level=plain.level,
-        sentence=plain.sentence,
-        right=plain.right,
+    return replace(
+        plain,
         head=head,
         subject=name,
         facts=(first, *costs),
@@ -215,10 +214,8 @@ def _of_others(
     slowed = [one for one in pictures.models() if gpu is not None and gpu.uuid in _held(one)]
     costs = [cost for one in slowed[:1] if (cost := cost_words(one))]
     cure = next((cure for one in slowed if (cure := _cure_of_heat(one)) is not None), None)
-    return VerdictView(
-        level=plain.level,
-        sentence=plain.sentence,
-        right=plain.right,
+    return replace(
+        plain,
         head=head,
         subject=subject,
         facts=tuple(filter(None, (words, *costs, *_since(found, pictures)))),

@@ -121,8 +121,7 @@ def nice_top(value: float) -> float:
 def _tokens(pictures: Pictures, span: Span) -> AreaView:
     """Chart tokens a second: of the model in trouble, else of the only one, else of all together."""
     models = pictures.models()
-    troubled = _in_trouble(models)
-    one = troubled or (models[0] if len(models) == 1 else None)
+    one = _in_trouble(models) or (models[0] if len(models) == 1 else None)
     chosen = models if one is None else (one,)
     series = [model.series for model in chosen] if one else [shown.series for shown in _all_series(pictures)]
     total = _summed([Layer(span.of(each.decode), "rate") for each in series], span.samples)
@@ -181,16 +180,7 @@ def _memory(pictures: Pictures, span: Span) -> AreaView:
     if not gpus:
         return _ram(pictures, span)
     every = list(_all_series(pictures))
-    parts = [_on_gpu(one, span) for one in every]
-    if len(parts) > STACKED_MODELS:
-        parts = [_summed([Layer(part, "model") for part in parts])]
-    roles: tuple[Role, Role] = ("model", "model2")
-    on_gpu = [Layer(part, roles[at % 2]) for at, part in enumerate(parts)]
-    used = _summed([Layer(span.of(gpu.series.vram, GIB), "reserved") for gpu in gpus])
-    others = tuple(_rest(whole, part) for whole, part in zip(used, _summed(on_gpu, len(used)), strict=True))
-    spilled_trends = [Layer(span.of(one.series.claimed_ram, GIB), "ram") for one in every if one.can_spill]
-    in_ram = _summed(spilled_trends, len(used))
-    layers = (Layer(others, "reserved"), *on_gpu, Layer(in_ram, "ram"))
+    layers = _memory_layers(every, gpus, span)
     capacity = sum(gpu.memory.total_bytes or 0 for gpu in gpus if gpu.memory) / GIB
     most = max([v for v in _summed(layers) if v is not None], default=0.0)
     now = sum(gpu.memory.used_bytes or 0 for gpu in gpus if gpu.memory)
@@ -200,6 +190,19 @@ def _memory(pictures: Pictures, span: Span) -> AreaView:
     top = capacity if most <= capacity else nice_top(most)
     marks = _marks((mark for one in every for mark in one.marks), span.window)
     return AreaView(title, value, layers, top or 1.0, capacity or None, marks)
+
+
+def _memory_layers(every: Sequence[_Shown], gpus: Sequence[GpuPicture], span: Span) -> tuple[Layer, ...]:
+    """Return what others hold of the GPUs, what each model does, and what models have in RAM."""
+    parts = [_on_gpu(one, span) for one in every]
+    if len(parts) > STACKED_MODELS:
+        parts = [_summed([Layer(part, "model") for part in parts])]
+    roles: tuple[Role, Role] = ("model", "model2")
+    on_gpu = [Layer(part, roles[at % 2]) for at, part in enumerate(parts)]
+    used = _summed([Layer(span.of(gpu.series.vram, GIB), "reserved") for gpu in gpus])
+    others = tuple(_rest(whole, part) for whole, part in zip(used, _summed(on_gpu, len(used)), strict=True))
+    spilled = [Layer(span.of(one.series.claimed_ram, GIB), "ram") for one in every if one.can_spill]
+    return (Layer(others, "reserved"), *on_gpu, Layer(_summed(spilled, len(used)), "ram"))
 
 
 def _on_gpu(one: _Shown, span: Span) -> Trend:

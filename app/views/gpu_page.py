@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -111,17 +112,26 @@ def _holders(gpu: GpuPicture) -> Section:
 
 
 def _holder_bars(gpu: GpuPicture, memory: GpuMemory) -> Iterator[BarRow]:
-    def row(label: str, size: int | None, role: Role, note: str = "", *, tracked: bool = False) -> BarRow:
-        parts = (BarPart(size / GIB, role),) if size else ()
-        return BarRow(label, units.gib(size), parts, memory.total_bytes / GIB, note, tracked)
-
+    row = partial(_holder_bar, memory)
     for number, held in enumerate(gpu.models):
         role: Role = "model2" if number % 2 else "model"
         yield row(visible(held.name), held.vram_bytes, role, f"pid {held.pid}")
     for process in (one for group in gpu.groups or () for one in group.processes):
         name = visible(process.name or "in another namespace")
         yield row(name, process.vram_bytes, "process", f"pid {process.pid}")
-    known = {held.name for held in gpu.models}
+    yield from _other_bars(gpu, memory)
+
+
+def _holder_bar(
+    memory: GpuMemory, label: str, size: int | None, role: Role, note: str = "", *, tracked: bool = False
+) -> BarRow:
+    parts = (BarPart(size / GIB, role),) if size else ()
+    return BarRow(label, units.gib(size), parts, memory.total_bytes / GIB, note, tracked)
+
+
+def _other_bars(gpu: GpuPicture, memory: GpuMemory) -> Iterator[BarRow]:
+    """Yield what nobody is known to hold, what the driver keeps for itself, and what is free."""
+    row, known = partial(_holder_bar, memory), {held.name for held in gpu.models}
     for segment in gpu.segments:
         if segment.label in {"other", "in use"} and segment.label not in known:
             yield row("of no known process", segment.size_bytes, "process")
@@ -136,9 +146,6 @@ def _limits(gpu: GpuPicture) -> Section:
     reading, costly = gpu.reading, costly_reasons(gpu.reading)
     if not gpu.is_known:
         return Section("LIMITS")
-    nothing = "nothing at this moment" if _is_held_back(gpu) else "nothing"
-    held = None if costly is None else ", ".join(map(visible, costly)) or nothing
-    facts = [] if held is None else [Fact("held back by", held, NVML, "bad" if costly else None)]
     is_hot = any("thermal" in reason for reason in costly or ())
     is_capped = any("power" in reason for reason in costly or ())
     limit = gpu.facts.slowdown_celsius
@@ -149,7 +156,15 @@ def _limits(gpu: GpuPicture) -> Section:
         _limit("temperature", reading.temperature_celsius, limit, "°C", wrong=is_hot),
         *_link(gpu),
     ]
-    return Section("LIMITS", facts=tuple(facts), bars=tuple(row for row in rows if row is not None))
+    bars = tuple(row for row in rows if row is not None)
+    return Section("LIMITS", facts=tuple(_held_back_by(gpu, costly)), bars=bars)
+
+
+def _held_back_by(gpu: GpuPicture, costly: Sequence[str] | None) -> Iterator[Fact]:
+    nothing = "nothing at this moment" if _is_held_back(gpu) else "nothing"
+    if costly is not None:
+        held = ", ".join(map(visible, costly)) or nothing
+        yield Fact("held back by", held, NVML, "bad" if costly else None)
 
 
 def _is_held_back(gpu: GpuPicture) -> bool:

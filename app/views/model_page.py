@@ -12,6 +12,7 @@ from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.records import Prediction
 from gpumon.app.views import model_sections as sections
 from gpumon.app.views.band import model_band
+from gpumon.app.views.model_charts import charts
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
 from gpumon.app.views.page import GPUMON, SHOW, PageView, happened_at, text_of, window_of
@@ -64,7 +65,7 @@ def model_page(subject_id: str, pictures: Pictures, seconds: float, at: float | 
     return PageView(
         model_band(model),
         model_facts(details, {gpu.uuid: gpu.index for gpu in gpus}),
-        sections.charts(details, own, window, happened_at(at)),
+        charts(details, own, window, happened_at(at)),
         tuple(_sections(details, pictures.need(key), own)),
         tuple(one for one in (sections.requests(details),) if one.requests),
         said=SAID,

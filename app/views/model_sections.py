@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, zip_longest
+from itertools import islice
 
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Evidence, Remedy
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE, band_words
 from gpumon.app.insight.activity import from_now_words
+from gpumon.app.insight.agreement import Agreement
 from gpumon.app.physics.memory import MemoryNeed
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
@@ -18,19 +19,15 @@ from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import PHASES, Placement
 from gpumon.app.views.model_process import COMPONENT_WORDS, LOG
-from gpumon.app.views.page import Window, area, marks_in
 from gpumon.collectors.samples import MeteredModel, MeteredRequest
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.text.units import GIB
 from gpumon.widgets.kit.lines import Level, Role
-from gpumon.widgets.views import BarPart, BarRow, ChartView, CureRow, Fact, RequestRow, Section
+from gpumon.widgets.views import BarPart, BarRow, CureRow, Fact, RequestRow, Section
 
 FULL_CONTEXT = 0.98
 """Of its length: from here on a request has little left to be answered in."""
 REQUESTS_SHOWN = 5
-WHOLE_FROM = 9.95
-"""Tokens a second from which a line has no tenths, as rates in words: else it would move all the time."""
 
 
 def why(model: ModelPicture) -> Section:
@@ -87,18 +84,19 @@ def memory(details: ModelDetails, need: MemoryNeed | None, gpus: Sequence[GpuPic
     known = details.picture.memory
     capacity = capacity_bytes(gpus)
     parts, source = _parts(details.log, need)
-    outside = known.left_out.bytes + known.left_out.chosen_bytes if known.left_out else 0
-    whole = (known.gpu_bytes or 0) + (known.ram_bytes or outside)
-    scale = max([capacity or 0, whole, *(size for _, size in parts)])
+    scale = max([capacity or 0, _whole_bytes(known), *(size for _, size in parts)])
     rows = [
         *(_bar(name, size, scale, "model", is_estimate=source == ARITHMETIC) for name, size in parts),
         *_places(known, scale),
         *_measured(known),
     ]
-    note = "GiB"
-    if capacity:
-        note = f"GiB of {units.gib(capacity)} on {on_words(gpus)}"
+    note = f"GiB of {units.gib(capacity)} on {on_words(gpus)}" if capacity else "GiB"
     return Section("MEMORY", note, bars=tuple(rows))
+
+
+def _whole_bytes(known: ModelMemory) -> int:
+    outside = known.left_out.bytes + known.left_out.chosen_bytes if known.left_out else 0
+    return (known.gpu_bytes or 0) + (known.ram_bytes or outside)
 
 
 def capacity_bytes(gpus: Sequence[GpuPicture]) -> int | None:
@@ -119,16 +117,18 @@ def _parts(log: Placement | None, need: MemoryNeed | None) -> tuple[list[tuple[s
         for key, size in log.buffers.items():
             sums[COMPONENT_WORDS[key.component]] += size
         return [(word, size) for word, size in sums.items() if size], LOG
-    if need is None:
-        return [], ""
-    reckoned = (
+    return ([], "") if need is None else (_reckoned(need), ARITHMETIC)
+
+
+def _reckoned(need: MemoryNeed) -> list[tuple[str, int]]:
+    parts = (
         ("weights", need.weights_bytes),
         ("KV cache", need.kv_cache_bytes),
         ("recurrent state", need.recurrent_state_bytes),
         ("projector", need.projector_bytes),
         ("compute", need.compute_bytes + need.overhead_bytes),
     )
-    return [(word, size) for word, size in reckoned if size], ARITHMETIC
+    return [(word, size) for word, size in parts if size]
 
 
 def _bar(name: str, size: int | None, scale: float, role: Role, *, is_estimate: bool = False) -> BarRow:
@@ -143,17 +143,17 @@ def _places(known: ModelMemory, scale: float) -> Iterator[BarRow]:
     left_out = known.left_out
     if known.ram_bytes is None and left_out is not None:
         if left_out.chosen_bytes:
-            chosen = _bar("in RAM", left_out.chosen_bytes, scale, _ram_role(known), is_estimate=True)
+            chosen = _bar("in RAM", left_out.chosen_bytes, scale, ram_role(known), is_estimate=True)
             yield replace(chosen, note="by choice")
         if left_out.bytes:
             name = "spilled" if left_out.chosen_bytes else "in RAM"
             yield _bar(name, left_out.bytes, scale, "ram", is_estimate=True)
     elif known.ram_bytes or not known.gpu_bytes:
-        held = _bar("in RAM", known.ram_bytes, scale, _ram_role(known), is_estimate=known.ram_is_estimate)
+        held = _bar("in RAM", known.ram_bytes, scale, ram_role(known), is_estimate=known.ram_is_estimate)
         yield replace(held, note="by choice" if known.ram_is_estimate else "")
 
 
-def _ram_role(known: ModelMemory) -> Role:
+def ram_role(known: ModelMemory) -> Role:
     """Return what memory in RAM is drawn as: where there is no GPU, it is where it belongs."""
     return "model" if known.has_no_gpu else "ram"
 
@@ -165,15 +165,18 @@ def _measured(known: ModelMemory) -> Iterator[BarRow]:
     if not known.measurable:
         yield BarRow("driver measures", "-", note="not known (MIG)")
         return
-    compared = known.agreement
-    words, level = "cannot be compared", None
-    if compared.difference_bytes is not None:
-        agrees = compared.kind == "agrees"
-        because = f": {compared.cause}" if compared.cause else ""
-        kind = "agrees" if agrees else compared.kind.replace("driver_", "").replace("_", " ")
-        words = f"{kind} ({units.gib(abs(compared.difference_bytes))} apart){because}"
-        level = None if agrees else WATCH
-    yield BarRow("driver measures", units.gib(known.measured_vram_bytes), note=words, level=level)
+    measured, compared = units.gib(known.measured_vram_bytes), known.agreement
+    differs = compared.difference_bytes is not None and compared.kind != "agrees"
+    words = _agreement_words(compared)
+    yield BarRow("driver measures", measured, note=words, level=WATCH if differs else None)
+
+
+def _agreement_words(compared: Agreement) -> str:
+    if compared.difference_bytes is None:
+        return "cannot be compared"
+    because = f": {compared.cause}" if compared.cause else ""
+    kind = compared.kind.replace("driver_", "").replace("_", " ")
+    return f"{kind} ({units.gib(abs(compared.difference_bytes))} apart){because}"
 
 
 WATCH: Level = "watch"
@@ -189,27 +192,35 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
     model = details.picture
     doing = filter(None, (model.doing, _slots(details), _waiting(rates)))
     yield Fact("", ", ".join(doing))
+    yield from _context(model, rates)
+    yield from _speed(details, rates, headline)
+    if model.time_left:
+        yield Fact("", f"leaves in {model.time_left} if not used")
+    elif model.until is not None and model.until.rstrip(".").casefold() != model.doing:
+        forever = model.until == from_now_words(float("inf"))
+        yield Fact("", "stays until it is unloaded" if forever else f"until: {model.until}")
+
+
+def _context(model: ModelPicture, rates: RunnerRates) -> Iterator[Fact]:
     if rates.context_tokens is not None and rates.context_length:
         is_full = rates.context_tokens >= FULL_CONTEXT * rates.context_length
         words = f"context {units.tokens(rates.context_tokens)} of {units.tokens(rates.context_length)} tokens"
         yield Fact("", f"{words}: full" if is_full else words, level=WATCH if is_full else None)
     elif model.claim.context_length:
         yield Fact("", f"context of {units.tokens(model.claim.context_length)} tokens")
-    decode = rates.decode_tokens_per_second
+
+
+def _speed(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[Fact]:
+    """Say how fast it generates, unless the headline does, and reads; or why that is not known."""
+    found, decode = details.picture.diagnosis, rates.decode_tokens_per_second
     if decode is not None and units.rate(decode) not in headline:
         yield Fact("", f"generates {'~' if rates.is_estimate else ''}{units.rate(decode)}")
-    full = model.diagnosis.expected_fitting
-    if model.diagnosis.verdict.kind == "healthy" and full is not None:
-        yield Fact("", f"to be expected: {band_words(full)}", ESTIMATE)
+    if found.verdict.kind == "healthy" and found.expected_fitting is not None:
+        yield Fact("", f"to be expected: {band_words(found.expected_fitting)}", ESTIMATE)
     if rates.prefill_tokens_per_second is not None:
         yield Fact("", f"reads {units.rate(rates.prefill_tokens_per_second)} of its prompt")
     if details.statistics_detail and not rates.sources:
         yield Fact("", f"no rates: {visible(details.statistics_detail)}")
-    if model.time_left:
-        yield Fact("", f"leaves in {model.time_left} if not used")
-    elif model.until is not None and model.until.rstrip(".").casefold() != model.doing:
-        forever = model.until == from_now_words(float("inf"))
-        yield Fact("", "stays until it is unloaded" if forever else f"until: {model.until}")
 
 
 def _slots(details: ModelDetails) -> str:
@@ -240,13 +251,13 @@ def _running(rates: RunnerRates) -> Iterator[RequestRow]:
         prompt = None if held is None else max(0, held - (decoded or 0))
         rate = slot.decode_tokens_per_second or slot.prefill_tokens_per_second
         words = "reads" if slot.phase == "prefill" else ""
-        yield RequestRow("now", units.tokens(prompt), _count(decoded), _rate(rate), words, runs=True)
+        yield RequestRow("now", units.tokens(prompt), _count(decoded), rate_figure(rate), words, runs=True)
 
 
 def _ended(request: FinishedRequest) -> RequestRow:
     reply = _count(request.decoded_tokens, at_least=request.decoded_is_lower_bound)
     took = units.duration(request.ended - request.started)
-    rate = _rate(request.decode_tokens_per_second)
+    rate = rate_figure(request.decode_tokens_per_second)
     return RequestRow(units.clock(request.started), units.tokens(request.prompt_tokens), reply, rate, took)
 
 
@@ -258,7 +269,7 @@ def _metered(metered: MeteredModel | None, at: float) -> Iterator[RequestRow]:
 def _metered_row(request: MeteredRequest, at: float) -> RequestRow:
     started = units.clock(at - request.ended_seconds_ago - request.seconds)
     reply = _count(request.decoded_tokens, is_estimate=request.decoded_is_estimate)
-    rate = _rate(request.decode_tokens_per_second, is_estimate=request.decode_rate_is_estimate)
+    rate = rate_figure(request.decode_tokens_per_second, is_estimate=request.decode_rate_is_estimate)
     took = units.duration(request.seconds)
     if request.outcome != "finished":
         took = f"{request.outcome}, {took}"
@@ -271,7 +282,8 @@ def _count(tokens: int | None, *, at_least: bool = False, is_estimate: bool = Fa
     return f"{'>=' if at_least else '~' if is_estimate else ''}{units.tokens(tokens)}"
 
 
-def _rate(rate: float | None, *, is_estimate: bool = False) -> str:
+def rate_figure(rate: float | None, *, is_estimate: bool = False) -> str:
+    """Write a rate without its unit; nothing for ``None``."""
     if rate is None:
         return ""
     return f"{'~' if is_estimate else ''}{units.rate(rate).removesuffix(' tok/s')}"
@@ -279,20 +291,7 @@ def _rate(rate: float | None, *, is_estimate: bool = False) -> str:
 
 def load(load: LoadPicture) -> tuple[Section, ...]:
     """Return the phases of a load with their times, and where its bytes are of those that are planned."""
-    target = load.target_bytes
-    scale = float(max(target or 0, load.loaded_bytes or 0, load.gpu_bytes or 0, load.ram_bytes or 0))
-    rows = [
-        BarRow(
-            "read so far",
-            units.gib(load.loaded_bytes),
-            tuple(_filled(load.loaded_bytes, target)),
-            scale,
-            "" if target is None else f"of {units.gib(target)}",
-        ),
-        _bar("on GPU", load.gpu_bytes, scale, "model"),
-        _bar("in RAM", load.ram_bytes, scale, "ram"),
-    ]
-    rows = [row for row in rows if row.figure != units.UNKNOWN]
+    rows = [row for row in _load_bars(load) if row.figure != units.UNKNOWN]
     room = (Fact("made room", visible(", ".join(load.evicted))),) if load.evicted else ()
     speed = f" at {units.byte_rate(load.bytes_per_second)}" if load.bytes_per_second else ""
     left = Fact("", f"{load.time_left}{speed}") if load.time_left else None
@@ -300,6 +299,15 @@ def load(load: LoadPicture) -> tuple[Section, ...]:
         Section("LOADING", facts=(*_phases(load), *([left] if left else []), *room)),
         Section("MEMORY", "GiB", bars=tuple(rows)),
     )
+
+
+def _load_bars(load: LoadPicture) -> Iterator[BarRow]:
+    target, loaded = load.target_bytes, load.loaded_bytes
+    scale = float(max(target or 0, loaded or 0, load.gpu_bytes or 0, load.ram_bytes or 0))
+    whole = "" if target is None else f"of {units.gib(target)}"
+    yield BarRow("read so far", units.gib(loaded), tuple(_filled(loaded, target)), scale, whole)
+    yield _bar("on GPU", load.gpu_bytes, scale, "model")
+    yield _bar("in RAM", load.ram_bytes, scale, "ram")
 
 
 def _filled(loaded: int | None, target: int | None) -> Iterator[BarPart]:
@@ -321,77 +329,3 @@ def _phases(load: LoadPicture) -> Iterator[Fact]:
             yield Fact(PHASE_WORDS[phase], f"{load.phase_seconds[phase]:.1f} s")
         elif phase != "ready":
             yield Fact(PHASE_WORDS[phase], "to come")
-
-
-def charts(
-    details: ModelDetails,
-    gpus: Sequence[GpuPicture],
-    window: Window,
-    happened: Sequence[tuple[float, str]] = (),
-) -> tuple[ChartView, ...]:
-    """Return the charts of a model's page: its rate, and its memory, each with what there could be."""
-    model = details.picture
-    marks = marks_in(window, [*reloads(details), *happened])
-    rate, held = _rate_chart(model, window, marks), _memory_chart(model, gpus, window, marks)
-    return tuple(chart for chart in (rate, held) if chart is not None)
-
-
-def reloads(details: ModelDetails) -> list[tuple[float, str]]:
-    """Return when the model was loaded in place of itself, and when it left."""
-    marks = [mark for mark in details.picture.marks if mark.kind != "ready"]
-    following = [later.kind for later in marks[1:]]
-    return [
-        (mark.time, mark.words)
-        for mark, next_kind in zip_longest(marks, following)
-        if mark is not None and (mark.kind != "left" or next_kind != "reload")
-    ]
-
-
-Marks = tuple[tuple[float, str], ...]
-
-
-def _rate_chart(model: ModelPicture, window: Window, marks: Marks) -> ChartView | None:
-    if model.series.decode.last_time is None:
-        return None
-    drawn = area("tok/s", model.series.decode, window, role="rate")
-    full, newest = model.diagnosis.expected_fitting, model.rates.decode_tokens_per_second
-    return ChartView(
-        "tok/s",
-        "",
-        window.seconds,
-        (drawn,),
-        value="idle" if newest is None else f"{'~' if model.rates.is_estimate else ''}{_rate(newest)}",
-        limit=round(full.expected, 0 if full.expected >= WHOLE_FROM else 1) if full else None,
-        limit_words=f"full ~{_rate(full.expected)}" if full else "",
-        end=window.end,
-        marks=marks,
-    )
-
-
-def _memory_chart(
-    model: ModelPicture, gpus: Sequence[GpuPicture], window: Window, marks: Marks
-) -> ChartView | None:
-    """Stack what is in RAM upon what is on GPUs: a spill is what stands above the line of the card."""
-    series, known, capacity = model.series, model.memory, capacity_bytes(gpus)
-    on_gpu = series.claimed_vram if known.claims_memory else series.measured_vram
-    parts = []
-    if on_gpu.last_time is not None and not known.has_no_gpu:
-        drawn = area("on GPU", on_gpu, window, GIB)
-        parts.append(replace(drawn, value=units.gib(known.gpu_bytes)))
-    if series.claimed_ram.last_time is not None and (known.ram_bytes or known.has_no_gpu):
-        drawn = area("in RAM", series.claimed_ram, window, GIB, _ram_role(known))
-        parts.append(replace(drawn, value=units.gib(known.ram_bytes)))
-    if not parts:
-        return None
-    return ChartView(
-        "memory",
-        "GiB",
-        window.seconds,
-        tuple(parts),
-        value=parts[0].value,
-        limit=None if capacity is None else capacity / GIB,
-        limit_words="" if capacity is None else f"{on_words(gpus)} {units.gib(capacity)}",
-        stacked=True,
-        end=window.end,
-        marks=marks,
-    )

@@ -6,7 +6,7 @@ Its window moves by a quarter at a time, so that a second costs the cells of its
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -135,18 +135,29 @@ def _labels(top: float, rows: int) -> dict[int, str]:
     return {row: label for row, label in labels.items() if len(label) <= 3}
 
 
+def _placed(texts: Iterable[tuple[str, int, bool]], cells: int) -> list[tuple[int, Span]]:
+    """Return where texts stand that want to begin at a cell each; those that find no room are left out.
+
+    The last of the three says whether it is what happened, and not a time.
+    """
+    placed: list[tuple[int, Span]] = []
+    for text, at, has_happened in texts:
+        start = max(0, min(at, cells - len(text)))
+        if _is_free(placed, start, start + len(text), cells):
+            placed.append((start, Span(text, "plain" if has_happened else "dim")))
+    return placed
+
+
 def _axis(view: AreaView, cells: int, label_width: int, glyphs: Glyphs) -> Line:
     """Draw the time axis: what happened, then clock times where they still fit."""
     up = "^" if glyphs.ascii_only else "▲"
-    happened = [(f"{up}{glyphs.written(word)}", int(at * cells)) for at, word in view.marks if 0 <= at < 1]
+    marks = [(f"{up}{glyphs.written(word)}", at) for at, word in view.marks if 0 <= at < 1]
     last = max(1, len(view.times) - 1)
-    clocks = [(time, round(index * cells / last)) for index, time in enumerate(view.times)]
-    placed: list[tuple[int, Span]] = []
-    for role, texts in (("plain", reversed(happened)), ("dim", clocks)):
-        for text, at in texts:
-            start = max(0, min(at, cells - len(text)))
-            if _is_free(placed, start, start + len(text), cells):
-                placed.append((start, Span(text, "plain" if role == "plain" else "dim")))
+    texts = [
+        *((word, int(at * cells), True) for word, at in reversed(marks)),
+        *((time, round(index * cells / last), False) for index, time in enumerate(view.times)),
+    ]
+    placed = _placed(texts, cells)
     corner = "+" if glyphs.ascii_only else "└"
     spans, end = [Span(" " * label_width), Span(corner, "track")], 0
     for start, span in sorted(placed):

@@ -179,16 +179,18 @@ class RowPanel(LinePanel, PointedRows):
         keys = self.keys
         if not keys:
             return self._empty(width, height)
-        cursor = keys.index(self._cursor_key) if self._cursor_key in keys else None
-        heights = [self.row_height(row) for row in range(len(keys))]
-        first, keeps_title = self._window.first, self.keeps_title
-        window = window_of(heights, height, cursor, first, keeps_title=keeps_title)
+        window = self._window_at(height, keys)
         if height is not None or not self._window.count:
             self._window = window
         note = f"+{window.hidden} more" if window.hidden else ""
         lines = [self.heading(width, note)] if window.titled else []
         lines += self.row_lines(width, slice(window.first, window.first + window.count))
         return lines[:height]
+
+    def _window_at(self, height: int | None, keys: Sequence[str]) -> Window:
+        cursor = keys.index(self._cursor_key) if self._cursor_key in keys else None
+        heights = [self.row_height(row) for row in range(len(keys))]
+        return window_of(heights, height, cursor, self._window.first, keeps_title=self.keeps_title)
 
     def _empty(self, width: int, height: int | None) -> list[Line]:
         words = self.empty_line(width)

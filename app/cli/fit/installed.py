@@ -141,17 +141,21 @@ HEADINGS = ("NAME", "FILE", "NEEDS", "HERE", "TOK/S, ESTIMATE", "LARGEST CONTEXT
 TO_THE_LEFT = ("NAME", "HERE")
 
 
-def list_lines(answers: Sequence[Answer]) -> Iterator[str]:
-    """Yield the list as a table, and below it why some of it is not known."""
-    if not answers:
-        yield "no model is installed"
-        return
+def _table(answers: Sequence[Answer]) -> Iterator[str]:
     names = [one.model.name for one in answers]
     rows = [HEADINGS, *(_row(one, is_twice=names.count(one.model.name) > 1) for one in answers)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = zip(HEADINGS, row, widths, strict=True)
         yield "  ".join(_padded(cell, width, heading) for heading, cell, width in cells).rstrip()
+
+
+def list_lines(answers: Sequence[Answer]) -> Iterator[str]:
+    """Yield the list as a table, and below it why some of it is not known."""
+    if not answers:
+        yield "no model is installed"
+        return
+    yield from _table(answers)
     yield ""
     yield f"{len(answers)} installed: {summary_words(answers)}"
     for reason in dict.fromkeys(one.reason for one in answers if one.reason):

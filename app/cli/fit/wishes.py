@@ -23,16 +23,10 @@ _CARD = re.compile(r"(?:cuda)?([0-9]{1,3})\Z", re.ASCII | re.IGNORECASE)
 
 def add_wishes(group: _ArgumentGroup) -> None:
     """Add the flags."""
-    group.add_argument(
-        "--num-gpu",
-        "-ngl",
-        "--n-gpu-layers",
-        metavar="N",
-        help="layers on GPUs, or all; as many as fit if not set",
-    )
-    group.add_argument(
-        "--n-cpu-moe", "-ncmoe", metavar="N", help="keep the experts of the first N layers in RAM"
-    )
+    layers = "layers on GPUs, or all; as many as fit if not set"
+    experts = "keep the experts of the first N layers in RAM"
+    group.add_argument("--num-gpu", "-ngl", "--n-gpu-layers", metavar="N", help=layers)
+    group.add_argument("--n-cpu-moe", "-ncmoe", metavar="N", help=experts)
     group.add_argument("--cpu-moe", "-cmoe", action="store_true", help="keep those of all layers there")
     group.add_argument("--tensor-split", "-ts", metavar="A,B", help="shares of the cards: 3,1")
     group.add_argument("--device", "-dev", metavar="CUDA1,…", help="cards to use, in this order")

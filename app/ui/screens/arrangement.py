@@ -64,16 +64,14 @@ class Arrangement:
 
     def _content(self, view: DashboardView, verdict: VerdictView, width: int) -> Content:
         hidden = self._choices.hidden
-        most = MOST_LINES if width < NARROW else 2
-        problems = self._problem_lines(view.sources, width)
         return Content(
             gpus=0 if "gpus" in hidden else len(view.gpus),
             models=0 if "models" in hidden else len(view.models),
             gpu_notes=self._second_lines(view.gpus, width),
             model_notes=sum(map(has_second_line, view.models)),
             models_shown="models" not in hidden,
-            verdict=len(verdict_lines(verdict, width, self._glyphs, limit=most)),
-            sources=0 if "sources" in hidden or not problems else problems + (problems > 1),
+            verdict=len(verdict_lines(verdict, width, self._glyphs, MOST_LINES if width < NARROW else 2)),
+            sources=0 if "sources" in hidden else self._problem_lines(view.sources, width),
             alerts=len(view.events),
             memory="memory" not in hidden,
             feed="alerts" not in hidden,
@@ -89,10 +87,11 @@ class Arrangement:
         return self._gpu_notes
 
     def _problem_lines(self, rows: Sequence[SourceRow], width: int) -> int:
-        """Return how many lines the problems of sources take."""
+        """Return how many lines the problems of sources take; several have a title."""
         if self._sources != (rows, width):
             self._sources = rows, width
-            self._problems = len(source_lines(rows, width, self._glyphs))
+            lines = len(source_lines(rows, width, self._glyphs))
+            self._problems = lines + (lines > 1)
         return self._problems
 
     def _apply(self, layout: Layout) -> None:

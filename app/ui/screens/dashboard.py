@@ -52,6 +52,7 @@ class DashboardScreen(ListScreen):
         self._view: DashboardView | None = None
         self._shown: DashboardView | None = None
         self._rows: list[Row] | None = None
+        self._hinted: tuple[object, ...] = ()
         self._arrangement = Arrangement(self, session.choices, glyphs)
 
     def compose(self) -> ComposeResult:
@@ -152,11 +153,28 @@ class DashboardScreen(ListScreen):
         self._show_hints()
 
     def _show_hints(self) -> None:
-        folded = self._arrangement.folded(has_events=bool(self._view and self._view.events))
-        caption = caption_hints(self.session.demo, self.size.width, self.glyphs)
-        keys = dashboard_hints(self.session, self._shown or NOTHING, self.cursor.row, folded)
-        panels = switches(self.session.choices.hidden)
-        self.query_one(HintBar).show((*caption, *keys), panels, player_hints(self.session))
+        """Name the keys that do something, where that may have changed; what is played moves on anyway."""
+        session, view, row = self.session, self._shown or NOTHING, self.cursor.row
+        folded = self._arrangement.folded(has_events=bool(view.events))
+        shown = (self.size.width, view.events, len(view.gpus), len(view.models), folded)
+        grounds = (*shown, row, *self._means(row))
+        if grounds == self._hinted and session.player is None:
+            return
+        self._hinted = grounds
+        caption = caption_hints(session.demo, self.size.width, self.glyphs)
+        keys = dashboard_hints(session, view, row, folded)
+        self.query_one(HintBar).show(
+            (*caption, *keys), switches(session.choices.hidden), player_hints(session)
+        )
+
+    def _means(self, row: Row | None) -> tuple[object, ...]:
+        """Return what else the hints go by: choices, and what can be done to the model of a row."""
+        session, choices, pictures = self.session, self.session.choices, self.session.monitor.pictures
+        chosen = (choices.filter_text, choices.sort, choices.descending, frozenset(choices.hidden))
+        key = pictures.key_of(row.key) if row and row.panel == "models" else None
+        if key is None or (picture := pictures.model(key)) is None:
+            return chosen
+        return (*chosen, picture.diagnosis.remedies, picture.kind, session.unload.get(key.source))
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []

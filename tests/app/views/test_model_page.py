@@ -13,8 +13,8 @@ from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.model import ModelDetails
 from gpumon.app.state.records import Prediction
+from gpumon.app.views.model_charts import charts
 from gpumon.app.views.model_page import learned_facts, model_facts, model_page
-from gpumon.app.views.model_sections import charts
 from gpumon.app.views.models import model_row
 from gpumon.app.views.page import (
     PageView,

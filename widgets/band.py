@@ -31,6 +31,11 @@ LEAST_NAME = 8
 MOST_LINES = 3
 
 
+def most_lines(width: int) -> int:
+    """Return how many lines the verdict may take: what it costs has one of its own in a narrow pane."""
+    return MOST_LINES if width < NARROW else MOST_LINES - 1
+
+
 def verdict_lines(view: VerdictView, width: int, glyphs: Glyphs, limit: int = 1) -> list[Line]:
     """Draw what is wrong, what it costs and the line to type on at most ``limit`` filled lines.
 
@@ -103,7 +108,11 @@ def _on_three_lines(
     right = _right(view, width // 2, glyphs)
     said = _fitting(facts[1:] if share else facts, width - 4 - line_width(right), glyphs)
     top = text_line("  ".join(filter(None, (start, name))))
-    return [top, spread(text_line(f"   {said}"), right, width), _help(view, width, glyphs)]
+    if not view.subject and facts:
+        rows = wrap_words(facts[0], width - 3, MOST_LINES - 1, glyphs.ellipsis)
+        return [spread(top, right, width), *(text_line(f"   {row}") for row in rows)]
+    lines = [top, spread(text_line(f"   {said}"), right, width)]
+    return [*lines, _help(view, width, glyphs)] if view.cause or view.remedy else lines
 
 
 def _name(view: VerdictView, room: int, glyphs: Glyphs) -> str:
@@ -178,7 +187,10 @@ class VerdictLine(LinePanel):
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
         """Return the verdict's lines."""
-        return verdict_lines(self._view, width, self.glyphs, MOST_LINES if height is None else height)
+        whole = verdict_lines(self._view, width, self.glyphs, most_lines(width))
+        if height is None or len(whole) <= height:
+            return whole
+        return verdict_lines(self._view, width, self.glyphs, height)
 
 
 WRAP_LIMIT = 3

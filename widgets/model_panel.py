@@ -57,6 +57,7 @@ HEADINGS = {
 }
 WORDS_FROM = ("memory", "rate")
 """Columns of figures; where a row has words instead, they begin at the first of these that is shown."""
+LEAST_WORDS = 3
 ACTIVE_STATES = {"loading", "busy", "stopping"}
 FOREVER = "Forever"
 
@@ -146,8 +147,11 @@ def _first_line(
     line = draw_row(head, fitted, glyphs.ellipsis)
     figures = next((at for key in WORDS_FROM if (at := offset_of(key, fitted)) is not None), 0)
     start = max(figures, line_width(line) + 1)
-    said = join_parts([Part(part, need) for need, part in enumerate(words)], max(0, width - start))
-    return (*padded(line, start), *said) if said else line
+    room = max(0, width - start)
+    said = join_parts([Part(part, need) for need, part in enumerate(words)], room)
+    if not said:  # the start of a sentence tells more than a row of which nothing is said
+        said = text_line(shorten_words(plain_text(words[0]), room, glyphs.ellipsis), words[0][0].role)
+    return (*padded(line, start), *said) if room > LEAST_WORDS else line
 
 
 def _parts(row: ModelRow) -> list[BarPart]:

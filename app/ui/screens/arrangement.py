@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpumon.app.ui.layout import Content, Layout, plan
-from gpumon.widgets.band import MOST_LINES, NARROW, source_lines, verdict_lines
+from gpumon.widgets.band import most_lines, source_lines, verdict_lines
 from gpumon.widgets.gpu_panel import columns_for as gpu_columns
 from gpumon.widgets.gpu_panel import height_of
 from gpumon.widgets.kit.lines import Glyphs
@@ -70,7 +70,7 @@ class Arrangement:
             gpu_notes=self._second_lines(view.gpus, width),
             model_notes=sum(map(has_second_line, view.models)),
             models_shown="models" not in hidden,
-            verdict=len(verdict_lines(verdict, width, self._glyphs, MOST_LINES if width < NARROW else 2)),
+            verdict=len(verdict_lines(verdict, width, self._glyphs, most_lines(width))),
             sources=0 if "sources" in hidden else self._problem_lines(view.sources, width),
             alerts=len(view.events),
             memory="memory" not in hidden,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gpumon.text import units
 from gpumon.text.safe import short_gpu_name
-from gpumon.widgets.kit.columns import Cell, Column, Draw, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.kit.columns import Cell, Column, Draw, Fitted, Row, aligned, draw_row, fit, offset_of
 from gpumon.widgets.kit.gauges import BarPart, named_bar, split_bar, trend_line
 from gpumon.widgets.kit.lines import (
     Glyphs,
@@ -156,7 +156,7 @@ def heading_line(rows: Sequence[GpuRow], note: str, width: int, glyphs: Glyphs) 
     """Draw the names of the columns, and a note at the right."""
     fitted = columns_for(rows, width, glyphs)
     cells: dict[str, Cell] = {
-        key: _aligned(text_line(words.replace("°", glyphs.degree), "dim")) for key, words in HEADINGS.items()
+        key: aligned(text_line(words.replace("°", glyphs.degree), "dim")) for key, words in HEADINGS.items()
     }
     cells["bar"] = lambda room: text_line("VRAM"[:room], "dim")
     cells["trend"] = lambda room: text_line(TREND_HEADING if room >= len(TREND_HEADING) else "", "dim")
@@ -242,10 +242,6 @@ def _blank(_width: int) -> Line:
     return ()
 
 
-def _aligned(line: Line) -> Draw:
-    return lambda width: padded(line, width, "right") if line_width(line) <= width else ()
-
-
 def _cells(row: GpuRow, glyphs: Glyphs, selected: bool) -> Row:
     frame: Row = {
         "mark": (gutter(row.level, selected, glyphs),),
@@ -257,7 +253,7 @@ def _cells(row: GpuRow, glyphs: Glyphs, selected: bool) -> Row:
     return {
         **frame,
         **_memory_cells(row, glyphs),
-        "utilization": _aligned(_utilization(row)),
+        "utilization": aligned(_utilization(row)),
         "trend": lambda width: trend_line(row.utilization_trend, width, 100.0, glyphs),
         "temperature": _of(row.temperature_celsius, row.slowdown_celsius),
         "power": _of(row.power_watts, row.power_limit_watts),
@@ -291,10 +287,10 @@ def _utilization(row: GpuRow) -> Line:
 def _of(value: float | None, limit: float | None) -> Draw:
     """Write a figure and, where there is room, its limit: ``51 of 90``."""
     if value is None:
-        return _aligned(text_line(units.UNKNOWN, "dim"))
+        return aligned(text_line(units.UNKNOWN, "dim"))
     short = text_line(f"{value:.0f}")
     long: Line = short if limit is None else (*short, Span(f" of {limit:.0f}", "dim"))
-    return lambda width: _aligned(long if line_width(long) <= width else short)(width)
+    return lambda width: aligned(long if line_width(long) <= width else short)(width)
 
 
 class GpuPanel(RowPanel):

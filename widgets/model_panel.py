@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpumon.text import units
-from gpumon.widgets.kit.columns import Column, Draw, Fitted, Row, draw_row, fit, offset_of
+from gpumon.widgets.kit.columns import Column, Draw, Fitted, Row, aligned, draw_row, fit, offset_of
 from gpumon.widgets.kit.gauges import BarPart, scale_bar, trend_line
 from gpumon.widgets.kit.lines import (
     Glyphs,
@@ -109,7 +109,7 @@ def heading_line(fitted: Sequence[Fitted], note: str, width: int, glyphs: Glyphs
     """Draw the names of the columns, and a note at the right."""
     cells: dict[str, tuple[Line, ...] | Draw] = {"bar": lambda room: _legend(room, glyphs)}
     for key, (words, align) in HEADINGS.items():
-        cells[key] = _aligned(text_line(words, "dim"), align)
+        cells[key] = aligned(text_line(words, "dim"), align)
     title = text_line(" Models", "title")
     line = (*title, *without_blanks(draw_row(cells, fitted, glyphs.ellipsis), line_width(title)))
     return noted(line, text_line(note, "dim"), width)
@@ -122,10 +122,6 @@ def _legend(width: int, glyphs: Glyphs) -> Line:
     return join_parts([Part(gpu), Part(ram, 1)], width)
 
 
-def _aligned(line: Line, align: str = "right") -> Draw:
-    return lambda width: padded(line, width, align) if line_width(line) <= width else ()
-
-
 def _name(row: ModelRow, glyphs: Glyphs) -> Line:
     return text_line(glyphs.written(row.name), "title")
 
@@ -136,7 +132,7 @@ def _first_line(
     head: Row = {
         "mark": (gutter(row.level, selected, glyphs),),
         "name": (_name(row, glyphs),),
-        "quantization": _aligned(
+        "quantization": aligned(
             text_line(glyphs.written(row.quantization or row.parameter_size or ""), "dim"), "left"
         ),
         "bar": lambda room: scale_bar(_parts(row), scale, room, glyphs.lowered),
@@ -172,16 +168,16 @@ def _parts(row: ModelRow) -> list[BarPart]:
 
 def _figures(row: ModelRow, glyphs: Glyphs) -> Row:
     return {
-        "memory": _aligned(_memory(row)),
-        "in_ram": _aligned(
+        "memory": aligned(_memory(row)),
+        "in_ram": aligned(
             text_line(glyphs.written(row.spill_percent), row.level if row.level != "ok" else "ram")
         ),
-        "rate": _aligned(_rate(row, glyphs)),
-        "full": _aligned(_reached(row.full_tokens_per_second)),
-        "peak": _aligned(_reached(row.peak_tokens_per_second)),
+        "rate": aligned(_rate(row, glyphs)),
+        "full": aligned(_reached(row.full_tokens_per_second)),
+        "peak": aligned(_reached(row.peak_tokens_per_second)),
         "trend": lambda width: trend_line(row.rate_trend, width, _rate_ceiling(row), glyphs, "rate"),
-        "context": _aligned(_context(row)),
-        "until": _aligned(_until(row, glyphs)),
+        "context": aligned(_context(row)),
+        "until": aligned(_until(row, glyphs)),
     }
 
 

@@ -69,11 +69,6 @@ class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
         """All of it in one line."""
         return self.said.ways[0]
 
-    @property
-    def is_alert(self) -> bool:
-        """Whether it has a level and a duration."""
-        return self.level is not None and (self.lasts or self.until is not None)
-
     def duration_seconds(self, now: float) -> float | None:
         """Return how long it has lasted at ``now``, or did last; ``None`` for what does not last."""
         end = now if self.lasts else self.until

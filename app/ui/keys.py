@@ -44,7 +44,6 @@ MOVE_KEYS = (
     Key("end,G", "move(10000)", "End G", "", "last row", NOT_LISTED),
 )
 
-FIT_HELP = "whether an installed model fits, before it is loaded"
 FILTER_HELP = "show only models whose name contains a text"
 
 MODEL_KEYS = (

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS
-from gpumon.app.diagnosis.fit.listing import Answer, Here, here_words, summary_words
+from gpumon.app.diagnosis.fit.listing import Answer, here_words, summary_words
 from gpumon.app.diagnosis.fit.machine import (
     Installed,
     Machine,
@@ -30,12 +30,6 @@ from gpumon.widgets.views import Fact, InstalledRow, VerdictView
 
 MOST_CONTEXT_TOKENS = 2**20
 """Where a file does not say what its model was trained with."""
-
-
-_LEVELS: dict[Here, Level] = {
-    "fits": "ok", "after_unloading": "ok", "spills": "watch", "does_not_run": "bad"
-}  # fmt: skip
-
 
 NOT_LISTED = "not known: no server has listed its models yet"
 

@@ -28,7 +28,6 @@ STEPS = 4
 """The window moves by its fourth part."""
 FRAME_LINES = 2
 """Title and time axis."""
-LEAST_HEIGHT = FRAME_LINES + 3
 
 _LEFT = (0x40, 0x04, 0x02, 0x01)
 _RIGHT = (0x80, 0x20, 0x10, 0x08)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from gpumon.widgets.kit.lines import Line, Span, line_width, plain_text, shorten
+from gpumon.widgets.kit.lines import Line, Span, line_width, padded, plain_text, shorten
 
 Draw = Callable[[int], Line]
 """Draws a cell at the width it is given."""
@@ -41,6 +41,11 @@ class Column:
     """Shortens a name or words."""
     grows_to: int = 0
     """A drawn column takes up to this width of what is left over."""
+
+
+def aligned(line: Line, align: str = "right") -> Draw:
+    """Return a cell that shows a figure whole, at one side of its column, or not at all."""
+    return lambda width: padded(line, width, align) if line_width(line) <= width else ()
 
 
 class Fitted(NamedTuple):

@@ -181,6 +181,8 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "LogEvent": ("device", "library", "pci_bus_id"),
     "ServerProcess": ("kind",),
     "RunnerProcess": ("kind",),
+    "PictureJob": ("job_id",),
+    "WorkCounters": ("deferred_by_reason",),
     "WorkSample": ("origin",),
 }
 """What names neither a person nor a thing of theirs."""

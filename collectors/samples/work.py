@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from gpumon.collectors.samples.base import Fact
 
 ModelState = Literal[
@@ -57,8 +59,64 @@ class WorkCounters(Fact, frozen=True, kw_only=True):
     decoded_seconds_total: float | None = None
     requests_processing: int | None = None
     requests_deferred: int | None = None
+    deferred_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
+    """Those that wait, by what for, in the server's words: ``capacity``."""
+    preemptions_total: float | None = None
+    """Requests that lost their place in the cache and start again (SGLang: retracted)."""
+    prefix_tokens_total: float | None = None
+    """Prompt tokens looked up in the cache of what was read before."""
+    prefix_tokens_found_total: float | None = None
+    read_bytes_total: float | None = None
+    """What each GPU has read of its memory, as the server reckons it (vLLM: ``--enable-mfu-metrics``)."""
     draft_tokens_total: float | None = None
     draft_accepted_total: float | None = None
+
+
+class CachePool(Fact, frozen=True, kw_only=True):
+    """Memory that a server has set aside for the contexts of all its requests, used or not (vLLM, SGLang)."""
+
+    used_fraction: float | None = None
+    """0 to 1."""
+    capacity_tokens: int | None = None
+    used_tokens: int | None = None
+    size_bytes: int | None = None
+    """On all GPUs together."""
+
+
+class LastRequest(Fact, frozen=True, kw_only=True):
+    """What a server says of the latest request that has ended: never a rate of now."""
+
+    count: int | None = None
+    """How many have ended so far: a new one is known by it."""
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the prompt that were not read again."""
+    decoded_tokens: int | None = None
+    prefill_tokens_per_second: float | None = None
+    decode_tokens_per_second: float | None = None
+    first_token_seconds: float | None = None
+    seconds: float | None = None
+    """From its start to its end."""
+
+
+class PictureJob(Fact, frozen=True, kw_only=True):
+    """What an image generator works on now; no word of a prompt."""
+
+    job_id: str | None = None
+    started: float | None = None
+    """Unix time."""
+    step: int | None = None
+    """Steps that are done."""
+    step_count: int | None = None
+    seconds_per_step: float | None = None
+    """As the server itself states it; two looks at ``step`` tell as well."""
+    width: int | None = None
+    height: int | None = None
+    batch_size: int | None = None
+    waiting: int | None = None
+    """Jobs queued behind it."""
+    seconds_left: float | None = None
+    """As the server itself states it."""
 
 
 class LoadFacts(Fact, frozen=True, kw_only=True):
@@ -95,6 +153,10 @@ class Said(Fact, frozen=True):
     prefill_tokens_per_second: float | None = None
     origin: str | None = None
     """Where counters or rates stand, shown beside them: ``/metrics``."""
+    pool: CachePool | None = None
+    last: LastRequest | None = None
+    job: PictureJob | None = None
+    """``None`` where it makes no pictures, or none now."""
 
 
 class WorkSample(Said, frozen=True, kw_only=True, tag_field="type", tag="work"):

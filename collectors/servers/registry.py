@@ -29,7 +29,13 @@ FAULTS = (Exception, SystemExit)
 
 DEFAULT = OllamaKind()
 """What is expected at a URL until it has answered."""
-BUILT_IN: tuple[ServerKind, ...] = (DEFAULT, LlamaServerKind(), LlamaSwapKind(), *LAUNCHERS, KoboldCppKind())
+BUILT_IN: tuple[ServerKind, ...] = (
+    DEFAULT,
+    LlamaServerKind(),
+    LlamaSwapKind(),
+    *LAUNCHERS,
+    KoboldCppKind(),
+)
 
 
 class Registry:

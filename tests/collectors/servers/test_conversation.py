@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from msgspec.structs import asdict
 
-from gpumon.collectors.samples import LoadFacts, Said, Slot, WorkCounters
+from gpumon.collectors.samples import (
+    CachePool,
+    LastRequest,
+    LoadFacts,
+    PictureJob,
+    Said,
+    Slot,
+    WorkCounters,
+)
 from gpumon.collectors.servers.conversation import work_sample
 
 SAID = Said(
@@ -17,6 +25,9 @@ SAID = Said(
     decode_tokens_per_second=40.0,
     prefill_tokens_per_second=900.0,
     origin="/metrics",
+    pool=CachePool(used_fraction=0.5),
+    last=LastRequest(count=3),
+    job=PictureJob(step=7),
 )
 
 

@@ -1,0 +1,104 @@
+"""Nothing is woken, loaded or kept alive by looking: what each kind is asked, how often, and after a refusal.
+
+A kind that is added names its fake here, the paths that it may be asked, and how often a minute while it
+rests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from tests.collectors.ollama.support import PATIENT, FakeClock
+from tests.fakes.http import Listening
+from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.llama_swap import FakeLlamaSwap
+
+from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.samples import ServerSample
+from gpumon.collectors.servers.source import ServerSource
+from gpumon.collectors.servers.talk import Asked
+
+MINUTE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Manners:
+    """What a server of a kind may be asked."""
+
+    fake: Callable[[], Listening]
+    asked: Callable[[Listening], list[tuple[str, str]]]
+    """Returns the method and path of each request that the fake has had."""
+    kind: str
+    paths: frozenset[str]
+    """With their queries. Those by which it is told from other kinds need not be named."""
+    most_a_minute: int
+    """Requests of all paths together, at one look a second."""
+    to_recognise: frozenset[str] = field(
+        default=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"})
+    )
+    """Asked once at most, to tell what it is."""
+
+
+def _gets(name: str) -> Callable[[Listening], list[tuple[str, str]]]:
+    """Return how to read a fake that notes paths alone."""
+    return lambda fake: [("GET", path) for path in getattr(fake, name)]
+
+
+def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
+    fake.run("qwen3", 9, "llama-server --port 9")
+    return fake
+
+
+KINDS: dict[str, Manners] = {
+    "KoboldCpp": Manners(
+        FakeKoboldCpp,
+        _gets("asked"),
+        "koboldcpp",
+        frozenset(
+            {
+                "/api/extra/version",
+                "/api/v1/model",
+                "/api/extra/true_max_context_length",
+                "/api/extra/perf",
+            }
+        ),
+        most_a_minute=140,
+    ),
+    "llama-swap": Manners(
+        lambda: _with_model(FakeLlamaSwap()),
+        _gets("paths"),
+        "llama_swap",
+        frozenset({"/running", "/api/version", "/api/metrics/activity"}),
+        most_a_minute=200,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_a_minute_of_looking_asks_only_what_changes_nothing(name: str) -> None:
+    manners = KINDS[name]
+    async with manners.fake() as fake:
+        sample = await _look_for_a_minute(fake)
+        asked = manners.asked(fake)
+    assert sample.kind == manners.kind
+    assert {method for method, _ in asked} == {"GET"}
+    counts = Counter(path for _, path in asked)
+    strange = {path: count for path, count in counts.items() if path not in manners.paths}
+    assert set(strange) <= manners.to_recognise
+    assert all(count <= 1 for count in strange.values()), strange
+    assert len(asked) <= manners.most_a_minute
+
+
+async def _look_for_a_minute(fake: Listening) -> ServerSample:
+    clock = FakeClock()
+    source = ServerSource(Asked(endpoint=parse_endpoint(fake.url), clock=clock, limits=PATIENT))
+    end = clock.now() + MINUTE_SECONDS
+    while clock.now() < end:
+        first = (await source.poll())[0]
+        clock.seconds += source.delay(1.0)
+    await source.close()
+    assert isinstance(first, ServerSample)
+    return first

@@ -14,8 +14,8 @@ _LABEL_WIDTH = 18
 _NAME_WIDTH = 40
 _GPU_WIDTH = 24
 _VERDICTS = {
-    "all_at_once": "fits, all parts at once",
-    "in_turns": "fits, its parts by turns",
+    "all_at_once": "fits all at once",
+    "in_turns": "fits by turns",
     "tightly": "fits tightly",
     "in_part": "fits in part",
     "not": "does not fit",

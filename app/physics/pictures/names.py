@@ -57,8 +57,13 @@ def picture_named(name: str) -> PictureModel | None:
 
 
 def near_pictures(name: str) -> tuple[str, ...]:
-    """Return the models that a user may mean: of a fine-tuned one the original, else those alike."""
+    """Return the models that a user may mean: of a fine-tuned one the original, else those alike.
+
+    Of a name with a tag none: it is one of Ollama's.
+    """
     plain = _plain(name)
+    if ":" in plain:
+        return ()
     for word, key, second in _SIGNS:
         if re.search(word, plain) and second in plain:
             return (key,)

@@ -38,7 +38,9 @@ BYTES_PER_LATENT = 0.01 * MIB
 TILE_SIDE = 512
 """Pixels of a tile where the decoding is cut (comfy: ``decode_tiled_``, 64 latent pixels)."""
 
-_WITHOUT_BF16 = re.compile(r"\b(?:GTX|TITAN|RTX 20\d\d|T4|T1000|V100|[MP]\d{1,4}0?)\b", re.IGNORECASE)
+_WITHOUT_BF16 = re.compile(
+    r"\b(?:GTX|TITAN|Quadro|RTX 20\d\d|T4|T[46]00|T[12]000|V100|[MP]\d{1,4})\b", re.IGNORECASE
+)
 """Before Ampere: bf16 is computed in fp32 (ComfyUI: ``should_use_bf16``)."""
 
 

@@ -241,6 +241,8 @@ class TestWhatACardChanges:
             ("NVIDIA GeForce RTX 2070 SUPER", False),
             ("NVIDIA GeForce GTX 1660 Ti", False),
             ("Tesla T4", False),
+            ("Quadro RTX 6000", False),
+            ("NVIDIA RTX 6000 Ada Generation", True),
             ("Tesla P40", False),
             ("Tesla V100-SXM2-16GB", False),
             ("NVIDIA A100-SXM4-80GB", True),
@@ -298,6 +300,7 @@ class TestNames:
             ("qwen-image-edit", ("qwen-image",)),
             ("llama3.1:70b", ()),
             ("mistral", ()),
+            ("some-xl:8b", ()),
             ("qwen3", ()),
         ],
     )

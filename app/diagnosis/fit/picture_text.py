@@ -130,7 +130,7 @@ def _times(report: PictureReport) -> Iterator[tuple[str, str]]:
         yield "a step", f"not known: {_why_no_time(report)}"
         return
     what = "a video" if report.model.is_video else "a picture" if report.wanted.batch == 1 else "the batch"
-    hold = "" if report.placement.fits else "  (if it fitted)"
+    hold = "" if report.placement.fits else ", if it fitted"
     yield "a step, estimated", _seconds(report.step) + hold
     yield f"{what}, est.", f"{_seconds(report.picture)} in {report.steps} steps{hold}"
 
@@ -183,7 +183,9 @@ def _seconds(band: Band) -> str:
 def _duration(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
-    return f"{seconds:.0f} s" if seconds < 180 else f"{seconds / 60:.0f} min"
+    if seconds < 180:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 10800 else f"{seconds / 3600:.1f} h"
 
 
 def _size(size_bytes: float) -> str:

@@ -1,8 +1,10 @@
 """The models of pictures and videos that are known: their parts, their native sizes, what a step computes.
 
-Sizes and default steps are those of the pipelines of Diffusers (snapshot of 23 August 2026) and of the
-models' own pages; ``activation_factor`` is what ComfyUI itself reckons with (comfy/supported_models.py,
-2026: ``memory_usage_factor``).
+Sizes are those of the pipelines of Diffusers (snapshot of 23 August 2026) and of the models' own pages, and
+so are the steps, on which time alone depends; but for SD 1.5, SDXL and FLUX.1-dev they are the 20 of
+ComfyUI's logs (Diffusers: 50, 50, 28), and for FLUX.2-dev the 28 that Hugging Face's post on it proposes
+(Diffusers: 50). ``activation_factor`` is what ComfyUI itself reckons with (comfy/supported_models.py, 2026:
+``memory_usage_factor``).
 """
 
 from __future__ import annotations
@@ -160,7 +162,7 @@ def _wan(
         *_WAN,
         width / 2222,
         side,
-        30,
+        50,
         guided=True,
         height=height,
         frames=81,
@@ -256,7 +258,7 @@ MODELS: tuple[PictureModel, ...] = (
         *_KL16,
         3.2,
         1024,
-        26,
+        35,
         guided=True,
         work=_FLUX_WORK,
     ),
@@ -279,7 +281,7 @@ MODELS: tuple[PictureModel, ...] = (
         *_WAN,
         1.8,
         1328,
-        20,
+        50,
         guided=True,
         needs_bf16=True,
         work=Work(6_794_772_480, 6_794_772_480, 100, 60 * 3072, 16),
@@ -352,7 +354,7 @@ MODELS: tuple[PictureModel, ...] = (
         parts.WAN22_DECODING,
         3072 / 2222,
         1280,
-        30,
+        50,
         guided=True,
         latent_pixels=16,
         height=704,
@@ -367,11 +369,11 @@ MODELS: tuple[PictureModel, ...] = (
         parts.HUNYUAN_VAE,
         parts.HUNYUAN_DECODING,
         1.8,
-        848,
-        20,
+        1280,
+        50,
         guided=False,
-        height=480,
-        frames=73,
+        height=720,
+        frames=129,
         needs_bf16=True,
         work=Work(6_794_772_480, 6_794_772_480, 256, 60 * 3072, 16),
     ),

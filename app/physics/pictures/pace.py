@@ -26,7 +26,7 @@ class Share(NamedTuple):
 
 
 HALVED = Share(0.52, 0.68, 0.82)
-"""Cards whose tensor cores sum in fp32 at half rate (GeForce since Ampere, L40): 10 rows on 4 cards."""
+"""Cards whose tensor cores sum in fp32 at half rate (GeForce since Ampere, L40): 9 rows on 4 cards."""
 FULL = Share(0.27, 0.35, 0.45)
 """Professional cards at full rate, A100, H100: bandwidth and power bound them; 4 rows on 3 cards."""
 RDNA = Share(0.15, 0.24, 0.35)
@@ -60,7 +60,8 @@ _HALVED_TERAFLOPS: dict[str, float] = {
     "rtx 5090": 209.5,
     "l40": 181.05,
 }
-"""NVIDIA's architecture papers (GA102, Ada, RTX Blackwell), without sparsity: twice the fp32 rate."""
+"""NVIDIA's architecture papers (GA102, Ada, RTX Blackwell), without sparsity: twice the fp32 rate, by
+which the figures of cards that those papers lack (3050, 4060, 5060, ...) were made."""
 _FULL_TERAFLOPS: dict[str, float] = {
     "rtx a4000": 76.7,
     "rtx a5000": 111.1,

@@ -23,6 +23,7 @@ VerdictKind = Literal[
     "below_baseline",  # slower than its own usual rate for no visible reason
     "long_context",
     "parallel_requests",
+    "prompt_reread",  # what was read a moment ago is read again
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
     "process_ended",  # still listed, and its process is no more
@@ -66,6 +67,9 @@ RemedyAction = Literal[
     "same_context",
     "keep_longer",
     "keep_in_ram",
+    "more_slots",
+    "keep_window",  # all of the context, not its last tokens alone
+    "steady_prompt",
     "raise_ram_limit",  # of its container or its unit
 ]
 

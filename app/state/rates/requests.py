@@ -221,6 +221,7 @@ class Task:
             first_token_seconds=None if self._first_token_at is None else self._first_token_at - self.started,
             context_tokens=self.slot.prompt_tokens,
             parallel=self._parallel(),
+            cached_tokens=self.slot.prompt_tokens_cached if self.decoding else None,
         )
 
     def _parallel(self) -> int | None:

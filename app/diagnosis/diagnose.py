@@ -96,7 +96,7 @@ def _cure(
     from gpumon.app.diagnosis.causes import cause_of  # noqa: PLC0415 - most models never need them
     from gpumon.app.diagnosis.remedies.find import remedies_of  # noqa: PLC0415
 
-    cause = cause_of(subject, fuses)
+    cause = cause_of(subject, fuses) or prompts.reread_cause(subject)
     return cause, remedies_of(subject, verdicts, cause, fuses)
 
 

@@ -45,6 +45,8 @@ CauseKind = Literal[
     "kept_in_ram",  # by settings on purpose: --n-cpu-moe, --override-tensor, -ngl, --no-kv-offload
     "larger_than_gpu",  # the weights alone are larger
     "gpu_not_used",
+    "shared_slot",  # requests of others come between two turns
+    "prompt_changes",
     "unknown",
 ]
 
@@ -97,7 +99,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """Why a model spills."""
+    """Why a model spills, or reads its prompt again."""
 
     kind: CauseKind
     sentence: str

@@ -11,10 +11,11 @@ from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, ended_how, is_gone, is_load_over
 from gpumon.app.insight.disk import DiskReading, disk_reading
 from gpumon.app.insight.intent import cpu_choice, intent_of
-from gpumon.app.insight.rereads import Losses, rereading
+from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import amount, model_label
 from gpumon.app.physics.by_card import BUFFERS
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
+from gpumon.app.state.rates.rereads import Losses
 from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
@@ -25,8 +26,7 @@ from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.text.units import MIB
 
 LEAST_SHARE = 0.10
-"""Part of the weights from which they count as left out: the token embedding stays in RAM by design, and the
-context and the compute buffers, which the driver counts too, outweigh it."""
+"""Part of the weights from which they count as left out; the token embedding stays in RAM by design."""
 LEAST_BYTES = 320 * MIB
 """The same beside what is reckoned of a file: the driver's own part of a process differs by so much."""
 

@@ -34,8 +34,7 @@ def rereading(model: ModelRecord, state: State) -> Losses | None:
     losses = meter.rereads.losses(state.now) if meter and meter.rereads.has_lost else None
     if losses is None or not losses.is_going_on or state.now - losses.latest > STANDS_SECONDS:
         return None
-    is_cheap = losses.seconds_each is not None and losses.seconds_each < LEAST_SECONDS
-    return None if is_cheap else losses
+    return None if losses.at_most_seconds_each < LEAST_SECONDS else losses
 
 
 def goes_not_back(model: ModelRecord, state: State) -> bool:

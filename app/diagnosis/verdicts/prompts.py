@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
+from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import SLOTS, tokens_evidence
-from gpumon.app.insight.rereads import cause_words, goes_not_back, reread_words
+from gpumon.app.insight.rereads import cause_of, cause_words, goes_not_back, reread_words
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.text import units
 
@@ -17,13 +17,18 @@ def prompt_reread(subject: Subject) -> Verdict | None:
     losses = subject.loaded.rereads
     if losses is None:
         return None
-    why = cause_words(losses, is_windowed=goes_not_back(subject.model, subject.state))
-    return Verdict(
-        "prompt_reread",
-        "watch",
-        f"{reread_words(subject.name, losses)}: {why}",
-        tuple(_evidence(losses)),
-    )
+    return Verdict("prompt_reread", "watch", reread_words(subject.name, losses), tuple(_evidence(losses)))
+
+
+def reread_cause(subject: Subject) -> Cause | None:
+    """Return why a prompt is read again; ``None`` where none is."""
+    losses = subject.loaded.rereads
+    if losses is None:
+        return None
+    words = cause_words(losses, is_windowed=goes_not_back(subject.model, subject.state))
+    kind: CauseKind = "shared_slot" if cause_of(losses) == "others" else "prompt_changes"
+    between = Evidence("turns with others in between", f"{losses.others_between} of {losses.turns}", SLOTS)
+    return Cause(kind, words, (between, *_evidence(losses)))
 
 
 def _evidence(losses: Losses) -> Iterator[Evidence]:

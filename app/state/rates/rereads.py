@@ -20,10 +20,11 @@ from gpumon.app.state.rates.figures import FinishedRequest
 
 LONG_PROMPT_TOKENS = 1000
 """Shorter prompts are read in no time, and are passed over."""
-TURNS_TO_BE_SURE = 4
-"""So many times in a row one prompt must go on where another ended. Prompts that have nothing to do with each
-other do so by chance: in 40 of those whose lengths are drawn at random, in at most three runs of a hundred
-(lengths about 2,000 ± 15 %, 600 to 1,800, 4,000 to 8,000)."""
+TURNS_TO_BE_SURE = 6
+"""So many times in a row one prompt must go on where another ended; prompts that have nothing to do with each
+other do so by chance. With ``MOST_SHARE`` it was chosen so that of 40 prompts with lengths drawn at random at
+most two runs of a hundred are mistaken (docs/diagnosis.md), and of agents, alone or two in one slot, none is
+missed."""
 LOOK_BACK = 4
 """Turns of so many other conversations may lie between two of one."""
 SHORTEST_ANSWER_TOKENS = 16
@@ -41,7 +42,8 @@ TURNS_KEPT = 400
 HOUR_SECONDS = 3600.0
 LATELY = 10
 """Requests with long prompts that say how it is now."""
-LEAST_LOSSES = 3
+LEAST_LOSSES = 4
+MOST_SHARE = 0.7
 
 
 class Conversation(Struct):
@@ -69,6 +71,7 @@ class Turn(Struct):
     """Of its prompt; ``None`` where that is not known."""
     seconds: float
     """How long it took in all."""
+    first_token_seconds: float | None
     conversation: Conversation
     kept_before: int = 0
     """What it could have found of the turn before."""
@@ -97,6 +100,8 @@ class Losses(NamedTuple):
     tokens_each: int
     """Read again, in the middle of them."""
     seconds_each: float | None
+    at_most_seconds_each: float
+    """That, or where it is not known how long they took."""
     time_share: float | None
     """Of the time in which requests with long prompts were at work, 0 to 1."""
     same_tokens: int
@@ -139,6 +144,7 @@ class Rereads:
             answer_tokens=answer,
             seconds_a_token=1 / rate if rate and read else None,
             seconds=request.ended - request.started,
+            first_token_seconds=request.first_token_seconds,
             conversation=Conversation(),
         )
         before = self._before(turn)
@@ -174,6 +180,7 @@ class Rereads:
             turns=len(lost),
             tokens_each=round(median(turn.lost_tokens for turn in lost)),
             seconds_each=median(seconds) if seconds else None,
+            at_most_seconds_each=median(seconds) if seconds else median(map(_at_most_seconds, lost)),
             time_share=min(sum(seconds) / worked, 1.0) if len(seconds) == len(lost) and worked else None,
             same_tokens=round(median(turn.cached_tokens for turn in lost)),
             prompt_tokens=lost[-1].prompt_tokens,
@@ -183,15 +190,14 @@ class Rereads:
         )
 
 
+def _at_most_seconds(turn: Turn) -> float:
+    return turn.seconds if turn.first_token_seconds is None else turn.first_token_seconds
+
+
 def _goes_wrong(recent: Sequence[Turn]) -> bool:
     """Return whether most of the latest turns, and the last of them, read again what was there."""
-    follow = [*_turns_that_follow(recent)]
-    lost = sum(turn.lost_tokens > 0 for turn in follow)
-    return lost >= LEAST_LOSSES and lost * 2 > len(follow) and follow[-1].lost_tokens > 0
-
-
-def _turns_that_follow(turns: Sequence[Turn]) -> Iterator[Turn]:
-    return (turn for turn in turns if turn.kept_before)
+    lost = sum(turn.lost_tokens > 0 for turn in recent)
+    return lost >= max(LEAST_LOSSES, MOST_SHARE * len(recent)) and recent[-1].lost_tokens > 0
 
 
 def _goes_on(before: Turn, turn: Turn) -> bool:

@@ -105,6 +105,8 @@ class FinishedRequest(Struct, frozen=True):
     """Requests at work together while it generated; ``None`` where their number changed much."""
     cached_tokens: int | None = None
     """Those of its prompt that were kept from before, and not read."""
+    held_tokens: int | None = None
+    """Prompt and answer, as its slot holds them after it."""
 
 
 class RateSummary(NamedTuple):

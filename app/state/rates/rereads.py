@@ -10,7 +10,7 @@ answer of the turn before, and a little more.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ TURNS_KEPT = 400
 HOUR_SECONDS = 3600.0
 LATELY = 10
 """Requests with long prompts that say how it is now."""
+LEAST_SECONDS = 2.0
+"""Two looks are too near to each other to tell the time of a shorter request."""
 LEAST_LOSSES = 4
 MOST_SHARE = 0.7
 
@@ -66,7 +68,8 @@ class Turn(Struct):
     cached_tokens: int
     held_tokens: int
     """Prompt and answer: what the next turn could find."""
-    answer_tokens: int
+    answer_tokens: int | None
+    """``None`` where it was generated between two looks."""
     seconds_a_token: float | None
     """Of its prompt; ``None`` where that is not known."""
     seconds: float
@@ -128,25 +131,12 @@ class Rereads:
 
     def note(self, request: FinishedRequest) -> None:
         """Take in a request; one of which the lengths are not known says nothing."""
-        prompt, cached, answer = request.prompt_tokens, request.cached_tokens, request.decoded_tokens
-        if prompt is None or prompt < LONG_PROMPT_TOKENS:
+        lengths, cached = _lengths(request), request.cached_tokens
+        if lengths is not None and lengths.prompt < LONG_PROMPT_TOKENS:
             self._short.append((request.ended, request.slot_id))
+        if lengths is None or lengths.prompt < LONG_PROMPT_TOKENS or cached is None:
             return
-        if cached is None or answer is None:
-            return
-        read, rate = prompt - cached, request.prefill_tokens_per_second
-        turn = Turn(
-            ended=request.ended,
-            slot_id=request.slot_id,
-            prompt_tokens=prompt,
-            cached_tokens=cached,
-            held_tokens=prompt + answer - 1,
-            answer_tokens=answer,
-            seconds_a_token=1 / rate if rate and read else None,
-            seconds=request.ended - request.started,
-            first_token_seconds=request.first_token_seconds,
-            conversation=Conversation(),
-        )
+        turn = _turn(request, lengths, cached)
         before = self._before(turn)
         if before is not None:
             self._go_on(before, turn)
@@ -190,6 +180,38 @@ class Rereads:
         )
 
 
+class _Lengths(NamedTuple):
+    prompt: int
+    held: int
+    answer: int | None
+
+
+def _lengths(request: FinishedRequest) -> _Lengths | None:
+    """Return how long it was; an answer that no look has seen is short, and counts to the prompt."""
+    prompt, answer, held = request.prompt_tokens, request.decoded_tokens, request.held_tokens
+    if prompt is not None and answer is not None:
+        return _Lengths(prompt, prompt + answer - 1, answer)
+    return None if held is None else _Lengths(held, held, None)
+
+
+def _turn(request: FinishedRequest, lengths: _Lengths, cached: int) -> Turn:
+    read, seconds = lengths.prompt - cached, request.ended - request.started
+    is_all_prompt = lengths.answer is None and seconds >= LEAST_SECONDS
+    rate = request.prefill_tokens_per_second or (read / seconds if is_all_prompt else None)
+    return Turn(
+        ended=request.ended,
+        slot_id=request.slot_id,
+        prompt_tokens=lengths.prompt,
+        cached_tokens=cached,
+        held_tokens=lengths.held,
+        answer_tokens=lengths.answer,
+        seconds_a_token=1 / rate if rate and read > 0 else None,
+        seconds=seconds,
+        first_token_seconds=request.first_token_seconds,
+        conversation=Conversation(),
+    )
+
+
 def _at_most_seconds(turn: Turn) -> float:
     return turn.seconds if turn.first_token_seconds is None else turn.first_token_seconds
 
@@ -202,10 +224,13 @@ def _goes_wrong(recent: Sequence[Turn]) -> bool:
 
 def _goes_on(before: Turn, turn: Turn) -> bool:
     """Return whether a prompt may be the next turn of a conversation."""
-    if before.is_followed or before.answer_tokens < SHORTEST_ANSWER_TOKENS:
+    is_long = before.held_tokens > LONG_CONVERSATION_TOKENS
+    answer = before.answer_tokens
+    is_answered = is_long if answer is None else answer >= SHORTEST_ANSWER_TOKENS
+    if before.is_followed or not is_answered:
         return False
     grown = turn.prompt_tokens - before.held_tokens
     most = GROWTH_SHARE * before.held_tokens
-    if before.held_tokens > LONG_CONVERSATION_TOKENS:
+    if is_long:
         most = max(most, GROWTH_TOKENS)
     return -SLACK_TOKENS <= grown <= most

@@ -264,6 +264,7 @@ def test_a_finished_request_says_what_it_came_to() -> None:
         context_tokens=220,
         parallel=1,
         cached_tokens=0,
+        held_tokens=225,
     )
 
 

@@ -241,6 +241,9 @@ class ServerKind(AskedKind):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    keep_window: ClassVar[Line] = NO_LINE
+    """How to keep the whole context of layers that attend to the last tokens alone."""
+
     def spreads(self, settings: Mapping[str, str]) -> bool:
         """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""
         del settings

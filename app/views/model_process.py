@@ -22,7 +22,7 @@ from gpumon.collectors.samples import (
     RunnerSettings,
 )
 from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.registry import kind_of_runner
+from gpumon.collectors.servers.registry import kind_of_runner, runner_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
@@ -73,6 +73,7 @@ def _retries(placement: Placement) -> Iterator[Fact]:
 
 
 REQUESTS_SHOWN = 5
+WORKERS_NAMED = 8
 
 
 def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[Fact]:
@@ -85,7 +86,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
         *_measured(model, gpu_indices, details.expected_by_card),
         *_process(model.process),
         *_disk(details.disk),
-        *_settings(model.process.settings, kind_of_runner(model.process.kind)),
+        *_asked_for(model.process),
         *placement_facts(details.log),
         *work,
     ]
@@ -127,12 +128,20 @@ def _process(process: RunnerProcess) -> list[Fact]:
     user = f" of {visible(process.user)}" if process.user else ""
     facts = [
         Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}", PROC),
+        *_workers(process),
         Fact("RAM resident", units.size(process.rss_bytes), PROC),
         Fact("  of it mapped from files", units.size(process.file_bytes), PROC),
         *_limit(process),
         Fact("CPU (one core is 100%)", units.percent(process.cpu_percent), PROC),
     ]
     return facts + [Fact("not readable", visible(words), PROC) for words in process.unreadable]
+
+
+def _workers(process: RunnerProcess) -> list[Fact]:
+    """Name the processes that hold it together with the one that started them."""
+    pids = [str(pid) for pid in process.worker_pids]
+    named = ", ".join(pids[:WORKERS_NAMED]) + (", …" if len(pids) > WORKERS_NAMED else "")
+    return [Fact("  with its workers", named, PROC)] if pids else []
 
 
 def _limit(process: RunnerProcess) -> list[Fact]:
@@ -149,6 +158,20 @@ def _disk(moved: Moved | None) -> list[Fact]:
         Fact("read from disk", units.byte_rate(moved.read_bytes), PROC),
         Fact("  pages waited for", f"{moved.major_faults or 0:.0f}/s", PROC),
     ]
+
+
+def _asked_for(process: RunnerProcess) -> list[Fact]:
+    """Return what it was started with; of one that its process alone tells of no default is known."""
+    settings = process.settings
+    if not runner_named(process.kind).by_itself:
+        return _settings(settings, kind_of_runner(process.kind))
+    asked = "all" if settings.gpu_layers == ALL_LAYERS else str(settings.gpu_layers)
+    told = {
+        "context": settings.context_length and f"{settings.context_length} tokens",
+        "GPU layers asked for": settings.gpu_layers is not None and asked,
+        "quantisation asked for": settings.quantization and visible(settings.quantization),
+    }
+    return [Fact(label, words, "command line") for label, words in told.items() if words]
 
 
 def _settings(settings: RunnerSettings, kind: ServerKind) -> list[Fact]:

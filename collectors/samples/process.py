@@ -92,6 +92,8 @@ class RunnerSettings(Fact, frozen=True, kw_only=True):
     unified_cache: bool | None = None
     """Whether all slots share one cache of ``context_length``."""
     orders: Orders = NO_ORDERS
+    quantization: str | None = None
+    """As it is asked for: ``awq``."""
 
 
 class RunnerProcess(Fact, frozen=True, kw_only=True):
@@ -133,6 +135,9 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     """Whether its files are read here (``FileFacts``): no server that describes its model has started it."""
     unreadable: tuple[str, ...] = ()
     """What could not be read, and why: ``io: permission denied``."""
+    worker_pids: tuple[int, ...] = ()
+    """Processes on a GPU that belong to it: a model on several GPUs may have one for each. What they use of
+    RAM and CPU is counted above."""
 
 
 class ServerProcess(Fact, frozen=True, kw_only=True):

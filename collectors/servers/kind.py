@@ -56,6 +56,9 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether users start it themselves: then each is a model of its own, whether or not a URL is asked."""
     default_port: int | None = None
     """Where it listens unless told otherwise, where it stands alone."""
+    by_itself: bool = False
+    """Whether nothing but the process tells of its model, and no port is asked. The processes below it then
+    belong to it, as the parts of a model on several GPUs; and it gives way to one of them that tells more."""
     tells_rates: bool = True
     """Whether its port tells what its slots do or how many tokens it has generated."""
     update_hint: str | None = None
@@ -154,6 +157,8 @@ class ServerKind(ABC):
 
     # --- What its processes tell
 
+    is_last_resort: ClassVar[bool] = False
+    """Whether a process is shown to all other kinds first, those of other packages too."""
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gpumon.collectors.samples import SourceSilent
+from gpumon.collectors.servers.by_process.kind import KNOWN_BY_PROCESS
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
@@ -35,6 +36,7 @@ BUILT_IN: tuple[ServerKind, ...] = (
     LlamaSwapKind(),
     *LAUNCHERS,
     KoboldCppKind(),
+    *KNOWN_BY_PROCESS,
 )
 
 
@@ -56,6 +58,7 @@ class Registry:
 
     def _index(self) -> None:
         kinds = (*self._built_in, *self._added)
+        self._in_order = tuple(sorted(kinds, key=lambda kind: kind.is_last_resort))
         self._by_name: Mapping[str, ServerKind] = {kind.name: kind for kind in reversed(kinds)}
         self._runners: Mapping[str, tuple[RunnerKind, ServerKind]] = {
             runner.name: (runner, kind) for kind in reversed(kinds) for runner in kind.runners
@@ -67,8 +70,8 @@ class Registry:
         return self.known()
 
     def known(self) -> tuple[ServerKind, ...]:
-        """Return the kinds that are there without a look at other packages."""
-        return (*self._built_in, *self._added)
+        """Return the kinds that are there without a look at other packages; the last resorts come last."""
+        return self._in_order
 
     def kind(self, name: str | None) -> ServerKind:
         """Return the kind of that name, a stand-in if it is not installed; the default for ``None``."""

@@ -71,15 +71,17 @@ def _listings(state: State) -> _Listings:
 
 
 def _locate(runner: RunnerRecord, listings: _Listings, listed_at: float | None) -> None:
-    found: dict[str, GpuProcess] = {}
-    for uuid, entry in listings.entries.get(runner.key.pid, ()):
-        if is_same(entry, runner.key):
-            found.setdefault(uuid, entry)
-    runner.vram_by_gpu = {
-        uuid: entry.vram_bytes for uuid, entry in found.items() if entry.vram_bytes is not None
-    }
+    found: dict[tuple[int, str], GpuProcess] = {}
+    for pid in runner.pids:
+        for uuid, entry in listings.entries.get(pid, ()):
+            if pid != runner.key.pid or is_same(entry, runner.key):
+                found.setdefault((pid, uuid), entry)
+    sizes = [(uuid, one.vram_bytes) for (_, uuid), one in found.items() if one.vram_bytes is not None]
+    runner.vram_by_gpu = {}
+    for uuid, size_bytes in sizes:
+        runner.vram_by_gpu[uuid] = runner.vram_by_gpu.get(uuid, 0) + size_bytes
     listed = listings.is_whole and listed_at is not None and listed_at >= runner.key.started
-    sized = len(runner.vram_by_gpu) == len(found)
+    sized = len(sizes) == len(found)
     runner.vram_complete = listed and sized and (bool(found) or not listings.has_unidentified)
     _note_steadiness(runner, listed_at)
 
@@ -100,7 +102,8 @@ def _has_unidentified(state: State) -> bool:
 
     Inside a container the driver gives the host's PIDs; any of them may be a runner that is seen here.
     """
-    own = {key.pid for key in state.runners} | {server.pid for server in state.servers} | state.holders.keys()
+    runners = {pid for runner in state.runners.values() for pid in runner.pids}
+    own = runners | {server.pid for server in state.servers} | state.holders.keys()
     return any(
         process.pid not in own and process.name is None and process.started is None
         for gpu in state.gpus.values()

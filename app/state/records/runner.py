@@ -151,6 +151,11 @@ class RunnerRecord(Struct):
     vram: Series = field(default_factory=Series)
 
     @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the processes that hold it: its own, and those that belong to it."""
+        return (self.key.pid, *self.process.worker_pids)
+
+    @property
     def loaded_since(self) -> float | None:
         """When it was claimed and, where it says so, ready; ``None`` where it is not claimed."""
         if self.claimed_since is None or self.ready_since is None:

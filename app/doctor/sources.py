@@ -15,7 +15,7 @@ from gpumon.app.state.holders.addresses import server_of, unexplained
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH, place
 from gpumon.app.state.records import RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
-from gpumon.collectors.runners.target import BY_ITSELF, NO_PORT
+from gpumon.collectors.runners.target import NO_PORT
 from gpumon.collectors.samples import ServerProcess
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
@@ -48,7 +48,7 @@ def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
     """Return how a runner answers, in words, and what to do."""
     answer = runner.answer
     if runner.kind.by_itself:
-        return "partly", f"found; {BY_ITSELF}", None
+        return "partly", f"found; {visible(runner.server_kind.label)} does not tell its rate", None
     if answer is None:
         return "missing", "has not answered", None
     if answer.state == "unreachable":

@@ -42,7 +42,6 @@ from gpumon.app.state.records import (
 from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import answer_of, metered_of, rates_of, requests_of, server_facts
-from gpumon.collectors.runners.target import BY_ITSELF
 from gpumon.collectors.samples import (
     LoadFacts,
     MeteredModel,
@@ -63,7 +62,6 @@ PROCESSES_SOURCE = "processes"
 """The source that looks at processes: of a model that only its process tells of, it is the one that does."""
 NO_GPU_NOTE = "in RAM, no GPU here"
 SHORT_NOTE = "its requests are too short to be measured"
-NO_RATE_NOTE = f"no rate: {BY_ITSELF}"
 UNMEASURABLE_NOTE = "VRAM measured: not known (MIG)"
 
 TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
@@ -349,10 +347,17 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
-    if known.runner is not None and known.runner.kind.by_itself and not rates_of(record, state).sources:
-        yield NO_RATE_NOTE
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
+    yield from _no_rate_note(known, state)
+
+
+def _no_rate_note(known: Loaded, state: State) -> Iterator[str]:
+    """Say why one is at work and has no rate, where only its process tells of it."""
+    runner, record = known.runner, known.model
+    is_at_work = runner is not None and runner.kind.by_itself and known.activity == "busy"
+    if is_at_work and not rates_of(record, state).sources:
+        yield f"no rate: {kind_label(record.kind)} does not tell it"
 
 
 def _claim_notes(claim: ModelClaim) -> Iterator[str]:

@@ -16,8 +16,8 @@ NO_PORT = "it has no port that tells anything"
 """What is said of a process of a kind that cannot be asked."""
 
 
-BY_ITSELF = "it does not tell its rate"
-"""What is said of one that is known by its process alone."""
+BY_ITSELF = "known by its process alone"
+"""Why nothing is asked of one."""
 
 
 class RunnerTarget(Struct, frozen=True):

@@ -50,7 +50,7 @@ class ByProcessKind(ServerKind):
         )
         self.runners = (runner,)  # type: ignore[misc]
         if program.layers:
-            self.layers_setting = self._flag["layers"][0]  # type: ignore[misc]
+            self.layers_setting = _spelt(program, self._flag["layers"]) or ""  # type: ignore[misc]
 
     def claim_of(self, name: str, settings: RunnerSettings | None, facts: LoadFacts | None) -> ModelClaim:
         """Return what its command line says."""

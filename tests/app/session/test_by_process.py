@@ -29,7 +29,6 @@ from gpumon.widgets.views import ModelRow
 
 WEBUI, LAUNCHER, SHARDS, PYTHON, TRAINING = 1100, 1200, (1201, 1202), 1300, 1400
 USER = 1000
-RATE_NOTE = "no rate: it does not tell its rate"
 
 
 class Watched:
@@ -90,7 +89,8 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
 def start_all(watched: Watched, model: Path) -> None:
     """Start three servers and a training script on one card."""
     tree = watched.tree
-    tree.add(WEBUI, ("python", "/w/text-generation-webui/server.py", "--model", "Qwen3-8B-exl2"), user_id=USER)
+    webui = ("python", "/w/text-generation-webui/server.py", "--model", "Qwen3-8B-exl2")
+    tree.add(WEBUI, webui, user_id=USER)
     tree.add(LAUNCHER, ("text-generation-launcher", "--json-output"), user_id=0)
     for pid in SHARDS:
         shard = ("python3", "/opt/text-generation-server", "serve", "google/gemma-2b", f"--rank={pid}")
@@ -98,7 +98,8 @@ def start_all(watched: Watched, model: Path) -> None:
     llama = ("python3", "-m", "llama_cpp.server", "--model", str(model), "--n_gpu_layers", "-1")
     tree.add(PYTHON, llama, user_id=USER)
     tree.add(TRAINING, ("python", "train.py", "--model", "/m/base"), user_id=USER)
-    watched.vram = {WEBUI: 6 * GIB, SHARDS[0]: 2 * GIB, SHARDS[1]: 3 * GIB, PYTHON: 5 * GIB, TRAINING: 4 * GIB}
+    watched.vram = {WEBUI: 6 * GIB, PYTHON: 5 * GIB, TRAINING: 4 * GIB}
+    watched.vram |= {SHARDS[0]: 2 * GIB, SHARDS[1]: 3 * GIB}
 
 
 def open_to_us(tree: FakeProc) -> None:
@@ -129,19 +130,16 @@ async def test_each_is_a_row_with_its_memory_and_the_training_script_is_none(
     assert "hf_secret" not in repr(watched.monitor.state.runners)
 
 
-async def test_a_row_says_that_no_rate_is_told_and_the_page_who_holds_it(
+async def test_a_page_says_who_holds_it_and_why_there_is_no_rate(
     watched: Watched, tmp_path: Path
 ) -> None:
     start_all(watched, tmp_path / "absent.gguf")
     await watched.look(3)
-    row = watched.rows()["google/gemma-2b"]
-    assert RATE_NOTE in row.notes
-    assert row.decode_tokens_per_second is None
     facts = watched.facts("google/gemma-2b")
     assert facts["process"] == f"tgi {LAUNCHER} of root"
     assert facts["  with its workers"] == "1201, 1202"
     assert "KV cache type" not in facts, "no default of another program is told"
-    assert "no rates: it does not tell its rate" in watched.words("google/gemma-2b")
+    assert "no rates: known by its process alone" in watched.words("google/gemma-2b")
 
 
 async def test_one_is_at_work_by_the_cpu_of_its_workers_and_idle_without(
@@ -156,6 +154,7 @@ async def test_one_is_at_work_by_the_cpu_of_its_workers_and_idle_without(
     await watched.look()
     rows = watched.rows()
     assert rows["google/gemma-2b"].state == "busy"
+    assert rows["google/gemma-2b"].notes == ("no rate: TGI does not tell it",)
     assert rows["Qwen3-8B-exl2"].state == "idle", "the card is another's"
 
 
@@ -182,10 +181,11 @@ async def test_snapshot_and_doctor_list_it_in_its_words(watched: Watched, tmp_pa
     await watched.look(3)
     snapshot = build_snapshot(watched.monitor.pictures)
     [model] = [one for one in snapshot.models if one.name == "google/gemma-2b"]
-    assert (model.runtime, model.measured_vram_bytes, model.decode_tokens_per_second) == ("tgi", 5 * GIB, None)
+    assert (model.runtime, model.measured_vram_bytes) == ("tgi", 5 * GIB)
+    assert model.decode_tokens_per_second is None
     checks = source_checks(watched.monitor.pictures, in_container=False)
     said = [check.found for check in checks if check.kind == "port"]
-    assert "google/gemma-2b: found; it does not tell its rate" in said
+    assert "google/gemma-2b: found; TGI does not tell its rate" in said
 
 
 async def test_it_leaves_with_its_process(watched: Watched, tmp_path: Path) -> None:

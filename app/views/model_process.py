@@ -165,13 +165,10 @@ def _asked_for(process: RunnerProcess) -> list[Fact]:
     settings = process.settings
     if not runner_named(process.kind).by_itself:
         return _settings(settings, kind_of_runner(process.kind))
+    if settings.gpu_layers is None:
+        return []
     asked = "all" if settings.gpu_layers == ALL_LAYERS else str(settings.gpu_layers)
-    told = {
-        "context": settings.context_length and f"{settings.context_length} tokens",
-        "GPU layers asked for": settings.gpu_layers is not None and asked,
-        "quantisation asked for": settings.quantization and visible(settings.quantization),
-    }
-    return [Fact(label, words, "command line") for label, words in told.items() if words]
+    return [Fact("GPU layers asked for", asked, "command line")]
 
 
 def _settings(settings: RunnerSettings, kind: ServerKind) -> list[Fact]:

@@ -169,7 +169,7 @@ class Finder:
         """Return what a process is to the first kind that knows it; a kind that fails costs itself only."""
         if not argv:
             return None
-        for kind in self._registry.kinds():
+        for kind in self._registry.with_processes():
             view = self._view(pid, argv, kind.environment)
             try:
                 found = kind.recognise_process(view)

@@ -59,6 +59,7 @@ class Registry:
     def _index(self) -> None:
         kinds = (*self._built_in, *self._added)
         self._in_order = tuple(sorted(kinds, key=lambda kind: kind.is_last_resort))
+        self._with_processes = tuple(kind for kind in self._in_order if _knows_processes(kind))
         self._by_name: Mapping[str, ServerKind] = {kind.name: kind for kind in reversed(kinds)}
         self._runners: Mapping[str, tuple[RunnerKind, ServerKind]] = {
             runner.name: (runner, kind) for kind in reversed(kinds) for runner in kind.runners
@@ -68,6 +69,11 @@ class Registry:
         """Return all kinds, in order of recognition; looks up those of other packages the first time."""
         self._look()
         return self.known()
+
+    def with_processes(self) -> tuple[ServerKind, ...]:
+        """Return those of all kinds that recognise processes: many are asked of each, and few of these."""
+        self._look()
+        return self._with_processes
 
     def known(self) -> tuple[ServerKind, ...]:
         """Return the kinds that are there without a look at other packages; the last resorts come last."""
@@ -151,6 +157,10 @@ class Registry:
             raise DuplicateKindError(kind.name)
         self._added = (*self._added, kind)
         self._index()
+
+
+def _knows_processes(kind: ServerKind) -> bool:
+    return type(kind).recognise_process is not ServerKind.recognise_process
 
 
 def _announces(folder: str) -> bool:

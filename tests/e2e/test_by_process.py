@@ -48,9 +48,7 @@ async def test_each_is_a_model_with_the_memory_of_its_workers(
     machine.driver.run(0, llama.pid, GIB)
     training = started("python3", "train.py", "--model", "/m/base")
     machine.driver.run(0, training.pid, 4 * GIB)
-    (_, document, _), (_, report, _) = await asyncio.gather(
-        run(finding, "snapshot"), run(finding, "doctor")
-    )
+    (_, document, _), (_, report, _) = await asyncio.gather(run(finding, "snapshot"), run(finding, "doctor"))
     rows = {row["name"]: (row["runtime"], row["measured_vram_bytes"]) for row in document["models"]}
     assert rows == {
         "google/gemma-2b": ("tgi", 4 * GIB),

@@ -130,9 +130,7 @@ async def test_each_is_a_row_with_its_memory_and_the_training_script_is_none(
     assert "hf_secret" not in repr(watched.monitor.state.runners)
 
 
-async def test_a_page_says_who_holds_it_and_why_there_is_no_rate(
-    watched: Watched, tmp_path: Path
-) -> None:
+async def test_a_page_says_who_holds_it_and_why_there_is_no_rate(watched: Watched, tmp_path: Path) -> None:
     start_all(watched, tmp_path / "absent.gguf")
     await watched.look(3)
     facts = watched.facts("google/gemma-2b")

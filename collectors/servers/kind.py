@@ -75,6 +75,8 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
     layers_are_asked: bool = False
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
+    unasked_layers: int | None = None
+    """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
 

@@ -47,6 +47,7 @@ class ByProcessKind(ServerKind):
             by_itself=True,
             tells_rates=False,
             layers_are_asked=bool(program.layers),
+            unasked_layers=program.unasked_layers,
         )
         self.runners = (runner,)  # type: ignore[misc]
         if program.layers:

@@ -46,6 +46,8 @@ class Program(Struct, frozen=True, kw_only=True, eq=False):
     context: str = ""
     layers: str = ""
     """Layers on GPUs, of programs that are built on llama.cpp; -1 is all of them."""
+    unasked_layers: int | None = None
+    """How many go there where nobody asks."""
     threads: str = ""
     quantization: str = ""
     skipped: str = ""
@@ -68,6 +70,7 @@ PROGRAMS = (
         alias="--model-alias",
         context="--n-ctx",
         layers="--n-gpu-layers",
+        unasked_layers=0,
         threads="--n-threads",
         environment={
             "MODEL": "model",
@@ -76,7 +79,7 @@ PROGRAMS = (
             "N_GPU_LAYERS": "layers",
             "PORT": "port",
         },
-        defaults={"layers": "0", "context": "2048"},  # llama_cpp/server/settings.py
+        defaults={"context": "2048"},  # llama_cpp/server/settings.py
     ),
     Program(
         name="llamafile",

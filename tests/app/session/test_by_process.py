@@ -14,6 +14,7 @@ from tests.fakes.processes.tree import FakeProc
 from tests.fakes.samples import GIB
 
 from gpumon.app.alerts.limits import Limits
+from gpumon.app.diagnosis.diagnose import diagnose
 from gpumon.app.doctor.sources import source_checks
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.whom import files_wanted, runner_targets
@@ -194,3 +195,19 @@ async def test_it_leaves_with_its_process(watched: Watched, tmp_path: Path) -> N
         watched.vram.pop(pid, None)
     await watched.look(2)
     assert watched.rows()["google/gemma-2b"].state == "left"
+
+
+async def test_one_that_puts_no_layers_on_the_gpu_unless_told_is_found_out(
+    watched: Watched, tmp_path: Path
+) -> None:
+    model = dense().write(tmp_path / "llama-7b.gguf")
+    watched.tree.add(PYTHON, ("python3", "-m", "llama_cpp.server", "--model", str(model)), user_id=USER)
+    watched.vram = {PYTHON: GIB // 2}
+    await watched.look(5)
+    [record] = watched.monitor.state.models.values()
+    found = diagnose(record, watched.monitor.state)
+    assert found.verdict.kind == "spilled"
+    assert found.cause is not None
+    assert found.cause.sentence == "llama-cpp-python puts no layers on the GPU without --n_gpu_layers"
+    lines = [one.command for one in found.remedies]
+    assert lines[0] == "--n_gpu_layers 33"

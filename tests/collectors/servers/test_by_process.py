@@ -122,7 +122,8 @@ def test_its_settings_are_read() -> None:
 
 def test_llama_cpp_python_puts_no_layers_on_a_gpu_unless_told_and_all_with_minus_one() -> None:
     line = "python3 -m llama_cpp.server --model /m/a.gguf"
-    assert settings_of(line).gpu_layers == 0
+    assert settings_of(line).gpu_layers is None
+    assert REGISTRY.runner("llama_cpp_python").unasked_layers == 0
     assert settings_of(f"{line} --n_gpu_layers -1").gpu_layers == ALL_LAYERS
     assert settings_of(line, {"N_GPU_LAYERS": "33"}).gpu_layers == 33
 

@@ -74,6 +74,10 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    has_workers: bool = False
+    """Whether processes below it hold the model on GPUs: what these hold is then its own."""
+    writes_log: bool = False
+    """Whether what it writes is read as the log of a server, where that can be read."""
 
 
 class Line(NamedTuple):
@@ -102,8 +106,8 @@ class LoadDefaults(NamedTuple):
 Omission = Literal["sliding_window", "projector", "draft"]
 
 
-class ServerKind(ABC):
-    """One kind of server. Instances hold nothing: there is one for the whole program."""
+class Described(ABC):
+    """How a kind of server is recognised and asked, and what its names and figures mean."""
 
     name: ClassVar[str]
     """Stable: it stands in samples, the snapshot and recordings."""
@@ -226,6 +230,8 @@ class ServerKind(ABC):
 
     short_requests_hint: ClassVar[str] = ""
     """What would tell the rate of requests too short to be seen, behind words that say so."""
+    facts_source: ClassVar[str] = "/props"
+    """Where it tells what does not change while a model is loaded: the path."""
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""
     estimate_source: ClassVar[str] = "NVML"
@@ -247,7 +253,9 @@ class ServerKind(ABC):
         del settings
         return 0
 
-    # --- What a user can do
+
+class ServerKind(Described):
+    """One kind of server, with what a user can do. Instances hold nothing: one is for the whole program."""
 
     unload_words: ClassVar[str] = "it does not unload a model when asked"
     """Why a model cannot be unloaded, where ``unloads`` is false."""
@@ -288,6 +296,16 @@ class ServerKind(ABC):
         """Return how to ask for a number of slots."""
         del slots
         return NO_LINE
+
+    def set_gpu_share(self, share: float) -> Line:
+        """Return how to let it take another part (0 to 1) of each GPU when it starts."""
+        del share
+        return NO_LINE
+
+    def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
+        """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""
+        del settings
+        return None
 
     layers_setting: ClassVar[str] = "-ngl"
     """What users call the number of layers on the GPU."""

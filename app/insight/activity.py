@@ -232,8 +232,8 @@ def _spins(runner: RunnerRecord, state: State) -> bool:
 
 
 def _is_alone(runner: RunnerRecord, gpu: GpuRecord) -> bool:
-    pids = {process.pid for process in gpu.reading.processes or ()}
-    return bool(pids) and pids.issubset(runner.pids)
+    there = {process.pid for process in gpu.reading.processes or ()}
+    return bool(there) and there <= runner.pids
 
 
 def _idle_past_expiry(runner: RunnerRecord | None, state: State, expired_seconds: float) -> float:

@@ -22,7 +22,7 @@ from gpumon.collectors.samples import (
     RunnerSettings,
 )
 from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.registry import kind_of_runner, runner_named
+from gpumon.collectors.servers.registry import kind_of_runner
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
@@ -86,7 +86,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
         *_measured(model, gpu_indices, details.expected_by_card),
         *_process(model.process),
         *_disk(details.disk),
-        *_asked_for(model.process),
+        *_settings(model.process.settings, kind_of_runner(model.process.kind)),
         *placement_facts(details.log),
         *work,
     ]
@@ -139,7 +139,7 @@ def _process(process: RunnerProcess) -> list[Fact]:
 
 def _workers(process: RunnerProcess) -> list[Fact]:
     """Name the processes that hold it together with the one that started them."""
-    pids = [str(pid) for pid in process.worker_pids]
+    pids = [str(pid) for pid, _ in process.workers]
     named = ", ".join(pids[:WORKERS_NAMED]) + (", …" if len(pids) > WORKERS_NAMED else "")
     return [Fact("  with its workers", named, PROC)] if pids else []
 
@@ -160,18 +160,9 @@ def _disk(moved: Moved | None) -> list[Fact]:
     ]
 
 
-def _asked_for(process: RunnerProcess) -> list[Fact]:
-    """Return what it was started with; of one that its process alone tells of no default is known."""
-    settings = process.settings
-    if not runner_named(process.kind).by_itself:
-        return _settings(settings, kind_of_runner(process.kind))
-    if settings.gpu_layers is None:
-        return []
-    asked = "all" if settings.gpu_layers == ALL_LAYERS else str(settings.gpu_layers)
-    return [Fact("GPU layers asked for", asked, "command line")]
-
-
 def _settings(settings: RunnerSettings, kind: ServerKind) -> list[Fact]:
+    if (told := kind.told_words(settings)) is not None:
+        return [Fact(name, visible(words), "command line") for name, words in told]
     cache = {settings.cache_type_k, settings.cache_type_v} - {None}
     asked = "all" if settings.gpu_layers == ALL_LAYERS else str(settings.gpu_layers)
     layers = "as many as fit" if settings.gpu_layers is None else asked

@@ -124,7 +124,7 @@ class RunnerReader:
             at_own_address=memory.reached.at_own_address,
             is_read=is_undescribed(runner.kind, runner.settings),
             unreadable=tuple(reasons),
-            worker_pids=own[1:],
+            workers=tuple((one.pid, self._proc.started(one.stat.start_ticks)) for one in runner.workers),
         )
 
     def _refresh_reached(self, runner: Runner, memory: _Memory, now: float) -> None:

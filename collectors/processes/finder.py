@@ -59,6 +59,7 @@ class Runner:
     server_pid: int | None
     stat: Stat
     workers: tuple[Member, ...] = ()
+    """Processes below it that are on a GPU, where its kind has such."""
     is_settled: bool = True
 
 

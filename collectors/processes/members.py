@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,21 +54,27 @@ def ports(proc: Proc, pid: int) -> Sequence[int]:
 
 
 def gathered(runners: Sequence[Runner], seen: Seen) -> tuple[Runner, ...]:
-    """Return the runners, those known by themselves alone each with the processes that belong to it.
+    """Return the runners, those whose kind has workers with the processes below them that are on a GPU.
 
-    Of these the ones are left out that start others who tell more, and the ones that hold no model: neither
-    is one named, nor are they on a GPU.
+    One that is known by itself alone has those of its own kind too. It is left out where it starts others,
+    who tell more, and where it holds no model: neither is one named, nor is it on a GPU.
     """
-    alone = {one.pid: one for one in runners if runner_named(one.kind).by_itself}
-    if not alone:
+    kinds = {one.pid: runner_named(one.kind) for one in runners}
+    alone = {one.pid: one for one in runners if kinds[one.pid].by_itself}
+    heads = {pid: pid for pid, kind in kinds.items() if kind.has_workers}
+    if not (alone or heads):
         return tuple(runners)
-    above = {one.pid: seen.ancestors(one.stat) for one in runners}
-    giving_way = {pid for one in runners if one.pid not in alone for pid in above[one.pid]}
-    heads = _heads(alone, above)
-    workers = _workers(alone, heads, {one.pid for one in runners}, seen)
-    whole = {pid: _with(alone[pid], workers[pid], alone) for pid in workers if pid not in giving_way}
+    above = {one.pid: seen.ancestors(one.stat) for one in runners} if alone else {}
+    heads |= _heads(alone, above)
+    workers = _workers(alone, heads, kinds.keys(), seen)
+    whole = {one.pid: _with(one, workers[one.pid], alone) for one in runners if one.pid in workers}
+    others = {pid for one in runners if alone and one.pid not in alone for pid in above[one.pid]}
     kept = (whole.get(one.pid, one) for one in runners if one.pid in whole or one.pid not in alone)
-    return tuple(one for one in kept if one.pid not in whole or _holds_a_model(one, seen.gpu_pids))
+    return tuple(
+        one
+        for one in kept
+        if one.pid not in alone or (one.pid not in others and _holds_a_model(one, seen.gpu_pids))
+    )
 
 
 def _heads(alone: dict[int, Runner], above: dict[int, list[int]]) -> dict[int, int]:
@@ -83,17 +89,17 @@ def _heads(alone: dict[int, Runner], above: dict[int, list[int]]) -> dict[int, i
 
 
 def _workers(
-    alone: dict[int, Runner], heads: dict[int, int], known: set[int], seen: Seen
+    alone: dict[int, Runner], heads: dict[int, int], known: Set[int], seen: Seen
 ) -> dict[int, list[Member]]:
     """Return by head the processes that belong to it: on a GPU, or of a kind of their own below it."""
-    found: dict[int, list[Member]] = {head: [] for head in heads.values() if heads[head] == head}
+    found: dict[int, list[Member]] = {head: [] for pid, head in heads.items() if pid == head}
     for pid, head in heads.items():
         if pid != head and head in found:
             found[head].append(Member(pid, alone[pid].stat))
     for pid in sorted(seen.gpu_pids - known):
         stat = seen.stat(pid)
-        parent = next((one for one in seen.ancestors(stat) if one in known), None) if stat else None
-        if stat is not None and parent in heads and heads[parent] in found:
+        parent = next((one for one in seen.ancestors(stat) if one in heads), None) if stat else None
+        if stat is not None and parent is not None and heads[parent] in found:
             found[heads[parent]].append(Member(pid, stat))
     return found
 

@@ -98,7 +98,7 @@ class ProcessSource:
 
 
 def _pids_of(runners: Sequence[RunnerProcess]) -> set[int]:
-    return {pid for runner in runners for pid in (runner.pid, *runner.worker_pids)}
+    return {pid for runner in runners for pid in (runner.pid, *(worker for worker, _ in runner.workers))}
 
 
 _NO_PROC = SourceHealth(state="absent", detail="no /proc here", hint="processes are read on Linux only")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Container, Iterable
 from statistics import median
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
@@ -137,7 +137,7 @@ def _spill_fraction(model: ModelRecord, runner: RunnerRecord) -> float | None:
     return None if claimed is None else min(1.0, claimed + (hidden_spill_fraction(model, runner) or 0.0))
 
 
-def _lists(processes: Iterable[GpuProcess] | None, pids: Collection[int]) -> bool:
+def _lists(processes: Iterable[GpuProcess] | None, pids: Container[int]) -> bool:
     return any(process.pid in pids for process in processes or ())
 
 

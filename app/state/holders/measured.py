@@ -71,17 +71,17 @@ def _listings(state: State) -> _Listings:
 
 
 def _locate(runner: RunnerRecord, listings: _Listings, listed_at: float | None) -> None:
-    found: dict[tuple[int, str], GpuProcess] = {}
-    for pid in runner.pids:
-        for uuid, entry in listings.entries.get(pid, ()):
-            if pid != runner.key.pid or is_same(entry, runner.key):
-                found.setdefault((pid, uuid), entry)
-    sizes = [(uuid, one.vram_bytes) for (_, uuid), one in found.items() if one.vram_bytes is not None]
+    found: dict[tuple[str, int], int | None] = {}
+    for member in runner.members:
+        for uuid, entry in listings.entries.get(member.pid, ()):
+            if is_same(entry, member):
+                found.setdefault((uuid, member.pid), entry.vram_bytes)
     runner.vram_by_gpu = {}
-    for uuid, size_bytes in sizes:
-        runner.vram_by_gpu[uuid] = runner.vram_by_gpu.get(uuid, 0) + size_bytes
+    for (uuid, _), size in found.items():
+        if size is not None:
+            runner.vram_by_gpu[uuid] = runner.vram_by_gpu.get(uuid, 0) + size
     listed = listings.is_whole and listed_at is not None and listed_at >= runner.key.started
-    sized = len(sizes) == len(found)
+    sized = None not in found.values()
     runner.vram_complete = listed and sized and (bool(found) or not listings.has_unidentified)
     _note_steadiness(runner, listed_at)
 
@@ -102,8 +102,7 @@ def _has_unidentified(state: State) -> bool:
 
     Inside a container the driver gives the host's PIDs; any of them may be a runner that is seen here.
     """
-    runners = {pid for runner in state.runners.values() for pid in runner.pids}
-    own = runners | {server.pid for server in state.servers} | state.holders.keys()
+    own = state.runner_pids | {server.pid for server in state.servers} | state.holders.keys()
     return any(
         process.pid not in own and process.name is None and process.started is None
         for gpu in state.gpus.values()

@@ -151,9 +151,14 @@ class RunnerRecord(Struct):
     vram: Series = field(default_factory=Series)
 
     @property
-    def pids(self) -> tuple[int, ...]:
-        """Return the processes that hold it: its own, and those that belong to it."""
-        return (self.key.pid, *self.process.worker_pids)
+    def members(self) -> tuple[RunnerKey, ...]:
+        """The process and those below it that are on a GPU for it."""
+        return (self.key, *(RunnerKey(pid, started) for pid, started in self.process.workers))
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The PIDs of ``members``."""
+        return frozenset(one.pid for one in self.members)
 
     @property
     def loaded_since(self) -> float | None:

@@ -45,6 +45,7 @@ class ByProcessKind(ServerKind):
             name=program.name,
             stands_alone=True,
             by_itself=True,
+            has_workers=True,
             tells_rates=False,
             layers_are_asked=bool(program.layers),
             unasked_layers=program.unasked_layers,
@@ -59,6 +60,12 @@ class ByProcessKind(ServerKind):
         claim = super().claim_of(name, settings, facts)
         file_format = "gguf" if told.model_path is not None else None
         return structs.replace(claim, format=file_format, quantization=told.quantization)
+
+    def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]]:
+        """Return what is told: no default of another program is known."""
+        layers = settings.gpu_layers
+        words = "all" if layers == ALL_LAYERS else str(layers)
+        return () if layers is None else (("GPU layers asked for", words),)
 
     def set_context(self, tokens: int, slots: int) -> Line:
         """Return the flag, where there is one; slots are not known."""

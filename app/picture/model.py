@@ -354,6 +354,15 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     yield from spill_notes(found)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
+    yield from _no_rate_note(known, state)
+
+
+def _no_rate_note(known: Loaded, state: State) -> Iterator[str]:
+    """Say why one is at work and has no rate, where only its process tells of it."""
+    runner, record = known.runner, known.model
+    is_at_work = runner is not None and runner.kind.by_itself and known.activity == "busy"
+    if is_at_work and not rates_of(record, state).sources:
+        yield f"no rate: {kind_label(record.kind)} does not tell it"
 
 
 def _claim_notes(claim: ModelClaim) -> Iterator[str]:

@@ -308,6 +308,7 @@ def _runner(process: RunnerProcess, details: ModelDetails) -> RunnerEntry:
         cpu_percent=process.cpu_percent,
         disk_read_bytes_per_second=details.disk.read_bytes if details.disk else None,
         major_faults_per_second=details.disk.major_faults if details.disk else None,
+        worker_pids=tuple(pid for pid, _ in process.workers),
     )
 
 

@@ -92,6 +92,7 @@ class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None
     disk_read_bytes_per_second: float | None
     major_faults_per_second: float | None
+    worker_pids: tuple[int, ...]
 
 
 class EvidenceEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,6 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
-from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.collectors.http.endpoint import Endpoint
@@ -254,6 +253,8 @@ class ServerKind(AskedKind):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    full_context_words: ClassVar[str] = ""
+    """What becomes of a request that fills its context."""
     keep_window: ClassVar[Line] = NO_LINE
     """How to keep the whole context of layers that attend to the last tokens alone."""
 
@@ -380,15 +381,6 @@ class ServerKind(AskedKind):
         """Return how many models the server may keep loaded by its ``settings``; ``None`` where not set."""
         del settings
         return None
-
-
-class UnknownKind(ServerKind):
-    """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
-
-    has_url = False
-
-    def __init__(self, name: str) -> None:
-        self.name, self.label = name, visible(name)  # type: ignore[misc]
 
 
 def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from gpumon.collectors.servers.port import Port
 
 
-HEADER = "llama.cpp"
-"""``Server`` in every answer of llama-server, errors included; a proxy puts its own name there."""
+IK_LLAMA = "ik_llama.cpp"
+HEADERS = frozenset({"llama.cpp", IK_LLAMA})
+"""``Server`` in every answer of llama-server and of its fork, errors included; a proxy puts its own there."""
 MARKS = (b'"build_info"', b'"default_generation_settings"')
 """Keys of ``GET /props``."""
 DEFAULT_PORT = 8080
@@ -95,12 +96,12 @@ class LlamaServerKind(ServerKind):
 
     async def recognise(self, answers: Answers) -> bool:
         """Whether it names itself, or ``/props`` looks like its own behind a proxy that hides the name."""
-        if answers.header("server") == HEADER:
+        if answers.header("server") in HEADERS:
             return True
         reply = await answers.get("/props")
         if reply is None:
             return False
-        return reply.headers.get("server") == HEADER or (
+        return reply.headers.get("server") in HEADERS or (
             reply.status == 200 and any(mark in reply.body for mark in MARKS)
         )
 

@@ -12,6 +12,8 @@ WILDCARDS = {None: "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "
 """The loopback address that reaches what listens everywhere."""
 
 
+SOCKET = ".sock"
+"""Ends a host that is none (llama-server: ``--host PATH.sock``)."""
 NO_PORT = "it has no port that tells anything"
 """What is said of a process of a kind that cannot be asked."""
 
@@ -63,6 +65,8 @@ class RunnerTarget(Struct, frozen=True):
             return None
         if self.other_namespace and self.entrance is None:
             return "in a container: its port cannot be reached from here"
+        if (self.host or "").endswith(SOCKET):
+            return "listens on a Unix socket, not on a port"
         if self.port is None:
             return "its port is not known"
         if not is_loopback_host(self.address):

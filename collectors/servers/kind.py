@@ -205,6 +205,11 @@ class ServerKind(ABC):
             quantization=known.quantization,
         )
 
+    def holds(self, claim: ModelClaim, settings: RunnerSettings) -> bool:
+        """Whether its own words say that a process with ``settings`` holds a model: by their port."""
+        told = claim.settings
+        return told is not None and told.port is not None and told.port == settings.port
+
     # --- What its names and figures mean
 
     def full_name(self, name: str) -> str:

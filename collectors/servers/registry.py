@@ -14,9 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gpumon.collectors.samples import SourceSilent
+from gpumon.collectors.servers.docker_model_runner import DockerModelRunnerKind
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
-from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
+from gpumon.collectors.servers.launchers import LAUNCHERS
+from gpumon.collectors.servers.lemonade import LemonadeKind
+from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 from gpumon.collectors.source import Clock
@@ -33,6 +36,8 @@ BUILT_IN: tuple[ServerKind, ...] = (
     DEFAULT,
     LlamaServerKind(),
     LlamaSwapKind(),
+    LemonadeKind(),
+    DockerModelRunnerKind(),
     *LAUNCHERS,
     KoboldCppKind(),
 )

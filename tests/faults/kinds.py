@@ -21,8 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.docker_model_runner import FakeDockerModelRunner
 from tests.fakes.http import HTML_TYPE, Answer, Listening, as_json, read_request
 from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.lemonade import FakeLemonade
+from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_server.router import Child, FakeRouter
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.llama_swap import FakeLlamaSwap
@@ -164,12 +167,33 @@ def _koboldcpp() -> FakeKoboldCpp:
     return server
 
 
+def _ik_llama() -> FakeIkLlama:
+    server = FakeIkLlama()
+    server.alias = MODEL
+    return server
+
+
+def _lemonade() -> FakeLemonade:
+    server = FakeLemonade()
+    server.load(MODEL)
+    return server
+
+
+def _docker_model_runner() -> FakeDockerModelRunner:
+    server = FakeDockerModelRunner()
+    server.load(MODEL)
+    return server
+
+
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
     "llama-server": Kind(_llama_server),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
+    "ik_llama.cpp": Kind(_ik_llama),
+    "Lemonade": Kind(_lemonade),
+    "Docker Model Runner": Kind(_docker_model_runner),
     "second server beside it": Kind(_ollama, second=True),
     "in a container": Kind(_ollama, process="contained"),
     "plain user beside a service": Kind(_ollama, process="closed"),

@@ -120,8 +120,8 @@ def _is_left_over(values: RawObject, following: RawObject) -> bool:
     no more are to come (examples/server/server-context.cpp, August 2026: ``n_decoded``, ``has_next_token``).
     Its counters hold those tokens already.
     """
-    is_at_work = bool(fields.field(values, "state", _INTEGER))
-    return is_at_work and fields.field(following, "has_next_token", _BOOLEAN) is False
+    state, more = fields.field(values, "state", _INTEGER), fields.field(following, "has_next_token", _BOOLEAN)
+    return state not in {None, 0} and more is False
 
 
 class Leftovers:
@@ -163,7 +163,8 @@ class Leftovers:
 
 def _is_unmoved(before: Slot | None, slot: Slot) -> bool:
     """Whether a count is what it was when it was first doubted."""
-    return before is not None and (before.task_id, before.decoded_tokens) == (slot.task_id, slot.decoded_tokens)
+    known = None if before is None else (before.task_id, before.decoded_tokens)
+    return known == (slot.task_id, slot.decoded_tokens)
 
 
 def _processing(values: RawObject) -> bool | None:

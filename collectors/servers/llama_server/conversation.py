@@ -10,8 +10,8 @@ from gpumon.collectors.servers.llama_server.bodies import (
     Leftovers,
     Properties,
     parse_counters,
-    properties_of,
     parse_slots,
+    properties_of,
     with_models,
 )
 from gpumon.collectors.servers.llama_server.kind import HEADERS, IK_LLAMA

@@ -203,7 +203,9 @@ def test_a_broken_line_of_sockets_is_passed_over(tree: FakeProc, server: Reading
         (("llama-server", "--port", "9000", "--host", "::"), ("http://[::1]:9000",)),
         (("llama-server",), ("http://127.0.0.1:8080",)),
         (("llama-swap", "--config", "/c"), ("http://127.0.0.1:8080",)),
-        (("lemonade-server", "serve"), ()),
+        (("lemond",), ("http://127.0.0.1:13305",)),
+        (("lemonade-server", "serve"), ("http://127.0.0.1:8000",)),
+        (("Jan",), ()),
     ],
 )
 def test_what_another_server_was_told_is_where_it_listens(

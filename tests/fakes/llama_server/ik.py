@@ -91,5 +91,3 @@ class FakeIkLlama(FakeLlamaServer):
                 "stopping_word": "",
             },
         }
-
-

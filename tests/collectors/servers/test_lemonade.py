@@ -1,4 +1,4 @@
-"""Lemonade: told from the Ollama that it imitates; its models, their ports, and whose the last request was."""
+"""Lemonade: told from the Ollama that it imitates; its models, their ports, and whose a request was."""
 
 from __future__ import annotations
 

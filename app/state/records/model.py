@@ -190,6 +190,8 @@ class ModelRecord(Struct):
     joined_by: JoinedBy | None = None
     history: History = field(default_factory=History)
     """Its series, which are those of its loads before, too."""
+    behind: str | None = None
+    """The server behind its own that tells how it works, where that is asked too."""
     metered: MeteredModel | None = None
     """What a pass-through meter before its server says of it."""
     metered_at: float | None = None

@@ -319,7 +319,7 @@ class Column:
 
     async def cell(self, fault: Fault) -> None:
         """Make a fault and end it; raise ``AssertionError`` where something is not as it must be."""
-        await self.until(self.is_well, "well at first")
+        await self.until(lambda: self.is_well() and self._is_neighbour_well(), "well at first")
         await fault.begin(self.gate)
         await self.until(lambda: self.is_shown(fault), "shown as it is")
         await self._others_go_on()
@@ -334,7 +334,10 @@ class Column:
         live = ["system", *([self.second.url] if self.kind.second else [])]
         before = self.answers.copy()
         await self.until(lambda: all(self.answers[one] > before[one] for one in live), f"live: {live}")
-        assert not self.kind.second or self.neighbour_is_well(), "the neighbour is not as it was"
+        assert self._is_neighbour_well(), "the neighbour is not as it was"
+
+    def _is_neighbour_well(self) -> bool:
+        return not self.kind.second or self.neighbour_is_well()
 
 
 def _is_serving(sample: AnySample, url: str) -> bool:

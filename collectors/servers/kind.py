@@ -102,8 +102,8 @@ class LoadDefaults(NamedTuple):
 Omission = Literal["sliding_window", "projector", "draft"]
 
 
-class ServerKind(ABC):
-    """One kind of server. Instances hold nothing: there is one for the whole program."""
+class AskedKind(ABC):
+    """How a kind of server is recognised and asked, and what its processes tell."""
 
     name: ClassVar[str]
     """Stable: it stands in samples, the snapshot and recordings."""
@@ -209,6 +209,10 @@ class ServerKind(ABC):
         """Whether its own words say that a process with ``settings`` holds a model: by their port."""
         told = claim.settings
         return told is not None and told.port is not None and told.port == settings.port
+
+
+class ServerKind(AskedKind):
+    """One kind of server. Instances hold nothing: there is one for the whole program."""
 
     # --- What its names and figures mean
 

@@ -81,8 +81,7 @@ class LlamaSwapKind(ServerKind):
 
             def forget(self) -> None:
                 super().forget()
-                self._version, self._models, self._book = None, (), None
-                self._lacking = frozenset()
+                self._version, self._models, self._book, self._lacking = None, (), None, frozenset()
 
             async def look(self) -> Look:
                 models = running_models((await self.get(RUNNING)).body)
@@ -99,7 +98,8 @@ class LlamaSwapKind(ServerKind):
                     return {}
                 reply = await self.client.get(path, MAX_LISTING_BYTES)
                 self._lacking |= {path} if reply.status == 404 else set()
-                return fields.read(reply.body, fields.OBJECT) or {} if reply.status == 200 else {}
+                said = fields.read(reply.body, fields.OBJECT) if reply.status == 200 else None
+                return {} if said is None else said
 
             async def _requests(self) -> tuple[tuple[str, Said], ...]:
                 self._book = book = self._book or Activity()

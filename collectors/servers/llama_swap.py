@@ -21,6 +21,7 @@ from gpumon.collectors.samples import (
     ModelClaim,
     ModelState,
     RunnerSettings,
+    Said,
     WorkCounters,
 )
 from gpumon.collectors.servers.command_line import program_name
@@ -66,8 +67,6 @@ class LlamaSwapKind(ServerKind):
 
     def converse(self, asked: Asked) -> Talk:
         """Return a new conversation."""
-        from gpumon.collectors.http.client import MAX_LISTING_BYTES
-        from gpumon.collectors.samples import Said
         from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError
         from gpumon.collectors.servers.health import foreign
 
@@ -77,46 +76,29 @@ class LlamaSwapKind(ServerKind):
             _version: str | None = None
             _models: tuple[ModelClaim, ...] = ()
             _book: Activity | None = None
-            _lacking: frozenset[str] = frozenset()
 
             def forget(self) -> None:
                 super().forget()
-                self._version, self._models, self._book, self._lacking = None, (), None, frozenset()
+                self._version, self._models, self._book = None, (), None
 
             async def look(self) -> Look:
                 models = running_models((await self.get(RUNNING)).body)
                 if models is None:
                     raise UnusableError(foreign(self.endpoint, self.kind))
-                self._version = self._version or fields.text(await self._optional(VERSION), "version")
+                self._version = self._version or fields.text(
+                    await self.get_optional(VERSION) or {}, "version"
+                )
                 self._models = models
                 work = await self._requests() if len(models) > _count_seen(asked) else ()
                 return Look(models=models, version=self._version, work=work, origin=ACTIVITY)
 
-            async def _optional(self, path: str) -> RawObject:
-                """Return what a path tells that builds of before 2026 do not have; those are asked once."""
-                if path in self._lacking:
-                    return {}
-                reply = await self.client.get(path, MAX_LISTING_BYTES)
-                self._lacking |= {path} if reply.status == 404 else set()
-                said = fields.read(reply.body, fields.OBJECT) if reply.status == 200 else None
-                return {} if said is None else said
-
             async def _requests(self) -> tuple[tuple[str, Said], ...]:
                 self._book = book = self._book or Activity()
-                book.take(await self._optional(ACTIVITY))
-                if ACTIVITY in self._lacking:
+                listed = await self.get_optional(ACTIVITY)
+                if listed is None:
                     return ()
-                return tuple(
-                    (
-                        one.name,
-                        Said(
-                            one.state or "ready",
-                            counters=book.counters(one.name),
-                            last=book.last(one.name, leaves_out_cached=one.format is not None),
-                        ),
-                    )
-                    for one in self._models
-                )
+                book.take(listed)
+                return tuple((one.name, book.said(one)) for one in self._models)
 
             def delay(self, interval: float) -> float:
                 delay, known = super().delay(interval), asked.runners() if asked.runners else None
@@ -239,6 +221,11 @@ class Activity:
             decoded_tokens_total=counted.decoded_tokens,
             decoded_seconds_total=counted.decoded_seconds,
         )
+
+    def said(self, model: ModelClaim) -> Said:
+        """Return what is told of a model's requests."""
+        last = self.last(model.name, leaves_out_cached=model.format is not None)
+        return Said(model.state or "ready", counters=self.counters(model.name), last=last)
 
     def last(self, model: str, *, leaves_out_cached: bool) -> LastRequest | None:
         """Return the newest request of a model; ``None`` where none is told.

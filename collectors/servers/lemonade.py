@@ -183,6 +183,7 @@ def _served(row: RawObject) -> Served | None:
         settings=settings,
         context_length=settings.context_length,
         format="gguf" if fields.text(row, "recipe") == "llamacpp" else None,
+        on_npu=fields.text(row, "device") == "npu",
     )
     busy = fields.field(row, "is_busy", fields.ANYTHING)
     return Served(

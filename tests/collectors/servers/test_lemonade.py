@@ -100,7 +100,7 @@ async def test_a_model_on_the_npu_says_so(fake: FakeLemonade, source: ServerSour
     fake.load("llama-npu", recipe="flm", device="npu", launch_command=["flm", "serve"])
     sample, work = await polled(source)
     assert work["llama-npu"].detail == "on the NPU, which no GPU driver sees"
-    assert [claim.format for claim in sample.models or ()] == [None]
+    assert [(claim.format, claim.on_npu) for claim in sample.models or ()] == [(None, True)]
 
 
 async def test_a_backend_that_hung_says_so(fake: FakeLemonade, source: ServerSource) -> None:

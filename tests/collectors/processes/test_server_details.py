@@ -215,6 +215,15 @@ def test_what_another_server_was_told_is_where_it_listens(
     assert Reading(tree).read().urls == urls
 
 
+def test_of_several_sockets_the_one_that_it_was_told_comes_first(tree: FakeProc) -> None:
+    """Lemonade has one for websockets as well, with a lower number."""
+    tree.add(100, ("lemond", "--port", "13306"))
+    for number in (7, 8):
+        open_socket(tree, number)
+    listen(tree, socket_line(LOOPBACK, 9000, 7), socket_line(ANY, 13306, 8))
+    assert Reading(tree).read().urls == ("http://127.0.0.1:13306", "http://127.0.0.1:9000")
+
+
 def test_the_models_are_in_the_owners_home(server: Reading) -> None:
     found = server.read()
     assert (found.user, found.models_path) == ("ollama", MODELS)

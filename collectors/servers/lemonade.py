@@ -42,6 +42,8 @@ UNLOAD = "/api/v1/unload"
 PROGRAMS = frozenset({"lemond", "lemonade-server", "lemonade-server-dev", "lemonade-router"})
 IMITATION = b"sha256:" + b"0" * 64
 """The digest of each model of its imitated ``/api/ps``."""
+REFUSAL = b'{"error": "Invalid or missing API key"}'
+"""To the letter what it answers without its key."""
 STATES: Mapping[str, ModelState | None] = {"loading": "loading", "unloaded": None}
 """``status`` of a model that is not simply there (model_types.h)."""
 MAX_ARGUMENTS = 256
@@ -69,6 +71,8 @@ class LemonadeKind(ServerKind):
 
         Ollama says in which character set it writes, and no model of its has a digest of zeros.
         """
+        if any(reply.status == 401 and reply.body == REFUSAL for reply in answers.seen.values()):
+            return True
         listed = answers.seen.get("/api/ps")
         if listed is not None and listed.status == 200 and IMITATION not in listed.body:
             said = fields.read(listed.body, fields.OBJECT)

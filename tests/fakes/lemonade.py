@@ -32,7 +32,7 @@ class FakeLemonade(FakeRoutes):
         self.clock = 1000
         """What ``last_use`` counts."""
         self.missing = plain({"error": {"message": "not found", "type": "not_found"}}, 404)
-        self.unauthorized = plain({"error": "Invalid or missing API key"}, 401)
+        self.unauthorized = Answer(401, b'{"error": "Invalid or missing API key"}', "application/json")
         self.stats: dict[str, Any] = {
             "input_tokens": 0,
             "output_tokens": 0,

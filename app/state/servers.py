@@ -21,6 +21,7 @@ from gpumon.app.state.records import (
     Served,
     SourceRecord,
 )
+from gpumon.app.state.records.model import with_facts
 from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import follow_work, hear_work
 from gpumon.collectors.samples import (
@@ -33,7 +34,7 @@ from gpumon.collectors.samples import (
     ServerSample,
     WorkSample,
 )
-from gpumon.collectors.servers.kind import ServerKind, with_facts
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
 
 MODELS_END_WITH = frozenset({"not_running"})
@@ -364,8 +365,9 @@ def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     where = {place(url) for url in (*addresses_of(state, runner), *own_addresses(runner.process))}
     server = server_of(state, runner)
     own = {runner.server_kind.name, server.kind if server else None}
+    is_told = runner.kind.by_itself and runner.process.settings.port is not None
     return any(
-        source.runtime in own and source.health.state in HEALTHY_STATES and place(name) in where
+        (is_told or source.runtime in own) and source.health.state in HEALTHY_STATES and place(name) in where
         for name, source in state.sources.items()
     )
 

@@ -19,10 +19,10 @@ This module stays cheap to import: what speaks HTTP is imported inside ``convers
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.talk import (
@@ -56,6 +56,9 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether users start it themselves: then each is a model of its own, whether or not a URL is asked."""
     default_port: int | None = None
     """Where it listens unless told otherwise, where it stands alone."""
+    by_itself: bool = False
+    """Whether nothing but the process tells of its model, and no port is asked. It gives way to a process
+    below it that tells more, and others of its like below it or beside it are its workers."""
     tells_rates: bool = True
     """Whether its port tells what its slots do or how many tokens it has generated."""
     update_hint: str | None = None
@@ -72,8 +75,14 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
     layers_are_asked: bool = False
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
+    unasked_layers: int | None = None
+    """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    has_workers: bool = False
+    """Whether processes below it hold the model on GPUs: what these hold is then its own."""
+    writes_log: bool = False
+    """Whether what it writes is read as the log of a server, where that can be read."""
 
 
 class Line(NamedTuple):
@@ -154,6 +163,8 @@ class AskedKind(ABC):
 
     # --- What its processes tell
 
+    is_last_resort: ClassVar[bool] = False
+    """Whether a process is shown to all other kinds first, those of other packages too."""
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()
@@ -235,6 +246,8 @@ class ServerKind(AskedKind):
 
     short_requests_hint: ClassVar[str] = ""
     """What would tell the rate of requests too short to be seen, behind words that say so."""
+    facts_source: ClassVar[str] = "/props"
+    """Where it tells what does not change while a model is loaded: the path."""
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""
     estimate_source: ClassVar[str] = "NVML"
@@ -245,6 +258,9 @@ class ServerKind(AskedKind):
     """Time for a token over that of llama.cpp's own benchmark; ``None``: what a server usually costs."""
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
+
+    keep_window: ClassVar[Line] = NO_LINE
+    """How to keep the whole context of layers that attend to the last tokens alone."""
 
     def spreads(self, settings: Mapping[str, str]) -> bool:
         """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""
@@ -297,6 +313,16 @@ class ServerKind(AskedKind):
         """Return how to ask for a number of slots."""
         del slots
         return NO_LINE
+
+    def set_gpu_share(self, share: float) -> Line:
+        """Return how to let it take another part (0 to 1) of each GPU when it starts."""
+        del share
+        return NO_LINE
+
+    def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
+        """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""
+        del settings
+        return None
 
     layers_setting: ClassVar[str] = "-ngl"
     """What users call the number of layers on the GPU."""
@@ -368,12 +394,3 @@ class UnknownKind(ServerKind):
 
     def __init__(self, name: str) -> None:
         self.name, self.label = name, visible(name)  # type: ignore[misc]
-
-
-def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
-    """Return ``claim`` with what is known of it besides, where it does not say itself."""
-    names: Collection[str] = ModelClaim.__struct_fields__
-    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
-    return (
-        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
-    )

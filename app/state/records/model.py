@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
@@ -225,3 +226,12 @@ class ModelRecord(Struct):
     def processor(self) -> str:
         """What ``ollama ps`` prints as PROCESSOR."""
         return processor_words(self.claim.size_bytes, self.claim.size_vram_bytes)
+
+
+def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
+    """Return ``claim`` with what is known of it besides, where it does not say itself."""
+    names: Collection[str] = ModelClaim.__struct_fields__
+    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
+    return (
+        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
+    )

@@ -15,9 +15,12 @@ from pathlib import Path
 
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.by_process.kind import KNOWN_BY_PROCESS
+from gpumon.collectors.servers.docker_model_runner import DockerModelRunnerKind
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
-from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
+from gpumon.collectors.servers.launchers import LAUNCHERS
+from gpumon.collectors.servers.lemonade import LemonadeKind
+from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
 from gpumon.collectors.servers.vllm.kind import VllmKind
@@ -36,6 +39,8 @@ BUILT_IN: tuple[ServerKind, ...] = (
     DEFAULT,
     LlamaServerKind(),
     LlamaSwapKind(),
+    LemonadeKind(),
+    DockerModelRunnerKind(),
     *LAUNCHERS,
     KoboldCppKind(),
     VllmKind(),

@@ -23,6 +23,7 @@ VerdictKind = Literal[
     "below_baseline",  # slower than its own usual rate for no visible reason
     "long_context",
     "parallel_requests",
+    "cache_full",  # the cache of all contexts is full, and requests lose their place in it
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
     "process_ended",  # still listed, and its process is no more
@@ -44,6 +45,7 @@ CauseKind = Literal[
     "kept_in_ram",  # by settings on purpose: --n-cpu-moe, --override-tensor, -ngl, --no-kv-offload
     "larger_than_gpu",  # the weights alone are larger
     "gpu_not_used",
+    "cache_too_small",  # for the requests under way, of a server that sets it aside when it starts
     "unknown",
 ]
 
@@ -52,6 +54,7 @@ RemedyAction = Literal[
     "shrink_context",
     "reduce_parallel",
     "quantize_cache",
+    "grow_cache",  # by letting the server take more of each GPU
     "unload_model",
     "free_process",
     "smaller_quantization",
@@ -93,7 +96,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """Why a model spills."""
+    """Why a model spills, or preempts requests."""
 
     kind: CauseKind
     sentence: str

@@ -166,6 +166,7 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
         known.activity in {"loading", "gone"} and known.activity,
         known.ended_how,
         known.disk is None,
+        _preempts(known),
         known.choice,
         known.elsewhere,
         known.gpu_known,
@@ -174,6 +175,12 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
         None if estimate is None else estimate.bytes > 0,
         surroundings,
     )
+
+
+def _preempts(known: Loaded) -> bool:
+    """Return whether its server's cache of all contexts is full, and requests lose their place in it."""
+    told = known.runner or known.model.served
+    return told is not None and told.pool.is_preempting
 
 
 class Forecasts:

@@ -113,6 +113,7 @@ def apply_work(state: State, sample: WorkSample) -> None:
             _take_of_process(state, runner, sample)
         return
     state.touched.work(record.key, changed=True)
+    served.pool.feed(sample)
     served.requests.extend(served.meter.feed(sample))
     record.note_rates(served.meter.rates, state.now)
 

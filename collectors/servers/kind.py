@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from msgspec import Struct, structs
 
-from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, Reserve, RunnerSettings
 from gpumon.collectors.servers.talk import (
     Answers,
     Asked,
@@ -301,6 +301,11 @@ class ServerKind(Described):
         """Return how to let it take another part (0 to 1) of each GPU when it starts."""
         del share
         return NO_LINE
+
+    def offload_setting(self, reserve: Reserve) -> str | None:
+        """Return what keeps weights in RAM, as it was typed; ``None`` where nothing does."""
+        del reserve
+        return None
 
     def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
         """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, Reserve, RunnerSettings
 from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.talk import Answers, Asked, FoundRunner, ProcessView, Talk
-from gpumon.collectors.servers.vllm.command_line import settings_of
+from gpumon.collectors.servers.vllm.command_line import GIB, settings_of
 
 if TYPE_CHECKING:
     from gpumon.collectors.http.endpoint import Endpoint
@@ -104,6 +104,11 @@ class VllmKind(ServerKind):
         if reserve.may_sleep:
             said["sleep mode"] = "on: it may be told to give its memory back"
         return tuple(said.items())
+
+    def offload_setting(self, reserve: Reserve) -> str | None:
+        """Return the flag with its GiB."""
+        kept = reserve.weights_in_ram_bytes
+        return f"--cpu-offload-gb {kept / GIB:g}" if kept else None
 
     def set_context(self, tokens: int, slots: int) -> Line:
         """Return the flag: the longest context of one request, whatever their number."""

@@ -38,10 +38,14 @@ def runner_checks(state: State) -> Iterator[Check]:
             kind="port",
             name=f"port {port}" if port else f"process {runner.key.pid}",
             status=status,
-            found=f"{visible(runner_name(runner, state))}: {found}",
-            gives=GIVES,
+            found=f"{visible(runner_name(runner, state))}{_on(runner)}: {found}",
+            gives=runner.kind.gives or GIVES,
             step=step,
         )
+
+
+def _on(runner: RunnerRecord) -> str:
+    return f" on {runner.server_kind.label}" if runner.kind.gives else ""
 
 
 def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
@@ -65,9 +69,16 @@ def _rates(runner: RunnerRecord, *, has_metrics: bool) -> tuple[Status, str, str
         return "partly", "answers, /slots is switched off", kind.switches.get("/slots")
     if sources and not {"/slots", "/metrics"} & set(sources):
         return "works", visible(" and ".join(sources)), None
+    if kind.gives is not None:
+        detail = runner.answer.detail if runner.answer else None
+        return ("works", visible(" and ".join(sources)), None) if sources else ("partly", _told(detail), None)
     if has_metrics:
         return "works", "/slots and /metrics", None
     return "works", "/slots", kind.switches.get("/metrics") if runner.process.server_pid is None else None
+
+
+def _told(detail: str | None) -> str:
+    return visible(detail or "answers, and tells no rates")
 
 
 RUNNER_PREFIX = "runner "

@@ -298,7 +298,7 @@ def _elsewhere(runner: RunnerRecord | None, orders: Orders, state: State) -> str
 def _logged(runner: RunnerRecord | None) -> list[str]:
     """Return the devices that hold a part of it by the log."""
     buffers = runner.placement.buffers if runner and runner.placement else {}
-    return [key.device for key in buffers if key.on_gpu]
+    return [key.device for key in buffers if key.on_gpu and not key.is_of_rank]
 
 
 def _is_seen(device: str, runner: RunnerRecord | None, state: State) -> bool:

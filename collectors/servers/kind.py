@@ -74,6 +74,10 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    gives: str | None = None
+    """What its own port adds, for ``gpumon doctor``; ``None``: what a port of llama.cpp does."""
+    stays_on_gpu: bool = False
+    """Whether it starts only where all of it fits on GPUs, but for what it is told to keep in RAM."""
     has_workers: bool = False
     """Whether processes below it hold the model on GPUs: what these hold is then its own."""
     writes_log: bool = False

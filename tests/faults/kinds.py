@@ -31,6 +31,7 @@ from tests.fakes.ollama.catalog import BLOBS
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.secluded import hide_hardware
 from tests.fakes.processes.tree import FakeProc
+from tests.fakes.vllm import FakeVllm
 from tests.faults.hurry import hurry
 
 from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
@@ -164,12 +165,19 @@ def _koboldcpp() -> FakeKoboldCpp:
     return server
 
 
+def _vllm() -> FakeVllm:
+    server = FakeVllm()
+    server.name = MODEL
+    return server
+
+
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
     "llama-server": Kind(_llama_server),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
+    "vLLM": Kind(_vllm),
     "second server beside it": Kind(_ollama, second=True),
     "in a container": Kind(_ollama, process="contained"),
     "plain user beside a service": Kind(_ollama, process="closed"),

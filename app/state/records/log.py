@@ -23,6 +23,11 @@ class BufferKey(NamedTuple):
     device: str
 
     @property
+    def is_of_rank(self) -> bool:
+        """Whether the device is named by the process that has it to itself."""
+        return self.device.startswith(RANK)
+
+    @property
     def on_gpu(self) -> bool:
         """Whether the device is no part of the host (llm/llama_server.go: MemorySize)."""
         device = self.device
@@ -84,7 +89,7 @@ class Placement(Struct):
     @property
     def rank_count(self) -> int:
         """How many GPUs the log tells of, where it names them by their ranks; else 0."""
-        return len({key.device for key in self.buffers if key.device.startswith(RANK)})
+        return len({key.device for key in self.buffers if key.is_of_rank})
 
     def on_each_gpu(self, component: BufferComponent) -> int | None:
         """Return the largest buffer of a kind that one GPU holds, where the log tells of each alone."""

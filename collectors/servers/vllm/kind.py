@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PORT = 8000
 MODELS = "/v1/models"
 METRICS = "/metrics"
+GIVES = "its model, live rates, requests that wait and why, how full its KV cache is, what it preempts"
 OWNER = (b'"owned_by":"vllm"', b'"owned_by": "vllm"')
 NAMES = b"\nvllm:"
 GUARDED = frozenset({401, 403})
@@ -34,7 +35,7 @@ class VllmKind(ServerKind):
     """One model, its work and its cache, by its counters."""
 
     name, label = "vllm", "vLLM"
-    gives = "its model, live rates, requests that wait and why, how full its KV cache is, what it preempts"
+    gives = GIVES
     default_url = f"http://127.0.0.1:{PORT}"
     paths = frozenset({METRICS, MODELS, "/version", "/health"})
     program_starts = ("vllm",)
@@ -44,6 +45,8 @@ class VllmKind(ServerKind):
             name="vllm",
             stands_alone=True,
             default_port=PORT,
+            gives=GIVES,
+            stays_on_gpu=True,
             has_workers=True,
             logs_context_last=True,
             writes_log=True,

@@ -15,6 +15,7 @@ from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.http import Listening
 from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.vllm import FakeVllm
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
@@ -37,7 +38,12 @@ class Manners:
     most_a_minute: int
     """Requests of all paths together, at one look a second."""
     to_recognise: frozenset[str] = field(
-        default=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"})
+        default=frozenset(
+            {
+                *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
+                "/api/extra/version",
+            }
+        )
     )
     """Asked once at most, to tell what it is."""
 
@@ -49,6 +55,11 @@ def _gets(name: str) -> Callable[[Listening], list[tuple[str, str]]]:
 
 def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
     fake.run("qwen3", 9, "llama-server --port 9")
+    return fake
+
+
+def _without_statistics(fake: FakeVllm) -> FakeVllm:
+    fake.statistics = False
     return fake
 
 
@@ -66,6 +77,20 @@ KINDS: dict[str, Manners] = {
             }
         ),
         most_a_minute=140,
+    ),
+    "vLLM": Manners(
+        FakeVllm,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version"}),
+        most_a_minute=70,
+    ),
+    "vLLM without statistics": Manners(
+        lambda: _without_statistics(FakeVllm()),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version", "/health"}),
+        most_a_minute=130,
     ),
     "llama-swap": Manners(
         lambda: _with_model(FakeLlamaSwap()),

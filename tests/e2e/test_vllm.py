@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 __all__ = ["finding", "machine"]
 
 SERVE = ("/usr/bin/python3", "/usr/local/bin/vllm", "serve", NAME, "--port", "PORT")
+MODULE = ("python3", "-m", "vllm.entrypoints.openai.api_server")
 LOG = """\
 (EngineCore pid=9) INFO 11-30 12:00:01 [core.py:58] Initializing a V1 LLM engine (v0.32.0) with config: model
 Loading safetensors checkpoint shards:  50% Completed | 2/4 [00:01<00:01,  1.21it/s]
@@ -83,7 +84,7 @@ async def test_two_in_containers_are_told_apart_by_their_ports(
     for number, server in enumerate(published):
         server.name = ("Qwen/Qwen3-8B", "google/gemma-3-27b-it")[number]
         inside, address = FakeVllm(port), f"172.17.0.{2 + number}"
-        argv = ["python3", "-m", "vllm.entrypoints.openai.api_server", "--model", server.name, "--port", "PORT"]
+        argv = [*MODULE, "--model", server.name, "--port", "PORT"]
         worker = contain(machine, inside, address, argv, "VLLM::EngineCore")
         port = inside.port
         machine.driver.run(number, worker, (18 + number) * GIB)

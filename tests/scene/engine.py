@@ -21,6 +21,7 @@ from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.collectors.samples import (
     CachePool,
     GpuFacts,
+    GpuReading,
     LoadFacts,
     LogEvent,
     LogSample,
@@ -143,7 +144,9 @@ class Engine:
         """Its cards."""
         return self.monitor.pictures.gpus()
 
-    def _reading(self, index: int) -> object:
+    def _reading(self, index: int) -> GpuReading:
         reading = samples.gpu(index, used_gib=self.gib_on_each + 0.5, facts=FACTS)
-        reading = replace(reading, memory=replace(reading.memory, free_bytes=int((23.0 - self.gib_on_each) * GIB)))
+        assert reading.memory is not None
+        free = int((23.0 - self.gib_on_each) * GIB)
+        reading = replace(reading, memory=replace(reading.memory, free_bytes=free))
         return process_samples.holding(reading, {WORKER + index: self.gib_on_each})

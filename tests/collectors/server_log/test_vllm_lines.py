@@ -117,9 +117,8 @@ def test_what_a_request_says_is_not_read(line: str) -> None:
 
 def test_its_lines_are_told_from_those_of_another_program_also_in_a_container() -> None:
     lines = Assembler()
-    assert lines.feed(f"vllm-1  | {NEW}[kv_cache_utils.py:1087] GPU KV cache size: 49,152 tokens") == LogEvent(
-        kind="cache_pool", count=49152
-    )
+    event = lines.feed(f"vllm-1  | {NEW}[kv_cache_utils.py:1087] GPU KV cache size: 49,152 tokens")
+    assert event == LogEvent(kind="cache_pool", count=49152)
     lines.feed(f"{NEW}[parallel_state.py:1165] rank 0 in world size 1 is assigned as DP rank 0")
     assert (lines.lines, lines.familiar) == (2, 2)
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.arithmetic import SPARE_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.diagnosis import Cause, Evidence
 from gpumon.app.diagnosis.subject import Subject, intended, rate_of
-from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, GPUMON, NVML, size_evidence, tokens_evidence
+from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, METRICS, NVML, size_evidence
 from gpumon.app.insight.intent import cpu_choice, intent_of
 from gpumon.app.insight.pool import pool_of
 from gpumon.app.insight.wording import amount
@@ -354,6 +354,5 @@ def cache_too_small(subject: Subject) -> Cause | None:
     who = f"the {running} requests at work" if running and running > 1 else "what is at work"
     each = "" if longest is None else f"; one may take {units.tokens(longest)}"
     words = f"its KV cache holds {holds}, and {who} want more{each}"
-    tokens = pool.capacity_tokens
-    evidence = () if tokens is None else (tokens_evidence("KV cache", tokens, GPUMON),)
-    return Cause("cache_too_small", words, evidence)
+    used = Evidence("KV cache in use", units.percent((pool.figures.used_fraction or 0.0) * 100), METRICS)
+    return Cause("cache_too_small", words, (used,))

@@ -180,7 +180,7 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
 def _preempts(known: Loaded) -> bool:
     """Return whether its server's cache of all contexts is full, and requests lose their place in it."""
     told = known.runner or known.model.served
-    return told is not None and told.pool.is_preempting
+    return told is not None and told.pool.full_since is not None
 
 
 class Forecasts:

@@ -54,32 +54,32 @@ def _facts(model: ModelPicture, pool: Pool) -> Iterator[Fact]:
     longest = model.claim.context_length
     if longest and pool.capacity_tokens:
         count = pool.capacity_tokens / longest
-        yield Fact("room for", f"{count:.1f} requests of the longest context", source)
+        yield Fact("room for", f"{count:.1f} contexts of {units.tokens(longest)}", source)
     if model.rates.waiting:
-        reasons = waiting_words(pool)
-        yield Fact("waiting", f"{model.rates.waiting}{f' ({reasons})' if reasons else ''}", source)
+        yield Fact("waiting", waiting_words(pool) or str(model.rates.waiting), source)
     if figures.preemptions_total is not None:
         level = WATCH if figures.full_since is not None else None
         yield Fact("preempted", _preempted_words(pool), source, level)
     if figures.found_fraction is not None:
-        yield Fact("prompts found in it", _found_words(pool), source)
+        yield Fact("prompt tokens found", _found_words(pool), source)
     if figures.read_bytes_per_second:
         yield Fact("each GPU reads", _read_words(pool), source)
 
 
 def _preempted_words(pool: Pool) -> str:
     lately, total = pool.figures.preempted_lately or 0, pool.figures.preemptions_total
-    return f"{lately} in the last minute, {total} since it started" if total else "none since it started"
+    return f"{lately} in the last minute, {total} in all" if total else "none"
 
 
 def _found_words(pool: Pool) -> str:
-    """Say which part of the prompt tokens was not read again."""
+    """Say which part of the prompt tokens was found there, and not read again."""
     lately, since = pool.figures.found_lately, units.percent((pool.figures.found_fraction or 0.0) * 100)
-    whole = f"{since} since it started"
-    return whole if lately is None else f"{units.percent(lately * 100)} in the last minute, {whole}"
+    whole = f"{since} in all"
+    recent = "" if lately is None else f"{units.percent(lately * 100)} in the last minute, "
+    return f"{recent}{whole}"
 
 
 def _read_words(pool: Pool) -> str:
     rate = units.byte_rate(pool.figures.read_bytes_per_second)
     share = pool.read_fraction
-    return rate if share is None else f"{rate}, {units.percent(share * 100)} of what its memory can give"
+    return rate if share is None else f"{rate}, {units.percent(share * 100)} of its best"

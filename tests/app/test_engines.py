@@ -149,11 +149,11 @@ def test_the_page_says_how_full_it_is_what_it_holds_and_what_is_found_in_it() ->
     part = section(engine, "KV CACHE")
     assert (part.bars[0].figure, part.bars[0].note) == ("25%", "12k of 48k tokens")
     told = said(part)
-    assert told["room for"] == "1.5 requests of the longest context"
-    assert told["waiting"] == "1 (1 for deferred)"
-    assert told["preempted"] == "none since it started"
-    assert told["prompts found in it"] == "90% in the last minute, 63% since it started"
-    assert told["each GPU reads"].endswith("of what its memory can give")
+    assert told["room for"] == "1.5 contexts of 32k"
+    assert told["waiting"] == "1 for deferred"
+    assert told["preempted"] == "none"
+    assert told["prompt tokens found"] == "90% in the last minute, 63% in all"
+    assert told["each GPU reads"].endswith("of its best")
 
 
 def test_its_row_says_it_while_requests_are_at_work() -> None:
@@ -220,6 +220,16 @@ def test_more_of_the_card_is_a_cure_where_it_is_free() -> None:
 def test_a_cache_in_eight_bits_gets_no_smaller() -> None:
     found = busy(Engine(cache_type="fp8"))
     assert "--kv-cache-dtype fp8" not in [one.command for one in found.remedies]
+
+
+def test_it_is_an_alert_so_that_events_and_hooks_tell_of_it() -> None:
+    engine = Engine()
+    busy(engine)
+    (alert,) = engine.monitor.pictures.active
+    assert (alert.kind, alert.severity) == ("cache_full", "watch")
+    assert alert.message == f"{NAME} preempts requests: the KV cache is full"
+    engine.run(45)
+    assert engine.monitor.pictures.active == ()
 
 
 def test_it_is_over_when_nothing_is_preempted_any_more() -> None:

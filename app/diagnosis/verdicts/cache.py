@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, size_evidence, tokens_evidence
+from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, METRICS, size_evidence, tokens_evidence
 from gpumon.app.insight.pool import Pool, pool_of
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.hardware import link_bandwidth
@@ -14,9 +14,6 @@ from gpumon.app.state.work import answer_of, own_rates
 from gpumon.collectors.samples import NO_RESERVE
 from gpumon.text import units
 from gpumon.text.safe import visible
-
-RATES = "/metrics"
-
 
 def cache_full(subject: Subject) -> Verdict | None:
     """Find that requests lose their place in the cache, and have to be read again, because it is full."""
@@ -47,7 +44,7 @@ def _evidence(subject: Subject, pool: Pool) -> Iterator[Evidence]:
 def source_of(subject: Subject) -> str:
     """Return where the figures of its cache stand."""
     answer = answer_of(subject.model, subject.state)
-    return (answer.origin if answer else None) or RATES
+    return (answer.origin if answer else None) or METRICS
 
 
 def offloaded_by_choice(subject: Subject) -> Verdict | None:

@@ -105,9 +105,9 @@ class PoolTrack:
         self._at, self._figures = now, self._summary(pool, counters)
 
     @property
-    def is_preempting(self) -> bool:
-        """Whether it has been found to be full and to preempt requests."""
-        return self._full_since is not None
+    def full_since(self) -> float | None:
+        """Since when it has been found to be full and to preempt requests; ``None`` where it is not."""
+        return self._full_since
 
     def figures(self, now: float) -> PoolFigures | None:
         """Return what still stands."""

@@ -32,6 +32,7 @@ AlertKind = Literal[
     "source",
     "load_failed",
     "slower",
+    "prompt_reread",
     "thrash",
 ]
 

@@ -16,6 +16,7 @@ from gpumon.app.alerts.rules.model import (
     hidden_spill,
     likely_spill,
     load_failed,
+    prompt_reread,
     read_from_disk,
     silent_fallback,
     slower,
@@ -53,6 +54,7 @@ _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
     "cache_full": cache_full,
     "stuck": stuck,
     "ended": ended,
+    "prompt_reread": prompt_reread,
 }
 
 

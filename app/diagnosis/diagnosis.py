@@ -24,6 +24,7 @@ VerdictKind = Literal[
     "long_context",
     "parallel_requests",
     "cache_full",  # the cache of all contexts is full, and requests lose their place in it
+    "prompt_reread",  # what was read a moment ago is read again
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
     "process_ended",  # still listed, and its process is no more
@@ -46,6 +47,8 @@ CauseKind = Literal[
     "larger_than_gpu",  # the weights alone are larger
     "gpu_not_used",
     "cache_too_small",  # for the requests under way, of a server that sets it aside when it starts
+    "shared_slot",  # requests of others come between two turns
+    "prompt_changes",
     "unknown",
 ]
 
@@ -69,6 +72,9 @@ RemedyAction = Literal[
     "same_context",
     "keep_longer",
     "keep_in_ram",
+    "more_slots",
+    "keep_window",  # all of the context, not its last tokens alone
+    "steady_prompt",
     "raise_ram_limit",  # of its container or its unit
 ]
 
@@ -96,7 +102,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """Why a model spills, or preempts requests."""
+    """Why a model spills, preempts requests, or reads its prompt again."""
 
     kind: CauseKind
     sentence: str

@@ -17,6 +17,7 @@ from gpumon.app.state.records import RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import NO_PORT
 from gpumon.collectors.samples import ServerProcess
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -39,18 +40,25 @@ def runner_checks(state: State) -> Iterator[Check]:
             name=f"port {port}" if port else f"process {runner.key.pid}",
             status=status,
             found=f"{visible(runner_name(runner, state))}{_on(runner)}: {found}",
-            gives=runner.kind.gives or GIVES,
+            gives=GIVES if _is_llamas(runner) else runner.server_kind.gives,
             step=step,
         )
 
 
 def _on(runner: RunnerRecord) -> str:
-    return f" on {runner.server_kind.label}" if runner.kind.gives else ""
+    return "" if _is_llamas(runner) else f" on {runner.server_kind.label}"
+
+
+def _is_llamas(runner: RunnerRecord) -> bool:
+    """Whether its port tells what that of llama.cpp does, or is not known to tell anything else."""
+    return runner.server_kind.facts_source == ServerKind.facts_source
 
 
 def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
     """Return how a runner answers, in words, and what to do."""
     answer = runner.answer
+    if runner.kind.by_itself:
+        return "partly", f"found; {visible(runner.server_kind.label)} does not tell its rate", None
     if answer is None:
         return "missing", "has not answered", None
     if answer.state == "unreachable":
@@ -69,7 +77,7 @@ def _rates(runner: RunnerRecord, *, has_metrics: bool) -> tuple[Status, str, str
         return "partly", "answers, /slots is switched off", kind.switches.get("/slots")
     if sources and not {"/slots", "/metrics"} & set(sources):
         return "works", visible(" and ".join(sources)), None
-    if kind.gives is not None:
+    if not _is_llamas(runner):
         detail = runner.answer.detail if runner.answer else None
         return ("works", visible(" and ".join(sources)), None) if sources else ("partly", _told(detail), None)
     if has_metrics:

@@ -9,10 +9,8 @@ from msgspec import Struct, field
 from gpumon.app.physics.hardware import memory_bandwidth
 from gpumon.app.state.rates.pool import PoolFigures
 from gpumon.app.state.records import ModelRecord, RunnerRecord
-from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import answer_of, pool_figures
-from gpumon.collectors.samples import UNSETTLED_STATES
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -101,13 +99,3 @@ def pool_notes(pool: Pool | None) -> Iterator[str]:
 def waiting_words(pool: Pool) -> str:
     """Say how many requests wait for what, in the server's words: ``3 for capacity``."""
     return ", ".join(f"{count} for {visible(reason)}" for reason, count in pool.figures.waiting_by_reason)
-
-
-def all_on_gpu(model: ModelRecord, state: State) -> Split | None:
-    """Return that none of it is in RAM, of a server that fails to start where it does not fit."""
-    runner = state.runner_of(model)
-    if runner is None or not runner.kind.stays_on_gpu or not runner.measured_vram_bytes:
-        return None
-    is_settled = runner.answer is not None and runner.answer.state not in UNSETTLED_STATES
-    is_split = runner.process.settings.reserve.weights_in_ram_bytes is not None
-    return Split(runner.measured_vram_bytes, 0, 0.0) if is_settled and not is_split else None

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from msgspec import Struct, structs
 
-from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, Reserve, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.talk import (
     Answers,
     Asked,
@@ -56,6 +56,9 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether users start it themselves: then each is a model of its own, whether or not a URL is asked."""
     default_port: int | None = None
     """Where it listens unless told otherwise, where it stands alone."""
+    by_itself: bool = False
+    """Whether nothing but the process tells of its model, and no port is asked. It gives way to a process
+    below it that tells more, and others of its like below it or beside it are its workers."""
     tells_rates: bool = True
     """Whether its port tells what its slots do or how many tokens it has generated."""
     update_hint: str | None = None
@@ -72,10 +75,10 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
     layers_are_asked: bool = False
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
+    unasked_layers: int | None = None
+    """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
-    gives: str | None = None
-    """What its own port adds, for ``gpumon doctor``; ``None``: what a port of llama.cpp does."""
     stays_on_gpu: bool = False
     """Whether it starts only where all of it fits on GPUs, but for what it is told to keep in RAM."""
     has_workers: bool = False
@@ -110,8 +113,8 @@ class LoadDefaults(NamedTuple):
 Omission = Literal["sliding_window", "projector", "draft"]
 
 
-class Described(ABC):
-    """How a kind of server is recognised and asked, and what its names and figures mean."""
+class AskedKind(ABC):
+    """How a kind of server is recognised and asked, and what its processes tell."""
 
     name: ClassVar[str]
     """Stable: it stands in samples, the snapshot and recordings."""
@@ -162,6 +165,8 @@ class Described(ABC):
 
     # --- What its processes tell
 
+    is_last_resort: ClassVar[bool] = False
+    """Whether a process is shown to all other kinds first, those of other packages too."""
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()
@@ -213,6 +218,10 @@ class Described(ABC):
             quantization=known.quantization,
         )
 
+
+class ServerKind(AskedKind):
+    """One kind of server. Instances hold nothing: there is one for the whole program."""
+
     # --- What its names and figures mean
 
     def full_name(self, name: str) -> str:
@@ -247,6 +256,9 @@ class Described(ABC):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    keep_window: ClassVar[Line] = NO_LINE
+    """How to keep the whole context of layers that attend to the last tokens alone."""
+
     def spreads(self, settings: Mapping[str, str]) -> bool:
         """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""
         del settings
@@ -257,9 +269,7 @@ class Described(ABC):
         del settings
         return 0
 
-
-class ServerKind(Described):
-    """One kind of server, with what a user can do. Instances hold nothing: one is for the whole program."""
+    # --- What a user can do
 
     unload_words: ClassVar[str] = "it does not unload a model when asked"
     """Why a model cannot be unloaded, where ``unloads`` is false."""
@@ -301,15 +311,8 @@ class ServerKind(Described):
         del slots
         return NO_LINE
 
-    def set_gpu_share(self, share: float) -> Line:
-        """Return how to let it take another part (0 to 1) of each GPU when it starts."""
-        del share
-        return NO_LINE
-
-    def offload_setting(self, reserve: Reserve) -> str | None:
-        """Return what keeps weights in RAM, as it was typed; ``None`` where nothing does."""
-        del reserve
-        return None
+    flags: ClassVar[Mapping[Literal["gpu_share", "weights_in_ram_gib"], str]] = {}
+    """Flags that set what each GPU gives: its part of 0 to 1, GiB of weights that stay in RAM."""
 
     def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
         """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""

@@ -55,9 +55,11 @@ def _more_of_the_gpu(subject: Subject) -> Remedy | None:
     wanted = [KEPT_FREE_BYTES + round((GPU_SHARE - share) * one.total_bytes) for one in memories]
     if not memories or any(has < needs for has, needs in zip(free, wanted, strict=True)):
         return None
-    line = subject.model.kind.set_gpu_share(GPU_SHARE)
+    kind = subject.model.kind
+    flag, where = kind.flags.get("gpu_share"), kind.set_slots(1).where
+    line = f"{flag} {GPU_SHARE}" if flag else None
     words = f"let it take {GPU_SHARE:.0%} of each GPU{f' in place of {told:.0%}' if told else ''}"
-    return Remedy("grow_cache", words, line.line, f"{units.gib(sum(free))} GiB are free", where=line.where)
+    return Remedy("grow_cache", words, line, f"{units.gib(sum(free))} GiB are free", where=where)
 
 
 def _fewer(subject: Subject) -> Remedy | None:

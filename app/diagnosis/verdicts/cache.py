@@ -13,7 +13,8 @@ from gpumon.app.physics.hardware import link_bandwidth
 from gpumon.app.state.work import answer_of, own_rates
 from gpumon.collectors.samples import NO_RESERVE
 from gpumon.text import units
-from gpumon.text.safe import visible
+from gpumon.text.units import GIB
+
 
 def cache_full(subject: Subject) -> Verdict | None:
     """Find that requests lose their place in the cache, and have to be read again, because it is full."""
@@ -51,9 +52,10 @@ def offloaded_by_choice(subject: Subject) -> Verdict | None:
     """Find weights that a server was told to keep in RAM, which it reads over the link for each step."""
     reserve = subject.runner.process.settings.reserve if subject.runner else NO_RESERVE
     kept = reserve.weights_in_ram_bytes
-    setting = visible(subject.model.kind.offload_setting(reserve) or "")
-    if not kept or not setting:
+    flag = subject.model.kind.flags.get("weights_in_ram_gib")
+    if not kept or not flag:
         return None
+    setting = f"{flag} {kept / GIB:g}"
     seconds = _seconds_a_step(subject, kept)
     cost = "" if seconds is None else f": reading them takes about {units.duration(seconds)} for each step"
     where = " of each GPU" if reserve.gpu_count > 1 else ""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from gpumon.collectors.samples import LoadFacts, ModelClaim, Reserve, RunnerSettings
+from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
 from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.talk import Answers, Asked, FoundRunner, ProcessView, Talk
-from gpumon.collectors.servers.vllm.command_line import GIB, settings_of
+from gpumon.collectors.servers.vllm.command_line import settings_of
 
 if TYPE_CHECKING:
     from gpumon.collectors.http.endpoint import Endpoint
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PORT = 8000
 MODELS = "/v1/models"
 METRICS = "/metrics"
-GIVES = "its model, live rates, requests that wait and why, how full its KV cache is, what it preempts"
 OWNER = (b'"owned_by":"vllm"', b'"owned_by": "vllm"')
 NAMES = b"\nvllm:"
 GUARDED = frozenset({401, 403})
@@ -35,7 +34,7 @@ class VllmKind(ServerKind):
     """One model, its work and its cache, by its counters."""
 
     name, label = "vllm", "vLLM"
-    gives = GIVES
+    gives = "its model, live rates, requests that wait and why, how full its KV cache is, what it preempts"
     default_url = f"http://127.0.0.1:{PORT}"
     paths = frozenset({METRICS, MODELS, "/version", "/health"})
     program_starts = ("vllm",)
@@ -45,7 +44,6 @@ class VllmKind(ServerKind):
             name="vllm",
             stands_alone=True,
             default_port=PORT,
-            gives=GIVES,
             stays_on_gpu=True,
             has_workers=True,
             logs_context_last=True,
@@ -55,6 +53,7 @@ class VllmKind(ServerKind):
     key_words = "HTTP 401: it wants the key of --api-key"
     key_hint = "headers in the settings file: Authorization: Bearer KEY"
     facts_source = MODELS
+    flags = {"gpu_share": "--gpu-memory-utilization", "weights_in_ram_gib": "--cpu-offload-gb"}  # noqa: RUF012
     unload_words = "vLLM holds its model until it ends: stop its process, or its container"
 
     async def recognise(self, answers: Answers) -> bool:
@@ -108,11 +107,6 @@ class VllmKind(ServerKind):
             said["sleep mode"] = "on: it may be told to give its memory back"
         return tuple(said.items())
 
-    def offload_setting(self, reserve: Reserve) -> str | None:
-        """Return the flag with its GiB."""
-        kept = reserve.weights_in_ram_bytes
-        return f"--cpu-offload-gb {kept / GIB:g}" if kept else None
-
     def set_context(self, tokens: int, slots: int) -> Line:
         """Return the flag: the longest context of one request, whatever their number."""
         del slots
@@ -127,14 +121,9 @@ class VllmKind(ServerKind):
         """Return the flag."""
         return Line(f"--max-num-seqs {slots}", ON_COMMAND_LINE)
 
-    def set_gpu_share(self, share: float) -> Line:
-        """Return the flag."""
-        return Line(f"--gpu-memory-utilization {share:.2f}", ON_COMMAND_LINE)
-
 
 SMALL = frozenset({"q8_0", "fp8"})
 
 
 def _quantized(claim: ModelClaim, told: str) -> ModelClaim:
     return structs.replace(claim, quantization=claim.quantization or told)
-

@@ -210,9 +210,7 @@ def _process_segments(
     return sorted(segments, key=lambda one: (ORDER.index(one.kind), -one.size_bytes))
 
 
-def reserves_on(
-    reading: GpuReading, state: State, runners: Mapping[int, RunnerRecord]
-) -> dict[int, int]:
+def reserves_on(reading: GpuReading, state: State, runners: Mapping[int, RunnerRecord]) -> dict[int, int]:
     """Return what processes have set aside on a GPU for contexts and use for none now, by PID.
 
     Of several processes of one model each has a part as large as what it holds.

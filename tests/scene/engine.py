@@ -1,9 +1,9 @@
 """A vLLM on one or more cards, by the samples that the collectors would have of it.
 
-    engine = Engine(cards=2)
-    engine.set(used=0.5, running=2)
-    engine.run(5)
-    assert engine.model.pool.figures.used_fraction == 0.5
+engine = Engine(cards=2)
+engine.set(used=0.5, running=2)
+engine.run(5)
+assert engine.model.pool.figures.used_fraction == 0.5
 """
 
 from __future__ import annotations

@@ -285,3 +285,17 @@ def test_a_load_goes_by_its_log_while_its_port_is_closed() -> None:
     engine.run(2)
     assert engine.monitor.pictures.loads() == ()
     assert engine.model.claim.name == NAME
+
+
+def test_one_that_does_not_fit_fails_to_start_and_its_log_says_why() -> None:
+    engine = Engine()
+    engine.state, engine.started_before, engine.gib_on_each = "starting", 0.0, 6.0
+    engine.run(3)
+    why = "less VRAM is free than it is told to take (--gpu-memory-utilization)"
+    engine.log(STARTED, LogEvent(kind="load_failed", text=why))
+    engine.run(2)
+    for _ in range(4):
+        engine.end()
+    (alert,) = engine.monitor.pictures.active
+    assert alert.kind == "load_failed"
+    assert why in alert.message

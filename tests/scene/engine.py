@@ -121,6 +121,11 @@ class Engine:
         )
         self.now += 1.0
 
+    def end(self) -> None:
+        """Have its processes end."""
+        self.monitor.feed(process_samples.processes(self.now, servers=()))
+        self.now += 1.0
+
     def run(self, seconds: float) -> None:
         """Look once a second."""
         for _ in range(round(seconds)):

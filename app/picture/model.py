@@ -20,6 +20,7 @@ from gpumon.app.insight.agreement import (
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
+from gpumon.app.insight.pool import Pool, pool_notes, pool_of
 from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import (
     kind_label,
@@ -112,6 +113,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     age_seconds: float | None
     """Age of the server's word, where it is no longer current."""
     memory: ModelMemory
+    pool: Pool | None
+    """What its server has set aside for all contexts; ``None`` of one that sets nothing aside."""
 
     level: Level
     """The worst of its verdict and its alerts; ``unknown`` where it is well but its placement is not told."""
@@ -225,6 +228,7 @@ def model_picture(
         spilled_since=record.spilled_since,
         age_seconds=_age_seconds(record, state),
         memory=memory,
+        pool=(pool := pool_of(record, state)),
         level=level,
         sentence=sentence,
         trouble=trouble,
@@ -239,7 +243,7 @@ def model_picture(
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis, memory)),
+        notes=tuple(_notes(known, state, diagnosis, memory, pool)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
     )
@@ -345,7 +349,9 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
-def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -> Iterator[str]:
+def _notes(
+    known: Loaded, state: State, found: Diagnosis, memory: ModelMemory, pool: Pool | None
+) -> Iterator[str]:
     record, estimate = known.model, known.left_out
     if memory.has_no_gpu and memory.placement.spill_fraction is not None:
         yield NO_GPU_NOTE
@@ -365,6 +371,7 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    yield from pool_notes(pool)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
     yield from _no_rate_note(known, state)

@@ -45,7 +45,7 @@ class Manners:
         default=frozenset(
             {
                 *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
-                "/api/extra/version",
+                *("/v1/models", "/api/extra/version", "/api/v1/health", "/engines/status"),
             }
         )
     )
@@ -97,7 +97,6 @@ KINDS: dict[str, Manners] = {
         "docker_model_runner",
         frozenset({"/engines/ps", "/models"}),
         most_a_minute=70,
-        to_recognise=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/engines/status"}),
     ),
     "Lemonade": Manners(
         _lemonade,

@@ -6,12 +6,19 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, TIGHT_MARGIN_BYTES, Arithmetic, NoArithmetic
+from gpumon.app.diagnosis.arithmetic import (
+    FIT_MARGIN_BYTES,
+    LOOK_SECONDS,
+    TIGHT_MARGIN_BYTES,
+    Arithmetic,
+    NoArithmetic,
+)
 from gpumon.app.diagnosis.asked import SMALLEST_DEFAULT_TOKENS, who_asked
 from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, chosen, gpu_layers
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.takers import crowded, taken, taken_by_bytes, taken_since_whole
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -19,6 +26,7 @@ from gpumon.app.diagnosis.words import (
     LOG,
     NVML,
     PS,
+    clock_words,
     gpu_words,
     needs_words,
     occupant_words,
@@ -70,10 +78,26 @@ def gone_since(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
         last = max(departed, key=lambda one: one.split.gpu_bytes or 0)
         return _gone("other_model", last.claim.name, last.split.gpu_bytes or 0, arithmetic)
     back = [one for one in subject.state.returned if one.time > started and one.name]
-    if not back:
+    if back:
+        largest = max(back, key=lambda one: one.vram_bytes)
+        return _gone("foreign_process", largest.name or "", largest.vram_bytes, arithmetic)
+    return _given_back(subject, arithmetic, started)
+
+
+def _given_back(subject: Subject, arithmetic: Arithmetic, started: float) -> Cause | None:
+    """Find who held memory at the load, and has given it back though its process goes on."""
+    given = [
+        one
+        for one in subject.state.given_back
+        if one.time > started and one.name and (one.since is None or one.since <= started + LOOK_SECONDS)
+    ]
+    if not given:
         return None
-    largest = max(back, key=lambda one: one.vram_bytes)
-    return _gone("foreign_process", largest.name or "", largest.vram_bytes, arithmetic)
+    last = max(given, key=lambda one: one.vram_bytes)
+    at = clock_words(last.time, subject.state.now)
+    cause = _gone("foreign_process", last.name or "", last.vram_bytes, arithmetic)
+    words = f"{visible(last.name or '')} gave back {amount(last.vram_bytes)} at {at}"
+    return replace(cause, sentence=f"{words}, after it was loaded", brief=words)
 
 
 def _was_there(model: ModelRecord, at: float) -> bool:
@@ -254,14 +278,15 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     Unknown where nothing tells.
     """
     if not subject.is_spilled or (subject.loaded.by_choice and not by_layers_alone(subject)):
-        return chosen(subject)
+        return chosen(subject) or crowded(subject)
     arithmetic = subject.arithmetic
     plain = gpu_layers(subject) or gpu_not_used(subject) or by_settings(subject)
     if plain is not None:
         return plain
     if isinstance(arithmetic, NoArithmetic):
         reason = visible(arithmetic.reason)  # it names what the file says of itself
-        return _unknown(f"the cause cannot be told: {reason}", "what is missing", reason)
+        untold = _unknown(f"the cause cannot be told: {reason}", "what is missing", reason)
+        return taken_by_bytes(subject) or untold
     asked = 0
     for rule in _RULES:
         with fuses.guard(f"cause {rule.__name__}", subject.model.key):
@@ -368,7 +393,9 @@ def _unknown(sentence: str, name: str, value: str) -> Cause:
 _RULES: tuple[Rule, ...] = (
     larger_than_gpu,
     room_since,
+    taken_since_whole,
     safety_margin,
+    taken,
     held_by_others,
     slots,
     cache_type,

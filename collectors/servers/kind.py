@@ -237,6 +237,10 @@ class ServerKind(ABC):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    moves_weights: ClassVar[bool] = False
+    """Whether it moves a loaded model out of the GPU and back while others take memory and return it; else
+    a model stays where it was loaded."""
+
     def spreads(self, settings: Mapping[str, str]) -> bool:
         """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""
         del settings

@@ -24,6 +24,8 @@ from gpumon.text.units import MIB
 
 LEAST_BYTES = 256 * MIB
 """Less than this makes no model spill that is worth a word."""
+TRACE_BYTES = 52 * MIB
+"""Less is not told as missing: it would be written as nothing."""
 SLOWER_RATIO = 2.0
 """A step that takes so many times longer, at the same size of picture, is no noise."""
 WINDOW_SECONDS, WINDOW_CELLS = 3600.0, 60
@@ -125,6 +127,26 @@ def taken_by_bytes(subject: Subject) -> Cause | None:
     return _cause(subject, enough, span, ()) if enough else None
 
 
+def missing_after(subject: Subject, room: Room, gone: Sequence[Occupant]) -> int:
+    """Return what a model still lacks when others have gone; 0 where all of it fits then."""
+    arithmetic = subject.arithmetic
+    if isinstance(arithmetic, NoArithmetic):
+        in_ram = subject.split.ram_bytes or 0
+        missing = room.missing_bytes(in_ram, [one.vram_by_gpu for one in gone]) if in_ram else 0
+        return missing if missing >= TRACE_BYTES else 0
+    free = arithmetic.room.without(gone)
+    if arithmetic.fits(free):
+        return 0
+    margin = arithmetic.margin_bytes * len(free)
+    return max(TRACE_BYTES, arithmetic.need_bytes() + margin - sum(arithmetic.usable(free)))
+
+
+def missing_now(subject: Subject) -> int | None:
+    """Return what a model lacks now; ``None`` where its room is not known."""
+    room = own_room(subject)
+    return None if room is None else missing_after(subject, room, ())
+
+
 def own_room(subject: Subject) -> Room | None:
     """Return the room of a model: of one that makes room while it is loaded the cards that it is on."""
     if not isinstance(subject.arithmetic, NoArithmetic):
@@ -161,11 +183,19 @@ def _cause(subject: Subject, takers: Sequence[Taker], span: Span, figures: tuple
         after = "before it was loaded" if span.after is None else "before it was loaded again"
     return Cause(
         kind,
-        f"{words}, {after}",
+        f"{words}, {after}{_change_words(subject)}",
         (*_evidence(takers, subject.state.now), *figures, *before_evidence(subject)),
         words,
         tuple(map(_took, takers)),
     )
+
+
+def _change_words(subject: Subject) -> str:
+    """Say what became of the rate: ``: 46 to 7.0 tok/s``."""
+    before, now = rate_before(subject), subject.rates.measured
+    if before is None or now is None or now >= before:
+        return ""
+    return f": {units.rate(before).split()[0]} to {units.rate(now)}"
 
 
 def taken_words(takers: Sequence[Taker], now: float) -> str:

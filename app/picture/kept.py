@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -163,6 +164,7 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
         record.runner,
         record.facts is None,
         record.spilled_since,
+        _step_pace(record),
         known.activity in {"loading", "gone"} and known.activity,
         known.ended_how,
         known.disk is None,
@@ -174,6 +176,12 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
         None if estimate is None else estimate.bytes > 0,
         surroundings,
     )
+
+
+def _step_pace(record: ModelRecord) -> Hashable:
+    """Return about how long an image generator takes for a step, and at what size."""
+    paces = record.history.step_paces
+    return (paces[-1].size, math.frexp(paces[-1].seconds_per_step)[1]) if paces else None
 
 
 class Forecasts:

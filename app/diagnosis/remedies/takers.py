@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
+from gpumon.app.diagnosis.arithmetic import Arithmetic
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, RemedyAction
 from gpumon.app.diagnosis.room import Occupant, Room
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.takers import own_room, span_of
+from gpumon.app.diagnosis.takers import missing_after, own_room, span_of
 from gpumon.app.diagnosis.words import closed_words, needs_words, occupant_words
 from gpumon.app.insight.activity import activity
 from gpumon.app.insight.wording import amount
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.text.safe import visible
-from gpumon.text.units import MIB
-
-TRACE_BYTES = 50 * MIB
-"""Less is not told as missing: it would be written as nothing."""
 
 
 def taker_remedies(subject: Subject, cause: Cause | None) -> tuple[Remedy, ...]:
@@ -55,7 +51,7 @@ def _away(subject: Subject, room: Room, takers: Sequence[Occupant]) -> Remedy:
     lines = [*(line for _, line in unloaded), *((own,) if own else ())]
     words = [f"unload {occupant_words([one for one, _ in unloaded])}"] if unloaded else []
     words += [f"close {closed_words(closed)}"] if closed else []
-    missing = _missing(subject, room, takers)
+    missing = missing_after(subject, room, takers)
     action: RemedyAction = "unload_model" if unloaded else "free_process"
     return Remedy(
         action,
@@ -74,20 +70,6 @@ def _again(subject: Subject) -> tuple[str, str | None]:
     if span_of(subject).in_place:
         return "", None
     return (", then load it again" if _line(subject.model) else ", then start it again"), _line(subject.model)
-
-
-def _missing(subject: Subject, room: Room, takers: Sequence[Occupant]) -> int:
-    """Return what is still missing when others have gone; 0 where all of it fits then."""
-    arithmetic = subject.arithmetic
-    if isinstance(arithmetic, NoArithmetic):
-        in_ram = subject.split.ram_bytes or 0
-        missing = room.missing_bytes(in_ram, [one.vram_by_gpu for one in takers]) if in_ram else 0
-        return missing if missing >= TRACE_BYTES else 0
-    free = arithmetic.room.without(takers)
-    if arithmetic.fits(free):
-        return 0
-    margin = arithmetic.margin_bytes * len(free)
-    return max(TRACE_BYTES, arithmetic.need_bytes() + margin - sum(arithmetic.usable(free)))
 
 
 def _need_bytes(subject: Subject) -> int | None:

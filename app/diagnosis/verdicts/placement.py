@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gpumon.app.diagnosis.choices import Choice, choice_of
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.takers import rate_before, step_change
+from gpumon.app.diagnosis.takers import step_change
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -261,12 +261,10 @@ def _rate_evidence(subject: Subject) -> tuple[Evidence, ...]:
 
 
 def _cost_words(subject: Subject) -> str:
-    """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``, or what it did before."""
-    measured, before = subject.rates.measured, rate_before(subject)
+    """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``."""
+    measured = subject.rates.measured
     if measured is None:
         return _steps_words(subject)
-    if before is not None and before > measured:
-        return f": {units.rate(measured)}, {units.rate(before).split()[0]} before"
     fitting = subject.expected_fitting
     return f": {units.rate(measured)}" + (f", {about(fitting)} if it fitted" if fitting else "")
 

@@ -38,9 +38,12 @@ class Occupant(NamedTuple):
     holds: Mapping[str, Hold] = NOTHING_HELD
     """When it took what it holds, by GPU."""
 
-    def taken(self, after: float | None, until: float) -> dict[str, int]:
-        """Return what it took after one time and until another, and holds still, by GPU."""
-        sizes = {uuid: hold.taken(after, until) for uuid, hold in self.holds.items()}
+    def taken(self, after: float | None, until: float, *, going_on: bool = False) -> dict[str, int]:
+        """Return what it took after one time and until another, and holds still, by GPU.
+
+        ``going_on`` adds what it was taking at the first of them.
+        """
+        sizes = {uuid: hold.taken(after, until, going_on=going_on) for uuid, hold in self.holds.items()}
         return {uuid: size for uuid, size in sizes.items() if size}
 
     def of_time(self, time: float, now: float) -> Occupant:

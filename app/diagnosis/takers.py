@@ -24,6 +24,8 @@ from gpumon.text.units import MIB
 
 LEAST_BYTES = 256 * MIB
 """Less than this makes no model spill that is worth a word."""
+NOTICED_SECONDS = 5.0
+"""A server is asked so seldom that a model counts as whole for so long after another began to take."""
 TRACE_BYTES = 52 * MIB
 """Less is not told as missing: it would be written as nothing."""
 SLOWER_RATIO = 2.0
@@ -50,7 +52,8 @@ class Span(NamedTuple):
     """The time in which memory must have been taken to be missed."""
 
     after: float | None
-    """When the model was last whole; ``None`` where it never was while anybody looked."""
+    """When the model was last whole; ``None`` where it never was while anybody looked. Who was taking memory
+    then is meant too."""
     until: float
     in_place: bool
     """Whether it made room while it was loaded; else it was placed at its load, once."""
@@ -60,11 +63,12 @@ def span_of(subject: Subject) -> Span:
     """Return when what a model lacks was taken: since it was whole, and before it was placed."""
     model, runner, now = subject.model, subject.runner, subject.state.now
     whole = model.history.whole_until
+    after = None if whole is None else whole - NOTICED_SECONDS
     loaded = model.first_seen if runner is None else runner.key.started + LOOK_SECONDS
     in_place = model.kind.moves_weights or (whole is not None and whole > loaded)
     if in_place:
-        return Span(whole, model.spilled_since or now, in_place=True)
-    return Span(whole, loaded, in_place=False)
+        return Span(after, model.spilled_since or now, in_place=True)
+    return Span(after, loaded, in_place=False)
 
 
 def takers_in(subject: Subject, room: Room, span: Span) -> list[Taker]:
@@ -79,9 +83,9 @@ def takers_in(subject: Subject, room: Room, span: Span) -> list[Taker]:
 
 
 def _taker(occupant: Occupant, room: Room, span: Span) -> Taker | None:
-    taken = occupant.taken(span.after, span.until)
+    taken = occupant.taken(*span[:2], going_on=True)
     sizes = {uuid: size for uuid, size in taken.items() if uuid in room.uuids}
-    steps = (occupant.holds[uuid].largest_step(span.after, span.until) for uuid in sizes)
+    steps = (occupant.holds[uuid].largest_step(*span[:2], going_on=True) for uuid in sizes)
     largest = max((one for one in steps if one), key=lambda one: one.vram_bytes, default=None)
     if largest is None or largest.time is None:
         return None
@@ -267,6 +271,6 @@ def crowded(subject: Subject) -> Cause | None:
     steps, room = step_change(subject), own_room(subject)
     if steps is None or room is None or subject.is_spilled:
         return None
-    span = Span(steps.before.time, steps.now.time, in_place=True)
+    span = Span(steps.before.time - NOTICED_SECONDS, steps.now.time, in_place=True)
     found = takers_in(subject, room, span)
     return _cause(subject, found, span, ()) if found else None

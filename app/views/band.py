@@ -209,9 +209,8 @@ def held_back_notes(band: VerdictView) -> frozenset[str]:
 
 def _cause(found: Diagnosis, *, has_command: bool) -> str:
     """Say why, and what helps where no line can be typed."""
-    cause = (
-        (found.cause.brief or found.cause.sentence) if found.cause and found.cause.kind != "unknown" else ""
-    )
+    known = found.cause if found.cause and found.cause.kind != "unknown" else None
+    cause = (known.brief or known.sentence) if known else ""
     if has_command or not found.remedies:
         return cause
     return "; ".join(filter(None, (cause, found.remedies[0].sentence)))

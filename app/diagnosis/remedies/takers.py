@@ -90,12 +90,13 @@ def _sum_words(subject: Subject, room: Room, takers: Sequence[Occupant], missing
 
 def _leave(subject: Subject, takers: Sequence[ModelRecord]) -> Remedy | None:
     """Unload this one, so that the others have the card; its next request loads it again."""
-    line, gpu_bytes = _line(subject.model), subject.split.gpu_bytes
+    line, measured = _line(subject.model), subject.loaded.measured_bytes
+    gpu_bytes = subject.split.gpu_bytes if measured is None else measured
     if line is None:
         return None
     names = " and ".join(visible(one.claim.name) for one in takers)
     later = "; its next request loads it again" if subject.model.kind.manages_memory else ""
-    freed = "" if gpu_bytes is None else f"frees {amount(gpu_bytes)} of the GPU"
+    freed = "frees what it holds" if gpu_bytes is None else f"frees {amount(gpu_bytes)} of the GPU"
     return Remedy(
         "leave_gpu", f"unload it, and leave the GPU to {names}{later}", line, freed, frees_bytes=gpu_bytes
     )

@@ -67,24 +67,29 @@ class Hold(Struct):
         """When it took the first of what it holds; ``None`` where nobody saw that."""
         return self.steps[0].time if self.steps else None
 
-    def taken(self, after: float | None, until: float) -> int:
+    def taken(self, after: float | None, until: float, *, going_on: bool = False) -> int:
         """Return what it took after one time and until another, and holds still.
 
-        ``after`` is ``None`` for all that was seen to be taken.
+        ``after`` is ``None`` for all that was seen to be taken; ``going_on`` adds what it was taking then.
         """
         rest, found = self.vram_bytes, 0
         for step in self.steps:
             size = min(step.vram_bytes, rest)
             rest -= size
-            if step.time is not None and (after is None or step.time > after) and step.time <= until:
+            if _is_in(step, after, until, going_on=going_on):
                 found += size
         return found
 
-    def largest_step(self, after: float | None, until: float) -> Step | None:
-        """Return the largest of the steps of that time."""
-        steps = (one for one in self.steps if one.time is not None and one.time <= until)
-        inside = [one for one in steps if after is None or (one.time or 0.0) > after]
+    def largest_step(self, after: float | None, until: float, *, going_on: bool = False) -> Step | None:
+        """Return the largest of the same steps."""
+        inside = (one for one in self.steps if _is_in(one, after, until, going_on=going_on))
         return max(inside, key=lambda one: one.vram_bytes, default=None)
+
+
+def _is_in(step: Step, after: float | None, until: float, *, going_on: bool) -> bool:
+    if step.time is None or step.time > until:
+        return False
+    return after is None or (step.until if going_on else step.time) > after
 
 
 class GaveBack(NamedTuple):

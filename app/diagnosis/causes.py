@@ -18,7 +18,7 @@ from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, chosen, g
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.takers import crowded, taken, taken_by_bytes, taken_since_whole
+from gpumon.app.diagnosis.takers import all_taken, crowded, taken, taken_by_bytes, taken_since_whole
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -373,7 +373,7 @@ def _margin_setting(subject: Subject) -> str:
 
 def _largest_part(subject: Subject, arithmetic: Arithmetic) -> Cause:
     """Choose, where no single change would do, between the others and the context by their size."""
-    others = all_earlier(subject, arithmetic)
+    others = all_taken(subject, arithmetic) or all_earlier(subject, arithmetic)
     context = context_cause(subject, arithmetic, arithmetic.room.capacity_bytes)
     if others is None or context is None:
         nothing = "no single change would make it fit"

@@ -24,6 +24,7 @@ from gpumon.text.units import MIB
 
 LEAST_BYTES = 256 * MIB
 """Less than this makes no model spill that is worth a word."""
+NAMED = 3
 NOTICED_SECONDS = 5.0
 """A server is asked so seldom that a model counts as whole for so long after another began to take."""
 TRACE_BYTES = 52 * MIB
@@ -102,13 +103,23 @@ def taken(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
         return arithmetic.fits([size + more for size, more in zip(free, back, strict=True)])
 
     enough = _fewest(takers_in(subject, room, span), fits)
-    if not enough:
-        return None
-    figures = (
+    return _cause(subject, enough, span, _figures(arithmetic, span)) if enough else None
+
+
+def all_taken(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
+    """Name everyone who was seen to take memory, though it would not have fitted without them."""
+    span = span_of(subject)
+    found = takers_in(subject, arithmetic.room, span)[:NAMED]
+    return _cause(subject, found, span, _figures(arithmetic, span)) if found else None
+
+
+def _figures(arithmetic: Arithmetic, span: Span) -> tuple[Evidence, ...]:
+    if span.in_place:
+        return ()
+    return (
         size_evidence("need", arithmetic.need_bytes(), ARITHMETIC),
-        size_evidence("free at its load", sum(free), NVML),
+        size_evidence("free at its load", sum(arithmetic.free_at_load_bytes), NVML),
     )
-    return _cause(subject, enough, span, () if span.in_place else figures)
 
 
 def taken_since_whole(subject: Subject, arithmetic: Arithmetic) -> Cause | None:

@@ -39,6 +39,7 @@ class Painter:
     step_seconds: float | None = None
     """While it works on a picture."""
     job: str = "a"
+    width: int = 1024
     started: float = STARTED
 
     def loads(self, gib: float = 9.1) -> None:
@@ -73,7 +74,9 @@ class Painter:
         )
         if self.is_loaded:
             busy = self.step_seconds is not None
-            job = PictureJob(job_id=self.job, seconds_per_step=self.step_seconds, width=1024, height=1024)
+            job = PictureJob(
+                job_id=self.job, seconds_per_step=self.step_seconds, width=self.width, height=1024
+            )
             yield WorkSample(
                 "busy" if busy else "ready",
                 time=at,

@@ -64,8 +64,9 @@ def remedies_of(
         with fuses.guard(f"remedy {candidate.__name__}", subject.model.key):
             found.append(candidate(subject, arithmetic))
     told = {(one.action, one.frees_bytes) for one in freeing}
-    new = (one for one in found if one is not None and (one.action, one.frees_bytes) not in told)
-    return (*freeing, *new, *others)
+    new = [one for one in found if one is not None and (one.action, one.frees_bytes) not in told]
+    is_enough = not any(one.missing_bytes for one in freeing)
+    return (*freeing, *new, *others) if is_enough else (*new, *freeing, *others)
 
 
 def _is_told_where(subject: Subject) -> bool:

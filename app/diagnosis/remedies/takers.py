@@ -26,12 +26,23 @@ def taker_remedies(subject: Subject, cause: Cause | None) -> tuple[Remedy, ...]:
     if cause is None or room is None:
         return ()
     by_pid = {one.pid: one for one in room.occupants}
-    takers = [by_pid[one.pid] for one in cause.takers if one.pid in by_pid]
+    named = [by_pid[one.pid] for one in cause.takers if one.pid in by_pid]
+    takers = _with_more(subject, room, named)
     models = [record for one in takers if (record := _record(one, subject.state)) is not None]
     away = _away(subject, room, takers)
     if not models or (leave := _leave(subject, models)) is None:
         return (away,)
     return (leave, away) if _is_better_left(subject, models) else (away, leave)
+
+
+def _with_more(subject: Subject, room: Room, takers: list[Occupant]) -> list[Occupant]:
+    """Add the fewest others that have to go too, as they have taken memory since; none where that is vain."""
+    others = [one for one in room.occupants if one.kind != "session" and one not in takers]
+    for count in range(len(others) + 1):
+        enough = [*takers, *others[:count]]
+        if not missing_after(subject, room, enough):
+            return enough
+    return takers
 
 
 def _record(occupant: Occupant, state: State) -> ModelRecord | None:

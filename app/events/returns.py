@@ -86,7 +86,7 @@ def said_of_return(given: GaveBack, model: ModelRecord, missing: int | None) -> 
     if not model.kind.moves_weights and missing == 0:
         line = model.kind.stop(model.key.source, model.claim.name) or "it has to be started again"
     ways = [f"{back}; {name} still spills"]
-    bare = [f"{back}, it still spills"]
+    bare = [f"{back}; this model still spills"]
     if missing:
         ways.insert(0, f"{ways[0]}: {amount(missing)} are missing")
         bare.insert(0, f"{bare[0]}: {amount(missing)} are missing")
@@ -94,7 +94,7 @@ def said_of_return(given: GaveBack, model: ModelRecord, missing: int | None) -> 
         shown = visible(line, 1000)
         ways.insert(0, f"{ways[0]}: {shown}")
         ways.insert(0, f"{back}; {name} still spills, as it stays where it was loaded: {shown}")
-        bare.insert(0, f"{back}, it stays where it was loaded: {shown}")
+        bare.insert(0, f"{back}; this model stays where it was loaded: {shown}")
     return Said(tuple(ways), (name, giver), tuple(bare))
 
 

@@ -93,7 +93,7 @@ TAKEN = VerdictView(
     subject="qwen3:8b",
     facts=("70% in RAM", "7.0 tok/s, 46 before", "for 28s"),
     cause="flux took 8.7 GiB at 14:18",
-    remedy="curl -X POST http://127.0.0.1:8188/free -d '{\"unload_models\": true}' && ollama stop qwen3:8b",
+    remedy="curl -X POST http://127.0.0.1:8188/free && ollama stop qwen3:8b",
     keys=(("y", "copy"), ("Enter", "why")),
 )
 
@@ -103,7 +103,7 @@ TAKEN = VerdictView(
     [
         (
             120,
-            'flux took 8.7 GiB at 14:18   ▸ curl -X POST http://127.0.0.1:8188/free -d \'{"unload_models": true}' &&…',
+            "flux took 8.7 GiB at 14:18   ▸ curl -X POST http://127.0.0.1:8188/free && ollama stop qwen3:8b",
         ),
         (80, "flux took 8.7 GiB at 14:18   ▸ curl -X POST…"),
         (40, "flux took 8.7 GiB at 14:18"),

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import (
     FIT_MARGIN_BYTES,
-    LOOK_SECONDS,
     TIGHT_MARGIN_BYTES,
     Arithmetic,
     NoArithmetic,
@@ -18,7 +17,14 @@ from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, chosen, g
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.takers import all_taken, crowded, taken, taken_by_bytes, taken_since_whole
+from gpumon.app.diagnosis.takers import (
+    all_taken,
+    crowded,
+    given_back,
+    taken,
+    taken_by_bytes,
+    taken_since_whole,
+)
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -26,7 +32,6 @@ from gpumon.app.diagnosis.words import (
     LOG,
     NVML,
     PS,
-    clock_words,
     gpu_words,
     needs_words,
     occupant_words,
@@ -81,23 +86,7 @@ def gone_since(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
     if back:
         largest = max(back, key=lambda one: one.vram_bytes)
         return _gone("foreign_process", largest.name or "", largest.vram_bytes, arithmetic)
-    return _given_back(subject, arithmetic, started)
-
-
-def _given_back(subject: Subject, arithmetic: Arithmetic, started: float) -> Cause | None:
-    """Find who held memory at the load, and has given it back though its process goes on."""
-    given = [
-        one
-        for one in subject.state.given_back
-        if one.time > started and one.name and (one.since is None or one.since <= started + LOOK_SECONDS)
-    ]
-    if not given:
-        return None
-    last = max(given, key=lambda one: one.vram_bytes)
-    at = clock_words(last.time, subject.state.now)
-    cause = _gone("foreign_process", last.name or "", last.vram_bytes, arithmetic)
-    words = f"{visible(last.name or '')} gave back {amount(last.vram_bytes)} at {at}"
-    return replace(cause, sentence=f"{words}, after it was loaded", brief=words)
+    return given_back(subject, arithmetic, started)
 
 
 def _was_there(model: ModelRecord, at: float) -> bool:

@@ -16,6 +16,7 @@ from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence, Took
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import ARITHMETIC, GPUMON, NVML, clock_words, size_evidence
+from gpumon.app.insight.leaving import moves_weights
 from gpumon.app.insight.wording import amount
 from gpumon.app.state.records.history import StepPace
 from gpumon.text import units
@@ -66,7 +67,7 @@ def span_of(subject: Subject) -> Span:
     whole = model.history.whole_until
     after = None if whole is None else whole - NOTICED_SECONDS
     loaded = model.first_seen if runner is None else runner.key.started + LOOK_SECONDS
-    in_place = model.kind.moves_weights or (whole is not None and whole > loaded)
+    in_place = moves_weights(model, subject.state) or (whole is not None and whole > loaded)
     if in_place:
         return Span(after, model.spilled_since or now, in_place=True)
     return Span(after, loaded, in_place=False)
@@ -211,6 +212,26 @@ def _change_words(subject: Subject) -> str:
     if before is None or now is None or now >= before:
         return ""
     return f": {units.rate(before).split()[0]} to {units.rate(now)}"
+
+
+def given_back(subject: Subject, arithmetic: Arithmetic, loaded: float) -> Cause | None:
+    """Find who held memory when the model was loaded, and has given it back though its process goes on."""
+    given = [
+        one
+        for one in subject.state.given_back
+        if one.time > loaded and one.name and (one.since is None or one.since <= loaded + LOOK_SECONDS)
+    ]
+    if not given:
+        return None
+    most = max(given, key=lambda one: one.vram_bytes)
+    name, size = visible(most.name or ""), amount(most.vram_bytes)
+    words = f"{name} gave back {size} at {clock_words(most.time, subject.state.now)}"
+    evidence = (
+        Evidence(name, size, NVML),
+        size_evidence("need", arithmetic.need_bytes(), ARITHMETIC),
+        size_evidence("free for it now", arithmetic.room.free_total_bytes, NVML),
+    )
+    return Cause("foreign_process", f"{words}, after it was loaded", evidence, words)
 
 
 def taken_words(takers: Sequence[Taker], now: float) -> str:

@@ -12,6 +12,7 @@ from gpumon.app.events.entries import Entries
 from gpumon.app.events.event import Said, change_words, named
 from gpumon.app.events.work import Paces
 from gpumon.app.insight.health import spilled_models
+from gpumon.app.insight.leaving import moves_weights
 from gpumon.app.insight.wording import amount, model_id
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import GaveBack, ModelKey, ModelRecord
@@ -56,7 +57,7 @@ class Returns:
             if is_settled and not is_own and is_local(model.key.source, state.servers):
                 missing = _missing_bytes(model, state)
                 if missing == 0 or given.vram_bytes * 2 >= (model.split.ram_bytes or 0):
-                    yield Back(model.key, given.time, said_of_return(given, model, missing))
+                    yield Back(model.key, given.time, said_of_return(given, model, state, missing))
 
 
 def _by_process(given: list[GaveBack]) -> list[GaveBack]:
@@ -79,11 +80,11 @@ def _missing_bytes(model: ModelRecord, state: State) -> int | None:
     return missing_now(subject_of(loaded(model, state), state, Shapes().of(model, state)))
 
 
-def said_of_return(given: GaveBack, model: ModelRecord, missing: int | None) -> Said:
+def said_of_return(given: GaveBack, model: ModelRecord, state: State, missing: int | None) -> Said:
     """Say what came back, and what that is to a model that stays where it was loaded."""
     giver, name = visible(given.name or f"process {given.pid}"), visible(model.claim.name)
     back, line = f"{giver} gave back {amount(given.vram_bytes)}", None
-    if not model.kind.moves_weights and missing == 0:
+    if missing == 0 and not moves_weights(model, state):
         line = model.kind.stop(model.key.source, model.claim.name) or "it has to be started again"
     ways = [f"{back}; {name} still spills"]
     bare = [f"{back}; this model still spills"]

@@ -74,6 +74,9 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    moves_weights: bool = False
+    """Whether it moves a loaded model out of the GPU and back while others take memory and return it; else
+    a model stays where it was loaded."""
 
 
 class Line(NamedTuple):
@@ -236,10 +239,6 @@ class ServerKind(ABC):
     """Time for a token over that of llama.cpp's own benchmark; ``None``: what a server usually costs."""
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
-
-    moves_weights: ClassVar[bool] = False
-    """Whether it moves a loaded model out of the GPU and back while others take memory and return it; else
-    a model stays where it was loaded."""
 
     def spreads(self, settings: Mapping[str, str]) -> bool:
         """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""

@@ -9,8 +9,7 @@ from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 class PainterKind(ServerKind):
     name, label = "painter", "Painter"
     default_url = "http://127.0.0.1:7778"
-    runners = (RunnerKind(name="painter_process", stands_alone=True, default_port=7778),)
-    moves_weights = True
+    runners = (RunnerKind(name="painter_process", stands_alone=True, default_port=7778, moves_weights=True),)
     unloads = True
     freed: tuple[str, ...] = ()
 

@@ -20,7 +20,7 @@ SESSION_GROUPS: frozenset[HolderGroup] = frozenset({"desktop"})
 """What a session at the screen needs: it can be made smaller, not ended."""
 
 
-NOTHING_HELD: Mapping[str, Hold] = {}
+NOTHING_HELD: Mapping[str, tuple[Hold, ...]] = {}
 
 
 class Occupant(NamedTuple):
@@ -35,15 +35,18 @@ class Occupant(NamedTuple):
     model: ModelKey | None = None
     """The claim of a model."""
     pid: int | None = None
-    holds: Mapping[str, Hold] = NOTHING_HELD
-    """When it took what it holds, by GPU."""
+    holds: Mapping[str, tuple[Hold, ...]] = NOTHING_HELD
+    """When its processes took what they hold, by GPU."""
 
     def taken(self, after: float | None, until: float, *, going_on: bool = False) -> dict[str, int]:
         """Return what it took after one time and until another, and holds still, by GPU.
 
         ``going_on`` adds what it was taking at the first of them.
         """
-        sizes = {uuid: hold.taken(after, until, going_on=going_on) for uuid, hold in self.holds.items()}
+        sizes = {
+            uuid: sum(hold.taken(after, until, going_on=going_on) for hold in holds)
+            for uuid, holds in self.holds.items()
+        }
         return {uuid: size for uuid, size in sizes.items() if size}
 
     def of_time(self, time: float, now: float) -> Occupant:
@@ -156,7 +159,8 @@ def _model(runner: RunnerRecord, state: State) -> Occupant:
     name = claimed.claim.name if claimed else stand_in(runner.process.settings)
     key, held = runner.key, runner.vram_by_gpu
     model = runner.model if claimed else None
-    return Occupant("model", name, held, key.started, model, key.pid, holds_of(key.pid, held, state))
+    holds = _holds(runner.pids, held, state)
+    return Occupant("model", name, held, key.started, model, key.pid, holds)
 
 
 def _processes(state: State) -> list[Occupant]:
@@ -177,10 +181,10 @@ def _process(holding: Holding, vram_by_gpu: dict[str, int], state: State) -> Occ
     started = (holder.started if holder else None) or next(starts, None)
     kind: Literal["process", "session"] = "session" if holding.group in SESSION_GROUPS else "process"
     pid, name = holding.pid, holding.name or f"process {holding.pid}"
-    return Occupant(kind, name, vram_by_gpu, started, None, pid, holds_of(pid, vram_by_gpu, state))
+    return Occupant(kind, name, vram_by_gpu, started, None, pid, _holds((pid,), vram_by_gpu, state))
 
 
-def holds_of(pid: int, vram_by_gpu: Mapping[str, int], state: State) -> dict[str, Hold]:
-    """Return when a process took what it holds, by GPU, as far as that was followed."""
-    found = {uuid: state.gpus[uuid].holds.get(pid) for uuid in vram_by_gpu if uuid in state.gpus}
-    return {uuid: hold for uuid, hold in found.items() if hold is not None}
+def _holds(pids: Iterable[int], vram_by_gpu: Mapping[str, int], state: State) -> dict[str, tuple[Hold, ...]]:
+    """Return when processes took what they hold, by GPU, as far as that was followed."""
+    gpus = ((uuid, state.gpus[uuid]) for uuid in vram_by_gpu if uuid in state.gpus)
+    return {uuid: tuple(gpu.holds[pid] for pid in pids if pid in gpu.holds) for uuid, gpu in gpus}

@@ -87,7 +87,8 @@ def takers_in(subject: Subject, room: Room, span: Span) -> list[Taker]:
 def _taker(occupant: Occupant, room: Room, span: Span) -> Taker | None:
     taken = occupant.taken(*span[:2], going_on=True)
     sizes = {uuid: size for uuid, size in taken.items() if uuid in room.uuids}
-    steps = (occupant.holds[uuid].largest_step(*span[:2], going_on=True) for uuid in sizes)
+    holds = (hold for uuid in sizes for hold in occupant.holds[uuid])
+    steps = (hold.largest_step(*span[:2], going_on=True) for hold in holds)
     largest = max((one for one in steps if one), key=lambda one: one.vram_bytes, default=None)
     if largest is None or largest.time is None:
         return None

@@ -46,13 +46,14 @@ class Returns:
             return
         new = [*takewhile(lambda one: one is not self._last, reversed(given))][::-1]
         self._last = given[-1]
-        for one in _by_process(new):
+        for one in _by_program(new):
             yield from self._told(one)
 
     def _told(self, given: GaveBack) -> Iterator[Back]:
         state = self._state
         for model in spilled_models(state):
-            is_own = given.name == model.claim.name or (model.runner and model.runner.pid == given.pid)
+            runner = state.runner_of(model)
+            is_own = given.name == model.claim.name or (runner is not None and given.pid in runner.pids)
             is_settled = model.runner is None or model.runner not in state.loads
             if is_settled and not is_own and is_local(model.key.source, state.servers):
                 missing = _missing_bytes(model, state)
@@ -60,13 +61,14 @@ class Returns:
                     yield Back(model.key, given.time, said_of_return(given, model, state, missing))
 
 
-def _by_process(given: list[GaveBack]) -> list[GaveBack]:
-    """Add up what one process gave back of several GPUs at once."""
-    sums: dict[tuple[int, float], GaveBack] = {}
+def _by_program(given: list[GaveBack]) -> list[GaveBack]:
+    """Add up what one program gave back of several GPUs, or by several processes, at once."""
+    sums: dict[tuple[int | str, float], GaveBack] = {}
     for one in given:
-        before = sums.get((one.pid, one.time))
+        key = (one.name or one.pid, one.time)
+        before = sums.get(key)
         size = one.vram_bytes + (before.vram_bytes if before else 0)
-        sums[one.pid, one.time] = one._replace(vram_bytes=size)
+        sums[key] = one._replace(vram_bytes=size)
     return [*sums.values()]
 
 

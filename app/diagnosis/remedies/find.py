@@ -14,6 +14,7 @@ from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
 from gpumon.app.diagnosis.remedies import elsewhere, settings
 from gpumon.app.diagnosis.remedies.disk import disk_remedies
 from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
+from gpumon.app.diagnosis.remedies.prompts import prompt_remedies
 from gpumon.app.diagnosis.remedies.reloads import reload_remedies
 from gpumon.app.diagnosis.remedies.takers import taker_remedies
 from gpumon.app.diagnosis.subject import Subject
@@ -43,7 +44,7 @@ def remedies_of(
     broken = machine_remedies(subject, verdicts, cause)
     if broken.is_final:
         return broken.remedies
-    others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject))
+    others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject), *prompt_remedies(subject))
     freeing: tuple[Remedy, ...] = ()
     with fuses.guard("remedy taker_remedies", subject.model.key):
         freeing = taker_remedies(subject, cause)

@@ -34,6 +34,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.link_degraded,
     slow.crowded,
     prompts.prompt_reread,
+    prompts.context_full,
     slow.below_baseline,
     slow.long_context,
     slow.parallel_requests,

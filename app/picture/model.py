@@ -29,6 +29,7 @@ from gpumon.app.insight.wording import (
 )
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.rereads import Losses
@@ -52,6 +53,7 @@ from gpumon.collectors.samples import (
     RateBaseline,
     RunnerProcess,
 )
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -196,6 +198,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     disk: Moved | None
     expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
+    started_by: str | None = None
+    """The program that has started its process, where the model does not bear its name already."""
 
 
 def model_picture(
@@ -286,6 +290,14 @@ def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     return load_picture(load, state) if load else None
 
 
+def _started_by(record: ModelRecord, state: State) -> str | None:
+    runner = state.runner_of(record)
+    server = server_of(state, runner) if runner is not None else None
+    if server is None or server.kind == record.kind.name:
+        return None
+    return kind_label(kind_named(server.kind))
+
+
 def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
     """Put together what a page says beside the picture."""
     runner, answer = state.runner_of(record), answer_of(record, state)
@@ -303,6 +315,7 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         prediction=runner.prediction if runner else None,
         disk=runner.disk.latest if runner else None,
         expected_by_card=expected_by_card(record, state),
+        started_by=_started_by(record, state),
         finished_load=next(loads, None) if record.runner else None,
     )
 

@@ -47,16 +47,17 @@ def load_settings(options: Options) -> Loaded:
     return load(flag_entries(vars(options)), os.environ, getattr(options, "config", None))
 
 
-def looked(settings: Settings) -> tuple[Monitor, tuple[str, ...]]:
+def looked(settings: Settings, *, silently: bool = False) -> tuple[Monitor, tuple[str, ...]]:
     """Look once at all there is to see; return what is known then, and the names of what was not seen.
 
-    What is waited for is said on stderr after some seconds.
+    What is waited for is said on stderr after some seconds, unless ``silently``.
     """
     from gpumon.app.crash import run
     from gpumon.app.snapshot.take import look
 
     monitor, feed = live_monitor(settings)
-    return monitor, run(look(feed, monitor, expected=lambda: feed.names, say=partial(say_waiting, monitor)))
+    say = None if silently else partial(say_waiting, monitor)
+    return monitor, run(look(feed, monitor, expected=lambda: feed.names, say=say))
 
 
 def live_monitor(settings: Settings) -> tuple[Monitor, LiveFeed]:

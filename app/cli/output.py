@@ -16,8 +16,12 @@ def print_text(text: str, what: str) -> None:
     Raises:
         GpumonError: stdout is closed, or full.
     """
-    encoding = _encoding()
-    _write(printable(text).encode(encoding, "replace").decode(encoding), what)
+    _write(text_bytes(text).decode(_encoding()), what)
+
+
+def text_bytes(text: str) -> bytes:
+    """Return ``text`` for stdout, made harmless as ``print_text`` does."""
+    return printable(text).encode(_encoding(), "replace")
 
 
 def print_json(document: object, what: str) -> None:
@@ -36,6 +40,15 @@ def json_line(document: object) -> bytes:
     """Return a document as one line of JSON for stdout, escaped as ``print_json`` does."""
     encoding = _encoding()
     return f"{escaped_json(_encoded(document).decode(), encoding)}\n".encode(encoding)
+
+
+def is_unicode() -> bool:
+    """Return whether stdout can encode block characters."""
+    try:
+        "█░".encode(_encoding())
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _encoded(document: object) -> bytes:

@@ -9,7 +9,7 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from gpumon.app.cli import configuration, dashboard, machine, meter, recordings, why
+from gpumon.app.cli import configuration, dashboard, machine, meter, recordings, status, why
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
 from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
@@ -27,6 +27,8 @@ examples:
   gpumon snapshot                         print what is known now as JSON, for scripts
   gpumon snapshot --watch                 and a line of it for each change
   gpumon why                              say what is wrong with a model, and what to change
+  gpumon why --card                       the same as a card to paste, without names of yours
+  gpumon status --follow                  one line for tmux, a desktop's bar or a prompt
   gpumon fit llama3.1:70b                 does it fit, and how fast would it be
   gpumon doctor                           list what works here, and how to get the rest
   gpumon record evening.jsonl             watch, and keep what is seen
@@ -46,6 +48,7 @@ MODEL_NAME = re.compile(r":|\.gguf$|^\d+(\.\d+)?b$", re.IGNORECASE)
 _COMMANDS = (
     machine.add_snapshot,
     why.add_to,
+    status.add_to,
     machine.add_doctor,
     fit.add_to,
     machine.add_calibrate,

@@ -1,4 +1,4 @@
-"""``gpumon snapshot --watch``: a line of JSON for each change, until told to end or nobody reads."""
+"""Lines on standard output, one for each change, until told to end or nobody reads."""
 
 from __future__ import annotations
 
@@ -34,18 +34,21 @@ class Lines:
         self._worker = Worker("lines")
 
     async def tell(self, snapshot: Snapshot) -> None:
-        """Write one document; raise ``BrokenPipeError`` where nobody reads.
+        """Write one document; what is raised is as for ``write``."""
+        await self.write(json_line(snapshot), "snapshot")
+
+    async def write(self, line: bytes, what: str) -> None:
+        """Write one line; raise ``BrokenPipeError`` where nobody reads. ``what`` names it in errors.
 
         Raises:
             GpumonError: the output is full, or cannot be written.
         """
-        line = json_line(snapshot)
         try:
             await self._worker.run(lambda: self._write(line))
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise GpumonError(f"cannot write the snapshot: {str(error.strerror).lower()}") from None
+            raise GpumonError(f"cannot write the {what}: {str(error.strerror).lower()}") from None
 
     async def until_left(self) -> None:
         """Return once nobody can read any more what is written: the other end of a pipe is closed."""

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings
     from gpumon.app.insight.health import Health
     from gpumon.app.monitor import Monitor
+    from gpumon.app.outlets.card import Computer
     from gpumon.app.picture.model import ModelPicture
     from gpumon.app.picture.pictures import Pictures
 
 EXIT_WELL = 0
 EXIT_WRONG = 1
 EXIT_NOTHING_READ = 2
+EVENTS_LOOKED_AT = 50
 
 
 def add_to(commands: Commands) -> None:
@@ -34,7 +36,17 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--recording", type=Path, metavar="FILE", help="judge the end of a recording in place of this machine"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    form.add_argument(
+        "--card", action="store_true", help="print a card of 72 columns to paste, without private names"
+    )
+    form.add_argument("--markdown", action="store_true", help="print the card as Markdown")
+    parser.add_argument(
+        "--names",
+        action="store_true",
+        help="leave the names of hosts, users, paths and all models in the card",
+    )
     parser.set_defaults(execute=execute)
     add_source_flags(parser)
 
@@ -48,7 +60,9 @@ def execute(options: Namespace) -> int:
     from gpumon.app.insight.health import of_a_look
 
     found, whole = _found(pictures, options.model, missing), of_a_look(pictures.health(), missing)
-    if options.json:
+    if options.card or options.markdown:
+        print_text(_card(monitor, whole, found, options), "card")
+    elif options.json:
         from gpumon.app.snapshot.build import why_document
 
         print_json(why_document(pictures, found, missing), "report")
@@ -99,6 +113,54 @@ def _words(whole: Health, found: Sequence[ModelPicture], besides: Sequence[str])
     for model in found:
         lines += ["", *report_lines(model.claim.name, model.diagnosis, (model.level, model.sentence))]
     return "\n".join([*lines, ""])
+
+
+def _card(monitor: Monitor, whole: Health, found: Sequence[ModelPicture], options: Namespace) -> str:
+    from importlib.metadata import version
+
+    from gpumon.app.cli.output import is_unicode
+    from gpumon.app.outlets.card import ASCII, BLOCKS, UNKNOWN_COMPUTER, as_markdown, as_text, card
+    from gpumon.app.outlets.covered import Cover
+
+    glyphs = BLOCKS if is_unicode() else ASCII
+    made = card(
+        monitor.pictures,
+        whole,
+        found,
+        monitor.events.latest(EVENTS_LOOKED_AT),
+        computer=UNKNOWN_COMPUTER if options.recording else _this_computer(),
+        version=version("gpumon-llm"),
+        glyphs=glyphs,
+        words=None if options.names else Cover(monitor.state).words,
+    )
+    return as_markdown(made) if options.markdown else as_text(made, glyphs=glyphs)
+
+
+def _this_computer() -> Computer:
+    """Return what this machine is, as far as it tells; a kernel of one's own keeps its name to itself."""
+    import os
+    import platform
+    import re
+
+    from gpumon.app.outlets.card import Computer
+
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    cpu = f"{model[1] if model else platform.machine()}, {os.cpu_count()} threads"
+    kernel = re.match(r"[\d.]+", platform.release())
+    return Computer(cpu, f"{_system_name()}, {platform.system()} {kernel[0] if kernel else ''}".rstrip())
+
+
+def _system_name() -> str:
+    import platform
+
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        return platform.system()
 
 
 def _exit_code(whole: Health, found: Sequence[ModelPicture], *, one: bool) -> int:

@@ -19,6 +19,7 @@ SETTLE_SECONDS = 0.1
 """What several sources say of one change comes within this, and is one line."""
 
 Tell = Callable[[Snapshot], Awaitable[None]]
+Heard = Callable[[tuple[str, ...]], Awaitable[None]]
 
 
 async def watch(
@@ -34,21 +35,43 @@ async def watch(
 
     Errors of the feed and of ``tell`` are raised. The feed is cancelled, not closed.
     """
-    view, heard = View(monitor, expected), asyncio.Event()
-    monitor.listen(lambda _: heard.set(), "snapshot")
+    changes = Changes()
+
+    async def heard(missing: tuple[str, ...]) -> None:
+        snapshot = taken(monitor, missing)
+        if changes.is_news(snapshot):
+            await tell(snapshot)
+
+    await follow(feed, monitor, heard, expected, deadline_seconds, sleep, say)
+
+
+async def follow(
+    feed: Feed,
+    monitor: Monitor,
+    heard: Heard,
+    expected: Expected = tuple,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    sleep: Sleep = asyncio.sleep,
+    say: Say | None = None,
+    settle_seconds: float = SETTLE_SECONDS,
+) -> None:
+    """Run ``feed``; call ``heard`` when all was looked at, and a moment after anything is said from then on.
+
+    It is told what was not seen. Errors of the feed and of ``heard`` are raised.
+    """
+    view, news = View(monitor, expected), asyncio.Event()
+    monitor.listen(lambda _: news.set(), "snapshot")
     running = asyncio.ensure_future(feed.run(monitor))
-    running.add_done_callback(lambda _: heard.set())
+    running.add_done_callback(lambda _: news.set())
     try:
-        missing, changes = await whole(running, view, deadline_seconds, sleep, say), Changes()
+        missing = await whole(running, view, deadline_seconds, sleep, say)
         while True:
-            heard.clear()
-            snapshot = taken(monitor, still_missing(view, missing))
-            if changes.is_news(snapshot):
-                await tell(snapshot)
+            news.clear()
+            await heard(still_missing(view, missing))
             if running.done():
                 return running.result()
-            await heard.wait()
-            await sleep(SETTLE_SECONDS)
+            await news.wait()
+            await sleep(settle_seconds)
     finally:
         await end(running)
 

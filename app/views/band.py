@@ -11,6 +11,7 @@ from gpumon.app.insight.health import Health, has_trouble, is_optional, is_unask
 from gpumon.app.insight.wording import kind_label, short_source_words, source_label
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.heads import HEADS, IN_RAM_HEADS, OTHER_HEADS
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
@@ -28,52 +29,6 @@ if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, Remedy
     from gpumon.app.diagnosis.forecast import Forecast
 
-
-HEADS = {
-    "will_spill": "LOADING",
-    "spill": "SPILLED",
-    "spilled": "SPILLED",
-    "hidden_spill": "SPILLED",
-    "likely_spill": "SPILLED",
-    "silent_fallback": "NOT ON GPU",
-    "no_gpu_found": "NOT ON GPU",
-    "lost_gpu": "LOST GPU",
-    "crowded": "CROWDED",
-    "read_from_disk": "FROM DISK",
-    "stuck": "STUCK",
-    "ended": "ENDED",
-    "process_ended": "ENDED",
-    "unlisted": "UNLISTED",
-    "restarted": "RESTARTED",
-    "vram_full": "FULL",
-    "throttling": "THROTTLED",
-    "throttled": "THROTTLED",
-    "too_hot": "HOT",
-    "gpu_lost": "LOST",
-    "pcie_link": "SLOW LINK",
-    "link_degraded": "SLOW LINK",
-    "ecc": "ECC ERRORS",
-    "ram_low": "RAM LOW",
-    "swapping": "SWAPPING",
-    "source": "SILENT",
-    "load_failed": "LOAD FAILED",
-    "slower": "SLOWER",
-    "below_baseline": "SLOWER",
-    "cache_full": "CACHE FULL",
-    "thrash": "THRASHING",
-    "thrashing": "THRASHING",
-    "evicted": "EVICTED",
-    "long_context": "LONG CONTEXT",
-    "parallel_requests": "SHARED",
-    "prompt_reread": "READS AGAIN",
-    "context_full": "CONTEXT FULL",
-}
-"""The head word of each kind of alert and verdict."""
-OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}
-"""Of kinds that come with later versions of either."""
-
-IN_RAM_HEADS = frozenset({"SPILLED", "NOT ON GPU"})
-"""What amounts to a share in RAM."""
 
 SLOWED_DOWN = "is slowed down: "
 """What the head word THROTTLED says already."""

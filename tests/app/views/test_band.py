@@ -13,7 +13,8 @@ from gpumon.app.alerts.limits import Limits
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.diagnosis.diagnosis import VerdictKind
 from gpumon.app.monitor import Monitor
-from gpumon.app.views.band import HEADS, band_view
+from gpumon.app.picture.heads import HEADS
+from gpumon.app.views.band import band_view
 from gpumon.widgets.band import most_lines, verdict_lines
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.kit.lines import plain_text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +40,27 @@ def test_a_command_that_needs_no_screen_imports_none(arguments: list[str], code:
     command = [sys.executable, "-c", SCRIPT, ",".join(HEAVY), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (code, "imported:"), done.stderr
+
+
+STATUS = """
+import sys
+sys.modules["click"] = None  # of the tools here: httpx would import rich for a command of its own
+from gpumon.app.cli.main import main
+code = main(["status"])
+print("imported:", *(name for name in ("textual", "rich", "plotext") if name in sys.modules))
+sys.exit(code)
+"""
+
+
+def test_a_line_for_a_status_bar_is_had_without_a_screen(tmp_path: Path) -> None:
+    folders = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"), str(tmp_path))
+    nobody = {"OLLAMA_HOST": "127.0.0.1:9", "GPUMON_FIND": "false"}
+    done = subprocess.run(
+        [sys.executable, "-c", STATUS],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | folders | nobody,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "imported:"

@@ -59,7 +59,7 @@ def test_a_flag_may_not_be_cut_short(capsys: pytest.CaptureFixture[str]) -> None
     [
         ("snapsot", 'there is no command "snapsot"; did you mean "snapshot"?'),
         ("config shw", 'there is no command "shw"; did you mean "show"?'),
-        ("zzz", 'there is no command "zzz"; there are snapshot, why, doctor, fit,'),
+        ("zzz", 'there is no command "zzz"; there are snapshot, why, status, doctor, fit,'),
         ("70b", 'gpumon: there is no command "70b"; whether a model fits: gpumon fit 70b\n'),
         ("llama3.1:70b", "gpumon fit llama3.1:70b\n"),
         ("--ulr http://x", 'gpumon: there is no flag "--ulr"; did you mean "--url"?\n'),

@@ -74,6 +74,28 @@ def test_json_has_verdicts_cause_and_remedies(tmp_path: Path, capsys: pytest.Cap
     assert {"action", "command", "frees_bytes", "expected_tokens_per_second"} <= model["remedies"][0].keys()
 
 
+def test_a_card_is_printed_in_72_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples = [*SPILLED.samples(0), *SPILLED.samples(1), *decoding(5.0)]
+    code, said = why(tmp_path, samples, NAME, "--card", capsys=capsys)
+    lines = said.splitlines()
+    assert (code, max(map(len, lines))) == (1, 72)
+    assert lines[1] == "SPILLED: llama3.1:8b spills 2.0 GiB (25%) to RAM"
+    assert lines[-1].endswith("gpumon why --card, private names replaced")
+
+
+def test_the_card_as_markdown_has_the_verdict_in_bold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, said = why(tmp_path, [*SPILLED.samples(0)], "--markdown", "--names", capsys=capsys)
+    assert said.startswith(r"**SPILLED: llama3.1:8b spills 2.0 GiB \(25%\) to RAM**")
+    assert "names as they are" in said
+
+
+def test_a_card_is_no_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["why", "--card", "--json"]) == 2
+    assert "not allowed with" in capsys.readouterr().err
+
+
 def test_runners_that_no_server_lists_are_told_with_what_frees_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

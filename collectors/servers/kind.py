@@ -19,10 +19,10 @@ This module stays cheap to import: what speaks HTTP is imported inside ``convers
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.talk import (
@@ -130,6 +130,13 @@ class AskedKind(ABC):
     """How the names of its programs begin, in lower case: a process on a GPU that holds a model."""
     runners: ClassVar[tuple[RunnerKind, ...]] = ()
     """The kinds of processes that hold its models."""
+
+    makes_pictures: ClassVar[bool] = False
+    """Whether it makes pictures, no tokens: a row also without a model; what it claims are weights alone."""
+
+    def identity(self, claim: ModelClaim) -> str:
+        """Return what tells its models apart: one that holds one at a time may keep its row."""
+        return claim.digest or claim.name
 
     # --- How it is recognised and asked
 
@@ -389,12 +396,3 @@ class UnknownKind(ServerKind):
 
     def __init__(self, name: str) -> None:
         self.name, self.label = name, visible(name)  # type: ignore[misc]
-
-
-def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
-    """Return ``claim`` with what is known of it besides, where it does not say itself."""
-    names: Collection[str] = ModelClaim.__struct_fields__
-    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
-    return (
-        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
-    )

@@ -15,11 +15,14 @@ from pathlib import Path
 
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.by_process.kind import KNOWN_BY_PROCESS
+from gpumon.collectors.servers.comfyui.kind import ComfyUiKind
+from gpumon.collectors.servers.invokeai import InvokeAiKind
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.servers.sdapi import SdNextKind, SdWebUiKind
 from gpumon.collectors.servers.vllm.kind import VllmKind
 from gpumon.collectors.source import Clock
 
@@ -38,6 +41,10 @@ BUILT_IN: tuple[ServerKind, ...] = (
     *LAUNCHERS,
     KoboldCppKind(),
     VllmKind(),
+    ComfyUiKind(),
+    SdNextKind(),
+    SdWebUiKind(),
+    InvokeAiKind(),
     *KNOWN_BY_PROCESS,
 )
 

@@ -29,6 +29,8 @@ from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.catalog import BLOBS
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.pictures import NAME as PICTURE_MODEL
+from tests.fakes.pictures import FakeComfyUi, FakeInvokeAi, FakeSdNext, FakeSdWebUi
 from tests.fakes.processes.secluded import hide_hardware
 from tests.fakes.processes.tree import FakeProc
 from tests.faults.hurry import hurry
@@ -40,7 +42,7 @@ from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import ModelEntry, Snapshot, SourceEntry
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import AnySample, ServerSample, WorkSample
-from gpumon.collectors.servers import conversation, llama_swap
+from gpumon.collectors.servers import conversation, llama_swap, picture_talk
 
 DEADLINE_SECONDS = 10.0
 INTERVAL_SECONDS = 0.2
@@ -170,6 +172,10 @@ KINDS: dict[str, Kind] = {
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
+    "ComfyUI": Kind(FakeComfyUi, name="ComfyUI"),
+    "SD.Next": Kind(FakeSdNext, name=PICTURE_MODEL),
+    "SD WebUI": Kind(FakeSdWebUi, name=PICTURE_MODEL),
+    "InvokeAI": Kind(FakeInvokeAi, name="InvokeAI"),
     "second server beside it": Kind(_ollama, second=True),
     "in a container": Kind(_ollama, process="contained"),
     "plain user beside a service": Kind(_ollama, process="closed"),
@@ -376,6 +382,7 @@ def main(*words: str) -> None:
     hurry()
     conversation.FAILURE_CAP_SECONDS = INTERVAL_SECONDS
     llama_swap.STEADY_SECONDS = INTERVAL_SECONDS
+    picture_talk.RESTING_SECONDS = INTERVAL_SECONDS
     apart()
     hide_hardware()
     with tempfile.TemporaryDirectory() as folder, FakeDriver(Path(folder, "state"), 1) as driver:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.http import Listening
 from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.pictures import FakeComfyUi, FakeInvokeAi, FakeSdNext, FakeSdWebUi
+from tests.fakes.routes import FakeRoutes
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
@@ -22,6 +24,7 @@ from gpumon.collectors.servers.source import ServerSource
 from gpumon.collectors.servers.talk import Asked
 
 MINUTE_SECONDS = 60.0
+TO_RECOGNISE = frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"})
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,7 @@ class Manners:
     """With their queries. Those by which it is told from other kinds need not be named."""
     most_a_minute: int
     """Requests of all paths together, at one look a second."""
-    to_recognise: frozenset[str] = field(
-        default=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"})
-    )
+    to_recognise: frozenset[str] = TO_RECOGNISE
     """Asked once at most, to tell what it is."""
 
 
@@ -51,6 +52,28 @@ def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
     fake.run("qwen3", 9, "llama-server --port 9")
     return fake
 
+
+def _routes(fake: Listening) -> list[tuple[str, str]]:
+    assert isinstance(fake, FakeRoutes)
+    return fake.asked
+
+
+def _drawing() -> FakeComfyUi:
+    fake = FakeComfyUi()
+    fake.queue()
+    fake.load()
+    fake.step(7)
+    return fake
+
+
+def _drawing_next() -> FakeSdNext:
+    fake = FakeSdNext()
+    fake.draw(7)
+    return fake
+
+
+PICTURES_TOLD = TO_RECOGNISE | {"/api/extra/version", "/system_stats", "/v1/models"}
+"""Asked of an image generator before it is known which."""
 
 KINDS: dict[str, Manners] = {
     "KoboldCpp": Manners(
@@ -74,7 +97,48 @@ KINDS: dict[str, Manners] = {
         frozenset({"/running", "/api/version", "/api/metrics/activity"}),
         most_a_minute=200,
     ),
+    "ComfyUI at rest": Manners(
+        FakeComfyUi,
+        _routes,
+        "comfyui",
+        frozenset({"/prompt", "/system_stats", "/internal/logs/raw"}),
+        most_a_minute=40,
+        to_recognise=PICTURES_TOLD,
+    ),
+    "ComfyUI at work": Manners(
+        _drawing,
+        _routes,
+        "comfyui",
+        frozenset({"/prompt", "/system_stats", "/internal/logs/raw"}),
+        most_a_minute=140,
+        to_recognise=PICTURES_TOLD | {"/queue"},
+    ),
+    "SD.Next at work": Manners(
+        _drawing_next,
+        _routes,
+        "sdnext",
+        frozenset({"/sdapi/v1/status", "/sdapi/v1/checkpoint"}),
+        most_a_minute=75,
+        to_recognise=PICTURES_TOLD,
+    ),
+    "SD WebUI": Manners(
+        FakeSdWebUi,
+        _routes,
+        "sd_webui",
+        frozenset({"/sdapi/v1/memory", "/sdapi/v1/options"}),
+        most_a_minute=35,
+        to_recognise=PICTURES_TOLD | {"/sdapi/v1/status"},
+    ),
+    "InvokeAI": Manners(
+        FakeInvokeAi,
+        _routes,
+        "invokeai",
+        frozenset({"/api/v1/queue/default/status", "/api/v1/app/version"}),
+        most_a_minute=35,
+        to_recognise=PICTURES_TOLD | {"/sdapi/v1/status", "/sdapi/v1/memory"},
+    ),
 }
+"""In no row stands ``/sdapi/v1/progress``: it would decode the picture under way."""
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -58,6 +58,15 @@ def rate(tokens_per_second: float | None) -> str:
     return f"{tokens_per_second:.{digits}f} tok/s"
 
 
+def step_rate(seconds_per_step: float | None) -> str:
+    """Write how fast steps of a picture go, as is usual: ``2.1 it/s``, below one a second ``1.4 s/it``."""
+    if seconds_per_step is None or seconds_per_step <= 0:
+        return UNKNOWN
+    is_slow = seconds_per_step > 1
+    value = seconds_per_step if is_slow else 1 / seconds_per_step
+    return f"{value:.{1 if value < 9.95 else 0}f} {'s/it' if is_slow else 'it/s'}"
+
+
 def tokens(count: int | None) -> str:
     """Write a token count as people name contexts: ``4096`` as ``4k``, ``131072`` as ``128k``."""
     if count is None:

@@ -253,7 +253,8 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
 
     Unknown where nothing tells.
     """
-    if not subject.is_spilled or (subject.loaded.by_choice and not by_layers_alone(subject)):
+    is_chosen = subject.loaded.by_choice and not by_layers_alone(subject)
+    if not subject.is_spilled or is_chosen or subject.model.kind.makes_pictures:
         return chosen(subject)
     arithmetic = subject.arithmetic
     plain = gpu_layers(subject) or gpu_not_used(subject) or by_settings(subject)

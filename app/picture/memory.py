@@ -75,6 +75,13 @@ class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
     """As ``ollama ps`` prints it, but for traces: ``38%/62% CPU/GPU``, ``<1%/>99% CPU/GPU``."""
     by_choice: bool
     """Whether the user has asked for the CPU."""
+    counts_weights_alone: bool = False
+    """Whether what is claimed are weights alone, so that ``gpu_bytes`` are the driver's where it measures."""
+
+    @property
+    def gpu_is_measured(self) -> bool:
+        """Whether ``gpu_bytes`` are those of the driver."""
+        return not self.claims_memory or (self.counts_weights_alone and self.measured_vram_bytes is not None)
 
 
 def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
@@ -85,10 +92,12 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
     is_told = in_ram or (known.by_choice and not claims)
     measured, placement = known.measured_bytes, placement_of(record, state)
     can_spill = known.gpu_known and not known.by_choice
+    on_gpu = split.gpu_bytes if claims else placement.gpu_bytes
+    by_driver = record.kind.makes_pictures and measured is not None  # what is claimed are weights alone
     spilled = beyond_choice(placement, known.left_out) if can_spill else UNKNOWN_SPLIT
     return ModelMemory(
         claims_memory=claims,
-        gpu_bytes=split.gpu_bytes if claims else placement.gpu_bytes if is_told else measured,
+        gpu_bytes=measured if by_driver or not (claims or is_told) else on_gpu,
         ram_bytes=placement.ram_bytes if is_told else split.ram_bytes,
         ram_is_estimate=is_told and not in_ram,
         measured_vram_bytes=measured,
@@ -103,4 +112,5 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
         can_spill=can_spill,
         has_no_gpu=state.lacks_gpu_at(record.key.source),
         by_choice=known.by_choice,
+        counts_weights_alone=record.kind.makes_pictures,
     )

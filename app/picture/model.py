@@ -31,6 +31,7 @@ from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.app.state.records import (
     FinishedLoad,
@@ -43,7 +44,7 @@ from gpumon.app.state.records import (
 )
 from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
-from gpumon.app.state.work import answer_of, metered_of, rates_of, requests_of, server_facts
+from gpumon.app.state.work import answer_of, drawing_of, metered_of, rates_of, requests_of, server_facts
 from gpumon.collectors.samples import (
     LoadFacts,
     MeteredModel,
@@ -75,6 +76,7 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
         "in_ram_by_choice",
         "loading",
         "healthy",
+        "drawing",
         "unknown",
     }
 )
@@ -142,6 +144,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     series: ModelSeries
     marks: tuple[Mark, ...]
     """When it was loaded again, ready and unloaded, oldest first: what a chart of ``series`` points at."""
+    drawing: Drawing | None = None
+    """The picture that an image generator works on."""
 
     @property
     def id(self) -> str:
@@ -238,6 +242,7 @@ def model_picture(
         notes=tuple(_notes(known, state, diagnosis, memory)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
+        drawing=drawing_of(record, state),
     )
 
 
@@ -328,7 +333,7 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
         message = alerts[0].message
         words = message if label in message else f"{label}: {message}"
         return alerts[0].severity, words, alerts[0].kind
-    is_told = verdict.severity != "ok" or placement.spill_fraction is not None
+    is_told = verdict.severity != "ok" or placement.spill_fraction is not None or verdict.kind == "drawing"
     return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 

@@ -5,7 +5,9 @@ A model is told of by its server's URL or, where no URL is asked, by the process
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+from msgspec import structs
 
 from gpumon.app.state.histories import arrive, key_alone, leave
 from gpumon.app.state.holders.addresses import addresses_of, server_of, stands_alone
@@ -21,7 +23,7 @@ from gpumon.app.state.records import (
     SourceRecord,
 )
 from gpumon.app.state.state import State, hear
-from gpumon.app.state.work import follow_work, hear_work
+from gpumon.app.state.work import follow_picture, follow_work, hear_work
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     LOADING_STATES,
@@ -32,7 +34,7 @@ from gpumon.collectors.samples import (
     ServerSample,
     WorkSample,
 )
-from gpumon.collectors.servers.kind import ServerKind, with_facts
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
 
 MODELS_END_WITH = frozenset({"not_running"})
@@ -115,6 +117,7 @@ def apply_work(state: State, sample: WorkSample) -> None:
     state.touched.work(record.key, changed=True)
     served.requests.extend(served.meter.feed(sample))
     record.note_rates(served.meter.rates, state.now)
+    follow_picture(record, sample, state)
 
 
 def apply_facts(state: State, sample: ModelFacts) -> None:
@@ -205,7 +208,7 @@ def _is_of(settings: RunnerSettings, claim: ModelClaim) -> bool:
 
 def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> ModelKey:
     now = state.now
-    key = ModelKey(sample.source, claim.digest or claim.name)
+    key = ModelKey(sample.source, kind_named(sample.kind).identity(claim))
     state.touched.claimed.add(key)
     record = state.models.get(key)
     if record is None or not _is_of_kind(record, sample):
@@ -232,7 +235,16 @@ def _with_facts(record: ModelRecord, claim: ModelClaim) -> ModelClaim:
     """Return ``claim`` with what else is known of the loaded model."""
     if record.served is None:
         return claim
-    return with_facts(claim, record.kind.claim_of(claim.name, claim.settings, record.served.facts))
+    return _with_known(claim, record.kind.claim_of(claim.name, claim.settings, record.served.facts))
+
+
+def _with_known(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
+    """Return ``claim`` with what is known of it besides, where it does not say itself."""
+    names: Collection[str] = ModelClaim.__struct_fields__
+    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
+    return (
+        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
+    )
 
 
 def _take_memory(state: State, record: ModelRecord) -> None:
@@ -334,9 +346,10 @@ def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
         depart(state, key)
         record = None
     claim = kind.claim_of(key.digest, runner.process.settings, runner.facts)
-    if record is None or record.claim != claim:
+    if record is None or record.claim != claim or record.claims_memory:  # a claim is one at each look
         state.touched.claimed.add(key)
     if record is None:
         record = state.models[key] = ModelRecord(key, claim, first_seen=state.now, seen=state.now)
         record.kind, record.process, record.history = kind, runner.key, arrive(state, key)
     record.claim, record.stated, record.seen = claim, None, state.now
+    _take_memory(state, record)

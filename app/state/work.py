@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
-from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.rates.picture import Drawing, PictureTrack
+from gpumon.app.state.records import STALE_AFTER_SECONDS, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
 
@@ -75,6 +76,31 @@ def answer_of(model: ModelRecord, state: State) -> WorkSample | None:
     if runner is not None:
         return runner.answer
     return model.served.answer if model.served else None
+
+
+def drawing_of(model: ModelRecord, state: State) -> Drawing | None:
+    """Return the picture that a generator works on, unless that was said long ago."""
+    answer = answer_of(model, state) if model.pictures else None
+    if answer is None or model.pictures is None or state.now - answer.time > STALE_AFTER_SECONDS:
+        return None
+    return model.pictures.now
+
+
+def follow_picture(model: ModelRecord, sample: WorkSample, state: State) -> None:
+    """Follow the picture that a generator works on."""
+    if not model.kind.makes_pictures:
+        return
+    model.pictures = model.pictures or PictureTrack()
+    model.pictures.feed(sample, model.claim.name, _received(model, state))
+
+
+def _received(model: ModelRecord, state: State) -> float | None:
+    """Return what the GPUs of a model receive over PCIe, in bytes per second."""
+    runner = state.runner_of(model)
+    held = [uuid for uuid, size in runner.vram_by_gpu.items() if size] if runner else []
+    rates = [state.gpus[uuid].reading.pcie_receive_bytes_per_second for uuid in held if uuid in state.gpus]
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known and len(known) == len(rates) else None
 
 
 def server_facts(model: ModelRecord, state: State) -> LoadFacts | None:
@@ -194,8 +220,12 @@ def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> 
 
 def _note_rates(state: State, runner: RunnerRecord) -> None:
     model = state.models.get(runner.model) if runner.model else None
-    if model is not None and (runner.rates.sources or model.metered is None):
+    if model is None:
+        return
+    if runner.rates.sources or model.metered is None:
         model.note_rates(runner.rates, state.now)
+    if runner.answer is not None:
+        follow_picture(model, runner.answer, state)
 
 
 def apply_meter(state: State, sample: MeterSample) -> None:

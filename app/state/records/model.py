@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.rates.picture import PictureTrack
 from gpumon.app.state.records.history import History
 from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
 from gpumon.collectors.samples import (
@@ -194,6 +195,8 @@ class ModelRecord(Struct):
     """What a pass-through meter before its server says of it."""
     metered_at: float | None = None
     """When that was said."""
+    pictures: PictureTrack | None = None
+    """Of an image generator: the picture under way."""
 
     @property
     def claims_memory(self) -> bool:

@@ -22,6 +22,7 @@ SECTIONS = {
     schema.RequestEntry: "`models[].requests[]`",
     schema.RereadEntry: "`models[].prompt_reread`",
     schema.PredictionEntry: "`models[].prediction`",
+    schema.PictureEntry: "`models[].picture`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",
     schema.EvidenceEntry: "`models[].verdict.evidence[]`, `models[].cause.evidence[]`",

@@ -14,6 +14,7 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
+from gpumon.app.state.rates.picture import WORTH_TELLING, Drawing
 from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.actions import command_to_copy
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from gpumon.app.diagnosis.forecast import Forecast
 
 
+SPILLED, IN_PART = "SPILLED", "IN PART"
 HEADS = {
     "will_spill": "LOADING",
-    "spill": "SPILLED",
-    "spilled": "SPILLED",
-    "hidden_spill": "SPILLED",
-    "likely_spill": "SPILLED",
+    "spill": SPILLED,
+    "spilled": SPILLED,
+    "hidden_spill": SPILLED,
+    "likely_spill": SPILLED,
     "silent_fallback": "NOT ON GPU",
     "no_gpu_found": "NOT ON GPU",
     "lost_gpu": "LOST GPU",
@@ -63,13 +65,15 @@ HEADS = {
     "evicted": "EVICTED",
     "long_context": "LONG CONTEXT",
     "parallel_requests": "SHARED",
+    "loaded_in_part": IN_PART,
+    "streams_weights": IN_PART,
     "prompt_reread": "READS AGAIN",
 }
 """The head word of each kind of alert and verdict."""
 OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}
 """Of kinds that come with later versions of either."""
 
-IN_RAM_HEADS = frozenset({"SPILLED", "NOT ON GPU"})
+IN_RAM_HEADS = frozenset({SPILLED, "NOT ON GPU"})
 """What amounts to a share in RAM."""
 
 SLOWED_DOWN = "is slowed down: "
@@ -115,6 +119,7 @@ def model_band(model: ModelPicture) -> VerdictView:
 
 def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView) -> VerdictView:
     cure = command_to_copy(model.diagnosis.remedies)
+    head = IN_PART if model.kind.makes_pictures and head == SPILLED else head
     return replace(
         plain,
         head=head,
@@ -157,10 +162,12 @@ def _facts(model: ModelPicture, sentence: str, head: str) -> Iterator[str]:
     """Yield what is wrong, what it costs, and since when."""
     in_ram = head in IN_RAM_HEADS and model.memory.spill_percent
     words = _without_name(sentence.partition("; ")[0], model.label)
+    if head == IN_PART:
+        words = (words.partition("is loaded in part: ")[2] or words).partition(" since ")[0]
     yield f"{in_ram} in RAM" if in_ram else words.removeprefix(SLOWED_DOWN)
     if cost := cost_words(model):
         yield cost
-    if model.spilled_since is not None and in_ram:
+    if model.spilled_since is not None and model.memory.spill_percent and (in_ram or head == IN_PART):
         yield f"for {units.duration(model.at - model.spilled_since)}"
 
 
@@ -170,6 +177,8 @@ def _without_name(sentence: str, name: str) -> str:
 
 def cost_words(model: ModelPicture) -> str:
     """Say how fast a model is and, where it is known, could be: ``7.0 tok/s, 47 if it fitted``."""
+    if model.drawing is not None and model.drawing.seconds_per_step is not None:
+        return _step_words(model.drawing)
     now, expected = model.diagnosis.decode_tokens_per_second_now, model.diagnosis.expected_now
     rate = now if now is not None else expected.expected if expected else None
     if rate is None:
@@ -179,6 +188,13 @@ def cost_words(model: ModelPicture) -> str:
     if full is None or full <= rate or not model.memory.spill_percent:
         return _held_back(model) or words
     return f"{words}, {full:.0f} if it fitted"
+
+
+def _step_words(now: Drawing) -> str:
+    """Say how long a step takes and, where that is longer than it was, how long one took."""
+    taken, best = now.seconds_per_step or 0.0, now.best_seconds_per_step
+    before = f", {units.step_rate(best)} before" if best and taken > best * WORTH_TELLING else ""
+    return f"{units.step_rate(taken)}{before}"
 
 
 def _held_back(model: ModelPicture) -> str:

@@ -23,6 +23,8 @@ VerdictKind = Literal[
     "below_baseline",  # slower than its own usual rate for no visible reason
     "long_context",
     "parallel_requests",
+    "context_full",
+    "cache_full",  # the cache of all contexts is full, and requests lose their place in it
     "prompt_reread",  # what was read a moment ago is read again
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
@@ -48,6 +50,7 @@ CauseKind = Literal[
     "kept_in_ram",  # by settings on purpose: --n-cpu-moe, --override-tensor, -ngl, --no-kv-offload
     "larger_than_gpu",  # the weights alone are larger
     "gpu_not_used",
+    "cache_too_small",  # for the requests under way, of a server that sets it aside when it starts
     "shared_slot",  # requests of others come between two turns
     "prompt_changes",
     "unknown",
@@ -58,6 +61,7 @@ RemedyAction = Literal[
     "shrink_context",
     "reduce_parallel",
     "quantize_cache",
+    "grow_cache",  # by letting the server take more of each GPU
     "unload_model",
     "free_process",
     "smaller_quantization",
@@ -73,6 +77,7 @@ RemedyAction = Literal[
     "keep_longer",
     "keep_in_ram",
     "draw_less",  # smaller pictures, or fewer at once
+    "raise_context",
     "more_slots",
     "keep_window",  # all of the context, not its last tokens alone
     "steady_prompt",
@@ -103,7 +108,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """Why a model spills, or reads its prompt again."""
+    """Why a model spills, preempts requests, or reads its prompt again."""
 
     kind: CauseKind
     sentence: str

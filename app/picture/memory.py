@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -12,6 +13,8 @@ from gpumon.app.state.records import History
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
+from gpumon.collectors.samples import NO_RESERVE, ModelClaim
+from gpumon.text import units
 
 
 class ModelSeries(NamedTuple):
@@ -84,6 +87,12 @@ class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
         return not self.claims_memory or (self.counts_weights_alone and self.measured_vram_bytes is not None)
 
 
+def _weights_in_ram(known: Loaded) -> int | None:
+    """Return the weights that its server was told to keep in RAM, for all GPUs together."""
+    reserve = known.runner.process.settings.reserve if known.runner else NO_RESERVE
+    return (reserve.weights_in_ram_bytes or 0) * reserve.gpu_count or None
+
+
 def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
     """Put together where the memory of one model is."""
     record, runner, claims = known.model, known.runner, known.model.claims_memory
@@ -92,14 +101,15 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
     is_told = in_ram or (known.by_choice and not claims)
     measured, placement = known.measured_bytes, placement_of(record, state)
     can_spill = known.gpu_known and not known.by_choice
+    kept = None if claims or is_told else _weights_in_ram(known)
     on_gpu = split.gpu_bytes if claims else placement.gpu_bytes
     by_driver = record.kind.makes_pictures and measured is not None  # what is claimed are weights alone
     spilled = beyond_choice(placement, known.left_out) if can_spill else UNKNOWN_SPLIT
     return ModelMemory(
         claims_memory=claims,
         gpu_bytes=measured if by_driver or not (claims or is_told) else on_gpu,
-        ram_bytes=placement.ram_bytes if is_told else split.ram_bytes,
-        ram_is_estimate=is_told and not in_ram,
+        ram_bytes=placement.ram_bytes if is_told else kept if split.ram_bytes is None else split.ram_bytes,
+        ram_is_estimate=(is_told and not in_ram) or bool(kept),
         measured_vram_bytes=measured,
         measured_vram_by_gpu=dict(runner.vram_by_gpu) if runner and measurable else None,
         measurable=measurable,
@@ -114,3 +124,19 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
         by_choice=known.by_choice,
         counts_weights_alone=record.kind.makes_pictures,
     )
+
+
+def claim_notes(claim: ModelClaim) -> Iterator[str]:
+    """Say so where a claim makes no sense: more on the GPU than there is of the model."""
+    size, on_gpu = claim.size_bytes, claim.size_vram_bytes
+    if size is not None and on_gpu is not None and on_gpu > size:
+        yield f"claim not plausible: {units.size(on_gpu)} on GPU of {units.size(size)} in all"
+
+
+def agreement_notes(agreement: Agreement) -> Iterator[str]:
+    """Say by how much the driver differs from the claim, and why where that is known."""
+    if agreement.difference_bytes is None or agreement.kind in {"agrees", "unknown"}:
+        return
+    sees = "more" if agreement.kind == "driver_sees_more" else "less"
+    because = f": {agreement.cause}" if agreement.cause else ""
+    yield f"driver sees {units.size(abs(agreement.difference_bytes))} {sees} than claimed{because}"

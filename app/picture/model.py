@@ -13,13 +13,13 @@ from msgspec import Struct
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
 from gpumon.app.insight.agreement import (
-    Agreement,
     Loaded,
     logged_in_ram,
 )
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
+from gpumon.app.insight.pool import Pool, pool_notes, pool_of
 from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import (
     kind_label,
@@ -28,7 +28,15 @@ from gpumon.app.insight.wording import (
     source_label,
 )
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
+from gpumon.app.picture.memory import (
+    ModelMemory,
+    ModelSeries,
+    agreement_notes,
+    claim_notes,
+    model_memory,
+    series_of,
+)
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.picture import Drawing
@@ -53,6 +61,7 @@ from gpumon.collectors.samples import (
     RateBaseline,
     RunnerProcess,
 )
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -112,6 +121,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     age_seconds: float | None
     """Age of the server's word, where it is no longer current."""
     memory: ModelMemory
+    pool: Pool | None
+    """What its server has set aside for all contexts; ``None`` of one that sets nothing aside."""
 
     level: Level
     """The worst of its verdict and its alerts; ``unknown`` where it is well but its placement is not told."""
@@ -200,6 +211,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     disk: Moved | None
     expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
+    started_by: str | None = None
+    """The program that has started its process, where the model does not bear its name already."""
 
 
 def model_picture(
@@ -211,8 +224,7 @@ def model_picture(
     full: Band | None = None,
 ) -> ModelPicture:
     """Put together what is said of one model; of its active ``alerts`` the worst come first."""
-    record, runner = known.model, known.runner
-    memory = model_memory(known, state, measurable)
+    record, runner, memory = known.model, known.runner, model_memory(known, state, measurable)
     level, sentence, trouble = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
@@ -225,6 +237,7 @@ def model_picture(
         spilled_since=record.spilled_since,
         age_seconds=_age_seconds(record, state),
         memory=memory,
+        pool=(pool := pool_of(record, state)),
         level=level,
         sentence=sentence,
         trouble=trouble,
@@ -239,7 +252,7 @@ def model_picture(
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis, memory)),
+        notes=tuple(_notes(known, state, diagnosis, memory, pool)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
         drawing=drawing_of(record, state),
@@ -291,6 +304,14 @@ def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     return load_picture(load, state) if load else None
 
 
+def _started_by(record: ModelRecord, state: State) -> str | None:
+    runner = state.runner_of(record)
+    server = server_of(state, runner) if runner is not None else None
+    if server is None or server.kind == record.kind.name:
+        return None
+    return kind_label(kind_named(server.kind))
+
+
 def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
     """Put together what a page says beside the picture."""
     runner, answer = state.runner_of(record), answer_of(record, state)
@@ -308,6 +329,7 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         prediction=runner.prediction if runner else None,
         disk=runner.disk.latest if runner else None,
         expected_by_card=expected_by_card(record, state),
+        started_by=_started_by(record, state),
         finished_load=next(loads, None) if record.runner else None,
     )
 
@@ -337,12 +359,14 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
-def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -> Iterator[str]:
+def _notes(
+    known: Loaded, state: State, found: Diagnosis, memory: ModelMemory, pool: Pool | None
+) -> Iterator[str]:
     record, estimate = known.model, known.left_out
     if memory.has_no_gpu and memory.placement.spill_fraction is not None:
         yield NO_GPU_NOTE
-    yield from _claim_notes(record.claim)
-    yield from _agreement_notes(known.agreement)
+    yield from claim_notes(record.claim)
+    yield from agreement_notes(known.agreement)
     if logged_in_ram(record, state):
         yield "all of it in RAM by the server's log"
     if estimate is not None and estimate.bytes:
@@ -357,6 +381,7 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    yield from pool_notes(pool)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
     yield from _no_rate_note(known, state)
@@ -368,22 +393,6 @@ def _no_rate_note(known: Loaded, state: State) -> Iterator[str]:
     is_at_work = runner is not None and runner.kind.by_itself and known.activity == "busy"
     if is_at_work and not rates_of(record, state).sources:
         yield f"no rate: {kind_label(record.kind)} does not tell it"
-
-
-def _claim_notes(claim: ModelClaim) -> Iterator[str]:
-    """Say so where a claim makes no sense: more on the GPU than there is of the model."""
-    size, on_gpu = claim.size_bytes, claim.size_vram_bytes
-    if size is not None and on_gpu is not None and on_gpu > size:
-        yield f"claim not plausible: {units.size(on_gpu)} on GPU of {units.size(size)} in all"
-
-
-def _agreement_notes(agreement: Agreement) -> Iterator[str]:
-    """Say by how much the driver differs from the claim, and why where that is known."""
-    if agreement.difference_bytes is None or agreement.kind in {"agrees", "unknown"}:
-        return
-    sees = "more" if agreement.kind == "driver_sees_more" else "less"
-    because = f": {agreement.cause}" if agreement.cause else ""
-    yield f"driver sees {units.size(abs(agreement.difference_bytes))} {sees} than claimed{because}"
 
 
 def _time_left(record: ModelRecord, state: State) -> str:

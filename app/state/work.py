@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from gpumon.app.state.holders.doors import hide_back_doors
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.picture import Drawing, PictureTrack
+from gpumon.app.state.rates.pool import PoolFigures
 from gpumon.app.state.records import STALE_AFTER_SECONDS, ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
@@ -101,6 +103,14 @@ def _received(model: ModelRecord, state: State) -> float | None:
     rates = [state.gpus[uuid].reading.pcie_receive_bytes_per_second for uuid in held if uuid in state.gpus]
     known = [rate for rate in rates if rate is not None]
     return sum(known) if known and len(known) == len(rates) else None
+
+
+def pool_figures(model: ModelRecord, state: State) -> PoolFigures | None:
+    """Return how full the cache of all contexts is; ``None`` where nothing tells, or that was long ago."""
+    runner = state.runner_of(model)
+    if runner is not None:
+        return runner.pool.figures(state.now)
+    return model.served.pool.figures(state.now) if model.served else None
 
 
 def server_facts(model: ModelRecord, state: State) -> LoadFacts | None:
@@ -208,6 +218,7 @@ def _has_changed(before: WorkSample | None, sample: WorkSample) -> bool:
 
 
 def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
+    runner.pool.feed(sample)
     finished = runner.meter.feed(sample)
     runner.requests.extend(finished)
     if (finished or runner.rates.slots) and is_hindered(state, runner):
@@ -253,6 +264,7 @@ def _note_upstream(state: State, sample: MeterSample) -> None:
         return
     if state.upstreams.get(sample.server) != sample.upstream:
         state.upstreams[sample.server] = sample.upstream
+        hide_back_doors(state)
         join(state)
 
 

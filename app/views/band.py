@@ -60,6 +60,7 @@ HEADS = {
     "load_failed": "LOAD FAILED",
     "slower": "SLOWER",
     "below_baseline": "SLOWER",
+    "cache_full": "CACHE FULL",
     "thrash": "THRASHING",
     "thrashing": "THRASHING",
     "evicted": "EVICTED",
@@ -68,6 +69,7 @@ HEADS = {
     "loaded_in_part": IN_PART,
     "streams_weights": IN_PART,
     "prompt_reread": "READS AGAIN",
+    "context_full": "CONTEXT FULL",
 }
 """The head word of each kind of alert and verdict."""
 OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}

@@ -34,7 +34,6 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
-from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.collectors.http.endpoint import Endpoint
@@ -79,6 +78,8 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    stays_on_gpu: bool = False
+    """Whether it starts only where all of it fits on GPUs, but for what it is told to keep in RAM."""
     has_workers: bool = False
     """Whether processes below it hold the model on GPUs: what these hold is then its own."""
     writes_log: bool = False
@@ -223,6 +224,11 @@ class AskedKind(ABC):
             quantization=known.quantization,
         )
 
+    def holds(self, claim: ModelClaim, settings: RunnerSettings) -> bool:
+        """Whether its own words say that a process with ``settings`` holds a model: by their port."""
+        told = claim.settings
+        return told is not None and told.port is not None and told.port == settings.port
+
 
 class ServerKind(AskedKind):
     """One kind of server. Instances hold nothing: there is one for the whole program."""
@@ -261,6 +267,8 @@ class ServerKind(AskedKind):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    full_context_words: ClassVar[str] = ""
+    """What becomes of a request that fills its context."""
     keep_window: ClassVar[Line] = NO_LINE
     """How to keep the whole context of layers that attend to the last tokens alone."""
 
@@ -316,10 +324,8 @@ class ServerKind(AskedKind):
         del slots
         return NO_LINE
 
-    def set_gpu_share(self, share: float) -> Line:
-        """Return how to let it take another part (0 to 1) of each GPU when it starts."""
-        del share
-        return NO_LINE
+    flags: ClassVar[Mapping[Literal["gpu_share", "weights_in_ram_gib"], str]] = {}
+    """Flags that set what each GPU gives: its part of 0 to 1, GiB of weights that stay in RAM."""
 
     def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
         """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""
@@ -387,12 +393,3 @@ class ServerKind(AskedKind):
         """Return how many models the server may keep loaded by its ``settings``; ``None`` where not set."""
         del settings
         return None
-
-
-class UnknownKind(ServerKind):
-    """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
-
-    has_url = False
-
-    def __init__(self, name: str) -> None:
-        self.name, self.label = name, visible(name)  # type: ignore[misc]

@@ -7,6 +7,8 @@ ComfyUI 0.38 (server.py, api_server/routes/internal, app/logger.py), SD.Next of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.fakes.routes import FakeRoutes
 
 GIB = 1024**3
@@ -205,3 +207,12 @@ class FakeInvokeAi(FakeRoutes):
             }
         )
         self.running = self.pending = 0
+
+
+GENERATORS: dict[str, tuple[Callable[[], FakeRoutes], str]] = {
+    "ComfyUI": (FakeComfyUi, "ComfyUI"),
+    "SD.Next": (FakeSdNext, NAME),
+    "SD WebUI": (FakeSdWebUi, NAME),
+    "InvokeAI": (FakeInvokeAi, "InvokeAI"),
+}
+"""Each by its label, with what its row is called at first."""

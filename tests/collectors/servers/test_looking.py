@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
+from tests.fakes.docker_model_runner import FakeDockerModelRunner
 from tests.fakes.http import Listening
 from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.lemonade import FakeLemonade
+from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.pictures import FakeComfyUi, FakeInvokeAi, FakeSdNext, FakeSdWebUi
 from tests.fakes.routes import FakeRoutes
+from tests.fakes.vllm import FakeVllm
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
@@ -24,7 +28,12 @@ from gpumon.collectors.servers.source import ServerSource
 from gpumon.collectors.servers.talk import Asked
 
 MINUTE_SECONDS = 60.0
-TO_RECOGNISE = frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"})
+TO_RECOGNISE = frozenset(
+    {
+        *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
+        *("/api/extra/version", "/v1/models", "/api/v1/health", "/engines/status"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +62,6 @@ def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
     return fake
 
 
-def _routes(fake: Listening) -> list[tuple[str, str]]:
-    assert isinstance(fake, FakeRoutes)
-    return fake.asked
-
-
 def _drawing() -> FakeComfyUi:
     fake = FakeComfyUi()
     fake.queue()
@@ -75,7 +79,59 @@ def _drawing_next() -> FakeSdNext:
 PICTURES_TOLD = TO_RECOGNISE | {"/api/extra/version", "/system_stats", "/v1/models"}
 """Asked of an image generator before it is known which."""
 
+
+def _asked(fake: Listening) -> list[tuple[str, str]]:
+    """Return what a fake of fixed routes was asked, but for what an Ollama is asked of a model."""
+    assert isinstance(fake, FakeRoutes)
+    return [one for one in fake.asked if one != ("POST", "/api/show")]
+
+
+def _asked_of_ik(fake: Listening) -> list[tuple[str, str]]:
+    assert isinstance(fake, FakeIkLlama)
+    return [(one.method, one.path) for one in fake.requests]
+
+
+def _lemonade() -> FakeLemonade:
+    fake = FakeLemonade()
+    fake.load("qwen3", is_busy=True)
+    return fake
+
+
+def _docker_model_runner() -> FakeDockerModelRunner:
+    fake = FakeDockerModelRunner()
+    fake.load("ai/qwen3", in_use=True)
+    return fake
+
+
+def _without_statistics(fake: FakeVllm) -> FakeVllm:
+    fake.statistics = False
+    return fake
+
+
 KINDS: dict[str, Manners] = {
+    "Docker Model Runner": Manners(
+        _docker_model_runner,
+        _asked,
+        "docker_model_runner",
+        frozenset({"/engines/ps", "/models"}),
+        most_a_minute=70,
+        to_recognise=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/engines/status"}),
+    ),
+    "Lemonade": Manners(
+        _lemonade,
+        _asked,
+        "lemonade",
+        frozenset({"/api/v1/health", "/api/v1/stats"}),
+        most_a_minute=130,
+    ),
+    "ik_llama.cpp": Manners(
+        FakeIkLlama,
+        _asked_of_ik,
+        "llama_server",
+        frozenset({"/props", "/v1/models", "/slots", "/metrics"}),
+        most_a_minute=100,
+        to_recognise=frozenset({"/", "/api/ps", "/health"}),
+    ),
     "KoboldCpp": Manners(
         FakeKoboldCpp,
         _gets("asked"),
@@ -90,6 +146,20 @@ KINDS: dict[str, Manners] = {
         ),
         most_a_minute=140,
     ),
+    "vLLM": Manners(
+        FakeVllm,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version"}),
+        most_a_minute=70,
+    ),
+    "vLLM without statistics": Manners(
+        lambda: _without_statistics(FakeVllm()),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version", "/health"}),
+        most_a_minute=130,
+    ),
     "llama-swap": Manners(
         lambda: _with_model(FakeLlamaSwap()),
         _gets("paths"),
@@ -99,7 +169,7 @@ KINDS: dict[str, Manners] = {
     ),
     "ComfyUI at rest": Manners(
         FakeComfyUi,
-        _routes,
+        _asked,
         "comfyui",
         frozenset({"/prompt", "/system_stats", "/internal/logs/raw"}),
         most_a_minute=40,
@@ -107,7 +177,7 @@ KINDS: dict[str, Manners] = {
     ),
     "ComfyUI at work": Manners(
         _drawing,
-        _routes,
+        _asked,
         "comfyui",
         frozenset({"/prompt", "/system_stats", "/internal/logs/raw"}),
         most_a_minute=140,
@@ -115,7 +185,7 @@ KINDS: dict[str, Manners] = {
     ),
     "SD.Next at work": Manners(
         _drawing_next,
-        _routes,
+        _asked,
         "sdnext",
         frozenset({"/sdapi/v1/status", "/sdapi/v1/checkpoint"}),
         most_a_minute=75,
@@ -123,7 +193,7 @@ KINDS: dict[str, Manners] = {
     ),
     "SD WebUI": Manners(
         FakeSdWebUi,
-        _routes,
+        _asked,
         "sd_webui",
         frozenset({"/sdapi/v1/memory", "/sdapi/v1/options"}),
         most_a_minute=35,
@@ -131,7 +201,7 @@ KINDS: dict[str, Manners] = {
     ),
     "InvokeAI": Manners(
         FakeInvokeAi,
-        _routes,
+        _asked,
         "invokeai",
         frozenset({"/api/v1/queue/default/status", "/api/v1/app/version"}),
         most_a_minute=35,

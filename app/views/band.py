@@ -40,6 +40,7 @@ HEADS = {
     "silent_fallback": "NOT ON GPU",
     "no_gpu_found": "NOT ON GPU",
     "lost_gpu": "LOST GPU",
+    "crowded": "CROWDED",
     "read_from_disk": "FROM DISK",
     "stuck": "STUCK",
     "ended": "ENDED",
@@ -179,24 +180,31 @@ def _without_name(sentence: str, name: str) -> str:
 
 def cost_words(model: ModelPicture) -> str:
     """Say how fast a model is and, where it is known, could be: ``7.0 tok/s, 47 if it fitted``."""
-    if model.drawing is not None and model.drawing.seconds_per_step is not None:
-        return _step_words(model.drawing)
-    now, expected = model.diagnosis.decode_tokens_per_second_now, model.diagnosis.expected_now
+    found = model.diagnosis
+    now, expected = found.decode_tokens_per_second_now, found.expected_now
     rate = now if now is not None else expected.expected if expected else None
-    if rate is None:
-        return ""
+    if rate is None or found.seconds_per_step is not None:
+        return _step_words(found, model.drawing)
     words = units.rate(rate) if now is not None else f"~{units.rate(rate)}"
+    before = found.decode_tokens_per_second_before if found.cause and found.cause.takers else None
+    if now is not None and before is not None and before > now:
+        return f"{words}, {units.rate(before).split()[0]} before"
     full = model.full.tokens_per_second if model.full else None
     if full is None or full <= rate or not model.memory.spill_percent:
         return _held_back(model) or words
     return f"{words}, {full:.0f} if it fitted"
 
 
-def _step_words(now: Drawing) -> str:
-    """Say how long a step takes and, where that is longer than it was, how long one took."""
-    taken, best = now.seconds_per_step or 0.0, now.best_seconds_per_step
-    before = f", {units.step_rate(best)} before" if best and taken > best * WORTH_TELLING else ""
-    return f"{units.step_rate(taken)}{before}"
+def _step_words(found: Diagnosis, drawing: Drawing | None) -> str:
+    """Say how slow an image generator has become: ``50 s/it, 1.0 before``; else how fast it is."""
+    if found.seconds_per_step is not None:
+        before, now = map(units.step_rate, found.seconds_per_step)
+        return f"{now}, {before} before"
+    if drawing is None or drawing.seconds_per_step is None:
+        return ""
+    taken, best = drawing.seconds_per_step, drawing.best_seconds_per_step
+    was = f", {units.step_rate(best)} before" if best and taken > best * WORTH_TELLING else ""
+    return f"{units.step_rate(taken)}{was}"
 
 
 def _held_back(model: ModelPicture) -> str:
@@ -215,7 +223,8 @@ def held_back_notes(band: VerdictView) -> frozenset[str]:
 
 def _cause(found: Diagnosis, *, has_command: bool) -> str:
     """Say why, and what helps where no line can be typed."""
-    cause = found.cause.sentence if found.cause and found.cause.kind != "unknown" else ""
+    known = found.cause if found.cause and found.cause.kind != "unknown" else None
+    cause = (known.brief or known.sentence) if known else ""
     if has_command or not found.remedies:
         return cause
     return "; ".join(filter(None, (cause, found.remedies[0].sentence)))

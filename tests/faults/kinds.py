@@ -145,8 +145,9 @@ def _ollama() -> FakeOllama:
     return server
 
 
-def _llama_server(server: FakeLlamaServer) -> FakeLlamaServer:
-    server.alias = MODEL
+def _with(server: Listening, **values: str) -> Listening:
+    for name, value in values.items():
+        setattr(server, name, value)
     return server
 
 
@@ -162,31 +163,19 @@ def _llama_swap() -> FakeLlamaSwap:
     return server
 
 
-def _koboldcpp() -> FakeKoboldCpp:
-    server = FakeKoboldCpp()
-    server.model = f"koboldcpp/{MODEL}"
-    return server
-
-
 def _loaded(server: FakeLemonade | FakeDockerModelRunner) -> Listening:
     server.load(MODEL)
     return server
 
 
-def _vllm() -> FakeVllm:
-    server = FakeVllm()
-    server.name = MODEL
-    return server
-
-
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
-    "llama-server": Kind(lambda: _llama_server(FakeLlamaServer())),
+    "llama-server": Kind(lambda: _with(FakeLlamaServer(), alias=MODEL)),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
-    "KoboldCpp": Kind(_koboldcpp),
-    "vLLM": Kind(_vllm),
-    "ik_llama.cpp": Kind(lambda: _llama_server(FakeIkLlama())),
+    "KoboldCpp": Kind(lambda: _with(FakeKoboldCpp(), model=f"koboldcpp/{MODEL}")),
+    "vLLM": Kind(lambda: _with(FakeVllm(), name=MODEL)),
+    "ik_llama.cpp": Kind(lambda: _with(FakeIkLlama(), alias=MODEL)),
     "Lemonade": Kind(lambda: _loaded(FakeLemonade())),
     "Docker Model Runner": Kind(lambda: _loaded(FakeDockerModelRunner())),
     **{label: Kind(fake, name=model) for label, (fake, model) in GENERATORS.items()},

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.takers import step_change
 from gpumon.app.diagnosis.words import COMMAND_LINE, NVML, size_evidence
 from gpumon.app.insight.intent import intent_of
 from gpumon.app.insight.wording import amount
@@ -76,7 +77,10 @@ def told(subject: Subject) -> Verdict | None:
 
 def cost_words(subject: Subject) -> str:
     """Say what it costs that weights stay in RAM: ``: 5.2 s/it, 1.4 s/it before``."""
-    now = picture_of(subject)
+    steps, now = step_change(subject), picture_of(subject)
+    if steps is not None:
+        slow, fast = (units.step_rate(one.seconds_per_step) for one in (steps.now, steps.before))
+        return f": {slow}, {fast} before"
     if now is None or now.seconds_per_step is None:
         return ""
     taken, best = now.seconds_per_step, now.best_seconds_per_step

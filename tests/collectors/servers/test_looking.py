@@ -115,7 +115,6 @@ KINDS: dict[str, Manners] = {
         "docker_model_runner",
         frozenset({"/engines/ps", "/models"}),
         most_a_minute=70,
-        to_recognise=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/engines/status"}),
     ),
     "Lemonade": Manners(
         _lemonade,

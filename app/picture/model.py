@@ -28,6 +28,7 @@ from gpumon.app.insight.wording import (
 )
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
+from gpumon.app.picture.requests import LastPicture, last_note, last_picture
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import (
@@ -128,6 +129,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     rates: RunnerRates
     full: FullRate | None
     """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    last: LastPicture | None
+    """What its server says of the latest request that has ended."""
     peak_tokens_per_second: float | None
     """The highest rate that it has held for some seconds in this run, all requests together."""
     process: RunnerProcess | None
@@ -227,11 +230,12 @@ def model_picture(
         time_left=_time_left(record, state),
         rates=(rates := rates_of(record, state)),
         full=_full(full, rates, record, memory),
+        last=(last := last_picture(record, state)),
         peak_tokens_per_second=record.history.peak.tokens_per_second,
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis, memory)),
+        notes=(*_notes(known, state, diagnosis, memory), *last_note(last, rates)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
     )

@@ -17,6 +17,7 @@ from gpumon.app.picture.left import LeftPicture
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import FullRate, ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
+from gpumon.app.picture.requests import LastPicture
 from gpumon.app.snapshot.machine import gpu_entry, memory_entry, returned_entry, source_entry
 from gpumon.app.snapshot.schema import (
     SCHEMA_VERSION,
@@ -27,6 +28,7 @@ from gpumon.app.snapshot.schema import (
     EvidenceEntry,
     ForecastEntry,
     GpuEntry,
+    LastRequestEntry,
     LeftEntry,
     LoadEntry,
     ModelEntry,
@@ -37,7 +39,7 @@ from gpumon.app.snapshot.schema import (
     VerdictEntry,
 )
 from gpumon.app.state.records import Placement, Prediction
-from gpumon.collectors.samples import RunnerProcess
+from gpumon.collectors.samples import LastRequest, RunnerProcess
 
 
 class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,7 @@ class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
     decode_tokens_per_second: float | None
     expected_tokens_per_second: BandEntry | None
     expected_fitting_tokens_per_second: BandEntry | None
+    last_request: LastRequestEntry | None
 
 
 class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +180,7 @@ def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
         full_tokens_per_second=_full(full) if full else None,
         full_is_measured=full.is_measured if full else None,
         peak_tokens_per_second=model.peak_tokens_per_second,
+        last_request=_last_request(model.last) if model.last else None,
         prefill_tokens_per_second=rates.prefill_tokens_per_second,
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
@@ -191,6 +195,11 @@ def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
 
 def _full(full: FullRate) -> BandEntry:
     return BandEntry(low=full.low, expected=full.tokens_per_second, high=full.high)
+
+
+def _last_request(last: LastPicture) -> LastRequestEntry:
+    told = {name: getattr(last.request, name) for name in LastRequest.__struct_fields__}
+    return LastRequestEntry(ended=last.ended, source=last.origin, **told)
 
 
 def loading_entry(load: LoadPicture) -> ModelEntry:
@@ -255,6 +264,7 @@ def diagnosis_entry(model: ModelPicture) -> DiagnosisEntry:
         decode_tokens_per_second=found.decode_tokens_per_second_now,
         expected_tokens_per_second=_band(found.expected_now),
         expected_fitting_tokens_per_second=_band(found.expected_fitting),
+        last_request=_last_request(model.last) if model.last else None,
     )
 
 

@@ -21,7 +21,7 @@ from gpumon.app.state.records import (
     SourceRecord,
 )
 from gpumon.app.state.state import State, hear
-from gpumon.app.state.work import follow_work, hear_work
+from gpumon.app.state.work import follow_work, hear_work, seen_request
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     LOADING_STATES,
@@ -103,7 +103,7 @@ def apply_work(state: State, sample: WorkSample) -> None:
     if record is None:
         return
     record.served = served = record.served or Served(sample.state)
-    served.answer, served.state = sample, sample.state
+    served.answer, served.state, served.last = sample, sample.state, seen_request(served.last, sample)
     if sample.facts is not None and sample.facts != served.facts:
         served.facts = sample.facts
         record.claim = _with_facts(record, record.claim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
@@ -59,7 +60,9 @@ class ServerSource:
     def __init__(
         self, asked: Asked, registry: Registry = REGISTRY, expected: ServerKind | None = None
     ) -> None:
-        self._asked = asked
+        self._looked_into = asyncio.Event()
+        """Set while no answer waits to be looked into."""
+        asked = self._asked = replace(asked, is_believed=self._is_believed)
         self._registry = registry
         talk = expected.converse(asked) if expected is not None else None
         self._expected: ServerKind = expected if expected is not None and talk is not None else DEFAULT
@@ -94,7 +97,18 @@ class ServerSource:
         health = _of_a_process(health, address) if known_by == "process" else health
         return [replace(first, known_by=known_by, health=health), *samples[1:]]
 
+    async def _is_believed(self) -> bool:
+        await self._looked_into.wait()
+        return self._other is None
+
     async def _poll(self) -> Sequence[AnySample]:
+        self._looked_into.clear()
+        try:
+            return await self._poll_as_known()
+        finally:
+            self._looked_into.set()
+
+    async def _poll_as_known(self) -> Sequence[AnySample]:
         if self._other is not None:
             samples = await self._poll_other(self._other)
             if _health(samples).state != "foreign":

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.records.history import History
-from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
+from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey, SeenRequest
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     KnownBy,
@@ -148,6 +148,7 @@ class Served(Struct):
     facts: LoadFacts | None = None
     meter: RateMeter = field(default_factory=RateMeter)
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+    last: SeenRequest | None = None
 
 
 class ModelRecord(Struct):

@@ -20,6 +20,7 @@ SECTIONS = {
     schema.LoadEntry: "`models[].load`",
     schema.ForecastEntry: "`models[].load.forecast`",
     schema.PredictionEntry: "`models[].prediction`",
+    schema.LastRequestEntry: "`models[].last_request`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",
     schema.EvidenceEntry: "`models[].verdict.evidence[]`, `models[].cause.evidence[]`",

@@ -55,7 +55,7 @@ def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
 KINDS: dict[str, Manners] = {
     "KoboldCpp": Manners(
         FakeKoboldCpp,
-        _gets("asked"),
+        lambda fake: [*getattr(fake, "asked")],  # noqa: B009
         "koboldcpp",
         frozenset(
             {

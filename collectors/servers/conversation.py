@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, RequestError, status_words
+from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import (
     AnySample,
@@ -32,7 +33,24 @@ from gpumon.collectors.source import Backoff
 REMOTE_IDLE_SECONDS = 2.0
 FAILURE_CAP_SECONDS = 10.0
 FORBIDDEN_SECONDS = 60.0
-"""After a refusal: each one may be a warning in the server's log."""
+"""After the first refusal of a key: it may be the server's that is about to change."""
+KEYLESS_SECONDS = 900.0
+"""After a refusal where we have no key, and at most where we have one: nothing will be otherwise until the
+settings are, or the server's are, and each refusal may be a warning in its log."""
+
+
+class Refusals:
+    """How long to wait after a server has refused to answer."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._first = FORBIDDEN_SECONDS if endpoint.sends_key else KEYLESS_SECONDS
+        self.seconds: float | None = None
+        """``None`` where it has not refused at the latest question."""
+
+    def note(self, *, refused: bool) -> None:
+        """Record how a question went."""
+        doubled = self._first if self.seconds is None else min(2 * self.seconds, KEYLESS_SECONDS)
+        self.seconds = doubled if refused else None
 
 
 class UnusableError(Exception):
@@ -46,13 +64,13 @@ class UnusableError(Exception):
 class Retry:
     """How long to wait after a poll that failed: twice as long each time, and much longer after a refusal."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._backoff = Backoff(1.0, FAILURE_CAP_SECONDS)
-        self._forbidden = False
+        self._refusals = Refusals(endpoint)
 
     def note(self, health: SourceHealth | None) -> None:
         """Record how a poll went: ``None`` is well."""
-        self._forbidden = health is not None and health.state == "forbidden"
+        self._refusals.note(refused=health is not None and health.state == "forbidden")
         if health is None:
             self._backoff.succeeded()
         else:
@@ -60,8 +78,8 @@ class Retry:
 
     def delay(self, interval: float) -> float | None:
         """Return seconds between the starts of two polls; ``None`` where the last one went well."""
-        if self._forbidden:
-            return max(interval, FORBIDDEN_SECONDS)
+        if self._refusals.seconds is not None:
+            return max(interval, self._refusals.seconds)
         return max(interval, self._backoff.current) if self._backoff.current else None
 
 
@@ -87,7 +105,7 @@ class Conversation(ABC):
         self.endpoint = asked.endpoint
         self.clock = asked.clock
         self.client = HttpClient(asked.endpoint, asked.limits)
-        self._retry = Retry()
+        self._retry = Retry(asked.endpoint)
         self._works = False
         self.replies: dict[str, Reply] = {}
 
@@ -228,6 +246,7 @@ class OwnPort:
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
+        self._refusals = Refusals(conversation.endpoint)
         self._resume_at = float("-inf")
 
     async def ask(self, _active: bool | None, /) -> Said | None:
@@ -240,10 +259,16 @@ class OwnPort:
         except UnusableError as problem:
             if problem.health.state == "foreign":
                 raise ForeignProgramError from None
-            if problem.health.state == "forbidden":
-                self._resume_at = now + FORBIDDEN_SECONDS
-            return Said("failing", problem.health.detail)
+            return self._refused(problem.health, now)
+        self._refusals.note(refused=False)
         return _of_only_model(look)
+
+    def _refused(self, health: SourceHealth, now: float) -> Said:
+        refused = health.state == "forbidden"
+        self._refusals.note(refused=refused)
+        self._resume_at = now + (self._refusals.seconds or 0.0)
+        words = (health.detail, health.hint if refused else None)
+        return Said("failing", "; ".join(filter(None, words)))
 
     def forget(self) -> None:
         """Start again."""

@@ -141,7 +141,7 @@ class ServerKind(ABC):
     """Variable of gpumon's own environment that names its URL."""
     key_words: ClassVar[str] = "HTTP 401: credentials are asked for"
     """What it says where it does so."""
-    key_hint: ClassVar[str] = "use --url with user:password@, or --header 'Authorization: …'"
+    key_hint: ClassVar[str] = "name its key under headers in the settings, or use --url with user:password@"
     """What to do where it asks for credentials."""
 
     def start_hint(self, endpoint: Endpoint) -> str:

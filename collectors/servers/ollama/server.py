@@ -27,6 +27,7 @@ from gpumon.collectors.samples import (
     ServerSample,
     SourceHealth,
 )
+from gpumon.collectors.servers.conversation import Refusals
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import (
@@ -202,6 +203,7 @@ class OllamaSource:
         self._clock = asked.clock
         self._client = HttpClient(asked.endpoint, asked.limits)
         self._pace = Pace(asked.endpoint.is_loopback)
+        self._refusals = Refusals(asked.endpoint)
         self._errands = Errands(self._client, asked.clock, asked.unnamed_blobs, asked.is_believed)
         self._runners = asked.runners
         self._metered = False
@@ -235,6 +237,8 @@ class OllamaSource:
         """Return seconds to the next poll: slower when nothing changes, doubling up to a cap on failure."""
         if self._healthy and self._errands.pending:
             return interval
+        if not self._healthy and self._refusals.seconds is not None:
+            return max(interval, self._refusals.seconds)
         return self._pace.delay(interval, self._clock.now(), self._known_runners())
 
     async def close(self) -> None:
@@ -273,12 +277,14 @@ class OllamaSource:
     def _failed(self, health: SourceHealth) -> ServerSample:
         self._healthy = False
         self._pace.failed()
+        self._refusals.note(refused=health.state == "forbidden")
         if health.state not in DOUBTFUL_STATES:
             self._peer = None
         return ServerSample(time=self._clock.now(), source=self.name, health=health)
 
     async def _listed(self, listing: Listing[ModelClaim], reply: Reply) -> ServerSample:
         now = self._clock.now()
+        self._refusals.note(refused=False)
         self._metered = is_meter(reply.headers.get("via"))
         self._pace.listed(listing.models, now, self._known_runners())
         await self._refresh_version(now)

@@ -102,8 +102,8 @@ class LoadDefaults(NamedTuple):
 Omission = Literal["sliding_window", "projector", "draft"]
 
 
-class ServerKind(ABC):
-    """One kind of server. Instances hold nothing: there is one for the whole program."""
+class AskedKind(ABC):
+    """How a kind of server is recognised and asked, and what its processes tell."""
 
     name: ClassVar[str]
     """Stable: it stands in samples, the snapshot and recordings."""
@@ -204,6 +204,10 @@ class ServerKind(ABC):
             format=next((runner.format for runner in self.runners if runner.format), None),
             quantization=known.quantization,
         )
+
+
+class ServerKind(AskedKind):
+    """One kind of server. Instances hold nothing: there is one for the whole program."""
 
     # --- What its names and figures mean
 

@@ -222,7 +222,8 @@ def _works_gpu(runner: RunnerRecord, state: State, percent: int = WORKING_GPU_PE
 
 
 def _is_alone(runner: RunnerRecord, gpu: GpuRecord) -> bool:
-    return {process.pid for process in gpu.reading.processes or ()} == {runner.key.pid}
+    there = {process.pid for process in gpu.reading.processes or ()}
+    return bool(there) and there <= runner.pids
 
 
 def _idle_past_expiry(runner: RunnerRecord | None, state: State, expired_seconds: float) -> float:

@@ -122,6 +122,7 @@ class RunnerReader:
             at_own_address=memory.reached.at_own_address,
             is_read=is_undescribed(runner.kind, runner.settings),
             unreadable=tuple(reasons),
+            workers=tuple((worker, self._proc.started(ticks)) for worker, ticks in runner.workers),
         )
 
     def _refresh_reached(self, runner: Runner, memory: _Memory, now: float) -> None:

@@ -55,6 +55,8 @@ class Runner:
     settings: RunnerSettings
     server_pid: int | None
     stat: Stat
+    workers: tuple[tuple[int, int], ...] = ()
+    """PID and start of processes below it that are on a GPU, where its kind has such."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Finder:
         for server in list(self._servers.values()):
             self._consider_descendants(server)
         self._attach_orphans()
+        self._attach_workers(gpu_pids)
         return Found(_in_order(self._servers), _in_order(self._runners))
 
     def _is_walk_due(self, now: float) -> bool:
@@ -186,6 +189,18 @@ class Finder:
             if runner.server_pid is None and runner.stat.parent_pid > 1:
                 above = (parent for parent in self._ancestors(runner.stat) if parent in self._servers)
                 self._runners[pid] = replace(runner, server_pid=next(above, None))
+
+    def _attach_workers(self, gpu_pids: frozenset[int]) -> None:
+        """Give each runner whose kind has workers those below it that are on a GPU now."""
+        heads = {pid for pid, one in self._runners.items() if self._registry.runner(one.kind).has_workers}
+        found: dict[int, list[tuple[int, int]]] = {pid: [] for pid in heads}
+        for pid in sorted(gpu_pids - self._runners.keys()) if heads else ():
+            stat = self._stat(pid)
+            head = next((above for above in self._ancestors(stat) if above in heads), None) if stat else None
+            if head is not None and stat is not None:
+                found[head].append((pid, stat.start_ticks))
+        for pid, workers in found.items():
+            self._runners[pid] = replace(self._runners[pid], workers=tuple(workers))
 
     def _ancestors(self, stat: Stat) -> list[int]:
         """Return the PIDs above a process, nearest first, without the first process of the machine."""

@@ -82,7 +82,8 @@ class ProcessSource:
             found = self._finder.look(gpu_pids, now)
             runners = self._runners.read(found.runners, now)
             servers = self._servers.read(found.servers, found.runners, now)
-            holders = self._holders.read(gpu_pids - {runner.pid for runner in runners}, now)
+            own = {pid for one in runners for pid in (one.pid, *(worker for worker, _ in one.workers))}
+            holders = self._holders.read(gpu_pids - own, now)
         except (OSError, ValueError) as error:
             return self._nothing(now, _health_of(error))
         is_idle = not (servers or runners or holders)

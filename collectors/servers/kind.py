@@ -74,6 +74,10 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    has_workers: bool = False
+    """Whether processes below it hold the model on GPUs: what these hold is then its own."""
+    writes_log: bool = False
+    """Whether what it writes is read as the log of a server, where that can be read."""
 
 
 class Line(NamedTuple):
@@ -230,6 +234,8 @@ class ServerKind(AskedKind):
 
     short_requests_hint: ClassVar[str] = ""
     """What would tell the rate of requests too short to be seen, behind words that say so."""
+    facts_source: ClassVar[str] = "/props"
+    """Where it tells what does not change while a model is loaded: the path."""
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""
     estimate_source: ClassVar[str] = "NVML"
@@ -292,6 +298,16 @@ class ServerKind(AskedKind):
         """Return how to ask for a number of slots."""
         del slots
         return NO_LINE
+
+    def set_gpu_share(self, share: float) -> Line:
+        """Return how to let it take another part (0 to 1) of each GPU when it starts."""
+        del share
+        return NO_LINE
+
+    def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
+        """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""
+        del settings
+        return None
 
     layers_setting: ClassVar[str] = "-ngl"
     """What users call the number of layers on the GPU."""

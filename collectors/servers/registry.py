@@ -19,6 +19,7 @@ from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.servers.vllm.kind import VllmKind
 from gpumon.collectors.source import Clock
 
 GROUP = "gpumon.servers"
@@ -35,6 +36,7 @@ BUILT_IN: tuple[ServerKind, ...] = (
     LlamaSwapKind(),
     *LAUNCHERS,
     KoboldCppKind(),
+    VllmKind(),
 )
 
 

@@ -8,10 +8,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from msgspec import Struct, structs
+from msgspec import Struct, json, structs
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, RequestError, status_words
+from gpumon.collectors.http.client import (
+    MAX_LISTING_BYTES,
+    MAX_PROBE_BYTES,
+    HttpClient,
+    Reply,
+    RequestError,
+    TimeLimits,
+    error_message,
+    status_words,
+)
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import (
@@ -157,12 +166,23 @@ class Conversation(ABC):
 
     async def get(self, path: str, max_bytes: int = MAX_LISTING_BYTES) -> Reply:
         """GET ``path`` and return the 200; raise as ``look`` does."""
+        reply = await self.get_optional(path, max_bytes)
+        if reply is None:
+            raise UnusableError(foreign(self.endpoint, self.kind))
+        return reply
+
+    async def get_optional(self, path: str, max_bytes: int = MAX_LISTING_BYTES) -> Reply | None:
+        """Do the same for a path that not every version serves; ``None`` where it does not (404)."""
         reply = self.replies[path] = await self.client.get(path, max_bytes)
+        return self.usable(reply)
+
+    def usable(self, reply: Reply) -> Reply | None:
+        """Return an answer that is a 200, ``None`` for a 404; raise as ``look`` does for any other."""
         health = health_of_status(reply, self.endpoint, self.kind)
         if health is not None:
             raise UnusableError(health)
         if reply.status == 404:
-            raise UnusableError(foreign(self.endpoint, self.kind))
+            return None
         if reply.status != 200:
             detail = status_words(reply.status)
             raise UnusableError(SourceHealth(state="nonsense", detail=detail))
@@ -174,7 +194,11 @@ class Conversation(ABC):
         Read its fields with ``gpumon.collectors.http.fields``: what has another type than it should is
         ``None``.
         """
-        body = (await self.get(path)).body
+        return self.object_of(await self.get(path), path)
+
+    def object_of(self, reply: Reply, path: str) -> RawObject:
+        """Return the JSON object of an answer to ``path``; raise as ``look`` does."""
+        body = reply.body
         values = fields.read(body, fields.OBJECT)
         if values is None and fields.read(body, fields.ANYTHING) is None:
             raise UnusableError(foreign(self.endpoint, self.kind))
@@ -285,3 +309,22 @@ def _of_only_model(look: Look) -> Said:
     claim = look.models[0] if look.models else None
     facts = said.facts or (LoadFacts(context_length=claim.context_length) if claim else None)
     return structs.replace(said, facts=facts, origin=said.origin or look.origin)
+
+
+UNLOAD_LIMITS = TimeLimits(total=15.0)
+"""A server may wait for the requests that run before it answers."""
+
+
+async def post(endpoint: Endpoint, kind: ServerKind, path: str, body: dict[str, str]) -> str | None:
+    """Ask for what the user has said yes to; return what went wrong in one line, ``None`` if it was done."""
+    client = HttpClient(endpoint, UNLOAD_LIMITS)
+    try:
+        reply = await client.post(path, json.encode(body), MAX_PROBE_BYTES)
+    except RequestError as failure:
+        return health_of_failure(failure.kind, endpoint, kind).detail
+    finally:
+        await client.close()
+    if 200 <= reply.status < 300:
+        return None
+    known = health_of_status(reply, endpoint, kind)
+    return (known.detail if known else error_message(reply, endpoint)) or f"HTTP {reply.status}"

@@ -74,6 +74,8 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    reads_file: bool = False
+    """Whether its file is read here though a server has started it: that one does not describe its models."""
     has_workers: bool = False
     """Whether processes below it hold the model on GPUs: what these hold is then its own."""
     writes_log: bool = False

@@ -18,7 +18,11 @@ from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
+from gpumon.collectors.servers.lm_studio.kind import LmStudioKind
+from gpumon.collectors.servers.localai.kind import LocalAiKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.servers.sglang.kind import SglangKind
+from gpumon.collectors.servers.tabbyapi.kind import TabbyApiKind
 from gpumon.collectors.servers.vllm.kind import VllmKind
 from gpumon.collectors.source import Clock
 
@@ -37,6 +41,10 @@ BUILT_IN: tuple[ServerKind, ...] = (
     *LAUNCHERS,
     KoboldCppKind(),
     VllmKind(),
+    SglangKind(),
+    LmStudioKind(),
+    TabbyApiKind(),
+    LocalAiKind(),
 )
 
 

@@ -26,11 +26,17 @@ from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.llama_server.router import Child, FakeRouter
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.lm_studio import FakeLmStudio
+from tests.fakes.localai import READY, FakeLocalAi
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.catalog import BLOBS
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.secluded import hide_hardware
 from tests.fakes.processes.tree import FakeProc
+from tests.fakes.sglang import NAME as SGLANG_NAME
+from tests.fakes.sglang import FakeSglang
+from tests.fakes.tabbyapi import NAME as TABBY_NAME
+from tests.fakes.tabbyapi import FakeTabbyApi
 from tests.faults.hurry import hurry
 
 from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
@@ -41,6 +47,8 @@ from gpumon.app.snapshot.schema import ModelEntry, Snapshot, SourceEntry
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import AnySample, ServerSample, WorkSample
 from gpumon.collectors.servers import conversation, llama_swap
+from gpumon.collectors.servers.lm_studio import conversation as lm_studio
+from gpumon.collectors.servers.localai import conversation as localai
 
 DEADLINE_SECONDS = 10.0
 INTERVAL_SECONDS = 0.2
@@ -164,12 +172,28 @@ def _koboldcpp() -> FakeKoboldCpp:
     return server
 
 
+def _lm_studio() -> FakeLmStudio:
+    server = FakeLmStudio()
+    server.loaded = {MODEL: 4096}
+    return server
+
+
+def _localai() -> FakeLocalAi:
+    server = FakeLocalAi()
+    server.models[MODEL] = READY
+    return server
+
+
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
     "llama-server": Kind(_llama_server),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
+    "SGLang": Kind(FakeSglang, name=SGLANG_NAME),
+    "LM Studio": Kind(_lm_studio),
+    "TabbyAPI": Kind(FakeTabbyApi, name=TABBY_NAME),
+    "LocalAI": Kind(_localai),
     "second server beside it": Kind(_ollama, second=True),
     "in a container": Kind(_ollama, process="contained"),
     "plain user beside a service": Kind(_ollama, process="closed"),
@@ -375,7 +399,8 @@ def main(*words: str) -> None:
     """Run every cell, or with ``half`` every other one."""
     hurry()
     conversation.FAILURE_CAP_SECONDS = INTERVAL_SECONDS
-    llama_swap.STEADY_SECONDS = INTERVAL_SECONDS
+    llama_swap.STEADY_SECONDS = localai.STEADY_SECONDS = INTERVAL_SECONDS
+    lm_studio.LOADED_SECONDS = lm_studio.IDLE_SECONDS = INTERVAL_SECONDS
     apart()
     hide_hardware()
     with tempfile.TemporaryDirectory() as folder, FakeDriver(Path(folder, "state"), 1) as driver:

@@ -15,6 +15,10 @@ from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.http import Listening
 from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.lm_studio import FakeLmStudio
+from tests.fakes.localai import FakeLocalAi
+from tests.fakes.sglang import FakeSglang
+from tests.fakes.tabbyapi import FakeTabbyApi
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
@@ -37,7 +41,10 @@ class Manners:
     most_a_minute: int
     """Requests of all paths together, at one look a second."""
     to_recognise: frozenset[str] = field(
-        default=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"})
+        default=frozenset(
+            {"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running", "/v1/models"}
+            | {"/api/extra/version", "/lmstudio-greeting", "/v1/model", "/system"}
+        )
     )
     """Asked once at most, to tell what it is."""
 
@@ -55,7 +62,7 @@ def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
 KINDS: dict[str, Manners] = {
     "KoboldCpp": Manners(
         FakeKoboldCpp,
-        lambda fake: [*getattr(fake, "asked")],  # noqa: B009
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
         "koboldcpp",
         frozenset(
             {
@@ -66,6 +73,34 @@ KINDS: dict[str, Manners] = {
             }
         ),
         most_a_minute=140,
+    ),
+    "SGLang": Manners(
+        lambda: FakeSglang(metrics=True),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "sglang",
+        frozenset({"/v1/loads?include=core,memory,queues", "/v1/models", "/metrics"}),
+        most_a_minute=90,
+    ),
+    "LM Studio": Manners(
+        FakeLmStudio,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "lm_studio",
+        frozenset({"/api/v1/models", "/lmstudio-greeting"}),
+        most_a_minute=30,
+    ),
+    "TabbyAPI": Manners(
+        FakeTabbyApi,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "tabbyapi",
+        frozenset({"/v1/model", "/metrics", "/health"}),
+        most_a_minute=140,
+    ),
+    "LocalAI": Manners(
+        FakeLocalAi,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "localai",
+        frozenset({"/system", "/version", "/backend/monitor"}),
+        most_a_minute=80,
     ),
     "llama-swap": Manners(
         lambda: _with_model(FakeLlamaSwap()),

@@ -15,6 +15,8 @@ from gpumon.collectors.servers.registry import DEFAULT, FAULTS, REGISTRY, Regist
 from gpumon.collectors.servers.talk import Asked, Talk
 from gpumon.collectors.source import log_defect
 
+BEGINNING_BYTES = 16
+"""Of an answer: what comes later may be another each time."""
 WELL = frozenset({"serving", "idle"})
 
 
@@ -71,8 +73,9 @@ class ServerSource:
         self._other_kind: ServerKind = DEFAULT
         self._kinds_failed = False
         """Whether a kind has failed over the answers of this poll."""
-        self._doubted: dict[str, int] | None = None
-        """The foreign answers that have been looked into last, by path and status: one spell."""
+        self._doubted: dict[str, tuple[int, bytes]] | None = None
+        """The foreign answers that have been looked into last, by path: one spell. Some servers answer all
+        they do not know with 200, so how an answer begins counts as well as its status."""
         self._believed = False
         """Whether this spell of good answers has been checked against kinds that imitate the default."""
 
@@ -155,7 +158,8 @@ class ServerSource:
             is_first, self._believed = not self._believed, True
             return await self._first(may_ask=True, imitators=True) if is_first else None
         self._believed = False
-        said = {path: reply.status for path, reply in self._usual.replies.items()}
+        replies = self._usual.replies.items()
+        said = {path: (reply.status, reply.body[:BEGINNING_BYTES]) for path, reply in replies}
         may_ask = health.state == "foreign" and said != self._doubted
         self._doubted = said if may_ask else self._doubted
         return await self._first(may_ask=may_ask, imitators=False)

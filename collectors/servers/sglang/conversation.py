@@ -17,7 +17,8 @@ from gpumon.collectors.http.client import MAX_LISTING_BYTES
 from gpumon.collectors.http.exposition import Series, read_series
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import CachePool, LoadFacts, ModelClaim, Said, WorkCounters
-from gpumon.collectors.servers.conversation import Conversation, Look
+from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError
+from gpumon.collectors.servers.health import foreign
 from gpumon.collectors.servers.sglang.kind import LOADS, METRICS, MODELS, called
 
 QUESTION = f"{LOADS}?include=core,memory,queues"
@@ -64,7 +65,12 @@ class SglangConversation(Conversation):
         """Return the load; nothing of versions that do not tell it, which are asked once."""
         reply = await self.get_optional(QUESTION) if self._has_loads else None
         self._has_loads = reply is not None
-        return {} if reply is None else self.object_of(reply, LOADS)
+        if reply is None:
+            return {}
+        loads = self.object_of(reply, LOADS)
+        if fields.field(loads, "loads", fields.ROWS) is None:
+            raise UnusableError(foreign(self.endpoint, self.kind))
+        return loads
 
     async def _count(self) -> None:
         now = self.clock.now()

@@ -18,9 +18,7 @@ class Watched:
 
     def __init__(self, fake: FakeVllm) -> None:
         self.clock = FakeClock()
-        self.source = ServerSource(
-            Asked(endpoint=parse_endpoint(fake.url), clock=self.clock, limits=PATIENT)
-        )
+        self.source = ServerSource(Asked(endpoint=parse_endpoint(fake.url), clock=self.clock, limits=PATIENT))
 
     async def look(self, times: int = 1) -> tuple[ServerSample, WorkSample | None]:
         for _ in range(times):

@@ -31,6 +31,7 @@ AlertKind = Literal[
     "source",
     "load_failed",
     "slower",
+    "prompt_reread",
     "thrash",
 ]
 

@@ -11,9 +11,11 @@ from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, ended_how, is_gone, is_load_over
 from gpumon.app.insight.disk import DiskReading, disk_reading
 from gpumon.app.insight.intent import cpu_choice, intent_of
+from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import amount, model_label
 from gpumon.app.physics.by_card import BUFFERS
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
+from gpumon.app.state.rates.rereads import Losses
 from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
@@ -24,10 +26,7 @@ from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.text.units import MIB
 
 LEAST_SHARE = 0.10
-"""Part of the weights from which they count as left out: the token embedding stays in RAM by design, and the
-context and the compute buffers, which the driver counts too, outweigh it."""
-
-
+"""Part of the weights from which they count as left out; the token embedding stays in RAM by design."""
 LEAST_BYTES = 320 * MIB
 """The same beside what is reckoned of a file: the driver's own part of a process differs by so much."""
 
@@ -301,6 +300,8 @@ class Loaded(NamedTuple):
     """How it is read from storage, where it is."""
     elsewhere: str | None = None
     """Why the driver here does not see all of it: a part may be on another host, or on another card."""
+    rereads: Losses | None = None
+    """What it costs that prompts are read again at each turn, where they are."""
 
     @property
     def by_choice(self) -> bool:
@@ -333,6 +334,7 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         ended_how=ended_how(model, state) if model.runner_ended is not None else None,
         disk=_disk_reading(model, state),
         elsewhere=None if model.claims_memory else intent_of(model, state).elsewhere,
+        rereads=rereading(model, state),
     )
 
 

@@ -92,6 +92,7 @@ class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None
     disk_read_bytes_per_second: float | None
     major_faults_per_second: float | None
+    worker_pids: tuple[int, ...]
 
 
 class EvidenceEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +193,32 @@ class LastRequestEntry(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None
 
 
+class RequestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that has ended; no word of it."""
+
+    started: float
+    ended: float
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    generated_tokens: int | None
+    generated_is_lower_bound: bool
+    prefill_tokens_per_second: float | None
+    decode_tokens_per_second: float | None
+    first_token_seconds: float | None
+    source: str
+
+
+class RereadEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What it costs that a prompt is read again at each turn."""
+
+    cause: str
+    turns: int
+    tokens_each: int
+    seconds_each: float | None
+    time_fraction: float | None
+    kept_tokens: int
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A model that is loaded or loading; ``digest`` and ``url`` are the identity of one that is loaded."""
 
@@ -227,6 +254,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     rate_is_estimate: bool | None = None
     tokens_generated_total: int | None = None
     tokens_generated_is_lower_bound: bool | None = None
+    requests: tuple[RequestEntry, ...] = ()
+    prompt_reread: RereadEntry | None = None
     verdict: VerdictEntry
     cause: CauseEntry | None = None
     remedies: tuple[RemedyEntry, ...] = ()

@@ -11,9 +11,7 @@ To add a kind, write one module with a subclass of ``ServerKind``:
 
 Then name an instance in ``registry.py``, or, in a package of your own, as an entry point of the group
 ``gpumon.servers``. Nothing else in gpumon knows kinds by their names.
-``tests/fakes/toy_kind.py`` is a whole kind in one file.
-
-This module stays cheap to import: what speaks HTTP is imported inside ``converse``.
+``tests/fakes/toy_kind.py`` is a whole kind in one file. What speaks HTTP is imported inside ``converse``.
 """
 
 from __future__ import annotations
@@ -56,6 +54,9 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether users start it themselves: then each is a model of its own, whether or not a URL is asked."""
     default_port: int | None = None
     """Where it listens unless told otherwise, where it stands alone."""
+    by_itself: bool = False
+    """Whether nothing but the process tells of its model, and no port is asked. It gives way to a process
+    below it that tells more, and others of its like below it or beside it are its workers."""
     tells_rates: bool = True
     """Whether its port tells what its slots do or how many tokens it has generated."""
     update_hint: str | None = None
@@ -72,10 +73,12 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
     layers_are_asked: bool = False
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
+    unasked_layers: int | None = None
+    """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
     reads_file: bool = False
-    """Whether its file is read here though a server has started it: that one does not describe its models."""
+    """Whether its file is read here: the server that has started it does not describe its models."""
     has_workers: bool = False
     """Whether processes below it hold the model on GPUs: what these hold is then its own."""
     writes_log: bool = False
@@ -160,6 +163,8 @@ class AskedKind(ABC):
 
     # --- What its processes tell
 
+    is_last_resort: ClassVar[bool] = False
+    """Whether a process is shown to all other kinds first, those of other packages too."""
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()
@@ -248,6 +253,9 @@ class ServerKind(AskedKind):
     """Time for a token over that of llama.cpp's own benchmark; ``None``: what a server usually costs."""
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
+
+    keep_window: ClassVar[Line] = NO_LINE
+    """How to keep the whole context of layers that attend to the last tokens alone."""
 
     def spreads(self, settings: Mapping[str, str]) -> bool:
         """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""

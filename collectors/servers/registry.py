@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gpumon.collectors.samples import SourceSilent
+from gpumon.collectors.servers.by_process.kind import KNOWN_BY_PROCESS
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
@@ -45,6 +46,7 @@ BUILT_IN: tuple[ServerKind, ...] = (
     LmStudioKind(),
     TabbyApiKind(),
     LocalAiKind(),
+    *KNOWN_BY_PROCESS,
 )
 
 
@@ -66,6 +68,8 @@ class Registry:
 
     def _index(self) -> None:
         kinds = (*self._built_in, *self._added)
+        self._in_order = tuple(sorted(kinds, key=lambda kind: kind.is_last_resort))
+        self._with_processes = tuple(kind for kind in self._in_order if _knows_processes(kind))
         self._by_name: Mapping[str, ServerKind] = {kind.name: kind for kind in reversed(kinds)}
         self._runners: Mapping[str, tuple[RunnerKind, ServerKind]] = {
             runner.name: (runner, kind) for kind in reversed(kinds) for runner in kind.runners
@@ -76,9 +80,14 @@ class Registry:
         self._look()
         return self.known()
 
+    def with_processes(self) -> tuple[ServerKind, ...]:
+        """Return those of all kinds that recognise processes: many are asked of each, and few of these."""
+        self._look()
+        return self._with_processes
+
     def known(self) -> tuple[ServerKind, ...]:
-        """Return the kinds that are there without a look at other packages."""
-        return (*self._built_in, *self._added)
+        """Return the kinds that are there without a look at other packages; the last resorts come last."""
+        return self._in_order
 
     def kind(self, name: str | None) -> ServerKind:
         """Return the kind of that name, a stand-in if it is not installed; the default for ``None``."""
@@ -158,6 +167,10 @@ class Registry:
             raise DuplicateKindError(kind.name)
         self._added = (*self._added, kind)
         self._index()
+
+
+def _knows_processes(kind: ServerKind) -> bool:
+    return type(kind).recognise_process is not ServerKind.recognise_process
 
 
 def _announces(folder: str) -> bool:

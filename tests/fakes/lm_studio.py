@@ -15,12 +15,14 @@ FILE_BYTES = 5_027_784_512
 class FakeLmStudio(FakeRoutes):
     """Two models, of which the first may be loaded; each listing is a line in its log."""
 
-    def __init__(self, *, older: bool = False, key: str | None = None) -> None:
+    def __init__(
+        self, *, loaded: dict[str, int] | None = None, older: bool = False, key: str | None = None
+    ) -> None:
         listing = {"/api/v0/models": self._older} if older else {"/api/v1/models": self._models}
         super().__init__({"/lmstudio-greeting": {"lmstudio": True}, **listing}, key)
         self.open = frozenset({"/lmstudio-greeting"})
         self.missing = as_json({"error": "Unexpected endpoint or method. Returning 200 anyway"})
-        self.loaded: dict[str, int] = {NAME: 8192}
+        self.loaded = loaded or {NAME: 8192}
         """Context of each instance by its name."""
 
     def _models(self) -> object:

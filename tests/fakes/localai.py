@@ -12,7 +12,7 @@ UNINITIALIZED, BUSY, READY = 0, 1, 2
 class FakeLocalAi(FakeRoutes):
     """Models that are loaded, by name: the state of the backend of each, ``None`` where it tells none."""
 
-    def __init__(self, *, key: str | None = None) -> None:
+    def __init__(self, *, models: dict[str, int | None] | None = None, key: str | None = None) -> None:
         super().__init__({"/system": self._system, "/version": {"version": "v4.9.0 (abc)"}}, key)
         self.routes |= {"/api/ps": self._ps, "/api/version": {"version": "0.9.0"}}
         self.open = frozenset({"/readyz", "/healthz", "/.well-known/localai.json"})
@@ -25,7 +25,7 @@ class FakeLocalAi(FakeRoutes):
             "endpoints": {"backend_monitor": "/backend/monitor"},
         }
         self.routes["/readyz"] = Answer()
-        self.models: dict[str, int | None] = {}
+        self.models = models or {}
         self.memory: dict[str, object] = {"total": 6_000_000_000}
 
     def _system(self) -> object:

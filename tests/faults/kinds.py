@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fakes import sglang, tabbyapi
 from tests.fakes.http import HTML_TYPE, Answer, Listening, as_json, read_request
 from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.llama_server.router import Child, FakeRouter
@@ -33,10 +34,6 @@ from tests.fakes.ollama.catalog import BLOBS
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.secluded import hide_hardware
 from tests.fakes.processes.tree import FakeProc
-from tests.fakes.sglang import NAME as SGLANG_NAME
-from tests.fakes.sglang import FakeSglang
-from tests.fakes.tabbyapi import NAME as TABBY_NAME
-from tests.fakes.tabbyapi import FakeTabbyApi
 from tests.faults.hurry import hurry
 
 from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
@@ -172,28 +169,16 @@ def _koboldcpp() -> FakeKoboldCpp:
     return server
 
 
-def _lm_studio() -> FakeLmStudio:
-    server = FakeLmStudio()
-    server.loaded = {MODEL: 4096}
-    return server
-
-
-def _localai() -> FakeLocalAi:
-    server = FakeLocalAi()
-    server.models[MODEL] = READY
-    return server
-
-
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
     "llama-server": Kind(_llama_server),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
-    "SGLang": Kind(FakeSglang, name=SGLANG_NAME),
-    "LM Studio": Kind(_lm_studio),
-    "TabbyAPI": Kind(FakeTabbyApi, name=TABBY_NAME),
-    "LocalAI": Kind(_localai),
+    "SGLang": Kind(sglang.FakeSglang, name=sglang.NAME),
+    "LM Studio": Kind(lambda: FakeLmStudio(loaded={MODEL: 4096})),
+    "TabbyAPI": Kind(tabbyapi.FakeTabbyApi, name=tabbyapi.NAME),
+    "LocalAI": Kind(lambda: FakeLocalAi(models={MODEL: READY})),
     "second server beside it": Kind(_ollama, second=True),
     "in a container": Kind(_ollama, process="contained"),
     "plain user beside a service": Kind(_ollama, process="closed"),

@@ -129,4 +129,3 @@ SMALL = frozenset({"q8_0", "fp8"})
 
 def _quantized(claim: ModelClaim, told: str) -> ModelClaim:
     return structs.replace(claim, quantization=claim.quantization or told)
-

@@ -19,6 +19,8 @@ SECTIONS = {
     schema.ModelEntry: "## `models[]`",
     schema.LoadEntry: "`models[].load`",
     schema.ForecastEntry: "`models[].load.forecast`",
+    schema.RequestEntry: "`models[].requests[]`",
+    schema.RereadEntry: "`models[].prompt_reread`",
     schema.PredictionEntry: "`models[].prediction`",
     schema.LastRequestEntry: "`models[].last_request`",
     schema.RunnerEntry: "`models[].runner`",

@@ -52,7 +52,12 @@ class KoboldCppKind(ServerKind):
     default_url = f"http://127.0.0.1:{PORT}"
     paths = frozenset({VERSION, MODEL, CONTEXT, WORK})
     program_starts = PROGRAMS
-    runners = (RunnerKind(name="koboldcpp", format="gguf", stands_alone=True, default_port=PORT),)
+    runners = (
+        RunnerKind(
+            name="koboldcpp", format="gguf", stands_alone=True, default_port=PORT, layers_are_asked=True
+        ),
+    )
+    layers_setting = "--gpulayers"
     imitates = "ollama"
 
     async def recognise(self, answers: Answers) -> bool:

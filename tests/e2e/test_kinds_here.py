@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.e2e.test_found_servers import Machine, finding, machine, run
+from tests.fakes.gguf.mixture import dense
 from tests.fakes.koboldcpp import NAME as KOBOLD_NAME
 from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.lm_studio import NAME as LM_STUDIO_NAME
@@ -89,3 +92,16 @@ async def test_the_last_request_of_a_koboldcpp_is_told_as_that(
     assert model["decode_tokens_per_second"] is None
     assert model["last_request"]["decode_tokens_per_second"] == 31.5
     assert "generated at 32 tok/s" in words
+
+
+async def test_the_file_of_a_koboldcpp_is_read_for_cause_and_cure(
+    finding: dict[str, str], machine: Machine, tmp_path: Path
+) -> None:
+    path = dense().write(tmp_path / f"{KOBOLD_NAME}.gguf")
+    server = FakeKoboldCpp()
+    line = ("koboldcpp", "--model", str(path), "--port", "PORT", "--gpulayers", "10", "--contextsize", "8192")
+    machine.driver.run(0, machine.run(server, *line).pid, 3 * GIB)
+    async with server:
+        _, words, _ = await run(finding, "why")
+    assert "what its file holds is not known" not in words
+    assert "--gpulayers" in words

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import asdict
+from tests.collectors.ollama.support import FakeClock
+from tests.fakes.tabbyapi import KEY, FakeTabbyApi
 
+from gpumon.collectors.http.client import HttpClient
 from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.runners.source import talk_with
+from gpumon.collectors.runners.target import RunnerTarget
 from gpumon.collectors.samples import (
     CachePool,
     LastRequest,
@@ -16,6 +21,7 @@ from gpumon.collectors.samples import (
     WorkCounters,
 )
 from gpumon.collectors.servers.conversation import Refusals, work_sample
+from gpumon.collectors.servers.port import Port
 
 SAID = Said(
     state="busy",
@@ -71,3 +77,19 @@ def test_after_a_refusal_it_waits_longer_where_no_key_is_given(
     assert waited == pauses
     refusals.note(refused=False)
     assert refusals.seconds is None
+
+
+async def test_a_process_is_asked_with_the_headers_of_its_own_url() -> None:
+    async with FakeTabbyApi(key=KEY) as fake:
+        target = RunnerTarget(pid=7, started=1.0, kind="tabbyapi", port=fake.port)
+        port = Port(HttpClient(parse_endpoint(fake.url)))
+        refused = talk_with(target, port, FakeClock())
+        let_in = talk_with(target, port, FakeClock(), lambda url: parse_endpoint(url, {"X-API-Key": KEY}))
+        first, again, known = await refused.ask(None), await refused.ask(None), await let_in.ask(None)
+        for talk in (refused, let_in, port):
+            await talk.close()
+    assert first is not None
+    assert "api_tokens.yml" in (first.detail or "")
+    assert again is None, "each refusal is a line in its log"
+    assert known is not None
+    assert known.pool is not None

@@ -12,6 +12,7 @@ from tests.fakes.http import as_json
 from tests.fakes.lm_studio import FILE_BYTES, NAME, FakeLmStudio
 
 from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.processes.model_files import is_undescribed
 from gpumon.collectors.samples import InstalledModels, LoadFacts, ModelClaim, ModelFacts, RunnerSettings
 from gpumon.collectors.servers.lm_studio import kind as lm_studio
 from gpumon.collectors.servers.lm_studio.kind import LmStudioKind
@@ -167,3 +168,19 @@ async def test_an_installed_model_is_described_by_its_file(
 async def test_of_another_machine_nothing_is_read() -> None:
     endpoint = parse_endpoint("http://box:1234")
     assert await KIND.describe(endpoint, SystemClock(), NAME, NAME) == "LM Studio does not say"
+
+
+def test_the_file_of_a_worker_is_read_as_its_server_does_not_describe_it() -> None:
+    settings = RunnerSettings(model_path="/m/a.gguf")
+    assert is_undescribed("lm_studio_worker", settings)
+    assert is_undescribed("koboldcpp", settings)
+    assert not is_undescribed("localai_backend", settings)
+
+
+async def test_after_another_program_has_answered_in_its_place_it_is_known_again(fake: FakeLmStudio) -> None:
+    async with Asking(fake) as asking:
+        await asking.look()
+        fake.answer_all = as_json({"models": "x", "data": {}})
+        assert (await asking.look(after=6.0)).state == "foreign"
+        fake.answer_all = None
+        assert (await asking.look(after=6.0)).server.kind == "lm_studio"

@@ -6,7 +6,7 @@ A new figure is added here and where it is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -29,7 +29,8 @@ from gpumon.app.insight.wording import (
 )
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
-from gpumon.app.picture.requests import LastPicture, last_note, last_picture
+from gpumon.app.picture.rates import FullRate, LastPicture, full_of, last_note, last_picture
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.rereads import Losses
@@ -53,6 +54,7 @@ from gpumon.collectors.samples import (
     RateBaseline,
     RunnerProcess,
 )
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -80,16 +82,6 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
     }
 )
 """Verdicts that other words of a row amount to."""
-
-
-class FullRate(NamedTuple):
-    """In tokens per second, with the range in which about nine of ten measurements lie."""
-
-    tokens_per_second: float
-    low: float
-    high: float
-    is_measured: bool
-    """Whether it is a rate that was seen; else it is an estimate."""
 
 
 class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
@@ -199,6 +191,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     disk: Moved | None
     expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
+    started_by: str | None = None
+    """The program that has started its process, where the model does not bear its name already."""
 
 
 def model_picture(
@@ -233,7 +227,7 @@ def model_picture(
         until=until_words(record, state, known.activity),
         time_left=_time_left(record, state),
         rates=(rates := rates_of(record, state)),
-        full=_full(full, rates, record, memory),
+        full=full_of(full, rates, record, memory),
         last=(last := last_picture(record, state)),
         peak_tokens_per_second=record.history.peak.tokens_per_second,
         process=runner.process if runner else None,
@@ -243,31 +237,6 @@ def model_picture(
         series=series_of(record.history),
         marks=tuple(record.history.marks),
     )
-
-
-def _full(
-    estimate: Band | None, rates: RunnerRates, record: ModelRecord, memory: ModelMemory
-) -> FullRate | None:
-    on_gpu = memory.placement.spill_fraction == 0 and memory.agreement.kind != "driver_sees_less"
-    now = None if rates.is_estimate else rates.decode_tokens_per_second
-    return full_rate(estimate, now, record.history.peak_on_gpu.tokens_per_second, on_gpu=on_gpu)
-
-
-def full_rate(
-    estimate: Band | None, now: float | None, best: float | None, *, on_gpu: bool
-) -> FullRate | None:
-    """Return the best of what is estimated and what was seen.
-
-    ``best`` was seen while all of it was on GPUs, and ``now`` is of whatever holds it now: an estimate below
-    either is wrong. Nothing is known where nothing was estimated and it never was wholly ``on_gpu``.
-    """
-    seen = max((rate for rate in (now if estimate or on_gpu else None, best) if rate), default=None)
-    if estimate is not None and (seen is None or seen <= estimate.expected):
-        return FullRate(estimate.expected, estimate.low, estimate.high, is_measured=False)
-    if seen is None:
-        return None
-    high = seen if estimate is None else max(seen, estimate.high)
-    return FullRate(seen, seen, high, is_measured=True)
 
 
 def _age_seconds(record: ModelRecord, state: State) -> float | None:
@@ -290,6 +259,14 @@ def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     return load_picture(load, state) if load else None
 
 
+def _started_by(record: ModelRecord, state: State) -> str | None:
+    runner = state.runner_of(record)
+    server = server_of(state, runner) if runner is not None else None
+    if server is None or server.kind == record.kind.name:
+        return None
+    return kind_label(kind_named(server.kind))
+
+
 def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
     """Put together what a page says beside the picture."""
     runner, answer = state.runner_of(record), answer_of(record, state)
@@ -307,6 +284,7 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         prediction=runner.prediction if runner else None,
         disk=runner.disk.latest if runner else None,
         expected_by_card=expected_by_card(record, state),
+        started_by=_started_by(record, state),
         finished_load=next(loads, None) if record.runner else None,
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from gpumon.app.insight.rereads import cause_of
-from gpumon.app.picture.model import FullRate, ModelDetails
-from gpumon.app.picture.requests import LastPicture
+from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.rates import FullRate, LastPicture
 from gpumon.app.snapshot.schema import BandEntry, LastRequestEntry, ModelEntry, RequestEntry, RereadEntry
 from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.rereads import Losses

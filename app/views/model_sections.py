@@ -16,7 +16,7 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.memory import ModelMemory
 from gpumon.app.picture.model import ModelDetails, ModelPicture
-from gpumon.app.picture.requests import LastPicture
+from gpumon.app.picture.rates import LastPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import PHASES, Placement
 from gpumon.app.views.model_process import COMPONENT_WORDS, LOG

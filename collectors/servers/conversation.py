@@ -117,6 +117,8 @@ class Conversation(ABC):
         self._retry = Retry(asked.endpoint)
         self._works = False
         self.replies: dict[str, Reply] = {}
+        self._lacking: set[str] = set()
+        """Paths that this version does not have."""
 
     @abstractmethod
     async def look(self) -> Look:
@@ -135,6 +137,7 @@ class Conversation(ABC):
     def forget(self) -> None:
         """Start again after a look that failed; for kinds that remember something."""
         self.replies.clear()
+        self._lacking.clear()
 
     async def poll(self) -> Sequence[AnySample]:
         """Look once; return how the server is, with its models, then the work of each model."""
@@ -166,12 +169,12 @@ class Conversation(ABC):
 
     async def get(self, path: str, max_bytes: int = MAX_LISTING_BYTES) -> Reply:
         """GET ``path`` and return the 200; raise as ``look`` does."""
-        reply = await self.get_optional(path, max_bytes)
+        reply = await self.get_if_served(path, max_bytes)
         if reply is None:
             raise UnusableError(foreign(self.endpoint, self.kind))
         return reply
 
-    async def get_optional(self, path: str, max_bytes: int = MAX_LISTING_BYTES) -> Reply | None:
+    async def get_if_served(self, path: str, max_bytes: int = MAX_LISTING_BYTES) -> Reply | None:
         """Do the same for a path that not every version serves; ``None`` where it does not (404)."""
         reply = self.replies[path] = await self.client.get(path, max_bytes)
         return self.usable(reply)
@@ -205,6 +208,15 @@ class Conversation(ABC):
         if values is None:
             raise UnusableError(SourceHealth(state="nonsense", detail=f"{path} is not a JSON object"))
         return values
+
+    async def get_optional(self, path: str) -> RawObject | None:
+        """GET a path that some versions lack, those once; ``None`` where no object comes."""
+        if path in self._lacking:
+            return None
+        reply = self.replies[path] = await self.client.get(path, MAX_LISTING_BYTES)
+        if reply.status == 404:
+            self._lacking.add(path)
+        return fields.read(reply.body, fields.OBJECT) if reply.status == 200 else None
 
     def refused(self, health: SourceHealth) -> ServerSample:
         """Return that it does not let us ask, as was said to the question of another kind."""

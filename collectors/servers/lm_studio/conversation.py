@@ -64,7 +64,7 @@ class LmStudioConversation(Conversation):
 
     async def _listed(self) -> Sequence[Row] | None:
         for path in (self._path,) if self._path else (MODELS, OLDER):
-            reply = await self.get_optional(path, MAX_DETAIL_BYTES)
+            reply = await self.get_if_served(path, MAX_DETAIL_BYTES)
             listed = fields.read(reply.body, fields.OBJECT) if reply is not None else None
             rows = rows_of(listed or {}, path)
             if rows is not None:

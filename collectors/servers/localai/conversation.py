@@ -43,7 +43,7 @@ class LocalAiConversation(Conversation):
         return Look(models=models, version=self._version, work=tuple(work), origin=MONITOR)
 
     async def _own_version(self) -> str | None:
-        reply = await self.get_optional(VERSION)
+        reply = await self.get_if_served(VERSION)
         said = fields.read(reply.body, fields.OBJECT) if reply is not None else None
         return None if said is None else fields.text(said, "version")
 

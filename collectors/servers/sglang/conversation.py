@@ -63,7 +63,7 @@ class SglangConversation(Conversation):
 
     async def _loads(self) -> RawObject:
         """Return the load; nothing of versions that do not tell it, which are asked once."""
-        reply = await self.get_optional(QUESTION) if self._has_loads else None
+        reply = await self.get_if_served(QUESTION) if self._has_loads else None
         self._has_loads = reply is not None
         if reply is None:
             return {}

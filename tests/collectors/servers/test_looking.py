@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
+from tests.fakes.docker_model_runner import FakeDockerModelRunner
 from tests.fakes.http import Listening
 from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.lemonade import FakeLemonade
+from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.lm_studio import FakeLmStudio
 from tests.fakes.localai import FakeLocalAi
+from tests.fakes.routes import FakeRoutes
 from tests.fakes.sglang import FakeSglang
 from tests.fakes.tabbyapi import FakeTabbyApi
 
@@ -43,7 +47,8 @@ class Manners:
     to_recognise: frozenset[str] = field(
         default=frozenset(
             {"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running", "/v1/models"}
-            | {"/api/extra/version", "/lmstudio-greeting", "/v1/model", "/system"}
+            | {"/api/extra/version", "/lmstudio-greeting", "/v1/model", "/system", "/api/v1/health"}
+            | {"/engines/status"}
         )
     )
     """Asked once at most, to tell what it is."""
@@ -59,7 +64,53 @@ def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
     return fake
 
 
+def _asked(fake: Listening) -> list[tuple[str, str]]:
+    """Return what a fake of fixed routes was asked, but for what an Ollama is asked of a model."""
+    assert isinstance(fake, FakeRoutes)
+    return [one for one in fake.asked if one != ("POST", "/api/show")]
+
+
+def _asked_of_ik(fake: Listening) -> list[tuple[str, str]]:
+    assert isinstance(fake, FakeIkLlama)
+    return [(one.method, one.path) for one in fake.requests]
+
+
+def _lemonade() -> FakeLemonade:
+    fake = FakeLemonade()
+    fake.load("qwen3", is_busy=True)
+    return fake
+
+
+def _docker_model_runner() -> FakeDockerModelRunner:
+    fake = FakeDockerModelRunner()
+    fake.load("ai/qwen3", in_use=True)
+    return fake
+
+
 KINDS: dict[str, Manners] = {
+    "Docker Model Runner": Manners(
+        _docker_model_runner,
+        _asked,
+        "docker_model_runner",
+        frozenset({"/engines/ps", "/models"}),
+        most_a_minute=70,
+        to_recognise=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/engines/status"}),
+    ),
+    "Lemonade": Manners(
+        _lemonade,
+        _asked,
+        "lemonade",
+        frozenset({"/api/v1/health", "/api/v1/stats"}),
+        most_a_minute=130,
+    ),
+    "ik_llama.cpp": Manners(
+        FakeIkLlama,
+        _asked_of_ik,
+        "llama_server",
+        frozenset({"/props", "/v1/models", "/slots", "/metrics"}),
+        most_a_minute=100,
+        to_recognise=frozenset({"/", "/api/ps", "/health"}),
+    ),
     "KoboldCpp": Manners(
         FakeKoboldCpp,
         lambda fake: getattr(fake, "asked"),  # noqa: B009

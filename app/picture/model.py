@@ -20,6 +20,7 @@ from gpumon.app.insight.agreement import (
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
+from gpumon.app.insight.pool import Pool, pool_notes, pool_of
 from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import (
     kind_label,
@@ -103,6 +104,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     age_seconds: float | None
     """Age of the server's word, where it is no longer current."""
     memory: ModelMemory
+    pool: Pool | None
+    """What its server has set aside for all contexts; ``None`` of one that sets nothing aside."""
 
     level: Level
     """The worst of its verdict and its alerts; ``unknown`` where it is well but its placement is not told."""
@@ -204,8 +207,7 @@ def model_picture(
     full: Band | None = None,
 ) -> ModelPicture:
     """Put together what is said of one model; of its active ``alerts`` the worst come first."""
-    record, runner = known.model, known.runner
-    memory = model_memory(known, state, measurable)
+    record, runner, memory = known.model, known.runner, model_memory(known, state, measurable)
     level, sentence, trouble = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
@@ -218,6 +220,7 @@ def model_picture(
         spilled_since=record.spilled_since,
         age_seconds=_age_seconds(record, state),
         memory=memory,
+        pool=(pool := pool_of(record, state)),
         level=level,
         sentence=sentence,
         trouble=trouble,
@@ -233,7 +236,7 @@ def model_picture(
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=(*_notes(known, state, diagnosis, memory), *last_note(last, rates)),
+        notes=(*_notes(known, state, diagnosis, memory, pool), *last_note(last, rates)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
     )
@@ -314,7 +317,9 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
-def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -> Iterator[str]:
+def _notes(
+    known: Loaded, state: State, found: Diagnosis, memory: ModelMemory, pool: Pool | None
+) -> Iterator[str]:
     record, estimate = known.model, known.left_out
     if memory.has_no_gpu and memory.placement.spill_fraction is not None:
         yield NO_GPU_NOTE
@@ -334,6 +339,7 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    yield from pool_notes(pool)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
     yield from _no_rate_note(known, state)

@@ -17,6 +17,7 @@ from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.lm_studio import FakeLmStudio
 from tests.fakes.localai import READY, FakeLocalAi
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.vllm import FakeVllm
 
 MODEL = "qwen3:8b"
 
@@ -68,12 +69,19 @@ def _loaded(server: FakeLemonade | FakeDockerModelRunner) -> Listening:
     return server
 
 
+def _vllm() -> FakeVllm:
+    server = FakeVllm()
+    server.name = MODEL
+    return server
+
+
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
     "llama-server": Kind(lambda: _llama_server(FakeLlamaServer())),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
+    "vLLM": Kind(_vllm),
     "SGLang": Kind(sglang.FakeSglang, name=sglang.NAME),
     "LM Studio": Kind(lambda: FakeLmStudio(loaded={MODEL: 4096})),
     "TabbyAPI": Kind(tabbyapi.FakeTabbyApi, name=tabbyapi.NAME),

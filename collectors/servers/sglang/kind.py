@@ -65,7 +65,9 @@ class SglangKind(ServerKind):
     paths = frozenset({LOADS, MODELS, METRICS})
     program_starts = ("sglang",)
     environment = frozenset({"CUDA_VISIBLE_DEVICES"})
-    runners = (RunnerKind(name="sglang", stands_alone=True, default_port=PORT, has_workers=True),)
+    runners = (
+        RunnerKind(name="sglang", stands_alone=True, default_port=PORT, has_workers=True, stays_on_gpu=True),
+    )
     key_words = "HTTP 401: it wants the key of --api-key"
     key_hint = "name its --api-key under headers in the settings: Authorization, with Bearer before it"
     facts_source = LOADS

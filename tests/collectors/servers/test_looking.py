@@ -23,6 +23,7 @@ from tests.fakes.localai import FakeLocalAi
 from tests.fakes.routes import FakeRoutes
 from tests.fakes.sglang import FakeSglang
 from tests.fakes.tabbyapi import FakeTabbyApi
+from tests.fakes.vllm import FakeVllm
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
@@ -46,9 +47,11 @@ class Manners:
     """Requests of all paths together, at one look a second."""
     to_recognise: frozenset[str] = field(
         default=frozenset(
-            {"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running", "/v1/models"}
-            | {"/api/extra/version", "/lmstudio-greeting", "/v1/model", "/system", "/api/v1/health"}
-            | {"/engines/status"}
+            {
+                *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
+                *("/v1/models", "/api/extra/version", "/api/v1/health", "/engines/status"),
+                *("/lmstudio-greeting", "/v1/model", "/system"),
+            }
         )
     )
     """Asked once at most, to tell what it is."""
@@ -87,6 +90,11 @@ def _docker_model_runner() -> FakeDockerModelRunner:
     return fake
 
 
+def _without_statistics(fake: FakeVllm) -> FakeVllm:
+    fake.statistics = False
+    return fake
+
+
 KINDS: dict[str, Manners] = {
     "Docker Model Runner": Manners(
         _docker_model_runner,
@@ -94,7 +102,6 @@ KINDS: dict[str, Manners] = {
         "docker_model_runner",
         frozenset({"/engines/ps", "/models"}),
         most_a_minute=70,
-        to_recognise=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/engines/status"}),
     ),
     "Lemonade": Manners(
         _lemonade,
@@ -152,6 +159,20 @@ KINDS: dict[str, Manners] = {
         "localai",
         frozenset({"/system", "/version", "/backend/monitor"}),
         most_a_minute=80,
+    ),
+    "vLLM": Manners(
+        FakeVllm,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version"}),
+        most_a_minute=70,
+    ),
+    "vLLM without statistics": Manners(
+        lambda: _without_statistics(FakeVllm()),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version", "/health"}),
+        most_a_minute=130,
     ),
     "llama-swap": Manners(
         lambda: _with_model(FakeLlamaSwap()),

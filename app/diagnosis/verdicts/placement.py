@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gpumon.app.diagnosis.choices import Choice, choice_of
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.takers import step_change
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -263,9 +264,18 @@ def _cost_words(subject: Subject) -> str:
     """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``."""
     measured = subject.rates.measured
     if measured is None:
-        return ""
+        return _steps_words(subject)
     fitting = subject.expected_fitting
     return f": {units.rate(measured)}" + (f", {about(fitting)} if it fitted" if fitting else "")
+
+
+def _steps_words(subject: Subject) -> str:
+    """Say the same of an image generator: ``: 50 s/step, 1.0 before``."""
+    steps = step_change(subject)
+    if steps is None:
+        return ""
+    now, before = units.step(steps.now.seconds_per_step), units.step(steps.before.seconds_per_step)
+    return f": {now}, {before.split()[0]} before"
 
 
 def _held_before(subject: Subject) -> int:

@@ -18,7 +18,16 @@ from gpumon.app.state.records.load import (
     Thrash,
 )
 from gpumon.app.state.records.log import BufferKey, Placement, RunnerEnd, ServerLog
-from gpumon.app.state.records.machine import Event, GpuRecord, Leftover, Returned, SystemRecord
+from gpumon.app.state.records.machine import (
+    Event,
+    GaveBack,
+    GpuRecord,
+    Hold,
+    Leftover,
+    Returned,
+    Step,
+    SystemRecord,
+)
 from gpumon.app.state.records.model import (
     STALE_AFTER_SECONDS,
     JoinedBy,
@@ -44,8 +53,10 @@ __all__ = [
     "Event",
     "FailedLoad",
     "FinishedLoad",
+    "GaveBack",
     "GpuRecord",
     "History",
+    "Hold",
     "Intent",
     "JoinedBy",
     "LearnedRecord",
@@ -72,6 +83,7 @@ __all__ = [
     "ServerLog",
     "SettingChange",
     "SourceRecord",
+    "Step",
     "SystemRecord",
     "TargetOrigin",
     "Thrash",

@@ -209,6 +209,21 @@ class PictureEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs queued behind it."""
 
 
+class LastRequestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest request that has ended, by its server; nothing of it is so now."""
+
+    ended: float | None
+    count: int | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    decoded_tokens: int | None
+    prefill_tokens_per_second: float | None
+    decode_tokens_per_second: float | None
+    first_token_seconds: float | None
+    seconds: float | None
+    source: str | None
+
+
 class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The memory that a server has set aside for all contexts."""
 
@@ -305,6 +320,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     makes_pictures: bool = False
     """Whether it is an image generator: it has no figures of tokens."""
     picture: PictureEntry | None = None
+    last_request: LastRequestEntry | None = None
 
 
 class ReturnedEntry(msgspec.Struct, frozen=True, kw_only=True):

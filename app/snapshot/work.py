@@ -6,10 +6,12 @@ import msgspec
 
 from gpumon.app.insight.pool import Pool
 from gpumon.app.insight.rereads import cause_of
-from gpumon.app.picture.model import FullRate, ModelDetails
+from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.rates import FullRate, LastPicture
 from gpumon.app.snapshot.schema import (
     BandEntry,
     CacheEntry,
+    LastRequestEntry,
     ModelEntry,
     PictureEntry,
     RequestEntry,
@@ -18,6 +20,7 @@ from gpumon.app.snapshot.schema import (
 from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.state.rates.rereads import Losses
+from gpumon.collectors.samples import LastRequest
 
 REQUESTS_TOLD = 20
 
@@ -40,6 +43,7 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
         full_tokens_per_second=_full(full) if full else None,
         full_is_measured=full.is_measured if full else None,
         peak_tokens_per_second=model.peak_tokens_per_second,
+        last_request=last_request_entry(model.last) if model.last else None,
         prefill_tokens_per_second=rates.prefill_tokens_per_second,
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
@@ -66,6 +70,12 @@ def _picture(now: Drawing) -> PictureEntry:
         batch_size=job.batch_size,
         waiting=job.waiting,
     )
+
+
+def last_request_entry(last: LastPicture) -> LastRequestEntry:
+    """Return the entry of the latest request, as its server tells of it."""
+    told = {name: getattr(last.request, name) for name in LastRequest.__struct_fields__}
+    return LastRequestEntry(ended=last.ended, source=last.origin, **told)
 
 
 def _cache(pool: Pool) -> CacheEntry:

@@ -24,6 +24,7 @@ SECTIONS = {
     schema.RereadEntry: "`models[].prompt_reread`",
     schema.PredictionEntry: "`models[].prediction`",
     schema.PictureEntry: "`models[].picture`",
+    schema.LastRequestEntry: "`models[].last_request`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",
     schema.EvidenceEntry: "`models[].verdict.evidence[]`, `models[].cause.evidence[]`",

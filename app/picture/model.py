@@ -53,7 +53,7 @@ from gpumon.app.state.records import (
 )
 from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
-from gpumon.app.state.work import answer_of, drawing_of, metered_of, rates_of, requests_of, server_facts
+from gpumon.app.state.work import answer_of, metered_of, rates_of, requests_of, server_facts
 from gpumon.collectors.samples import (
     LoadFacts,
     MeteredModel,
@@ -148,8 +148,11 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     series: ModelSeries
     marks: tuple[Mark, ...]
     """When it was loaded again, ready and unloaded, oldest first: what a chart of ``series`` points at."""
-    drawing: Drawing | None = None
-    """The picture that an image generator works on."""
+
+    @property
+    def drawing(self) -> Drawing | None:
+        """The picture that an image generator works on."""
+        return self.rates.drawing
 
     @property
     def id(self) -> str:
@@ -249,7 +252,6 @@ def model_picture(
         notes=(*_notes(known, state, diagnosis, memory, pool), *last_note(last, rates)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
-        drawing=drawing_of(record, state),
     )
 
 

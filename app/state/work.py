@@ -30,6 +30,8 @@ def rates_of(record: ModelRecord, state: State) -> RunnerRates:
     Its process or its server tell best; a meter before them comes next.
     """
     own = own_rates(record, state)
+    if record.pictures is not None:
+        return replace(own, drawing=drawing_of(record, state))
     return own if own.sources else _metered_rates(record, state) or own
 
 

@@ -228,7 +228,7 @@ KINDS: dict[str, Manners] = {
         _asked,
         "sd_webui",
         frozenset({"/sdapi/v1/memory", "/sdapi/v1/options"}),
-        most_a_minute=35,
+        most_a_minute=45,
         to_recognise=PICTURES_TOLD | {"/sdapi/v1/status"},
     ),
     "InvokeAI": Manners(
@@ -236,7 +236,7 @@ KINDS: dict[str, Manners] = {
         _asked,
         "invokeai",
         frozenset({"/api/v1/queue/default/status", "/api/v1/app/version"}),
-        most_a_minute=35,
+        most_a_minute=45,
         to_recognise=PICTURES_TOLD | {"/sdapi/v1/status", "/sdapi/v1/memory"},
     ),
 }

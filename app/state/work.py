@@ -206,7 +206,7 @@ def note_job(model: ModelRecord, before: WorkSample | None, sample: WorkSample) 
     job, seconds = sample.job, _seconds_per_step(before, sample)
     if job is not None and seconds:
         size = (job.width, job.height, job.batch_size)
-        model.history.take_step(StepPace(sample.time, seconds, job.job_id, size))
+        model.history.take_step(StepPace(sample.time, seconds, job.job_id, size, model.claim.name))
 
 
 def _seconds_per_step(before: WorkSample | None, sample: WorkSample) -> float | None:

@@ -244,3 +244,12 @@ def test_an_alert_ends_when_all_of_it_is_on_the_gpu_again() -> None:
     for _ in range(15):
         generator.look()
     assert [one.kind for one in generator.monitor.alerts.active] == []
+
+
+def test_steps_of_another_model_are_no_measure() -> None:
+    generator = Generator(replace(WHOLE, model_path="quick.safetensors"))
+    generator.draw(seconds_per_step=0.3)
+    generator.look()
+    generator.facts = IN_PART
+    found = generator.draw(job_id="b", seconds_per_step=2.9)
+    assert verdict(found).sentence.endswith(": 2.9 s/it")

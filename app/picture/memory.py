@@ -20,8 +20,6 @@ class ModelSeries(NamedTuple):
     claimed_vram: Series
     claimed_ram: Series
     measured_vram: Series
-    spill: Series
-    """Part in RAM, 0 to 1."""
     decode: Series
     prefill: Series
     context: Series
@@ -31,7 +29,7 @@ class ModelSeries(NamedTuple):
 def series_of(history: History) -> ModelSeries:
     """Return the series of a model."""
     one = history
-    return ModelSeries(one.vram, one.ram, one.measured_vram, one.spill, one.decode, one.prefill, one.context)
+    return ModelSeries(one.vram, one.ram, one.measured_vram, one.decode, one.prefill, one.context)
 
 
 class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):

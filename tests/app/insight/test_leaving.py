@@ -175,7 +175,7 @@ def test_one_whose_process_is_still_there_is_spoken_of_until_that_has_gone(
     left = only_left(machine)
     assert (left.is_held, left.vram_bytes) == (True, 20 * GIB)
     [row] = all_rows(machine.pictures)
-    assert (row.name, row.left_reason, row.measured_vram_bytes) == (NAME, "server stopped", 20 * GIB)
+    assert (row.name, row.left_reason) == (NAME, "server stopped")
     assert row.age_seconds == pytest.approx(301, abs=2)
     segments = [one.label for gpu in machine.pictures.gpus() for one in gpu.segments if one.kind == "model"]
     assert segments == [NAME]

@@ -68,7 +68,6 @@ def test_the_row_shows_how_far_it_is() -> None:
         context_length=4096,
         state="weights 43%",
         until="8s left",
-        load_fraction=0.43,
         is_loading=True,
         planned_gpu_bytes=9 * GIB,
         notes=(

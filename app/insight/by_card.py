@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gpumon.app.insight.agreement import left_out
 from gpumon.app.insight.intent import draft_bytes_of, intent_of, may_use
+from gpumon.app.insight.left_out import left_out
 from gpumon.app.insight.shapes import load_options, settings_of, shape_of
 from gpumon.app.physics.by_card import Parts, parts_by_card
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry

@@ -120,10 +120,14 @@ def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView)
         subject=model.label,
         facts=tuple(_facts(model, sentence, head)),
         cause=_cause(model.diagnosis, has_command=cure is not None),
-        remedy=visible(cure.command or "", 1000) if cure else "",
-        where=cure.where or "" if cure else "",
         keys=(("y", "copy"), ("Enter", "why")) if cure else (("Enter", "why"),),
+        **_to_type(cure),
     )
+
+
+def _to_type(cure: Remedy | None) -> dict[str, str]:
+    """Return the line of a cure, and where it is typed."""
+    return {"remedy": visible(cure.command or "", 1000), "where": cure.where or ""} if cure else {}
 
 
 def _of_source(row: SourceRow, head: str, plain: VerdictView) -> VerdictView:
@@ -220,9 +224,8 @@ def _of_others(
         subject=subject,
         facts=tuple(filter(None, (words, *costs, *_since(found, pictures)))),
         cause=rest or (cure.sentence if cure else ""),
-        remedy=visible(cure.command or "", 1000) if cure else "",
-        where=cure.where or "" if cure else "",
         keys=(("Enter", "why"),) if gpu else (),
+        **_to_type(cure),
     )
 
 

@@ -144,7 +144,7 @@ def _places(known: ModelMemory, scale: float) -> Iterator[BarRow]:
     if known.ram_bytes is None and left_out is not None:
         if left_out.chosen_bytes:
             chosen = _bar("in RAM", left_out.chosen_bytes, scale, ram_role(known), is_estimate=True)
-            yield replace(chosen, note="by choice")
+            yield replace(chosen, note="for a margin" if left_out.margin else "by choice")
         if left_out.bytes:
             name = "spilled" if left_out.chosen_bytes else "in RAM"
             yield _bar(name, left_out.bytes, scale, "ram", is_estimate=True)

@@ -57,6 +57,7 @@ SETTINGS = {
     "ffn_layers": "--n-cpu-ffn",
     "overrides": "--override-tensor",
     "cache_on_gpu": "--no-kv-offload",
+    "fit": "--fit",
     "fit_target": "--fit-target",
 }
 """Flags by the field of ``Orders`` that they set."""
@@ -72,6 +73,7 @@ RUNNER = RunnerKind(
     },
     claim="exact",
     claimed_when_loaded=True,
+    fits_itself=True,
     layers_are_asked=True,
     logs_context_last=True,
 )

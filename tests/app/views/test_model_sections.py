@@ -8,7 +8,7 @@ from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Machine, Model, Weights, loaded
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
-from gpumon.app.insight.agreement import LeftOut
+from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.model import ModelDetails

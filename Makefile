@@ -52,7 +52,7 @@ types: $(DEV_READY)
 	@$(BIN)/mypy
 
 layers: $(DEV_READY)
-	@$(BIN)/lint-imports
+	@PYTHONPATH=.dev $(BIN)/lint-imports
 
 # Known vulnerabilities are asked for over the network, which a machine may not have: that fails nothing.
 audit: $(DEV_READY) ## Look up the locked packages among known vulnerabilities, where the network allows it

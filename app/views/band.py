@@ -51,6 +51,7 @@ HEADS = {
     "gpu_lost": "LOST",
     "pcie_link": "SLOW LINK",
     "link_degraded": "SLOW LINK",
+    "xid": "GPU ERROR",
     "ecc": "ECC ERRORS",
     "ram_low": "RAM LOW",
     "swapping": "SWAPPING",

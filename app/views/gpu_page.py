@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.words import ESTIMATE, band_words
 from gpumon.app.insight.falls import costly_reasons
+from gpumon.app.insight.xids import xid_line
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.series import Series
@@ -41,6 +42,7 @@ def gpu_page(uuid: str, pictures: Pictures, seconds: float, at: float | None = N
     window = window_of(gpu.series, gpu.at, seconds, at)
     sections = (
         _lost(gpu),
+        _errors(gpu),
         _holders(gpu) if gpu.memory or gpu.lost_since is None else Section(""),
         _limits(gpu),
         Section("COSTS", facts=tuple(_costs(gpu, pictures)) if _is_held_back(gpu) else ()),
@@ -88,6 +90,9 @@ SAID = (
 """Labels of facts that the sections of the page say."""
 
 
+XIDS_SHOWN = 5
+
+
 def _lost(gpu: GpuPicture) -> Section:
     """Say since when the driver has lost a GPU, what it says of it, and what brings it back."""
     if gpu.lost_since is None:
@@ -95,9 +100,15 @@ def _lost(gpu: GpuPicture) -> Section:
     facts = [
         Fact("since", units.clock(gpu.lost_since), GPUMON),
         Fact("to bring it back", f"sudo nvidia-smi -i {gpu.index} --gpu-reset, or a reboot"),
-        Fact("what has happened", "sudo dmesg | grep -i xid"),
     ]
+    if not gpu.xids:
+        facts.append(Fact("what has happened", "sudo dmesg | grep -i xid"))
     return Section("LOST", facts=tuple(facts))
+
+
+def _errors(gpu: GpuPicture) -> Section:
+    """Return what errors the driver has reported in this run, the newest first."""
+    return Section("XID ERRORS", facts=tuple(Fact("", xid_line(one), NVML) for one in gpu.xids[:XIDS_SHOWN]))
 
 
 def _holders(gpu: GpuPicture) -> Section:

@@ -18,7 +18,14 @@ from gpumon.app.state.records.load import (
     Thrash,
 )
 from gpumon.app.state.records.log import BufferKey, Placement, RunnerEnd, ServerLog
-from gpumon.app.state.records.machine import Event, GpuRecord, Leftover, Returned, SystemRecord
+from gpumon.app.state.records.machine import (
+    Event,
+    GpuRecord,
+    Leftover,
+    Returned,
+    SystemRecord,
+    XidError,
+)
 from gpumon.app.state.records.model import (
     STALE_AFTER_SECONDS,
     JoinedBy,
@@ -67,5 +74,6 @@ __all__ = [
     "SystemRecord",
     "TargetOrigin",
     "Thrash",
+    "XidError",
     "is_server",
 ]

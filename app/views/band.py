@@ -18,7 +18,7 @@ from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.actions import command_to_copy
 from gpumon.collectors.samples import SourceState
-from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
+from gpumon.collectors.servers.registry import PLUG_IN_PREFIX
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
@@ -306,12 +306,14 @@ def waiting_seconds(source: SourceRecord, now: float) -> float | None:
 
 
 def watched_words(monitor: Monitor, interval: float) -> tuple[str, ...]:
-    """Return what is watched: versions of the driver and of servers, and how often."""
+    """Return what is watched: the driver and the servers that have answered, by version, and how often."""
     state = monitor.state
-    versions = [
-        f"{kind_label(source.kind or DEFAULT)} {visible(source.version)}"
-        for source in state.sources.values()
-        if source.version is not None and is_server(source.name)
-    ]
-    driver = [f"driver {state.driver_version}"] if state.driver_version else []
-    return (*driver, *versions, f"every {interval:g} s")
+    driver = [f"driver {visible(state.driver_version)}"] if state.driver_version else []
+    return (*driver, *dict.fromkeys(_servers(state)), f"every {interval:g} s")
+
+
+def _servers(state: State) -> Iterator[str]:
+    """Name kind and version of each server that has said what it is; those that run the same once."""
+    for source in state.sources.values():
+        if is_server(source.name) and source.kind is not None:
+            yield f"{kind_label(source.kind)} {visible(source.version or '')}".rstrip()

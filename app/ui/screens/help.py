@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -55,21 +57,30 @@ class HelpScreen(ModalScreen[None], SteadyScreen[None]):
         Binding("end,G", "scroll(10000)", "to the bottom", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs, *, demo: bool = False) -> None:
+    def __init__(self, glyphs: Glyphs, watched: Sequence[str] = (), *, demo: bool = False) -> None:
         super().__init__()
         self._glyphs = glyphs
+        self._watched = (*_gpumon(), *watched)
         self._demo = demo
 
     def compose(self) -> ComposeResult:
-        """List the keys first, then the marks."""
+        """List the keys first, then the marks, then what is watched."""
         sheet = HelpSheet(glyphs=self._glyphs)
-        sheet.show(help_sections(self._glyphs, demo=self._demo))
+        sheet.show(help_sections(self._glyphs, demo=self._demo), self._watched)
         with Scroll(self._glyphs):
             yield sheet
 
     def action_scroll(self, step: int) -> None:
         """Scroll by lines."""
         self.query_one(Scroll).scroll_relative(y=step, animate=False)
+
+
+def _gpumon() -> Iterator[str]:
+    """Name gpumon with its version, where it is installed and not run from its folder."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - takes a while
+
+    with contextlib.suppress(PackageNotFoundError):
+        yield f"gpumon {version('gpumon-llm')}"
 
 
 def help_sections(glyphs: Glyphs, *, demo: bool = False) -> list[Section]:

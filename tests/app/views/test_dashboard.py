@@ -195,6 +195,13 @@ class TestVerdict:
         found = watched_words(machine.look("driver").look("servers", at=1).monitor, 0.5)
         assert found == ("driver 570.1", "Ollama 0.12.3", "every 0.5 s")
 
+    def test_servers_that_run_the_same_are_named_once_and_one_without_a_version_by_its_kind(self) -> None:
+        machine = Machine()
+        for number, version in enumerate(("0.12.3", "0.12.3", None)):
+            machine.ollama(f"http://127.0.0.1:{11434 + number}").version = version
+        found = watched_words(machine.look("servers").monitor, 1.0)
+        assert found == ("Ollama 0.12.3", "Ollama", "every 1 s")
+
     def test_what_is_not_known_is_left_out(self) -> None:
         assert watched_words(Machine().monitor, 2.0) == ("every 2 s",)
 

@@ -55,6 +55,7 @@ from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
+    from gpumon.app.diagnosis.forecast import Forecast
     from gpumon.app.physics.hardware import Band
     from gpumon.collectors.servers.kind import ServerKind
 
@@ -192,6 +193,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     disk: Moved | None
     expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
+    forecast: Forecast | None = None
+    """What was said of its load before that was over."""
 
 
 def model_picture(
@@ -282,7 +285,9 @@ def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     return load_picture(load, state) if load else None
 
 
-def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
+def model_details(
+    picture: ModelPicture, record: ModelRecord, state: State, forecast: Forecast | None = None
+) -> ModelDetails:
     """Put together what a page says beside the picture."""
     runner, answer = state.runner_of(record), answer_of(record, state)
     loads = (load for load in reversed(state.finished_loads) if load.key == record.runner)
@@ -299,6 +304,7 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         disk=runner.disk.latest if runner else None,
         expected_by_card=expected_by_card(record, state),
         finished_load=next(loads, None) if record.runner else None,
+        forecast=forecast,
     )
 
 

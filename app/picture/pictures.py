@@ -149,7 +149,8 @@ class Pictures:
         if record is None:
             return None
         if key not in self._details:
-            self._details[key] = model_details(self._model(record), record, self.state)
+            made = self._forecasts.made(record.runner)
+            self._details[key] = model_details(self._model(record), record, self.state, made)
         return self._details[key]
 
     def need(self, key: ModelKey) -> MemoryNeed | None:

@@ -13,11 +13,10 @@ from gpumon.app.insight.activity import from_now_words
 from gpumon.app.insight.agreement import Agreement
 from gpumon.app.physics.memory import MemoryNeed
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.memory import ModelMemory
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
-from gpumon.app.state.records import PHASES, Placement
+from gpumon.app.state.records import Placement
 from gpumon.app.views.model_process import COMPONENT_WORDS, LOG
 from gpumon.collectors.samples import MeteredModel, MeteredRequest
 from gpumon.text import units
@@ -287,45 +286,3 @@ def rate_figure(rate: float | None, *, is_estimate: bool = False) -> str:
     if rate is None:
         return ""
     return f"{'~' if is_estimate else ''}{units.rate(rate).removesuffix(' tok/s')}"
-
-
-def load(load: LoadPicture) -> tuple[Section, ...]:
-    """Return the phases of a load with their times, and where its bytes are of those that are planned."""
-    rows = [row for row in _load_bars(load) if row.figure != units.UNKNOWN]
-    room = (Fact("made room", visible(", ".join(load.evicted))),) if load.evicted else ()
-    speed = f" at {units.byte_rate(load.bytes_per_second)}" if load.bytes_per_second else ""
-    left = Fact("", f"{load.time_left}{speed}") if load.time_left else None
-    return (
-        Section("LOADING", facts=(*_phases(load), *([left] if left else []), *room)),
-        Section("MEMORY", "GiB", bars=tuple(rows)),
-    )
-
-
-def _load_bars(load: LoadPicture) -> Iterator[BarRow]:
-    target, loaded = load.target_bytes, load.loaded_bytes
-    scale = float(max(target or 0, loaded or 0, load.gpu_bytes or 0, load.ram_bytes or 0))
-    whole = "" if target is None else f"of {units.gib(target)}"
-    yield BarRow("read so far", units.gib(loaded), tuple(_filled(loaded, target)), scale, whole)
-    yield _bar("on GPU", load.gpu_bytes, scale, "model")
-    yield _bar("in RAM", load.ram_bytes, scale, "ram")
-
-
-def _filled(loaded: int | None, target: int | None) -> Iterator[BarPart]:
-    if loaded:
-        yield BarPart(float(loaded), "model")
-    if target and target > (loaded or 0):
-        yield BarPart(float(target - (loaded or 0)), "planned")
-
-
-def _phases(load: LoadPicture) -> Iterator[Fact]:
-    """Say of each phase how long it has taken, of the present one how far it is."""
-    over = sum(load.phase_seconds.values())
-    for phase in PHASES:
-        if phase == load.phase:
-            so_far = units.duration(max(0.0, load.seconds - over))
-            far = "" if load.fraction is None else f", {load.fraction:.0%}"
-            yield Fact(PHASE_WORDS[phase], f"{so_far} so far{far}")
-        elif phase in load.phase_seconds:
-            yield Fact(PHASE_WORDS[phase], f"{load.phase_seconds[phase]:.1f} s")
-        elif phase != "ready":
-            yield Fact(PHASE_WORDS[phase], "to come")

@@ -201,7 +201,7 @@ def load_page(row_key: str, pictures: Pictures) -> PageView:
     load = pictures.load(row_key)
     if load is None:
         return PageView(VerdictView("unknown", "this load is over"))
-    from gpumon.app.views.model_sections import load as load_sections  # noqa: PLC0415 - a page alone needs it
+    from gpumon.app.views.load_sections import load as load_sections  # noqa: PLC0415 - a page alone needs it
 
     words = [f"loading {visible(load.name)}: {load.phase_words}", load.time_left]
     indices = {gpu.uuid: gpu.index for gpu in pictures.gpus()}

@@ -24,13 +24,14 @@ WATCH: Level = "watch"
 
 
 def load(load: LoadPicture) -> tuple[Section, ...]:
-    """Return the phases of a load with their times, what will come of it, and where its bytes are by now."""
+    """Return how far a load is, what will come of it, and where its bytes are by now: what is wrong first."""
     rows = [row for row in _load_bars(load) if row.figure != units.UNKNOWN]
-    return (
-        load_progress(load),
-        *((forecast(load.forecast),) if load.forecast else ()),
-        Section("MEMORY", "GiB", bars=tuple(rows)),
-    )
+    memory, found = Section("MEMORY", "GiB", bars=tuple(rows)), load.forecast
+    if found is None:
+        return load_progress(load), memory
+    if found.spills:
+        return forecast(found), load_progress(load), memory
+    return load_progress(load), forecast(found), memory
 
 
 def load_progress(load: LoadPicture) -> Section:
@@ -112,5 +113,9 @@ def outcome(details: ModelDetails) -> Section:
         BarRow("in RAM", units.size(in_ram), note=f"forecast {units.size(found.ram_bytes)}"),
     ]
     if found.decode is not None:
-        rows.append(BarRow("speed", units.rate(rate), note=f"forecast {band_words(found.decode)}"))
+        rows.append(
+            BarRow(
+                "speed", units.rate(rate), note=f"forecast {band_words(found.decode).removeprefix('about ')}"
+            )
+        )
     return Section("FORECAST AND RESULT", bars=tuple(rows))

@@ -205,7 +205,8 @@ def load_page(row_key: str, pictures: Pictures) -> PageView:
 
     words = [f"loading {visible(load.name)}: {load.phase_words}", load.time_left]
     indices = {gpu.uuid: gpu.index for gpu in pictures.gpus()}
-    verdict, facts = VerdictView("ok", ", ".join(filter(None, words))), tuple(_load_facts(load, indices))
+    verdict = VerdictView(load.level, ", ".join(filter(None, words)))
+    facts = tuple(_load_facts(load, indices))
     return PageView(verdict, facts, sections=load_sections(load), said=LOAD_SAID)
 
 

@@ -191,7 +191,7 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
     model = details.picture
     doing = filter(None, (model.doing, _slots(details), _waiting(rates)))
     yield Fact("", ", ".join(doing))
-    yield from _context(model, rates)
+    yield from _context(details, rates)
     yield from _speed(details, rates, headline)
     if model.time_left:
         yield Fact("", f"leaves in {model.time_left} if not used")
@@ -200,11 +200,16 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
         yield Fact("", "stays until it is unloaded" if forever else f"until: {model.until}")
 
 
-def _context(model: ModelPicture, rates: RunnerRates) -> Iterator[Fact]:
-    if rates.context_tokens is not None and rates.context_length:
-        is_full = rates.context_tokens >= FULL_CONTEXT * rates.context_length
-        words = f"context {units.tokens(rates.context_tokens)} of {units.tokens(rates.context_length)} tokens"
-        yield Fact("", f"{words}: full" if is_full else words, level=WATCH if is_full else None)
+def _context(details: ModelDetails, rates: RunnerRates) -> Iterator[Fact]:
+    """Say how much of its context is used; of a full one also for how much the model was trained."""
+    model, length = details.picture, rates.context_length
+    if rates.context_tokens is not None and length:
+        is_full = rates.context_tokens >= FULL_CONTEXT * length
+        words = f"context {units.tokens(rates.context_tokens)} of {units.tokens(length)} tokens"
+        known = details.facts or details.server_facts
+        trained = known.trained_context_length if known else None
+        more = f"; trained for {units.tokens(trained)}" if trained and trained > length else ""
+        yield Fact("", f"{words}: full{more}" if is_full else words, level=WATCH if is_full else None)
     elif model.claim.context_length:
         yield Fact("", f"context of {units.tokens(model.claim.context_length)} tokens")
 

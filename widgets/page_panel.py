@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 
 from rich.cells import cell_len
 from textual import events
@@ -60,7 +61,8 @@ def _head(section: Section, width: int, glyphs: Glyphs) -> Line:
     if section.cures:
         columns = _cure_columns(width)
     elif section.requests:
-        columns = REQUEST_COLUMNS[: max(0, (width - REQUEST_START) // REQUEST_CELL)]
+        count = _request_count(width)
+        columns = [(name, REQUEST_CELL) for name, rank in REQUEST_COLUMNS if rank < count]
         start = " " * max(1, REQUEST_START - line_width(title))
         return (*title, Span(start), *_right_aligned(columns)) if len(columns) > 1 else title
     if columns:
@@ -180,15 +182,20 @@ def cure_lines(cure: CureRow, number: int, width: int, glyphs: Glyphs, *, select
 
 
 REQUEST_START, REQUEST_CELL = 15, 8
-REQUEST_COLUMNS = (("prompt", 8), ("reply", 8), ("tok/s", 8), ("took", 8))
+REQUEST_COLUMNS = (("prompt", 0), ("kept", 4), ("reply", 1), ("tok/s", 2), ("first", 5), ("took", 3))
+"""From left to right, each with its rank: a narrow page shows the first ones."""
+
+
+def _request_count(width: int) -> int:
+    return max(0, (width - REQUEST_START) // REQUEST_CELL)
 
 
 def request_lines(rows: Sequence[RequestRow], width: int, glyphs: Glyphs) -> list[Line]:
     """Draw one line for each request, in columns below the names in the head."""
-    count = max(0, (width - REQUEST_START) // REQUEST_CELL)
+    shown = [rank < _request_count(width) for _, rank in REQUEST_COLUMNS]
     lines = []
     for row in rows:
-        figures = (row.prompt, row.reply, row.rate, row.took)[:count]
+        figures = compress((row.prompt, row.kept, row.reply, row.rate, row.first, row.took), shown)
         began = text_line(glyphs.written(row.started), "title" if row.runs else "dim")
         cells = (padded(text_line(glyphs.written(one)), REQUEST_CELL, "right") for one in figures)
         lines.append((Span(INDENT), *padded(began, REQUEST_START - 2), *joined(cells, ())))

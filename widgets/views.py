@@ -298,6 +298,10 @@ class RequestRow(Struct, frozen=True):
     rate: str = ""
     took: str = ""
     runs: bool = False
+    kept: str = ""
+    """Tokens of the prompt that were not read again."""
+    first: str = ""
+    """Until the first token of the answer."""
 
 
 class Section(Struct, frozen=True):

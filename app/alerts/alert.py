@@ -33,6 +33,7 @@ AlertKind = Literal[
     "source",
     "load_failed",
     "slower",
+    "prompt_reread",
     "thrash",
 ]
 

@@ -15,6 +15,7 @@ from gpumon.app.alerts.rules.model import (
     hidden_spill,
     likely_spill,
     load_failed,
+    prompt_reread,
     read_from_disk,
     silent_fallback,
     slower,
@@ -51,6 +52,7 @@ _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
     "read_from_disk": read_from_disk,
     "stuck": stuck,
     "ended": ended,
+    "prompt_reread": prompt_reread,
 }
 
 

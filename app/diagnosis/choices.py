@@ -230,18 +230,24 @@ def choice_words(choice: Choice) -> str:
 
 
 def gpu_layers(subject: Subject) -> Cause | None:
-    """Find a number of layers set by hand that is lower than what would go on the GPUs."""
-    settings = subject.runner.process.settings if subject.runner else None
-    asked = settings.gpu_layers if settings else None
-    count = _layer_count(subject)
-    is_asked = subject.runner is not None and subject.runner.kind.layers_are_asked
-    if asked is None or count is None or asked >= count or not is_asked:
+    """Find a number of layers, set by hand or the server's own, that is lower than what would go on GPUs."""
+    runner, count = subject.runner, _layer_count(subject)
+    if runner is None or count is None or not runner.kind.layers_are_asked:
+        return None
+    told = runner.process.settings.gpu_layers
+    asked = runner.kind.unasked_layers if told is None else told
+    if asked is None or asked >= count:
         return None
     if not isinstance(subject.arithmetic, NoArithmetic) and _layers_that_fit(subject.arithmetic) <= asked:
         return None
-    evidence = Evidence("GPU layers asked for", f"{asked} of {count}", COMMAND_LINE)
-    setting = subject.model.kind.layers_setting
-    return Cause("gpu_layers", f"{setting} {asked} was set by hand, of {count} layers", (evidence,))
+    kind = subject.model.kind
+    words = f"{kind.layers_setting} {asked} was set by hand, of {count} layers"
+    if told is None:
+        words = f"{visible(kind.label)} puts {asked or 'no'} layers on the GPU without {kind.layers_setting}"
+    evidence = Evidence(
+        "GPU layers asked for", "none" if told is None else f"{asked} of {count}", COMMAND_LINE
+    )
+    return Cause("gpu_layers", words, (evidence,))
 
 
 def _layers_that_fit(arithmetic: Arithmetic) -> int:

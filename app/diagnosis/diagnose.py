@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.subject import Subject, subject_of
-from gpumon.app.diagnosis.verdicts import disk, machine, placement, slow
+from gpumon.app.diagnosis.verdicts import disk, machine, placement, prompts, slow
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
@@ -31,6 +31,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.swapping,
     machine.throttled,
     machine.link_degraded,
+    prompts.prompt_reread,
     slow.below_baseline,
     slow.long_context,
     slow.parallel_requests,
@@ -95,7 +96,7 @@ def _cure(
     from gpumon.app.diagnosis.causes import cause_of  # noqa: PLC0415 - most models never need them
     from gpumon.app.diagnosis.remedies.find import remedies_of  # noqa: PLC0415
 
-    cause = cause_of(subject, fuses)
+    cause = cause_of(subject, fuses) or prompts.reread_cause(subject)
     return cause, remedies_of(subject, verdicts, cause, fuses)
 
 

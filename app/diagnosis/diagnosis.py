@@ -23,6 +23,7 @@ VerdictKind = Literal[
     "below_baseline",  # slower than its own usual rate for no visible reason
     "long_context",
     "parallel_requests",
+    "prompt_reread",  # what was read a moment ago is read again
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
     "process_ended",  # still listed, and its process is no more
@@ -44,6 +45,8 @@ CauseKind = Literal[
     "kept_in_ram",  # by settings on purpose: --n-cpu-moe, --override-tensor, -ngl, --no-kv-offload
     "larger_than_gpu",  # the weights alone are larger
     "gpu_not_used",
+    "shared_slot",  # requests of others come between two turns
+    "prompt_changes",
     "unknown",
 ]
 
@@ -66,6 +69,9 @@ RemedyAction = Literal[
     "same_context",
     "keep_longer",
     "keep_in_ram",
+    "more_slots",
+    "keep_window",  # all of the context, not its last tokens alone
+    "steady_prompt",
     "raise_ram_limit",  # of its container or its unit
 ]
 
@@ -93,7 +99,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """Why a model spills."""
+    """Why a model spills, or reads its prompt again."""
 
     kind: CauseKind
     sentence: str

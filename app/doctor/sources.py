@@ -47,6 +47,8 @@ def runner_checks(state: State) -> Iterator[Check]:
 def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
     """Return how a runner answers, in words, and what to do."""
     answer = runner.answer
+    if runner.kind.by_itself:
+        return "partly", f"found; {visible(runner.server_kind.label)} does not tell its rate", None
     if answer is None:
         return "missing", "has not answered", None
     if answer.state == "unreachable":

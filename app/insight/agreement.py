@@ -12,8 +12,10 @@ from gpumon.app.insight.activity import Activity, activity, ended_how, is_gone, 
 from gpumon.app.insight.disk import DiskReading, disk_reading
 from gpumon.app.insight.intent import cpu_choice, intent_of
 from gpumon.app.insight.left_out import LEAST_SHARE, LeftOut, left_out
+from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES, tolerance_bytes
+from gpumon.app.state.rates.rereads import Losses
 from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
@@ -234,6 +236,8 @@ class Loaded(NamedTuple):
     """How it is read from storage, where it is."""
     elsewhere: str | None = None
     """Why the driver here does not see all of it: a part may be on another host, or on another card."""
+    rereads: Losses | None = None
+    """What it costs that prompts are read again at each turn, where they are."""
 
     @property
     def by_choice(self) -> bool:
@@ -266,6 +270,7 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         ended_how=ended_how(model, state) if model.runner_ended is not None else None,
         disk=_disk_reading(model, state),
         elsewhere=None if model.claims_memory else intent_of(model, state).elsewhere,
+        rereads=rereading(model, state),
     )
 
 

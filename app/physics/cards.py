@@ -174,21 +174,21 @@ def named_card(name: str) -> Card:
 
 def _cards_named(name: str) -> list[KnownCard]:
     memory = _MEMORY.search(name)
-    key = _key(_MEMORY.sub(" ", name))
-    same = [card for card in KNOWN_CARDS if _key(card.name) == key]
+    key = card_key(_MEMORY.sub(" ", name))
+    same = [card for card in KNOWN_CARDS if card_key(card.name) == key]
     if memory is None:
         return same
     return [card for card in same if card.vram_gib == int(memory[1])]
 
 
-def _key(name: str) -> str:
+def card_key(name: str) -> str:
     """Return the words that tell cards apart, run together."""
     return "".join(word for word in _WORD.findall(name.lower()) if not _NOISE.fullmatch(word))
 
 
 def _suggestion(name: str) -> str:
-    by_key = {_key(card.name): f"{card.name} {card.vram_gib}GB" for card in KNOWN_CARDS}
-    close = difflib.get_close_matches(_key(_MEMORY.sub(" ", name)), by_key, n=3, cutoff=0.6)
+    by_key = {card_key(card.name): f"{card.name} {card.vram_gib}GB" for card in KNOWN_CARDS}
+    close = difflib.get_close_matches(card_key(_MEMORY.sub(" ", name)), by_key, n=3, cutoff=0.6)
     names = ", ".join(by_key[key] for key in close)
     return f"; did you mean {names}?" if names else "; say how much memory it has with --vram"
 

@@ -212,7 +212,7 @@ def _holder_of(process: GpuProcess, state: State, runners: Mapping[int, RunnerRe
         return Holder(runner_name(runner, state), "model")
     holder = state.holders.get(process.pid)
     name = process.name or (holder.name if holder else None)
-    if name is not None and any(name.startswith(kind.program_starts) for kind in REGISTRY.known()):
+    if name is not None and any(name.lower().startswith(kind.program_starts) for kind in REGISTRY.known()):
         return Holder(name, "model")
     return Holder(name or f"pid {process.pid}", "process")
 

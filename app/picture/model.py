@@ -20,6 +20,7 @@ from gpumon.app.insight.agreement import (
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
+from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import (
     kind_label,
     model_id,
@@ -30,6 +31,7 @@ from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.rereads import Losses
 from gpumon.app.state.records import (
     FinishedLoad,
     JoinedBy,
@@ -187,6 +189,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     """What the server's log says of its load."""
     requests: tuple[FinishedRequest, ...]
     """Those that were seen to end, the newest first."""
+    rereads: Losses | None
+    """What it costs that prompts are read again, where they are."""
     metered: MeteredModel | None
     usual: RateBaseline | None
     prediction: Prediction | None
@@ -298,6 +302,7 @@ def model_details(
         statistics_detail=answer.detail if answer else None,
         log=runner.placement if runner else None,
         requests=tuple(reversed(requests_of(record, state))),
+        rereads=rereading(record, state),
         metered=metered_of(record, state),
         usual=usual_rate(state, record),
         prediction=runner.prediction if runner else None,
@@ -355,6 +360,15 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     yield from spill_notes(found)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
+    yield from _no_rate_note(known, state)
+
+
+def _no_rate_note(known: Loaded, state: State) -> Iterator[str]:
+    """Say why one is at work and has no rate, where only its process tells of it."""
+    runner, record = known.runner, known.model
+    is_at_work = runner is not None and runner.kind.by_itself and known.activity == "busy"
+    if is_at_work and not rates_of(record, state).sources:
+        yield f"no rate: {kind_label(record.kind)} does not tell it"
 
 
 def _claim_notes(claim: ModelClaim) -> Iterator[str]:

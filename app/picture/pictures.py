@@ -183,7 +183,7 @@ class Pictures:
         if self._all_gpus is None:
             missing = [uuid for uuid in self.state.gpus if uuid not in self._gpus]
             groups = holders_by_group(self.state) if missing else {}
-            runners = {key.pid: runner for key, runner in self.state.runners.items()}
+            runners = {pid: runner for runner in self.state.runners.values() for pid in runner.pids}
             for uuid in missing:
                 record, alerts = self.state.gpus[uuid], self._alerts_on(uuid)
                 self._gpus[uuid] = gpu_picture(record, self.state, groups.get(uuid), alerts, runners)

@@ -15,7 +15,7 @@ from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.left import LeftPicture
 from gpumon.app.picture.load import LoadPicture
-from gpumon.app.picture.model import FullRate, ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.machine import gpu_entry, memory_entry, returned_entry, source_entry
 from gpumon.app.snapshot.schema import (
@@ -36,6 +36,7 @@ from gpumon.app.snapshot.schema import (
     Snapshot,
     VerdictEntry,
 )
+from gpumon.app.snapshot.work import with_work
 from gpumon.app.state.records import Placement, Prediction
 from gpumon.collectors.samples import RunnerProcess
 
@@ -165,32 +166,7 @@ def model_entry(details: ModelDetails) -> ModelEntry:
         baseline_request_count=details.usual.request_count if details.usual else None,
         prediction=_prediction(details.prediction) if details.prediction else None,
     )
-    return _with_rates(entry, model)
-
-
-def _with_rates(entry: ModelEntry, model: ModelPicture) -> ModelEntry:
-    """Return the entry with what is told of its requests."""
-    rates, total, full = model.rates, model.rates.decoded_total, model.full
-    return msgspec.structs.replace(
-        entry,
-        decode_tokens_per_second=rates.decode_tokens_per_second,
-        full_tokens_per_second=_full(full) if full else None,
-        full_is_measured=full.is_measured if full else None,
-        peak_tokens_per_second=model.peak_tokens_per_second,
-        prefill_tokens_per_second=rates.prefill_tokens_per_second,
-        context_used_tokens=rates.context_tokens,
-        requests_running=rates.running,
-        requests_waiting=rates.waiting,
-        requests_unmeasured=rates.unmeasured_requests,
-        rate_source=model.rate_source,
-        rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
-        tokens_generated_total=total,
-        tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
-    )
-
-
-def _full(full: FullRate) -> BandEntry:
-    return BandEntry(low=full.low, expected=full.tokens_per_second, high=full.high)
+    return with_work(entry, details)
 
 
 def loading_entry(load: LoadPicture) -> ModelEntry:
@@ -332,6 +308,7 @@ def _runner(process: RunnerProcess, details: ModelDetails) -> RunnerEntry:
         cpu_percent=process.cpu_percent,
         disk_read_bytes_per_second=details.disk.read_bytes if details.disk else None,
         major_faults_per_second=details.disk.major_faults if details.disk else None,
+        worker_pids=tuple(pid for pid, _ in process.workers),
     )
 
 

@@ -102,6 +102,7 @@ class RunnerEntry(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None
     disk_read_bytes_per_second: float | None
     major_faults_per_second: float | None
+    worker_pids: tuple[int, ...]
 
 
 class EvidenceEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +188,32 @@ class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     forecast: ForecastEntry | None = None
 
 
+class RequestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that has ended; no word of it."""
+
+    started: float
+    ended: float
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    generated_tokens: int | None
+    generated_is_lower_bound: bool
+    prefill_tokens_per_second: float | None
+    decode_tokens_per_second: float | None
+    first_token_seconds: float | None
+    source: str
+
+
+class RereadEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What it costs that a prompt is read again at each turn."""
+
+    cause: str
+    turns: int
+    tokens_each: int
+    seconds_each: float | None
+    time_fraction: float | None
+    kept_tokens: int
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A model that is loaded or loading; ``digest`` and ``url`` are the identity of one that is loaded."""
 
@@ -222,6 +249,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     rate_is_estimate: bool | None = None
     tokens_generated_total: int | None = None
     tokens_generated_is_lower_bound: bool | None = None
+    requests: tuple[RequestEntry, ...] = ()
+    prompt_reread: RereadEntry | None = None
     verdict: VerdictEntry
     cause: CauseEntry | None = None
     remedies: tuple[RemedyEntry, ...] = ()

@@ -127,5 +127,7 @@ def _note_restarts(state: State) -> None:
 
 def _identities(state: State) -> tuple[object, ...]:
     """Return what joins and measurements rest on."""
-    runners = {key: (r.process.settings, r.process.server_pid) for key, r in state.runners.items()}
+    runners = {
+        key: (r.process.settings, r.process.server_pid, r.process.workers) for key, r in state.runners.items()
+    }
     return runners, state.servers, set(state.holders)

@@ -319,8 +319,9 @@ def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     where = {place(url) for url in addresses_of(state, runner)}
     server = server_of(state, runner)
     own = {runner.server_kind.name, server.kind if server else None}
+    is_told = runner.kind.by_itself and runner.process.settings.port is not None
     return any(
-        source.runtime in own and source.health.state in HEALTHY_STATES and place(name) in where
+        (is_told or source.runtime in own) and source.health.state in HEALTHY_STATES and place(name) in where
         for name, source in state.sources.items()
     )
 

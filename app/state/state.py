@@ -176,6 +176,11 @@ class State(Struct, eq=False):
         return self.runners.get(model.runner) if model.runner else None
 
     @property
+    def runner_pids(self) -> frozenset[int]:
+        """The PIDs of all processes that hold models, workers among them."""
+        return frozenset().union(*(runner.pids for runner in self.runners.values()))
+
+    @property
     def has_loads(self) -> bool:
         """Whether a load is to be followed: one that is in progress, may be, or has gone wrong."""
         if self.loads or self.failed_loads or self.thrash:

@@ -64,6 +64,7 @@ HEADS = {
     "evicted": "EVICTED",
     "long_context": "LONG CONTEXT",
     "parallel_requests": "SHARED",
+    "prompt_reread": "READS AGAIN",
 }
 """The head word of each kind of alert and verdict."""
 OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}

@@ -74,6 +74,7 @@ def _retries(placement: Placement) -> Iterator[Fact]:
 
 
 REQUESTS_SHOWN = 5
+WORKERS_NAMED = 8
 
 
 def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[Fact]:
@@ -128,12 +129,20 @@ def _process(process: RunnerProcess) -> list[Fact]:
     user = f" of {visible(process.user)}" if process.user else ""
     facts = [
         Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}", PROC),
+        *_workers(process),
         Fact("RAM resident", units.size(process.rss_bytes), PROC),
         Fact("  of it mapped from files", units.size(process.file_bytes), PROC),
         *_limit(process),
         Fact("CPU (one core is 100%)", units.percent(process.cpu_percent), PROC),
     ]
     return facts + [Fact("not readable", visible(words), PROC) for words in process.unreadable]
+
+
+def _workers(process: RunnerProcess) -> list[Fact]:
+    """Name the processes that hold it together with the one that started them."""
+    pids = [str(pid) for pid, _ in process.workers]
+    named = ", ".join(pids[:WORKERS_NAMED]) + (", …" if len(pids) > WORKERS_NAMED else "")
+    return [Fact("  with its workers", named, PROC)] if pids else []
 
 
 def _limit(process: RunnerProcess) -> list[Fact]:
@@ -153,6 +162,8 @@ def _disk(moved: Moved | None) -> list[Fact]:
 
 
 def _settings(settings: RunnerSettings, kind: ServerKind) -> list[Fact]:
+    if (told := kind.told_words(settings)) is not None:
+        return [Fact(name, visible(words), "command line") for name, words in told]
     cache = {settings.cache_type_k, settings.cache_type_v} - {None}
     asked = "all" if settings.gpu_layers == ALL_LAYERS else str(settings.gpu_layers)
     layers = "as many as fit" if settings.gpu_layers is None else asked

@@ -7,7 +7,7 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.diagnosis import Diagnosis, Evidence, Remedy
+from gpumon.app.diagnosis.diagnosis import CauseKind, Diagnosis, Evidence, Remedy
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE, band_words
 from gpumon.app.insight.activity import from_now_words
 from gpumon.app.insight.agreement import Agreement
@@ -27,6 +27,8 @@ from gpumon.widgets.views import BarPart, BarRow, CureRow, Fact, RequestRow, Sec
 FULL_CONTEXT = 0.98
 """Of its length: from here on a request has little left to be answered in."""
 REQUESTS_SHOWN = 5
+OF_PROMPTS: frozenset[CauseKind] = frozenset({"shared_slot", "prompt_changes"})
+"""Causes of something else than a spill."""
 
 
 def why(model: ModelPicture) -> Section:
@@ -47,7 +49,7 @@ def _why(found: Diagnosis, headline: str) -> Iterator[Fact]:
     yield from _evidence((cause or found.verdict).evidence, said)
     for verdict in found.verdicts[1:]:
         yield Fact("", f"also: {verdict.sentence}", verdict.evidence[0].source if verdict.evidence else "")
-    if cause is not None and found.expected_fitting is not None:
+    if cause is not None and cause.kind not in OF_PROMPTS and found.expected_fitting is not None:
         yield Fact("if it fitted", band_words(found.expected_fitting), ESTIMATE)
 
 
@@ -262,7 +264,16 @@ def _ended(request: FinishedRequest) -> RequestRow:
     reply = _count(request.decoded_tokens, at_least=request.decoded_is_lower_bound)
     took = units.duration(request.ended - request.started)
     rate = rate_figure(request.decode_tokens_per_second)
-    return RequestRow(units.clock(request.started), units.tokens(request.prompt_tokens), reply, rate, took)
+    first = request.first_token_seconds
+    return RequestRow(
+        units.clock(request.started),
+        units.tokens(request.prompt_tokens),
+        reply,
+        rate,
+        took,
+        kept=_count(request.cached_tokens),
+        first="" if first is None else units.duration(first),
+    )
 
 
 def _metered(metered: MeteredModel | None, at: float) -> Iterator[RequestRow]:

@@ -16,6 +16,10 @@ NO_PORT = "it has no port that tells anything"
 """What is said of a process of a kind that cannot be asked."""
 
 
+BY_ITSELF = "known by its process alone"
+"""Why nothing is asked of one."""
+
+
 class RunnerTarget(Struct, frozen=True):
     """One runner. (``pid``, ``started``) is its identity."""
 
@@ -59,6 +63,8 @@ class RunnerTarget(Struct, frozen=True):
     @property
     def obstacle(self) -> str | None:
         """Return why it cannot or must not be asked, in words; ``None`` where it can."""
+        if runner_named(self.kind).by_itself:
+            return BY_ITSELF
         if self.published is not None:
             return None
         if self.other_namespace and self.entrance is None:

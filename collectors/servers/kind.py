@@ -56,6 +56,9 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether users start it themselves: then each is a model of its own, whether or not a URL is asked."""
     default_port: int | None = None
     """Where it listens unless told otherwise, where it stands alone."""
+    by_itself: bool = False
+    """Whether nothing but the process tells of its model, and no port is asked. It gives way to a process
+    below it that tells more, and others of its like below it or beside it are its workers."""
     tells_rates: bool = True
     """Whether its port tells what its slots do or how many tokens it has generated."""
     update_hint: str | None = None
@@ -74,8 +77,14 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether it chooses the layers by the free memory where nobody asks for a number, and keeps a margin."""
     layers_are_asked: bool = False
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
+    unasked_layers: int | None = None
+    """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    has_workers: bool = False
+    """Whether processes below it hold the model on GPUs: what these hold is then its own."""
+    writes_log: bool = False
+    """Whether what it writes is read as the log of a server, where that can be read."""
 
 
 class Line(NamedTuple):
@@ -104,8 +113,8 @@ class LoadDefaults(NamedTuple):
 Omission = Literal["sliding_window", "projector", "draft"]
 
 
-class ServerKind(ABC):
-    """One kind of server. Instances hold nothing: there is one for the whole program."""
+class AskedKind(ABC):
+    """How a kind of server is recognised and asked, and what its processes tell."""
 
     name: ClassVar[str]
     """Stable: it stands in samples, the snapshot and recordings."""
@@ -156,6 +165,8 @@ class ServerKind(ABC):
 
     # --- What its processes tell
 
+    is_last_resort: ClassVar[bool] = False
+    """Whether a process is shown to all other kinds first, those of other packages too."""
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()
@@ -207,6 +218,10 @@ class ServerKind(ABC):
             quantization=known.quantization,
         )
 
+
+class ServerKind(AskedKind):
+    """One kind of server. Instances hold nothing: there is one for the whole program."""
+
     # --- What its names and figures mean
 
     def full_name(self, name: str) -> str:
@@ -228,6 +243,8 @@ class ServerKind(ABC):
 
     short_requests_hint: ClassVar[str] = ""
     """What would tell the rate of requests too short to be seen, behind words that say so."""
+    facts_source: ClassVar[str] = "/props"
+    """Where it tells what does not change while a model is loaded: the path."""
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""
     estimate_source: ClassVar[str] = "NVML"
@@ -238,6 +255,9 @@ class ServerKind(ABC):
     """Time for a token over that of llama.cpp's own benchmark; ``None``: what a server usually costs."""
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
+
+    keep_window: ClassVar[Line] = NO_LINE
+    """How to keep the whole context of layers that attend to the last tokens alone."""
 
     def spreads(self, settings: Mapping[str, str]) -> bool:
         """Return whether by its ``settings`` a model goes to all GPUs though one would hold it."""
@@ -290,6 +310,16 @@ class ServerKind(ABC):
         """Return how to ask for a number of slots."""
         del slots
         return NO_LINE
+
+    def set_gpu_share(self, share: float) -> Line:
+        """Return how to let it take another part (0 to 1) of each GPU when it starts."""
+        del share
+        return NO_LINE
+
+    def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
+        """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""
+        del settings
+        return None
 
     layers_setting: ClassVar[str] = "-ngl"
     """What users call the number of layers on the GPU."""

@@ -25,6 +25,8 @@ MODEL = "/api/v1/model"
 CONTEXT = "/api/extra/true_max_context_length"
 WORK = "/api/extra/perf"
 PREFIX = "koboldcpp/"
+PROGRAMS = ("koboldcpp", "croco")
+"""How the names of its programs begin; Croco.Cpp is a fork that answers alike."""
 NO_MODEL = "inactive"
 IMITATION = b"koboldcpp"
 """What the model of its imitated ``/api/ps`` is called."""
@@ -45,7 +47,7 @@ class KoboldCppKind(ServerKind):
     gives = "the name of its model, its context, whether it works; what is on GPUs only the driver tells"
     default_url = f"http://127.0.0.1:{PORT}"
     paths = frozenset({VERSION, MODEL, CONTEXT, WORK})
-    program_starts = ("koboldcpp",)
+    program_starts = PROGRAMS
     runners = (RunnerKind(name="koboldcpp", format="gguf", stands_alone=True, default_port=PORT),)
     imitates = "ollama"
 
@@ -135,7 +137,7 @@ def _called(path: str | None) -> str | None:
 
 def _own_arguments(argv: Sequence[str]) -> Sequence[str] | None:
     """Return the command line from its own program on; ``None`` for another program."""
-    if program_name(argv).lower().startswith("koboldcpp"):
+    if program_name(argv).lower().startswith(PROGRAMS):
         return argv
     if program_name(argv).lower().startswith(("python", "pypy")):
         scripts = (at for at, word in enumerate(argv) if word.endswith("koboldcpp.py"))

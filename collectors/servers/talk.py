@@ -114,6 +114,10 @@ class RunnerTalk(Protocol):
         ...
 
 
+def _not_known() -> None:
+    """Return nothing."""
+
+
 class ProcessView(Struct, frozen=True):
     """A process to recognise."""
 
@@ -122,6 +126,15 @@ class ProcessView(Struct, frozen=True):
     environ: Callable[[], Mapping[str, str]]
     """Returns the variables that its kind lists; none where they may not be read. Each call reads
     ``/proc``."""
+    on_gpu: bool = False
+    """Whether the driver lists it."""
+    directory: Callable[[], str | None] = _not_known
+    """Returns its working directory; ``None`` where it may not be read."""
+    model_files: Callable[[], Sequence[str]] = tuple
+    """Returns the files of models that it has open or mapped, the largest first; none where these may not
+    be seen. It costs more than the rest: ask where nothing else tells, and of a process on a GPU only."""
+    ports: Callable[[], Sequence[int]] = tuple
+    """Returns the TCP ports on which it listens, as far as they may be seen."""
 
 
 class FoundServer(Struct, frozen=True):
@@ -137,3 +150,5 @@ class FoundRunner(Struct, frozen=True):
     kind: str
     """Name of its ``RunnerKind``."""
     settings: RunnerSettings
+    is_settled: bool = True
+    """Whether they stay so while it runs; else it is looked at again from time to time."""

@@ -278,7 +278,7 @@ SECTIONS = (
         "LAST REQUESTS",
         requests=(
             RequestRow("now", "1.1k", "310", "7.0", runs=True),
-            RequestRow("10:36:02", "1.0k", ">=190", "46", "5s"),
+            RequestRow("10:36:02", "1.0k", ">=190", "46", "5s", kept="900", first="0.4s"),
         ),
     ),
 )

@@ -81,7 +81,7 @@ def test_a_sentence_wraps_and_loses_nothing() -> None:
 
 @pytest.mark.parametrize(("width", "last"), [(60, "took"), (40, "tok/s"), (32, "reply")])
 def test_requests_have_as_many_columns_as_fit(width: int, last: str) -> None:
-    rows = (RequestRow("10:36:02", "1.0k", ">=190", "46", "5s"),)
+    rows = (RequestRow("10:36:02", "1.0k", ">=190", "46", "5s", kept="900", first="2s"),)
     head, row = drawn(Section("LAST REQUESTS", requests=rows), width)
     assert head.split()[-1] == last
     assert len(head.split()) - 2 == len(row.split()) - 1

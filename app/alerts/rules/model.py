@@ -9,6 +9,7 @@ from gpumon.app.insight.disk import disk_words
 from gpumon.app.insight.falls import Change, Comparison, Paced, changes_since, compare, reason_words
 from gpumon.app.insight.health import spill_fault
 from gpumon.app.insight.owners import Unlisted, unlisted_words
+from gpumon.app.insight.rereads import reread_words
 from gpumon.app.insight.wording import amount, ended_words, placement_words
 from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import FailedLoad, SettingChange, Thrash
@@ -139,6 +140,18 @@ def read_from_disk(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
     if loaded.disk is None:
         return CLEAR
     return Finding(level="bad", subject=loaded.label, message=disk_words(loaded.label, loaded.disk))
+
+
+def prompt_reread(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
+    """Find a conversation that is read anew at each turn."""
+    if loaded.rereads is None:
+        return CLEAR
+    return Finding(
+        level="watch",
+        subject=loaded.label,
+        message=reread_words(loaded.label, loaded.rereads),
+        measure=loaded.rereads.seconds_each,
+    )
 
 
 UNLISTED_SECONDS = 30.0

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gpumon.app.cli.common import load_settings
+from gpumon.app.cli.fit.pictures import FLAGS, add_picture_flags, is_picture, refuse
 from gpumon.app.cli.fit.wishes import add_wishes
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
 from gpumon.app.cli.output import print_json, print_text
+from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,13 +121,15 @@ def add_to(commands: Commands) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="an installed model's name, or a .gguf file; every installed model if not given",
+        help="an installed model's name, or a .gguf file; every installed model if not given; "
+        "an image model: sdxl, flux, qwen-image, or a .safetensors file",
     )
     load = parser.add_argument_group("how it would be loaded")
     load.add_argument("--num-ctx", metavar="TOKENS", help="context of each slot; Ollama's default if not set")
     load.add_argument("--kv-cache-type", metavar="TYPE", help="such as q8_0 or q4_0; f16 if not set")
     load.add_argument("--parallel", metavar="SLOTS", help="requests at a time; 1 if not set")
     add_wishes(parser.add_argument_group("where it should be"))
+    add_picture_flags(parser.add_argument_group("what an image model should make"))
     hardware = parser.add_argument_group("hardware you do not have")
     hardware.add_argument(
         "--gpu", action="append", metavar="NAME", help='a card, as in "rtx 4090"; may be repeated'
@@ -147,18 +151,49 @@ def execute(options: Namespace) -> int:
     from gpumon.app.cli.fit.asked import asked_of
 
     asked = asked_of(options)  # before anything is asked of anyone: wrong values are found at once
+    if asked.model and is_picture(asked.model):
+        return _picture(options, asked)
+    refuse(
+        options,
+        FLAGS,
+        f"{asked.model} is no image model" if asked.model else "name an image model: sdxl, flux",
+    )
     settings = load_settings(options).settings
     if not asked.model:
         return _list(asked, settings, as_json=options.json)
     from gpumon.app.cli.fit.answer import answer
     from gpumon.app.crash import run
 
-    report = run(answer(asked, settings))
+    try:
+        report = run(answer(asked, settings))
+    except GpumonError as error:
+        raise GpumonError(f"{error}{_as_picture(asked.model)}") from None
     if options.json:
         print_json(fit_document(report), "report")
     else:
         print_text(_words(asked.model, report), "report")
     return exit_code(report)
+
+
+def _picture(options: Namespace, asked: Asked) -> int:
+    from gpumon.app.cli.fit import pictures
+    from gpumon.app.crash import run
+    from gpumon.app.diagnosis.fit.picture_text import picture_lines
+
+    report = run(pictures.picture_answer(pictures.picture_asked(options), asked))
+    if options.json:
+        print_json(pictures.picture_document(report), "report")
+    else:
+        print_text("\n".join(picture_lines(report)) + "\n", "report")
+    return pictures.picture_exit_code(report)
+
+
+def _as_picture(name: str) -> str:
+    """Return what to type where the name looks like that of an image model."""
+    from gpumon.app.physics.pictures.names import near_pictures
+
+    near = near_pictures(name)
+    return f"; or of image models: {' or '.join(f'gpumon fit {key}' for key in near)}" if near else ""
 
 
 def _list(asked: Asked, settings: Settings, *, as_json: bool) -> int:

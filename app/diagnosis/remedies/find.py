@@ -14,6 +14,7 @@ from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
 from gpumon.app.diagnosis.remedies import elsewhere, settings
 from gpumon.app.diagnosis.remedies.disk import disk_remedies
 from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
+from gpumon.app.diagnosis.remedies.prompts import prompt_remedies
 from gpumon.app.diagnosis.remedies.reloads import reload_remedies
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.fuses import UNFUSED, Fuses
@@ -42,7 +43,7 @@ def remedies_of(
     broken = machine_remedies(subject, verdicts, cause)
     if broken.is_final:
         return broken.remedies
-    others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject))
+    others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject), *prompt_remedies(subject))
     if not subject.is_spilled or _is_told_where(subject):
         return others
     is_spill = not subject.loaded.by_choice or by_layers_alone(subject)

@@ -350,7 +350,10 @@ def unknown(subject: Subject) -> Verdict:
         words = f"{subject.name} is loaded; where it is is not known here: {visible(elsewhere)}"
         return Verdict("unknown", "unknown", words, (said, *_measured_evidence(subject)))
     said = Evidence("placement", "not told", subject.split_source)
-    return Verdict("unknown", "unknown", f"{subject.name} is loaded; where it is cannot be told", (said,))
+    measured = subject.runner.measured_vram_bytes if subject.runner else None
+    where = f", {amount(measured)} on GPU; whether a part is in RAM" if measured else "; where it is"
+    words = f"{subject.name} is loaded{where} cannot be told"
+    return Verdict("unknown", "unknown", words, (said, *_measured_evidence(subject)))
 
 
 def _share_words(subject: Subject) -> str:

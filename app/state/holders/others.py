@@ -38,7 +38,7 @@ def holders_by_group(state: State) -> dict[str, tuple[GroupHolding, ...]]:
 
     A GPU whose processes are not listed is left out.
     """
-    runners = {key.pid for key in state.runners}
+    runners = state.runner_pids
     return {
         uuid: _grouped([_holding(process, state) for process in processes if process.pid not in runners])
         for uuid, gpu in state.gpus.items()
@@ -117,7 +117,7 @@ def _holding(process: GpuProcess, state: State) -> Holding:
 
 def _name(process: GpuProcess, state: State) -> str | None:
     """Name a process by its model, where it is a runner."""
-    held = next((runner.model for key, runner in state.runners.items() if key.pid == process.pid), None)
+    held = next((one.model for one in state.runners.values() if process.pid in one.pids), None)
     if held is not None and held in state.models:
         return state.models[held].claim.name
     model = held_before(state, process)

@@ -103,6 +103,10 @@ class FinishedRequest(Struct, frozen=True):
     """Tokens in the slot at the last poll of it."""
     parallel: int | None = None
     """Requests at work together while it generated; ``None`` where their number changed much."""
+    cached_tokens: int | None = None
+    """Those of its prompt that were kept from before, and not read."""
+    held_tokens: int | None = None
+    """Prompt and answer, as its slot holds them after it."""
 
 
 class RateSummary(NamedTuple):

@@ -22,6 +22,7 @@ from gpumon.app.state.rates.figures import (
     unseen,
 )
 from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
+from gpumon.app.state.rates.rereads import Rereads
 from gpumon.collectors.samples import LogEvent, Slot, WorkCounters, WorkSample
 
 
@@ -212,6 +213,7 @@ class RateMeter:
         self._streak: Streak = Streak()
         self._lately: Lately = Lately()
         self._timings: LogTimings = LogTimings()
+        self.rereads = Rereads()
         self._slots: tuple[Slot, ...] = ()
         self._measured_at: float | None = None
 
@@ -259,6 +261,7 @@ class RateMeter:
         for request, tokens in missed.items():
             self._ledger.add_told(self._lately.note(request, tokens))
         for one in finished:
+            self.rereads.note(one)
             self._lately.note(Request(one.slot_id, one.task_id), one.decoded_tokens or 0)
             self._streak.note_rate(time, one.decode_tokens_per_second)
         counted = grown.decoded or (grown.prompt and not self._tasks)

@@ -221,6 +221,8 @@ class Task:
             first_token_seconds=None if self._first_token_at is None else self._first_token_at - self.started,
             context_tokens=self.slot.prompt_tokens,
             parallel=self._parallel(),
+            cached_tokens=self.slot.prompt_tokens_cached,
+            held_tokens=self._held_tokens(resting),
         )
 
     def _parallel(self) -> int | None:
@@ -245,6 +247,11 @@ class Task:
         final = resting.prompt_tokens - self._prompt_tokens + 1
         plausible = final >= self.decoded_tokens and (left is None or final <= self.decoded_tokens + left)
         return final if plausible else None
+
+    def _held_tokens(self, resting: Slot | None) -> int | None:
+        """Return what its slot holds now, where nothing else is in it."""
+        is_its_own = resting is not None and resting.task_id == self.slot.task_id and not resting.processing
+        return resting.prompt_tokens if resting is not None and is_its_own else None
 
     def _prefill_rate(self) -> float | None:
         """Return the rate over the whole prompt; none in builds that count a batch before it is computed."""

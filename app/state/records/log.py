@@ -53,6 +53,10 @@ class Placement(Struct):
     """Whether the server has given up this load to try again."""
     failure: str | None = None
     """What went wrong, in the words of the log; one of a fixed list."""
+    progress: float | None = None
+    """How much of the weights has been read, 0 to 1, where that is logged."""
+    cache_tokens: int | None = None
+    """What the cache of all contexts holds, where it is logged."""
     finished: bool = False
     seconds: float | None = None
     """How long the server says it took."""
@@ -72,6 +76,11 @@ class Placement(Struct):
         """Bytes of the weights over all devices; ``None`` before they are named."""
         sizes = [size for key, size in self.buffers.items() if key.component == "model"]
         return sum(sizes) if sizes else None
+
+    def on_each_gpu(self, component: BufferComponent) -> int | None:
+        """Return the largest buffer of a kind that one GPU holds, where the log tells of each alone."""
+        sizes = [size for key, size in self.buffers.items() if key.component == component and key.on_gpu]
+        return max(sizes, default=None)
 
     @property
     def layers_overflowing(self) -> int | None:
@@ -114,6 +123,8 @@ class ServerLog(Struct):
     default_context: int | None = None
     settings: dict[str, str] = field(default_factory=dict)
     """``OLLAMA_…`` as the server printed them."""
+    pid: int | None = None
+    """Of the process that alone writes it, where that holds a model itself."""
     format_unknown: bool = False
     runner_ends: deque[RunnerEnd] = field(default_factory=lambda: deque(maxlen=RUNNER_ENDS_KEPT))
     """The latest processes of models that ended by themselves, oldest first."""

@@ -151,6 +151,16 @@ class RunnerRecord(Struct):
     vram: Series = field(default_factory=Series)
 
     @property
+    def members(self) -> tuple[RunnerKey, ...]:
+        """The process and those below it that are on a GPU for it."""
+        return (self.key, *(RunnerKey(pid, started) for pid, started in self.process.workers))
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The PIDs of ``members``."""
+        return frozenset(one.pid for one in self.members)
+
+    @property
     def loaded_since(self) -> float | None:
         """When it was claimed and, where it says so, ready; ``None`` where it is not claimed."""
         if self.claimed_since is None or self.ready_since is None:

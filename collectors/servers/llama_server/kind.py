@@ -179,6 +179,8 @@ class LlamaServerKind(ServerKind):
     keep_in_ram = Line("--no-mmap", ON_COMMAND_LINE)
     """``--mlock`` keeps it from swap too, where ``ulimit -l`` allows that much."""
     set_cache_on_gpu = Line("--kv-offload", ON_COMMAND_LINE)
+    keep_window = Line("--swa-full", ON_COMMAND_LINE)
+    """Without it a context goes back no further than the window, or a checkpoint (llama.cpp: PR 13194)."""
 
     def spreads(self, settings: Mapping[str, str]) -> bool:
         """Return that layers go to all GPUs it may use (llama.cpp: ``--split-mode layer`` is the default)."""

@@ -26,7 +26,15 @@ NAMES = ("a", "b", "c")
 MODELS = [claim(name) for name in NAMES]
 RUNNERS = [runner(100 + place, None, name=name) for place, name in enumerate(NAMES)]
 HELD = holding(gpu(), {100: 4.0, 101: 4.0, 102: 4.0})
-MEASURED = ("silent_fallback", "hidden_spill", "likely_spill", "read_from_disk", "stuck", "ended")
+MEASURED = (
+    "silent_fallback",
+    "hidden_spill",
+    "likely_spill",
+    "read_from_disk",
+    "stuck",
+    "ended",
+    "prompt_reread",
+)
 
 
 @pytest.fixture

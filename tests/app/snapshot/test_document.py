@@ -20,6 +20,8 @@ SECTIONS = {
     schema.ModelEntry: "## `models[]`",
     schema.LoadEntry: "`models[].load`",
     schema.ForecastEntry: "`models[].load.forecast`",
+    schema.RequestEntry: "`models[].requests[]`",
+    schema.RereadEntry: "`models[].prompt_reread`",
     schema.PredictionEntry: "`models[].prediction`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",

@@ -272,6 +272,8 @@ def test_a_finished_request_says_what_it_came_to() -> None:
         first_token_seconds=0.25,
         context_tokens=220,
         parallel=1,
+        cached_tokens=0,
+        held_tokens=225,
     )
 
 

@@ -1,0 +1,79 @@
+"""What helps against a prompt that is read again at each turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from gpumon.app.diagnosis.arithmetic import NoArithmetic
+from gpumon.app.diagnosis.diagnosis import Remedy
+from gpumon.app.diagnosis.remedies import commands
+from gpumon.app.diagnosis.remedies.settings import computed
+from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.insight.rereads import cause_of, goes_not_back
+from gpumon.app.state.rates.rereads import Losses
+from gpumon.text import units
+
+MOST_SLOTS = 8
+KNOWN_CLIENT = "CLAUDE_CODE_ATTRIBUTION_HEADER=0"
+"""Claude Code writes a header that differs at each turn into its first message (claude-code#32636)."""
+
+
+def prompt_remedies(subject: Subject) -> Iterator[Remedy]:
+    """Yield what would help, the likeliest first; nothing where no prompt is read again."""
+    losses = subject.loaded.rereads
+    if losses is None:
+        return
+    match cause_of(losses):
+        case "others":
+            yield from _own_slot(subject, losses)
+        case "head":
+            if goes_not_back(subject.model, subject.state):
+                yield from _keep_window(subject)
+            yield _steady_head(losses)
+        case "middle":
+            yield _steady(losses)
+
+
+def _own_slot(subject: Subject, losses: Losses) -> Iterator[Remedy]:
+    """Advise one slot more, where its place in memory can be reckoned with what it takes."""
+    settings = subject.runner.process.settings if subject.runner else None
+    slots = (settings.parallel if settings else None) or 1
+    if slots >= MOST_SLOTS:
+        return
+    words = f"give each client a slot of its own: {slots + 1} slots"
+    arithmetic = subject.arithmetic
+    if isinstance(arithmetic, NoArithmetic):
+        line = subject.model.kind.set_slots(slots + 1)
+        yield Remedy("more_slots", words, line.line, _saves(losses), where=line.where)
+        return
+    wanted = replace(arithmetic.options, parallel=slots + 1)
+    yield computed(
+        "more_slots", words, commands.set_slots(subject.model, wanted), subject, arithmetic, wanted
+    )
+
+
+def _keep_window(subject: Subject) -> Iterator[Remedy]:
+    line = subject.model.kind.keep_window
+    if line.line is not None:
+        words = "keep the whole context of its sliding-window layers"
+        yield Remedy("keep_window", words, line.line, "takes more memory for the context", where=line.where)
+
+
+def _steady_head(losses: Losses) -> Remedy:
+    words = "have the client send the same beginning with each turn; this ends it for Claude Code"
+    where = "in the environment of Claude Code, if it is the client"
+    return Remedy("steady_prompt", words, KNOWN_CLIENT, _saves(losses), where=where)
+
+
+def _steady(losses: Losses) -> Remedy:
+    same = units.tokens(losses.same_tokens)
+    words = f"have the client put what changes at the end of its prompt, not after {same} tokens"
+    return Remedy("steady_prompt", words, None, _saves(losses))
+
+
+def _saves(losses: Losses) -> str:
+    if losses.seconds_each is None:
+        return f"saves {units.tokens(losses.tokens_each)} tokens at each turn"
+    return f"saves about {units.duration(losses.seconds_each)} at each turn"

@@ -1,0 +1,40 @@
+"""Verdicts on prompts: one that is read again at each turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence, Verdict
+from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.words import SLOTS, tokens_evidence
+from gpumon.app.insight.rereads import cause_of, cause_words, goes_not_back, reread_words
+from gpumon.app.state.rates.rereads import Losses
+from gpumon.text import units
+
+
+def prompt_reread(subject: Subject) -> Verdict | None:
+    """Find a conversation of which the server keeps little or nothing from turn to turn."""
+    losses = subject.loaded.rereads
+    if losses is None:
+        return None
+    return Verdict("prompt_reread", "watch", reread_words(subject.name, losses), tuple(_evidence(losses)))
+
+
+def reread_cause(subject: Subject) -> Cause | None:
+    """Return why a prompt is read again; ``None`` where none is."""
+    losses = subject.loaded.rereads
+    if losses is None:
+        return None
+    words = cause_words(losses, is_windowed=goes_not_back(subject.model, subject.state))
+    kind: CauseKind = "shared_slot" if cause_of(losses) == "others" else "prompt_changes"
+    between = Evidence("turns with others in between", f"{losses.others_between} of {losses.turns}", SLOTS)
+    return Cause(kind, words, (between, *_evidence(losses)))
+
+
+def _evidence(losses: Losses) -> Iterator[Evidence]:
+    yield Evidence("turns that lost it in the last hour", str(losses.turns), SLOTS)
+    yield tokens_evidence("read again at each", losses.tokens_each, SLOTS)
+    yield tokens_evidence("kept", losses.same_tokens, SLOTS)
+    yield tokens_evidence("latest prompt", losses.prompt_tokens, SLOTS)
+    if losses.seconds_each is not None:
+        yield Evidence("lost at each", units.duration(losses.seconds_each), SLOTS)

@@ -1,0 +1,77 @@
+"""What the snapshot says of a model's work: rates, the latest requests, and prompts that are read again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gpumon.app.insight.rereads import cause_of
+from gpumon.app.picture.model import FullRate, ModelDetails
+from gpumon.app.snapshot.schema import BandEntry, ModelEntry, RequestEntry, RereadEntry
+from gpumon.app.state.rates.figures import FinishedRequest
+from gpumon.app.state.rates.rereads import Losses
+
+REQUESTS_TOLD = 20
+
+
+def with_work(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
+    """Return the entry of a model with what it does and has done."""
+    return _with_requests(_with_rates(entry, details), details)
+
+
+def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
+    """Return the entry with what is told of its requests."""
+    model = details.picture
+    rates, total, full = model.rates, model.rates.decoded_total, model.full
+    return msgspec.structs.replace(
+        entry,
+        decode_tokens_per_second=rates.decode_tokens_per_second,
+        full_tokens_per_second=_full(full) if full else None,
+        full_is_measured=full.is_measured if full else None,
+        peak_tokens_per_second=model.peak_tokens_per_second,
+        prefill_tokens_per_second=rates.prefill_tokens_per_second,
+        context_used_tokens=rates.context_tokens,
+        requests_running=rates.running,
+        requests_waiting=rates.waiting,
+        requests_unmeasured=rates.unmeasured_requests,
+        rate_source=model.rate_source,
+        rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
+        tokens_generated_total=total,
+        tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
+    )
+
+
+def _full(full: FullRate) -> BandEntry:
+    return BandEntry(low=full.low, expected=full.tokens_per_second, high=full.high)
+
+
+def _with_requests(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
+    """Return the entry with the latest requests, and what is read again of them."""
+    latest = details.requests[:REQUESTS_TOLD]
+    rereads = None if details.rereads is None else _rereads(details.rereads)
+    return msgspec.structs.replace(entry, requests=tuple(map(_request, latest)), prompt_reread=rereads)
+
+
+def _request(one: FinishedRequest) -> RequestEntry:
+    return RequestEntry(
+        started=one.started,
+        ended=one.ended,
+        prompt_tokens=one.prompt_tokens,
+        cached_tokens=one.cached_tokens,
+        generated_tokens=one.decoded_tokens,
+        generated_is_lower_bound=one.decoded_is_lower_bound,
+        prefill_tokens_per_second=one.prefill_tokens_per_second,
+        decode_tokens_per_second=one.decode_tokens_per_second,
+        first_token_seconds=one.first_token_seconds,
+        source=one.source,
+    )
+
+
+def _rereads(losses: Losses) -> RereadEntry:
+    return RereadEntry(
+        cause=cause_of(losses),
+        turns=losses.turns,
+        tokens_each=losses.tokens_each,
+        seconds_each=losses.seconds_each,
+        time_fraction=losses.time_share,
+        kept_tokens=losses.same_tokens,
+    )

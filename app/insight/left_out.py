@@ -42,9 +42,8 @@ def margin_of(runner: RunnerRecord) -> Margin | None:
     It does not where the user has said anything of them.
     """
     settings, orders = runner.process.settings, runner.process.settings.orders
-    if not runner.kind.fits_itself or orders.fit is False or settings.gpu_layers is not None:
-        return None
-    if _are_placed(orders):
+    fits_itself = runner.kind.layers_are_asked and runner.kind.unasked_layers is None
+    if not fits_itself or orders.fit is False or settings.gpu_layers is not None or _are_placed(orders):
         return None
     told = max(orders.fit_target_bytes, default=None)
     size, name = runner.kind.margin_bytes if told is None else told, "fit_target"

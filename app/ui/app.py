@@ -384,8 +384,5 @@ class GpumonApp(SteadyApp):
     def action_help(self) -> None:
         """Explain the keys."""
         from gpumon.app.ui.screens.help import HelpScreen  # noqa: PLC0415 - keeps the start quick
-        from gpumon.app.views.band import watched_words  # noqa: PLC0415
 
-        session = self.session
-        watched = watched_words(session.monitor, session.interval_seconds)
-        self.push_screen(HelpScreen(self.glyphs, watched, demo=session.demo is not None))
+        self.push_screen(HelpScreen(self.glyphs, self.session))

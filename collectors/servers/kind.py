@@ -73,8 +73,6 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether its server lists it only when it is loaded; else from the start of its load."""
     margin_bytes: int = 1024 * MIB
     """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
-    fits_itself: bool = False
-    """Whether it chooses the layers by the free memory where nobody asks for a number, and keeps a margin."""
     layers_are_asked: bool = False
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
     unasked_layers: int | None = None

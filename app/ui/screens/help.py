@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from gpumon.app.session.session import Session
 from gpumon.app.ui.keys import (
     APP_KEYS,
     DASHBOARD_KEYS,
@@ -22,6 +23,7 @@ from gpumon.app.ui.keys import (
 )
 from gpumon.app.ui.screens.base import Scroll
 from gpumon.app.ui.textual_internals import SteadyScreen
+from gpumon.app.views.band import watched_words
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.tables import HelpSheet, Section
 from gpumon.widgets.views import Fact
@@ -57,11 +59,11 @@ class HelpScreen(ModalScreen[None], SteadyScreen[None]):
         Binding("end,G", "scroll(10000)", "to the bottom", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs, watched: Sequence[str] = (), *, demo: bool = False) -> None:
+    def __init__(self, glyphs: Glyphs, session: Session) -> None:
         super().__init__()
         self._glyphs = glyphs
-        self._watched = (*_gpumon(), *watched)
-        self._demo = demo
+        self._watched = (*_gpumon(), *watched_words(session.monitor, session.interval_seconds))
+        self._demo = session.demo is not None
 
     def compose(self) -> ComposeResult:
         """List the keys first, then the marks, then what is watched."""

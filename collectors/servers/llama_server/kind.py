@@ -73,7 +73,6 @@ RUNNER = RunnerKind(
     },
     claim="exact",
     claimed_when_loaded=True,
-    fits_itself=True,
     layers_are_asked=True,
     logs_context_last=True,
 )

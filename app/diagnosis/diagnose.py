@@ -32,6 +32,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.throttled,
     machine.link_degraded,
     prompts.prompt_reread,
+    prompts.context_full,
     slow.below_baseline,
     slow.long_context,
     slow.parallel_requests,

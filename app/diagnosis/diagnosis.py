@@ -23,6 +23,7 @@ VerdictKind = Literal[
     "below_baseline",  # slower than its own usual rate for no visible reason
     "long_context",
     "parallel_requests",
+    "context_full",
     "prompt_reread",  # what was read a moment ago is read again
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
@@ -69,6 +70,7 @@ RemedyAction = Literal[
     "same_context",
     "keep_longer",
     "keep_in_ram",
+    "raise_context",
     "more_slots",
     "keep_window",  # all of the context, not its last tokens alone
     "steady_prompt",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpumon.app.fuses import Fuses
 from gpumon.app.insight.agreement import Loaded, may_load, shortfall
+from gpumon.app.insight.full_context import filled
 from gpumon.app.state.records import Load, ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.state import State
 
@@ -66,7 +67,7 @@ class Diagnoses:
 
     def of(self, known: Loaded, state: State, surroundings: Hashable) -> Diagnosis:
         """Return the diagnosis of a model; ``surroundings`` are the circumstances that all models share."""
-        key, circumstances = known.model.key, _circumstances(known, surroundings)
+        key, circumstances = known.model.key, _circumstances(known, state, surroundings)
         kept = self._kept.get(key)
         if kept is None or _is_old(kept, state.now) or kept.circumstances != circumstances:
             is_close = key in self._closely
@@ -153,7 +154,7 @@ def _is_old(kept: _Kept, now: float) -> bool:
     return not 0 <= now - kept.at < lasts
 
 
-def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
+def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hashable:
     """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""
     record, estimate = known.model, known.left_out
     return (
@@ -166,6 +167,8 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
         known.activity in {"loading", "gone"} and known.activity,
         known.ended_how,
         known.disk is None,
+        known.rereads is None,
+        filled(known.model, state),
         known.choice,
         known.elsewhere,
         known.gpu_known,

@@ -12,11 +12,7 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import (
-    Agreement,
-    Loaded,
-    logged_in_ram,
-)
+from gpumon.app.insight.agreement import Agreement, Loaded, logged_in_ram
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
@@ -29,6 +25,7 @@ from gpumon.app.insight.wording import (
 )
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.rereads import Losses
@@ -52,6 +49,7 @@ from gpumon.collectors.samples import (
     RateBaseline,
     RunnerProcess,
 )
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -199,6 +197,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     finished_load: FinishedLoad | None
     forecast: Forecast | None = None
     """What was said of its load before that was over."""
+    started_by: str | None = None
+    """The program that has started its process, where the model does not bear its name already."""
 
 
 def model_picture(
@@ -289,9 +289,15 @@ def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     return load_picture(load, state) if load else None
 
 
-def model_details(
-    picture: ModelPicture, record: ModelRecord, state: State, forecast: Forecast | None = None
-) -> ModelDetails:
+def _started_by(record: ModelRecord, state: State) -> str | None:
+    runner = state.runner_of(record)
+    server = server_of(state, runner) if runner is not None else None
+    if server is None or server.kind == record.kind.name:
+        return None
+    return kind_label(kind_named(server.kind))
+
+
+def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
     """Put together what a page says beside the picture."""
     runner, answer = state.runner_of(record), answer_of(record, state)
     loads = (load for load in reversed(state.finished_loads) if load.key == record.runner)
@@ -308,8 +314,8 @@ def model_details(
         prediction=runner.prediction if runner else None,
         disk=runner.disk.latest if runner else None,
         expected_by_card=expected_by_card(record, state),
+        started_by=_started_by(record, state),
         finished_load=next(loads, None) if record.runner else None,
-        forecast=forecast,
     )
 
 

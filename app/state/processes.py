@@ -6,7 +6,7 @@ from gpumon.app.state.holders.joins import blobs_by_digest, join
 from gpumon.app.state.holders.measured import locate_all
 from gpumon.app.state.logs import refresh_log_rates, take_log
 from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
-from gpumon.app.state.servers import follow_processes
+from gpumon.app.state.servers import close_back_doors, follow_processes
 from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import WORKING_CPU_PERCENT, hand_over
 from gpumon.collectors.samples import (
@@ -46,6 +46,7 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     changed = follow_processes(state)
     if changed or _identities(state) != before:
         join(state)
+        close_back_doors(state)
         hand_over(state)
         locate_all(state)
     state.touched.measured.update(runner.model for runner in state.runners.values() if runner.model)

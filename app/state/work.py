@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from gpumon.app.state.holders.doors import hide_back_doors
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
@@ -223,6 +224,7 @@ def _note_upstream(state: State, sample: MeterSample) -> None:
         return
     if state.upstreams.get(sample.server) != sample.upstream:
         state.upstreams[sample.server] = sample.upstream
+        hide_back_doors(state)
         join(state)
 
 

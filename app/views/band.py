@@ -65,6 +65,7 @@ HEADS = {
     "long_context": "LONG CONTEXT",
     "parallel_requests": "SHARED",
     "prompt_reread": "READS AGAIN",
+    "context_full": "CONTEXT FULL",
 }
 """The head word of each kind of alert and verdict."""
 OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}

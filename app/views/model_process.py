@@ -85,7 +85,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
         return [Fact("process", "cannot be told from here", PROC), *work]
     return [
         *_measured(model, gpu_indices, details.expected_by_card),
-        *_process(model.process),
+        *_process(model.process, details.started_by),
         *_disk(details.disk),
         *_settings(model.process.settings, kind_of_runner(model.process.kind)),
         *placement_facts(details.log),
@@ -125,10 +125,11 @@ def _agreement_words(compared: Agreement) -> str:
     return f"{words} ({units.size(abs(compared.difference_bytes))} apart){because}"
 
 
-def _process(process: RunnerProcess) -> list[Fact]:
+def _process(process: RunnerProcess, started_by: str | None) -> list[Fact]:
     user = f" of {visible(process.user)}" if process.user else ""
+    by = f", started by {started_by}" if started_by else ""
     facts = [
-        Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}", PROC),
+        Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}{by}", PROC),
         *_workers(process),
         Fact("RAM resident", units.size(process.rss_bytes), PROC),
         Fact("  of it mapped from files", units.size(process.file_bytes), PROC),

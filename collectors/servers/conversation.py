@@ -90,6 +90,8 @@ class Conversation(ABC):
         self._retry = Retry()
         self._works = False
         self.replies: dict[str, Reply] = {}
+        self._lacking: set[str] = set()
+        """Paths that this version does not have."""
 
     @abstractmethod
     async def look(self) -> Look:
@@ -108,6 +110,7 @@ class Conversation(ABC):
     def forget(self) -> None:
         """Start again after a look that failed; for kinds that remember something."""
         self.replies.clear()
+        self._lacking.clear()
 
     async def poll(self) -> Sequence[AnySample]:
         """Look once; return how the server is, with its models, then the work of each model."""
@@ -163,6 +166,15 @@ class Conversation(ABC):
         if values is None:
             raise UnusableError(SourceHealth(state="nonsense", detail=f"{path} is not a JSON object"))
         return values
+
+    async def get_optional(self, path: str) -> RawObject | None:
+        """GET a path that some versions lack, those once; ``None`` where no object comes."""
+        if path in self._lacking:
+            return None
+        reply = self.replies[path] = await self.client.get(path, MAX_LISTING_BYTES)
+        if reply.status == 404:
+            self._lacking.add(path)
+        return fields.read(reply.body, fields.OBJECT) if reply.status == 200 else None
 
     def refused(self, health: SourceHealth) -> ServerSample:
         """Return that it does not let us ask, as was said to the question of another kind."""

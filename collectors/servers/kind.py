@@ -19,10 +19,10 @@ This module stays cheap to import: what speaks HTTP is imported inside ``convers
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.talk import (
@@ -34,7 +34,6 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
-from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.collectors.http.endpoint import Endpoint
@@ -216,6 +215,11 @@ class AskedKind(ABC):
             quantization=known.quantization,
         )
 
+    def holds(self, claim: ModelClaim, settings: RunnerSettings) -> bool:
+        """Whether its own words say that a process with ``settings`` holds a model: by their port."""
+        told = claim.settings
+        return told is not None and told.port is not None and told.port == settings.port
+
 
 class ServerKind(AskedKind):
     """One kind of server. Instances hold nothing: there is one for the whole program."""
@@ -254,6 +258,8 @@ class ServerKind(AskedKind):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    full_context_words: ClassVar[str] = ""
+    """What becomes of a request that fills its context."""
     keep_window: ClassVar[Line] = NO_LINE
     """How to keep the whole context of layers that attend to the last tokens alone."""
 
@@ -380,21 +386,3 @@ class ServerKind(AskedKind):
         """Return how many models the server may keep loaded by its ``settings``; ``None`` where not set."""
         del settings
         return None
-
-
-class UnknownKind(ServerKind):
-    """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
-
-    has_url = False
-
-    def __init__(self, name: str) -> None:
-        self.name, self.label = name, visible(name)  # type: ignore[misc]
-
-
-def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
-    """Return ``claim`` with what is known of it besides, where it does not say itself."""
-    names: Collection[str] = ModelClaim.__struct_fields__
-    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
-    return (
-        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
-    )

@@ -21,8 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.docker_model_runner import FakeDockerModelRunner
 from tests.fakes.http import HTML_TYPE, Answer, Listening, as_json, read_request
 from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.lemonade import FakeLemonade
+from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_server.router import Child, FakeRouter
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.llama_swap import FakeLlamaSwap
@@ -140,8 +143,7 @@ def _ollama() -> FakeOllama:
     return server
 
 
-def _llama_server() -> FakeLlamaServer:
-    server = FakeLlamaServer()
+def _llama_server(server: FakeLlamaServer) -> FakeLlamaServer:
     server.alias = MODEL
     return server
 
@@ -164,12 +166,20 @@ def _koboldcpp() -> FakeKoboldCpp:
     return server
 
 
+def _loaded(server: FakeLemonade | FakeDockerModelRunner) -> Listening:
+    server.load(MODEL)
+    return server
+
+
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
-    "llama-server": Kind(_llama_server),
+    "llama-server": Kind(lambda: _llama_server(FakeLlamaServer())),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
+    "ik_llama.cpp": Kind(lambda: _llama_server(FakeIkLlama())),
+    "Lemonade": Kind(lambda: _loaded(FakeLemonade())),
+    "Docker Model Runner": Kind(lambda: _loaded(FakeDockerModelRunner())),
     "second server beside it": Kind(_ollama, second=True),
     "in a container": Kind(_ollama, process="contained"),
     "plain user beside a service": Kind(_ollama, process="closed"),
@@ -289,13 +299,14 @@ class Column:
         return source is not None and source.state in fault.states and names <= {self.kind.name}
 
     def neighbour_is_well(self) -> bool:
-        source = self.source(self.second.url)
-        models = self.models(self.second.url)
+        source, models = self.source(self.second.url), self.models(self.second.url)
+        if not self.kind.second:
+            return True
         return source is not None and source.state == "serving" and [one.name for one in models] == ["gemma3"]
 
     async def cell(self, fault: Fault) -> None:
         """Make a fault and end it; raise ``AssertionError`` where something is not as it must be."""
-        await self.until(self.is_well, "well at first")
+        await self.until(lambda: self.is_well() and self.neighbour_is_well(), "well at first")
         await fault.begin(self.gate)
         await self.until(lambda: self.is_shown(fault), "shown as it is")
         await self._others_go_on()
@@ -310,7 +321,7 @@ class Column:
         live = ["system", *([self.second.url] if self.kind.second else [])]
         before = self.answers.copy()
         await self.until(lambda: all(self.answers[one] > before[one] for one in live), f"live: {live}")
-        assert not self.kind.second or self.neighbour_is_well(), "the neighbour is not as it was"
+        assert self.neighbour_is_well(), "the neighbour is not as it was"
 
 
 def _is_serving(sample: AnySample, url: str) -> bool:

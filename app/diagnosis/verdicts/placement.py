@@ -343,7 +343,11 @@ def healthy(subject: Subject) -> Verdict | None:
 
 
 def unknown(subject: Subject) -> Verdict:
-    """Say that nothing tells where the model is."""
+    """Say that nothing tells where the model is, or that it is where nothing is measured."""
+    if subject.model.claim.on_npu:
+        said = Evidence("placement", "on the NPU", subject.model.kind.label)
+        words = f"{subject.name} is loaded on the NPU, which no GPU driver sees"
+        return Verdict("unknown", "unknown", words, (said,))
     elsewhere = subject.loaded.elsewhere
     if elsewhere is not None:
         said = Evidence("placement", "not known here", COMMAND_LINE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -44,7 +44,7 @@ class StreamPort(Port):
         self.idle_lines = 0
         self._server = server
 
-    async def get_body(self, path: str, server_header: str | None = None) -> bytes:
+    async def get_body(self, path: str, server_headers: Collection[str | None] = (None,)) -> bytes:
         if path == "/metrics" and not self._server.counts:
             raise NotServedError("off")
         if path in {"/slots", "/metrics"}:

@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
+from tests.fakes.docker_model_runner import FakeDockerModelRunner
 from tests.fakes.http import Listening
 from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.lemonade import FakeLemonade
+from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.routes import FakeRoutes
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
@@ -52,7 +56,53 @@ def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
     return fake
 
 
+def _asked(fake: Listening) -> list[tuple[str, str]]:
+    """Return what a fake of fixed routes was asked, but for what an Ollama is asked of a model."""
+    assert isinstance(fake, FakeRoutes)
+    return [one for one in fake.asked if one != ("POST", "/api/show")]
+
+
+def _asked_of_ik(fake: Listening) -> list[tuple[str, str]]:
+    assert isinstance(fake, FakeIkLlama)
+    return [(one.method, one.path) for one in fake.requests]
+
+
+def _lemonade() -> FakeLemonade:
+    fake = FakeLemonade()
+    fake.load("qwen3", is_busy=True)
+    return fake
+
+
+def _docker_model_runner() -> FakeDockerModelRunner:
+    fake = FakeDockerModelRunner()
+    fake.load("ai/qwen3", in_use=True)
+    return fake
+
+
 KINDS: dict[str, Manners] = {
+    "Docker Model Runner": Manners(
+        _docker_model_runner,
+        _asked,
+        "docker_model_runner",
+        frozenset({"/engines/ps", "/models"}),
+        most_a_minute=70,
+        to_recognise=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/engines/status"}),
+    ),
+    "Lemonade": Manners(
+        _lemonade,
+        _asked,
+        "lemonade",
+        frozenset({"/api/v1/health", "/api/v1/stats"}),
+        most_a_minute=130,
+    ),
+    "ik_llama.cpp": Manners(
+        FakeIkLlama,
+        _asked_of_ik,
+        "llama_server",
+        frozenset({"/props", "/v1/models", "/slots", "/metrics"}),
+        most_a_minute=100,
+        to_recognise=frozenset({"/", "/api/ps", "/health"}),
+    ),
     "KoboldCpp": Manners(
         FakeKoboldCpp,
         _gets("asked"),

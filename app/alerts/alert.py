@@ -17,6 +17,7 @@ AlertKind = Literal[
     "hidden_spill",
     "likely_spill",
     "read_from_disk",
+    "cache_full",
     "stuck",
     "ended",  # the process of a model that is still listed; as an event, one that told of itself alone
     "unlisted",

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, TIGHT_MARGIN_BYTES, Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.asked import SMALLEST_DEFAULT_TOKENS, who_asked
-from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, chosen, gpu_layers
+from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, cache_too_small, chosen, gpu_layers
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
@@ -254,7 +254,7 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     Unknown where nothing tells.
     """
     if not subject.is_spilled or (subject.loaded.by_choice and not by_layers_alone(subject)):
-        return chosen(subject)
+        return chosen(subject) or cache_too_small(subject)
     arithmetic = subject.arithmetic
     plain = gpu_layers(subject) or gpu_not_used(subject) or by_settings(subject)
     if plain is not None:

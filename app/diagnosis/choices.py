@@ -16,8 +16,9 @@ from gpumon.app.diagnosis.arithmetic import SPARE_BYTES, Arithmetic, NoArithmeti
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.margins import WORTH_PERCENT, Better, Choice, for_margin, told
 from gpumon.app.diagnosis.subject import Subject, intended, rate_of
-from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, NVML, size_evidence
+from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, METRICS, NVML, size_evidence
 from gpumon.app.insight.intent import cpu_choice, intent_of
+from gpumon.app.insight.pool import pool_of
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.app.physics.hardware import Band
@@ -25,8 +26,10 @@ from gpumon.app.physics.memory import Placement
 from gpumon.app.physics.orders import with_experts_kept
 from gpumon.app.physics.placement import place
 from gpumon.app.physics.speed import ram_bandwidth_of_rate
+from gpumon.app.state.work import own_rates
 from gpumon.collectors.samples import NO_ORDERS
 from gpumon.collectors.servers.kind import NO_LINE, Line
+from gpumon.text import units
 from gpumon.text.safe import visible
 
 
@@ -302,3 +305,17 @@ def by_settings(subject: Subject) -> Cause | None:
             size_evidence("VRAM measured", estimate.measured_bytes, NVML),
         ),
     )
+
+
+def cache_too_small(subject: Subject) -> Cause | None:
+    """Find that the requests under way want more than the cache of all contexts holds."""
+    pool = pool_of(subject.model, subject.state)
+    if pool is None or pool.figures.full_since is None:
+        return None
+    running, longest = own_rates(subject.model, subject.state).running, subject.model.claim.context_length
+    holds = "no more" if pool.capacity_tokens is None else f"{units.tokens(pool.capacity_tokens)} tokens"
+    who = f"the {running} requests at work" if running and running > 1 else "what is at work"
+    each = "" if longest is None else f"; one may take {units.tokens(longest)}"
+    words = f"its KV cache holds {holds}, and {who} want more{each}"
+    used = Evidence("KV cache in use", units.percent((pool.figures.used_fraction or 0.0) * 100), METRICS)
+    return Cause("cache_too_small", words, (used,))

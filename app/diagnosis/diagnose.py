@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.subject import Subject, subject_of
-from gpumon.app.diagnosis.verdicts import disk, machine, placement, prompts, slow
+from gpumon.app.diagnosis.verdicts import cache, disk, machine, placement, prompts, slow
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
@@ -31,6 +31,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.swapping,
     machine.throttled,
     machine.link_degraded,
+    cache.cache_full,
     prompts.prompt_reread,
     prompts.context_full,
     slow.below_baseline,
@@ -38,6 +39,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     slow.parallel_requests,
     placement.on_cpu_by_choice,
     placement.in_ram_by_choice,
+    cache.offloaded_by_choice,
 )
 """Of equal severity the first counts most."""
 

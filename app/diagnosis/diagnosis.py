@@ -24,6 +24,7 @@ VerdictKind = Literal[
     "long_context",
     "parallel_requests",
     "context_full",
+    "cache_full",  # the cache of all contexts is full, and requests lose their place in it
     "prompt_reread",  # what was read a moment ago is read again
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
@@ -46,6 +47,7 @@ CauseKind = Literal[
     "kept_in_ram",  # by settings on purpose: --n-cpu-moe, --override-tensor, -ngl, --no-kv-offload
     "larger_than_gpu",  # the weights alone are larger
     "gpu_not_used",
+    "cache_too_small",  # for the requests under way, of a server that sets it aside when it starts
     "shared_slot",  # requests of others come between two turns
     "prompt_changes",
     "unknown",
@@ -56,6 +58,7 @@ RemedyAction = Literal[
     "shrink_context",
     "reduce_parallel",
     "quantize_cache",
+    "grow_cache",  # by letting the server take more of each GPU
     "unload_model",
     "free_process",
     "smaller_quantization",
@@ -101,7 +104,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Cause(Struct, frozen=True):
-    """Why a model spills, or reads its prompt again."""
+    """Why a model spills, preempts requests, or reads its prompt again."""
 
     kind: CauseKind
     sentence: str

@@ -17,6 +17,7 @@ COMMAND_LINE = "command line"
 ARITHMETIC = "arithmetic"
 LOG = "server log"
 SLOTS = "/slots"
+METRICS = "/metrics"
 GPUMON = "gpumon"
 ESTIMATE = "estimate"
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import Activity, activity, ended_how, is_gone, is_load_over
 from gpumon.app.insight.disk import DiskReading, disk_reading
-from gpumon.app.insight.intent import cpu_choice, intent_of
+from gpumon.app.insight.intent import all_on_gpu, cpu_choice, intent_of
 from gpumon.app.insight.left_out import LEAST_SHARE, LeftOut, left_out
 from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import model_label
@@ -33,7 +33,7 @@ def placement_of(model: ModelRecord, state: State) -> Split:
         return _claimed(model, state)
     found = left_out(model, state)
     if found is None:
-        return _unmeasured(model, state)
+        return all_on_gpu(model, state) or _unmeasured(model, state)
     in_ram, whole = found.bytes + found.chosen_bytes, found.weights_bytes
     if intent_of(model, state).vram_bytes is not None and cpu_choice(model, state) is None:
         whole = in_ram + found.measured_bytes

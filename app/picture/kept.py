@@ -169,6 +169,7 @@ def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hasha
         known.disk is None,
         known.rereads is None,
         filled(known.model, state),
+        _preempts(known),
         known.choice,
         known.elsewhere,
         known.gpu_known,
@@ -177,6 +178,12 @@ def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hasha
         None if estimate is None else estimate.bytes > 0,
         surroundings,
     )
+
+
+def _preempts(known: Loaded) -> bool:
+    """Return whether its server's cache of all contexts is full, and requests lose their place in it."""
+    told = known.runner or known.model.served
+    return told is not None and told.pool.full_since is not None
 
 
 class Forecasts:

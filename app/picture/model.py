@@ -16,13 +16,9 @@ from gpumon.app.insight.agreement import Agreement, Loaded, logged_in_ram
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
+from gpumon.app.insight.pool import Pool, pool_notes, pool_of
 from gpumon.app.insight.rereads import rereading
-from gpumon.app.insight.wording import (
-    kind_label,
-    model_id,
-    shares,
-    source_label,
-)
+from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
 from gpumon.app.state.holders.addresses import server_of
@@ -109,6 +105,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     age_seconds: float | None
     """Age of the server's word, where it is no longer current."""
     memory: ModelMemory
+    pool: Pool | None
+    """What its server has set aside for all contexts; ``None`` of one that sets nothing aside."""
 
     level: Level
     """The worst of its verdict and its alerts; ``unknown`` where it is well but its placement is not told."""
@@ -224,6 +222,7 @@ def model_picture(
         spilled_since=record.spilled_since,
         age_seconds=_age_seconds(record, state),
         memory=memory,
+        pool=(pool := pool_of(record, state)),
         level=level,
         sentence=sentence,
         trouble=trouble,
@@ -238,7 +237,7 @@ def model_picture(
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis, memory)),
+        notes=tuple(_notes(known, state, diagnosis, memory, pool)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
     )
@@ -344,7 +343,9 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
-def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -> Iterator[str]:
+def _notes(
+    known: Loaded, state: State, found: Diagnosis, memory: ModelMemory, pool: Pool | None
+) -> Iterator[str]:
     record, estimate = known.model, known.left_out
     if memory.has_no_gpu and memory.placement.spill_fraction is not None:
         yield NO_GPU_NOTE
@@ -364,6 +365,7 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    yield from pool_notes(pool)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
     yield from _no_rate_note(known, state)

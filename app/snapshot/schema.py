@@ -188,6 +188,25 @@ class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     forecast: ForecastEntry | None = None
 
 
+class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory that a server has set aside for all contexts."""
+
+    used_fraction: float | None
+    used_tokens: int | None
+    capacity_tokens: int | None
+    size_bytes: int | None
+    size_is_estimate: bool | None
+    size_by_gpu: dict[str, int] | None
+    waiting_by_reason: dict[str, int]
+    preemptions_total: int | None
+    preempted_last_minute: int | None
+    full_since: float | None
+    prompt_found_fraction: float | None
+    prompt_found_fraction_last_minute: float | None
+    memory_read_bytes_per_second: float | None
+    memory_read_fraction: float | None
+
+
 class RequestEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A request that has ended; no word of it."""
 
@@ -245,6 +264,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     requests_running: int | None = None
     requests_waiting: int | None = None
     requests_unmeasured: int | None = None
+    cache: CacheEntry | None = None
     rate_source: str | None = None
     rate_is_estimate: bool | None = None
     tokens_generated_total: int | None = None

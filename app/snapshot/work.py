@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from gpumon.app.insight.pool import Pool
 from gpumon.app.insight.rereads import cause_of
 from gpumon.app.picture.model import FullRate, ModelDetails
-from gpumon.app.snapshot.schema import BandEntry, ModelEntry, RequestEntry, RereadEntry
+from gpumon.app.snapshot.schema import BandEntry, CacheEntry, ModelEntry, RequestEntry, RereadEntry
 from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.rereads import Losses
 
@@ -33,10 +34,31 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
         requests_running=rates.running,
         requests_waiting=rates.waiting,
         requests_unmeasured=rates.unmeasured_requests,
+        cache=_cache(model.pool) if model.pool else None,
         rate_source=model.rate_source,
         rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
         tokens_generated_total=total,
         tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
+    )
+
+
+def _cache(pool: Pool) -> CacheEntry:
+    figures, is_sized = pool.figures, pool.size_bytes is not None
+    return CacheEntry(
+        used_fraction=figures.used_fraction,
+        used_tokens=figures.used_tokens,
+        capacity_tokens=pool.capacity_tokens,
+        size_bytes=pool.size_bytes,
+        size_is_estimate=pool.is_estimate if is_sized else None,
+        size_by_gpu=pool.by_gpu if is_sized else None,
+        waiting_by_reason=dict(figures.waiting_by_reason),
+        preemptions_total=figures.preemptions_total,
+        preempted_last_minute=figures.preempted_lately,
+        full_since=figures.full_since,
+        prompt_found_fraction=figures.found_fraction,
+        prompt_found_fraction_last_minute=figures.found_lately,
+        memory_read_bytes_per_second=figures.read_bytes_per_second,
+        memory_read_fraction=pool.read_fraction,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpumon.app.state.holders.joins import blobs_by_digest, join
 from gpumon.app.state.holders.measured import locate_all
-from gpumon.app.state.logs import refresh_log_rates, take_log
+from gpumon.app.state.logs import attribute, refresh_log_rates, take_log
 from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
 from gpumon.app.state.servers import close_back_doors, follow_processes
 from gpumon.app.state.state import State, hear
@@ -45,6 +45,8 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     refresh_log_rates(state)
     changed = follow_processes(state)
     if changed or _identities(state) != before:
+        for log in (log for log in state.logs.values() if log.pid is not None):
+            attribute(state, log)
         join(state)
         close_back_doors(state)
         hand_over(state)

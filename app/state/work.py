@@ -10,6 +10,7 @@ from gpumon.app.state.holders.doors import hide_back_doors
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.pool import PoolFigures
 from gpumon.app.state.records import ModelRecord, RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
@@ -76,6 +77,14 @@ def answer_of(model: ModelRecord, state: State) -> WorkSample | None:
     if runner is not None:
         return runner.answer
     return model.served.answer if model.served else None
+
+
+def pool_figures(model: ModelRecord, state: State) -> PoolFigures | None:
+    """Return how full the cache of all contexts is; ``None`` where nothing tells, or that was long ago."""
+    runner = state.runner_of(model)
+    if runner is not None:
+        return runner.pool.figures(state.now)
+    return model.served.pool.figures(state.now) if model.served else None
 
 
 def server_facts(model: ModelRecord, state: State) -> LoadFacts | None:
@@ -183,6 +192,7 @@ def _has_changed(before: WorkSample | None, sample: WorkSample) -> bool:
 
 
 def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
+    runner.pool.feed(sample)
     finished = runner.meter.feed(sample)
     runner.requests.extend(finished)
     if (finished or runner.rates.slots) and is_hindered(state, runner):

@@ -59,6 +59,7 @@ HEADS = {
     "load_failed": "LOAD FAILED",
     "slower": "SLOWER",
     "below_baseline": "SLOWER",
+    "cache_full": "CACHE FULL",
     "thrash": "THRASHING",
     "thrashing": "THRASHING",
     "evicted": "EVICTED",

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.words import ESTIMATE, band_words
 from gpumon.app.insight.falls import costly_reasons
 from gpumon.app.insight.xids import xid_line
-from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.picture.gpu import GpuPicture, ModelHolding
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.series import Series
 from gpumon.app.views.gpus import GROUP_WORDS, gpu_facts, holder_facts
@@ -126,11 +126,20 @@ def _holder_bars(gpu: GpuPicture, memory: GpuMemory) -> Iterator[BarRow]:
     row = partial(_holder_bar, memory)
     for number, held in enumerate(gpu.models):
         role: Role = "model2" if number % 2 else "model"
-        yield row(visible(held.name), held.vram_bytes, role, f"pid {held.pid}")
+        yield _with_reserve(row(visible(held.name), held.vram_bytes, role, f"pid {held.pid}"), held)
     for process in (one for group in gpu.groups or () for one in group.processes):
         name = visible(process.name or "in another namespace")
         yield row(name, process.vram_bytes, "process", f"pid {process.pid}")
     yield from _other_bars(gpu, memory)
+
+
+def _with_reserve(bar: BarRow, held: ModelHolding) -> BarRow:
+    """Draw what a model's server has set aside and does not use as that, behind what it uses."""
+    if not held.reserve_bytes or not bar.parts:
+        return bar
+    unused, used = held.reserve_bytes / GIB, ((held.vram_bytes or 0) - held.reserve_bytes) / GIB
+    parts = (BarPart(used, bar.parts[0].role), BarPart(unused, "reserved"))
+    return replace(bar, parts=parts, note=f"{bar.note}; {units.gib(held.reserve_bytes)} GiB of it set aside")
 
 
 def _holder_bar(

@@ -13,6 +13,7 @@ from gpumon.app.state.records import Prediction
 from gpumon.app.views import model_sections as sections
 from gpumon.app.views.band import model_band
 from gpumon.app.views.load_sections import load_progress, outcome
+from gpumon.app.views.model_cache import cache
 from gpumon.app.views.model_charts import charts
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
@@ -90,12 +91,14 @@ def _sections(
     why, cures = sections.why(model), sections.cures(model.diagnosis.remedies)
     if model.level not in {"watch", "bad"} and not cures.cures:
         yield sections.now(details)
+        yield from _cache(details)
         yield sections.memory(details, need, gpus)
         return
     if why.facts:
         yield why
     if cures.cures:
         yield cures
+    yield from _cache(details)
     yield sections.memory(details, need, gpus)
     yield sections.now(details)
 
@@ -104,6 +107,11 @@ def _outcome(details: ModelDetails) -> Iterator[Section]:
     """Yield what was forecast of its load, where that was, beside the result."""
     if (found := outcome(details)).bars:
         yield found
+
+
+def _cache(details: ModelDetails) -> Iterator[Section]:
+    if details.picture.pool is not None:
+        yield cache(details)
 
 
 def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[Fact, ...]:

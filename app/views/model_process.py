@@ -267,7 +267,6 @@ def _metered_request(request: MeteredRequest) -> str:
     return ", ".join(part for part in parts if not part.endswith(units.UNKNOWN))
 
 
-PROPS = "/props"
 MODELS = "/v1/models"
 ARGUMENTS = "command line"
 
@@ -277,20 +276,20 @@ NO_FACTS = LoadFacts()
 def served_facts(details: ModelDetails) -> list[Fact]:
     """Return the figures of a model of which its server tells file, slots and context, but no memory."""
     model, facts = details.picture, details.server_facts or NO_FACTS
-    claim = model.claim
+    claim, told = model.claim, model.kind.facts_source
     return [
         Fact("server", model.server_label, GPUMON),
-        Fact("build", visible(facts.build or units.UNKNOWN), PROPS),
-        Fact("file", visible(facts.model_path or units.UNKNOWN), PROPS),
+        Fact("build", visible(facts.build or units.UNKNOWN), told),
+        Fact("file", visible(facts.model_path or units.UNKNOWN), told),
         Fact("weights", units.size(facts.weights_bytes), MODELS),
         _in_ram(model.memory.left_out),
         Fact(
             "context",
             _tokens(claim.context_length, " per slot"),
-            PROPS if facts.context_length else ARGUMENTS,
+            told if facts.context_length else ARGUMENTS,
         ),
         Fact("trained context", _tokens(facts.trained_context_length), MODELS),
-        Fact("slots", text_of(facts.slot_count), PROPS),
+        Fact("slots", text_of(facts.slot_count), told),
         Fact("quantisation", visible(claim.quantization or units.UNKNOWN), MODELS),
         Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), MODELS),
         *_detail(details.statistics_detail),

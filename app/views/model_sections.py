@@ -11,12 +11,14 @@ from gpumon.app.diagnosis.diagnosis import CauseKind, Diagnosis, Evidence, Remed
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE, band_words
 from gpumon.app.insight.activity import from_now_words
 from gpumon.app.insight.agreement import Agreement
+from gpumon.app.insight.pool import Pool
 from gpumon.app.physics.memory import MemoryNeed
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.memory import ModelMemory
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement
+from gpumon.app.views.model_cache import pool_parts
 from gpumon.app.views.model_process import COMPONENT_WORDS, LOG
 from gpumon.collectors.samples import MeteredModel, MeteredRequest
 from gpumon.text import units
@@ -84,10 +86,12 @@ def memory(details: ModelDetails, need: MemoryNeed | None, gpus: Sequence[GpuPic
     """Return where each part of a model is, all bars on one scale: that of its GPUs, or of the model."""
     known = details.picture.memory
     capacity = capacity_bytes(gpus)
-    parts, source = _parts(details.log, need)
+    parts, source = _parts(details.log, need, len(known.measured_vram_by_gpu or {}))
     scale = max([capacity or 0, _whole_bytes(known), *(size for _, size in parts)])
+    pool, is_reckoned = details.picture.pool, source != LOG
+    bars = (_bar(name, size, scale, "model", is_estimate=is_reckoned) for name, size in parts)
     rows = [
-        *(_bar(name, size, scale, "model", is_estimate=source == ARITHMETIC) for name, size in parts),
+        *(_part(pool, bar) for bar in bars),
         *_places(known, scale),
         *_measured(known),
     ]
@@ -111,14 +115,34 @@ def on_words(gpus: Sequence[GpuPicture]) -> str:
     return gpus[0].label if len(gpus) == 1 else f"{len(gpus)} GPUs"
 
 
-def _parts(log: Placement | None, need: MemoryNeed | None) -> tuple[list[tuple[str, int]], str]:
-    """Return the parts of a model by size: as the log has them, else as reckoned."""
+def _part(pool: Pool | None, bar: BarRow) -> BarRow:
+    """Return the bar of a part; of a cache that is set aside what is in use is told from the rest."""
+    if pool is None or bar.label != COMPONENT_WORDS["kv_cache"] or not bar.parts:
+        return bar
+    return replace(bar, parts=pool_parts(pool, bar.parts[0].size))
+
+
+def _parts(
+    log: Placement | None, need: MemoryNeed | None, gpu_count: int
+) -> tuple[list[tuple[str, int]], str]:
+    """Return the parts of a model by size: as the log has them, else as reckoned.
+
+    Where the log tells of some of its GPUs only, the others are taken to hold as much.
+    """
+    if log is not None and log.rank_count:
+        times = max(1, gpu_count // log.rank_count)
+        parts, source = _parts_logged(log), LOG if times == 1 else ARITHMETIC
+        return [(word, size * times) for word, size in parts], source
     if log is not None and log.buffers:
-        sums = dict.fromkeys(COMPONENT_WORDS.values(), 0)
-        for key, size in log.buffers.items():
-            sums[COMPONENT_WORDS[key.component]] += size
-        return [(word, size) for word, size in sums.items() if size], LOG
+        return _parts_logged(log), LOG
     return ([], "") if need is None else (_reckoned(need), ARITHMETIC)
+
+
+def _parts_logged(log: Placement) -> list[tuple[str, int]]:
+    sums = dict.fromkeys(COMPONENT_WORDS.values(), 0)
+    for key, size in log.buffers.items():
+        sums[COMPONENT_WORDS[key.component]] += size
+    return [(word, size) for word, size in sums.items() if size]
 
 
 def _reckoned(need: MemoryNeed) -> list[tuple[str, int]]:

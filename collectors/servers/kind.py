@@ -78,6 +78,8 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    stays_on_gpu: bool = False
+    """Whether it starts only where all of it fits on GPUs, but for what it is told to keep in RAM."""
     has_workers: bool = False
     """Whether processes below it hold the model on GPUs: what these hold is then its own."""
     writes_log: bool = False
@@ -315,10 +317,8 @@ class ServerKind(AskedKind):
         del slots
         return NO_LINE
 
-    def set_gpu_share(self, share: float) -> Line:
-        """Return how to let it take another part (0 to 1) of each GPU when it starts."""
-        del share
-        return NO_LINE
+    flags: ClassVar[Mapping[Literal["gpu_share", "weights_in_ram_gib"], str]] = {}
+    """Flags that set what each GPU gives: its part of 0 to 1, GiB of weights that stay in RAM."""
 
     def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
         """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""

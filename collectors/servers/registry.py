@@ -39,11 +39,11 @@ BUILT_IN: tuple[ServerKind, ...] = (
     DEFAULT,
     LlamaServerKind(),
     LlamaSwapKind(),
+    VllmKind(),
+    KoboldCppKind(),
     LemonadeKind(),
     DockerModelRunnerKind(),
     *LAUNCHERS,
-    KoboldCppKind(),
-    VllmKind(),
     *KNOWN_BY_PROCESS,
 )
 

@@ -34,6 +34,7 @@ from tests.fakes.ollama.catalog import BLOBS
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.secluded import hide_hardware
 from tests.fakes.processes.tree import FakeProc
+from tests.fakes.vllm import FakeVllm
 from tests.faults.hurry import hurry
 
 from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
@@ -171,12 +172,19 @@ def _loaded(server: FakeLemonade | FakeDockerModelRunner) -> Listening:
     return server
 
 
+def _vllm() -> FakeVllm:
+    server = FakeVllm()
+    server.name = MODEL
+    return server
+
+
 KINDS: dict[str, Kind] = {
     "Ollama": Kind(_ollama),
     "llama-server": Kind(lambda: _llama_server(FakeLlamaServer())),
     "router": Kind(_router),
     "llama-swap": Kind(_llama_swap),
     "KoboldCpp": Kind(_koboldcpp),
+    "vLLM": Kind(_vllm),
     "ik_llama.cpp": Kind(lambda: _llama_server(FakeIkLlama())),
     "Lemonade": Kind(lambda: _loaded(FakeLemonade())),
     "Docker Model Runner": Kind(lambda: _loaded(FakeDockerModelRunner())),

@@ -12,6 +12,7 @@ from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.choices import by_layers_alone
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
 from gpumon.app.diagnosis.remedies import elsewhere, settings
+from gpumon.app.diagnosis.remedies.cache import cache_remedies
 from gpumon.app.diagnosis.remedies.disk import disk_remedies
 from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
 from gpumon.app.diagnosis.remedies.prompts import prompt_remedies
@@ -43,7 +44,8 @@ def remedies_of(
     broken = machine_remedies(subject, verdicts, cause)
     if broken.is_final:
         return broken.remedies
-    others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject), *prompt_remedies(subject))
+    reloads = (*reload_remedies(subject), *prompt_remedies(subject))
+    others = (*broken.remedies, *cache_remedies(subject), *disk_remedies(subject), *reloads)
     if not subject.is_spilled or _is_told_where(subject):
         return others
     is_spill = not subject.loaded.by_choice or by_layers_alone(subject)

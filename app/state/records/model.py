@@ -12,6 +12,7 @@ from msgspec import Struct, field, structs
 
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.rates.pool import PoolTrack
 from gpumon.app.state.records.history import History
 from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
 from gpumon.collectors.samples import (
@@ -148,6 +149,7 @@ class Served(Struct):
     """The latest poll of its statistics."""
     facts: LoadFacts | None = None
     meter: RateMeter = field(default_factory=RateMeter)
+    pool: PoolTrack = field(default_factory=PoolTrack)
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
 
 

@@ -12,6 +12,7 @@ from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
+from gpumon.app.state.rates.pool import PoolTrack
 from gpumon.app.state.records.log import Placement
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import FileFacts, LoadFacts, ModelFacts, RunnerProcess, WorkSample
@@ -132,6 +133,8 @@ class RunnerRecord(Struct):
     """Token rates from the polls of its own port."""
     log_meter: LogMeter | None = None
     """Token rates from its server's log, where its own port tells nothing."""
+    pool: PoolTrack = field(default_factory=PoolTrack)
+    """How full the cache of all its contexts is, where it says so."""
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
     """Requests that were seen to end, oldest first."""
     pace: PaceTrack = field(default_factory=PaceTrack)

@@ -104,5 +104,5 @@ def mark_facts(glyphs: Glyphs) -> tuple[Fact, ...]:
         Fact(glyphs.mark("ok"), f"well   {glyphs.mark('watch')}  worth a look"),
         Fact(glyphs.mark("bad"), f"costs speed now   {glyphs.mark('unknown')}  not known"),
         Fact(glyphs.solid, f"model   {glyphs.ram}  its part in RAM"),
-        Fact(glyphs.process, f"others   {glyphs.reserved}  driver   {glyphs.free}  free"),
+        Fact(glyphs.process, f"others   {glyphs.reserved}  set aside   {glyphs.free}  free"),
     )

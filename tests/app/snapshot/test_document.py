@@ -18,6 +18,7 @@ SECTIONS = {
     schema.HolderEntry: "`gpus[].holders[]`",
     schema.MemoryEntry: "## `memory`",
     schema.ModelEntry: "## `models[]`",
+    schema.CacheEntry: "`models[].cache`",
     schema.LoadEntry: "`models[].load`",
     schema.ForecastEntry: "`models[].load.forecast`",
     schema.RequestEntry: "`models[].requests[]`",

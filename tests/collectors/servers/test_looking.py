@@ -19,6 +19,7 @@ from tests.fakes.lemonade import FakeLemonade
 from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.routes import FakeRoutes
+from tests.fakes.vllm import FakeVllm
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
@@ -41,7 +42,12 @@ class Manners:
     most_a_minute: int
     """Requests of all paths together, at one look a second."""
     to_recognise: frozenset[str] = field(
-        default=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"})
+        default=frozenset(
+            {
+                *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
+                *("/v1/models", "/api/extra/version", "/api/v1/health", "/engines/status"),
+            }
+        )
     )
     """Asked once at most, to tell what it is."""
 
@@ -79,6 +85,11 @@ def _docker_model_runner() -> FakeDockerModelRunner:
     return fake
 
 
+def _without_statistics(fake: FakeVllm) -> FakeVllm:
+    fake.statistics = False
+    return fake
+
+
 KINDS: dict[str, Manners] = {
     "Docker Model Runner": Manners(
         _docker_model_runner,
@@ -86,7 +97,6 @@ KINDS: dict[str, Manners] = {
         "docker_model_runner",
         frozenset({"/engines/ps", "/models"}),
         most_a_minute=70,
-        to_recognise=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/engines/status"}),
     ),
     "Lemonade": Manners(
         _lemonade,
@@ -116,6 +126,20 @@ KINDS: dict[str, Manners] = {
             }
         ),
         most_a_minute=140,
+    ),
+    "vLLM": Manners(
+        FakeVllm,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version"}),
+        most_a_minute=70,
+    ),
+    "vLLM without statistics": Manners(
+        lambda: _without_statistics(FakeVllm()),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version", "/health"}),
+        most_a_minute=130,
     ),
     "llama-swap": Manners(
         lambda: _with_model(FakeLlamaSwap()),

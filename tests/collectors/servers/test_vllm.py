@@ -215,3 +215,16 @@ async def test_a_list_that_is_another_programs_is_not_taken_for_its_own() -> Non
     sample, _ = await seen(fake)
     assert sample.kind != "vllm"
     assert fake.counts["GET", "/metrics"] == 0
+
+
+@pytest.mark.parametrize("body", [b'{"models": "x"}', b"<html>hello</html>"])
+async def test_what_is_no_exposition_is_another_programs(body: bytes) -> None:
+    fake = FakeVllm()
+    async with fake:
+        watched = Watched(fake)
+        await watched.look()
+        fake.routes["/metrics"] = Answer(200, body)
+        fake.routes["/v1/models"] = Answer(200, body)
+        sample, _ = await watched.look()
+        await watched.source.close()
+    assert sample.health.state == "foreign"

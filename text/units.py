@@ -58,6 +58,14 @@ def rate(tokens_per_second: float | None) -> str:
     return f"{tokens_per_second:.{digits}f} tok/s"
 
 
+def step(seconds: float | None) -> str:
+    """Write how long an image generator takes for a step: ``0.52 s/step``, ``4.1 s/step``, ``50 s/step``."""
+    if seconds is None:
+        return UNKNOWN
+    digits = 2 if seconds < 0.995 else 1 if seconds < 9.95 else 0
+    return f"{seconds:.{digits}f} s/step"
+
+
 def tokens(count: int | None) -> str:
     """Write a token count as people name contexts: ``4096`` as ``4k``, ``131072`` as ``128k``."""
     if count is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.subject import Subject, subject_of
+from gpumon.app.diagnosis.takers import rate_before, step_change
 from gpumon.app.diagnosis.verdicts import cache, disk, machine, placement, prompts, slow
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
@@ -32,6 +33,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.throttled,
     machine.link_degraded,
     cache.cache_full,
+    slow.crowded,
     prompts.prompt_reread,
     prompts.context_full,
     slow.below_baseline,
@@ -87,9 +89,16 @@ def _diagnosis(subject: Subject, fuses: Fuses) -> Diagnosis:
         cause=cause,
         remedies=remedies,
         decode_tokens_per_second_now=subject.rates.measured,
+        decode_tokens_per_second_before=rate_before(subject),
+        seconds_per_step=_step_seconds(subject),
         expected_now=subject.expected_now if is_estimated else None,
         expected_fitting=subject.expected_fitting if is_estimated else None,
     )
+
+
+def _step_seconds(subject: Subject) -> tuple[float, float] | None:
+    change = step_change(subject)
+    return (change.before.seconds_per_step, change.now.seconds_per_step) if change else None
 
 
 def _cure(

@@ -13,6 +13,7 @@ VerdictKind = Literal[
     "hidden_spill",  # a part claimed on the GPU is not there
     "lost_gpu",  # had a GPU, and has none since a suspend or a reset
     "no_gpu_found",  # never found the GPU that the driver shows
+    "crowded",  # an image generator, since another took memory of its card
     "read_from_disk",  # its weights do not stay in RAM
     "spilled",
     "thrashing",
@@ -60,6 +61,7 @@ RemedyAction = Literal[
     "quantize_cache",
     "grow_cache",  # by letting the server take more of each GPU
     "unload_model",
+    "leave_gpu",  # unload it, and let another have the card
     "free_process",
     "smaller_quantization",
     "experts_to_cpu",
@@ -103,12 +105,30 @@ class Verdict(Struct, frozen=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+class Took(NamedTuple):
+    """Someone who took memory of the GPUs, in the time that made the difference."""
+
+    name: str
+    """Of the model or the process, harmless to draw."""
+    pid: int | None
+    url: str | None
+    """Of its server, where that speaks of it."""
+    vram_bytes: int
+    """Of what it took then, what it holds now."""
+    time: float
+    """When it took the most of that, Unix."""
+
+
 class Cause(Struct, frozen=True):
-    """Why a model spills, preempts requests, or reads its prompt again."""
+    """Why a model spills, is slower than it was, preempts requests, or reads its prompt again."""
 
     kind: CauseKind
     sentence: str
     evidence: tuple[Evidence, ...] = ()
+    brief: str = ""
+    """The same in short, where there is a shorter way."""
+    takers: tuple[Took, ...] = ()
+    """Who took the memory, the largest first; empty where nobody was seen to take it."""
 
 
 class Remedy(Struct, frozen=True):
@@ -130,6 +150,8 @@ class Remedy(Struct, frozen=True):
     """The context that it has then; ``None`` where that is not reckoned."""
     need_bytes: int | None = None
     """What it takes of the GPUs then; ``None`` where that is not reckoned."""
+    missing_bytes: int | None = None
+    """What would still be missing then, where it helps and is not enough."""
 
 
 class Diagnosis(Struct, frozen=True):
@@ -144,6 +166,10 @@ class Diagnosis(Struct, frozen=True):
     """In order of gain."""
     decode_tokens_per_second_now: float | None = None
     """Measured."""
+    decode_tokens_per_second_before: float | None = None
+    """Measured while all of it was on GPUs, of a model that spills now."""
+    seconds_per_step: tuple[float, float] | None = None
+    """Before and now, of an image generator that has become slower."""
     expected_now: Band | None = None
     """What the hardware gives with the present split; an estimate."""
     expected_fitting: Band | None = None

@@ -89,6 +89,12 @@ def _reasons(record: ModelRecord, state: State) -> Iterator[str]:
     yield "unloaded"
 
 
+def moves_weights(model: ModelRecord, state: State) -> bool:
+    """Return whether a model makes room for others while it is loaded, and takes it back."""
+    runner = state.runner_of(model)
+    return runner is not None and runner.kind.moves_weights
+
+
 def place_of(key: ModelKey) -> str:
     """Return where its server is, however its URL is spelled."""
     return place(key.source) if "://" in key.source else key.source

@@ -15,7 +15,7 @@ from gpumon.app.insight.wording import DRIVER_SOURCE, gpu_label
 from gpumon.app.state.holders.addresses import addresses_of
 from gpumon.app.state.holders.joins import name_of, stand_in
 from gpumon.app.state.holders.others import GroupHolding, held_before
-from gpumon.app.state.records import GpuRecord, Returned, RunnerRecord, XidError
+from gpumon.app.state.records import GpuRecord, Hold, Returned, RunnerRecord, XidError
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuProcess, GpuReading, GpuSlow
@@ -58,6 +58,15 @@ class ModelHolding(NamedTuple):
     """What of it is set aside for contexts and holds none now."""
 
 
+class Taken(NamedTuple):
+    """When a process took what it holds on a GPU, as far as that was seen."""
+
+    since: float
+    """When it took the largest part."""
+    vram_bytes: int
+    """That part."""
+
+
 class GpuSeries(NamedTuple):
     """How the figures of a GPU went; series grow while they are looked at."""
 
@@ -95,6 +104,8 @@ class GpuPicture(Struct, frozen=True, kw_only=True, gc=False):
     """The other processes by kind; ``None`` where the driver lists none."""
     xids: tuple[XidError, ...]
     """Errors that the driver has reported in this run, the newest first."""
+    taken: Mapping[int, Taken]
+    """When processes took what they hold, by PID, of those that were seen to."""
     returned: tuple[Returned, ...]
     """Memory that came back when a process ended, the newest first."""
     notes: tuple[str, ...]
@@ -139,11 +150,19 @@ def gpu_picture(
         models=_models(reading, state, runners),
         groups=groups,
         xids=tuple(reversed(record.xids)),
+        taken={pid: one for pid, hold in record.holds.items() if (one := _taken(hold, state.now))},
         returned=tuple(returned),
         notes=gpu_notes(record),
         age_seconds=age,
         series=GpuSeries(record.vram, record.utilization, record.power, record.temperature),
     )
+
+
+def _taken(hold: Hold, now: float) -> Taken | None:
+    largest = hold.largest_step(None, now)
+    if largest is None or largest.time is None:
+        return None
+    return Taken(largest.time, min(largest.vram_bytes, hold.vram_bytes))
 
 
 def driver_age(state: State) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -164,6 +165,7 @@ def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hasha
         record.runner,
         record.facts is None,
         record.spilled_since,
+        _step_pace(record),
         known.activity in {"loading", "gone"} and known.activity,
         known.ended_how,
         known.disk is None,
@@ -184,6 +186,12 @@ def _preempts(known: Loaded) -> bool:
     """Return whether its server's cache of all contexts is full, and requests lose their place in it."""
     told = known.runner or known.model.served
     return told is not None and told.pool.full_since is not None
+
+
+def _step_pace(record: ModelRecord) -> Hashable:
+    """Return about how long an image generator takes for a step, and at what size."""
+    paces = record.history.step_paces
+    return (paces[-1].size, math.frexp(paces[-1].seconds_per_step)[1]) if paces else None
 
 
 class Forecasts:

@@ -34,6 +34,7 @@ from gpumon.app.snapshot.schema import (
     RemedyEntry,
     RunnerEntry,
     Snapshot,
+    TakerEntry,
     VerdictEntry,
 )
 from gpumon.app.snapshot.work import with_work
@@ -248,7 +249,8 @@ def _cause(cause: Cause | None) -> CauseEntry | None:
     if cause is None:
         return None
     evidence = tuple(map(_evidence, cause.evidence))
-    return CauseEntry(kind=cause.kind, sentence=cause.sentence, evidence=evidence)
+    takers = tuple(TakerEntry(**one._asdict()) for one in cause.takers)
+    return CauseEntry(kind=cause.kind, sentence=cause.sentence, evidence=evidence, takers=takers)
 
 
 def _remedies(found: Diagnosis) -> tuple[RemedyEntry, ...]:
@@ -272,6 +274,7 @@ def _remedy(remedy: Remedy) -> RemedyEntry:
         where=remedy.where,
         arithmetic=remedy.arithmetic,
         frees_bytes=remedy.frees_bytes,
+        missing_bytes=remedy.missing_bytes,
         expected_tokens_per_second=_band(remedy.expected_tokens_per_second),
     )
 

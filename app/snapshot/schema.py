@@ -28,6 +28,8 @@ class ProcessEntry(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     vram_bytes: int | None
     model: str | None
+    took_bytes: int | None = None
+    took_at: float | None = None
 
 
 class HolderEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,12 +124,23 @@ class VerdictEntry(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[EvidenceEntry, ...]
 
 
+class TakerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone who took the memory that a model lacks."""
+
+    name: str
+    pid: int | None
+    url: str | None
+    vram_bytes: int
+    time: float
+
+
 class CauseEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a model spills."""
+    """Why a model spills, or is slower than it was."""
 
     kind: str
     sentence: str
     evidence: tuple[EvidenceEntry, ...]
+    takers: tuple[TakerEntry, ...] = ()
 
 
 class BandEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +160,7 @@ class RemedyEntry(msgspec.Struct, frozen=True, kw_only=True):
     where: str | None
     arithmetic: str
     frees_bytes: int | None
+    missing_bytes: int | None = None
     expected_tokens_per_second: BandEntry | None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpumon.app.state.histories import measure_loads
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
+from gpumon.app.state.holders.takes import follow_holds
 from gpumon.app.state.records import Event, GpuRecord, SystemRecord, XidError
 from gpumon.app.state.state import State, hear
 from gpumon.collectors.samples import GpuReading, Learned, NvmlSample, SystemSample
@@ -46,6 +47,7 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
     before, record.reading, record.seen = record.reading, reading, now
     record.unaccounted_before = unaccounted_bytes(before)
     note_ended(state, record, before)
+    follow_holds(state, record)
     record.facts = reading.facts or record.facts
     record.slow = reading.slow or record.slow
     if reading.state != "lost":

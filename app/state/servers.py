@@ -23,7 +23,7 @@ from gpumon.app.state.records import (
 )
 from gpumon.app.state.records.model import with_facts
 from gpumon.app.state.state import State, hear
-from gpumon.app.state.work import follow_work, hear_work
+from gpumon.app.state.work import follow_work, hear_work, note_job
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     LOADING_STATES,
@@ -148,6 +148,7 @@ def _change_teller(record: ModelRecord, behind: str | None) -> None:
 def _take_of_server(state: State, record: ModelRecord, sample: WorkSample, *, is_told: bool) -> None:
     """Take in what is said at a URL; ``is_told``: of the work of its process as well."""
     record.served = served = record.served or Served(sample.state)
+    note_job(record, served.answer, sample)
     served.answer, served.state = sample, sample.state
     if sample.facts is not None and sample.facts != served.facts:
         served.facts = sample.facts
@@ -228,6 +229,9 @@ def _named(state: State, sample: WorkSample) -> ModelRecord | None:
 
 
 def _take_of_process(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
+    model = state.models.get(runner.model) if runner.model else None
+    if model is not None and model.served is None:
+        note_job(model, runner.answer, sample)
     changed = hear_work(runner, sample)
     if stands_alone(state, runner) and follow_processes(state):
         join(state)
@@ -290,7 +294,7 @@ def _take_memory(state: State, record: ModelRecord) -> None:
     if split.gpu_bytes:
         state.gpu_claimed.add(record.key.source)
     if split.spill_fraction == 0:
-        record.spilled_since = None
+        record.spilled_since, record.history.whole_until = None, now
     elif split.spill_fraction is not None and record.spilled_since is None:
         record.spilled_since = now
     history = record.history

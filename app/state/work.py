@@ -12,6 +12,7 @@ from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.pool import PoolFigures
 from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.records.history import StepPace
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
 
@@ -148,6 +149,25 @@ def hear_work(runner: RunnerRecord, sample: WorkSample) -> bool:
     runner.answer = sample
     runner.facts = sample.facts or runner.facts
     return changed
+
+
+def note_job(model: ModelRecord, before: WorkSample | None, sample: WorkSample) -> None:
+    """Note how long an image generator takes for a step, as it says itself or as two looks tell."""
+    job, seconds = sample.job, _seconds_per_step(before, sample)
+    if job is not None and seconds:
+        size = (job.width, job.height, job.batch_size)
+        model.history.take_step(StepPace(sample.time, seconds, job.job_id, size))
+
+
+def _seconds_per_step(before: WorkSample | None, sample: WorkSample) -> float | None:
+    job, earlier = sample.job, before.job if before else None
+    if job is None or job.seconds_per_step:
+        return job.seconds_per_step if job else None
+    if before is None or earlier is None or earlier.job_id != job.job_id:
+        return None
+    if earlier.step is None or job.step is None or job.step <= earlier.step:
+        return None
+    return (sample.time - before.time) / (job.step - earlier.step)
 
 
 def follow_work(state: State, runner: RunnerRecord, sample: WorkSample) -> None:

@@ -38,6 +38,7 @@ HEADS = {
     "silent_fallback": "NOT ON GPU",
     "no_gpu_found": "NOT ON GPU",
     "lost_gpu": "LOST GPU",
+    "crowded": "CROWDED",
     "read_from_disk": "FROM DISK",
     "stuck": "STUCK",
     "ended": "ENDED",
@@ -177,15 +178,27 @@ def _without_name(sentence: str, name: str) -> str:
 
 def cost_words(model: ModelPicture) -> str:
     """Say how fast a model is and, where it is known, could be: ``7.0 tok/s, 47 if it fitted``."""
-    now, expected = model.diagnosis.decode_tokens_per_second_now, model.diagnosis.expected_now
+    found = model.diagnosis
+    now, expected = found.decode_tokens_per_second_now, found.expected_now
     rate = now if now is not None else expected.expected if expected else None
-    if rate is None:
-        return ""
+    if rate is None or found.seconds_per_step is not None:
+        return _step_words(found)
     words = units.rate(rate) if now is not None else f"~{units.rate(rate)}"
+    before = found.decode_tokens_per_second_before if found.cause and found.cause.takers else None
+    if now is not None and before is not None and before > now:
+        return f"{words}, {units.rate(before).split()[0]} before"
     full = model.full.tokens_per_second if model.full else None
     if full is None or full <= rate or not model.memory.spill_percent:
         return _held_back(model) or words
     return f"{words}, {full:.0f} if it fitted"
+
+
+def _step_words(found: Diagnosis) -> str:
+    """Say how slow an image generator has become: ``50 s/step, 1.0 before``."""
+    if found.seconds_per_step is None:
+        return ""
+    before, now = map(units.step, found.seconds_per_step)
+    return f"{now}, {before.split()[0]} before"
 
 
 def _held_back(model: ModelPicture) -> str:
@@ -204,7 +217,8 @@ def held_back_notes(band: VerdictView) -> frozenset[str]:
 
 def _cause(found: Diagnosis, *, has_command: bool) -> str:
     """Say why, and what helps where no line can be typed."""
-    cause = found.cause.sentence if found.cause and found.cause.kind != "unknown" else ""
+    known = found.cause if found.cause and found.cause.kind != "unknown" else None
+    cause = (known.brief or known.sentence) if known else ""
     if has_command or not found.remedies:
         return cause
     return "; ".join(filter(None, (cause, found.remedies[0].sentence)))

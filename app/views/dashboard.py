@@ -183,6 +183,7 @@ def _told_once(gpus: tuple[GpuRow, ...], verdict: VerdictView) -> tuple[GpuRow, 
 
 def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelRow, ...]:
     """Leave out of each row what the verdict says already."""
+    brief = tuple(f"{cause}, " for cause in verdict.cause.split("; ") if cause)
     said = {
         verdict.cause,
         f"try {verdict.remedy}{f' {verdict.where}' if verdict.where else ''}",
@@ -190,9 +191,11 @@ def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelR
     }
     of_others = held_back_notes(verdict)
     return tuple(
-        replace(row, notes=tuple(note for note in row.notes if note not in told)) if row.notes else row
+        replace(row, notes=tuple(one for one in row.notes if one not in told and not one.startswith(start)))
+        if row.notes
+        else row
         for row in models
-        for told in (said if row.name == verdict.subject else of_others,)
+        for told, start in ((said, brief) if row.name == verdict.subject else (of_others, ()),)
     )
 
 

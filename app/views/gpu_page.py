@@ -7,11 +7,13 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.words import ESTIMATE, band_words
+from gpumon.app.diagnosis.words import ESTIMATE, band_words, clock_words
 from gpumon.app.insight.falls import costly_reasons
+from gpumon.app.insight.wording import amount
 from gpumon.app.insight.xids import xid_line
 from gpumon.app.picture.gpu import GpuPicture, ModelHolding
 from gpumon.app.picture.pictures import Pictures
+from gpumon.app.state.holders.others import WORTH_TELLING_BYTES
 from gpumon.app.state.series import Series
 from gpumon.app.views.gpus import GROUP_WORDS, gpu_facts, holder_facts
 from gpumon.app.views.page import (
@@ -32,6 +34,9 @@ from gpumon.text.safe import visible
 from gpumon.text.units import GIB
 from gpumon.widgets.kit.lines import Level, Role
 from gpumon.widgets.views import BarPart, BarRow, ChartView, Fact, Section, VerdictView
+
+MOST_OF_IT = 0.95
+"""A part of what is held from which it is all but a trace."""
 
 
 def gpu_page(uuid: str, pictures: Pictures, seconds: float, at: float | None = None) -> PageView:
@@ -126,10 +131,11 @@ def _holder_bars(gpu: GpuPicture, memory: GpuMemory) -> Iterator[BarRow]:
     row = partial(_holder_bar, memory)
     for number, held in enumerate(gpu.models):
         role: Role = "model2" if number % 2 else "model"
-        yield _with_reserve(row(visible(held.name), held.vram_bytes, role, f"pid {held.pid}"), held)
+        bar = row(visible(held.name), held.vram_bytes, role, _since(gpu, held.pid, held.vram_bytes))
+        yield _with_reserve(bar, held)
     for process in (one for group in gpu.groups or () for one in group.processes):
         name = visible(process.name or "in another namespace")
-        yield row(name, process.vram_bytes, "process", f"pid {process.pid}")
+        yield row(name, process.vram_bytes, "process", _since(gpu, process.pid, process.vram_bytes))
     yield from _other_bars(gpu, memory)
 
 
@@ -140,6 +146,16 @@ def _with_reserve(bar: BarRow, held: ModelHolding) -> BarRow:
     unused, used = held.reserve_bytes / GIB, ((held.vram_bytes or 0) - held.reserve_bytes) / GIB
     parts = (BarPart(used, bar.parts[0].role), BarPart(unused, "reserved"))
     return replace(bar, parts=parts, note=f"{bar.note}; {units.gib(held.reserve_bytes)} GiB of it set aside")
+
+
+def _since(gpu: GpuPicture, pid: int, vram_bytes: int | None) -> str:
+    """Say whose memory it is and since when: ``pid 700, since 14:18``, ``pid 700, 8.7 GiB since 14:18``."""
+    taken = gpu.taken.get(pid)
+    if taken is None or taken.vram_bytes < WORTH_TELLING_BYTES:
+        return f"pid {pid}"
+    is_all = taken.vram_bytes >= MOST_OF_IT * (vram_bytes or 0)
+    part = "" if is_all else f"{amount(taken.vram_bytes)} "
+    return f"pid {pid}, {part}since {clock_words(taken.since, gpu.at)}"
 
 
 def _holder_bar(

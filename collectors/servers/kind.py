@@ -80,6 +80,9 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether it logs memory for the context after the weights are in place."""
     stays_on_gpu: bool = False
     """Whether it starts only where all of it fits on GPUs, but for what it is told to keep in RAM."""
+    moves_weights: bool = False
+    """Whether it moves a loaded model out of the GPU and back while others take memory and return it; else
+    a model stays where it was loaded."""
     has_workers: bool = False
     """Whether processes below it hold the model on GPUs: what these hold is then its own."""
     writes_log: bool = False

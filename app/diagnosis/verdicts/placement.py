@@ -8,6 +8,7 @@ from gpumon.app.diagnosis.choices import choice_of
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.margins import Choice
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.takers import step_change
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -174,9 +175,7 @@ def in_ram_by_choice(subject: Subject) -> Verdict | None:
     if choice is None:
         return None
     part = f" {amount(subject.split.ram_bytes)}" if subject.split.ram_bytes else " a part"
-    words = f"{subject.name} keeps{part} in RAM by choice ({visible(choice.setting)})"
-    if choice.kept_free:
-        words = f"{subject.name} has{part} in RAM: {choice.kept_free}"
+    words = f"{subject.name} {choice.why_in_ram(part)}"
     return Verdict(
         "in_ram_by_choice",
         "watch" if choice.better else "ok",
@@ -266,9 +265,18 @@ def _cost_words(subject: Subject) -> str:
     """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``."""
     measured = subject.rates.measured
     if measured is None:
-        return ""
+        return _steps_words(subject)
     fitting = subject.expected_fitting
     return f": {units.rate(measured)}" + (f", {about(fitting)} if it fitted" if fitting else "")
+
+
+def _steps_words(subject: Subject) -> str:
+    """Say the same of an image generator: ``: 50 s/step, 1.0 before``."""
+    steps = step_change(subject)
+    if steps is None:
+        return ""
+    now, before = units.step(steps.now.seconds_per_step), units.step(steps.before.seconds_per_step)
+    return f": {now}, {before.split()[0]} before"
 
 
 def _held_before(subject: Subject) -> int:

@@ -20,9 +20,12 @@ from gpumon.app.state.records.load import (
 from gpumon.app.state.records.log import BufferKey, Placement, RunnerEnd, ServerLog
 from gpumon.app.state.records.machine import (
     Event,
+    GaveBack,
     GpuRecord,
+    Hold,
     Leftover,
     Returned,
+    Step,
     SystemRecord,
     XidError,
 )
@@ -44,8 +47,10 @@ __all__ = [
     "Event",
     "FailedLoad",
     "FinishedLoad",
+    "GaveBack",
     "GpuRecord",
     "History",
+    "Hold",
     "Intent",
     "JoinedBy",
     "LearnedRecord",
@@ -71,6 +76,7 @@ __all__ = [
     "ServerLog",
     "SettingChange",
     "SourceRecord",
+    "Step",
     "SystemRecord",
     "TargetOrigin",
     "Thrash",

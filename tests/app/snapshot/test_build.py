@@ -72,6 +72,8 @@ def test_a_gpu_is_given_with_memory_and_processes() -> None:
         "name": "llama-server",
         "vram_bytes": 10,
         "model": None,
+        "took_bytes": None,
+        "took_at": None,
     }
     assert entry.throttle_reasons == ("power cap",)
     assert entry.unified is False

@@ -28,6 +28,7 @@ SECTIONS = {
     schema.VerdictEntry: "`models[].verdict`",
     schema.EvidenceEntry: "`models[].verdict.evidence[]`, `models[].cause.evidence[]`",
     schema.CauseEntry: "`models[].cause`",
+    schema.TakerEntry: "`models[].cause.takers[]`",
     schema.RemedyEntry: "`models[].remedies[]`",
     schema.BandEntry: "`models[].expected_tokens_per_second`, `full_tokens_per_second`, that of each remedy",
     schema.AlertEntry: "## `alerts[]`",

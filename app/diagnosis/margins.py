@@ -65,7 +65,7 @@ class Choice(NamedTuple):
     """By what a part was left there to keep how much free: ``llama-server's --fit … 1.0 GiB of each GPU``."""
 
     def why_in_ram(self, part: str) -> str:
-        """Say that so much of a model is in RAM, and by what: ``keeps 5.0 GiB in RAM by choice (-ngl 20)``."""
+        """Say that so much of a model is in RAM, and why: ``keeps 5.0 GiB in RAM by choice (-ngl 20)``."""
         if self.kept_free:
             return f"has{part} in RAM: {self.kept_free}"
         return f"keeps{part} in RAM by choice ({visible(self.setting)})"

@@ -98,6 +98,14 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
+def ago(seconds: float) -> str:
+    """Write how long ago something was in one unit, so that it changes seldom: ``2 min ago``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
+
+
 TO_THE_SECOND = "%H:%M:%S"
 TO_THE_MINUTE = "%H:%M"
 

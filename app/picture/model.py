@@ -6,7 +6,7 @@ A new figure is added here and where it is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -21,6 +21,7 @@ from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
+from gpumon.app.picture.rates import FullRate, LastPicture, full_of, last_note, last_picture
 from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
@@ -76,16 +77,6 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
 """Verdicts that other words of a row amount to."""
 
 
-class FullRate(NamedTuple):
-    """In tokens per second, with the range in which about nine of ten measurements lie."""
-
-    tokens_per_second: float
-    low: float
-    high: float
-    is_measured: bool
-    """Whether it is a rate that was seen; else it is an estimate."""
-
-
 class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """All that is said of a loaded model at one instant; ``None`` is unknown."""
 
@@ -127,6 +118,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     rates: RunnerRates
     full: FullRate | None
     """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    last: LastPicture | None
+    """What its server says of the latest request that has ended."""
     peak_tokens_per_second: float | None
     """The highest rate that it has held for some seconds in this run, all requests together."""
     process: RunnerProcess | None
@@ -208,8 +201,7 @@ def model_picture(
     full: Band | None = None,
 ) -> ModelPicture:
     """Put together what is said of one model; of its active ``alerts`` the worst come first."""
-    record, runner = known.model, known.runner
-    memory = model_memory(known, state, measurable)
+    record, runner, memory = known.model, known.runner, model_memory(known, state, measurable)
     level, sentence, trouble = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
@@ -232,40 +224,16 @@ def model_picture(
         until=until_words(record, state, known.activity),
         time_left=_time_left(record, state),
         rates=(rates := rates_of(record, state)),
-        full=_full(full, rates, record, memory),
+        full=full_of(full, rates, record, memory),
+        last=(last := last_picture(record, state)),
         peak_tokens_per_second=record.history.peak.tokens_per_second,
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis, memory, pool)),
+        notes=(*_notes(known, state, diagnosis, memory, pool), *last_note(last, rates)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
     )
-
-
-def _full(
-    estimate: Band | None, rates: RunnerRates, record: ModelRecord, memory: ModelMemory
-) -> FullRate | None:
-    on_gpu = memory.placement.spill_fraction == 0 and memory.agreement.kind != "driver_sees_less"
-    now = None if rates.is_estimate else rates.decode_tokens_per_second
-    return full_rate(estimate, now, record.history.peak_on_gpu.tokens_per_second, on_gpu=on_gpu)
-
-
-def full_rate(
-    estimate: Band | None, now: float | None, best: float | None, *, on_gpu: bool
-) -> FullRate | None:
-    """Return the best of what is estimated and what was seen.
-
-    ``best`` was seen while all of it was on GPUs, and ``now`` is of whatever holds it now: an estimate below
-    either is wrong. Nothing is known where nothing was estimated and it never was wholly ``on_gpu``.
-    """
-    seen = max((rate for rate in (now if estimate or on_gpu else None, best) if rate), default=None)
-    if estimate is not None and (seen is None or seen <= estimate.expected):
-        return FullRate(estimate.expected, estimate.low, estimate.high, is_measured=False)
-    if seen is None:
-        return None
-    high = seen if estimate is None else max(seen, estimate.high)
-    return FullRate(seen, seen, high, is_measured=True)
 
 
 def _age_seconds(record: ModelRecord, state: State) -> float | None:

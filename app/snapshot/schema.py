@@ -202,6 +202,21 @@ class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     forecast: ForecastEntry | None = None
 
 
+class LastRequestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest request that has ended, by its server; nothing of it is so now."""
+
+    ended: float | None
+    count: int | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    decoded_tokens: int | None
+    prefill_tokens_per_second: float | None
+    decode_tokens_per_second: float | None
+    first_token_seconds: float | None
+    seconds: float | None
+    source: str | None
+
+
 class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The memory that a server has set aside for all contexts."""
 
@@ -295,6 +310,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     baseline_tokens_per_second: float | None = None
     baseline_request_count: int | None = None
     prediction: PredictionEntry | None = None
+    last_request: LastRequestEntry | None = None
 
 
 class ReturnedEntry(msgspec.Struct, frozen=True, kw_only=True):

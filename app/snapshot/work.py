@@ -6,10 +6,19 @@ import msgspec
 
 from gpumon.app.insight.pool import Pool
 from gpumon.app.insight.rereads import cause_of
-from gpumon.app.picture.model import FullRate, ModelDetails
-from gpumon.app.snapshot.schema import BandEntry, CacheEntry, ModelEntry, RequestEntry, RereadEntry
+from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.rates import FullRate, LastPicture
+from gpumon.app.snapshot.schema import (
+    BandEntry,
+    CacheEntry,
+    LastRequestEntry,
+    ModelEntry,
+    RequestEntry,
+    RereadEntry,
+)
 from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.rereads import Losses
+from gpumon.collectors.samples import LastRequest
 
 REQUESTS_TOLD = 20
 
@@ -29,6 +38,7 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
         full_tokens_per_second=_full(full) if full else None,
         full_is_measured=full.is_measured if full else None,
         peak_tokens_per_second=model.peak_tokens_per_second,
+        last_request=last_request_entry(model.last) if model.last else None,
         prefill_tokens_per_second=rates.prefill_tokens_per_second,
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
@@ -40,6 +50,12 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
         tokens_generated_total=total,
         tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
     )
+
+
+def last_request_entry(last: LastPicture) -> LastRequestEntry:
+    """Return the entry of the latest request, as its server tells of it."""
+    told = {name: getattr(last.request, name) for name in LastRequest.__struct_fields__}
+    return LastRequestEntry(ended=last.ended, source=last.origin, **told)
 
 
 def _cache(pool: Pool) -> CacheEntry:

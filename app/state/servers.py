@@ -23,7 +23,7 @@ from gpumon.app.state.records import (
 )
 from gpumon.app.state.records.model import with_facts
 from gpumon.app.state.state import State, hear
-from gpumon.app.state.work import follow_work, hear_work, note_job
+from gpumon.app.state.work import follow_work, hear_work, note_job, seen_request
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     LOADING_STATES,
@@ -149,7 +149,7 @@ def _take_of_server(state: State, record: ModelRecord, sample: WorkSample, *, is
     """Take in what is said at a URL; ``is_told``: of the work of its process as well."""
     record.served = served = record.served or Served(sample.state)
     note_job(record, served.answer, sample)
-    served.answer, served.state = sample, sample.state
+    served.answer, served.state, served.last = sample, sample.state, seen_request(served.last, sample)
     if sample.facts is not None and sample.facts != served.facts:
         served.facts = sample.facts
         record.claim = _with_facts(record, record.claim)

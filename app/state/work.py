@@ -11,7 +11,7 @@ from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.pool import PoolFigures
-from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.records import ModelRecord, RunnerRecord, SeenRequest
 from gpumon.app.state.records.history import StepPace
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
@@ -70,6 +70,28 @@ def requests_of(model: ModelRecord, state: State) -> Sequence[FinishedRequest]:
     if runner is not None:
         return runner.requests
     return model.served.requests if model.served else ()
+
+
+def last_of(model: ModelRecord, state: State) -> SeenRequest | None:
+    """Return what its server says of the latest request that has ended."""
+    runner = state.runner_of(model)
+    if runner is not None and runner.last is not None:
+        return runner.last
+    return model.served.last if model.served else None
+
+
+def seen_request(before: SeenRequest | None, sample: WorkSample) -> SeenRequest | None:
+    """Return the latest request after a look: a new one is known by its number, or else by its figures.
+
+    A number that has fallen is that of a server that has started again; when its latest one ended is unknown.
+    """
+    said = sample.last
+    if said is None or (before is not None and before.request == said):
+        return before
+    if before is None or (said.count or 0) < (before.request.count or 0):
+        return SeenRequest(said, None, sample.origin)
+    is_same = said.count is not None and said.count == before.request.count
+    return SeenRequest(said, before.ended if is_same else sample.time, sample.origin)
 
 
 def answer_of(model: ModelRecord, state: State) -> WorkSample | None:
@@ -146,7 +168,7 @@ WORKING_CPU_PERCENT = 20.0
 def hear_work(runner: RunnerRecord, sample: WorkSample) -> bool:
     """Take in what a process says of its work; return whether anything but the counts has changed."""
     changed = _has_changed(runner.answer, sample)
-    runner.answer = sample
+    runner.answer, runner.last = sample, seen_request(runner.last, sample)
     runner.facts = sample.facts or runner.facts
     return changed
 

@@ -69,9 +69,18 @@ def model_page(subject_id: str, pictures: Pictures, seconds: float, at: float | 
         model_facts(details, {gpu.uuid: gpu.index for gpu in gpus}),
         charts(details, own, window, happened_at(at)),
         (*_sections(details, pictures.need(key), own), *_outcome(details)),
-        tuple(one for one in (sections.requests(details),) if one.requests),
+        tuple(_last_sections(details)),
         said=SAID,
     )
+
+
+def _last_sections(details: ModelDetails) -> Iterator[Section]:
+    """Yield the requests that were seen; where none was, what its server says of the latest one."""
+    seen, last = sections.requests(details), details.picture.last
+    if seen.requests:
+        yield seen
+    if not details.requests and last is not None:
+        yield sections.last_request(last)
 
 
 def gpus_of(model: ModelPicture, gpus: Sequence[GpuPicture]) -> tuple[GpuPicture, ...]:

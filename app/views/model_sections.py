@@ -16,6 +16,7 @@ from gpumon.app.physics.memory import MemoryNeed
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.memory import ModelMemory
 from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.rates import LastPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement
 from gpumon.app.views.model_cache import pool_parts
@@ -273,6 +274,12 @@ def requests(details: ModelDetails) -> Section:
     )
     rows = [*_running(details.picture.rates), *islice(ended, REQUESTS_SHOWN)]
     return Section("LAST REQUESTS", requests=tuple(rows))
+
+
+def last_request(last: LastPicture) -> Section:
+    """Return what its server says of the latest request, where none was seen to end."""
+    facts = tuple(Fact("", words, last.origin or "") for words in last.parts)
+    return Section("LAST REQUEST", last.ago, facts=facts)
 
 
 def _running(rates: RunnerRates) -> Iterator[RequestRow]:

@@ -22,7 +22,11 @@ from gpumon.collectors.servers.launchers import LAUNCHERS
 from gpumon.collectors.servers.lemonade import LemonadeKind
 from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
+from gpumon.collectors.servers.lm_studio.kind import LmStudioKind
+from gpumon.collectors.servers.localai.kind import LocalAiKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.servers.sglang.kind import SglangKind
+from gpumon.collectors.servers.tabbyapi.kind import TabbyApiKind
 from gpumon.collectors.servers.vllm.kind import VllmKind
 from gpumon.collectors.source import Clock
 from gpumon.text.safe import visible
@@ -44,6 +48,10 @@ BUILT_IN: tuple[ServerKind, ...] = (
     LemonadeKind(),
     DockerModelRunnerKind(),
     *LAUNCHERS,
+    SglangKind(),
+    LmStudioKind(),
+    TabbyApiKind(),
+    LocalAiKind(),
     *KNOWN_BY_PROCESS,
 )
 

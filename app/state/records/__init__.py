@@ -37,7 +37,14 @@ from gpumon.app.state.records.model import (
     SourceRecord,
     is_server,
 )
-from gpumon.app.state.records.runner import Intent, ModelKey, Prediction, RunnerKey, RunnerRecord
+from gpumon.app.state.records.runner import (
+    Intent,
+    ModelKey,
+    Prediction,
+    RunnerKey,
+    RunnerRecord,
+    SeenRequest,
+)
 
 __all__ = [
     "PHASES",
@@ -72,6 +79,7 @@ __all__ = [
     "RunnerKey",
     "RunnerRecord",
     "ScaleKey",
+    "SeenRequest",
     "Served",
     "ServerLog",
     "SettingChange",

@@ -10,7 +10,8 @@ from gpumon.app.diagnosis import subject
 from gpumon.app.insight.agreement import Loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.hardware import Band
-from gpumon.app.picture.model import FullRate, ModelPicture, full_rate
+from gpumon.app.picture.model import ModelPicture
+from gpumon.app.picture.rates import FullRate, full_rate
 from gpumon.app.state.records import BaselineKey
 from gpumon.app.state.state import State
 from gpumon.app.views.models import model_row

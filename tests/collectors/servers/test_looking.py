@@ -18,7 +18,11 @@ from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.lemonade import FakeLemonade
 from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.lm_studio import FakeLmStudio
+from tests.fakes.localai import FakeLocalAi
 from tests.fakes.routes import FakeRoutes
+from tests.fakes.sglang import FakeSglang
+from tests.fakes.tabbyapi import FakeTabbyApi
 from tests.fakes.vllm import FakeVllm
 
 from gpumon.collectors.http.endpoint import parse_endpoint
@@ -46,6 +50,7 @@ class Manners:
             {
                 *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
                 *("/v1/models", "/api/extra/version", "/api/v1/health", "/engines/status"),
+                *("/lmstudio-greeting", "/v1/model", "/system"),
             }
         )
     )
@@ -115,7 +120,7 @@ KINDS: dict[str, Manners] = {
     ),
     "KoboldCpp": Manners(
         FakeKoboldCpp,
-        _gets("asked"),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
         "koboldcpp",
         frozenset(
             {
@@ -126,6 +131,34 @@ KINDS: dict[str, Manners] = {
             }
         ),
         most_a_minute=140,
+    ),
+    "SGLang": Manners(
+        lambda: FakeSglang(metrics=True),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "sglang",
+        frozenset({"/v1/loads?include=core,memory,queues", "/v1/models", "/metrics"}),
+        most_a_minute=90,
+    ),
+    "LM Studio": Manners(
+        FakeLmStudio,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "lm_studio",
+        frozenset({"/api/v1/models", "/lmstudio-greeting"}),
+        most_a_minute=30,
+    ),
+    "TabbyAPI": Manners(
+        FakeTabbyApi,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "tabbyapi",
+        frozenset({"/v1/model", "/metrics", "/health"}),
+        most_a_minute=140,
+    ),
+    "LocalAI": Manners(
+        FakeLocalAi,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "localai",
+        frozenset({"/system", "/version", "/backend/monitor"}),
+        most_a_minute=80,
     ),
     "vLLM": Manners(
         FakeVllm,

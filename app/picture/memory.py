@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, beyond_choice, placement_of
+from gpumon.app.insight.agreement import Agreement, Loaded, beyond_choice, placement_of
+from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.wording import processor_words, spill_percent
 from gpumon.app.state.records import History
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
@@ -23,8 +24,6 @@ class ModelSeries(NamedTuple):
     claimed_vram: Series
     claimed_ram: Series
     measured_vram: Series
-    spill: Series
-    """Part in RAM, 0 to 1."""
     decode: Series
     prefill: Series
     context: Series
@@ -34,7 +33,7 @@ class ModelSeries(NamedTuple):
 def series_of(history: History) -> ModelSeries:
     """Return the series of a model."""
     one = history
-    return ModelSeries(one.vram, one.ram, one.measured_vram, one.spill, one.decode, one.prefill, one.context)
+    return ModelSeries(one.vram, one.ram, one.measured_vram, one.decode, one.prefill, one.context)
 
 
 class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):

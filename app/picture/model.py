@@ -12,21 +12,13 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import (
-    Loaded,
-    logged_in_ram,
-)
+from gpumon.app.insight.agreement import Loaded, logged_in_ram
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.pool import Pool, pool_notes, pool_of
 from gpumon.app.insight.rereads import rereading
-from gpumon.app.insight.wording import (
-    kind_label,
-    model_id,
-    shares,
-    source_label,
-)
+from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import (
     ModelMemory,
@@ -68,6 +60,7 @@ from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
+    from gpumon.app.diagnosis.forecast import Forecast
     from gpumon.app.physics.hardware import Band
     from gpumon.collectors.servers.kind import ServerKind
 
@@ -207,6 +200,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     disk: Moved | None
     expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
+    forecast: Forecast | None = None
+    """What was said of its load before that was over."""
     started_by: str | None = None
     """The program that has started its process, where the model does not bear its name already."""
 

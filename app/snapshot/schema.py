@@ -40,6 +40,15 @@ class HolderEntry(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
+class XidEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An error that the driver has reported of a GPU in this run, once or many times in a row."""
+
+    number: int
+    words: str
+    count: int
+    last: float
+
+
 class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU; ``uuid`` is its identity."""
 
@@ -58,6 +67,7 @@ class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     power_limit_watts: float | None
     temperature_celsius: int | None
     throttle_reasons: tuple[str, ...] | None
+    xid_errors: tuple[XidEntry, ...]
     processes: tuple[ProcessEntry, ...] | None
     holders: tuple[HolderEntry, ...] | None
 

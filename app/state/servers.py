@@ -301,7 +301,6 @@ def _take_memory(state: State, record: ModelRecord) -> None:
     history = record.history
     history.vram.add(now, split.gpu_bytes)
     history.ram.add(now, split.ram_bytes)
-    history.spill.add(now, split.spill_fraction)
 
 
 def _note_steadiness(state: State, record: ModelRecord) -> None:

@@ -19,7 +19,7 @@ from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.actions import command_to_copy
 from gpumon.collectors.samples import SourceState
-from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
+from gpumon.collectors.servers.registry import PLUG_IN_PREFIX
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
@@ -54,6 +54,7 @@ HEADS = {
     "gpu_lost": "LOST",
     "pcie_link": "SLOW LINK",
     "link_degraded": "SLOW LINK",
+    "xid": "GPU ERROR",
     "ecc": "ECC ERRORS",
     "ram_low": "RAM LOW",
     "swapping": "SWAPPING",
@@ -129,10 +130,14 @@ def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView)
         subject=model.label,
         facts=tuple(_facts(model, sentence, head)),
         cause=_cause(model.diagnosis, has_command=cure is not None),
-        remedy=visible(cure.command or "", 1000) if cure else "",
-        where=cure.where or "" if cure else "",
         keys=(("y", "copy"), ("Enter", "why")) if cure else (("Enter", "why"),),
+        **_to_type(cure),
     )
+
+
+def _to_type(cure: Remedy | None) -> dict[str, str]:
+    """Return the line of a cure, and where it is typed."""
+    return {"remedy": visible(cure.command or "", 1000), "where": cure.where or ""} if cure else {}
 
 
 def _of_source(row: SourceRow, head: str, plain: VerdictView) -> VerdictView:
@@ -248,9 +253,8 @@ def _of_others(
         subject=subject,
         facts=tuple(filter(None, (words, *costs, *_since(found, pictures)))),
         cause=rest or (cure.sentence if cure else ""),
-        remedy=visible(cure.command or "", 1000) if cure else "",
-        where=cure.where or "" if cure else "",
         keys=(("Enter", "why"),) if gpu else (),
+        **_to_type(cure),
     )
 
 
@@ -330,12 +334,14 @@ def waiting_seconds(source: SourceRecord, now: float) -> float | None:
 
 
 def watched_words(monitor: Monitor, interval: float) -> tuple[str, ...]:
-    """Return what is watched: versions of the driver and of servers, and how often."""
+    """Return what is watched: the driver and the servers that have answered, by version, and how often."""
     state = monitor.state
-    versions = [
-        f"{kind_label(source.kind or DEFAULT)} {visible(source.version)}"
-        for source in state.sources.values()
-        if source.version is not None and is_server(source.name)
-    ]
-    driver = [f"driver {state.driver_version}"] if state.driver_version else []
-    return (*driver, *versions, f"every {interval:g} s")
+    driver = [f"driver {visible(state.driver_version)}"] if state.driver_version else []
+    return (*driver, *dict.fromkeys(_servers(state)), f"every {interval:g} s")
+
+
+def _servers(state: State) -> Iterator[str]:
+    """Name kind and version of each server that has said what it is; those that run the same once."""
+    for source in state.sources.values():
+        if is_server(source.name) and source.kind is not None:
+            yield f"{kind_label(source.kind)} {visible(source.version or '')}".rstrip()

@@ -12,6 +12,7 @@ from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.records import Prediction
 from gpumon.app.views import model_sections as sections
 from gpumon.app.views.band import model_band
+from gpumon.app.views.load_sections import load_progress, outcome
 from gpumon.app.views.model_cache import cache
 from gpumon.app.views.model_charts import charts
 from gpumon.app.views.model_picture import picture_facts, picture_section
@@ -68,7 +69,7 @@ def model_page(subject_id: str, pictures: Pictures, seconds: float, at: float | 
         model_band(model),
         model_facts(details, {gpu.uuid: gpu.index for gpu in gpus}),
         charts(details, own, window, happened_at(at)),
-        tuple(_sections(details, pictures.need(key), own)),
+        (*_sections(details, pictures.need(key), own), *_outcome(details)),
         tuple(_last_sections(details)),
         said=SAID,
     )
@@ -96,7 +97,7 @@ def _sections(
     """Yield what is said at once: of a model that is well what it does, else what is wrong and what helps."""
     model = details.picture
     if model.load is not None:
-        yield sections.load(model.load)[0]
+        yield load_progress(model.load)
     if model.drawing is not None:
         yield picture_section(model)
     why, cures = sections.why(model), sections.cures(model.diagnosis.remedies)
@@ -112,6 +113,12 @@ def _sections(
     yield from _cache(details)
     yield sections.memory(details, need, gpus)
     yield sections.now(details)
+
+
+def _outcome(details: ModelDetails) -> Iterator[Section]:
+    """Yield what was forecast of its load, where that was, beside the result."""
+    if (found := outcome(details)).bars:
+        yield found
 
 
 def _cache(details: ModelDetails) -> Iterator[Section]:

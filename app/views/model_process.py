@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpumon.app.insight.agreement import Agreement, LeftOut
+from gpumon.app.insight.agreement import Agreement
 from gpumon.app.insight.by_card import CardShare
 from gpumon.app.insight.intent import parts_words
+from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
@@ -311,7 +312,8 @@ def _in_ram(found: LeftOut | None) -> Fact:
         words = f"at least {units.size(found.bytes)}"
     if found and found.chosen_bytes:
         more = f", and {words} more" if found.bytes else ""
-        words = f"{units.size(found.chosen_bytes)} by choice{more}"
+        why = f"for {visible(found.margin.setting)}" if found.margin else "by choice"
+        words = f"{units.size(found.chosen_bytes)} {why}{more}"
     return Fact("in RAM (estimate)", words, "weights less VRAM measured")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpumon.app.diagnosis.choices import Choice, choice_of
+from gpumon.app.diagnosis.choices import choice_of
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
+from gpumon.app.diagnosis.margins import Choice
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.verdicts import pictures
 from gpumon.app.diagnosis.words import (
@@ -175,11 +176,11 @@ def in_ram_by_choice(subject: Subject) -> Verdict | None:
     if choice is None:
         return None
     part = f" {amount(subject.split.ram_bytes)}" if subject.split.ram_bytes else " a part"
+    words = f"{subject.name} {choice.why_in_ram(part)}"
     return Verdict(
         "in_ram_by_choice",
         "watch" if choice.better else "ok",
-        f"{subject.name} keeps{part} in RAM by choice ({visible(choice.setting)})"
-        f"{_choice_rates(subject, choice)}",
+        f"{words}{_choice_rates(subject, choice, '; ' if choice.kept_free else ': ')}",
         (*_split_evidence(subject), *_choice_evidence(subject, choice)),
     )
 
@@ -192,13 +193,13 @@ def _expected_evidence(subject: Subject) -> Iterator[Evidence]:
         yield Evidence("to be expected in RAM", parts_words(intent.ram_bytes, intent.ram_parts), ARITHMETIC)
 
 
-def _choice_rates(subject: Subject, choice: Choice) -> str:
+def _choice_rates(subject: Subject, choice: Choice, join: str = ": ") -> str:
     """Say what a choice costs and what would be better: ``: about 21 tok/s; --n-cpu-moe 14 also fits, …``."""
     rate, words = subject.rates.measured, ""
     if rate is not None:
-        words = f": {units.rate(rate)}"
+        words = f"{join}{units.rate(rate)}"
     elif choice.rate is not None:
-        words = f": {about(choice.rate)} tok/s"
+        words = f"{join}{about(choice.rate)} tok/s"
     if words and choice.whole_rate is not None:
         words += f", {about(choice.whole_rate)} if all were on GPU"
     return f"{words}; {choice.better.words}" if choice.better else words

@@ -13,6 +13,7 @@ SECTIONS = {
     schema.Snapshot: "## Document",
     schema.SourceEntry: "## `sources[]`",
     schema.GpuEntry: "## `gpus[]`",
+    schema.XidEntry: "`gpus[].xid_errors[]`",
     schema.ProcessEntry: "`gpus[].processes[]`",
     schema.HolderEntry: "`gpus[].holders[]`",
     schema.MemoryEntry: "## `memory`",

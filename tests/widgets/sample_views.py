@@ -120,7 +120,6 @@ IDLE_GENERATOR = ModelRow(
     level="ok",
     runtime="ComfyUI",
     gpu_bytes=int(0.4 * GIB),
-    gpu_is_measured=True,
     state="idle",
     makes_pictures=True,
 )

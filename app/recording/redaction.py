@@ -227,6 +227,7 @@ RULES: dict[str, Rule] = {
     "RunnerSettings.projector_path": _path,
     "RunnerSettings.draft_path": _path,
     "LoadFacts.model_path": _path,
+    "LoadFacts.model_name": _model,
     "ServerProcess.models_path": _path,
     "ServerProcess.user": _user,
     "RunnerProcess.user": _user,

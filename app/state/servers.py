@@ -377,13 +377,20 @@ def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     )
 
 
+def _called(runner: RunnerRecord) -> str | None:
+    """Return what a process calls its model where nothing else names it."""
+    told = runner.process.settings
+    is_named = told.blob or told.model_path or told.model_name
+    return runner.facts.model_name if runner.facts and not is_named else None
+
+
 def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
     kind = runner.server_kind
     record = state.models.get(key)
     if record is not None and record.process != runner.key:
         depart(state, key)
         record = None
-    claim = kind.claim_of(key.digest, runner.process.settings, runner.facts)
+    claim = kind.claim_of(_called(runner) or key.digest, runner.process.settings, runner.facts)
     if record is None or record.claim != claim or record.claims_memory:  # a claim is one at each look
         state.touched.claimed.add(key)
     if record is None:

@@ -13,6 +13,7 @@ from gpumon.app.diagnosis.words import band_words
 from gpumon.app.events.event import LoggedEvent
 from gpumon.app.insight.health import Health
 from gpumon.app.insight.wording import kind_label, short_source_words, source_label
+from gpumon.app.outlets.line import speed_words
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.heads import HEADS, OTHER_HEADS
 from gpumon.app.picture.model import ModelDetails, ModelPicture
@@ -227,8 +228,7 @@ def _models(pictures: Pictures, models: Sequence[ModelPicture], glyphs: Glyphs, 
         yield from _model(model, pictures.details(model.key), glyphs, said)
     others = [one for one in models if one not in in_full]
     for model in others[:MOST_OTHERS]:
-        rate = model.rates.decode_tokens_per_second
-        words = (model.label, model.memory.processor, units.rate(rate) if rate is not None else model.doing)
+        words = (model.label, model.memory.processor, speed_words(model) or model.doing)
         yield Row("others", ", ".join(filter(None, words)))
     if len(others) > MOST_OTHERS:
         yield Row("others", f"and {len(others) - MOST_OTHERS} more that are well")
@@ -243,6 +243,8 @@ def _model(model: ModelPicture, details: ModelDetails | None, glyphs: Glyphs, sa
     yield from _placed(model, glyphs)
     if rates := _rates(model, details):
         yield Row("rate", "; ".join(rates))
+    if model.last is not None:
+        yield Row("last", model.last.sentence)
     told = dict.fromkeys((model.sentence, *(one.sentence for one in found.verdicts[:MOST_VERDICTS])))
     yield from (Row("verdict", one) for one in told if one != said)
     if found.cause is not None:
@@ -273,8 +275,8 @@ def _rates(model: ModelPicture, details: ModelDetails | None) -> list[str]:
     found, usual, said = model.diagnosis, details.usual if details else None, []
     live, last = model.rates.decode_tokens_per_second, found.decode_tokens_per_second_now
     before = found.decode_tokens_per_second_before
-    if live is not None:
-        said.append(f"{units.rate(live)} now{' (estimate)' if model.rates.is_estimate else ''}")
+    if speed := speed_words(model):
+        said.append(f"{speed} now{' (estimate)' if live is not None and model.rates.is_estimate else ''}")
     elif last is not None:
         said.append(f"{units.rate(last)} when it was last at work")
     elif found.expected_now is not None and model.memory.spill_percent:
@@ -288,8 +290,8 @@ def _rates(model: ModelPicture, details: ModelDetails | None) -> list[str]:
     if model.memory.spill_percent and found.expected_fitting is not None:
         said.append(f"{band_words(found.expected_fitting)} if it fitted (estimate)")
     if found.seconds_per_step is not None:
-        earlier, later = found.seconds_per_step
-        said.append(f"{units.step(later)} now; {units.step(earlier)} before")
+        earlier, later = map(units.step_rate, found.seconds_per_step)
+        said.append(f"{earlier} before" if said else f"{later} now; {earlier} before")
     return said
 
 

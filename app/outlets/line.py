@@ -13,7 +13,7 @@ from msgspec import Struct
 from gpumon.app.insight.health import Health, Level, of_a_look
 from gpumon.app.insight.wording import source_label
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.heads import HEADS, IN_RAM_HEADS, OTHER_HEADS
+from gpumon.app.picture.heads import HEADS, IN_PART, IN_RAM_HEADS, OTHER_HEADS, SPILLED
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
@@ -163,6 +163,8 @@ def _well(whole: Health, pictures: Pictures, rate: float | None) -> Iterator[Par
     for load in loads[:1]:
         yield _loading(load)
     rates = (units.rate(rate),) if rate is not None else ()
+    if len(models) == 1 and (speed := speed_words(models[0])):
+        rates = (speed,)
     if models:
         names = _names(models[0].label) if len(models) == 1 else (f"{len(models)} models",)
         yield Part((*(" ".join((name, *rates)) for name in names), *rates))
@@ -202,6 +204,7 @@ def _subject(whole: Health, head: str, pictures: Pictures) -> tuple[ModelPicture
 
 
 def _model_ways(head: str, model: ModelPicture, more: int) -> Iterator[str]:
+    head = IN_PART if model.kind.makes_pictures and head == SPILLED else head
     share = model.memory.spill_percent if head in IN_RAM_HEADS else ""
     rate, others = _rate_words(model), f"+{more} more" if more > 0 else ""
     for name in _names(model.label):
@@ -212,12 +215,20 @@ def _model_ways(head: str, model: ModelPicture, more: int) -> Iterator[str]:
     yield head
 
 
+def speed_words(model: ModelPicture) -> str:
+    """Write how fast a model is now, in tokens or in steps of a picture; nothing while it rests."""
+    rate, drawing = model.rates.decode_tokens_per_second, model.drawing
+    if rate is not None:
+        return units.rate(rate)
+    steps = drawing.seconds_per_step if drawing else None
+    return units.step_rate(steps) if steps else ""
+
+
 def _rate_words(model: ModelPicture) -> str:
     """Write how fast a model is; where no request tells, what the hardware gives, marked as an estimate."""
-    now, expected = model.rates.decode_tokens_per_second, model.diagnosis.expected_now
-    if now is not None:
-        return units.rate(now)
-    return f"~{units.rate(expected.expected)}" if expected is not None else ""
+    expected = model.diagnosis.expected_now
+    estimate = f"~{units.rate(expected.expected)}" if expected is not None else ""
+    return speed_words(model) or estimate
 
 
 def _names(name: str) -> tuple[str, ...]:
@@ -259,8 +270,7 @@ def _lines(whole: Health, pictures: Pictures) -> Iterator[str]:
     """Yield the verdict, then a line for each model and each GPU."""
     yield whole.sentence
     for model in pictures.models():
-        rate = model.rates.decode_tokens_per_second
-        words = (model.label, model.memory.processor, units.rate(rate) if rate is not None else model.doing)
+        words = (model.label, model.memory.processor, speed_words(model) or model.doing)
         yield "  ".join(filter(None, words))
     for gpu in pictures.gpus():
         yield "  ".join(_gpu_words(gpu))

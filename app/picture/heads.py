@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+SPILLED, IN_PART = "SPILLED", "IN PART"
 HEADS = {
     "will_spill": "LOADING",
-    "spill": "SPILLED",
-    "spilled": "SPILLED",
-    "hidden_spill": "SPILLED",
-    "likely_spill": "SPILLED",
+    "spill": SPILLED,
+    "spilled": SPILLED,
+    "hidden_spill": SPILLED,
+    "likely_spill": SPILLED,
     "silent_fallback": "NOT ON GPU",
     "no_gpu_found": "NOT ON GPU",
     "lost_gpu": "LOST GPU",
@@ -25,6 +26,7 @@ HEADS = {
     "gpu_lost": "LOST",
     "pcie_link": "SLOW LINK",
     "link_degraded": "SLOW LINK",
+    "xid": "GPU ERROR",
     "ecc": "ECC ERRORS",
     "ram_low": "RAM LOW",
     "swapping": "SWAPPING",
@@ -38,6 +40,8 @@ HEADS = {
     "evicted": "EVICTED",
     "long_context": "LONG CONTEXT",
     "parallel_requests": "SHARED",
+    "loaded_in_part": IN_PART,
+    "streams_weights": IN_PART,
     "prompt_reread": "READS AGAIN",
     "context_full": "CONTEXT FULL",
 }
@@ -45,5 +49,5 @@ HEADS = {
 OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}
 """Of kinds that come with later versions of either."""
 
-IN_RAM_HEADS = frozenset({"SPILLED", "NOT ON GPU"})
+IN_RAM_HEADS = frozenset({SPILLED, "NOT ON GPU"})
 """What amounts to a share in RAM."""

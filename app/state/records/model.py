@@ -12,9 +12,10 @@ from msgspec import Struct, field, structs
 
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.rates.picture import PictureTrack
 from gpumon.app.state.rates.pool import PoolTrack
 from gpumon.app.state.records.history import History
-from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
+from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey, SeenRequest
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     KnownBy,
@@ -151,6 +152,7 @@ class Served(Struct):
     meter: RateMeter = field(default_factory=RateMeter)
     pool: PoolTrack = field(default_factory=PoolTrack)
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+    last: SeenRequest | None = None
 
 
 class ModelRecord(Struct):
@@ -199,6 +201,8 @@ class ModelRecord(Struct):
     """What a pass-through meter before its server says of it."""
     metered_at: float | None = None
     """When that was said."""
+    pictures: PictureTrack | None = None
+    """Of an image generator: the picture under way."""
 
     @property
     def claims_memory(self) -> bool:

@@ -14,7 +14,8 @@ from gpumon.app.outlets.line import SEPARATOR, Part, Status, fitted
 STREAM_HEADS: Mapping[Form, str] = {"i3bar": '{"version":1}\n[\n[],\n'}
 """What goes before the first line of a stream: of an endless array, for i3bar and swaybar."""
 
-_NAMED: Mapping[Level, str] = {"bad": "red", "watch": "yellow"}
+_GROUNDS: Mapping[Level, str] = {"bad": "fg=white,bg=red", "watch": "fg=black,bg=yellow"}
+"""Of tmux: on a ground of their own words can be read on a bar of any colour, the green of old too."""
 _HEX: Mapping[Level, str] = {"bad": "#ff5555", "watch": "#f1c40f"}
 SHORT_CELLS = 20
 """The short text of a block, which i3bar shows where it has no room."""
@@ -39,8 +40,8 @@ def _plain(_found: Status, parts: tuple[Part, ...]) -> str:
 
 
 def _tmux(_found: Status, parts: tuple[Part, ...]) -> str:
-    """Colour the words alone: the default is then that of the bar, whatever it is."""
-    return _painted(parts, _NAMED, "#[fg={}]", "#[fg=default]")
+    """Colour the words alone: after them the default is that of the bar, whatever it is."""
+    return _painted(parts, _GROUNDS, "#[{}]", "#[fg=default,bg=default]")
 
 
 def _polybar(_found: Status, parts: tuple[Part, ...]) -> str:

@@ -13,9 +13,8 @@ from gpumon.app.diagnosis.words import band_words
 from gpumon.app.events.event import LoggedEvent
 from gpumon.app.insight.health import Health
 from gpumon.app.insight.wording import kind_label, short_source_words, source_label
-from gpumon.app.outlets.line import speed_words
+from gpumon.app.outlets.line import head_word, speed_words
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.heads import HEADS, OTHER_HEADS
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import is_server
@@ -105,9 +104,7 @@ def card(
         *(Row("also", one) for one in pictures.besides(whole)),
         *_events(events, pictures.now),
     ]
-    head = (
-        HEADS.get(whole.kind) or OTHER_HEADS.get(whole.level) or ("OK" if whole.level == "ok" else "UNKNOWN")
-    )
+    head = head_word(whole, pictures) or ("OK" if whole.level == "ok" else "UNKNOWN")
     at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(pictures.now)) if pictures.now else "no time"
     hidden = "names as they are" if words is None else "private names replaced"
     cover = words or (lambda text: text)

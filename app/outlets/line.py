@@ -180,7 +180,7 @@ def _loading(load: LoadPicture) -> Part:
 
 def _trouble(whole: Health, pictures: Pictures) -> Part:
     """Return what is wrong: its head word, what it is about, how much and how fast."""
-    head = HEADS.get(whole.kind, OTHER_HEADS[whole.level])
+    head = head_word(whole, pictures)
     model, more = _subject(whole, head, pictures)
     if model is not None:
         return Part(tuple(dict.fromkeys(_model_ways(head, model, more))), whole.level)
@@ -194,6 +194,13 @@ def _trouble(whole: Health, pictures: Pictures) -> Part:
     return Part((f"{head} {cut(harmless_name(about), LONGEST_NAME)}", head), whole.level)
 
 
+def head_word(whole: Health, pictures: Pictures) -> str:
+    """Return the head word of what is wrong; empty where nothing is."""
+    head = HEADS.get(whole.kind, OTHER_HEADS.get(whole.level, ""))
+    model = next((one for one in pictures.models() if one.id == whole.subject_id), None)
+    return IN_PART if model is not None and model.kind.makes_pictures and head == SPILLED else head
+
+
 def _subject(whole: Health, head: str, pictures: Pictures) -> tuple[ModelPicture | None, int]:
     """Return the model that it is about, and how many more there are: of several that spill, the worst."""
     models = pictures.models()
@@ -204,7 +211,6 @@ def _subject(whole: Health, head: str, pictures: Pictures) -> tuple[ModelPicture
 
 
 def _model_ways(head: str, model: ModelPicture, more: int) -> Iterator[str]:
-    head = IN_PART if model.kind.makes_pictures and head == SPILLED else head
     share = model.memory.spill_percent if head in IN_RAM_HEADS else ""
     rate, others = _rate_words(model), f"+{more} more" if more > 0 else ""
     for name in _names(model.label):

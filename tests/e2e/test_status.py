@@ -88,7 +88,7 @@ def bar(folder: Path, *flags: str) -> Iterator[Bar]:
         made.end()
 
 
-async def test_tmux_shows_the_newest_line_in_red_while_a_model_spills(
+async def test_tmux_shows_the_newest_line_on_red_while_a_model_spills(
     environment: dict[str, str], ollama: FakeOllama, tmp_path: Path
 ) -> None:
     with bar(tmp_path, "--format", "tmux") as shown, Pane(shown.command, environment, 120, 12) as pane:
@@ -96,7 +96,7 @@ async def test_tmux_shows_the_newest_line_in_red_while_a_model_spills(
         load(ollama, "llama3.1:8b")
         await pane.wait_for_line("SPILLED llama3.1:8b 33%", deadline=WAIT_SECONDS)
         line = next(one for one in pane.painted().splitlines() if "SPILLED" in one)
-        assert "31" in line.split("SPILLED")[0].rsplit("\x1b[", 1)[1]
+        assert "41" in line.split("SPILLED")[0].rsplit("\x1b[", 1)[1]
         ollama.catalog.unload("llama3.1:8b")
         await pane.wait_for_line("no model", deadline=WAIT_SECONDS)
         shown.end()

@@ -59,7 +59,7 @@ def test_it_is_as_wide_as_it_may_be(
 ) -> None:
     see(spilled())
     assert main(["status", "--width", "12", "--format", "tmux"]) == 0
-    assert capsys.readouterr().out == "#[fg=red]SPILLED 33%#[fg=default]\n"
+    assert capsys.readouterr().out == "#[fg=white,bg=red]SPILLED 33%#[fg=default,bg=default]\n"
 
 
 def test_a_hostile_name_is_harmless_in_a_terminal_too(

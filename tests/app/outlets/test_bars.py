@@ -31,8 +31,11 @@ def test_a_prompt_gets_words_alone(form: Form) -> None:
     assert written(SPILLED, form) == "SPILLED qwen3:8b <1% 7.0 tok/s, 10.5/12.0 GiB"
 
 
-def test_tmux_gets_red_words_and_its_own_colour_back() -> None:
-    assert written(SPILLED, "tmux") == "#[fg=red]SPILLED qwen3:8b <1% 7.0 tok/s#[fg=default], 10.5/12.0 GiB"
+def test_tmux_gets_words_on_red_and_its_own_colours_back() -> None:
+    assert (
+        written(SPILLED, "tmux")
+        == "#[fg=white,bg=red]SPILLED qwen3:8b <1% 7.0 tok/s#[fg=default,bg=default], 10.5/12.0 GiB"
+    )
     assert written(WELL, "tmux") == "no model"
 
 

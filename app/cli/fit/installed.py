@@ -1,4 +1,7 @@
-"""``gpumon fit`` without a name: every installed model with its answer, the most useful first."""
+"""``gpumon fit`` without a name: every installed model with its answer, the most useful first.
+
+Where none is installed those of the catalogue take their place.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import TYPE_CHECKING
 from gpumon.app.cli.fit.answer import read_nvml, with_asked
 from gpumon.app.cli.fit.asked import Asked
 from gpumon.app.cli.fit.disk import on_disk
-from gpumon.app.cli.fit.model import NO_SERVER, NoAnswerError, listings
+from gpumon.app.cli.fit.catalog import answers_of_catalog
+from gpumon.app.cli.fit.model import NoAnswerError, listings
 from gpumon.app.diagnosis.fit.listing import Answer, answer_of, here_words, summary_words
 from gpumon.app.diagnosis.fit.machine import Machine, installed_models
 from gpumon.app.errors import GpumonError
@@ -39,16 +43,20 @@ MANIFEST_SECONDS = 1.0
 NAME_WIDTH = 40
 
 
-async def answers_here(asked: Asked, settings: Settings) -> list[Answer]:
+async def answers_here(asked: Asked, settings: Settings) -> tuple[list[Answer], bool]:
     """Look once at this machine and its servers, read the headers of what is installed, and compute.
 
+    Returns the answers, and whether these are installed models: else they are those of the catalogue.
+
     Raises:
-        GpumonError: no server answers.
+        GpumonError: a server does not say what it has.
     """
     store, servers = Store(), endpoints(settings)
     problems, _ = await asyncio.gather(_list_servers(store, servers), _look(store, settings))
     if len(problems) == len(servers):
         await _list_disk(store, servers, problems)
+    if not installed_models(store.state):
+        return await answers_of_catalog(asked), False
     known: dict[str, Describe] = {one.url: partial(describe, store.state, one) for one in servers}
     descriptions = Descriptions(known, lambda facts: _take(store, facts))
     models = installed_models(store.state)
@@ -56,7 +64,8 @@ async def answers_here(asked: Asked, settings: Settings) -> list[Answer]:
     machine = _machine(asked)
     change = partial(with_asked, asked)
     found = [answer_of(store.state, model, machine, change, asked.wishes) for model in models]
-    return sorted(map(partial(_reasoned, descriptions, store), found), key=lambda one: one.usefulness)
+    answers = map(partial(_reasoned, descriptions, store), found)
+    return sorted(answers, key=lambda one: one.usefulness), True
 
 
 def _take(store: Store, facts: ModelFacts) -> None:
@@ -94,11 +103,12 @@ async def _list_servers(store: Store, servers: Sequence[Endpoint]) -> list[Gpumo
 
 
 async def _list_disk(store: Store, servers: Sequence[Endpoint], problems: Sequence[GpumonError]) -> None:
-    """Take in what is on this disk, where no server answers; raise what went wrong where nothing is."""
-    silent = problems and all(isinstance(problem, NoAnswerError) for problem in problems)
-    where = await on_disk(servers) if silent else None
+    """Take in what is on this disk, where no server answers; raise what else went wrong."""
+    if not all(isinstance(problem, NoAnswerError) for problem in problems):
+        raise GpumonError("; ".join(map(str, problems)))
+    where = await on_disk(servers)
     if where is None:
-        raise GpumonError("; ".join(map(str, problems)) or NO_SERVER)
+        return
     url = next(server.url for server in servers if server.is_loopback)
     for sample in where.samples(url):
         store.apply(sample)
@@ -162,6 +172,23 @@ def list_lines(answers: Sequence[Answer]) -> Iterator[str]:
         names = [one.model.name for one in answers if one.reason == reason]
         whom = visible(names[0], NAME_WIDTH) if len(names) == 1 else f"{len(names)} models"
         yield f"{whom}: {visible(reason)}"
+
+
+SHOWN, SHOWN_FITTING = 20, 14
+"""Of the catalogue: a screenful, some of it what does not fit."""
+
+
+def catalog_lines(answers: Sequence[Answer], *, shows_all: bool) -> Iterator[str]:
+    """Yield the models of the catalogue as a table: a screenful, or all."""
+    fitting = [one for one in answers if one.here == "fits"]
+    others = [one for one in answers if one.here != "fits"]
+    few = fitting[: max(SHOWN_FITTING, SHOWN - len(others))]
+    shown = list(answers) if shows_all else [*few, *others[: SHOWN - len(few)]]
+    yield from _table(shown)
+    yield ""
+    yield f"none is installed here; of {len(answers)} in the catalogue: {summary_words(answers)}"
+    if len(shown) < len(answers):
+        yield "gpumon fit --all shows them; in another quantisation: gpumon fit NAME --quant q3_k_m"
 
 
 def _padded(cell: str, width: int, heading: str) -> str:

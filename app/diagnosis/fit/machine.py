@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.arithmetic import usable_bytes
 from gpumon.app.diagnosis.fit.report import (
     COMPARED_CACHE_TYPES,
+    INSTALLED,
     SHORT_CONTEXT_TOKENS,
     FitReport,
     HostMemory,
+    Origin,
     Resident,
     fit_of_geometry,
     in_ram,
@@ -97,13 +99,17 @@ def fit_on(
     file_bytes: int | None = None,
     wishes: Wishes = NO_WISHES,
     compared: Sequence[CacheType] = COMPARED_CACHE_TYPES,
+    *,
+    origin: Origin = INSTALLED,
 ) -> FitReport | NoGeometry:
     """Return how a model would be loaded there, or why that cannot be computed.
 
     ``file_bytes`` are those of all its files, where they are known; for the types of cache ``compared`` the
-    largest context is looked for.
+    largest context is looked for. Of a model that is known by its size alone the weights are an estimate.
     """
     whole = geometry_of(facts, file_bytes)
+    if isinstance(whole, Geometry) and origin.kind == "size":
+        whole = replace(whole, weights_measured=False)
     geometry = whole if isinstance(whole, NoGeometry) else shaped(whole, facts, wishes)
     if isinstance(geometry, NoGeometry):
         return geometry
@@ -114,7 +120,7 @@ def fit_on(
     if correction:
         report = _report(machine, facts.name, geometry, wanted, compared, correction)
     after = None if report.after is None else replace(report.after, wishes=wishes)
-    return _with_best(replace(report, wishes=wishes, after=after), machine)
+    return _with_best(replace(report, wishes=wishes, after=after, origin=origin), machine)
 
 
 def _with_best(report: FitReport, machine: Machine) -> FitReport:

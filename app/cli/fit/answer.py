@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 from msgspec.structs import replace
 
 from gpumon.app.cli.fit.asked import Asked
@@ -34,7 +33,6 @@ from gpumon.collectors.learned import DocumentError, read
 from gpumon.collectors.samples import AnySample, NvmlSample
 from gpumon.collectors.servers.kind import LoadDefaults
 from gpumon.collectors.source import SystemClock
-from gpumon.collectors.system.source import attempt, read_ram_bandwidth
 
 if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings
@@ -74,7 +72,7 @@ def _machine(
     """Return the cards that were asked for, else this machine with what was learned of it."""
     ram = asked.ram_bandwidth_bytes_per_second
     if has_no_gpu:
-        available, bandwidth = read_ram_available(), ram or read_ram_bandwidth().bytes_per_second
+        available, bandwidth = read_ram_available(), ram or _firmware_ram_bandwidth()
         known = with_ram_bandwidth(learned(), ram)
         return Machine(
             (),
@@ -87,7 +85,7 @@ def _machine(
     if asked.cards or not cards:
         return Machine(cards, ram, others=() if asked.cards else others)
     known = with_ram_bandwidth(learned(), ram)
-    bandwidth = ram or read_ram_bandwidth().bytes_per_second
+    bandwidth = ram or _firmware_ram_bandwidth()
     return Machine(cards, bandwidth, known, others, host=read_host())
 
 
@@ -187,14 +185,28 @@ def _says_none(samples: Sequence[AnySample]) -> bool:
     )
 
 
+def _firmware_ram_bandwidth() -> float | None:
+    from gpumon.collectors.system.source import read_ram_bandwidth
+
+    return read_ram_bandwidth().bytes_per_second
+
+
 def read_ram_available() -> int | None:
     """Return the RAM that programs can still have, in bytes."""
+    import psutil
+
+    from gpumon.collectors.system.source import attempt
+
     memory = attempt(psutil.virtual_memory)
     return None if memory is None else int(memory.available)
 
 
 def read_host() -> HostMemory | None:
     """Return the RAM and swap of this machine."""
+    import psutil
+
+    from gpumon.collectors.system.source import attempt
+
     memory, swap = attempt(psutil.virtual_memory), attempt(psutil.swap_memory)
     return None if memory is None else HostMemory(int(memory.total), int(swap.total) if swap else 0)
 

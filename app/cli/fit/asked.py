@@ -26,7 +26,9 @@ _UNITS = {
 }  # fmt: skip
 _QUANTITY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
 _DIGITS = re.compile(r"\d{1,12}", re.ASCII)
-_TOKENS = re.compile(r"(\d{1,12}|\d{1,3}(?:[,_]\d{3}){1,3}|\d{1,6}(?:\.\d{1,3})?(?=[km]))([km]?)", re.IGNORECASE | re.ASCII)
+_TOKENS = re.compile(
+    r"(\d{1,12}|\d{1,3}(?:[,_]\d{3}){1,3}|\d{1,6}(?:\.\d{1,3})?(?=[km]))([km]?)", re.IGNORECASE | re.ASCII
+)
 _AS_CARDS_ARE_SOLD = {"": "gib", "g": "gib", "gb": "gib"}
 """A card of 24 GB has 24 GiB."""
 
@@ -137,8 +139,10 @@ def cards(names: list[str], sizes: list[str], rate: float | None = None) -> tupl
         raise GpumonError("--gpu and --vram: give as many of the one as of the other, or only one kind")
     memory = [_size(size) for size in sizes]
     if not names:
-        return tuple(Card(f"a GPU with {_said(size)} free", free, free, rate, "nvidia_gddr6") for size, free in
-                     zip(sizes, memory, strict=True))  # fmt: skip
+        return tuple(
+            Card(f"a GPU with {_said(size)} free", free, free, rate, "nvidia_gddr6")
+            for size, free in zip(sizes, memory, strict=True)
+        )
     named = [_named(name) for name in names]
     if not sizes:
         return tuple(named)

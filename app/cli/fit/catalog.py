@@ -55,7 +55,7 @@ def _named_facts(found: Found) -> ModelFacts:
 
 
 def _origin(found: Found, error: GpumonError | None) -> Origin:
-    return Origin("catalog", found.quant, found.entry.date, _why(error))
+    return Origin("catalog", found.quant, found.entry.date, _why(error), is_rough=found.is_varied)
 
 
 def _why(error: GpumonError | None) -> str:
@@ -75,11 +75,11 @@ def _of_size(asked: Asked, error: GpumonError | None) -> tuple[ModelFacts, Origi
         return None
     quant = asked.quant or "Q4_K_M"
     entry = shape_of_size(size, asked.model or name)
-    return facts_of(entry, quant, is_ollamas=False), Origin("size", quant, why=_why(error))
+    return facts_of(entry, quant, is_ollamas=False), Origin("size", quant, why=_why(error), is_rough=True)
 
 
 async def answers_of_catalog(asked: Asked) -> list[Answer]:
-    """Return how every model would be loaded, the most useful first; the newest only unless all are asked for."""
+    """Return how the models would be loaded, the most useful first; without ``--all`` the newer ones only."""
     from gpumon.app.cli.fit.answer import machine_here
     from gpumon.app.physics.catalog.entries import catalog
 
@@ -126,8 +126,15 @@ def _with_near(name: str, error: GpumonError | None) -> GpumonError:
     from gpumon.app.physics.catalog.names import near_models
 
     near = [] if isinstance(error, NotInstalledError) and error.near else near_models(name)
-    offered = f"in the catalogue: {' or '.join(near)}" if near else ""
-    words = str(error) if error else f"no model {visible(name, _NAME_WIDTH)} is in the catalogue"
-    if not offered:
-        return error or GpumonError(f"{words}; --params 13b stands for any of a size")
-    return GpumonError(f"{words.partition('; try: ollama pull')[0]}; {offered}")
+    absent = f"no model {visible(name, _NAME_WIDTH)} is in the catalogue"
+    if error is None:
+        return GpumonError(
+            f"{absent}; {_offer(near)}" if near else f"{absent}; --params 13b stands for any of a size"
+        )
+    if isinstance(error, NoAnswerError):
+        return GpumonError(f"{absent}; {_offer(near)}" if near else f"{absent}, and {error}")
+    return GpumonError(f"{str(error).partition('; try: ollama pull')[0]}; {_offer(near)}") if near else error
+
+
+def _offer(near: Sequence[str]) -> str:
+    return f"did you mean {' or '.join(near)}?"

@@ -221,11 +221,13 @@ def _list(asked: Asked, settings: Settings, *, as_json: bool) -> int:
     from gpumon.app.cli.fit.installed import answers_here, any_fits, catalog_lines, list_lines
     from gpumon.app.crash import run
 
-    answers, is_installed = run(answers_here(asked, settings))
+    found = run(answers_here(asked, settings))
+    answers = found.answers
     if as_json:
         print_json(list_document(answers), "list")
     else:
-        lines = list_lines(answers) if is_installed else catalog_lines(answers, shows_all=asked.shows_all)
+        of_catalog = catalog_lines(answers, found.problem, shows_all=asked.shows_all)
+        lines = of_catalog if found.is_catalog else list_lines(answers)
         print_text("\n".join(lines) + "\n", "list")
     fits = any_fits(answers)
     return EXIT_CANNOT_TELL if fits is None else EXIT_FITS if fits else EXIT_DOES_NOT_FIT

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpumon.app.cli.fit.answer import read_nvml, with_asked
 from gpumon.app.cli.fit.asked import Asked
-from gpumon.app.cli.fit.disk import on_disk
 from gpumon.app.cli.fit.catalog import answers_of_catalog
-from gpumon.app.cli.fit.model import NoAnswerError, listings
+from gpumon.app.cli.fit.disk import on_disk
+from gpumon.app.cli.fit.model import NO_SERVER, NoAnswerError, listings
 from gpumon.app.diagnosis.fit.listing import Answer, answer_of, here_words, summary_words
 from gpumon.app.diagnosis.fit.machine import Machine, installed_models
 from gpumon.app.errors import GpumonError
@@ -43,20 +43,30 @@ MANIFEST_SECONDS = 1.0
 NAME_WIDTH = 40
 
 
-async def answers_here(asked: Asked, settings: Settings) -> tuple[list[Answer], bool]:
-    """Look once at this machine and its servers, read the headers of what is installed, and compute.
+class Listing(NamedTuple):
+    """The answers, the most useful first."""
 
-    Returns the answers, and whether these are installed models: else they are those of the catalogue.
+    answers: list[Answer]
+    is_catalog: bool = False
+    """Whether nothing is installed, and these are the models of the catalogue."""
+    problem: str = ""
+    """Why it is not known what is installed."""
+
+
+async def answers_here(asked: Asked, settings: Settings) -> Listing:
+    """Look once at this machine and its servers, read the headers of what is installed, and compute.
 
     Raises:
         GpumonError: a server does not say what it has.
     """
     store, servers = Store(), endpoints(settings)
     problems, _ = await asyncio.gather(_list_servers(store, servers), _look(store, settings))
-    if len(problems) == len(servers):
+    is_silent = len(problems) == len(servers)
+    if is_silent:
         await _list_disk(store, servers, problems)
     if not installed_models(store.state):
-        return await answers_of_catalog(asked), False
+        problem = ("; ".join(map(str, problems)) or NO_SERVER) if is_silent else ""
+        return Listing(await answers_of_catalog(asked), is_catalog=True, problem=problem)
     known: dict[str, Describe] = {one.url: partial(describe, store.state, one) for one in servers}
     descriptions = Descriptions(known, lambda facts: _take(store, facts))
     models = installed_models(store.state)
@@ -65,7 +75,7 @@ async def answers_here(asked: Asked, settings: Settings) -> tuple[list[Answer], 
     change = partial(with_asked, asked)
     found = [answer_of(store.state, model, machine, change, asked.wishes) for model in models]
     answers = map(partial(_reasoned, descriptions, store), found)
-    return sorted(answers, key=lambda one: one.usefulness), True
+    return Listing(sorted(answers, key=lambda one: one.usefulness))
 
 
 def _take(store: Store, facts: ModelFacts) -> None:
@@ -162,9 +172,6 @@ def _table(answers: Sequence[Answer]) -> Iterator[str]:
 
 def list_lines(answers: Sequence[Answer]) -> Iterator[str]:
     """Yield the list as a table, and below it why some of it is not known."""
-    if not answers:
-        yield "no model is installed"
-        return
     yield from _table(answers)
     yield ""
     yield f"{len(answers)} installed: {summary_words(answers)}"
@@ -178,17 +185,33 @@ SHOWN, SHOWN_FITTING = 20, 14
 """Of the catalogue: a screenful, some of it what does not fit."""
 
 
-def catalog_lines(answers: Sequence[Answer], *, shows_all: bool) -> Iterator[str]:
-    """Yield the models of the catalogue as a table: a screenful, or all."""
-    fitting = [one for one in answers if one.here == "fits"]
-    others = [one for one in answers if one.here != "fits"]
+def catalog_lines(answers: Sequence[Answer], problem: str, *, shows_all: bool) -> Iterator[str]:
+    """Yield the models of the catalogue as a table: a screenful, or all; and why none is installed."""
+    newest = _newest(answers)
+    fitting = [one for one in newest if one.here == "fits"]
+    others = [one for one in newest if one.here != "fits"]
     few = fitting[: max(SHOWN_FITTING, SHOWN - len(others))]
     shown = list(answers) if shows_all else [*few, *others[: SHOWN - len(few)]]
     yield from _table(shown)
     yield ""
-    yield f"none is installed here; of {len(answers)} in the catalogue: {summary_words(answers)}"
-    if len(shown) < len(answers):
-        yield "gpumon fit --all shows them; in another quantisation: gpumon fit NAME --quant q3_k_m"
+    yield problem or "no model is installed"
+    yield f"{len(answers)} of the catalogue: {summary_words(answers)}"
+    if not shows_all:
+        yield "--all shows every model; in another quantisation: gpumon fit NAME --quant q3_k_m"
+
+
+def _newest(answers: Sequence[Answer]) -> list[Answer]:
+    """Return the answers with the newest alone of those that are of one size, which are of one shape."""
+    by_size: dict[int | None, Answer] = {}
+    for one in answers:
+        before = by_size.get(one.model.size_bytes)
+        if before is None or _date(before) < _date(one):
+            by_size[one.model.size_bytes] = one
+    return [one for one in answers if by_size[one.model.size_bytes] is one]
+
+
+def _date(answer: Answer) -> str:
+    return answer.report.origin.date if answer.report else ""
 
 
 def _padded(cell: str, width: int, heading: str) -> str:

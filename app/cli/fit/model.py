@@ -167,6 +167,9 @@ async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
     """
     problems: list[GpumonError] = []
     for endpoint in endpoints:
+        if await _is_refused(endpoint):
+            problems.append(_as_error(RequestError("refused"), endpoint))
+            continue
         client = HttpClient(endpoint)
         try:
             return await _ask(name, client)
@@ -182,13 +185,27 @@ async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
 
 
 def _together(problems: Sequence[GpumonError]) -> GpumonError:
-    """Return what went wrong at all of the servers as one error; one that has others installed comes first."""
+    """Return what went wrong at all of the servers as one error."""
     words = "; ".join(map(str, problems)) or NO_SERVER
     lacking = next((one for one in problems if isinstance(one, NotInstalledError)), None)
     if lacking is not None:
         return NotInstalledError(words, lacking.url, lacking.near)
     silent = all(isinstance(problem, NoAnswerError) for problem in problems)
     return NoAnswerError(words) if silent else GpumonError(words)
+
+
+async def _is_refused(endpoint: Endpoint) -> bool:
+    """Return whether nothing listens there: that is found out without importing an HTTP client."""
+    if not endpoint.is_loopback or endpoint.namespace is not None:
+        return False
+    address = endpoint.address
+    try:
+        async with asyncio.timeout(_SOON.connect):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except OSError as error:  # of a time-out too
+        return isinstance(error, ConnectionRefusedError)
+    writer.close()
+    return False
 
 
 async def _from_disk(name: str, endpoints: Sequence[Endpoint]) -> Model | None:

@@ -105,10 +105,10 @@ def fit_on(
     """Return how a model would be loaded there, or why that cannot be computed.
 
     ``file_bytes`` are those of all its files, where they are known; for the types of cache ``compared`` the
-    largest context is looked for. Of a model that is known by its size alone the weights are an estimate.
+    largest context is looked for.
     """
     whole = geometry_of(facts, file_bytes)
-    if isinstance(whole, Geometry) and origin.kind == "size":
+    if isinstance(whole, Geometry) and origin.is_rough:
         whole = replace(whole, weights_measured=False)
     geometry = whole if isinstance(whole, NoGeometry) else shaped(whole, facts, wishes)
     if isinstance(geometry, NoGeometry):

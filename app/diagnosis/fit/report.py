@@ -55,6 +55,8 @@ class Origin(NamedTuple):
     """Why not from a file: "not installed"."""
     file_bytes: int = 0
     """To download, as computed."""
+    is_rough: bool = False
+    """Whether the weights are an estimate: files that go by this name differ."""
 
 
 INSTALLED = Origin("installed")

@@ -37,7 +37,8 @@ def origin_words(report: FitReport) -> Iterator[str]:
     origin = report.origin
     parts = f"{origin.quant}, {units.size(origin.file_bytes)}"
     if origin.kind == "catalog":
-        yield f"from the catalogue, {origin.why}: {parts}, configuration of {origin.date}"
+        about = "about " if origin.is_rough else ""
+        yield f"from the catalogue, {origin.why}: {about}{parts}, configuration of {origin.date}"
     if origin.kind == "size":
         yield f"what models of this size have, an estimate: {parts}"
     trained = report.geometry.trained_context_length
@@ -129,7 +130,7 @@ def _cards(report: FitReport) -> str:
 
 def _parts(report: FitReport) -> Iterator[tuple[str, str]]:
     need = report.need
-    by_what = "parameters" if report.origin.kind == "size" else "file's size"
+    by_what = {"size": "parameters", "catalog": "name"}.get(report.origin.kind, "file's size")
     spread_evenly = "" if report.geometry.weights_measured else f"   (by the {by_what}: an estimate)"
     yield "weights", _size(need.weights_bytes) + spread_evenly
     yield from _if_any("projector", need.projector_bytes)

@@ -1,4 +1,4 @@
-"""Which model a name means, and in which quantisation: as ``ollama run`` and llama.cpp take names, or nearly."""
+"""Which model a name means, and in which quantisation: as ``ollama run`` and llama.cpp take names."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ HUB_QUANT = "Q4_K_M"
 _NEAR_SHOWN = 4
 _NEAR_LEAST = 0.72
 _VARIANTS = frozenset(
-    "instruct it chat hf base text meta latest gguf ggml imatrix i1 qat thinking preview abliterated uncensored "
-    "mlx awq gptq v0.1 v0.2 v0.3 v1.0 v1.6 2407 2410 2411 2412 2501 2503 2505 2506 2512 1106 0414".split()
+    {"instruct", "it", "chat", "hf", "base", "text", "meta", "latest", "gguf", "ggml", "imatrix", "i1", "qat"}
+    | {"thinking", "preview", "abliterated", "uncensored", "mlx", "awq", "gptq", "distill", "0528", "0414"}
+    | {"v0.1", "v0.2", "v0.3", "v1.0", "v1.6", "1106", "2407", "2410", "2411", "2412", "2501", "2503"}
+    | {"2505", "2506", "2512"}
 )
 """Words of a name that change no shape."""
 _PREFIX = re.compile(
@@ -26,7 +28,9 @@ _PREFIX = re.compile(
 _QUANT = re.compile(
     r"[-_.:](?:ud-)?((?:iq[1-4]|q[2-8]|tq[12])(?:_[a-z0-9]+)*|fp16|f16|bf16|f32|fp32|mxfp4(?:_moe)?)$"
 )
-_QUANTISER = re.compile(r"^(?:meta-llama|google|qwen|mistralai|microsoft|deepseek-ai|openai|zai-org|thudm|nvidia)_")
+_QUANTISER = re.compile(
+    r"^(?:meta-llama|google|qwen|mistralai|microsoft|deepseek-ai|openai|zai-org|thudm|nvidia)_"
+)
 _SEPARATORS = re.compile(r"[-_:/\s]+")
 _QUANT_ALIASES = {
     "FP16": "F16", "FP32": "F32", "HALF": "F16", "Q2": "Q2_K", "Q3": "Q3_K_M", "Q4": "Q4_K_M", "Q5": "Q5_K_M",
@@ -50,7 +54,8 @@ def find(name: str, quant: str | None = None) -> Found | None:
     """Return the model of a name; ``quant`` is a known quantisation that comes before that of the name."""
     path, is_hub = _path_of(name)
     rest, named = _split_quant(path)
-    entry = _index().get(model_key(rest))
+    key, by_name, by_hub = model_key(rest), _index(), _hub_index()
+    entry = by_hub.get(key) or by_name.get(key) if is_hub else by_name.get(key) or by_hub.get(key)
     if entry is None:
         return None
     is_ollamas = entry.ollama and not is_hub
@@ -58,7 +63,13 @@ def find(name: str, quant: str | None = None) -> Found | None:
     if named and asked is None:
         return None
     is_varied = quant is None and bool(re.search(r"[-:_]ud-", name, re.IGNORECASE))
-    return Found(entry, asked or _default(entry, is_ollamas=is_ollamas), is_ollamas, is_varied)
+    chosen = _kept(entry, asked) if asked else _default(entry, is_ollamas=is_ollamas)
+    return Found(entry, chosen, is_ollamas, is_varied)
+
+
+def _kept(entry: Entry, quant: str) -> str:
+    """Return the quantisation; experts that were published in four bits stay so in files named F16."""
+    return "MXFP4" if entry.quant == "MXFP4" and quant in {"F16", "BF16"} else quant
 
 
 def _default(entry: Entry, *, is_ollamas: bool) -> str:
@@ -75,7 +86,7 @@ def quant_named(text: str) -> str | None:
 
 
 def model_key(name: str) -> str:
-    """Return what tells models apart in a name: its words without those that change no shape, run together."""
+    """Return what tells models apart in a name: its words, run together, without those of no shape."""
     words = _SEPARATORS.split(_QUANTISER.sub("", name.lower()))
     return "".join(word for word in words if word and word not in _VARIANTS)
 
@@ -85,7 +96,7 @@ def near_models(name: str) -> tuple[str, ...]:
     key = model_key(_split_quant(_path_of(name)[0])[0])
     if len(key) < 2:
         return ()
-    index = _index()
+    index = _hub_index() | _index()
     parts = [entry.name for other, entry in index.items() if key in other]
     alike = [index[one].name for one in difflib.get_close_matches(key, index, 3 * _NEAR_SHOWN, _NEAR_LEAST)]
     return tuple(dict.fromkeys(parts or alike))[:_NEAR_SHOWN]
@@ -110,11 +121,18 @@ def _split_quant(path: str) -> tuple[str, str | None]:
 
 @lru_cache(maxsize=1)
 def _index() -> dict[str, Entry]:
-    """Return the models by key; of two with the same the first counts."""
+    """Return the models by the key of each of Ollama's names; of two with the same the first counts."""
     index: dict[str, Entry] = {}
     for entry in catalog():
         for name in (entry.name, *entry.names):
             index.setdefault(model_key(name), entry)
+    return index
+
+
+@lru_cache(maxsize=1)
+def _hub_index() -> dict[str, Entry]:
+    """Return the same by the names of the hub: DeepSeek-R1 is another there."""
+    index: dict[str, Entry] = {}
     for entry in catalog():
         index.setdefault(model_key(entry.hub.rpartition("/")[2]), entry)
     return index

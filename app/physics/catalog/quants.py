@@ -1,6 +1,6 @@
-"""Which type each tensor has in a file of a quantisation, as llama-quantize chooses (llama.cpp: src/llama-quant.cpp).
+"""Which type each tensor has in a file of a quantisation, as llama-quantize chooses.
 
-With an importance matrix, as published files have one where a type needs it.
+llama.cpp: src/llama-quant.cpp, ``llama_tensor_get_type``.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ MIXES: dict[str, Mix] = {
     "Q4_K_S": Mix("Q4_K", {"attn_v": (("first_4", "Q5_K"),), "ffn_down": (("first_8th", "Q5_K"),)}),
     "Q4_1": Mix("Q4_1"),
     "Q4_0": Mix("Q4_0"),
-    "IQ4_NL": Mix("IQ4_NL", {"attn_v": (("few_kv", "Q5_K"),)}),
-    "IQ4_XS": Mix("IQ4_XS", {"attn_v": (("few_kv", "Q5_K"),)}),
+    "IQ4_NL": Mix("IQ4_NL", {"attn_v": (("few_kv", "Q5_K"),), "ffn_down": (("first_8th", "Q5_K"),)}),
+    "IQ4_XS": Mix("IQ4_XS", {"attn_v": (("few_kv", "Q5_K"),), "ffn_down": (("first_8th", "Q5_K"),)}),
     "Q3_K_L": Mix(
         "Q3_K",
         {
@@ -129,11 +129,14 @@ MIXES: dict[str, Mix] = {
     "MXFP4_MOE": Mix("Q8_0", {"experts": _all("MXFP4")}, output="Q8_0"),
 }
 MIXES |= {
-    f"{name[:-2] if name.endswith(('_M', '_L')) else name}_{'XL' if name.endswith('_L') else 'L'}": mix._replace(
-        output="Q8_0", embedding="Q8_0"
+    name: MIXES[of]._replace(output="Q8_0", embedding="Q8_0")
+    for name, of in (
+        ("Q2_K_L", "Q2_K"),
+        ("Q3_K_XL", "Q3_K_L"),
+        ("Q4_K_L", "Q4_K_M"),
+        ("Q5_K_L", "Q5_K_M"),
+        ("Q6_K_L", "Q6_K"),
     )
-    for name, mix in list(MIXES.items())
-    if name in {"Q2_K", "Q3_K_L", "Q4_K_M", "Q5_K_M", "Q6_K"}
 }
 """Embedding and output in eight bits: Q4_K_L, Q3_K_XL."""
 
@@ -162,7 +165,7 @@ class Model(NamedTuple):
 
 VALUES = frozenset({"attn_v", "attn_qkv"})
 ATTENTION = VALUES | {"attn_q", "attn_k", "attn_gate", "attn_output", "ssm_out"}
-"""What Ollama's own quantiser has left in F16, by the sizes it lists: those of Qwen 3 and Qwen 3.5 with experts."""
+"""What Ollama's own quantiser has left in F16, by the sizes that its library lists."""
 
 
 def typed(matrices: Iterable[Matrix], mix: Mix, model: Model) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""Models that nobody has described, by their size: ``70b``, ``30b-a3b``. What lies between known ones, an estimate."""
+"""Models that nobody has described, by their size (``70b``, ``30b-a3b``): an estimate between known ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,19 @@ from typing import NamedTuple
 
 from gpumon.app.physics.catalog.entries import Entry, catalog
 
-DENSE = ("smollm2:135m", "qwen2.5:0.5b", "llama3.2:1b", "llama3.2:3b", "llama3.1:8b", "qwen3:14b", "mistral-small:24b", "qwen3:32b",
-         "llama3.3:70b", "mistral-large:123b", "llama3.1:405b")  # fmt: skip
+DENSE = (
+    "smollm2:135m",
+    "qwen2.5:0.5b",
+    "llama3.2:1b",
+    "llama3.2:3b",
+    "llama3.1:8b",
+    "qwen3:14b",
+    "mistral-small:24b",
+    "qwen3:32b",
+    "llama3.3:70b",
+    "mistral-large:123b",
+    "llama3.1:405b",
+)
 SPARSE = ("qwen3:30b", "gpt-oss:120b", "qwen3:235b", "qwen3-coder:480b", "deepseek-v3:671b", "kimi-k2:1t")
 """By parameters, the fewest first."""
 LEAST, MOST = 10_000_000, 5_000_000_000_000
@@ -58,9 +69,20 @@ def shape_of_size(size: Size, name: str) -> Entry:
     fixed = (1 if is_tied else 2) * vocabulary * width + layers * attention
     fed = _dense(size, fixed, layers, width) if size.active is None else _sparse(size, fixed, layers, width)
     return Entry(
-        name=name, hub="", date="", parameters=size.parameters, architecture="llama", layers=layers, width=width,
-        vocabulary=vocabulary, context=_CONTEXT, quant="Q4_K_M", keys=keys | fed, read_in="", tied=is_tied,
-    )  # fmt: skip
+        name=name,
+        hub="",
+        date="",
+        parameters=size.parameters,
+        architecture="llama",
+        layers=layers,
+        width=width,
+        vocabulary=vocabulary,
+        context=_CONTEXT,
+        quant="Q4_K_M",
+        keys=keys | fed,
+        read_in="",
+        tied=is_tied,
+    )
 
 
 def catalog_named(name: str) -> Entry:
@@ -73,7 +95,7 @@ def _dense(size: Size, fixed: int, layers: int, width: int) -> dict[str, int | l
 
 
 def _sparse(size: Size, fixed: int, layers: int, width: int) -> dict[str, int | list[int | bool]]:
-    """Return experts of a length that gives both numbers, and a shared one with what is left of the active."""
+    """Return experts of a length that gives both numbers, and a shared one with what is left."""
     each = (size.parameters - (size.active or 0)) / (_EXPERTS - _USED)
     left = (size.active or 0) - _USED * each - fixed
     shared = max(0, round(left / (3 * width * layers) / _EXPERT_STEP) * _EXPERT_STEP)
@@ -94,7 +116,9 @@ def _between(names: Sequence[str], parameters: int) -> tuple[int, int]:
     known = [catalog_named(name) for name in names]
     after = min(max(1, bisect_left([one.parameters for one in known], parameters)), len(known) - 1)
     low, high = known[after - 1], known[after]
-    share = (math.log(parameters) - math.log(low.parameters)) / (math.log(high.parameters) - math.log(low.parameters))
+    share = (math.log(parameters) - math.log(low.parameters)) / (
+        math.log(high.parameters) - math.log(low.parameters)
+    )
 
     def mean(get: Callable[[Entry], int]) -> float:
         return math.exp(math.log(get(low)) + share * (math.log(get(high)) - math.log(get(low))))

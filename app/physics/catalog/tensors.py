@@ -1,7 +1,7 @@
 """The tensors that a file of a model holds, by the keys of its configuration.
 
-Names are those of gguf-py (``TENSOR_NAMES``), shapes what llama.cpp loads (src/models); the fastest dimension
-stands first. Vectors of a few thousand numbers that weigh nothing (scales of single heads, sinks) are left out.
+Names are those of gguf-py (``TENSOR_NAMES``), shapes what llama.cpp loads (src/models), the fastest dimension
+first. A few vectors that weigh nothing (sinks, biases of experts) are left out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Traits(NamedTuple):
 _QK = Traits(head_norms=True)
 _GATED_DELTA = Traits(head_norms=True, gated_attention=True)
 TRAITS: dict[str, Traits] = {
-    "bert": Traits(biased_norms=True, qkv_bias=True, output_bias=True, feed_forward_bias=True, is_gated=False),
+    "bert": Traits(
+        biased_norms=True, qkv_bias=True, output_bias=True, feed_forward_bias=True, is_gated=False
+    ),
     "cohere2": Traits(norms=1),
     "command-r": Traits(norms=1),
     "exaone4": _QK,

@@ -32,6 +32,7 @@ _HEAD, _KV_HEADS, _EXPERTS, _USED = 128, 8, 128, 8
 _STEP, _EXPERT_STEP = 256, 64
 _TIED_BELOW = 5 * 10**9
 _CONTEXT = 131_072
+_MOST_VOCABULARY = 262_144
 
 
 class Size(NamedTuple):
@@ -54,8 +55,7 @@ def size_named(text: str) -> Size | None:
 
 def shape_of_size(size: Size, name: str) -> Entry:
     """Return a model of that size, of a shape between those of its neighbours."""
-    layers, width = _between(DENSE if size.active is None else SPARSE, size.parameters)
-    vocabulary = catalog_named("llama3.1:8b").vocabulary
+    layers, width, vocabulary = _between(DENSE if size.active is None else SPARSE, size.parameters)
     is_tied = size.parameters < _TIED_BELOW
     heads = max(1, width // _HEAD)
     kv = min(_KV_HEADS, heads) if size.active is None else max(1, _KV_HEADS // 2)
@@ -111,8 +111,8 @@ def _stepped(value: float, step: int) -> int:
     return max(step, round(value / step) * step)
 
 
-def _between(names: Sequence[str], parameters: int) -> tuple[int, int]:
-    """Return layers and width, between the two neighbours by the logarithm of the size."""
+def _between(names: Sequence[str], parameters: int) -> tuple[int, int, int]:
+    """Return layers, width and vocabulary, between the two neighbours by the logarithm of the size."""
     known = [catalog_named(name) for name in names]
     after = min(max(1, bisect_left([one.parameters for one in known], parameters)), len(known) - 1)
     low, high = known[after - 1], known[after]
@@ -124,4 +124,5 @@ def _between(names: Sequence[str], parameters: int) -> tuple[int, int]:
         return math.exp(math.log(get(low)) + share * (math.log(get(high)) - math.log(get(low))))
 
     layers = max(4, min(160, round(mean(lambda one: one.layers))))
-    return layers, max(_STEP, round(mean(lambda one: one.width) / _STEP) * _STEP)
+    vocabulary = _stepped(mean(lambda one: one.vocabulary), _STEP)
+    return layers, _stepped(mean(lambda one: one.width), _STEP), min(vocabulary, _MOST_VOCABULARY)

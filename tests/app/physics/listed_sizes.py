@@ -40,21 +40,22 @@ OLLAMA: dict[str, float] = {
     "mxbai-embed-large:335m": 0.670, "bge-m3:567m": 1.2, "all-minilm:22m": 0.046, "llava:7b": 4.7,
     "llava:13b": 8.0,
 }  # fmt: skip
-"""In 10^9 bytes, rounded as the library shows them (github.com/Jeffser/Alpaca: src/ollama_models.py, June 2026)."""
+"""In 10^9 bytes, rounded as the library shows them (github.com/Jeffser/Alpaca at d1577de, June 2026)."""
 
 HUB: dict[str, dict[str, float]] = {
     "qwen3:14b": {
-        "BF16": 29.54, "Q8_0": 15.70, "Q6_K_L": 12.50, "Q6_K": 12.12, "Q5_K_L": 10.99, "Q5_K_M": 10.51, "Q5_K_S": 10.26,
-        "Q4_K_L": 9.58, "Q4_1": 9.39, "Q4_K_M": 9.00, "Q3_K_XL": 8.58, "Q4_K_S": 8.57, "Q4_0": 8.54, "IQ4_XS": 8.18,
+        "BF16": 29.54, "Q8_0": 15.70, "Q6_K_L": 12.50, "Q6_K": 12.12, "Q5_K_L": 10.99, "Q5_K_M": 10.51,
+        "Q5_K_S": 10.26, "Q4_K_L": 9.58, "Q4_1": 9.39, "Q4_K_M": 9.00, "Q3_K_XL": 8.58, "Q4_K_S": 8.57,
+        "Q4_0": 8.54, "IQ4_XS": 8.18,
     },
     "qwen3:30b": {
-        "BF16": 61.10, "Q8_0": 32.48, "Q6_K_L": 25.26, "Q6_K": 25.10, "Q5_K_L": 21.94, "Q5_K_M": 21.74, "Q5_K_S": 21.10,
-        "IQ4_XS": 16.6,
+        "BF16": 61.10, "Q8_0": 32.48, "Q6_K_L": 25.26, "Q6_K": 25.10, "Q5_K_L": 21.94, "Q5_K_M": 21.74,
+        "Q5_K_S": 21.10, "IQ4_XS": 16.6,
     },
     "gemma3:12b": {"IQ3_XS": 5.21, "Q4_0": 6.91, "Q5_K_S": 8.23},
     "llama3.1:8b": {
-        "IQ2_XXS": 2.39, "Q2_K": 3.17, "IQ3_XXS": 3.26, "Q3_K_S": 3.65, "Q3_K_L": 4.32, "IQ4_XS": 4.48, "Q4_K_S": 4.69,
-        "Q4_K_M": 4.91, "Q5_K_M": 5.72, "Q6_K": 6.58, "Q8_0": 8.53,
+        "IQ2_XXS": 2.39, "Q2_K": 3.17, "IQ3_XXS": 3.26, "Q3_K_S": 3.65, "Q3_K_L": 4.32, "IQ4_XS": 4.48,
+        "Q4_K_S": 4.69, "Q4_K_M": 4.91, "Q5_K_M": 5.72, "Q6_K": 6.58, "Q8_0": 8.53,
     },
 }  # fmt: skip
-"""The same of files on the hub: bartowski's model cards, and for Llama 3.1 bits per weight of its parameters."""
+"""The same of files on the hub, by the cards of bartowski's repositories, Llama 3.1 by bits per weight."""

@@ -21,7 +21,7 @@ _DATE = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 PLACES = frozenset(
     {"aiconfigurator", "litgpt", "maxtext", "mlc-llm", "transformers", "tt-metal", "thunder_model_blocks"}
-    | {"ollama", "gguf", "count"}
+    | {"copy", "ollama", "gguf", "count"}
 )
 """Where figures were read: docs/fit.md says which these are."""
 

@@ -17,7 +17,7 @@ from tests.fakes.ollama.catalog import GIB, FakeModel
 from tests.fakes.ollama.server import FakeOllama
 
 from gpumon.app.cli.fit.answer import answer
-from gpumon.app.cli.fit.asked import Asked
+from gpumon.app.cli.fit.asked import Asked, cards
 from gpumon.app.cli.fit.model import loaded_here
 from gpumon.app.cli.main import main
 from gpumon.app.config.settings import Settings

@@ -28,7 +28,7 @@ from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, r
 from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, load_options
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
-from gpumon.app.physics.hardware import Card, Hardware
+from gpumon.app.physics.hardware import Band, Card, Hardware
 from gpumon.app.physics.memory import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.places import is_local, place
@@ -120,7 +120,24 @@ def fit_on(
     if correction:
         report = _report(machine, facts.name, geometry, wanted, compared, correction)
     after = None if report.after is None else replace(report.after, wishes=wishes)
+    report = _of_any_cache(report) if origin.kind == "size" else report
     return _with_best(replace(report, wishes=wishes, after=after, origin=origin), machine)
+
+
+LEAST_CACHE, MOST_CACHE = 0.3, 2.6
+"""What eight in ten of the catalogue's dense models keep for each token, beside the shape of their size."""
+
+
+def _of_any_cache(report: FitReport) -> FitReport:
+    """Return the report with the band in which models of one size are, which differ most in their caches."""
+    need = report.need
+    low, expected, high = need.total
+    total = Band(
+        max(0.0, low - (1 - LEAST_CACHE) * need.kv_cache_bytes),
+        expected,
+        high + (MOST_CACHE - 1) * need.kv_cache_bytes,
+    )
+    return replace(report, need=replace(need, total=total))
 
 
 def _with_best(report: FitReport, machine: Machine) -> FitReport:

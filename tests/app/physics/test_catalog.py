@@ -17,7 +17,7 @@ from gpumon.app.physics.catalog.names import Found, find, near_models, quant_nam
 from gpumon.app.physics.catalog.quants import MIXES
 from gpumon.app.physics.catalog.shapes import LEAST, MOST, Size, shape_of_size, size_named
 from gpumon.app.physics.geometry import Geometry, LoadOptions
-from gpumon.app.physics.memory import kv_cache_bytes
+from gpumon.app.physics.memory import kv_cache_bytes, memory_need
 from gpumon.app.physics.shape import geometry_of
 
 GB = 10**9
@@ -131,6 +131,20 @@ class TestSizes:
         model = shape(name)
         short, long = (kv_cache_bytes(model, LoadOptions(context)) for context in (8192, 16_384))
         assert (long - short) / 8192 == per_token
+
+    @pytest.mark.parametrize(
+        ("name", "options", "gib"),
+        [
+            ("qwen2.5:7b", LoadOptions(2048), 4.45),
+            ("qwen2.5:7b", LoadOptions(32_768), 6.10),
+            ("qwen2.5:14b", LoadOptions(88_000, cache_type_k="q4_0", cache_type_v="q4_0"), 13.24),
+        ],
+    )
+    def test_in_memory_are_near_what_the_driver_counted(
+        self, name: str, options: LoadOptions, gib: float
+    ) -> None:
+        """Those rows of test_memory.py that name a file of the library."""
+        assert abs(memory_need(shape(name), options).total_bytes / 2**30 / gib - 1) < 0.035
 
     def test_of_experts_are_told_apart(self) -> None:
         model = shape("qwen3-coder:30b")

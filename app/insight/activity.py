@@ -172,7 +172,9 @@ def _at_work(model: ModelRecord, runner: RunnerRecord | None, state: State) -> b
         return True
     if runner is None or runner.process.cpu_percent is None:
         return None
-    return runner.process.cpu_percent >= WORKING_CPU_PERCENT or _works_gpu(runner, state)
+    if _works_gpu(runner, state):
+        return True
+    return runner.process.cpu_percent >= WORKING_CPU_PERCENT and not _spins(runner, state)
 
 
 def _works_since(answer: WorkSample | None, runner: RunnerRecord | None) -> bool:
@@ -221,8 +223,17 @@ def _works_gpu(runner: RunnerRecord, state: State, percent: int = WORKING_GPU_PE
     )
 
 
+def _spins(runner: RunnerRecord, state: State) -> bool:
+    """Return whether a process uses the CPU while its GPUs rest: some wait for requests in a loop."""
+    if not runner.kind.by_itself or not runner.vram_by_gpu:
+        return False
+    readings = (state.gpus[uuid].reading for uuid in runner.vram_by_gpu if uuid in state.gpus)
+    return all(reading.utilization_percent == 0 for reading in readings)
+
+
 def _is_alone(runner: RunnerRecord, gpu: GpuRecord) -> bool:
-    return {process.pid for process in gpu.reading.processes or ()} == {runner.key.pid}
+    there = {process.pid for process in gpu.reading.processes or ()}
+    return bool(there) and there <= runner.pids
 
 
 def _idle_past_expiry(runner: RunnerRecord | None, state: State, expired_seconds: float) -> float:

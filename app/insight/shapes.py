@@ -100,6 +100,8 @@ def load_options(model: ModelRecord, runner: RunnerRecord | None, state: State) 
         log_of(model, state),
         facts.slot_count if facts else None,
     )
+    if options and options.gpu_layers is None and runner is not None:
+        options = replace(options, gpu_layers=runner.kind.unasked_layers)
     spreads = model.kind.spreads(server.settings if server else {})
     return replace(options, spread=True) if options and spreads else options
 

@@ -173,7 +173,7 @@ _KEPT: dict[str, tuple[str, ...]] = {
     "ServerSample": ("kind", "version"),
     "ModelClaim": ("format", "family", "parameter_size", "quantization"),
     "ModelFacts": ("architecture", "capabilities"),
-    "RunnerSettings": ("cache_type_k", "cache_type_v", "child_of", "flash_attention"),
+    "RunnerSettings": ("cache_type_k", "cache_type_v", "child_of", "flash_attention", "quantization"),
     "LoadFacts": ("build", "quantization"),
     "Orders": ("by_environment", "devices", "draft_devices", "load_mode", "split_mode"),
     "Override": ("device", "pattern"),

@@ -20,8 +20,8 @@ from gpumon.collectors.http.endpoint import Endpoint, is_address, is_loopback_ho
 from gpumon.collectors.processes.model_files import WantedFile
 from gpumon.collectors.processes.owners import entrance
 from gpumon.collectors.runners.target import RunnerTarget, target_of
-from gpumon.collectors.samples import KnownBy, ServerProcess
-from gpumon.collectors.servers.registry import kind_named
+from gpumon.collectors.samples import KnownBy, RunnerProcess, ServerProcess
+from gpumon.collectors.servers.registry import kind_named, kind_of_runner
 from gpumon.collectors.servers.talk import Asked, KnownRunners
 from gpumon.collectors.source import Clock, Source
 
@@ -47,6 +47,22 @@ def runner_targets(state: State) -> list[RunnerTarget]:
     }
     targets = [target_of(runner.process) for runner in runners_to_ask(state)]
     return [replace(one, wants_key=True) if place(one.url) in wanting else one for one in targets]
+
+
+def logging_servers(state: State) -> tuple[ServerProcess, ...]:
+    """Return the servers whose logs are wanted: those that hold one model themselves too, where it tells."""
+    alone = (one.process for one in state.runners.values() if one.kind.writes_log)
+    return (*state.servers, *(_as_server(one) for one in alone))
+
+
+def _as_server(process: RunnerProcess) -> ServerProcess:
+    return ServerProcess(
+        pid=process.pid,
+        started=process.started,
+        kind=kind_of_runner(process.kind).name,
+        other_namespace=process.other_namespace,
+        holds_model=True,
+    )
 
 
 def served_seems_busy(state: State, source: str, name: str) -> bool | None:

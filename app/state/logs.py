@@ -104,6 +104,7 @@ def take_log(state: State, sample: LogSample) -> None:
         log = state.logs[sample.source] = ServerLog(sample.source, since=state.now)
         if len(state.logs) > LOGS_KEPT:
             del state.logs[next(iter(state.logs))]
+    log.pid = sample.pid or log.pid
     log.format_unknown = (log.format_unknown or sample.unknown_format) and not sample.events
     for event in sample.events:
         if event.kind == "runner_ended":
@@ -119,10 +120,16 @@ def attribute(state: State, log: ServerLog) -> None:
     placement = log.placement
     if placement is None or placement.attributed:
         return
-    runner = _runner_of_load(state, placement)
+    runner = _writer(state, log.pid) if log.pid is not None else _runner_of_load(state, placement)
     if runner is not None:
         placement.attributed = True
         runner.placement = placement
+
+
+def _writer(state: State, pid: int) -> RunnerRecord | None:
+    """Return the runner that writes a log, unless what that says of a load is known of it already."""
+    own = (one for key, one in state.runners.items() if key.pid == pid and one.placement is None)
+    return next(own, None)
 
 
 def _runner_of_load(state: State, placement: Placement) -> RunnerRecord | None:
@@ -227,6 +234,16 @@ def _add_fit(placement: Placement, event: LogEvent) -> None:
         placement.layers_offloaded, placement.layer_count = event.count, event.total
 
 
+def _progress(placement: Placement, event: LogEvent) -> None:
+    if event.fraction is not None:
+        placement.progress = max(placement.progress or 0.0, event.fraction)
+
+
+def _add_pool(placement: Placement, event: LogEvent) -> None:
+    """Record what the cache holds; of several engines each has its own of the same size."""
+    placement.cache_tokens = event.count or placement.cache_tokens
+
+
 def _finish(placement: Placement, event: LogEvent) -> None:
     placement.finished = True
     placement.seconds = event.seconds or placement.seconds
@@ -259,6 +276,8 @@ _LOAD_EVENTS: dict[LogEventKind, Callable[[Placement, LogEvent], None]] = {
     "layers_offloaded": _add_layers,
     "layers_overflowing": _add_overflow,
     "fit_projected": _add_fit,
+    "load_progress": _progress,
+    "cache_pool": _add_pool,
     "load_finished": _finish,
     "load_failed": _fail,
     "out_of_memory": _fail,

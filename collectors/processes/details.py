@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -46,7 +46,8 @@ PSS_COST_FACTOR = 100
 class _Memory(Struct):
     """What the last look at a runner left for the next one."""
 
-    cpu_ticks: int | None = None
+    cpu_ticks: Mapping[int, int] | None = None
+    """By process: those that belong to it come later than itself."""
     looked_at: float = 0.0
     pss_bytes: int | None = None
     pss_reason: str | None = None
@@ -91,7 +92,8 @@ class RunnerReader:
         pid, stat = runner.pid, runner.stat
         status = self._table(pid, "status", reasons)
         io = self._table(pid, "io", reasons)
-        self._refresh_pss(pid, memory, now)
+        own = (pid, *(one.pid for one in runner.workers))
+        self._refresh_pss(own, memory, now)
         if memory.pss_reason:
             reasons.append(memory.pss_reason)
         if memory.cpu_ticks is None:  # the first look: neither the file nor the namespace changes
@@ -107,10 +109,10 @@ class RunnerReader:
             parent_pid=stat.parent_pid,
             server_pid=runner.server_pid,
             user=self._users.owner(status),
-            rss_bytes=kibibytes(status, "VmRSS"),
+            rss_bytes=self._resident(runner, status),
             pss_bytes=memory.pss_bytes,
             file_bytes=kibibytes(status, "RssFile"),
-            cpu_percent=self._cpu_percent(stat.cpu_ticks, memory, now),
+            cpu_percent=self._cpu_percent(_ticks(runner), memory, now),
             thread_count=stat.thread_count,
             read_bytes=_number(io, "read_bytes"),
             major_faults=stat.major_faults,
@@ -122,6 +124,7 @@ class RunnerReader:
             at_own_address=memory.reached.at_own_address,
             is_read=is_undescribed(runner.kind, runner.settings),
             unreadable=tuple(reasons),
+            workers=tuple((one.pid, self._proc.started(one.stat.start_ticks)) for one in runner.workers),
         )
 
     def _refresh_reached(self, runner: Runner, memory: _Memory, now: float) -> None:
@@ -139,12 +142,21 @@ class RunnerReader:
         root = self._proc.root / str(runner.pid) / "root" if contained else Path("/")
         return model_file_bytes(runner.settings.model_path, root)
 
-    def _cpu_percent(self, ticks: int, memory: _Memory, now: float) -> float | None:
+    def _resident(self, runner: Runner, status: Mapping[str, str]) -> int | None:
+        """Return what it has in RAM, and of the processes that belong to it what they share with nobody."""
+        own = kibibytes(status, "VmRSS")
+        if own is None:
+            return None
+        others = (kibibytes(self._table(one.pid, "status", []), "RssAnon") for one in runner.workers)
+        return own + sum(size or 0 for size in others)
+
+    def _cpu_percent(self, ticks: Mapping[int, int], memory: _Memory, now: float) -> float | None:
         before, seconds = memory.cpu_ticks, now - memory.looked_at
         memory.cpu_ticks, memory.looked_at = ticks, now
-        if before is None or seconds <= 0 or ticks < before:
+        if before is None or seconds <= 0:
             return None
-        return 100 * (ticks - before) / self._proc.ticks_per_second / seconds
+        used = sum(ticks[pid] - before[pid] for pid in ticks.keys() & before.keys())
+        return 100 * used / self._proc.ticks_per_second / seconds if used >= 0 else None
 
     def _ram_limit(self, pid: int, memory: _Memory, now: float) -> RamLimit | None:
         if now >= memory.limit_due_at:
@@ -152,12 +164,14 @@ class RunnerReader:
             memory.limit_due_at = now + LIMIT_SECONDS
         return memory.ram_limit
 
-    def _refresh_pss(self, pid: int, memory: _Memory, now: float) -> None:
+    def _refresh_pss(self, pids: Sequence[int], memory: _Memory, now: float) -> None:
         if now < memory.pss_due_at:
             return
         reasons: list[str] = []
         began = self._elapsed()
-        memory.pss_bytes = kibibytes(self._table(pid, "smaps_rollup", reasons), "Pss")
+        sizes = [kibibytes(self._table(pid, "smaps_rollup", reasons), "Pss") for pid in pids]
+        known = [size for size in sizes if size is not None]
+        memory.pss_bytes = sum(known) if len(known) == len(sizes) else None
         memory.pss_reason = next(iter(reasons), None)
         cost_seconds = self._elapsed() - began
         memory.pss_due_at = now + max(PSS_SECONDS, PSS_COST_FACTOR * cost_seconds)
@@ -169,6 +183,10 @@ class RunnerReader:
         except OSError as error:
             reasons.append(f"{name}: {reason(error)}")
             return {}
+
+
+def _ticks(runner: Runner) -> Mapping[int, int]:
+    return {runner.pid: runner.stat.cpu_ticks, **{one.pid: one.stat.cpu_ticks for one in runner.workers}}
 
 
 def kibibytes(table: Mapping[str, str], name: str) -> int | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+from gpumon.collectors.processes.members import Member, Seen, gathered, model_files, names_a_model, ports
 from gpumon.collectors.processes.proc import Proc, Stat
 from gpumon.collectors.samples import RunnerSettings
 from gpumon.collectors.servers.registry import FAULTS, REGISTRY, Registry
@@ -26,6 +27,8 @@ REFRESH_SECONDS = 30.0
 """The same while servers are known: for servers that start later."""
 LOST_SECONDS = 1.0
 """From a walk to the next one once a server has ended, doubling: it may be about to start anew."""
+UNSETTLED_SECONDS = 5.0
+"""Between looks at what is on a GPU and may yet become a server, or load another model."""
 NO_CHILDREN_SECONDS = 5.0
 """The same where the kernel does not list children, so that a walk alone finds runners."""
 
@@ -55,6 +58,9 @@ class Runner:
     settings: RunnerSettings
     server_pid: int | None
     stat: Stat
+    workers: tuple[Member, ...] = ()
+    """Processes below it that are on a GPU, where its kind has such."""
+    is_settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Finder:
         self._servers: dict[int, Server] = {}
         self._runners: dict[int, Runner] = {}
         self._on_gpu: set[tuple[int, int]] = set()
+        self._gpu_pids: frozenset[int] = frozenset()
+        self._unsettled_due_at = 0.0
         self._walked_at: float | None = None
         self._lost_at: float | None = None
         """When a server was last seen to have ended."""
@@ -84,6 +92,7 @@ class Finder:
     def look(self, gpu_pids: frozenset[int], now: float) -> Found:
         """Return servers and runners as of ``now`` (seconds); raise ``OSError`` where there is no /proc."""
         self._stats.clear()
+        self._gpu_pids = gpu_pids
         servers = len(self._servers)
         self._drop_the_dead()
         if len(self._servers) < servers:
@@ -92,10 +101,14 @@ class Finder:
             self._walked_at = now
             self._consider(self._proc.pids())
         self._consider_new_on_gpu(gpu_pids)
+        if now >= self._unsettled_due_at:
+            self._unsettled_due_at = now + UNSETTLED_SECONDS
+            self._settle()
         for server in list(self._servers.values()):
             self._consider_descendants(server)
         self._attach_orphans()
-        return Found(_in_order(self._servers), _in_order(self._runners))
+        runners = gathered(_in_order(self._runners), Seen(gpu_pids, self._stat, self._ancestors))
+        return Found(_in_order(self._servers), runners)
 
     def _is_walk_due(self, now: float) -> bool:
         if self._walked_at is None:
@@ -125,6 +138,15 @@ class Finder:
             self._consider([pid, *self._ancestors(stats[pid])])
         self._on_gpu = present
 
+    def _settle(self) -> None:
+        """Look again at what is on a GPU and unknown, and at those of which the model may change."""
+        self._consider(self._gpu_pids)
+        for pid, runner in list(self._runners.items()):
+            if not runner.is_settled:
+                found = self._recognised(pid, self._command_line(pid))
+                if isinstance(found, FoundRunner) and names_a_model(found.settings):
+                    self._runners[pid] = replace(runner, settings=found.settings, is_settled=found.is_settled)
+
     def _consider(self, pids: Iterable[int]) -> None:
         for pid in pids:
             if pid not in self._servers and pid not in self._runners:
@@ -138,7 +160,9 @@ class Finder:
         if stat is None or not stat.is_alive or self._command_line(stat.parent_pid) == argv:
             return
         if isinstance(found, FoundRunner):
-            self._runners[pid] = Runner(pid, stat.start_ticks, found.kind, found.settings, None, stat)
+            self._runners[pid] = Runner(
+                pid, stat.start_ticks, found.kind, found.settings, None, stat, is_settled=found.is_settled
+            )
         elif found is not None and not self._is_below_a_server_without_servers(stat):
             self._servers[pid] = Server(pid, stat.start_ticks, found.kind, argv)
 
@@ -146,8 +170,8 @@ class Finder:
         """Return what a process is to the first kind that knows it; a kind that fails costs itself only."""
         if not argv:
             return None
-        for kind in self._registry.kinds():
-            view = ProcessView(argv, partial(self._environ, pid, kind.environment))
+        for kind in self._registry.with_processes():
+            view = self._view(pid, argv, kind.environment)
             try:
                 found = kind.recognise_process(view)
             except FAULTS as error:
@@ -156,6 +180,22 @@ class Finder:
             if found is not None:
                 return found
         return None
+
+    def _view(self, pid: int, argv: tuple[str, ...], variables: frozenset[str]) -> ProcessView:
+        return ProcessView(
+            argv,
+            partial(self._environ, pid, variables),
+            on_gpu=pid in self._gpu_pids,
+            directory=partial(self._directory, pid),
+            model_files=partial(model_files, self._proc, pid),
+            ports=partial(ports, self._proc, pid),
+        )
+
+    def _directory(self, pid: int) -> str | None:
+        try:
+            return self._proc.link(pid, "cwd")
+        except OSError:
+            return None
 
     def _environ(self, pid: int, names: frozenset[str]) -> Mapping[str, str]:
         try:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gpumon.collectors.processes.owners import is_contained
 from gpumon.collectors.processes.proc import Proc, Stat
 from gpumon.collectors.samples import HolderGroup, HolderProcess
-from gpumon.collectors.servers.command_line import program_name
+from gpumon.collectors.servers.command_line import command_of, program_name
 from gpumon.collectors.servers.registry import REGISTRY
 
 _COMM_LENGTH = 15
@@ -124,23 +124,11 @@ def _starts_as_a_runtime(name: str) -> bool:
 
 
 def _is_python_runtime(argv: Sequence[str], directory: str | None) -> bool:
-    if not program_name(argv).lower().startswith(("python", "pypy", "pt_main_thread")):
+    command = command_of(argv)
+    if not command.interpreted:
         return False
-    places = [argv[0], _script(argv), directory or ""]
+    places = [argv[0], command.path, directory or ""]
     return any(mark in place[:_TEXT_LIMIT].lower() for place in places for mark in _PYTHON_RUNTIMES)
-
-
-def _script(argv: Sequence[str]) -> str:
-    """Return the script or the module (``-m``) that an interpreter runs, not what it is given."""
-    words = iter(argv[1:])
-    for word in words:
-        if word == "-m":
-            return next(words, "")
-        if word in ("-X", "-W"):
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return ""
 
 
 RENAME_SECONDS = 30.0

@@ -15,6 +15,7 @@ ENVIRONMENT_BYTES = 256 * 1024
 _CHILDREN_BYTES = 256 * 1024
 _SOCKETS_BYTES = 4 * 1024 * 1024
 _SMALL_FILE_BYTES = 16 * 1024
+_MAPS_BYTES = 8 * 1024 * 1024
 
 
 class Stat(NamedTuple):
@@ -126,6 +127,17 @@ class Proc:
         """Return where its open descriptors point: ``socket:[1234]``."""
         directory = self.root / str(pid) / "fd"
         return [_link_or_nothing(directory / name) for name in _names_in(directory)]
+
+    def mapped(self, pid: int) -> dict[str, int]:
+        """Return the files that it has mapped, with how many bytes of each (man 5 proc_pid_maps)."""
+        found: dict[str, int] = {}
+        for line in self._text(pid, "maps", _MAPS_BYTES).splitlines():
+            fields = line.split(maxsplit=5)
+            if len(fields) == 6 and fields[5].startswith("/"):
+                first, _, end = fields[0].partition("-")
+                with contextlib.suppress(ValueError):
+                    found[fields[5]] = found.get(fields[5], 0) + int(end, 16) - int(first, 16)
+        return found
 
     def words(self, pid: int | str, name: str) -> str:
         """Return a file of a process as it is; ``self`` is our own."""

@@ -14,7 +14,7 @@ from gpumon.collectors.processes.owners import Users
 from gpumon.collectors.processes.proc import Proc, reason
 from gpumon.collectors.processes.published import Publications
 from gpumon.collectors.processes.server_details import ServerReader
-from gpumon.collectors.samples import BlobNames, FileFacts, ProcessSample, SourceHealth
+from gpumon.collectors.samples import BlobNames, FileFacts, ProcessSample, RunnerProcess, SourceHealth
 from gpumon.collectors.source import Clock
 from gpumon.collectors.worker import Worker
 
@@ -82,7 +82,7 @@ class ProcessSource:
             found = self._finder.look(gpu_pids, now)
             runners = self._runners.read(found.runners, now)
             servers = self._servers.read(found.servers, found.runners, now)
-            holders = self._holders.read(gpu_pids - {runner.pid for runner in runners}, now)
+            holders = self._holders.read(gpu_pids - _pids_of(runners), now)
         except (OSError, ValueError) as error:
             return self._nothing(now, _health_of(error))
         is_idle = not (servers or runners or holders)
@@ -95,6 +95,10 @@ class ProcessSource:
         return ProcessSample(
             time=now, source=self.name, health=health, servers=None, runners=None, holders=None
         )
+
+
+def _pids_of(runners: Sequence[RunnerProcess]) -> set[int]:
+    return {pid for runner in runners for pid in (runner.pid, *(worker for worker, _ in runner.workers))}
 
 
 _NO_PROC = SourceHealth(state="absent", detail="no /proc here", hint="processes are read on Linux only")

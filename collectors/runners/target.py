@@ -12,8 +12,15 @@ WILDCARDS = {None: "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "
 """The loopback address that reaches what listens everywhere."""
 
 
+SOCKET = ".sock"
+"""Ends a host that is none (llama-server: ``--host PATH.sock``)."""
+ON_SOCKET = "listens on a Unix socket, not on a port"
 NO_PORT = "it has no port that tells anything"
 """What is said of a process of a kind that cannot be asked."""
+
+
+BY_ITSELF = "known by its process alone"
+"""Why nothing is asked of one."""
 
 
 class RunnerTarget(Struct, frozen=True):
@@ -59,12 +66,14 @@ class RunnerTarget(Struct, frozen=True):
     @property
     def obstacle(self) -> str | None:
         """Return why it cannot or must not be asked, in words; ``None`` where it can."""
+        if runner_named(self.kind).by_itself:
+            return BY_ITSELF
         if self.published is not None:
             return None
         if self.other_namespace and self.entrance is None:
             return "in a container: its port cannot be reached from here"
         if self.port is None:
-            return "its port is not known"
+            return ON_SOCKET if (self.host or "").endswith(SOCKET) else "its port is not known"
         if not is_loopback_host(self.address):
             return "does not listen on the loopback address"
         return None

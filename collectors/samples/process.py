@@ -61,6 +61,28 @@ class Orders(Fact, frozen=True, kw_only=True):
 NO_ORDERS = Orders()
 
 
+class Reserve(Fact, frozen=True, kw_only=True):
+    """What a server was told of the memory that it takes when it starts, for all contexts together."""
+
+    gpu_share: float | None = None
+    """The part of each GPU that it takes, weights and all, 0 to 1 (vLLM: ``--gpu-memory-utilization``)."""
+    cache_bytes: int | None = None
+    """For the contexts alone, on each GPU (vLLM: ``--kv-cache-memory-bytes``)."""
+    gpu_count: int = 1
+    """Among which one model is split, or copied."""
+    weights_in_ram_bytes: int | None = None
+    """Of the weights of each GPU, kept in RAM by choice (vLLM: ``--cpu-offload-gb``)."""
+    cache_in_ram_bytes: int | None = None
+    """RAM for contexts that find no place on a GPU (vLLM: ``--kv-offloading-size``, ``--swap-space``)."""
+    graphs: bool | None = None
+    """Whether work on the GPU is recorded and played again; ``False`` saves memory and is slower."""
+    may_sleep: bool = False
+    """Whether it may be told to give its memory back for a while."""
+
+
+NO_RESERVE = Reserve()
+
+
 class RunnerSettings(Fact, frozen=True, kw_only=True):
     """What the command line of a runner says, and its environment; ``None`` where neither does."""
 
@@ -92,6 +114,9 @@ class RunnerSettings(Fact, frozen=True, kw_only=True):
     unified_cache: bool | None = None
     """Whether all slots share one cache of ``context_length``."""
     orders: Orders = NO_ORDERS
+    reserve: Reserve = NO_RESERVE
+    quantization: str | None = None
+    """How the weights are stored, where the command line says so: ``awq_marlin``."""
 
 
 class RunnerProcess(Fact, frozen=True, kw_only=True):
@@ -133,6 +158,8 @@ class RunnerProcess(Fact, frozen=True, kw_only=True):
     """Whether its files are read here (``FileFacts``): no server that describes its model has started it."""
     unreadable: tuple[str, ...] = ()
     """What could not be read, and why: ``io: permission denied``."""
+    workers: tuple[tuple[int, float], ...] = ()
+    """PID and start of each process below it that is on a GPU for it, where its kind has such."""
 
 
 class ServerProcess(Fact, frozen=True, kw_only=True):
@@ -154,6 +181,8 @@ class ServerProcess(Fact, frozen=True, kw_only=True):
     at_own_address: bool = False
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     """Variables of its environment that bear on its models, by name: only those that its kind lists."""
+    holds_model: bool = False
+    """Whether it stands for a process that holds one model itself, of which the log is wanted."""
 
     @property
     def reached(self) -> tuple[str, ...]:

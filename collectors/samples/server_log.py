@@ -16,6 +16,7 @@ LogEventKind = Literal[
     "buffer",  # component, device, size_bytes
     "fit_projected",  # size_bytes wanted, available_bytes; count of total layers in old versions
     "load_progress",  # fraction
+    "cache_pool",  # count: tokens that the cache of all contexts holds; total: of the longest request
     "load_finished",  # seconds
     "load_failed",  # text
     "context_reduced",  # old_context, new_context: an out-of-memory retry
@@ -73,3 +74,5 @@ class LogSample(Sample, frozen=True, kw_only=True, tag="server_log"):
     events: tuple[LogEvent, ...] = ()
     unknown_format: bool = False
     """Lines were read and none was understood; set once."""
+    pid: int | None = None
+    """Of the process that alone writes it, where that is one that holds a model itself."""

@@ -24,13 +24,14 @@ from gpumon.collectors.server_log.lines import Line, split
 from gpumon.collectors.server_log.llama_lines import parse_llama, slot_and_task
 from gpumon.collectors.server_log.ollama_lines import parse_ollama
 from gpumon.collectors.server_log.readers import LONGEST_LINE_BYTES, Entry, Reader
+from gpumon.collectors.server_log.vllm_lines import parse_vllm
 
 
 def event_of(line: Line) -> LogEvent | None:
     """Return what a line says by itself, ``None`` if it says nothing that matters. Never raises."""
     if line.slog:
         return parse_ollama(line.slog)
-    event = parse_llama(line.body)
+    event = parse_llama(line.body) or parse_vllm(line.body)
     if event is None or line.port is None:
         return event
     return msgspec.structs.replace(event, port=line.port)
@@ -159,6 +160,8 @@ class Place(Struct, frozen=True):
     """What is in the file already may be of an earlier run."""
     named: bool = False
     """Whether the user has named it. A file that was found may hold what a launcher writes of its own."""
+    pid: int | None = None
+    """Of the process that writes it, where that holds a model itself."""
 
     @property
     def source(self) -> str:
@@ -213,7 +216,12 @@ class Follower:
         is_news = health is _NOT_UNDERSTOOD and not self._has_told_unknown
         self._has_told_unknown = self._has_told_unknown or is_news
         return LogSample(
-            time=now, source=self.place.source, health=health, events=events, unknown_format=is_news
+            time=now,
+            source=self.place.source,
+            health=health,
+            events=events,
+            unknown_format=is_news,
+            pid=self.place.pid,
         )
 
 

@@ -12,7 +12,8 @@ import msgspec
 _ROUTER_CHILD = re.compile(r"\[(\d{1,5})\] ", re.ASCII)
 _STAMP = re.compile(r"\d+\.\d\d\.\d{3}\.\d{3} [A-Z] ", re.ASCII)
 _OTHER_FAMILIAR = re.compile(
-    r"\[GIN\] |(?:srv|slot|que|cmn) +\w+[:(]|(?:llama|ggml|gguf|load|common|sched|clip|print_info)\w*: ",
+    r"\[GIN\] |(?:\([\w:]{1,40} pid=\d{1,10}\) )?(?:DEBUG|INFO|WARNING|ERROR) \d\d-\d\d \d\d:\d\d:\d\d "
+    r"|(?:srv|slot|que|cmn) +\w+[:(]|(?:llama|ggml|gguf|load|common|sched|clip|print_info)\w*: ",
     re.ASCII,
 )
 

@@ -44,10 +44,11 @@ def find_places(
     if named:
         return tuple(Place(path, named=True) for path in named)
     here = [server for server in servers if not server.other_namespace]
-    written = [Place(file) for server in servers for file in _outputs(proc, server.pid)]
-    written += [Place(file) for server in servers for file in _kept_by_container(proc, server.pid)]
-    usual = _usual([*_logs_beside_models(here, home), *usual_files], here)
-    journal = [] if written else _journal(here, proc)
+    written = [_place(file, server) for server in servers for file in _outputs(proc, server.pid)]
+    written += [_place(file, server) for server in servers for file in _kept_by_container(proc, server.pid)]
+    others = [server for server in here if not server.holds_model]
+    usual = _usual([*_logs_beside_models(others, home), *usual_files], others)
+    journal = [] if any(place.pid is None for place in written) else _journal(others, proc)
     return (*_different([*written, *usual]), *journal)
 
 
@@ -66,6 +67,11 @@ def nothing_found(servers: Sequence[ServerProcess]) -> SourceHealth:
         detail="the server writes its log to a terminal, or where it cannot be seen",
         hint="put > FILE 2>&1 behind the line that starts it, and name FILE in log_files of the settings",
     )
+
+
+def _place(file: Path, server: ServerProcess) -> Place:
+    """Return a log that a server writes; of one that holds its model itself it is known whose it is."""
+    return Place(file, pid=server.pid if server.holds_model else None)
 
 
 def _outputs(proc: Path, pid: int) -> Iterator[Path]:

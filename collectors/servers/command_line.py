@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 _PROGRAM = re.compile(r"[^/\\]*\Z")
 
@@ -17,6 +18,44 @@ def program_name(argv: Sequence[str]) -> str:
     if name.startswith(".") and name.endswith("-wrapped"):  # how Nix names what it wraps
         name = name[1 : -len("-wrapped")]
     return name
+
+
+INTERPRETERS = ("python", "pypy", "pt_main_thread")
+"""How the names of those begin that run a script or a module; the last is PyTorch's name for itself."""
+
+
+class Command(NamedTuple):
+    """What a command line runs: a program, or the script or module of an interpreter."""
+
+    path: str
+    """As it is written; a module by its dotted name."""
+    words: Sequence[str]
+    """What it is given."""
+    interpreted: bool = False
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, in lower case and without ``.py``."""
+        return program_name((self.path,)).lower().removesuffix(".py")
+
+
+def command_of(argv: Sequence[str]) -> Command:
+    """Return what a command line runs; with an empty path where an interpreter is given neither."""
+    if not argv:
+        return Command("", ())
+    if not program_name(argv).lower().startswith(INTERPRETERS):
+        return Command(argv[0], argv[1:])
+    at = 1
+    while at < len(argv):
+        word = argv[at]
+        if word == "-m":
+            return Command(argv[at + 1] if at + 1 < len(argv) else "", argv[at + 2 :], interpreted=True)
+        if word == "-c":
+            break
+        if not word.startswith("-"):
+            return Command(word, argv[at + 1 :], interpreted=True)
+        at += 2 if word in ("-X", "-W") else 1
+    return Command("", (), interpreted=True)
 
 
 TEXT_LIMIT = 4096

@@ -11,18 +11,16 @@ To add a kind, write one module with a subclass of ``ServerKind``:
 
 Then name an instance in ``registry.py``, or, in a package of your own, as an entry point of the group
 ``gpumon.servers``. Nothing else in gpumon knows kinds by their names.
-``tests/fakes/toy_kind.py`` is a whole kind in one file.
-
-This module stays cheap to import: what speaks HTTP is imported inside ``converse``.
+``tests/fakes/toy_kind.py`` is a whole kind in one file. What speaks HTTP is imported inside ``converse``.
 """
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.talk import (
@@ -34,7 +32,6 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
-from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.collectors.http.endpoint import Endpoint
@@ -56,6 +53,9 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Whether users start it themselves: then each is a model of its own, whether or not a URL is asked."""
     default_port: int | None = None
     """Where it listens unless told otherwise, where it stands alone."""
+    by_itself: bool = False
+    """Whether nothing but the process tells of its model, and no port is asked. It gives way to a process
+    below it that tells more, and others of its like below it or beside it are its workers."""
     tells_rates: bool = True
     """Whether its port tells what its slots do or how many tokens it has generated."""
     update_hint: str | None = None
@@ -72,8 +72,21 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """Free memory that it leaves on each GPU when it decides what fits (llama.cpp: ``--fit-target``)."""
     layers_are_asked: bool = False
     """Whether a number of layers on its command line is a user's; else its server has chosen it."""
+    unasked_layers: int | None = None
+    """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    reads_file: bool = False
+    """Whether its file is read here: the server that has started it does not describe its models."""
+    stays_on_gpu: bool = False
+    """Whether it starts only where all of it fits on GPUs, but for what it is told to keep in RAM."""
+    moves_weights: bool = False
+    """Whether it moves a loaded model out of the GPU and back while others take memory and return it; else
+    a model stays where it was loaded."""
+    has_workers: bool = False
+    """Whether processes below it hold the model on GPUs: what these hold is then its own."""
+    writes_log: bool = False
+    """Whether what it writes is read as the log of a server, where that can be read."""
 
 
 class Line(NamedTuple):
@@ -141,7 +154,7 @@ class AskedKind(ABC):
     """Variable of gpumon's own environment that names its URL."""
     key_words: ClassVar[str] = "HTTP 401: credentials are asked for"
     """What it says where it does so."""
-    key_hint: ClassVar[str] = "use --url with user:password@, or --header 'Authorization: …'"
+    key_hint: ClassVar[str] = "name its key under headers in the settings, or use --url with user:password@"
     """What to do where it asks for credentials."""
 
     def start_hint(self, endpoint: Endpoint) -> str:
@@ -154,6 +167,8 @@ class AskedKind(ABC):
 
     # --- What its processes tell
 
+    is_last_resort: ClassVar[bool] = False
+    """Whether a process is shown to all other kinds first, those of other packages too."""
     environment: ClassVar[frozenset[str]] = frozenset()
     """Variables that are read from its processes. Never one that holds a secret."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()
@@ -205,6 +220,11 @@ class AskedKind(ABC):
             quantization=known.quantization,
         )
 
+    def holds(self, claim: ModelClaim, settings: RunnerSettings) -> bool:
+        """Whether its own words say that a process with ``settings`` holds a model: by their port."""
+        told = claim.settings
+        return told is not None and told.port is not None and told.port == settings.port
+
 
 class ServerKind(AskedKind):
     """One kind of server. Instances hold nothing: there is one for the whole program."""
@@ -230,6 +250,8 @@ class ServerKind(AskedKind):
 
     short_requests_hint: ClassVar[str] = ""
     """What would tell the rate of requests too short to be seen, behind words that say so."""
+    facts_source: ClassVar[str] = "/props"
+    """Where it tells what does not change while a model is loaded: the path."""
     claim_source: ClassVar[str] = "server"
     """Where its claims of memory stand: the path."""
     estimate_source: ClassVar[str] = "NVML"
@@ -241,6 +263,8 @@ class ServerKind(AskedKind):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    full_context_words: ClassVar[str] = ""
+    """What becomes of a request that fills its context."""
     keep_window: ClassVar[Line] = NO_LINE
     """How to keep the whole context of layers that attend to the last tokens alone."""
 
@@ -295,6 +319,14 @@ class ServerKind(AskedKind):
         """Return how to ask for a number of slots."""
         del slots
         return NO_LINE
+
+    flags: ClassVar[Mapping[Literal["gpu_share", "weights_in_ram_gib"], str]] = {}
+    """Flags that set what each GPU gives: its part of 0 to 1, GiB of weights that stay in RAM."""
+
+    def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
+        """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""
+        del settings
+        return None
 
     layers_setting: ClassVar[str] = "-ngl"
     """What users call the number of layers on the GPU."""
@@ -357,21 +389,3 @@ class ServerKind(AskedKind):
         """Return how many models the server may keep loaded by its ``settings``; ``None`` where not set."""
         del settings
         return None
-
-
-class UnknownKind(ServerKind):
-    """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
-
-    has_url = False
-
-    def __init__(self, name: str) -> None:
-        self.name, self.label = name, visible(name)  # type: ignore[misc]
-
-
-def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
-    """Return ``claim`` with what is known of it besides, where it does not say itself."""
-    names: Collection[str] = ModelClaim.__struct_fields__
-    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
-    return (
-        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
-    )

@@ -14,12 +14,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gpumon.collectors.samples import SourceSilent
-from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
+from gpumon.collectors.servers.by_process.kind import KNOWN_BY_PROCESS
+from gpumon.collectors.servers.docker_model_runner import DockerModelRunnerKind
+from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
-from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
+from gpumon.collectors.servers.launchers import LAUNCHERS
+from gpumon.collectors.servers.lemonade import LemonadeKind
+from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
+from gpumon.collectors.servers.lm_studio.kind import LmStudioKind
+from gpumon.collectors.servers.localai.kind import LocalAiKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.servers.sglang.kind import SglangKind
+from gpumon.collectors.servers.tabbyapi.kind import TabbyApiKind
+from gpumon.collectors.servers.vllm.kind import VllmKind
 from gpumon.collectors.source import Clock
+from gpumon.text.safe import visible
 
 GROUP = "gpumon.servers"
 PLUG_IN_PREFIX = "plug-in "
@@ -33,9 +43,26 @@ BUILT_IN: tuple[ServerKind, ...] = (
     DEFAULT,
     LlamaServerKind(),
     LlamaSwapKind(),
-    *LAUNCHERS,
+    VllmKind(),
     KoboldCppKind(),
+    LemonadeKind(),
+    DockerModelRunnerKind(),
+    *LAUNCHERS,
+    SglangKind(),
+    LmStudioKind(),
+    TabbyApiKind(),
+    LocalAiKind(),
+    *KNOWN_BY_PROCESS,
 )
+
+
+class UnknownKind(ServerKind):
+    """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
+
+    has_url = False
+
+    def __init__(self, name: str) -> None:
+        self.name, self.label = name, visible(name)  # type: ignore[misc]
 
 
 class Registry:
@@ -56,6 +83,8 @@ class Registry:
 
     def _index(self) -> None:
         kinds = (*self._built_in, *self._added)
+        self._in_order = tuple(sorted(kinds, key=lambda kind: kind.is_last_resort))
+        self._with_processes = tuple(kind for kind in self._in_order if _knows_processes(kind))
         self._by_name: Mapping[str, ServerKind] = {kind.name: kind for kind in reversed(kinds)}
         self._runners: Mapping[str, tuple[RunnerKind, ServerKind]] = {
             runner.name: (runner, kind) for kind in reversed(kinds) for runner in kind.runners
@@ -66,9 +95,14 @@ class Registry:
         self._look()
         return self.known()
 
+    def with_processes(self) -> tuple[ServerKind, ...]:
+        """Return those of all kinds that recognise processes: many are asked of each, and few of these."""
+        self._look()
+        return self._with_processes
+
     def known(self) -> tuple[ServerKind, ...]:
-        """Return the kinds that are there without a look at other packages."""
-        return (*self._built_in, *self._added)
+        """Return the kinds that are there without a look at other packages; the last resorts come last."""
+        return self._in_order
 
     def kind(self, name: str | None) -> ServerKind:
         """Return the kind of that name, a stand-in if it is not installed; the default for ``None``."""
@@ -148,6 +182,10 @@ class Registry:
             raise DuplicateKindError(kind.name)
         self._added = (*self._added, kind)
         self._index()
+
+
+def _knows_processes(kind: ServerKind) -> bool:
+    return type(kind).recognise_process is not ServerKind.recognise_process
 
 
 def _announces(folder: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -40,6 +40,11 @@ BlobsHint = Callable[[], frozenset[str]]
 """The files (``sha256-<hex>``) that processes of a server hold, and of which no name is known here."""
 
 
+IsBelieved = Callable[[], Awaitable[bool]]
+"""Waits until kinds that imitate this one have looked into the answers of a poll; returns whether none has
+recognised itself."""
+
+
 class Asked(Struct, frozen=True, kw_only=True):
     """A server to ask, and what is known beside its answers."""
 
@@ -52,6 +57,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     is_active: IsActive | None = None
     runners: RunnersHint | None = None
     unnamed_blobs: BlobsHint | None = None
+    is_believed: IsBelieved | None = None
+    """``None``: it is what it is asked as."""
     trusted: bool = False
     """Whether it was recognised by what it says, not by a header: a proxy may stand before it."""
 
@@ -114,6 +121,10 @@ class RunnerTalk(Protocol):
         ...
 
 
+def _not_known() -> None:
+    """Return nothing."""
+
+
 class ProcessView(Struct, frozen=True):
     """A process to recognise."""
 
@@ -122,6 +133,15 @@ class ProcessView(Struct, frozen=True):
     environ: Callable[[], Mapping[str, str]]
     """Returns the variables that its kind lists; none where they may not be read. Each call reads
     ``/proc``."""
+    on_gpu: bool = False
+    """Whether the driver lists it."""
+    directory: Callable[[], str | None] = _not_known
+    """Returns its working directory; ``None`` where it may not be read."""
+    model_files: Callable[[], Sequence[str]] = tuple
+    """Returns the files of models that it has open or mapped, the largest first; none where these may not
+    be seen. It costs more than the rest: ask where nothing else tells, and of a process on a GPU only."""
+    ports: Callable[[], Sequence[int]] = tuple
+    """Returns the TCP ports on which it listens, as far as they may be seen."""
 
 
 class FoundServer(Struct, frozen=True):
@@ -137,3 +157,5 @@ class FoundRunner(Struct, frozen=True):
     kind: str
     """Name of its ``RunnerKind``."""
     settings: RunnerSettings
+    is_settled: bool = True
+    """Whether they stay so while it runs; else it is looked at again from time to time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from statistics import median
 
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
@@ -125,7 +125,7 @@ def gpus_in_use(state: State, model: ModelRecord, runner: RunnerRecord) -> tuple
         if large or not held or not claimed:
             return tuple(large)
         return (max(held, key=lambda uuid: held[uuid]),)
-    listed = sorted(uuid for uuid, gpu in state.gpus.items() if _lists(gpu.reading.processes, runner.key.pid))
+    listed = sorted(uuid for uuid, gpu in state.gpus.items() if _lists(gpu.reading.processes, runner.pids))
     if listed or claimed == 0:
         return tuple(listed)
     return tuple(state.gpus) if len(state.gpus) == 1 and claimed else None
@@ -137,8 +137,8 @@ def _spill_fraction(model: ModelRecord, runner: RunnerRecord) -> float | None:
     return None if claimed is None else min(1.0, claimed + (hidden_spill_fraction(model, runner) or 0.0))
 
 
-def _lists(processes: Iterable[GpuProcess] | None, pid: int) -> bool:
-    return any(process.pid == pid for process in processes or ())
+def _lists(processes: Iterable[GpuProcess] | None, pids: Container[int]) -> bool:
+    return any(process.pid in pids for process in processes or ())
 
 
 def _learn(state: State, key: BaselineKey, rate: float, context_tokens: int) -> None:

@@ -71,15 +71,17 @@ def _listings(state: State) -> _Listings:
 
 
 def _locate(runner: RunnerRecord, listings: _Listings, listed_at: float | None) -> None:
-    found: dict[str, GpuProcess] = {}
-    for uuid, entry in listings.entries.get(runner.key.pid, ()):
-        if is_same(entry, runner.key):
-            found.setdefault(uuid, entry)
-    runner.vram_by_gpu = {
-        uuid: entry.vram_bytes for uuid, entry in found.items() if entry.vram_bytes is not None
-    }
+    found: dict[tuple[str, int], int | None] = {}
+    for member in runner.members:
+        for uuid, entry in listings.entries.get(member.pid, ()):
+            if is_same(entry, member):
+                found.setdefault((uuid, member.pid), entry.vram_bytes)
+    runner.vram_by_gpu = {}
+    for (uuid, _), size in found.items():
+        if size is not None:
+            runner.vram_by_gpu[uuid] = runner.vram_by_gpu.get(uuid, 0) + size
     listed = listings.is_whole and listed_at is not None and listed_at >= runner.key.started
-    sized = len(runner.vram_by_gpu) == len(found)
+    sized = None not in found.values()
     runner.vram_complete = listed and sized and (bool(found) or not listings.has_unidentified)
     _note_steadiness(runner, listed_at)
 
@@ -100,7 +102,7 @@ def _has_unidentified(state: State) -> bool:
 
     Inside a container the driver gives the host's PIDs; any of them may be a runner that is seen here.
     """
-    own = {key.pid for key in state.runners} | {server.pid for server in state.servers} | state.holders.keys()
+    own = state.runner_pids | {server.pid for server in state.servers} | state.holders.keys()
     return any(
         process.pid not in own and process.name is None and process.started is None
         for gpu in state.gpus.values()

@@ -119,7 +119,7 @@ WARM_UP_AFTER_SECONDS = 1.0
 
 def follow_load(load: Load, runner: RunnerRecord, now: float) -> None:
     """Take in what is known of the runner now; of one that is ready only its memory."""
-    _take(load, runner)
+    _take(load, runner, now)
     if load.ready_at is not None:
         return
     _note_milestones(load, runner, now)
@@ -138,10 +138,12 @@ def enter(load: Load, phase: LoadPhase, now: float) -> None:
         load.fraction, load.seconds_left, load.bytes_per_second = 1.0, 0.0, None
 
 
-def _take(load: Load, runner: RunnerRecord) -> None:
+def _take(load: Load, runner: RunnerRecord, now: float) -> None:
     evidence = load.evidence
     take_process(evidence, runner.process, runner.seen)
     load.ram_bytes = runner.process.rss_bytes
+    if runner.placement is not None and runner.placement.progress is not None:
+        evidence.said.take(now, runner.placement.progress)
     if runner.vram_seen is not None and runner.vram_seen >= load.watched:
         take_vram(evidence, runner.vram_by_gpu, runner.vram_seen, load.target_bytes)
     load.vram_by_gpu = dict(runner.vram_by_gpu)

@@ -12,11 +12,20 @@ from gpumon.collectors.samples import BufferComponent, LogEvent
 HOST_BACKENDS = frozenset({"CPU", "BLAS", "AMX"})
 
 
+RANK = "rank "
+"""Begins the name of a device where each GPU has a process of its own that writes to the log."""
+
+
 class BufferKey(NamedTuple):
     """What a buffer is for, and on which device it lies: ``CUDA0``, ``CPU_Mapped``, ``CUDA_Host``."""
 
     component: BufferComponent
     device: str
+
+    @property
+    def is_of_rank(self) -> bool:
+        """Whether the device is named by the process that has it to itself."""
+        return self.device.startswith(RANK)
 
     @property
     def on_gpu(self) -> bool:
@@ -53,6 +62,10 @@ class Placement(Struct):
     """Whether the server has given up this load to try again."""
     failure: str | None = None
     """What went wrong, in the words of the log; one of a fixed list."""
+    progress: float | None = None
+    """How much of the weights has been read, 0 to 1, where that is logged."""
+    cache_tokens: int | None = None
+    """What the cache of all contexts holds, where it is logged."""
     finished: bool = False
     seconds: float | None = None
     """How long the server says it took."""
@@ -72,6 +85,16 @@ class Placement(Struct):
         """Bytes of the weights over all devices; ``None`` before they are named."""
         sizes = [size for key, size in self.buffers.items() if key.component == "model"]
         return sum(sizes) if sizes else None
+
+    @property
+    def rank_count(self) -> int:
+        """How many GPUs the log tells of, where it names them by their ranks; else 0."""
+        return len({key.device for key in self.buffers if key.is_of_rank})
+
+    def on_each_gpu(self, component: BufferComponent) -> int | None:
+        """Return the largest buffer of a kind that one GPU holds, where the log tells of each alone."""
+        sizes = [size for key, size in self.buffers.items() if key.component == component and key.on_gpu]
+        return max(sizes, default=None)
 
     @property
     def layers_overflowing(self) -> int | None:
@@ -114,6 +137,8 @@ class ServerLog(Struct):
     default_context: int | None = None
     settings: dict[str, str] = field(default_factory=dict)
     """``OLLAMA_…`` as the server printed them."""
+    pid: int | None = None
+    """Of the process that alone writes it, where that holds a model itself."""
     format_unknown: bool = False
     runner_ends: deque[RunnerEnd] = field(default_factory=lambda: deque(maxlen=RUNNER_ENDS_KEPT))
     """The latest processes of models that ended by themselves, oldest first."""

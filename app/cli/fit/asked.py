@@ -29,6 +29,7 @@ _DIGITS = re.compile(r"\d{1,12}", re.ASCII)
 _TOKENS = re.compile(
     r"(\d{1,12}|\d{1,3}(?:[,_]\d{3}){1,3}|\d{1,6}(?:\.\d{1,3})?(?=[km]))([km]?)", re.IGNORECASE | re.ASCII
 )
+_SEVERAL = re.compile(r"([1-9]|1[0-6])\s*[x*\u00d7]\s*(\S.*)", re.IGNORECASE)
 _AS_CARDS_ARE_SOLD = {"": "gib", "g": "gib", "gb": "gib"}
 """A card of 24 GB has 24 GiB."""
 
@@ -133,6 +134,7 @@ def cards(names: list[str], sizes: list[str], rate: float | None = None) -> tupl
 
     ``rate`` is the bandwidth of those without a name.
     """
+    names = [name for text in names for name in _each(text)]
     if rate is not None and (names or not sizes):
         raise GpumonError("--bandwidth is that of a card without a name: say its memory with --vram")
     if names and sizes and len(names) != len(sizes):
@@ -147,6 +149,12 @@ def cards(names: list[str], sizes: list[str], rate: float | None = None) -> tupl
     if not sizes:
         return tuple(named)
     return tuple(_with_free(card, free) for card, free in zip(named, memory, strict=True))
+
+
+def _each(text: str) -> list[str]:
+    """Return the names of ``2x3090``: twice the same."""
+    found = _SEVERAL.fullmatch(text.strip())
+    return [found[2]] * int(found[1]) if found else [text]
 
 
 def _said(size: str) -> str:

@@ -88,6 +88,11 @@ def test_several_cards_can_be_named() -> None:
     assert [card.name for card in cards(["3090", "3090"], [])] == ["RTX 3090", "RTX 3090"]
 
 
+@pytest.mark.parametrize("name", ["2x3090", "2 x rtx 3090", "2*3090"])
+def test_several_of_the_same_card_can_be_named_at_once(name: str) -> None:
+    assert [card.name for card in cards([name], [])] == ["RTX 3090", "RTX 3090"]
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("60GB/s", 60e9), ("60 gb/s", 60e9), ("60GB", 60e9), ("50GiB/s", 50 * GIB)]
 )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from gpumon.app.cli.fit.asked import Asked
 from gpumon.app.cli.fit.catalog import model_of_catalog
+from gpumon.app.cli.fit.disk import hub_file
 from gpumon.app.cli.fit.model import Model, is_file, loaded_here, model_of_file, model_of_servers
 from gpumon.app.diagnosis.fit.machine import (
     NO_DEFAULTS,
@@ -102,6 +103,9 @@ async def _model(asked: Asked, settings: Settings) -> Model:
     try:
         return await model_of_servers(asked.model, servers)
     except GpumonError as error:
+        path = await hub_file(asked.model)
+        if path is not None:
+            return replace(model_of_file(path), others=await loaded_here(servers))
         model = model_of_catalog(asked, error, servers)
     return model if model.url is None else replace(model, others=await loaded_here(servers))
 

@@ -134,7 +134,7 @@ def _parts(report: FitReport) -> Iterator[tuple[str, str]]:
     spread_evenly = "" if report.geometry.weights_measured else f"   (by the {by_what}: an estimate)"
     yield "weights", _size(need.weights_bytes) + spread_evenly
     yield from _if_any("projector", need.projector_bytes)
-    other_caches = "   (others of this size: 0.3 to 2.6 times it)" if report.origin.kind == "size" else ""
+    other_caches = "   (others of this size: 0.4 to 2.8 times it)" if report.origin.kind == "size" else ""
     yield "KV cache", _size(need.kv_cache_bytes) + other_caches
     yield from _if_any("recurrent state", need.recurrent_state_bytes)
     yield from _if_any("compute buffers", need.compute_bytes)

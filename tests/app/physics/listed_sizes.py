@@ -38,7 +38,10 @@ OLLAMA: dict[str, float] = {
     "codestral:22b": 13, "deepseek-coder:1.3b": 0.776, "deepseek-coder:6.7b": 3.8,
     "deepseek-coder:33b": 19, "solar:10.7b": 6.1, "nomic-embed-text:v1.5": 0.274,
     "mxbai-embed-large:335m": 0.670, "bge-m3:567m": 1.2, "all-minilm:22m": 0.046, "llava:7b": 4.7,
-    "llava:13b": 8.0,
+    "llava:13b": 8.0, "qwen2:0.5b": 0.352, "qwen2:1.5b": 0.935, "qwen2:7b": 4.4, "qwen2:72b": 41,
+    "devstral-2:123b": 75, "zephyr:7b": 4.1, "aya-expanse:8b": 5.1, "aya:8b": 4.8, "internlm2:7b": 4.5,
+    "exaone3.5:7.8b": 4.8, "exaone3.5:2.4b": 1.6, "exaone3.5:32b": 19, "smollm:135m": 0.092,
+    "smollm:360m": 0.229, "smollm:1.7b": 0.991, "gemma4:12b": 7.6,
 }  # fmt: skip
 """In 10^9 bytes, rounded as the library shows them (github.com/Jeffser/Alpaca at d1577de, June 2026)."""
 

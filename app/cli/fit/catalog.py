@@ -61,7 +61,7 @@ def _origin(found: Found, error: GpumonError | None) -> Origin:
 def _why(error: GpumonError | None) -> str:
     if error is None:
         return "as asked"
-    return "no server answers" if isinstance(error, NoAnswerError) else "not installed"
+    return "no server" if isinstance(error, NoAnswerError) else "not installed"
 
 
 def _of_size(asked: Asked, error: GpumonError | None) -> tuple[ModelFacts, Origin] | None:

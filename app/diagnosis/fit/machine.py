@@ -126,17 +126,18 @@ def fit_on(
 
 LEAST_CACHE, MOST_CACHE = 0.4, 2.8
 """What eight in ten of the catalogue's dense models keep for each token, beside the shape of their size."""
+EXPERTS_SPREAD = 0.1
+"""Of the weights, besides that of any estimate: a size says little of how experts are cut."""
 
 
 def _of_any_cache(report: FitReport) -> FitReport:
     """Return the report with the band in which models of one size are, which differ most in their caches."""
     need = report.need
     low, expected, high = need.total
-    total = Band(
-        max(0.0, low - (1 - LEAST_CACHE) * need.kv_cache_bytes),
-        expected,
-        high + (MOST_CACHE - 1) * need.kv_cache_bytes,
-    )
+    experts = EXPERTS_SPREAD * need.weights_bytes if report.geometry.is_moe else 0.0
+    less = (1 - LEAST_CACHE) * need.kv_cache_bytes + experts
+    more = (MOST_CACHE - 1) * need.kv_cache_bytes + experts
+    total = Band(max(0.0, low - less), expected, high + more)
     return replace(report, need=replace(need, total=total))
 
 

@@ -38,7 +38,7 @@ def origin_words(report: FitReport) -> Iterator[str]:
     parts = f"{origin.quant}, {units.size(origin.file_bytes)}"
     if origin.kind == "catalog":
         about = "about " if origin.is_rough else ""
-        yield f"from the catalogue, {origin.why}: {about}{parts}, configuration of {origin.date}"
+        yield f"from the catalogue, {origin.why}: {about}{parts}, published {origin.date}"
     if origin.kind == "size":
         yield f"what models of this size have, an estimate: {parts}"
     trained = report.geometry.trained_context_length

@@ -51,12 +51,13 @@ class TestWithoutServerAndFile:
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].startswith("qwen3:8b  (context 4096")
         assert lines[1].startswith("fits: needs 5.")
-        words = "from the catalogue, no server answers: Q4_K_M, 4.9 GiB, configuration of 2025-04"
+        words = "from the catalogue, no server: Q4_K_M, 4.9 GiB, published 2025-04"
         assert lines[2] == words
 
     def test_every_line_is_at_most_80_columns(self, capsys: pytest.CaptureFixture[str]) -> None:
-        fit("gpt-oss:120b", *CARD, "--num-ctx", "1m")
-        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+        for name in ("gpt-oss:120b", "unsloth/Kimi-K2-Instruct-GGUF:UD-Q4_K_XL", "1t-a32b"):
+            fit(name, *CARD, "--num-ctx", "1m")
+            assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
     def test_json_says_where_it_is_from(self, capsys: pytest.CaptureFixture[str]) -> None:
         code, found = document(capsys, "llama3.1:70b", *CARD)

@@ -22,6 +22,7 @@ _PATH = re.compile(
     r"(?<![\w./:~-])(?:~|\.{1,2})?/[^\s'\"(),;/]+/[^\s'\"(),;]*|~/[^\s'\"(),;]+|\b[A-Z]:\\[^\s'\"]+"
 )
 _ADDRESS = re.compile(r"(?<![\w.])(?!127\.)\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
+_SAID_BY_A_SERVER = re.compile(r"\b(HTTP \d{3}): .*", re.DOTALL)
 _OF_THE_SYSTEM = ("/etc/systemd/", "/proc/", "/sys/", "/dev/")
 
 _PUBLIC_MODELS = """
@@ -90,6 +91,7 @@ class Cover:
 
     def words(self, text: str) -> str:
         """Return a sentence, harmless to draw, with stand-ins for what it names."""
+        text = _SAID_BY_A_SERVER.sub(r"\1", text)
         text = _URL.sub(lambda found: self._names.of_url(found[0]), text)
         for name in self._longest_first:
             if name in text:

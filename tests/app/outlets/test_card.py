@@ -185,6 +185,11 @@ def test_what_names_nobody_stays(said: str) -> None:
     assert Cover(Machine().monitor.state).words(said) == said
 
 
+def test_what_a_server_says_itself_is_left_out() -> None:
+    said = "Ollama at 127.0.0.1:11434: failing: HTTP 500: no such file: Secret Plans.gguf"
+    assert Cover(Machine().monitor.state).words(said) == "Ollama at 127.0.0.1:11434: failing: HTTP 500"
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -8,6 +8,7 @@ from typing import Any
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.events.log import EventLog
+from gpumon.app.frozen import freeze, thaw
 from gpumon.app.fuses import GPUMON_SOURCE, UNFUSED, Fuses
 from gpumon.app.insight.learning import learn
 from gpumon.app.log import log_path_words
@@ -114,6 +115,8 @@ class Monitor:
         """What has happened in this run, alerts included."""
         self.revision = 0
         """Grows with every sample: what was drawn at this number is still true at this number."""
+        self.acts = 0
+        """Grows with what the user does that samples do not tell."""
         self.pictures = self._pictures()
         """What is said of each model and GPU, and of the whole; made when it is first asked for."""
 
@@ -153,6 +156,7 @@ class Monitor:
 
     def note_unload(self, key: ModelKey, *, is_asked: bool = True) -> None:
         """Record that the user has asked for a model to be unloaded, or that this could not be done."""
+        self.acts += 1
         record = self.state.models.get(key)
         if record is not None:
             record.unload_asked = self.state.now if is_asked else None
@@ -160,6 +164,11 @@ class Monitor:
             self.events.note_unload(key)
         else:
             self.events.note_refusal(key)
+
+    def acknowledge(self) -> None:
+        """Mark every active alert as seen by the user."""
+        self.acts += 1
+        self.alerts.acknowledge_all()
 
     def note_faults(self) -> bool:
         """Name in the state, as a source, what of gpumon itself fails; return whether that is news."""
@@ -175,9 +184,21 @@ class Monitor:
     def reset(self) -> None:
         """Forget everything that was fed, as before a seek back in a recording."""
         self.fuses.clear()
-        self._faults_told = self.fuses.revision
         self._store = Store(self.fuses)
         self.alerts = AlertBook(self.limits, self.fuses)
         self.events = EventLog(self.state, self.alerts)
+        self._begin_anew()
+
+    def freeze(self) -> bytes:
+        """Return all that is known now, for ``thaw``. Listeners are no part of it."""
+        return freeze(self.fuses, self._store, self.alerts, self.events)
+
+    def thaw(self, frozen: bytes) -> None:
+        """Know what a monitor of the same limits knew when it was frozen, and nothing else."""
+        self.fuses, self._store, self.alerts, self.events = thaw(frozen)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._faults_told = self.fuses.revision
         self.pictures = self._pictures()
         self.revision += 1

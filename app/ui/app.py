@@ -158,6 +158,7 @@ class GpumonApp(SteadyApp):
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.set_class(glyphs.ascii_only, "-ascii")
         self.session = session
+        session.look_back()
         self.glyphs = glyphs
         self._wanted_theme = theme
         self._colors = colors or {}
@@ -229,6 +230,8 @@ class GpumonApp(SteadyApp):
                 self._hook.tell(event)
             if self._bell and event.change != "ended" and event.alert.severity == "bad":
                 self.bell()
+            if self.session.is_past and event.change == "raised":
+                self.notify(f"now: {event.alert.message}", severity="warning")
         if self._model_actions is not None:
             self._model_actions.look()
         is_first = not isinstance(sample, WorkSample) and sample.source not in self._heard
@@ -316,7 +319,9 @@ class GpumonApp(SteadyApp):
     def action_pause(self) -> None:
         """Freeze the screen, or the player of a recording."""
         player = self.session.player
-        if player is None:
+        if self.session.is_past:  # it stands still already: as any other key
+            self.session.to_now()
+        elif player is None:
             self.session.choices.paused = not self.session.choices.paused
         elif player.paused:
             player.resume()
@@ -325,8 +330,10 @@ class GpumonApp(SteadyApp):
         self._draw()
 
     def action_interval(self, step: int) -> None:
-        """Switch to the next longer or shorter interval."""
+        """Switch to the next longer or shorter interval; a recording is played faster or slower."""
         cadence = self.session.cadence
+        if self.session.player is not None:
+            self.action_speed(step)
         if cadence is None:
             return
         longer = [value for value in INTERVALS_SECONDS if value > cadence.interval]
@@ -340,11 +347,13 @@ class GpumonApp(SteadyApp):
     def action_step(self) -> None:
         """Pause the player and go one second on."""
         if self.session.player:
+            self.session.to_now()
             self.session.player.step()
 
     def action_seek(self, seconds: float) -> None:
         """Move the player in time."""
         if self.session.player:
+            self.session.to_now()
             self.session.player.seek_by(seconds)
 
     def action_speed(self, step: int) -> None:
@@ -373,12 +382,12 @@ class GpumonApp(SteadyApp):
 
     def action_unload(self) -> None:
         """Unload the selected model, after a question."""
-        if isinstance(self.screen, LiveScreen):
+        if isinstance(self.screen, LiveScreen) and not self.screen.is_refused():
             self._actions().unload(self.screen.selected)
 
     def action_copy(self) -> None:
         """Copy the command that helps the selected model."""
-        if isinstance(self.screen, LiveScreen):
+        if isinstance(self.screen, LiveScreen) and not self.screen.is_refused():
             self._actions().copy(self.screen.selected, self.screen.cure)
 
     def action_help(self) -> None:

@@ -14,18 +14,21 @@ from gpumon.app.ui.keys import (
     DEMO_KEYS,
     FIT_PAGE_KEYS,
     REPLAY_KEYS,
+    TIME_KEYS,
     VIEW_KEYS,
     Key,
     listed,
 )
 from gpumon.app.ui.screens.base import Scroll
 from gpumon.app.ui.textual_internals import SteadyScreen
+from gpumon.widgets.hints import ARROW_NAMES
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.tables import HelpSheet, Section
 from gpumon.widgets.views import Fact
 
 SECTIONS: tuple[tuple[str, tuple[tuple[Key, ...], ...]], ...] = (
     ("Dashboard", (DASHBOARD_KEYS,)),
+    ("Back in time", (TIME_KEYS,)),
     ("Everywhere", (APP_KEYS,)),
     ("Page of a model or GPU", (VIEW_KEYS,)),
     ("Does it fit", (FIT_PAGE_KEYS,)),
@@ -38,8 +41,6 @@ MOUSE_FACTS = (
     Fact("click", "opens rows, hides by titles"),
     Fact("wheel", "scrolls; Shift selects text"),
 )
-
-ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up", "→": "Right", "←": "Left"})
 
 
 class HelpScreen(ModalScreen[None], SteadyScreen[None]):

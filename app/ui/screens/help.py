@@ -39,6 +39,7 @@ DEMO_SECTION = ("Demo", (DEMO_KEYS,))
 
 MOUSE_FACTS = (
     Fact("click", "opens rows, hides by titles"),
+    Fact("", "charts and events: goes there"),
     Fact("wheel", "scrolls; Shift selects text"),
 )
 

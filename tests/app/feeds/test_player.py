@@ -228,7 +228,7 @@ class Opened:
     """Samples of some hours, and how many of them were asked for since the last opening."""
 
     def __init__(self, seconds: int) -> None:
-        self.samples = [system_at(second) for second in range(seconds)]
+        self.samples: list[AnySample] = [system_at(second) for second in range(seconds)]
         self.times = 0
 
     def __call__(self) -> list[AnySample]:
@@ -271,7 +271,7 @@ async def test_stops_of_a_run_begin_with_it_where_a_recording_was_continued(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gpumon.app.feeds.player.STOP_SAMPLES", 3)
-    items = [*map(system_at, range(5)), Header(), *map(system_at, range(5, 12))]
+    items: list[AnySample | Header] = [*map(system_at, range(5)), Header(), *map(system_at, range(5, 12))]
     time, heard = FakeTime(), Heard()
     player = Player(lambda: items, hold_at_end=True, wait=time.wait, elapsed=time.elapsed)
     player.seek(START + 12)

@@ -58,6 +58,14 @@ def rate(tokens_per_second: float | None) -> str:
     return f"{tokens_per_second:.{digits}f} tok/s"
 
 
+def step(seconds: float | None) -> str:
+    """Write how long an image generator takes for a step: ``0.52 s/step``, ``4.1 s/step``, ``50 s/step``."""
+    if seconds is None:
+        return UNKNOWN
+    digits = 2 if seconds < 0.995 else 1 if seconds < 9.95 else 0
+    return f"{seconds:.{digits}f} s/step"
+
+
 def tokens(count: int | None) -> str:
     """Write a token count as people name contexts: ``4096`` as ``4k``, ``131072`` as ``128k``."""
     if count is None:
@@ -88,6 +96,14 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def ago(seconds: float) -> str:
+    """Write how long ago something was in one unit, so that it changes seldom: ``2 min ago``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
 
 
 TO_THE_SECOND = "%H:%M:%S"

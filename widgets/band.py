@@ -29,6 +29,8 @@ NARROW = 60
 """Below this width what it costs has a line of its own."""
 LEAST_NAME = 8
 MOST_LINES = 3
+LONGEST_TYPED = 64
+"""A longer line is copied, not typed."""
 
 
 def most_lines(width: int) -> int:
@@ -145,8 +147,11 @@ def _help(view: VerdictView, width: int, glyphs: Glyphs) -> Line:
     typed = f"{arrow} {glyphs.written(view.remedy, 1000)}" if view.remedy else ""
     place, cause = glyphs.written(view.where, 1000), glyphs.written(view.cause, 1000)
     room = width - 4
-    if len(typed) > room:
-        typed = shorten_words(typed, room, glyphs.ellipsis)
+    is_crowded = len(typed) > LONGEST_TYPED and len(typed) + len(cause) + 3 > room
+    if len(typed) > room or is_crowded:  # nobody types it, a key copies it: what it is for comes before it
+        key = sum(len(word) + 1 for word in view.keys[0]) if view.keys else 0
+        kept = room - len(cause) - 4 - key if cause else room
+        typed = shorten_words(typed, kept, glyphs.ellipsis) if kept >= 2 * LEAST_NAME else ""
     left = room - len(typed) - (3 if typed else 0)
     if len(cause) > left:
         cause = shorten_words(cause, left, glyphs.ellipsis) if not typed or left >= 3 * LEAST_NAME else ""

@@ -29,11 +29,13 @@ from gpumon.widgets.kit.lines import (
 )
 from gpumon.widgets.kit.panels import gutter
 from gpumon.widgets.kit.rows import ALL, RowPanel
+from gpumon.widgets.time_axis import trend_heading
 from gpumon.widgets.views import ModelRow
 
 COLUMNS = (
     Column("mark", (0,)),
     Column("name", (0, 25, 45, 100), widths=(8, 14, 20, 44), gap=1),
+    Column("runtime", (66,), widths=(12,), cut=shorten_words),
     Column("quantization", (90,), widths=(7,)),
     Column("bar", (30, 75, 155), widths=(8, 14, 22), grows_to=44),
     Column("memory", (50,), widths=(10,)),
@@ -46,12 +48,12 @@ COLUMNS = (
     Column("until", (80,), widths=(7,)),
 )
 HEADINGS = {
+    "runtime": ("served by", "left"),
     "memory": ("GiB", "right"),
     "in_ram": ("in RAM", "right"),
     "rate": ("tok/s", "right"),
     "full": ("full", "right"),
     "peak": ("best", "right"),
-    "trend": ("last 2 min", "left"),
     "context": ("context", "right"),
     "until": ("leaves", "right"),
 }
@@ -90,14 +92,23 @@ def model_lines(
 def columns_for(rows: Sequence[ModelRow], width: int, glyphs: Glyphs) -> tuple[Fitted, ...]:
     """Choose the columns by the width and the longest name."""
     longest = max((line_width(_name(row, glyphs)) for row in rows), default=0)
-    return fit(COLUMNS, [_frame(longest)], width)
+    return fit(COLUMNS, [_frame(longest, _longest_runtime(rows, glyphs))], width)
 
 
-def _frame(longest_name: int) -> Row:
-    """Return a row that stands for all: its name is as long as the longest, and all else is drawn."""
+def _longest_runtime(rows: Sequence[ModelRow], glyphs: Glyphs) -> int:
+    """Return the room for what serves the models; none where one runtime serves all of them."""
+    runtimes = {row.runtime for row in rows if row.runtime}
+    if len(runtimes) < 2:
+        return 0
+    return max(line_width(text_line(glyphs.written(one))) for one in (*runtimes, HEADINGS["runtime"][0]))
+
+
+def _frame(longest_name: int, longest_runtime: int) -> Row:
+    """Return a row that stands for all: its words are as long as the longest, and all else is drawn."""
     blank: Draw = lambda _width: ()  # noqa: E731
-    cells: Row = {column.key: blank for column in COLUMNS if column.key not in {"mark", "name"}}
-    return {**cells, "mark": ((Span("  "),),), "name": ((Span("n" * longest_name),),)}
+    words = {"name": "n" * longest_name, "runtime": "n" * longest_runtime, "mark": "  "}
+    cells: Row = {column.key: blank for column in COLUMNS if column.key not in words}
+    return {**cells, **{key: ((Span(text),),) for key, text in words.items() if text}}
 
 
 def has_second_line(row: ModelRow) -> bool:
@@ -110,6 +121,7 @@ def heading_line(fitted: Sequence[Fitted], note: str, width: int, glyphs: Glyphs
     cells: dict[str, tuple[Line, ...] | Draw] = {"bar": lambda room: _legend(room, glyphs)}
     for key, (words, align) in HEADINGS.items():
         cells[key] = aligned(text_line(words, "dim"), align)
+    cells["trend"] = trend_heading
     title = text_line(" Models", "title")
     line = (*title, *without_blanks(draw_row(cells, fitted, glyphs.ellipsis), line_width(title)))
     return noted(line, text_line(note, "dim"), width)
@@ -132,6 +144,7 @@ def _first_line(
     head: Row = {
         "mark": (gutter(row.level, selected, glyphs),),
         "name": (_name(row, glyphs),),
+        "runtime": (text_line(glyphs.written(row.runtime), "dim"),),
         "quantization": aligned(
             text_line(glyphs.written(row.quantization or row.parameter_size or ""), "dim"), "left"
         ),

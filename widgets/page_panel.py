@@ -31,6 +31,8 @@ from gpumon.widgets.tables import fact_lines
 from gpumon.widgets.views import BarRow, ChartView, CureRow, Fact, RequestRow, Section
 
 WRAP_LIMIT = 6
+LINE_LIMIT = 10
+"""Of a line to type all is to be read, however narrow the pane."""
 INDENT = "  "
 LOW_CHART_HEIGHT = 8
 """Of charts below the figures, where there is no room beside them."""
@@ -171,7 +173,7 @@ def cure_lines(cure: CureRow, number: int, width: int, glyphs: Glyphs, *, select
     """Draw a cure: its number, the line to type, what comes of it; below where the line goes, and why."""
     beside = _cure_figures(cure, _cure_columns(width), glyphs)
     room = max(1, width - line_width(beside) - 4)
-    rows = wrap_words(glyphs.written(cure.line, limit=1000), room, WRAP_LIMIT, glyphs.ellipsis)
+    rows = wrap_words(glyphs.written(cure.line, limit=1000), room, LINE_LIMIT, glyphs.ellipsis)
     mark = Span(glyphs.cursor if selected else " ", "cursor")
     role: Role = "title" if cure.has_command else "plain"
     lines: list[Line] = [spread((mark, Span(f"{number} ", "dim"), Span(rows[0], role)), beside, width)]

@@ -11,6 +11,7 @@ from gpumon.app.alerts.limits import Limits
 from gpumon.app.alerts.rules import machine
 from gpumon.app.alerts.rules.machine import SUBJECT, ram_low, source, swapping
 from gpumon.app.alerts.rules.model import (
+    cache_full,
     ended,
     hidden_spill,
     likely_spill,
@@ -50,6 +51,7 @@ _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
     "hidden_spill": hidden_spill,
     "likely_spill": likely_spill,
     "read_from_disk": read_from_disk,
+    "cache_full": cache_full,
     "stuck": stuck,
     "ended": ended,
     "prompt_reread": prompt_reread,

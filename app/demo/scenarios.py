@@ -240,7 +240,7 @@ FULL = Scenario(
     captions=(
         Caption(0, "a long answer begins, with a context of 4096 tokens for it"),
         Caption(12, "prompt and answer share the context, and it fills up"),
-        Caption(41, "full: the answer has ended in the middle, and nobody was told"),
+        Caption(41, "full: what came first is dropped, and nobody was told"),
         Caption(52, "f says how large a context would still fit"),
         Caption(113, "the same request with a context of 16384"),
         Caption(130, "there is room for the answer, and all of it is on the GPU"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ FIT_MARGIN_BYTES = 1024 * MIB
 """What llama-server leaves free of each GPU when it chooses the layers (llama.cpp: ``--fit-target``)."""
 TIGHT_MARGIN_BYTES = 128 * MIB
 """What must stay free where the user chooses the layers: nine of ten predictions of the need are closer."""
+LOOK_SECONDS = 2.0
+"""A runtime looks at what is free at the start of its process; the driver is asked once a second."""
 SPARE_BYTES = 512 * MIB
 """Free memory below which a card with experts in RAM slows down by half and more."""
 
@@ -81,13 +84,32 @@ class Arithmetic(Struct, frozen=True):
 
     @property
     def earlier(self) -> tuple[Occupant, ...]:
-        """Who held memory before the model was loaded; of one that does not tell its start, it is assumed."""
-        return tuple(one for one in self.room.occupants if not self._is_later(one))
+        """Who held memory before the model was loaded, with what they held then.
+
+        Of what nobody saw being taken it is assumed, unless its process has started since.
+        """
+        before = (one for one in self.room.occupants if not self._is_later(one))
+        held = [one for one in map(self._at_load, before) if one.vram_bytes > 0]
+        return tuple(sorted(held, key=lambda one: (-one.vram_bytes, one.name)))
 
     @property
     def free_at_load_bytes(self) -> tuple[int, ...]:
         """Return what was free for it at its load, if nothing has gone since."""
-        return self.room.without([one for one in self.room.occupants if self._is_later(one)])
+        return self.room.without([*map(self._since_load, self.room.occupants)])
+
+    @property
+    def looked_at(self) -> float | None:
+        """When the runtime had looked at what is free, and decided."""
+        return None if self.started is None else self.started + LOOK_SECONDS
+
+    def _at_load(self, occupant: Occupant) -> Occupant:
+        return occupant if self.looked_at is None else occupant.of_time(self.looked_at, math.inf)
+
+    def _since_load(self, occupant: Occupant) -> Occupant:
+        """Return an occupant with what it has taken since the load alone."""
+        if self.looked_at is None or self._is_later(occupant):
+            return occupant if self._is_later(occupant) else occupant._replace(vram_by_gpu={})
+        return occupant._replace(vram_by_gpu=occupant.taken(self.looked_at, math.inf))
 
     def _is_later(self, occupant: Occupant) -> bool:
         began = occupant.started

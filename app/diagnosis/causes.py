@@ -6,12 +6,25 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.arithmetic import FIT_MARGIN_BYTES, TIGHT_MARGIN_BYTES, Arithmetic, NoArithmetic
+from gpumon.app.diagnosis.arithmetic import (
+    FIT_MARGIN_BYTES,
+    TIGHT_MARGIN_BYTES,
+    Arithmetic,
+    NoArithmetic,
+)
 from gpumon.app.diagnosis.asked import SMALLEST_DEFAULT_TOKENS, who_asked
-from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, chosen, gpu_layers
+from gpumon.app.diagnosis.choices import by_layers_alone, by_settings, cache_too_small, chosen, gpu_layers
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.takers import (
+    all_taken,
+    crowded,
+    given_back,
+    taken,
+    taken_by_bytes,
+    taken_since_whole,
+)
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -70,10 +83,10 @@ def gone_since(subject: Subject, arithmetic: Arithmetic) -> Cause | None:
         last = max(departed, key=lambda one: one.split.gpu_bytes or 0)
         return _gone("other_model", last.claim.name, last.split.gpu_bytes or 0, arithmetic)
     back = [one for one in subject.state.returned if one.time > started and one.name]
-    if not back:
-        return None
-    largest = max(back, key=lambda one: one.vram_bytes)
-    return _gone("foreign_process", largest.name or "", largest.vram_bytes, arithmetic)
+    if back:
+        largest = max(back, key=lambda one: one.vram_bytes)
+        return _gone("foreign_process", largest.name or "", largest.vram_bytes, arithmetic)
+    return given_back(subject, arithmetic, started)
 
 
 def _was_there(model: ModelRecord, at: float) -> bool:
@@ -254,14 +267,15 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     Unknown where nothing tells.
     """
     if not subject.is_spilled or (subject.loaded.by_choice and not by_layers_alone(subject)):
-        return chosen(subject)
+        return chosen(subject) or crowded(subject) or cache_too_small(subject)
     arithmetic = subject.arithmetic
     plain = gpu_layers(subject) or gpu_not_used(subject) or by_settings(subject)
     if plain is not None:
         return plain
     if isinstance(arithmetic, NoArithmetic):
         reason = visible(arithmetic.reason)  # it names what the file says of itself
-        return _unknown(f"the cause cannot be told: {reason}", "what is missing", reason)
+        untold = _unknown(f"the cause cannot be told: {reason}", "what is missing", reason)
+        return taken_by_bytes(subject) or untold
     asked = 0
     for rule in _RULES:
         with fuses.guard(f"cause {rule.__name__}", subject.model.key):
@@ -348,7 +362,7 @@ def _margin_setting(subject: Subject) -> str:
 
 def _largest_part(subject: Subject, arithmetic: Arithmetic) -> Cause:
     """Choose, where no single change would do, between the others and the context by their size."""
-    others = all_earlier(subject, arithmetic)
+    others = all_taken(subject, arithmetic) or all_earlier(subject, arithmetic)
     context = context_cause(subject, arithmetic, arithmetic.room.capacity_bytes)
     if others is None or context is None:
         nothing = "no single change would make it fit"
@@ -368,7 +382,9 @@ def _unknown(sentence: str, name: str, value: str) -> Cause:
 _RULES: tuple[Rule, ...] = (
     larger_than_gpu,
     room_since,
+    taken_since_whole,
     safety_margin,
+    taken,
     held_by_others,
     slots,
     cache_type,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.subject import Subject, subject_of
-from gpumon.app.diagnosis.verdicts import disk, machine, placement, prompts, slow
+from gpumon.app.diagnosis.takers import rate_before, step_change
+from gpumon.app.diagnosis.verdicts import cache, disk, machine, placement, prompts, slow
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
@@ -31,12 +32,16 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     machine.swapping,
     machine.throttled,
     machine.link_degraded,
+    cache.cache_full,
+    slow.crowded,
     prompts.prompt_reread,
+    prompts.context_full,
     slow.below_baseline,
     slow.long_context,
     slow.parallel_requests,
     placement.on_cpu_by_choice,
     placement.in_ram_by_choice,
+    cache.offloaded_by_choice,
 )
 """Of equal severity the first counts most."""
 
@@ -84,9 +89,16 @@ def _diagnosis(subject: Subject, fuses: Fuses) -> Diagnosis:
         cause=cause,
         remedies=remedies,
         decode_tokens_per_second_now=subject.rates.measured,
+        decode_tokens_per_second_before=rate_before(subject),
+        seconds_per_step=_step_seconds(subject),
         expected_now=subject.expected_now if is_estimated else None,
         expected_fitting=subject.expected_fitting if is_estimated else None,
     )
+
+
+def _step_seconds(subject: Subject) -> tuple[float, float] | None:
+    change = step_change(subject)
+    return (change.before.seconds_per_step, change.now.seconds_per_step) if change else None
 
 
 def _cure(

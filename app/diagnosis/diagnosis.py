@@ -13,6 +13,7 @@ VerdictKind = Literal[
     "hidden_spill",  # a part claimed on the GPU is not there
     "lost_gpu",  # had a GPU, and has none since a suspend or a reset
     "no_gpu_found",  # never found the GPU that the driver shows
+    "crowded",  # an image generator, since another took memory of its card
     "read_from_disk",  # its weights do not stay in RAM
     "spilled",
     "thrashing",
@@ -23,6 +24,8 @@ VerdictKind = Literal[
     "below_baseline",  # slower than its own usual rate for no visible reason
     "long_context",
     "parallel_requests",
+    "context_full",
+    "cache_full",  # the cache of all contexts is full, and requests lose their place in it
     "prompt_reread",  # what was read a moment ago is read again
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
@@ -45,6 +48,7 @@ CauseKind = Literal[
     "kept_in_ram",  # by settings on purpose: --n-cpu-moe, --override-tensor, -ngl, --no-kv-offload
     "larger_than_gpu",  # the weights alone are larger
     "gpu_not_used",
+    "cache_too_small",  # for the requests under way, of a server that sets it aside when it starts
     "shared_slot",  # requests of others come between two turns
     "prompt_changes",
     "unknown",
@@ -55,7 +59,9 @@ RemedyAction = Literal[
     "shrink_context",
     "reduce_parallel",
     "quantize_cache",
+    "grow_cache",  # by letting the server take more of each GPU
     "unload_model",
+    "leave_gpu",  # unload it, and let another have the card
     "free_process",
     "smaller_quantization",
     "experts_to_cpu",
@@ -69,6 +75,7 @@ RemedyAction = Literal[
     "same_context",
     "keep_longer",
     "keep_in_ram",
+    "raise_context",
     "more_slots",
     "keep_window",  # all of the context, not its last tokens alone
     "steady_prompt",
@@ -98,12 +105,30 @@ class Verdict(Struct, frozen=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+class Took(NamedTuple):
+    """Someone who took memory of the GPUs, in the time that made the difference."""
+
+    name: str
+    """Of the model or the process, harmless to draw."""
+    pid: int | None
+    url: str | None
+    """Of its server, where that speaks of it."""
+    vram_bytes: int
+    """Of what it took then, what it holds now."""
+    time: float
+    """When it took the most of that, Unix."""
+
+
 class Cause(Struct, frozen=True):
-    """Why a model spills, or reads its prompt again."""
+    """Why a model spills, is slower than it was, preempts requests, or reads its prompt again."""
 
     kind: CauseKind
     sentence: str
     evidence: tuple[Evidence, ...] = ()
+    brief: str = ""
+    """The same in short, where there is a shorter way."""
+    takers: tuple[Took, ...] = ()
+    """Who took the memory, the largest first; empty where nobody was seen to take it."""
 
 
 class Remedy(Struct, frozen=True):
@@ -125,6 +150,8 @@ class Remedy(Struct, frozen=True):
     """The context that it has then; ``None`` where that is not reckoned."""
     need_bytes: int | None = None
     """What it takes of the GPUs then; ``None`` where that is not reckoned."""
+    missing_bytes: int | None = None
+    """What would still be missing then, where it helps and is not enough."""
 
 
 class Diagnosis(Struct, frozen=True):
@@ -139,6 +166,10 @@ class Diagnosis(Struct, frozen=True):
     """In order of gain."""
     decode_tokens_per_second_now: float | None = None
     """Measured."""
+    decode_tokens_per_second_before: float | None = None
+    """Measured while all of it was on GPUs, of a model that spills now."""
+    seconds_per_step: tuple[float, float] | None = None
+    """Before and now, of an image generator that has become slower."""
     expected_now: Band | None = None
     """What the hardware gives with the present split; an estimate."""
     expected_fitting: Band | None = None

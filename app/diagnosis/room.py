@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -11,13 +11,16 @@ from gpumon.app.insight.intent import hidden_gpus
 from gpumon.app.state.holders.joins import stand_in
 from gpumon.app.state.holders.others import Holding, holders_by_group
 from gpumon.app.state.places import is_local
-from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, RunnerRecord
+from gpumon.app.state.records import GpuRecord, Hold, ModelKey, ModelRecord, RunnerRecord
 from gpumon.app.state.records.machine import free_bytes
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import HolderGroup
 
 SESSION_GROUPS: frozenset[HolderGroup] = frozenset({"desktop"})
 """What a session at the screen needs: it can be made smaller, not ended."""
+
+
+NOTHING_HELD: Mapping[str, tuple[Hold, ...]] = {}
 
 
 class Occupant(NamedTuple):
@@ -31,6 +34,26 @@ class Occupant(NamedTuple):
     """When its process began; ``None`` where it is not told."""
     model: ModelKey | None = None
     """The claim of a model."""
+    pid: int | None = None
+    holds: Mapping[str, tuple[Hold, ...]] = NOTHING_HELD
+    """When its processes took what they hold, by GPU."""
+
+    def taken(self, after: float | None, until: float, *, going_on: bool = False) -> dict[str, int]:
+        """Return what it took after one time and until another, and holds still, by GPU.
+
+        ``going_on`` adds what it was taking at the first of them.
+        """
+        sizes = {
+            uuid: sum(hold.taken(after, until, going_on=going_on) for hold in holds)
+            for uuid, holds in self.holds.items()
+        }
+        return {uuid: size for uuid, size in sizes.items() if size}
+
+    def of_time(self, time: float, now: float) -> Occupant:
+        """Return it with what it held at a time already, and holds still."""
+        later = self.taken(time, now)
+        held = {uuid: size - later.get(uuid, 0) for uuid, size in self.vram_by_gpu.items()}
+        return self._replace(vram_by_gpu=held) if later else self
 
     @property
     def vram_bytes(self) -> int:
@@ -50,6 +73,8 @@ class Room(Struct, frozen=True):
     """Free now, and what the model itself holds; never more than there is, whatever is claimed."""
     occupants: tuple[Occupant, ...]
     """The largest first."""
+    own_bytes: int = 0
+    """What of ``free_bytes`` the model itself holds."""
 
     @property
     def free_total_bytes(self) -> int:
@@ -65,6 +90,11 @@ class Room(Struct, frozen=True):
         """Return what would be free for the model if ``occupants`` were not there."""
         pairs = zip(self.uuids, self.free_bytes, strict=True)
         return tuple(free + sum(one.vram_by_gpu.get(uuid, 0) for one in occupants) for uuid, free in pairs)
+
+    def missing_bytes(self, in_ram_bytes: int, freed: Iterable[Mapping[str, int]]) -> int:
+        """Return how much of a part in RAM would find no room here though something were freed."""
+        back = sum(sizes.get(uuid, 0) for sizes in freed for uuid in self.uuids)
+        return max(0, in_ram_bytes + self.own_bytes - self.free_total_bytes - back)
 
 
 def room_of(model: ModelRecord, runner: RunnerRecord | None, state: State) -> Room | None:
@@ -92,6 +122,7 @@ def room_of(model: ModelRecord, runner: RunnerRecord | None, state: State) -> Ro
             for uuid, size, most in zip(uuids, free, capacities, strict=True)
         ),
         occupants=_occupants(runner, state),
+        own_bytes=sum(own.get(uuid, 0) for uuid in uuids),
     )
 
 
@@ -126,7 +157,10 @@ def _occupants(own: RunnerRecord | None, state: State) -> tuple[Occupant, ...]:
 def _model(runner: RunnerRecord, state: State) -> Occupant:
     claimed = state.models.get(runner.model) if runner.model else None
     name = claimed.claim.name if claimed else stand_in(runner.process.settings)
-    return Occupant("model", name, runner.vram_by_gpu, runner.key.started, runner.model if claimed else None)
+    key, held = runner.key, runner.vram_by_gpu
+    model = runner.model if claimed else None
+    holds = _holds(runner.pids, held, state)
+    return Occupant("model", name, held, key.started, model, key.pid, holds)
 
 
 def _processes(state: State) -> list[Occupant]:
@@ -146,4 +180,11 @@ def _process(holding: Holding, vram_by_gpu: dict[str, int], state: State) -> Occ
     starts = (entry.started for entry in entries if entry.pid == holding.pid)
     started = (holder.started if holder else None) or next(starts, None)
     kind: Literal["process", "session"] = "session" if holding.group in SESSION_GROUPS else "process"
-    return Occupant(kind, holding.name or f"process {holding.pid}", vram_by_gpu, started)
+    pid, name = holding.pid, holding.name or f"process {holding.pid}"
+    return Occupant(kind, name, vram_by_gpu, started, None, pid, _holds((pid,), vram_by_gpu, state))
+
+
+def _holds(pids: Iterable[int], vram_by_gpu: Mapping[str, int], state: State) -> dict[str, tuple[Hold, ...]]:
+    """Return when processes took what they hold, by GPU, as far as that was followed."""
+    gpus = ((uuid, state.gpus[uuid]) for uuid in vram_by_gpu if uuid in state.gpus)
+    return {uuid: tuple(gpu.holds[pid] for pid in pids if pid in gpu.holds) for uuid, gpu in gpus}

@@ -17,8 +17,10 @@ COMMAND_LINE = "command line"
 ARITHMETIC = "arithmetic"
 LOG = "server log"
 SLOTS = "/slots"
+METRICS = "/metrics"
 GPUMON = "gpumon"
 ESTIMATE = "estimate"
+DAY_SECONDS = 86400.0
 
 
 def size_evidence(name: str, size_bytes: int, source: str) -> Evidence:
@@ -50,6 +52,20 @@ def occupant_words(occupants: Sequence[Occupant]) -> str:
     """Name who holds memory, with how much: ``qwen3:8b (6.1 GiB) and steam (1.2 GiB)``."""
     named = [f"{visible(one.name)} ({amount(one.vram_bytes)})" for one in occupants]
     return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+
+
+def closed_words(occupants: Sequence[Occupant]) -> str:
+    """Name what is to be closed so that it can be found: ``steam (1.2 GiB, pid 4242)``."""
+    named = [
+        f"{visible(one.name)} ({amount(one.vram_bytes)}{f', pid {one.pid}' if one.pid else ''})"
+        for one in occupants
+    ]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+
+
+def clock_words(time: float, now: float) -> str:
+    """Write when something was, to the minute; with the date where that was not in the last day."""
+    return units.clock(time, units.TO_THE_MINUTE if now - time < DAY_SECONDS else "%d %b %H:%M")
 
 
 def gpu_words(labels: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from gpumon.app.state.records import RunnerRecord, SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import NO_PORT
 from gpumon.collectors.samples import ServerProcess
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -38,10 +39,19 @@ def runner_checks(state: State) -> Iterator[Check]:
             kind="port",
             name=f"port {port}" if port else f"process {runner.key.pid}",
             status=status,
-            found=f"{visible(runner_name(runner, state))}: {found}",
-            gives=GIVES,
+            found=f"{visible(runner_name(runner, state))}{_on(runner)}: {found}",
+            gives=GIVES if _is_llamas(runner) else runner.server_kind.gives,
             step=step,
         )
+
+
+def _on(runner: RunnerRecord) -> str:
+    return "" if _is_llamas(runner) else f" on {runner.server_kind.label}"
+
+
+def _is_llamas(runner: RunnerRecord) -> bool:
+    """Whether its port tells what that of llama.cpp does, or is not known to tell anything else."""
+    return runner.server_kind.facts_source == ServerKind.facts_source
 
 
 def _port(runner: RunnerRecord) -> tuple[Status, str, str | None]:
@@ -67,9 +77,16 @@ def _rates(runner: RunnerRecord, *, has_metrics: bool) -> tuple[Status, str, str
         return "partly", "answers, /slots is switched off", kind.switches.get("/slots")
     if sources and not {"/slots", "/metrics"} & set(sources):
         return "works", visible(" and ".join(sources)), None
+    if not _is_llamas(runner):
+        detail = runner.answer.detail if runner.answer else None
+        return ("works", visible(" and ".join(sources)), None) if sources else ("partly", _told(detail), None)
     if has_metrics:
         return "works", "/slots and /metrics", None
     return "works", "/slots", kind.switches.get("/metrics") if runner.process.server_pid is None else None
+
+
+def _told(detail: str | None) -> str:
+    return visible(detail or "answers, and tells no rates")
 
 
 RUNNER_PREFIX = "runner "

@@ -100,18 +100,19 @@ class Entries:
         if event is not None:
             self.add(replace(event, until=at, lasts=False, subject_id=subject_id))
 
-    def recover(self, alert: Alert, at: float) -> None:
-        """Note that something is well again, of which that is worth a line."""
+    def recover(self, alert: Alert, at: float) -> int | None:
+        """Note that something is well again where that is worth a line; return the number of that event."""
         kind, words = RECOVERED.get(alert.kind, (None, ""))
         is_about_server = alert.kind == "source"
         if kind is None or (is_about_server and (not is_server(alert.subject_id) or self._restarted(alert))):
-            return
+            return None
         after = f" after {units.duration(alert.duration_seconds(at))}"
         bare = words if kind == "recovered" else words + after
         is_model = kind == "recovered"
+        number = self.number()
         self.add(
             LoggedEvent(
-                number=self.number(),
+                number=number,
                 time=at,
                 kind=kind,
                 about="model" if is_model else "server" if is_about_server else "gpu",
@@ -120,6 +121,7 @@ class Entries:
                 said=named(alert.subject, bare),
             )
         )
+        return number
 
     def forget_answers(self, alert: Alert) -> None:
         """Forget that a server answers again which has restarted."""

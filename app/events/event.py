@@ -21,6 +21,7 @@ HappeningKind = Literal[
     "left",  # left, and nothing says why
     "context_full",  # a request has filled the context
     "recovered",  # wholly on GPU again
+    "gave_back",  # another, while it spills
     "gpu_back",
     "answers",  # a server that had stopped, or did not answer
 ]
@@ -98,6 +99,7 @@ MARK_WORDS: dict[EventKind, str] = {
     "silent_fallback": "spill",
     "throttling": "throttled",
     "gpu_lost": "lost",
+    "xid": "Xid",
     "restarted": "restart",
     "ended": "ended",
 }

@@ -23,6 +23,7 @@ from gpumon.app.events.models import (
     subject_of,
     why_left,
 )
+from gpumon.app.events.returns import Recoveries, Returns
 from gpumon.app.events.work import Full, Paces, full_context
 from gpumon.app.insight.wording import model_id
 from gpumon.app.state.loads.endings import NOTICED_WITHIN_SECONDS
@@ -48,6 +49,8 @@ class EventLog:
         self._entries = Entries()
         self._alarms = Alarms(state, book)
         self._paces = Paces()
+        self._returns = Returns(state)
+        self._recoveries = Recoveries(self._entries, self._paces)
         self._loads: dict[RunnerKey, int] = {}
         """Numbers of the events of loads in progress."""
         self._closed: RunnerKey | None = None
@@ -75,6 +78,8 @@ class EventLog:
             self._departures = [one for one in self._departures if not self._settle(one)]
         if self._arrivals:
             self._arrivals = [one for one in self._arrivals if not self._arrive(*one)]
+        for back in self._returns.fresh():
+            self._entries.say(None, "gave_back", back.time, model_id(back.key), back.said)
         for key in touched.worked:
             self._follow_work(key, touched)
 
@@ -141,7 +146,8 @@ class EventLog:
             if len(self._spilled) > ASKED_KEPT:
                 del self._spilled[next(iter(self._spilled))]
         if alert.ended == "recovered" and alert.until is not None:
-            self._entries.recover(alert, alert.until)
+            number = self._entries.recover(alert, alert.until)
+            self._recoveries.note(alert.subject_id, number, alert.until)
 
     def _lost_with_server(self, url: str) -> tuple[str, ...]:
         """Return the models that went with a server, of which nothing more is said; harmless to draw."""
@@ -243,9 +249,12 @@ class EventLog:
     def _end_load(self, load: FinishedLoad) -> None:
         subject_id, number = subject_of(load.key, self._state), self._loads.pop(load.key, None)
         self._entries.close(number, load.ended, subject_id)
-        how = ended(load, recovered=self._has_recovered(subject_id))
+        has_recovered = self._has_recovered(subject_id)
+        how = ended(load, recovered=has_recovered)
         if how is not None:
-            self._entries.say(None, how.kind, load.ended, subject_id, how.said)
+            number = self._entries.say(None, how.kind, load.ended, subject_id, how.said)
+            if has_recovered:
+                self._recoveries.note(subject_id, number, load.ended)
 
     def _has_recovered(self, subject_id: str) -> bool:
         """Return whether a model that is ready spilled until it was loaded again, and does so no more."""
@@ -263,6 +272,7 @@ class EventLog:
             return
         if (runner := state.runner_of(model)) is not None:
             self._paces.note(key, runner.pace.latest)
+            self._recoveries.follow(key)
         if self._alarms.costly:
             self._alarms.note_rates(self._paces)
         for full in full_context(model, runner, touched):

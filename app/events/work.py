@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gpumon.app.events.event import change_words
+from gpumon.app.insight.full_context import is_full, tokens_of
 from gpumon.app.state.rates.figures import FinishedRequest, SlotRates
 from gpumon.app.state.rates.pace import WINDOW_SECONDS, Pace
 from gpumon.app.state.records import ModelKey, ModelRecord, RunnerRecord
@@ -60,10 +61,6 @@ class Paces:
         return before.tokens_per_second, after.tokens_per_second
 
 
-SPARE_TOKENS = 2
-"""A request is stopped, or loses its beginning, when the context has room for so few more."""
-
-
 class Full(NamedTuple):
     """A request that has filled its context."""
 
@@ -82,18 +79,11 @@ def full_context(model: ModelRecord, runner: RunnerRecord | None, touched: Touch
         return
     length = runner.process.settings.context_length or runner.rates.context_length
     for request in touched.requests.get(runner.key, ()):
-        yield from _full(model.key, request, length, _tokens(request))
+        yield from _full(model.key, request, length, tokens_of(request))
 
 
 def _full(
     key: ModelKey, request: SlotRates | FinishedRequest, length: int | None, tokens: int | None
 ) -> Iterator[Full]:
-    if length and tokens is not None and tokens >= length - SPARE_TOKENS:
+    if length and is_full(tokens, length):
         yield Full(key, request.slot_id, request.task_id, length)
-
-
-def _tokens(request: FinishedRequest) -> int | None:
-    """Return the tokens that a request took of its context, prompt and answer."""
-    if request.prompt_tokens is None or request.decoded_tokens is None:
-        return request.context_tokens
-    return request.prompt_tokens + request.decoded_tokens

@@ -26,8 +26,9 @@ from gpumon.app.physics.placement import SPLIT_OVERHEAD_BYTES, place
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
+from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import NO_ORDERS, Orders, RunnerSettings
+from gpumon.collectors.samples import NO_ORDERS, UNSETTLED_STATES, Orders, RunnerSettings
 from gpumon.collectors.servers.command_line import visible_devices
 from gpumon.text import units
 
@@ -298,7 +299,7 @@ def _elsewhere(runner: RunnerRecord | None, orders: Orders, state: State) -> str
 def _logged(runner: RunnerRecord | None) -> list[str]:
     """Return the devices that hold a part of it by the log."""
     buffers = runner.placement.buffers if runner and runner.placement else {}
-    return [key.device for key in buffers if key.on_gpu]
+    return [key.device for key in buffers if key.on_gpu and not key.is_of_rank]
 
 
 def _is_seen(device: str, runner: RunnerRecord | None, state: State) -> bool:
@@ -308,3 +309,13 @@ def _is_seen(device: str, runner: RunnerRecord | None, state: State) -> bool:
     if device.startswith("CUDA"):
         return state.gpu_shown
     return device.startswith("Vulkan") and runner is not None and any(runner.vram_by_gpu.values())
+
+
+def all_on_gpu(model: ModelRecord, state: State) -> Split | None:
+    """Return that none of it is in RAM, of a server that fails to start where it does not fit."""
+    runner = state.runner_of(model)
+    if runner is None or not runner.kind.stays_on_gpu or not runner.measured_vram_bytes:
+        return None
+    is_settled = runner.answer is not None and runner.answer.state not in UNSETTLED_STATES
+    is_split = runner.process.settings.reserve.weights_in_ram_bytes is not None
+    return Split(runner.measured_vram_bytes, 0, 0.0) if is_settled and not is_split else None

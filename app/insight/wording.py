@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord, is_server
+from gpumon.app.insight.xids import OF_PROGRAMS, xid_words
+from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord, XidError, is_server
 from gpumon.app.state.records.model import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
 from gpumon.collectors.servers.kind import ServerKind
@@ -59,7 +60,21 @@ def gpu_state_words(gpu: GpuRecord) -> str:
     """Say what a GPU that does not answer as it should is like: ``GPU 0 is lost: …``."""
     words, detail = GPU_STATE_WORDS[gpu.reading.state], gpu.reading.detail
     said = "" if detail is None or words in detail else f": {visible(detail)}"
+    if (error := lost_by(gpu)) is not None and xid_words(error.number).short not in said:
+        said = f": {xid_words(error.number).whole}"
     return f"{gpu_label(gpu)} {words}{said}"
+
+
+LOST_BY_SECONDS = 30.0
+"""An Xid error so long before a GPU is lost is what it is lost by."""
+
+
+def lost_by(gpu: GpuRecord) -> XidError | None:
+    """Return the Xid error that came with the loss of a GPU; ``None`` where none was told, or it is there."""
+    latest, lost = (gpu.xids[-1] if gpu.xids else None), gpu.lost_since
+    if latest is None or lost is None or latest.number in OF_PROGRAMS:
+        return None
+    return latest if latest.last >= lost - LOST_BY_SECONDS else None
 
 
 def model_id(key: ModelKey) -> str:

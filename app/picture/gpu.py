@@ -10,11 +10,12 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.health import Level
+from gpumon.app.insight.pool import pool_of
 from gpumon.app.insight.wording import DRIVER_SOURCE, gpu_label
 from gpumon.app.state.holders.addresses import addresses_of
 from gpumon.app.state.holders.joins import name_of, stand_in
 from gpumon.app.state.holders.others import GroupHolding, held_before
-from gpumon.app.state.records import GpuRecord, Returned, RunnerRecord
+from gpumon.app.state.records import GpuRecord, Hold, Returned, RunnerRecord, XidError
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuProcess, GpuReading, GpuSlow
@@ -25,6 +26,9 @@ BUSY_PERCENT = 50
 """Utilisation from which a narrow link is worth a word: at rest cards narrow it themselves."""
 
 HolderKind = Literal["model", "process", "reserved"]
+ORDER: tuple[HolderKind, ...] = ("model", "process", "reserved")
+RESERVE_WORDS = ", set aside"
+"""Behind the name of a model: what its server has taken for contexts and uses for none now."""
 
 
 class Holder(NamedTuple):
@@ -50,6 +54,17 @@ class ModelHolding(NamedTuple):
     vram_bytes: int | None
     is_loaded: bool
     """Whether a server lists the model; else the name is the best that is known of it."""
+    reserve_bytes: int = 0
+    """What of it is set aside for contexts and holds none now."""
+
+
+class Taken(NamedTuple):
+    """When a process took what it holds on a GPU, as far as that was seen."""
+
+    since: float
+    """When it took the largest part."""
+    vram_bytes: int
+    """That part."""
 
 
 class GpuSeries(NamedTuple):
@@ -87,6 +102,10 @@ class GpuPicture(Struct, frozen=True, kw_only=True, gc=False):
     """The processes of models on it, the largest first."""
     groups: tuple[GroupHolding, ...] | None
     """The other processes by kind; ``None`` where the driver lists none."""
+    xids: tuple[XidError, ...]
+    """Errors that the driver has reported in this run, the newest first."""
+    taken: Mapping[int, Taken]
+    """When processes took what they hold, by PID, of those that were seen to."""
     returned: tuple[Returned, ...]
     """Memory that came back when a process ended, the newest first."""
     notes: tuple[str, ...]
@@ -130,11 +149,20 @@ def gpu_picture(
         segments=memory_segments(reading, state, runners),
         models=_models(reading, state, runners),
         groups=groups,
+        xids=tuple(reversed(record.xids)),
+        taken={pid: one for pid, hold in record.holds.items() if (one := _taken(hold, state.now))},
         returned=tuple(returned),
         notes=gpu_notes(record),
         age_seconds=age,
         series=GpuSeries(record.vram, record.utilization, record.power, record.temperature),
     )
+
+
+def _taken(hold: Hold, now: float) -> Taken | None:
+    largest = hold.largest_step(None, now)
+    if largest is None or largest.time is None:
+        return None
+    return Taken(largest.time, min(largest.vram_bytes, hold.vram_bytes))
 
 
 def driver_age(state: State) -> float | None:
@@ -180,7 +208,8 @@ def memory_segments(
     memory = reading.memory
     if memory is None or memory.used_bytes is None:
         return ()
-    segments = _process_segments(reading.processes or (), state, runners)
+    reserves = reserves_on(reading, state, runners)
+    segments = _process_segments(reading.processes or (), state, runners, reserves)
     accounted = sum(segment.size_bytes for segment in segments)
     if memory.unified or accounted > memory.used_bytes:
         return tuple(segments) if accounted <= memory.total_bytes else ()
@@ -188,14 +217,42 @@ def memory_segments(
 
 
 def _process_segments(
-    processes: Sequence[GpuProcess], state: State, runners: Mapping[int, RunnerRecord]
+    processes: Sequence[GpuProcess],
+    state: State,
+    runners: Mapping[int, RunnerRecord],
+    reserves: Mapping[int, int],
 ) -> list[Segment]:
-    """Add up processes by name, models before all others, the largest first."""
+    """Add up processes by name, models before all others, the largest first, then what they set aside."""
     sizes: dict[Holder, int] = defaultdict(int)
     for process in processes:
-        sizes[_holder_of(process, state, runners)] += process.vram_bytes or 0
+        holder, unused = _holder_of(process, state, runners), reserves.get(process.pid, 0)
+        sizes[holder] += (process.vram_bytes or 0) - unused
+        sizes[Holder(f"{holder.label}{RESERVE_WORDS}", "reserved")] += unused
     segments = [Segment(holder.label, size, holder.kind) for holder, size in sizes.items() if size]
-    return sorted(segments, key=lambda segment: (segment.kind != "model", -segment.size_bytes))
+    return sorted(segments, key=lambda one: (ORDER.index(one.kind), -one.size_bytes))
+
+
+def reserves_on(reading: GpuReading, state: State, runners: Mapping[int, RunnerRecord]) -> dict[int, int]:
+    """Return what processes have set aside on a GPU for contexts and use for none now, by PID.
+
+    Of several processes of one model each has a part as large as what it holds.
+    """
+    held: dict[int, list[GpuProcess]] = defaultdict(list)
+    for process in reading.processes or ():
+        if (runner := runners.get(process.pid)) is not None and process.vram_bytes:
+            held[runner.key.pid].append(process)
+    found: dict[int, int] = {}
+    for pid, processes in held.items():
+        key = runners[pid].model
+        model = state.models.get(key) if key else None
+        pool = pool_of(model, state) if model is not None else None
+        unused, whole = pool.unused_bytes(reading.uuid) if pool else 0, sum(_bytes(one) for one in processes)
+        found |= {one.pid: min(unused * _bytes(one) // whole, _bytes(one)) for one in processes}
+    return found
+
+
+def _bytes(process: GpuProcess) -> int:
+    return process.vram_bytes or 0
 
 
 def _holder_of(process: GpuProcess, state: State, runners: Mapping[int, RunnerRecord]) -> Holder:
@@ -226,12 +283,14 @@ def _models(
     reading: GpuReading, state: State, runners: Mapping[int, RunnerRecord]
 ) -> tuple[ModelHolding, ...]:
     """Return what the processes of models hold, the largest first."""
+    reserves = reserves_on(reading, state, runners)
     held = (
         ModelHolding(
             runner_name(runners[one.pid], state),
             one.pid,
             one.vram_bytes,
             is_loaded=runners[one.pid].model in state.models,
+            reserve_bytes=reserves.get(one.pid, 0),
         )
         for one in reading.processes or ()
         if one.pid in runners

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpumon.app.fuses import Fuses
 from gpumon.app.insight.agreement import Loaded, may_load, shortfall
+from gpumon.app.insight.full_context import filled
 from gpumon.app.state.records import Load, ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.state import State
 
@@ -66,7 +68,7 @@ class Diagnoses:
 
     def of(self, known: Loaded, state: State, surroundings: Hashable) -> Diagnosis:
         """Return the diagnosis of a model; ``surroundings`` are the circumstances that all models share."""
-        key, circumstances = known.model.key, _circumstances(known, surroundings)
+        key, circumstances = known.model.key, _circumstances(known, state, surroundings)
         kept = self._kept.get(key)
         if kept is None or _is_old(kept, state.now) or kept.circumstances != circumstances:
             is_close = key in self._closely
@@ -153,7 +155,7 @@ def _is_old(kept: _Kept, now: float) -> bool:
     return not 0 <= now - kept.at < lasts
 
 
-def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
+def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hashable:
     """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""
     record, estimate = known.model, known.left_out
     return (
@@ -163,9 +165,13 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
         record.runner,
         record.facts is None,
         record.spilled_since,
+        _step_pace(record),
         known.activity in {"loading", "gone"} and known.activity,
         known.ended_how,
         known.disk is None,
+        known.rereads is None,
+        filled(known.model, state),
+        _preempts(known),
         known.choice,
         known.elsewhere,
         known.gpu_known,
@@ -176,12 +182,26 @@ def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
     )
 
 
+def _preempts(known: Loaded) -> bool:
+    """Return whether its server's cache of all contexts is full, and requests lose their place in it."""
+    told = known.runner or known.model.served
+    return told is not None and told.pool.full_since is not None
+
+
+def _step_pace(record: ModelRecord) -> Hashable:
+    """Return about how long an image generator takes for a step, and at what size."""
+    paces = record.history.step_paces
+    return (paces[-1].size, math.frexp(paces[-1].seconds_per_step)[1]) if paces else None
+
+
 class Forecasts:
     """Keeps the forecast of each load, reckoned again after some seconds, or when more is known of it."""
 
     def __init__(self, fuses: Fuses) -> None:
         self._fuses = fuses
         self._kept: dict[RunnerKey, tuple[Hashable, Forecast | None]] = {}
+        self._made: dict[RunnerKey, Forecast] = {}
+        """The last one of each process that is there still: its load may be over."""
 
     def of(self, load: Load, state: State) -> Forecast | None:
         """Return what will come of a load; ``None`` where it cannot be reckoned."""
@@ -196,4 +216,14 @@ class Forecasts:
                 found = forecast(load, state)
             self._kept = {key: one for key, one in self._kept.items() if key in state.loads}
             kept = self._kept[load.key] = (known, found)
+            self._keep(load.key, found, state)
         return kept[1]
+
+    def made(self, key: RunnerKey | None) -> Forecast | None:
+        """Return what was last said of the load of a process; ``None`` where nothing was."""
+        return None if key is None else self._made.get(key)
+
+    def _keep(self, key: RunnerKey, found: Forecast | None, state: State) -> None:
+        if found is not None:
+            self._made = {one: made for one, made in self._made.items() if one in state.runners}
+            self._made[key] = found

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.insight.agreement import Agreement, LeftOut, Loaded, beyond_choice, placement_of
+from gpumon.app.insight.agreement import Agreement, Loaded, beyond_choice, placement_of
+from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.wording import processor_words, spill_percent
 from gpumon.app.state.records import History
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
+from gpumon.collectors.samples import NO_RESERVE
 
 
 class ModelSeries(NamedTuple):
@@ -20,8 +22,6 @@ class ModelSeries(NamedTuple):
     claimed_vram: Series
     claimed_ram: Series
     measured_vram: Series
-    spill: Series
-    """Part in RAM, 0 to 1."""
     decode: Series
     prefill: Series
     context: Series
@@ -31,7 +31,7 @@ class ModelSeries(NamedTuple):
 def series_of(history: History) -> ModelSeries:
     """Return the series of a model."""
     one = history
-    return ModelSeries(one.vram, one.ram, one.measured_vram, one.spill, one.decode, one.prefill, one.context)
+    return ModelSeries(one.vram, one.ram, one.measured_vram, one.decode, one.prefill, one.context)
 
 
 class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
@@ -77,6 +77,12 @@ class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
     """Whether the user has asked for the CPU."""
 
 
+def _weights_in_ram(known: Loaded) -> int | None:
+    """Return the weights that its server was told to keep in RAM, for all GPUs together."""
+    reserve = known.runner.process.settings.reserve if known.runner else NO_RESERVE
+    return (reserve.weights_in_ram_bytes or 0) * reserve.gpu_count or None
+
+
 def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
     """Put together where the memory of one model is."""
     record, runner, claims = known.model, known.runner, known.model.claims_memory
@@ -85,12 +91,13 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
     is_told = in_ram or (known.by_choice and not claims)
     measured, placement = known.measured_bytes, placement_of(record, state)
     can_spill = known.gpu_known and not known.by_choice
+    kept = None if claims or is_told else _weights_in_ram(known)
     spilled = beyond_choice(placement, known.left_out) if can_spill else UNKNOWN_SPLIT
     return ModelMemory(
         claims_memory=claims,
         gpu_bytes=split.gpu_bytes if claims else placement.gpu_bytes if is_told else measured,
-        ram_bytes=placement.ram_bytes if is_told else split.ram_bytes,
-        ram_is_estimate=is_told and not in_ram,
+        ram_bytes=placement.ram_bytes if is_told else kept if split.ram_bytes is None else split.ram_bytes,
+        ram_is_estimate=(is_told and not in_ram) or bool(kept),
         measured_vram_bytes=measured,
         measured_vram_by_gpu=dict(runner.vram_by_gpu) if runner and measurable else None,
         measurable=measurable,

@@ -6,29 +6,23 @@ A new figure is added here and where it is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import (
-    Agreement,
-    Loaded,
-    logged_in_ram,
-)
+from gpumon.app.insight.agreement import Agreement, Loaded, logged_in_ram
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
+from gpumon.app.insight.pool import Pool, pool_notes, pool_of
 from gpumon.app.insight.rereads import rereading
-from gpumon.app.insight.wording import (
-    kind_label,
-    model_id,
-    shares,
-    source_label,
-)
+from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
+from gpumon.app.picture.rates import FullRate, LastPicture, full_of, last_note, last_picture
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.rereads import Losses
@@ -52,11 +46,13 @@ from gpumon.collectors.samples import (
     RateBaseline,
     RunnerProcess,
 )
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
+    from gpumon.app.diagnosis.forecast import Forecast
     from gpumon.app.physics.hardware import Band
     from gpumon.collectors.servers.kind import ServerKind
 
@@ -81,16 +77,6 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
 """Verdicts that other words of a row amount to."""
 
 
-class FullRate(NamedTuple):
-    """In tokens per second, with the range in which about nine of ten measurements lie."""
-
-    tokens_per_second: float
-    low: float
-    high: float
-    is_measured: bool
-    """Whether it is a rate that was seen; else it is an estimate."""
-
-
 class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """All that is said of a loaded model at one instant; ``None`` is unknown."""
 
@@ -110,6 +96,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     age_seconds: float | None
     """Age of the server's word, where it is no longer current."""
     memory: ModelMemory
+    pool: Pool | None
+    """What its server has set aside for all contexts; ``None`` of one that sets nothing aside."""
 
     level: Level
     """The worst of its verdict and its alerts; ``unknown`` where it is well but its placement is not told."""
@@ -130,6 +118,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     rates: RunnerRates
     full: FullRate | None
     """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    last: LastPicture | None
+    """What its server says of the latest request that has ended."""
     peak_tokens_per_second: float | None
     """The highest rate that it has held for some seconds in this run, all requests together."""
     process: RunnerProcess | None
@@ -196,6 +186,10 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     disk: Moved | None
     expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
+    forecast: Forecast | None = None
+    """What was said of its load before that was over."""
+    started_by: str | None = None
+    """The program that has started its process, where the model does not bear its name already."""
 
 
 def model_picture(
@@ -207,8 +201,7 @@ def model_picture(
     full: Band | None = None,
 ) -> ModelPicture:
     """Put together what is said of one model; of its active ``alerts`` the worst come first."""
-    record, runner = known.model, known.runner
-    memory = model_memory(known, state, measurable)
+    record, runner, memory = known.model, known.runner, model_memory(known, state, measurable)
     level, sentence, trouble = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
@@ -221,6 +214,7 @@ def model_picture(
         spilled_since=record.spilled_since,
         age_seconds=_age_seconds(record, state),
         memory=memory,
+        pool=(pool := pool_of(record, state)),
         level=level,
         sentence=sentence,
         trouble=trouble,
@@ -230,40 +224,16 @@ def model_picture(
         until=until_words(record, state, known.activity),
         time_left=_time_left(record, state),
         rates=(rates := rates_of(record, state)),
-        full=_full(full, rates, record, memory),
+        full=full_of(full, rates, record, memory),
+        last=(last := last_picture(record, state)),
         peak_tokens_per_second=record.history.peak.tokens_per_second,
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis, memory)),
+        notes=(*_notes(known, state, diagnosis, memory, pool), *last_note(last, rates)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
     )
-
-
-def _full(
-    estimate: Band | None, rates: RunnerRates, record: ModelRecord, memory: ModelMemory
-) -> FullRate | None:
-    on_gpu = memory.placement.spill_fraction == 0 and memory.agreement.kind != "driver_sees_less"
-    now = None if rates.is_estimate else rates.decode_tokens_per_second
-    return full_rate(estimate, now, record.history.peak_on_gpu.tokens_per_second, on_gpu=on_gpu)
-
-
-def full_rate(
-    estimate: Band | None, now: float | None, best: float | None, *, on_gpu: bool
-) -> FullRate | None:
-    """Return the best of what is estimated and what was seen.
-
-    ``best`` was seen while all of it was on GPUs, and ``now`` is of whatever holds it now: an estimate below
-    either is wrong. Nothing is known where nothing was estimated and it never was wholly ``on_gpu``.
-    """
-    seen = max((rate for rate in (now if estimate or on_gpu else None, best) if rate), default=None)
-    if estimate is not None and (seen is None or seen <= estimate.expected):
-        return FullRate(estimate.expected, estimate.low, estimate.high, is_measured=False)
-    if seen is None:
-        return None
-    high = seen if estimate is None else max(seen, estimate.high)
-    return FullRate(seen, seen, high, is_measured=True)
 
 
 def _age_seconds(record: ModelRecord, state: State) -> float | None:
@@ -286,6 +256,14 @@ def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     return load_picture(load, state) if load else None
 
 
+def _started_by(record: ModelRecord, state: State) -> str | None:
+    runner = state.runner_of(record)
+    server = server_of(state, runner) if runner is not None else None
+    if server is None or server.kind == record.kind.name:
+        return None
+    return kind_label(kind_named(server.kind))
+
+
 def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
     """Put together what a page says beside the picture."""
     runner, answer = state.runner_of(record), answer_of(record, state)
@@ -303,6 +281,7 @@ def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> M
         prediction=runner.prediction if runner else None,
         disk=runner.disk.latest if runner else None,
         expected_by_card=expected_by_card(record, state),
+        started_by=_started_by(record, state),
         finished_load=next(loads, None) if record.runner else None,
     )
 
@@ -332,7 +311,9 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
     return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
-def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -> Iterator[str]:
+def _notes(
+    known: Loaded, state: State, found: Diagnosis, memory: ModelMemory, pool: Pool | None
+) -> Iterator[str]:
     record, estimate = known.model, known.left_out
     if memory.has_no_gpu and memory.placement.spill_fraction is not None:
         yield NO_GPU_NOTE
@@ -352,6 +333,7 @@ def _notes(known: Loaded, state: State, found: Diagnosis, memory: ModelMemory) -
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    yield from pool_notes(pool)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"
     yield from _no_rate_note(known, state)

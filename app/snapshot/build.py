@@ -27,6 +27,7 @@ from gpumon.app.snapshot.schema import (
     EvidenceEntry,
     ForecastEntry,
     GpuEntry,
+    LastRequestEntry,
     LeftEntry,
     LoadEntry,
     ModelEntry,
@@ -34,9 +35,10 @@ from gpumon.app.snapshot.schema import (
     RemedyEntry,
     RunnerEntry,
     Snapshot,
+    TakerEntry,
     VerdictEntry,
 )
-from gpumon.app.snapshot.work import with_work
+from gpumon.app.snapshot.work import last_request_entry, with_work
 from gpumon.app.state.records import Placement, Prediction
 from gpumon.collectors.samples import RunnerProcess
 
@@ -55,6 +57,7 @@ class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
     decode_tokens_per_second: float | None
     expected_tokens_per_second: BandEntry | None
     expected_fitting_tokens_per_second: BandEntry | None
+    last_request: LastRequestEntry | None
 
 
 class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +234,7 @@ def diagnosis_entry(model: ModelPicture) -> DiagnosisEntry:
         decode_tokens_per_second=found.decode_tokens_per_second_now,
         expected_tokens_per_second=_band(found.expected_now),
         expected_fitting_tokens_per_second=_band(found.expected_fitting),
+        last_request=last_request_entry(model.last) if model.last else None,
     )
 
 
@@ -248,7 +252,8 @@ def _cause(cause: Cause | None) -> CauseEntry | None:
     if cause is None:
         return None
     evidence = tuple(map(_evidence, cause.evidence))
-    return CauseEntry(kind=cause.kind, sentence=cause.sentence, evidence=evidence)
+    takers = tuple(TakerEntry(**one._asdict()) for one in cause.takers)
+    return CauseEntry(kind=cause.kind, sentence=cause.sentence, evidence=evidence, takers=takers)
 
 
 def _remedies(found: Diagnosis) -> tuple[RemedyEntry, ...]:
@@ -272,6 +277,7 @@ def _remedy(remedy: Remedy) -> RemedyEntry:
         where=remedy.where,
         arithmetic=remedy.arithmetic,
         frees_bytes=remedy.frees_bytes,
+        missing_bytes=remedy.missing_bytes,
         expected_tokens_per_second=_band(remedy.expected_tokens_per_second),
     )
 

@@ -28,6 +28,8 @@ class ProcessEntry(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     vram_bytes: int | None
     model: str | None
+    took_bytes: int | None = None
+    took_at: float | None = None
 
 
 class HolderEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,15 @@ class HolderEntry(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     vram_bytes: int | None
     names: tuple[str, ...]
+
+
+class XidEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An error that the driver has reported of a GPU in this run, once or many times in a row."""
+
+    number: int
+    words: str
+    count: int
+    last: float
 
 
 class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +67,7 @@ class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     power_limit_watts: float | None
     temperature_celsius: int | None
     throttle_reasons: tuple[str, ...] | None
+    xid_errors: tuple[XidEntry, ...]
     processes: tuple[ProcessEntry, ...] | None
     holders: tuple[HolderEntry, ...] | None
 
@@ -112,12 +124,23 @@ class VerdictEntry(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[EvidenceEntry, ...]
 
 
+class TakerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone who took the memory that a model lacks."""
+
+    name: str
+    pid: int | None
+    url: str | None
+    vram_bytes: int
+    time: float
+
+
 class CauseEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a model spills."""
+    """Why a model spills, or is slower than it was."""
 
     kind: str
     sentence: str
     evidence: tuple[EvidenceEntry, ...]
+    takers: tuple[TakerEntry, ...] = ()
 
 
 class BandEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +160,7 @@ class RemedyEntry(msgspec.Struct, frozen=True, kw_only=True):
     where: str | None
     arithmetic: str
     frees_bytes: int | None
+    missing_bytes: int | None = None
     expected_tokens_per_second: BandEntry | None
 
 
@@ -176,6 +200,40 @@ class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_second: float | None
     made_room: tuple[str, ...]
     forecast: ForecastEntry | None = None
+
+
+class LastRequestEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest request that has ended, by its server; nothing of it is so now."""
+
+    ended: float | None
+    count: int | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    decoded_tokens: int | None
+    prefill_tokens_per_second: float | None
+    decode_tokens_per_second: float | None
+    first_token_seconds: float | None
+    seconds: float | None
+    source: str | None
+
+
+class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory that a server has set aside for all contexts."""
+
+    used_fraction: float | None
+    used_tokens: int | None
+    capacity_tokens: int | None
+    size_bytes: int | None
+    size_is_estimate: bool | None
+    size_by_gpu: dict[str, int] | None
+    waiting_by_reason: dict[str, int]
+    preemptions_total: int | None
+    preempted_last_minute: int | None
+    full_since: float | None
+    prompt_found_fraction: float | None
+    prompt_found_fraction_last_minute: float | None
+    memory_read_bytes_per_second: float | None
+    memory_read_fraction: float | None
 
 
 class RequestEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +293,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     requests_running: int | None = None
     requests_waiting: int | None = None
     requests_unmeasured: int | None = None
+    cache: CacheEntry | None = None
     rate_source: str | None = None
     rate_is_estimate: bool | None = None
     tokens_generated_total: int | None = None
@@ -251,6 +310,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     baseline_tokens_per_second: float | None = None
     baseline_request_count: int | None = None
     prediction: PredictionEntry | None = None
+    last_request: LastRequestEntry | None = None
 
 
 class ReturnedEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from gpumon.app.insight.pool import Pool
 from gpumon.app.insight.rereads import cause_of
-from gpumon.app.picture.model import FullRate, ModelDetails
-from gpumon.app.snapshot.schema import BandEntry, ModelEntry, RequestEntry, RereadEntry
+from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.rates import FullRate, LastPicture
+from gpumon.app.snapshot.schema import (
+    BandEntry,
+    CacheEntry,
+    LastRequestEntry,
+    ModelEntry,
+    RequestEntry,
+    RereadEntry,
+)
 from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.rereads import Losses
+from gpumon.collectors.samples import LastRequest
 
 REQUESTS_TOLD = 20
 
@@ -28,15 +38,43 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
         full_tokens_per_second=_full(full) if full else None,
         full_is_measured=full.is_measured if full else None,
         peak_tokens_per_second=model.peak_tokens_per_second,
+        last_request=last_request_entry(model.last) if model.last else None,
         prefill_tokens_per_second=rates.prefill_tokens_per_second,
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
         requests_waiting=rates.waiting,
         requests_unmeasured=rates.unmeasured_requests,
+        cache=_cache(model.pool) if model.pool else None,
         rate_source=model.rate_source,
         rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
         tokens_generated_total=total,
         tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
+    )
+
+
+def last_request_entry(last: LastPicture) -> LastRequestEntry:
+    """Return the entry of the latest request, as its server tells of it."""
+    told = {name: getattr(last.request, name) for name in LastRequest.__struct_fields__}
+    return LastRequestEntry(ended=last.ended, source=last.origin, **told)
+
+
+def _cache(pool: Pool) -> CacheEntry:
+    figures, is_sized = pool.figures, pool.size_bytes is not None
+    return CacheEntry(
+        used_fraction=figures.used_fraction,
+        used_tokens=figures.used_tokens,
+        capacity_tokens=pool.capacity_tokens,
+        size_bytes=pool.size_bytes,
+        size_is_estimate=pool.is_estimate if is_sized else None,
+        size_by_gpu=pool.by_gpu if is_sized else None,
+        waiting_by_reason=dict(figures.waiting_by_reason),
+        preemptions_total=figures.preemptions_total,
+        preempted_last_minute=figures.preempted_lately,
+        full_since=figures.full_since,
+        prompt_found_fraction=figures.found_fraction,
+        prompt_found_fraction_last_minute=figures.found_lately,
+        memory_read_bytes_per_second=figures.read_bytes_per_second,
+        memory_read_fraction=pool.read_fraction,
     )
 
 

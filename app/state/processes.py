@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gpumon.app.state.holders.joins import blobs_by_digest, join
 from gpumon.app.state.holders.measured import locate_all
-from gpumon.app.state.logs import refresh_log_rates, take_log
+from gpumon.app.state.logs import attribute, refresh_log_rates, take_log
 from gpumon.app.state.records import Event, RunnerKey, RunnerRecord
-from gpumon.app.state.servers import follow_processes
+from gpumon.app.state.servers import close_back_doors, follow_processes
 from gpumon.app.state.state import State, hear
 from gpumon.app.state.work import WORKING_CPU_PERCENT, hand_over
 from gpumon.collectors.samples import (
@@ -45,7 +45,10 @@ def apply_processes(state: State, sample: ProcessSample) -> None:
     refresh_log_rates(state)
     changed = follow_processes(state)
     if changed or _identities(state) != before:
+        for log in (log for log in state.logs.values() if log.pid is not None):
+            attribute(state, log)
         join(state)
+        close_back_doors(state)
         hand_over(state)
         locate_all(state)
     state.touched.measured.update(runner.model for runner in state.runners.values() if runner.model)

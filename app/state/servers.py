@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpumon.app.state.histories import arrive, key_alone, leave
-from gpumon.app.state.holders.addresses import addresses_of, server_of, stands_alone
+from gpumon.app.state.holders.addresses import addresses_of, own_addresses, server_of, stands_alone
+from gpumon.app.state.holders.doors import front_of, hide_back_doors
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.holders.measured import is_steady
 from gpumon.app.state.places import place
@@ -20,8 +21,9 @@ from gpumon.app.state.records import (
     Served,
     SourceRecord,
 )
+from gpumon.app.state.records.model import with_facts
 from gpumon.app.state.state import State, hear
-from gpumon.app.state.work import follow_work, hear_work
+from gpumon.app.state.work import follow_work, hear_work, note_job, seen_request
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     LOADING_STATES,
@@ -32,7 +34,7 @@ from gpumon.collectors.samples import (
     ServerSample,
     WorkSample,
 )
-from gpumon.collectors.servers.kind import ServerKind, with_facts
+from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.registry import kind_named
 
 MODELS_END_WITH = frozenset({"not_running"})
@@ -71,6 +73,13 @@ def apply_server(state: State, sample: ServerSample) -> None:
     follow_processes(state)
     if is_new or before != state.models.keys():
         join(state)
+    close_back_doors(state)
+
+
+def close_back_doors(state: State) -> None:
+    """Keep one row of each model that is reached through several servers."""
+    if hide_back_doors(state):
+        join(state)
 
 
 def _is_named(state: State, url: str) -> bool:
@@ -101,18 +110,56 @@ def apply_work(state: State, sample: WorkSample) -> None:
         return
     record = _named(state, sample)
     if record is None:
+        _take_from_behind(state, sample)
+    elif not _is_told_behind(state, record):
+        _take_of_server(state, record, sample, is_told=record.kind.tells_work)
+
+
+def _take_from_behind(state: State, sample: WorkSample) -> None:
+    """Take in what the server behind another one says of a model that is shown under the other's name."""
+    record = front_of(state, sample.source, sample.model) if sample.model is not None else None
+    if record is None or (
+        record.kind.tells_work and record.served and state.sources[record.key.source].healthy
+    ):
         return
+    runner = state.runner_of(record)
+    if runner is not None:
+        _take_of_process(state, runner, sample)
+        return
+    _change_teller(record, sample.source)
+    _take_of_server(state, record, sample, is_told=True)
+
+
+def _is_told_behind(state: State, record: ModelRecord) -> bool:
+    """Whether the server behind its own tells how a model works; else its own is heard again."""
+    source = state.sources.get(record.behind) if record.behind else None
+    if source is not None and source.healthy:
+        return True
+    _change_teller(record, None)
+    return False
+
+
+def _change_teller(record: ModelRecord, behind: str | None) -> None:
+    """Begin anew to measure how a model works where another server tells of it from now on."""
+    if record.behind != behind:
+        record.behind, record.served = behind, None
+
+
+def _take_of_server(state: State, record: ModelRecord, sample: WorkSample, *, is_told: bool) -> None:
+    """Take in what is said at a URL; ``is_told``: of the work of its process as well."""
     record.served = served = record.served or Served(sample.state)
-    served.answer, served.state = sample, sample.state
+    note_job(record, served.answer, sample)
+    served.answer, served.state, served.last = sample, sample.state, seen_request(served.last, sample)
     if sample.facts is not None and sample.facts != served.facts:
         served.facts = sample.facts
         record.claim = _with_facts(record, record.claim)
     runner = state.runner_of(record)
     if runner is not None:
-        if record.kind.tells_work:
+        if is_told:
             _take_of_process(state, runner, sample)
         return
     state.touched.work(record.key, changed=True)
+    served.pool.feed(sample)
     served.requests.extend(served.meter.feed(sample))
     record.note_rates(served.meter.rates, state.now)
 
@@ -182,6 +229,9 @@ def _named(state: State, sample: WorkSample) -> ModelRecord | None:
 
 
 def _take_of_process(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
+    model = state.models.get(runner.model) if runner.model else None
+    if model is not None and model.served is None:
+        note_job(model, runner.answer, sample)
     changed = hear_work(runner, sample)
     if stands_alone(state, runner) and follow_processes(state):
         join(state)
@@ -244,13 +294,12 @@ def _take_memory(state: State, record: ModelRecord) -> None:
     if split.gpu_bytes:
         state.gpu_claimed.add(record.key.source)
     if split.spill_fraction == 0:
-        record.spilled_since = None
+        record.spilled_since, record.history.whole_until = None, now
     elif split.spill_fraction is not None and record.spilled_since is None:
         record.spilled_since = now
     history = record.history
     history.vram.add(now, split.gpu_bytes)
     history.ram.add(now, split.ram_bytes)
-    history.spill.add(now, split.spill_fraction)
 
 
 def _note_steadiness(state: State, record: ModelRecord) -> None:
@@ -317,7 +366,7 @@ def _is_loaded(runner: RunnerRecord) -> bool:
 
 def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     """Whether a source of its own kind that is well already tells of its model."""
-    where = {place(url) for url in addresses_of(state, runner)}
+    where = {place(url) for url in (*addresses_of(state, runner), *own_addresses(runner.process))}
     server = server_of(state, runner)
     own = {runner.server_kind.name, server.kind if server else None}
     is_told = runner.kind.by_itself and runner.process.settings.port is not None

@@ -13,6 +13,7 @@ from gpumon.app.state.records import (
     Event,
     FailedLoad,
     FinishedLoad,
+    GaveBack,
     GpuRecord,
     History,
     LearnedRecord,
@@ -93,6 +94,7 @@ NOT_THERE = frozenset({"absent", "not_running"})
 """States of a source that is simply not on this machine, where it never answered."""
 DEPARTED_KEPT = 50
 RETURNED_KEPT = 50
+GIVEN_BACK_KEPT = 50
 FINISHED_LOADS_KEPT = 100
 
 
@@ -125,6 +127,8 @@ class State(Struct, eq=False):
     """Other processes on a GPU, by PID."""
     returned: deque[Returned] = field(default_factory=lambda: deque(maxlen=RETURNED_KEPT))
     """GPU memory that came back when a process ended, oldest first."""
+    given_back: deque[GaveBack] = field(default_factory=lambda: deque(maxlen=GIVEN_BACK_KEPT))
+    """GPU memory that processes gave back, at their end or before, oldest first."""
     blob_names: dict[str, BlobNames] = field(default_factory=dict)
     """Names from manifests on disk, by models directory."""
     disk_blobs: dict[str, frozenset[str]] = field(default_factory=dict)

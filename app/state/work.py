@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from gpumon.app.state.holders.doors import hide_back_doors
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
-from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.rates.pool import PoolFigures
+from gpumon.app.state.records import ModelRecord, RunnerRecord, SeenRequest
+from gpumon.app.state.records.history import StepPace
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
 
@@ -69,12 +72,42 @@ def requests_of(model: ModelRecord, state: State) -> Sequence[FinishedRequest]:
     return model.served.requests if model.served else ()
 
 
+def last_of(model: ModelRecord, state: State) -> SeenRequest | None:
+    """Return what its server says of the latest request that has ended."""
+    runner = state.runner_of(model)
+    if runner is not None and runner.last is not None:
+        return runner.last
+    return model.served.last if model.served else None
+
+
+def seen_request(before: SeenRequest | None, sample: WorkSample) -> SeenRequest | None:
+    """Return the latest request after a look: a new one is known by its number, or else by its figures.
+
+    A number that has fallen is that of a server that has started again; when its latest one ended is unknown.
+    """
+    said = sample.last
+    if said is None or (before is not None and before.request == said):
+        return before
+    if before is None or (said.count or 0) < (before.request.count or 0):
+        return SeenRequest(said, None, sample.origin)
+    is_same = said.count is not None and said.count == before.request.count
+    return SeenRequest(said, before.ended if is_same else sample.time, sample.origin)
+
+
 def answer_of(model: ModelRecord, state: State) -> WorkSample | None:
     """Return the latest poll of its statistics."""
     runner = state.runner_of(model)
     if runner is not None:
         return runner.answer
     return model.served.answer if model.served else None
+
+
+def pool_figures(model: ModelRecord, state: State) -> PoolFigures | None:
+    """Return how full the cache of all contexts is; ``None`` where nothing tells, or that was long ago."""
+    runner = state.runner_of(model)
+    if runner is not None:
+        return runner.pool.figures(state.now)
+    return model.served.pool.figures(state.now) if model.served else None
 
 
 def server_facts(model: ModelRecord, state: State) -> LoadFacts | None:
@@ -135,9 +168,28 @@ WORKING_CPU_PERCENT = 20.0
 def hear_work(runner: RunnerRecord, sample: WorkSample) -> bool:
     """Take in what a process says of its work; return whether anything but the counts has changed."""
     changed = _has_changed(runner.answer, sample)
-    runner.answer = sample
+    runner.answer, runner.last = sample, seen_request(runner.last, sample)
     runner.facts = sample.facts or runner.facts
     return changed
+
+
+def note_job(model: ModelRecord, before: WorkSample | None, sample: WorkSample) -> None:
+    """Note how long an image generator takes for a step, as it says itself or as two looks tell."""
+    job, seconds = sample.job, _seconds_per_step(before, sample)
+    if job is not None and seconds:
+        size = (job.width, job.height, job.batch_size)
+        model.history.take_step(StepPace(sample.time, seconds, job.job_id, size))
+
+
+def _seconds_per_step(before: WorkSample | None, sample: WorkSample) -> float | None:
+    job, earlier = sample.job, before.job if before else None
+    if job is None or job.seconds_per_step:
+        return job.seconds_per_step if job else None
+    if before is None or earlier is None or earlier.job_id != job.job_id:
+        return None
+    if earlier.step is None or job.step is None or job.step <= earlier.step:
+        return None
+    return (sample.time - before.time) / (job.step - earlier.step)
 
 
 def follow_work(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
@@ -182,6 +234,7 @@ def _has_changed(before: WorkSample | None, sample: WorkSample) -> bool:
 
 
 def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
+    runner.pool.feed(sample)
     finished = runner.meter.feed(sample)
     runner.requests.extend(finished)
     if (finished or runner.rates.slots) and is_hindered(state, runner):
@@ -223,6 +276,7 @@ def _note_upstream(state: State, sample: MeterSample) -> None:
         return
     if state.upstreams.get(sample.server) != sample.upstream:
         state.upstreams[sample.server] = sample.upstream
+        hide_back_doors(state)
         join(state)
 
 

@@ -88,7 +88,8 @@ class ModelActions:
         if unload is None:
             self._say(self._cannot_words(model), "warning")
             return
-        question = ConfirmScreen("Unload this model?", unload_facts(picture), self._glyphs)
+        facts = unload_facts(picture, self._session.monitor.pictures.models())
+        question = ConfirmScreen("Unload this model?", facts, self._glyphs)
         self._app.push_screen(question, partial(self._answered, row, unload))
 
     def _unload_load(self, row: Row | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gpumon.app.insight.unloading import Unloading, UnloadKind, UnloadOutcome
@@ -10,6 +11,7 @@ from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.state.records import ModelKey
 from gpumon.app.views.page import GPUMON, NVML, PROC
+from gpumon.collectors.servers.registry import runner_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.views import Fact
@@ -46,15 +48,29 @@ def _is_plain(command: str) -> bool:
     return visible(command, LONGEST_COMMAND) == command
 
 
-def unload_facts(model: ModelPicture) -> tuple[Fact, ...]:
-    """Return what the user should know before it is unloaded."""
+def unload_facts(model: ModelPicture, others: Iterable[ModelPicture] = ()) -> tuple[Fact, ...]:
+    """Return what the user should know before it is unloaded, and which of the ``others`` has need of it."""
     return (
         Fact("model", visible(model.claim.name)),
         Fact("server", address(model.key.source)),
         _gain(model),
         _requests(model),
+        *(Fact("helps", _helps(one)) for one in others if _was_hindered(one, model)),
         Fact("afterwards", "the next request for it loads it again"),
     )
+
+
+def _was_hindered(other: ModelPicture, model: ModelPicture) -> bool:
+    """Return whether a model took the memory that another one lacks."""
+    cause, pid = other.diagnosis.cause, model.process.pid if model.process else None
+    return cause is not None and pid is not None and any(one.pid == pid for one in cause.takers)
+
+
+def _helps(other: ModelPicture) -> str:
+    """Name a model that lacks memory, and say what it then needs itself."""
+    if other.process is not None and runner_named(other.process.kind).moves_weights:
+        return other.label
+    return f"{other.label}, once that is loaded again: it stays where it was loaded"
 
 
 def stop_facts(load: LoadPicture, key: ModelKey) -> tuple[Fact, ...]:

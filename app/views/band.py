@@ -18,7 +18,7 @@ from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.actions import command_to_copy
 from gpumon.collectors.samples import SourceState
-from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
+from gpumon.collectors.servers.registry import PLUG_IN_PREFIX
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
@@ -38,6 +38,7 @@ HEADS = {
     "silent_fallback": "NOT ON GPU",
     "no_gpu_found": "NOT ON GPU",
     "lost_gpu": "LOST GPU",
+    "crowded": "CROWDED",
     "read_from_disk": "FROM DISK",
     "stuck": "STUCK",
     "ended": "ENDED",
@@ -51,6 +52,7 @@ HEADS = {
     "gpu_lost": "LOST",
     "pcie_link": "SLOW LINK",
     "link_degraded": "SLOW LINK",
+    "xid": "GPU ERROR",
     "ecc": "ECC ERRORS",
     "ram_low": "RAM LOW",
     "swapping": "SWAPPING",
@@ -58,12 +60,14 @@ HEADS = {
     "load_failed": "LOAD FAILED",
     "slower": "SLOWER",
     "below_baseline": "SLOWER",
+    "cache_full": "CACHE FULL",
     "thrash": "THRASHING",
     "thrashing": "THRASHING",
     "evicted": "EVICTED",
     "long_context": "LONG CONTEXT",
     "parallel_requests": "SHARED",
     "prompt_reread": "READS AGAIN",
+    "context_full": "CONTEXT FULL",
 }
 """The head word of each kind of alert and verdict."""
 OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}
@@ -121,10 +125,14 @@ def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView)
         subject=model.label,
         facts=tuple(_facts(model, sentence, head)),
         cause=_cause(model.diagnosis, has_command=cure is not None),
-        remedy=visible(cure.command or "", 1000) if cure else "",
-        where=cure.where or "" if cure else "",
         keys=(("y", "copy"), ("Enter", "why")) if cure else (("Enter", "why"),),
+        **_to_type(cure),
     )
+
+
+def _to_type(cure: Remedy | None) -> dict[str, str]:
+    """Return the line of a cure, and where it is typed."""
+    return {"remedy": visible(cure.command or "", 1000), "where": cure.where or ""} if cure else {}
 
 
 def _of_source(row: SourceRow, head: str, plain: VerdictView) -> VerdictView:
@@ -170,15 +178,27 @@ def _without_name(sentence: str, name: str) -> str:
 
 def cost_words(model: ModelPicture) -> str:
     """Say how fast a model is and, where it is known, could be: ``7.0 tok/s, 47 if it fitted``."""
-    now, expected = model.diagnosis.decode_tokens_per_second_now, model.diagnosis.expected_now
+    found = model.diagnosis
+    now, expected = found.decode_tokens_per_second_now, found.expected_now
     rate = now if now is not None else expected.expected if expected else None
-    if rate is None:
-        return ""
+    if rate is None or found.seconds_per_step is not None:
+        return _step_words(found)
     words = units.rate(rate) if now is not None else f"~{units.rate(rate)}"
+    before = found.decode_tokens_per_second_before if found.cause and found.cause.takers else None
+    if now is not None and before is not None and before > now:
+        return f"{words}, {units.rate(before).split()[0]} before"
     full = model.full.tokens_per_second if model.full else None
     if full is None or full <= rate or not model.memory.spill_percent:
         return _held_back(model) or words
     return f"{words}, {full:.0f} if it fitted"
+
+
+def _step_words(found: Diagnosis) -> str:
+    """Say how slow an image generator has become: ``50 s/step, 1.0 before``."""
+    if found.seconds_per_step is None:
+        return ""
+    before, now = map(units.step, found.seconds_per_step)
+    return f"{now}, {before.split()[0]} before"
 
 
 def _held_back(model: ModelPicture) -> str:
@@ -197,7 +217,8 @@ def held_back_notes(band: VerdictView) -> frozenset[str]:
 
 def _cause(found: Diagnosis, *, has_command: bool) -> str:
     """Say why, and what helps where no line can be typed."""
-    cause = found.cause.sentence if found.cause and found.cause.kind != "unknown" else ""
+    known = found.cause if found.cause and found.cause.kind != "unknown" else None
+    cause = (known.brief or known.sentence) if known else ""
     if has_command or not found.remedies:
         return cause
     return "; ".join(filter(None, (cause, found.remedies[0].sentence)))
@@ -221,9 +242,8 @@ def _of_others(
         subject=subject,
         facts=tuple(filter(None, (words, *costs, *_since(found, pictures)))),
         cause=rest or (cure.sentence if cure else ""),
-        remedy=visible(cure.command or "", 1000) if cure else "",
-        where=cure.where or "" if cure else "",
         keys=(("Enter", "why"),) if gpu else (),
+        **_to_type(cure),
     )
 
 
@@ -303,12 +323,14 @@ def waiting_seconds(source: SourceRecord, now: float) -> float | None:
 
 
 def watched_words(monitor: Monitor, interval: float) -> tuple[str, ...]:
-    """Return what is watched: versions of the driver and of servers, and how often."""
+    """Return what is watched: the driver and the servers that have answered, by version, and how often."""
     state = monitor.state
-    versions = [
-        f"{kind_label(source.kind or DEFAULT)} {visible(source.version)}"
-        for source in state.sources.values()
-        if source.version is not None and is_server(source.name)
-    ]
-    driver = [f"driver {state.driver_version}"] if state.driver_version else []
-    return (*driver, *versions, f"every {interval:g} s")
+    driver = [f"driver {visible(state.driver_version)}"] if state.driver_version else []
+    return (*driver, *dict.fromkeys(_servers(state)), f"every {interval:g} s")
+
+
+def _servers(state: State) -> Iterator[str]:
+    """Name kind and version of each server that has said what it is; those that run the same once."""
+    for source in state.sources.values():
+        if is_server(source.name) and source.kind is not None:
+            yield f"{kind_label(source.kind)} {visible(source.version or '')}".rstrip()

@@ -15,7 +15,7 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views.band import band_view, held_back_notes, source_rows
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.models import SortKey, all_rows, trend
+from gpumon.app.views.models import SortKey, all_rows
 from gpumon.text import units
 from gpumon.widgets.views import EventRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 
@@ -85,9 +85,6 @@ def memory_row(pictures: Pictures) -> MemoryRow:
         swap_in_bytes_per_second=sample.swap_in_bytes_per_second,
         swap_out_bytes_per_second=sample.swap_out_bytes_per_second,
         cpu_percent=sample.cpu_percent,
-        cpu_trend=trend(state.system.cpu, state.now),
-        cpu_count=len(sample.cpu_percent_by_core) if sample.cpu_percent_by_core else None,
-        load_average=sample.load_average[0] if sample.load_average else None,
         pressure_percent=sample.pressure.some_percent if sample.pressure else None,
         age_seconds=source.age(state.now) if source else None,
     )
@@ -187,6 +184,7 @@ def _told_once(gpus: tuple[GpuRow, ...], verdict: VerdictView) -> tuple[GpuRow, 
 
 def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelRow, ...]:
     """Leave out of each row what the verdict says already."""
+    brief = tuple(f"{cause}, " for cause in verdict.cause.split("; ") if cause)
     said = {
         verdict.cause,
         f"try {verdict.remedy}{f' {verdict.where}' if verdict.where else ''}",
@@ -194,9 +192,11 @@ def _besides(models: tuple[ModelRow, ...], verdict: VerdictView) -> tuple[ModelR
     }
     of_others = held_back_notes(verdict)
     return tuple(
-        replace(row, notes=tuple(note for note in row.notes if note not in told)) if row.notes else row
+        replace(row, notes=tuple(one for one in row.notes if one not in told and not one.startswith(start)))
+        if row.notes
+        else row
         for row in models
-        for told in (said if row.name == verdict.subject else of_others,)
+        for told, start in ((said, brief) if row.name == verdict.subject else (of_others, ()),)
     )
 
 

@@ -7,10 +7,13 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from gpumon.app.diagnosis.words import ESTIMATE, band_words
+from gpumon.app.diagnosis.words import ESTIMATE, band_words, clock_words
 from gpumon.app.insight.falls import costly_reasons
-from gpumon.app.picture.gpu import GpuPicture
+from gpumon.app.insight.wording import amount
+from gpumon.app.insight.xids import xid_line
+from gpumon.app.picture.gpu import GpuPicture, ModelHolding
 from gpumon.app.picture.pictures import Pictures
+from gpumon.app.state.holders.others import WORTH_TELLING_BYTES
 from gpumon.app.state.series import Series
 from gpumon.app.views.gpus import GROUP_WORDS, gpu_facts, holder_facts
 from gpumon.app.views.page import (
@@ -32,6 +35,9 @@ from gpumon.text.units import GIB
 from gpumon.widgets.kit.lines import Level, Role
 from gpumon.widgets.views import BarPart, BarRow, ChartView, Fact, Section, VerdictView
 
+MOST_OF_IT = 0.95
+"""A part of what is held from which it is all but a trace."""
+
 
 def gpu_page(uuid: str, pictures: Pictures, seconds: float, at: float | None = None) -> PageView:
     """Build the page of the GPU ``uuid`` with at most ``seconds`` of history; ``at`` is a time to mark."""
@@ -41,6 +47,7 @@ def gpu_page(uuid: str, pictures: Pictures, seconds: float, at: float | None = N
     window = window_of(gpu.series, gpu.at, seconds, at)
     sections = (
         _lost(gpu),
+        _errors(gpu),
         _holders(gpu) if gpu.memory or gpu.lost_since is None else Section(""),
         _limits(gpu),
         Section("COSTS", facts=tuple(_costs(gpu, pictures)) if _is_held_back(gpu) else ()),
@@ -88,6 +95,9 @@ SAID = (
 """Labels of facts that the sections of the page say."""
 
 
+XIDS_SHOWN = 5
+
+
 def _lost(gpu: GpuPicture) -> Section:
     """Say since when the driver has lost a GPU, what it says of it, and what brings it back."""
     if gpu.lost_since is None:
@@ -95,9 +105,15 @@ def _lost(gpu: GpuPicture) -> Section:
     facts = [
         Fact("since", units.clock(gpu.lost_since), GPUMON),
         Fact("to bring it back", f"sudo nvidia-smi -i {gpu.index} --gpu-reset, or a reboot"),
-        Fact("what has happened", "sudo dmesg | grep -i xid"),
     ]
+    if not gpu.xids:
+        facts.append(Fact("what has happened", "sudo dmesg | grep -i xid"))
     return Section("LOST", facts=tuple(facts))
+
+
+def _errors(gpu: GpuPicture) -> Section:
+    """Return what errors the driver has reported in this run, the newest first."""
+    return Section("XID ERRORS", facts=tuple(Fact("", xid_line(one), NVML) for one in gpu.xids[:XIDS_SHOWN]))
 
 
 def _holders(gpu: GpuPicture) -> Section:
@@ -115,11 +131,31 @@ def _holder_bars(gpu: GpuPicture, memory: GpuMemory) -> Iterator[BarRow]:
     row = partial(_holder_bar, memory)
     for number, held in enumerate(gpu.models):
         role: Role = "model2" if number % 2 else "model"
-        yield row(visible(held.name), held.vram_bytes, role, f"pid {held.pid}")
+        bar = row(visible(held.name), held.vram_bytes, role, _since(gpu, held.pid, held.vram_bytes))
+        yield _with_reserve(bar, held)
     for process in (one for group in gpu.groups or () for one in group.processes):
         name = visible(process.name or "in another namespace")
-        yield row(name, process.vram_bytes, "process", f"pid {process.pid}")
+        yield row(name, process.vram_bytes, "process", _since(gpu, process.pid, process.vram_bytes))
     yield from _other_bars(gpu, memory)
+
+
+def _with_reserve(bar: BarRow, held: ModelHolding) -> BarRow:
+    """Draw what a model's server has set aside and does not use as that, behind what it uses."""
+    if not held.reserve_bytes or not bar.parts:
+        return bar
+    unused, used = held.reserve_bytes / GIB, ((held.vram_bytes or 0) - held.reserve_bytes) / GIB
+    parts = (BarPart(used, bar.parts[0].role), BarPart(unused, "reserved"))
+    return replace(bar, parts=parts, note=f"{bar.note}; {units.gib(held.reserve_bytes)} GiB of it set aside")
+
+
+def _since(gpu: GpuPicture, pid: int, vram_bytes: int | None) -> str:
+    """Say whose memory it is and since when: ``pid 700, since 14:18``, ``pid 700, 8.7 GiB since 14:18``."""
+    taken = gpu.taken.get(pid)
+    if taken is None or taken.vram_bytes < WORTH_TELLING_BYTES:
+        return f"pid {pid}"
+    is_all = taken.vram_bytes >= MOST_OF_IT * (vram_bytes or 0)
+    part = "" if is_all else f"{amount(taken.vram_bytes)} "
+    return f"pid {pid}, {part}since {clock_words(taken.since, gpu.at)}"
 
 
 def _holder_bar(

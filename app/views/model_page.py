@@ -12,6 +12,8 @@ from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.records import Prediction
 from gpumon.app.views import model_sections as sections
 from gpumon.app.views.band import model_band
+from gpumon.app.views.load_sections import load_progress, outcome
+from gpumon.app.views.model_cache import cache
 from gpumon.app.views.model_charts import charts
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
@@ -66,10 +68,19 @@ def model_page(subject_id: str, pictures: Pictures, seconds: float, at: float | 
         model_band(model),
         model_facts(details, {gpu.uuid: gpu.index for gpu in gpus}),
         charts(details, own, window, happened_at(at)),
-        tuple(_sections(details, pictures.need(key), own)),
-        tuple(one for one in (sections.requests(details),) if one.requests),
+        (*_sections(details, pictures.need(key), own), *_outcome(details)),
+        tuple(_last_sections(details)),
         said=SAID,
     )
+
+
+def _last_sections(details: ModelDetails) -> Iterator[Section]:
+    """Yield the requests that were seen; where none was, what its server says of the latest one."""
+    seen, last = sections.requests(details), details.picture.last
+    if seen.requests:
+        yield seen
+    if not details.requests and last is not None:
+        yield sections.last_request(last)
 
 
 def gpus_of(model: ModelPicture, gpus: Sequence[GpuPicture]) -> tuple[GpuPicture, ...]:
@@ -85,18 +96,31 @@ def _sections(
     """Yield what is said at once: of a model that is well what it does, else what is wrong and what helps."""
     model = details.picture
     if model.load is not None:
-        yield sections.load(model.load)[0]
+        yield load_progress(model.load)
     why, cures = sections.why(model), sections.cures(model.diagnosis.remedies)
     if model.level not in {"watch", "bad"} and not cures.cures:
         yield sections.now(details)
+        yield from _cache(details)
         yield sections.memory(details, need, gpus)
         return
     if why.facts:
         yield why
     if cures.cures:
         yield cures
+    yield from _cache(details)
     yield sections.memory(details, need, gpus)
     yield sections.now(details)
+
+
+def _outcome(details: ModelDetails) -> Iterator[Section]:
+    """Yield what was forecast of its load, where that was, beside the result."""
+    if (found := outcome(details)).bars:
+        yield found
+
+
+def _cache(details: ModelDetails) -> Iterator[Section]:
+    if details.picture.pool is not None:
+        yield cache(details)
 
 
 def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[Fact, ...]:

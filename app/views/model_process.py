@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpumon.app.insight.agreement import Agreement, LeftOut
+from gpumon.app.insight.agreement import Agreement
 from gpumon.app.insight.by_card import CardShare
 from gpumon.app.insight.intent import parts_words
+from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
@@ -84,7 +85,7 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
         return [Fact("process", "cannot be told from here", PROC), *work]
     return [
         *_measured(model, gpu_indices, details.expected_by_card),
-        *_process(model.process),
+        *_process(model.process, details.started_by),
         *_disk(details.disk),
         *_settings(model.process.settings, kind_of_runner(model.process.kind)),
         *placement_facts(details.log),
@@ -124,10 +125,11 @@ def _agreement_words(compared: Agreement) -> str:
     return f"{words} ({units.size(abs(compared.difference_bytes))} apart){because}"
 
 
-def _process(process: RunnerProcess) -> list[Fact]:
+def _process(process: RunnerProcess, started_by: str | None) -> list[Fact]:
     user = f" of {visible(process.user)}" if process.user else ""
+    by = f", started by {started_by}" if started_by else ""
     facts = [
-        Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}", PROC),
+        Fact("process", f"{process.kind.replace('_', '-')} {process.pid}{user}{by}", PROC),
         *_workers(process),
         Fact("RAM resident", units.size(process.rss_bytes), PROC),
         Fact("  of it mapped from files", units.size(process.file_bytes), PROC),
@@ -265,7 +267,6 @@ def _metered_request(request: MeteredRequest) -> str:
     return ", ".join(part for part in parts if not part.endswith(units.UNKNOWN))
 
 
-PROPS = "/props"
 MODELS = "/v1/models"
 ARGUMENTS = "command line"
 
@@ -275,20 +276,20 @@ NO_FACTS = LoadFacts()
 def served_facts(details: ModelDetails) -> list[Fact]:
     """Return the figures of a model of which its server tells file, slots and context, but no memory."""
     model, facts = details.picture, details.server_facts or NO_FACTS
-    claim = model.claim
+    claim, told = model.claim, model.kind.facts_source
     return [
         Fact("server", model.server_label, GPUMON),
-        Fact("build", visible(facts.build or units.UNKNOWN), PROPS),
-        Fact("file", visible(facts.model_path or units.UNKNOWN), PROPS),
+        Fact("build", visible(facts.build or units.UNKNOWN), told),
+        Fact("file", visible(facts.model_path or units.UNKNOWN), told),
         Fact("weights", units.size(facts.weights_bytes), MODELS),
         _in_ram(model.memory.left_out),
         Fact(
             "context",
             _tokens(claim.context_length, " per slot"),
-            PROPS if facts.context_length else ARGUMENTS,
+            told if facts.context_length else ARGUMENTS,
         ),
         Fact("trained context", _tokens(facts.trained_context_length), MODELS),
-        Fact("slots", text_of(facts.slot_count), PROPS),
+        Fact("slots", text_of(facts.slot_count), told),
         Fact("quantisation", visible(claim.quantization or units.UNKNOWN), MODELS),
         Fact("parameters", visible(claim.parameter_size or units.UNKNOWN), MODELS),
         *_detail(details.statistics_detail),
@@ -306,7 +307,8 @@ def _in_ram(found: LeftOut | None) -> Fact:
         words = f"at least {units.size(found.bytes)}"
     if found and found.chosen_bytes:
         more = f", and {words} more" if found.bytes else ""
-        words = f"{units.size(found.chosen_bytes)} by choice{more}"
+        why = f"for {visible(found.margin.setting)}" if found.margin else "by choice"
+        words = f"{units.size(found.chosen_bytes)} {why}{more}"
     return Fact("in RAM (estimate)", words, "weights less VRAM measured")
 
 

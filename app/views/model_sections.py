@@ -11,13 +11,15 @@ from gpumon.app.diagnosis.diagnosis import CauseKind, Diagnosis, Evidence, Remed
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE, band_words
 from gpumon.app.insight.activity import from_now_words
 from gpumon.app.insight.agreement import Agreement
+from gpumon.app.insight.pool import Pool
 from gpumon.app.physics.memory import MemoryNeed
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.memory import ModelMemory
 from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.rates import LastPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
-from gpumon.app.state.records import PHASES, Placement
+from gpumon.app.state.records import Placement
+from gpumon.app.views.model_cache import pool_parts
 from gpumon.app.views.model_process import COMPONENT_WORDS, LOG
 from gpumon.collectors.samples import MeteredModel, MeteredRequest
 from gpumon.text import units
@@ -85,10 +87,12 @@ def memory(details: ModelDetails, need: MemoryNeed | None, gpus: Sequence[GpuPic
     """Return where each part of a model is, all bars on one scale: that of its GPUs, or of the model."""
     known = details.picture.memory
     capacity = capacity_bytes(gpus)
-    parts, source = _parts(details.log, need)
+    parts, source = _parts(details.log, need, len(known.measured_vram_by_gpu or {}))
     scale = max([capacity or 0, _whole_bytes(known), *(size for _, size in parts)])
+    pool, is_reckoned = details.picture.pool, source != LOG
+    bars = (_bar(name, size, scale, "model", is_estimate=is_reckoned) for name, size in parts)
     rows = [
-        *(_bar(name, size, scale, "model", is_estimate=source == ARITHMETIC) for name, size in parts),
+        *(_part(pool, bar) for bar in bars),
         *_places(known, scale),
         *_measured(known),
     ]
@@ -112,14 +116,34 @@ def on_words(gpus: Sequence[GpuPicture]) -> str:
     return gpus[0].label if len(gpus) == 1 else f"{len(gpus)} GPUs"
 
 
-def _parts(log: Placement | None, need: MemoryNeed | None) -> tuple[list[tuple[str, int]], str]:
-    """Return the parts of a model by size: as the log has them, else as reckoned."""
+def _part(pool: Pool | None, bar: BarRow) -> BarRow:
+    """Return the bar of a part; of a cache that is set aside what is in use is told from the rest."""
+    if pool is None or bar.label != COMPONENT_WORDS["kv_cache"] or not bar.parts:
+        return bar
+    return replace(bar, parts=pool_parts(pool, bar.parts[0].size))
+
+
+def _parts(
+    log: Placement | None, need: MemoryNeed | None, gpu_count: int
+) -> tuple[list[tuple[str, int]], str]:
+    """Return the parts of a model by size: as the log has them, else as reckoned.
+
+    Where the log tells of some of its GPUs only, the others are taken to hold as much.
+    """
+    if log is not None and log.rank_count:
+        times = max(1, gpu_count // log.rank_count)
+        parts, source = _parts_logged(log), LOG if times == 1 else ARITHMETIC
+        return [(word, size * times) for word, size in parts], source
     if log is not None and log.buffers:
-        sums = dict.fromkeys(COMPONENT_WORDS.values(), 0)
-        for key, size in log.buffers.items():
-            sums[COMPONENT_WORDS[key.component]] += size
-        return [(word, size) for word, size in sums.items() if size], LOG
+        return _parts_logged(log), LOG
     return ([], "") if need is None else (_reckoned(need), ARITHMETIC)
+
+
+def _parts_logged(log: Placement) -> list[tuple[str, int]]:
+    sums = dict.fromkeys(COMPONENT_WORDS.values(), 0)
+    for key, size in log.buffers.items():
+        sums[COMPONENT_WORDS[key.component]] += size
+    return [(word, size) for word, size in sums.items() if size]
 
 
 def _reckoned(need: MemoryNeed) -> list[tuple[str, int]]:
@@ -146,7 +170,7 @@ def _places(known: ModelMemory, scale: float) -> Iterator[BarRow]:
     if known.ram_bytes is None and left_out is not None:
         if left_out.chosen_bytes:
             chosen = _bar("in RAM", left_out.chosen_bytes, scale, ram_role(known), is_estimate=True)
-            yield replace(chosen, note="by choice")
+            yield replace(chosen, note="for a margin" if left_out.margin else "by choice")
         if left_out.bytes:
             name = "spilled" if left_out.chosen_bytes else "in RAM"
             yield _bar(name, left_out.bytes, scale, "ram", is_estimate=True)
@@ -194,7 +218,7 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
     model = details.picture
     doing = filter(None, (model.doing, _slots(details), _waiting(rates)))
     yield Fact("", ", ".join(doing))
-    yield from _context(model, rates)
+    yield from _context(details, rates)
     yield from _speed(details, rates, headline)
     if model.time_left:
         yield Fact("", f"leaves in {model.time_left} if not used")
@@ -203,11 +227,16 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
         yield Fact("", "stays until it is unloaded" if forever else f"until: {model.until}")
 
 
-def _context(model: ModelPicture, rates: RunnerRates) -> Iterator[Fact]:
-    if rates.context_tokens is not None and rates.context_length:
-        is_full = rates.context_tokens >= FULL_CONTEXT * rates.context_length
-        words = f"context {units.tokens(rates.context_tokens)} of {units.tokens(rates.context_length)} tokens"
-        yield Fact("", f"{words}: full" if is_full else words, level=WATCH if is_full else None)
+def _context(details: ModelDetails, rates: RunnerRates) -> Iterator[Fact]:
+    """Say how much of its context is used; of a full one also for how much the model was trained."""
+    model, length = details.picture, rates.context_length
+    if rates.context_tokens is not None and length:
+        is_full = rates.context_tokens >= FULL_CONTEXT * length
+        words = f"context {units.tokens(rates.context_tokens)} of {units.tokens(length)} tokens"
+        known = details.facts or details.server_facts
+        trained = known.trained_context_length if known else None
+        more = f"; trained for {units.tokens(trained)}" if trained and trained > length else ""
+        yield Fact("", f"{words}: full{more}" if is_full else words, level=WATCH if is_full else None)
     elif model.claim.context_length:
         yield Fact("", f"context of {units.tokens(model.claim.context_length)} tokens")
 
@@ -245,6 +274,12 @@ def requests(details: ModelDetails) -> Section:
     )
     rows = [*_running(details.picture.rates), *islice(ended, REQUESTS_SHOWN)]
     return Section("LAST REQUESTS", requests=tuple(rows))
+
+
+def last_request(last: LastPicture) -> Section:
+    """Return what its server says of the latest request, where none was seen to end."""
+    facts = tuple(Fact("", words, last.origin or "") for words in last.parts)
+    return Section("LAST REQUEST", last.ago, facts=facts)
 
 
 def _running(rates: RunnerRates) -> Iterator[RequestRow]:
@@ -298,45 +333,3 @@ def rate_figure(rate: float | None, *, is_estimate: bool = False) -> str:
     if rate is None:
         return ""
     return f"{'~' if is_estimate else ''}{units.rate(rate).removesuffix(' tok/s')}"
-
-
-def load(load: LoadPicture) -> tuple[Section, ...]:
-    """Return the phases of a load with their times, and where its bytes are of those that are planned."""
-    rows = [row for row in _load_bars(load) if row.figure != units.UNKNOWN]
-    room = (Fact("made room", visible(", ".join(load.evicted))),) if load.evicted else ()
-    speed = f" at {units.byte_rate(load.bytes_per_second)}" if load.bytes_per_second else ""
-    left = Fact("", f"{load.time_left}{speed}") if load.time_left else None
-    return (
-        Section("LOADING", facts=(*_phases(load), *([left] if left else []), *room)),
-        Section("MEMORY", "GiB", bars=tuple(rows)),
-    )
-
-
-def _load_bars(load: LoadPicture) -> Iterator[BarRow]:
-    target, loaded = load.target_bytes, load.loaded_bytes
-    scale = float(max(target or 0, loaded or 0, load.gpu_bytes or 0, load.ram_bytes or 0))
-    whole = "" if target is None else f"of {units.gib(target)}"
-    yield BarRow("read so far", units.gib(loaded), tuple(_filled(loaded, target)), scale, whole)
-    yield _bar("on GPU", load.gpu_bytes, scale, "model")
-    yield _bar("in RAM", load.ram_bytes, scale, "ram")
-
-
-def _filled(loaded: int | None, target: int | None) -> Iterator[BarPart]:
-    if loaded:
-        yield BarPart(float(loaded), "model")
-    if target and target > (loaded or 0):
-        yield BarPart(float(target - (loaded or 0)), "planned")
-
-
-def _phases(load: LoadPicture) -> Iterator[Fact]:
-    """Say of each phase how long it has taken, of the present one how far it is."""
-    over = sum(load.phase_seconds.values())
-    for phase in PHASES:
-        if phase == load.phase:
-            so_far = units.duration(max(0.0, load.seconds - over))
-            far = "" if load.fraction is None else f", {load.fraction:.0%}"
-            yield Fact(PHASE_WORDS[phase], f"{so_far} so far{far}")
-        elif phase in load.phase_seconds:
-            yield Fact(PHASE_WORDS[phase], f"{load.phase_seconds[phase]:.1f} s")
-        elif phase != "ready":
-            yield Fact(PHASE_WORDS[phase], "to come")

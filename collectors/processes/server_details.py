@@ -110,8 +110,9 @@ class ServerReader:
         known.contained = is_contained(self._proc, server.pid, known.status)
         own = self._own_urls(server.pid, runner_ports)
         known.proven, known.starting = bool(own), own == ()
-        known.urls = own or self._likely_urls(server, environment, user_id, runner_ports)
         kind = kind_named(server.kind)
+        told = kind.told_url(server.argv, environment) if own and len(own) > 1 else None
+        known.urls = _told_first(own, told) or self._likely_urls(server, environment, user_id, runner_ports)
         home = self._users.home(user_id) if user_id is not None else None
         known.models_path = kind.models_path(environment or {}, str(home) if home else None)
         kept = kind.kept_variables
@@ -173,6 +174,11 @@ def _models(known: _Known, runners: Iterable[Runner]) -> str | None:
 def _distinct(listeners: Iterable[Listener], runner_ports: set[int | None]) -> Urls:
     """Return the URLs, less those of runners, which may have the same user or have left a socket behind."""
     return tuple(dict.fromkeys(one.url for one in listeners if one.port not in runner_ports))
+
+
+def _told_first(urls: Urls | None, told: str | None) -> Urls:
+    """Return the URLs with the one first that a server was told: others may be of another protocol."""
+    return tuple(sorted(urls or (), key=lambda url: url != told))
 
 
 def _undisputed(servers: Iterable[_Known]) -> list[Urls]:

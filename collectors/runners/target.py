@@ -12,6 +12,9 @@ WILDCARDS = {None: "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "
 """The loopback address that reaches what listens everywhere."""
 
 
+SOCKET = ".sock"
+"""Ends a host that is none (llama-server: ``--host PATH.sock``)."""
+ON_SOCKET = "listens on a Unix socket, not on a port"
 NO_PORT = "it has no port that tells anything"
 """What is said of a process of a kind that cannot be asked."""
 
@@ -70,7 +73,7 @@ class RunnerTarget(Struct, frozen=True):
         if self.other_namespace and self.entrance is None:
             return "in a container: its port cannot be reached from here"
         if self.port is None:
-            return "its port is not known"
+            return ON_SOCKET if (self.host or "").endswith(SOCKET) else "its port is not known"
         if not is_loopback_host(self.address):
             return "does not listen on the loopback address"
         return None

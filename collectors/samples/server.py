@@ -40,6 +40,8 @@ class ModelClaim(Fact, frozen=True, kw_only=True):
     quantization: str | None = None
     settings: RunnerSettings | None = None
     """What a router has told the process that holds the model; ``None`` where it does not say."""
+    on_npu: bool = False
+    """Whether its server says that an NPU has it, which no GPU driver sees."""
 
 
 class ServerSample(Sample, frozen=True, kw_only=True, tag="server"):

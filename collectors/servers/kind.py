@@ -11,18 +11,16 @@ To add a kind, write one module with a subclass of ``ServerKind``:
 
 Then name an instance in ``registry.py``, or, in a package of your own, as an entry point of the group
 ``gpumon.servers``. Nothing else in gpumon knows kinds by their names.
-``tests/fakes/toy_kind.py`` is a whole kind in one file.
-
-This module stays cheap to import: what speaks HTTP is imported inside ``converse``.
+``tests/fakes/toy_kind.py`` is a whole kind in one file. What speaks HTTP is imported inside ``converse``.
 """
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
 from gpumon.collectors.servers.talk import (
@@ -34,7 +32,6 @@ from gpumon.collectors.servers.talk import (
     RunnerTalk,
     Talk,
 )
-from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.collectors.http.endpoint import Endpoint
@@ -79,6 +76,13 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    reads_file: bool = False
+    """Whether its file is read here: the server that has started it does not describe its models."""
+    stays_on_gpu: bool = False
+    """Whether it starts only where all of it fits on GPUs, but for what it is told to keep in RAM."""
+    moves_weights: bool = False
+    """Whether it moves a loaded model out of the GPU and back while others take memory and return it; else
+    a model stays where it was loaded."""
     has_workers: bool = False
     """Whether processes below it hold the model on GPUs: what these hold is then its own."""
     writes_log: bool = False
@@ -150,7 +154,7 @@ class AskedKind(ABC):
     """Variable of gpumon's own environment that names its URL."""
     key_words: ClassVar[str] = "HTTP 401: credentials are asked for"
     """What it says where it does so."""
-    key_hint: ClassVar[str] = "use --url with user:password@, or --header 'Authorization: …'"
+    key_hint: ClassVar[str] = "name its key under headers in the settings, or use --url with user:password@"
     """What to do where it asks for credentials."""
 
     def start_hint(self, endpoint: Endpoint) -> str:
@@ -216,6 +220,11 @@ class AskedKind(ABC):
             quantization=known.quantization,
         )
 
+    def holds(self, claim: ModelClaim, settings: RunnerSettings) -> bool:
+        """Whether its own words say that a process with ``settings`` holds a model: by their port."""
+        told = claim.settings
+        return told is not None and told.port is not None and told.port == settings.port
+
 
 class ServerKind(AskedKind):
     """One kind of server. Instances hold nothing: there is one for the whole program."""
@@ -254,6 +263,8 @@ class ServerKind(AskedKind):
     manages_memory: ClassVar[bool] = False
     """Whether it loads, evicts and unloads models by itself."""
 
+    full_context_words: ClassVar[str] = ""
+    """What becomes of a request that fills its context."""
     keep_window: ClassVar[Line] = NO_LINE
     """How to keep the whole context of layers that attend to the last tokens alone."""
 
@@ -309,10 +320,8 @@ class ServerKind(AskedKind):
         del slots
         return NO_LINE
 
-    def set_gpu_share(self, share: float) -> Line:
-        """Return how to let it take another part (0 to 1) of each GPU when it starts."""
-        del share
-        return NO_LINE
+    flags: ClassVar[Mapping[Literal["gpu_share", "weights_in_ram_gib"], str]] = {}
+    """Flags that set what each GPU gives: its part of 0 to 1, GiB of weights that stay in RAM."""
 
     def told_words(self, settings: RunnerSettings) -> Sequence[tuple[str, str]] | None:
         """Return what its command line asks for, by name, for its page; ``None``: in llama.cpp's terms."""
@@ -380,21 +389,3 @@ class ServerKind(AskedKind):
         """Return how many models the server may keep loaded by its ``settings``; ``None`` where not set."""
         del settings
         return None
-
-
-class UnknownKind(ServerKind):
-    """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
-
-    has_url = False
-
-    def __init__(self, name: str) -> None:
-        self.name, self.label = name, visible(name)  # type: ignore[misc]
-
-
-def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
-    """Return ``claim`` with what is known of it besides, where it does not say itself."""
-    names: Collection[str] = ModelClaim.__struct_fields__
-    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
-    return (
-        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
-    )

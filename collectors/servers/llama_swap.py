@@ -3,19 +3,27 @@
 ``/running`` lists what is loaded, under the names that clients use, with the line that started it: by its
 port a child is told from the others. Each request is a line in its log. The child's own port tells far more
 than llama-swap does of its work; where it cannot be asked, ``/api/metrics/activity`` tells of requests that
-have ended. ``/props?model=`` and ``/upstream/`` would load a model, ``/unload`` is a GET: none is asked.
+have ended. ``/props?model=`` and ``/upstream/`` would load a model, ``/unload`` is a GET: none is asked, nor
+``/api/events``, which would tell of requests under way: it sends both logs whole first, with prompts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, structs
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.endpoint import parse_host
-from gpumon.collectors.samples import ModelClaim, ModelState, RunnerSettings, WorkCounters
+from gpumon.collectors.http.endpoint import is_loopback_host, parse_host
+from gpumon.collectors.samples import (
+    LastRequest,
+    ModelClaim,
+    ModelState,
+    RunnerSettings,
+    Said,
+    WorkCounters,
+)
 from gpumon.collectors.servers.command_line import program_name
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.llama_server.command_line import settings_of
@@ -48,7 +56,7 @@ class LlamaSwapKind(ServerKind):
     runners_are = "routed"
     tells_work = False
     manages_memory = True
-    key_hint = "give one of its apiKeys: headers in the settings file, Authorization: Bearer KEY"
+    key_hint = "name one of its apiKeys under headers in the settings: Authorization, with Bearer before it"
 
     async def recognise(self, answers: Answers) -> bool:
         """Whether an error names it, or its own list of models is there."""
@@ -59,7 +67,6 @@ class LlamaSwapKind(ServerKind):
 
     def converse(self, asked: Asked) -> Talk:
         """Return a new conversation."""
-        from gpumon.collectors.samples import Said
         from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError
         from gpumon.collectors.servers.health import foreign
 
@@ -78,18 +85,20 @@ class LlamaSwapKind(ServerKind):
                 models = running_models((await self.get(RUNNING)).body)
                 if models is None:
                     raise UnusableError(foreign(self.endpoint, self.kind))
-                self._version = self._version or fields.text(await self.get_object(VERSION), "version")
+                self._version = self._version or fields.text(
+                    await self.get_optional(VERSION) or {}, "version"
+                )
                 self._models = models
                 work = await self._requests() if len(models) > _count_seen(asked) else ()
                 return Look(models=models, version=self._version, work=work, origin=ACTIVITY)
 
             async def _requests(self) -> tuple[tuple[str, Said], ...]:
-                self._book = self._book or Activity()
-                self._book.take(await self.get_object(ACTIVITY))
-                counted = ((model, self._book.counters(model.name)) for model in self._models)
-                return tuple(
-                    (one.name, Said(one.state or "ready", counters=counters)) for one, counters in counted
-                )
+                self._book = book = self._book or Activity()
+                listed = await self.get_optional(ACTIVITY)
+                if listed is None:
+                    return ()
+                book.take(listed)
+                return tuple((one.name, book.said(one)) for one in self._models)
 
             def delay(self, interval: float) -> float:
                 delay, known = super().delay(interval), asked.runners() if asked.runners else None
@@ -143,17 +152,21 @@ def _claim(row: RawObject) -> ModelClaim | None:
     name, state = fields.text(row, "model"), STATES.get(fields.text(row, "state") or "")
     if name is None or state is None:
         return None
-    settings = _settings(row)
+    told = settings_of(_words(fields.field(row, "cmd", fields.LONG_TEXT) or ""))
+    settings = structs.replace(told or RunnerSettings(), port=_port(fields.text(row, "proxy") or ""))
     return ModelClaim(
-        name=name, state=state, settings=settings, context_length=settings.context_length, format="gguf"
+        name=name,
+        state=state,
+        settings=settings,
+        context_length=settings.context_length,
+        format=None if told is None else "gguf",
     )
 
 
-def _settings(row: RawObject) -> RunnerSettings:
-    """Return what its server was told; the rest of the command line, keys among it, is not kept."""
-    told = settings_of(_words(fields.field(row, "cmd", fields.LONG_TEXT) or "")) or RunnerSettings()
-    _, _, port = (fields.text(row, "proxy") or "").rstrip("/").rpartition(":")
-    return structs.replace(told, port=int(port)) if port.isdecimal() and len(port) <= 5 else told
+def _port(proxy: str) -> int | None:
+    """Return the port of a child; ``None`` where requests go to another machine."""
+    address = parse_host(proxy)
+    return address.port if proxy and is_loopback_host(address.host) else None
 
 
 def _words(line: str) -> Sequence[str]:
@@ -169,6 +182,10 @@ def _words(line: str) -> Sequence[str]:
 class _Counted(Struct):
     """What requests of one model have come to."""
 
+    latest: int = -1
+    """The number of the newest, and what is told of it."""
+    tokens: RawObject = {}
+    milliseconds: int | None = None
     prompt_tokens: float = 0.0
     prompt_seconds: float = 0.0
     decoded_tokens: float = 0.0
@@ -187,12 +204,12 @@ class Activity:
         rows = [
             row for raw in fields.field(listed, "data", fields.ROWS) or () if (row := _row(raw)) is not None
         ]
-        newest = max((number for number, _, _ in rows), default=-1)
+        newest = max((row.number for row in rows), default=-1)
         if newest < self._newest:
             self.__init__()  # type: ignore[misc]
-        for number, model, tokens in rows:
-            if number > self._newest:
-                self._add(self._by_model.setdefault(model, _Counted()), tokens)
+        for row in rows:
+            if row.number > self._newest:
+                self._add(self._by_model.setdefault(row.model, _Counted()), row)
         self._newest = newest
 
     def counters(self, model: str) -> WorkCounters:
@@ -205,7 +222,37 @@ class Activity:
             decoded_seconds_total=counted.decoded_seconds,
         )
 
-    def _add(self, counted: _Counted, tokens: RawObject) -> None:
+    def said(self, model: ModelClaim) -> Said:
+        """Return what is told of a model's requests."""
+        last = self.last(model.name, leaves_out_cached=model.format is not None)
+        return Said(model.state or "ready", counters=self.counters(model.name), last=last)
+
+    def last(self, model: str, *, leaves_out_cached: bool) -> LastRequest | None:
+        """Return the newest request of a model; ``None`` where none is told.
+
+        ``leaves_out_cached``: the prompt is counted without what was in the cache, as llama-server counts it.
+        """
+        counted = self._by_model.get(model)
+        if counted is None:
+            return None
+        tokens, cached = counted.tokens, fields.amount(counted.tokens, "cache_tokens")
+        prompt = fields.amount(tokens, "input_tokens")
+        if prompt is not None and leaves_out_cached:
+            prompt += cached or 0
+        return LastRequest(
+            count=counted.latest,
+            prompt_tokens=prompt or None,
+            cached_tokens=cached,
+            decoded_tokens=fields.amount(tokens, "output_tokens"),
+            prefill_tokens_per_second=_rate(tokens, "prompt_per_second"),
+            decode_tokens_per_second=_rate(tokens, "tokens_per_second"),
+            seconds=None if counted.milliseconds is None else counted.milliseconds / 1000,
+        )
+
+    def _add(self, counted: _Counted, row: _Request) -> None:
+        tokens = row.tokens
+        if row.number > counted.latest:
+            counted.latest, counted.tokens, counted.milliseconds = row.number, tokens, row.milliseconds
         prompt, decoded = (
             fields.amount(tokens, "input_tokens") or 0,
             fields.amount(tokens, "output_tokens") or 0,
@@ -217,12 +264,21 @@ class Activity:
         counted.decoded_seconds += decoded / rate if rate else 0.0
 
 
-def _row(raw: bytes) -> tuple[int, str, RawObject] | None:
+class _Request(NamedTuple):
+    number: int
+    model: str
+    tokens: RawObject
+    milliseconds: int | None
+
+
+def _row(raw: bytes) -> _Request | None:
     row = fields.read(raw, fields.OBJECT)
     if row is None:
         return None
     number, model = fields.amount(row, "id"), fields.text(row, "model")
-    return None if number is None or model is None else (number, model, fields.nested(row, "tokens"))
+    if number is None or model is None:
+        return None
+    return _Request(number, model, fields.nested(row, "tokens"), fields.amount(row, "duration_ms"))
 
 
 def _rate(tokens: RawObject, key: str) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gpumon.collectors.http.client import MIB, HttpClient, Reply, RequestError, TimeLimits
 
 
@@ -43,15 +45,19 @@ class Port:
         """Whether the runner is known to own the port; else its answers must say what they come from."""
         self.wants_key = False
         """Whether it has refused to answer without one: then no more is asked than needs none."""
+        self.server: str | None = None
+        """What the header ``Server`` of the latest answer says."""
 
     async def get(self, path: str) -> Reply:
         """GET ``path`` and return whatever came; raise ``RequestError``."""
-        return await self._client.get(path, MAX_BYTES)
+        reply = await self._client.get(path, MAX_BYTES)
+        self.server = reply.headers.get("server")
+        return reply
 
-    async def get_body(self, path: str, server_header: str | None = None) -> bytes:
+    async def get_body(self, path: str, server_headers: Collection[str | None] = (None,)) -> bytes:
         """GET ``path`` and return the body of its 200.
 
-        ``server_header`` is what the header ``Server`` must say where the port is not known to be the
+        ``server_headers`` is what the header ``Server`` may say where the port is not known to be the
         runner's own.
 
         Raise ``NotServedError``, ``StillLoadingError``, ``ForeignProgramError`` or ``RequestError``.
@@ -59,7 +65,7 @@ class Port:
         if (refusal := self.refusal(path)) is not None:
             raise NotServedError(refusal)
         reply = await self.get(path)
-        if not self.trusted and reply.headers.get("server") != server_header:
+        if not self.trusted and reply.headers.get("server") not in server_headers:
             raise ForeignProgramError
         self.wants_key = self.wants_key or reply.status == 401
         if reply.status in REFUSALS:

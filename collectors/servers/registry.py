@@ -15,13 +15,21 @@ from pathlib import Path
 
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.by_process.kind import KNOWN_BY_PROCESS
-from gpumon.collectors.servers.kind import RunnerKind, ServerKind, UnknownKind
+from gpumon.collectors.servers.docker_model_runner import DockerModelRunnerKind
+from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
-from gpumon.collectors.servers.llama_server.kind import LAUNCHERS, LlamaServerKind
+from gpumon.collectors.servers.launchers import LAUNCHERS
+from gpumon.collectors.servers.lemonade import LemonadeKind
+from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
+from gpumon.collectors.servers.lm_studio.kind import LmStudioKind
+from gpumon.collectors.servers.localai.kind import LocalAiKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.servers.sglang.kind import SglangKind
+from gpumon.collectors.servers.tabbyapi.kind import TabbyApiKind
 from gpumon.collectors.servers.vllm.kind import VllmKind
 from gpumon.collectors.source import Clock
+from gpumon.text.safe import visible
 
 GROUP = "gpumon.servers"
 PLUG_IN_PREFIX = "plug-in "
@@ -35,11 +43,26 @@ BUILT_IN: tuple[ServerKind, ...] = (
     DEFAULT,
     LlamaServerKind(),
     LlamaSwapKind(),
-    *LAUNCHERS,
-    KoboldCppKind(),
     VllmKind(),
+    KoboldCppKind(),
+    LemonadeKind(),
+    DockerModelRunnerKind(),
+    *LAUNCHERS,
+    SglangKind(),
+    LmStudioKind(),
+    TabbyApiKind(),
+    LocalAiKind(),
     *KNOWN_BY_PROCESS,
 )
+
+
+class UnknownKind(ServerKind):
+    """A kind that is not installed here, drawn by its own name: of a recording that was made elsewhere."""
+
+    has_url = False
+
+    def __init__(self, name: str) -> None:
+        self.name, self.label = name, visible(name)  # type: ignore[misc]
 
 
 class Registry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -40,6 +40,11 @@ BlobsHint = Callable[[], frozenset[str]]
 """The files (``sha256-<hex>``) that processes of a server hold, and of which no name is known here."""
 
 
+IsBelieved = Callable[[], Awaitable[bool]]
+"""Waits until kinds that imitate this one have looked into the answers of a poll; returns whether none has
+recognised itself."""
+
+
 class Asked(Struct, frozen=True, kw_only=True):
     """A server to ask, and what is known beside its answers."""
 
@@ -52,6 +57,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     is_active: IsActive | None = None
     runners: RunnersHint | None = None
     unnamed_blobs: BlobsHint | None = None
+    is_believed: IsBelieved | None = None
+    """``None``: it is what it is asked as."""
     trusted: bool = False
     """Whether it was recognised by what it says, not by a header: a proxy may stand before it."""
 

@@ -29,6 +29,8 @@ class FakeLlamaSwap(Listening):
         self.key: str | None = None
         self.answer_all: Answer | None = None
         """In the place of every right answer."""
+        self.lacks: set[str] = set()
+        """Paths that an older build does not have."""
         self.paths: list[str] = []
         self.careless: list[str] = []
 
@@ -50,7 +52,8 @@ class FakeLlamaSwap(Listening):
             while request := await read_request(reader):
                 self.paths.append(request.path)
                 allowed = self.key is None or request.headers.get("authorization") == f"Bearer {self.key}"
-                right = self.answer_all or self._answer(request.path)
+                missing = text(404, "404 page not found") if request.path in self.lacks else None
+                right = self.answer_all or missing or self._answer(request.path)
                 answer = right if allowed else as_json({"error": "unauthorized"}, 401)
                 writer.write(answer.encoded())
                 await writer.drain()

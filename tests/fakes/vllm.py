@@ -58,8 +58,9 @@ class Engine:
 class FakeVllm(FakeRoutes):
     """Answers as ``vllm serve`` does once its engine is ready; before that its port is closed."""
 
-    def __init__(self, key: str | None = None, version: str = NEW, engines: int = 1) -> None:
+    def __init__(self, port: int = 0, key: str | None = None, version: str = NEW, engines: int = 1) -> None:
         super().__init__({}, key)
+        self.port = port
         self.open = frozenset({"/metrics", "/version", "/health", "/ping", "/load"})
         self.headers = {"server": "uvicorn"}
         self.unauthorized = as_json({"error": "Unauthorized"}, 401)

@@ -22,15 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.http import HTML_TYPE, Answer, Listening, as_json, read_request
-from tests.fakes.koboldcpp import FakeKoboldCpp
-from tests.fakes.llama_server.router import Child, FakeRouter
 from tests.fakes.llama_server.server import FakeLlamaServer
-from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.catalog import BLOBS
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.secluded import hide_hardware
 from tests.fakes.processes.tree import FakeProc
+from tests.faults.columns import KINDS, MODEL, Kind
 from tests.faults.hurry import hurry
 
 from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
@@ -41,13 +39,14 @@ from gpumon.app.snapshot.schema import ModelEntry, Snapshot, SourceEntry
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import AnySample, ServerSample, WorkSample
 from gpumon.collectors.servers import conversation, llama_swap
+from gpumon.collectors.servers.lm_studio import conversation as lm_studio
+from gpumon.collectors.servers.localai import conversation as localai
 
 DEADLINE_SECONDS = 10.0
 INTERVAL_SECONDS = 0.2
 ANSWERS_TO_RECOVER = 4
 """One may have been under way, and one have met the closed port; the kind is asked for before its models."""
 SERVER_PID, RUNNER_PID, SERVICE = 3_999_001, 3_999_002, 998
-MODEL = "qwen3:8b"
 
 
 class Gate(Listening):
@@ -118,61 +117,6 @@ FAULTS: dict[str, Fault] = {
         lambda gate: gate.become(Answer(200, PAGE.encode(), HTML_TYPE)), frozenset({"foreign"})
     ),
     "restart": Fault(lambda gate: gate.become(), frozenset({"serving"})),
-}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A column: what stands behind the gate, and what is around it."""
-
-    serve: Callable[[], Listening]
-    name: str = MODEL
-    """Of its model."""
-    second: bool = False
-    """Whether another server stands beside it, which nothing may touch."""
-    process: str | None = None
-    """Whether its process is seen: ``contained`` in other namespaces, ``closed`` to a plain user."""
-
-
-def _ollama() -> FakeOllama:
-    server = FakeOllama()
-    server.catalog.load(MODEL)
-    return server
-
-
-def _llama_server() -> FakeLlamaServer:
-    server = FakeLlamaServer()
-    server.alias = MODEL
-    return server
-
-
-def _router() -> FakeRouter:
-    server = FakeRouter()
-    server.children[MODEL] = Child(status="loaded")
-    return server
-
-
-def _llama_swap() -> FakeLlamaSwap:
-    server = FakeLlamaSwap()
-    server.run(MODEL, 9, "llama-server --model /m/a.gguf --port 9")
-    return server
-
-
-def _koboldcpp() -> FakeKoboldCpp:
-    server = FakeKoboldCpp()
-    server.model = f"koboldcpp/{MODEL}"
-    return server
-
-
-KINDS: dict[str, Kind] = {
-    "Ollama": Kind(_ollama),
-    "llama-server": Kind(_llama_server),
-    "router": Kind(_router),
-    "llama-swap": Kind(_llama_swap),
-    "KoboldCpp": Kind(_koboldcpp),
-    "second server beside it": Kind(_ollama, second=True),
-    "in a container": Kind(_ollama, process="contained"),
-    "plain user beside a service": Kind(_ollama, process="closed"),
 }
 
 
@@ -289,13 +233,14 @@ class Column:
         return source is not None and source.state in fault.states and names <= {self.kind.name}
 
     def neighbour_is_well(self) -> bool:
-        source = self.source(self.second.url)
-        models = self.models(self.second.url)
+        source, models = self.source(self.second.url), self.models(self.second.url)
+        if not self.kind.second:
+            return True
         return source is not None and source.state == "serving" and [one.name for one in models] == ["gemma3"]
 
     async def cell(self, fault: Fault) -> None:
         """Make a fault and end it; raise ``AssertionError`` where something is not as it must be."""
-        await self.until(self.is_well, "well at first")
+        await self.until(lambda: self.is_well() and self.neighbour_is_well(), "well at first")
         await fault.begin(self.gate)
         await self.until(lambda: self.is_shown(fault), "shown as it is")
         await self._others_go_on()
@@ -310,7 +255,7 @@ class Column:
         live = ["system", *([self.second.url] if self.kind.second else [])]
         before = self.answers.copy()
         await self.until(lambda: all(self.answers[one] > before[one] for one in live), f"live: {live}")
-        assert not self.kind.second or self.neighbour_is_well(), "the neighbour is not as it was"
+        assert self.neighbour_is_well(), "the neighbour is not as it was"
 
 
 def _is_serving(sample: AnySample, url: str) -> bool:
@@ -375,7 +320,8 @@ def main(*words: str) -> None:
     """Run every cell, or with ``half`` every other one."""
     hurry()
     conversation.FAILURE_CAP_SECONDS = INTERVAL_SECONDS
-    llama_swap.STEADY_SECONDS = INTERVAL_SECONDS
+    llama_swap.STEADY_SECONDS = localai.STEADY_SECONDS = INTERVAL_SECONDS
+    lm_studio.LOADED_SECONDS = lm_studio.IDLE_SECONDS = INTERVAL_SECONDS
     apart()
     hide_hardware()
     with tempfile.TemporaryDirectory() as folder, FakeDriver(Path(folder, "state"), 1) as driver:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from tests.scene.loading import Loading
 from tests.scene.machine import Machine, after, loaded
 from tests.scene.models import BLOB, LlamaServer, Model, Server
+from tests.scene.painter import Painter
 from tests.scene.things import Gpu, Program, Weights
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Loading",
     "Machine",
     "Model",
+    "Painter",
     "Program",
     "Server",
     "Weights",

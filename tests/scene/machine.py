@@ -10,6 +10,7 @@ from tests.fakes import process_samples as process_fakes
 from tests.fakes import samples as fakes
 from tests.fakes.samples import OLLAMA
 from tests.scene.models import LlamaServer, Model, Server
+from tests.scene.painter import Painter
 from tests.scene.things import Gpu, Program
 
 from gpumon.app.alerts.alert import Alert, AlertKind
@@ -49,6 +50,7 @@ class Machine:
         self.servers: list[Server] = []
         self.alone: list[LlamaServer] = []
         self.programs: list[Program] = []
+        self.painters: list[Painter] = []
         self.driver: SourceState = "serving"
         self.driver_detail: str | None = None
         self.driver_hint: str | None = None
@@ -92,6 +94,11 @@ class Machine:
         one = LlamaServer(self, measured_gib=measured_gib, gpu_layers=gpu_layers, is_asked=is_asked, **more)
         self.alone.append(one)
         return one
+
+    def painter(self, painter: Painter | None = None) -> Painter:
+        """Start an image generator."""
+        self.painters.append(painter or Painter())
+        return self.painters[-1]
 
     def starts(self, program: Program) -> Program:
         """Have a program hold memory of a GPU."""
@@ -185,6 +192,7 @@ class Machine:
             case "servers":
                 asked = [server.samples() for server in self.servers if server.is_asked]
                 asked += [one.by_url() for one in self.alone if one.is_asked]
+                asked += [one.by_url(self.now) for one in self.painters]
                 return [sample for said in asked for sample in said]
             case "ports":
                 ports = [model.answer() for model in models if model.is_heard]
@@ -216,6 +224,7 @@ class Machine:
         for index, card in enumerate(self.gpus):
             held = {one.pid: one.held().get(index, 0.0) for one in models if one.is_running}
             held |= {one.pid: one.gib for one in self.programs if one.gpu == index}
+            held |= {one.pid: one.gib for one in self.painters if one.gpu == index}
             held |= {one.pid: one.holds(index) for one in self.alone if one.holds(index) and one.is_here}
             yield self.retouch(card.reading(index, held))
 
@@ -226,6 +235,7 @@ class Machine:
         ]
         runners = [one.process() for one in models if one.is_running]
         runners += [one.process() for one in self.alone if one.is_here]
+        runners += [one.process() for one in self.painters]
         servers = [one.process() for one in self.servers if one.is_here]
         return process_fakes.processes(self.now, *runners, servers=servers, holders=holders)
 

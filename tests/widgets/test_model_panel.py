@@ -102,7 +102,6 @@ def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
         state="weights 50%",
         until="8s left",
         gpu_bytes=3 * 2**30,
-        load_fraction=0.5,
         is_loading=True,
         planned_gpu_bytes=6 * 2**30,
         notes=("1.2 GiB/s",),
@@ -113,3 +112,28 @@ def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
     assert "weights 50%" in first
     assert "8s left" in first
     assert "1.2 GiB/s" in second
+
+
+def test_what_serves_a_model_is_told_where_several_runtimes_do() -> None:
+    rows = views.SEVERAL_RUNTIMES
+    lines = [plain_text(line) for line in model_lines(rows, 120, UNICODE)]
+    starts = {line.index(words) for line, words in zip(lines, ("Ollama", "llama-s", "llama-s"), strict=False)}
+    assert len(starts) == 1, "in a column"
+    heading = plain_text(heading_line(columns_for(rows, 120, UNICODE), "", 120, UNICODE))
+    assert heading.index("served by") in starts
+
+
+def test_where_one_runtime_serves_all_it_is_not_said() -> None:
+    rows = [replace(row, runtime="llama-server") for row in views.SEVERAL_RUNTIMES]
+    for width in (200, 120, 80):
+        lines = [plain_text(line) for line in model_lines(rows, width, UNICODE)]
+        assert not any("llama-server" in line for line in lines)
+        assert model_lines(rows, width, UNICODE) == model_lines(
+            [replace(row, runtime="") for row in rows], width, UNICODE
+        )
+
+
+def test_its_column_does_not_follow_what_a_model_does() -> None:
+    rows = views.SEVERAL_RUNTIMES
+    worked = [replace(row, decode_tokens_per_second=123.4, ram_bytes=2**33) for row in rows]
+    assert columns_for(rows, 120, UNICODE) == columns_for(worked, 120, UNICODE)

@@ -142,6 +142,16 @@ def read_from_disk(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
     return Finding(level="bad", subject=loaded.label, message=disk_words(loaded.label, loaded.disk))
 
 
+def cache_full(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
+    """Find a server whose cache of all contexts is full, so that requests lose their place in it."""
+    told = loaded.runner or loaded.model.served
+    since = told.pool.full_since if told else None
+    if since is None:
+        return CLEAR
+    message = f"{loaded.label} preempts requests: the KV cache is full"
+    return Finding(level="watch", subject=loaded.label, message=message, since=since)
+
+
 def prompt_reread(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
     """Find a conversation that is read anew at each turn."""
     if loaded.rereads is None:

@@ -16,7 +16,7 @@ from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.room import Occupant
 from gpumon.app.diagnosis.subject import Subject, expected_fitting
-from gpumon.app.diagnosis.words import needs_words, occupant_words
+from gpumon.app.diagnosis.words import closed_words, needs_words, occupant_words
 from gpumon.app.insight.falls import costly_reasons
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.geometry import Geometry, Layer
@@ -100,7 +100,7 @@ def free_process(subject: Subject, arithmetic: Arithmetic) -> Remedy | None:
     enough = _fewest(processes, arithmetic)
     if not enough:
         return None
-    words = f"end {occupant_words(enough)}, then load it again"
+    words = f"close {closed_words(enough)}, then load it again"
     return _freed("free_process", words, None, enough, subject, arithmetic)
 
 

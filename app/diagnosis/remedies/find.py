@@ -12,10 +12,12 @@ from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.choices import by_layers_alone
 from gpumon.app.diagnosis.diagnosis import Cause, Remedy, Verdict
 from gpumon.app.diagnosis.remedies import elsewhere, settings
+from gpumon.app.diagnosis.remedies.cache import cache_remedies
 from gpumon.app.diagnosis.remedies.disk import disk_remedies
 from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
 from gpumon.app.diagnosis.remedies.prompts import prompt_remedies
 from gpumon.app.diagnosis.remedies.reloads import reload_remedies
+from gpumon.app.diagnosis.remedies.takers import taker_remedies
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.fuses import UNFUSED, Fuses
 
@@ -43,9 +45,13 @@ def remedies_of(
     broken = machine_remedies(subject, verdicts, cause)
     if broken.is_final:
         return broken.remedies
-    others = (*broken.remedies, *disk_remedies(subject), *reload_remedies(subject), *prompt_remedies(subject))
+    reloads = (*reload_remedies(subject), *prompt_remedies(subject))
+    others = (*broken.remedies, *cache_remedies(subject), *disk_remedies(subject), *reloads)
+    freeing: tuple[Remedy, ...] = ()
+    with fuses.guard("remedy taker_remedies", subject.model.key):
+        freeing = taker_remedies(subject, cause)
     if not subject.is_spilled or _is_told_where(subject):
-        return others
+        return (*freeing, *others)
     is_spill = not subject.loaded.by_choice or by_layers_alone(subject)
     less: Remedy | None = None
     with fuses.guard("remedy keep_less_in_ram", subject.model.key):
@@ -54,13 +60,16 @@ def remedies_of(
         return (less, *others)
     arithmetic = subject.arithmetic
     if not is_spill or isinstance(arithmetic, NoArithmetic):
-        return others
+        return (*freeing, *others)
     candidates = FITS_NOW if arithmetic.fits(arithmetic.room.free_bytes) else IN_ORDER
     found: list[Remedy | None] = []
     for candidate in candidates:
         with fuses.guard(f"remedy {candidate.__name__}", subject.model.key):
             found.append(candidate(subject, arithmetic))
-    return (*(remedy for remedy in found if remedy is not None), *others)
+    told = {(one.action, one.frees_bytes) for one in freeing}
+    new = [one for one in found if one is not None and (one.action, one.frees_bytes) not in told]
+    is_enough = not any(one.missing_bytes for one in freeing)
+    return (*freeing, *new, *others) if is_enough else (*new, *freeing, *others)
 
 
 def _is_told_where(subject: Subject) -> bool:

@@ -1,4 +1,4 @@
-"""What helps against a prompt that is read again at each turn."""
+"""What helps against a prompt that is read again at each turn, or that fills its context."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from gpumon.app.diagnosis.diagnosis import Remedy
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.remedies.settings import computed
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.insight.full_context import filled
 from gpumon.app.insight.rereads import cause_of, goes_not_back
+from gpumon.app.physics.placement import largest_context
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.text import units
 
 MOST_SLOTS = 8
+GROWTH = 4
+"""A context that is full is often far too small: Ollama's own default is 4,096 tokens on most cards."""
 KNOWN_CLIENT = "CLAUDE_CODE_ATTRIBUTION_HEADER=0"
 """Claude Code writes a header that differs at each turn into its first message (claude-code#32636)."""
 
 
 def prompt_remedies(subject: Subject) -> Iterator[Remedy]:
-    """Yield what would help, the likeliest first; nothing where no prompt is read again."""
+    """Yield what would help, the likeliest first; nothing where all is well."""
+    yield from _more_context(subject)
     losses = subject.loaded.rereads
     if losses is None:
         return
@@ -34,6 +39,23 @@ def prompt_remedies(subject: Subject) -> Iterator[Remedy]:
             yield _steady_head(losses)
         case "middle":
             yield _steady(losses)
+
+
+def _more_context(subject: Subject) -> Iterator[Remedy]:
+    """Advise a context twice as long, or as much longer as fits; nothing beyond what it was trained on."""
+    arithmetic = subject.arithmetic if filled(subject.model, subject.state) else None
+    if arithmetic is None or isinstance(arithmetic, NoArithmetic):
+        return
+    options = arithmetic.options
+    free = arithmetic.usable(arithmetic.room.free_bytes)
+    most = largest_context(arithmetic.geometry, options, free, options.cache_type_k, arithmetic.margin_bytes)
+    tokens = min(most or 0, GROWTH * options.context_length)
+    if tokens <= options.context_length:
+        return
+    wanted = replace(options, context_length=tokens)
+    command = subject.model.kind.set_context(tokens, commands.caches(options))
+    words = f"give it a context of {tokens} tokens"
+    yield computed("raise_context", words, command, subject, arithmetic, wanted)
 
 
 def _own_slot(subject: Subject, losses: Losses) -> Iterator[Remedy]:

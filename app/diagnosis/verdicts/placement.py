@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpumon.app.diagnosis.choices import Choice, choice_of
+from gpumon.app.diagnosis.choices import choice_of
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
+from gpumon.app.diagnosis.margins import Choice
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.takers import step_change
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -173,11 +175,11 @@ def in_ram_by_choice(subject: Subject) -> Verdict | None:
     if choice is None:
         return None
     part = f" {amount(subject.split.ram_bytes)}" if subject.split.ram_bytes else " a part"
+    words = f"{subject.name} {choice.why_in_ram(part)}"
     return Verdict(
         "in_ram_by_choice",
         "watch" if choice.better else "ok",
-        f"{subject.name} keeps{part} in RAM by choice ({visible(choice.setting)})"
-        f"{_choice_rates(subject, choice)}",
+        f"{words}{_choice_rates(subject, choice, '; ' if choice.kept_free else ': ')}",
         (*_split_evidence(subject), *_choice_evidence(subject, choice)),
     )
 
@@ -190,13 +192,13 @@ def _expected_evidence(subject: Subject) -> Iterator[Evidence]:
         yield Evidence("to be expected in RAM", parts_words(intent.ram_bytes, intent.ram_parts), ARITHMETIC)
 
 
-def _choice_rates(subject: Subject, choice: Choice) -> str:
+def _choice_rates(subject: Subject, choice: Choice, join: str = ": ") -> str:
     """Say what a choice costs and what would be better: ``: about 21 tok/s; --n-cpu-moe 14 also fits, …``."""
     rate, words = subject.rates.measured, ""
     if rate is not None:
-        words = f": {units.rate(rate)}"
+        words = f"{join}{units.rate(rate)}"
     elif choice.rate is not None:
-        words = f": {about(choice.rate)} tok/s"
+        words = f"{join}{about(choice.rate)} tok/s"
     if words and choice.whole_rate is not None:
         words += f", {about(choice.whole_rate)} if all were on GPU"
     return f"{words}; {choice.better.words}" if choice.better else words
@@ -263,9 +265,18 @@ def _cost_words(subject: Subject) -> str:
     """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``."""
     measured = subject.rates.measured
     if measured is None:
-        return ""
+        return _steps_words(subject)
     fitting = subject.expected_fitting
     return f": {units.rate(measured)}" + (f", {about(fitting)} if it fitted" if fitting else "")
+
+
+def _steps_words(subject: Subject) -> str:
+    """Say the same of an image generator: ``: 50 s/step, 1.0 before``."""
+    steps = step_change(subject)
+    if steps is None:
+        return ""
+    now, before = units.step(steps.now.seconds_per_step), units.step(steps.before.seconds_per_step)
+    return f": {now}, {before.split()[0]} before"
 
 
 def _held_before(subject: Subject) -> int:
@@ -340,7 +351,11 @@ def healthy(subject: Subject) -> Verdict | None:
 
 
 def unknown(subject: Subject) -> Verdict:
-    """Say that nothing tells where the model is."""
+    """Say that nothing tells where the model is, or that it is where nothing is measured."""
+    if subject.model.claim.on_npu:
+        said = Evidence("placement", "on the NPU", subject.model.kind.label)
+        words = f"{subject.name} is loaded on the NPU, which no GPU driver sees"
+        return Verdict("unknown", "unknown", words, (said,))
     elsewhere = subject.loaded.elsewhere
     if elsewhere is not None:
         said = Evidence("placement", "not known here", COMMAND_LINE)

@@ -1,4 +1,4 @@
-"""Verdicts on prompts: one that is read again at each turn."""
+"""Verdicts on prompts: one that is read again at each turn, one that fills its context."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.diagnosis.words import SLOTS, tokens_evidence
+from gpumon.app.insight.full_context import Filled, filled, filled_words
 from gpumon.app.insight.rereads import cause_of, cause_words, goes_not_back, reread_words
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.text import units
@@ -18,6 +19,23 @@ def prompt_reread(subject: Subject) -> Verdict | None:
     if losses is None:
         return None
     return Verdict("prompt_reread", "watch", reread_words(subject.name, losses), tuple(_evidence(losses)))
+
+
+def context_full(subject: Subject) -> Verdict | None:
+    """Find requests that have lately filled the context: an answer ends there, or the oldest is dropped."""
+    found = filled(subject.model, subject.state)
+    if found is None:
+        return None
+    words = filled_words(subject.name, found, subject.model.kind.full_context_words)
+    return Verdict("context_full", "watch", words, tuple(_of_context(subject, found)))
+
+
+def _of_context(subject: Subject, found: Filled) -> Iterator[Evidence]:
+    yield Evidence("requests that filled it", f"{found.filled} of {found.among}", SLOTS)
+    yield tokens_evidence("context", found.context_length, SLOTS)
+    trained = subject.model.facts.trained_context_length if subject.model.facts else None
+    if trained is not None:
+        yield tokens_evidence("trained on", trained, "its file")
 
 
 def reread_cause(subject: Subject) -> Cause | None:

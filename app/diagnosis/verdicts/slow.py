@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gpumon.app.diagnosis import takers
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.words import ESTIMATE, SLOTS, band_words
+from gpumon.app.diagnosis.words import ESTIMATE, GPUMON, SLOTS, band_words
 from gpumon.app.insight.falls import (
     Change,
     ChangeKind,
@@ -98,6 +99,16 @@ def _fall_evidence(compared: Comparison, changes: tuple[Change, ...]) -> tuple[E
         Evidence("usual rate", units.rate(usual.decode_tokens_per_second), f"{usual.request_count} requests"),
         *(Evidence("changed", change.words, "gpumon") for change in changes),
     )
+
+
+def crowded(subject: Subject) -> Verdict | None:
+    """Find an image generator of which a step takes far longer since another took memory of its card."""
+    steps, cause = takers.step_change(subject), takers.crowded(subject)
+    if steps is None or cause is None:
+        return None
+    now, before = (units.step(one.seconds_per_step) for one in (steps.now, steps.before))
+    evidence = (Evidence("a step", now, GPUMON), Evidence("a step before", before, GPUMON))
+    return Verdict("crowded", "bad", f"{subject.name} is slower: {now}, {before} before", evidence)
 
 
 HAVE_THEIR_OWN: frozenset[ChangeKind] = frozenset(

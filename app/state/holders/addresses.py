@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gpumon.app.state.places import is_loopback, place
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.runners.target import target_of
-from gpumon.collectors.samples import ServerProcess
+from gpumon.collectors.samples import RunnerProcess, ServerProcess
 from gpumon.collectors.servers.registry import kind_named
 
 
@@ -52,7 +52,22 @@ def server_of(state: State, runner: RunnerRecord) -> ServerProcess | None:
 
 def runners_to_ask(state: State) -> list[RunnerRecord]:
     """Return the runners to ask on their own ports: not those of a llama-server that is asked by its URL."""
-    return [runner for runner in state.runners.values() if not _is_served(state, runner)]
+    asked = {
+        (place(name), source.runtime)
+        for name, source in state.sources.items()
+        if source.healthy and source.kind
+    }
+    return [
+        runner
+        for runner in state.runners.values()
+        if not (_is_served(state, runner) or _is_asked(runner, asked))
+    ]
+
+
+def _is_asked(runner: RunnerRecord, asked: Collection[tuple[str, str | None]]) -> bool:
+    """Whether a process is asked by its own URL, though its model is that of the server that started it."""
+    kind = runner.server_kind.name
+    return any((place(url), kind) in asked for url in own_addresses(runner.process))
 
 
 def _is_served(state: State, runner: RunnerRecord) -> bool:
@@ -104,7 +119,12 @@ def addresses_of(state: State, runner: RunnerRecord) -> tuple[str, ...]:
     server = server_of(state, runner)
     if server is not None and kind_named(server.kind).runners_are == "routed":
         return server.reached
-    target, process = target_of(runner.process), runner.process
+    return own_addresses(runner.process)
+
+
+def own_addresses(process: RunnerProcess) -> tuple[str, ...]:
+    """Return the URLs at which a process itself is reached, whoever has started it."""
+    target = target_of(process)
     if target.other_namespace:
         return process.published
     return () if target.port is None else (target.url,)
@@ -116,9 +136,8 @@ def standalone_runner_at(state: State, source: str) -> RunnerRecord | None:
     there = (
         runner
         for runner in state.runners.values()
-        if server_of(state, runner) is None
-        and stands_alone(state, runner)
-        and where in {place(url) for url in addresses_of(state, runner)}
+        if (stands_alone(state, runner) or server_of(state, runner) is not None)
+        and where in {place(url) for url in own_addresses(runner.process)}
     )
     return max(there, key=lambda runner: (runner.key.started, runner.key.pid), default=None)
 

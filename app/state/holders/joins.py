@@ -208,7 +208,7 @@ def _servers(state: State) -> Servers:
     sources = sorted(filter(is_server, state.sources))
     certain = [(source, pids) for source in sources if (pids := _listening(state, source))]
     found = {pid for _, pids in certain for pid in pids}
-    loose_pids = {server.pid for server in state.servers if _is_loose(server) and server.pid not in found}
+    loose_pids = {server.pid for server in state.servers if _is_loose(server)} - found
     loose_sources = {source for source in sources if is_loopback(source)} - {source for source, _ in certain}
     loose_sources -= {source for source in sources if _is_certain(state.sources[source].runtime)}
     if len(loose_pids) == len(loose_sources) == 1:
@@ -233,7 +233,7 @@ def _listening(state: State, source: str) -> set[int]:
 
 def _is_loose(server: ServerProcess) -> bool:
     """Return whether it is not known where it is reached: a container may publish any port."""
-    return not server.reached
+    return not server.reached and kind_named(server.kind).has_url
 
 
 def _runners_of(state: State, pids: Collection[int]) -> list[RunnerRecord]:
@@ -302,9 +302,8 @@ def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | No
 
 
 def is_told_of(settings: RunnerSettings, model: ModelRecord) -> bool:
-    """Return whether the server of a model says on which port the process listens that holds it."""
-    told = model.claim.settings
-    return told is not None and told.port is not None and told.port == settings.port
+    """Return whether the server of a model says which process holds it: by its port, or by its file."""
+    return model.kind.holds(model.claim, settings)
 
 
 def _nothing_known(state: State, runner: RunnerRecord, model: ModelRecord) -> bool:

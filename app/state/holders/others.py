@@ -61,7 +61,7 @@ def note_ended(state: State, gpu: GpuRecord, before: GpuReading) -> None:
     ended = _ended(before.processes or (), gpu.reading.processes or ())
     is_back = unaccounted - unaccounted_before <= sum(process.vram_bytes or 0 for process in ended) / 2
     for process in ended:
-        name, size = _name(process, state), process.vram_bytes or 0
+        name, size = name_held(process, state), process.vram_bytes or 0
         if is_back:
             state.returned.append(Returned(gpu.reading.uuid, name, size, state.now, process.pid))
         else:
@@ -115,7 +115,7 @@ def _holding(process: GpuProcess, state: State) -> Holding:
     return Holding(process.pid, process.name, "container" if is_stranger else "other", process.vram_bytes)
 
 
-def _name(process: GpuProcess, state: State) -> str | None:
+def name_held(process: GpuProcess, state: State) -> str | None:
     """Name a process by its model, where it is a runner."""
     held = next((one.model for one in state.runners.values() if process.pid in one.pids), None)
     if held is not None and held in state.models:

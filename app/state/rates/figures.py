@@ -107,6 +107,8 @@ class FinishedRequest(Struct, frozen=True):
     """Those of its prompt that were kept from before, and not read."""
     held_tokens: int | None = None
     """Prompt and answer, as its slot holds them after it."""
+    has_shifted: bool = False
+    """Whether its slot has dropped the oldest tokens to go on (llama.cpp: ``--context-shift``)."""
 
 
 class RateSummary(NamedTuple):

@@ -12,8 +12,8 @@ WINDOW_SECONDS = 2.0
 LONGEST_WINDOW_SECONDS = 6.0
 SHORTEST_SECONDS = 0.2
 """A rate over less is noise."""
-TELLING_COUNTS = 10
-"""Two looks miss up to one token at either end: over fewer a rate is off by more than a tenth."""
+TELLING_COUNTS = 11
+"""Two looks miss up to one token at either end: over fewer a rate may be too high by more than a tenth."""
 TELLING_SECONDS = 4.0
 """But after so long a rough rate is better than none."""
 
@@ -121,6 +121,7 @@ class Task:
         self._prompt_tokens: int | None = None
         self._first_token_at: float | None = None
         self._seen_before_first_token = not slot.decoded_tokens
+        self._has_shifted = False
         self._seen_from_start = slot.prompt_tokens_processed == 0
         self._first: tuple[float, int] | None = None
         self._last: tuple[float, int] | None = None
@@ -166,7 +167,8 @@ class Task:
 
     def see(self, slot: Slot, time: float) -> None:
         """Take in one poll of its slot."""
-        self.slot = slot
+        was, self.slot = self.slot, slot
+        self._has_shifted = self._has_shifted or _is_shift(was, slot)
         if not slot.decoded_tokens:
             self._prefill.see(slot, time)
             return
@@ -223,6 +225,7 @@ class Task:
             parallel=self._parallel(),
             cached_tokens=self.slot.prompt_tokens_cached,
             held_tokens=self._held_tokens(resting),
+            has_shifted=self._has_shifted,
         )
 
     def _parallel(self) -> int | None:
@@ -267,6 +270,13 @@ class Task:
             return None
         seconds, tokens = self._last[0] - self._first[0], self._last[1] - self._first[1]
         return tokens / seconds if tokens and seconds >= SHORTEST_DECODE_SECONDS else None
+
+
+def _is_shift(before: Slot, after: Slot) -> bool:
+    """Return whether a slot holds less than before though more has been generated."""
+    held, holds = before.prompt_tokens, after.prompt_tokens
+    generates = bool(before.decoded_tokens) and (after.decoded_tokens or 0) > (before.decoded_tokens or 0)
+    return held is not None and holds is not None and holds < held and generates
 
 
 def _prompt_tokens(slot: Slot) -> int | None:

@@ -18,7 +18,17 @@ from gpumon.app.state.records.load import (
     Thrash,
 )
 from gpumon.app.state.records.log import BufferKey, Placement, RunnerEnd, ServerLog
-from gpumon.app.state.records.machine import Event, GpuRecord, Leftover, Returned, SystemRecord
+from gpumon.app.state.records.machine import (
+    Event,
+    GaveBack,
+    GpuRecord,
+    Hold,
+    Leftover,
+    Returned,
+    Step,
+    SystemRecord,
+    XidError,
+)
 from gpumon.app.state.records.model import (
     STALE_AFTER_SECONDS,
     JoinedBy,
@@ -27,7 +37,14 @@ from gpumon.app.state.records.model import (
     SourceRecord,
     is_server,
 )
-from gpumon.app.state.records.runner import Intent, ModelKey, Prediction, RunnerKey, RunnerRecord
+from gpumon.app.state.records.runner import (
+    Intent,
+    ModelKey,
+    Prediction,
+    RunnerKey,
+    RunnerRecord,
+    SeenRequest,
+)
 
 __all__ = [
     "PHASES",
@@ -37,8 +54,10 @@ __all__ = [
     "Event",
     "FailedLoad",
     "FinishedLoad",
+    "GaveBack",
     "GpuRecord",
     "History",
+    "Hold",
     "Intent",
     "JoinedBy",
     "LearnedRecord",
@@ -60,12 +79,15 @@ __all__ = [
     "RunnerKey",
     "RunnerRecord",
     "ScaleKey",
+    "SeenRequest",
     "Served",
     "ServerLog",
     "SettingChange",
     "SourceRecord",
+    "Step",
     "SystemRecord",
     "TargetOrigin",
     "Thrash",
+    "XidError",
     "is_server",
 ]

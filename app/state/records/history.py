@@ -12,6 +12,9 @@ from gpumon.app.state.rates.figures import RunnerRates
 from gpumon.app.state.series import Series
 
 MARKS_KEPT = 64
+PACES_KEPT = 16
+SAME_PACE_RATIO = 1.5
+"""Steps that differ by less take as long: the first ones of a job take longer."""
 SUSTAINED_SECONDS = 5.0
 """A rate counts as one that a model reaches if it holds so long; requests in turn count together."""
 STANDS_SECONDS = 2.0
@@ -31,6 +34,17 @@ class Mark(NamedTuple):
     kind: MarkKind
     words: str
     """Short, for the axis of a chart."""
+
+
+class StepPace(NamedTuple):
+    """How long an image generator took for a step of one job."""
+
+    time: float
+    """When it was last seen."""
+    seconds_per_step: float
+    job_id: str | None
+    size: tuple[int | None, int | None, int | None]
+    """Width, height and pictures at once: a larger one takes longer by nature."""
 
 
 class BestRate(Struct):
@@ -70,13 +84,16 @@ class History(Struct, eq=False):
     """What the driver measures for its process, over all GPUs, also while it loads."""
     vram: Series = field(default_factory=Series)
     ram: Series = field(default_factory=Series)
-    spill: Series = field(default_factory=Series)
     decode: Series = field(default_factory=Series)
     """Tokens generated per second; a gap where no request is in that phase."""
     prefill: Series = field(default_factory=Series)
     """Prompt tokens computed per second."""
     context: Series = field(default_factory=Series)
     """Tokens in the fullest slot; a gap where no request is at work."""
+    whole_until: float | None = None
+    """When all of it was last on GPUs by its server's claim; ``None`` while that never was so."""
+    step_paces: deque[StepPace] = field(default_factory=lambda: deque(maxlen=PACES_KEPT))
+    """Of an image generator, one for each job unless it changes within one, oldest first."""
     peak: BestRate = field(default_factory=BestRate)
     """Of all requests together, wherever the model lay."""
     peak_on_gpu: BestRate = field(default_factory=BestRate)
@@ -93,6 +110,15 @@ class History(Struct, eq=False):
         is_alone = sum(slot.phase == "decode" for slot in rates.slots) <= 1 and (rates.running or 0) <= 1
         self.peak_on_gpu.add(time, counts if on_gpu and is_alone else None)
 
+    def take_step(self, pace: StepPace) -> None:
+        """Note how long a step takes, in place of what was much the same for the same job."""
+        last = self.step_paces[-1] if self.step_paces else None
+        if last is not None and last[2:] == pace[2:]:
+            ratio = pace.seconds_per_step / last.seconds_per_step
+            if 1 / SAME_PACE_RATIO < ratio < SAME_PACE_RATIO:
+                self.step_paces.pop()
+        self.step_paces.append(pace)
+
     def mark(self, time: float, kind: MarkKind) -> None:
         """Note an instant; what is noted later is not before it."""
         before = self.marks[-1].time if self.marks else time
@@ -106,5 +132,5 @@ class History(Struct, eq=False):
         self.peak_on_gpu.add(time, None)
 
     def _series(self) -> Iterator[Series]:
-        yield from (self.measured_vram, self.vram, self.ram, self.spill)
+        yield from (self.measured_vram, self.vram, self.ram)
         yield from (self.decode, self.prefill, self.context)

@@ -12,11 +12,20 @@ from gpumon.collectors.samples import BufferComponent, LogEvent
 HOST_BACKENDS = frozenset({"CPU", "BLAS", "AMX"})
 
 
+RANK = "rank "
+"""Begins the name of a device where each GPU has a process of its own that writes to the log."""
+
+
 class BufferKey(NamedTuple):
     """What a buffer is for, and on which device it lies: ``CUDA0``, ``CPU_Mapped``, ``CUDA_Host``."""
 
     component: BufferComponent
     device: str
+
+    @property
+    def is_of_rank(self) -> bool:
+        """Whether the device is named by the process that has it to itself."""
+        return self.device.startswith(RANK)
 
     @property
     def on_gpu(self) -> bool:
@@ -76,6 +85,11 @@ class Placement(Struct):
         """Bytes of the weights over all devices; ``None`` before they are named."""
         sizes = [size for key, size in self.buffers.items() if key.component == "model"]
         return sum(sizes) if sizes else None
+
+    @property
+    def rank_count(self) -> int:
+        """How many GPUs the log tells of, where it names them by their ranks; else 0."""
+        return len({key.device for key in self.buffers if key.is_of_rank})
 
     def on_each_gpu(self, component: BufferComponent) -> int | None:
         """Return the largest buffer of a kind that one GPU holds, where the log tells of each alone."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.rates.pool import PoolTrack
 from gpumon.app.state.records.history import History
-from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
+from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey, SeenRequest
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     KnownBy,
@@ -147,7 +149,9 @@ class Served(Struct):
     """The latest poll of its statistics."""
     facts: LoadFacts | None = None
     meter: RateMeter = field(default_factory=RateMeter)
+    pool: PoolTrack = field(default_factory=PoolTrack)
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+    last: SeenRequest | None = None
 
 
 class ModelRecord(Struct):
@@ -190,6 +194,8 @@ class ModelRecord(Struct):
     joined_by: JoinedBy | None = None
     history: History = field(default_factory=History)
     """Its series, which are those of its loads before, too."""
+    behind: str | None = None
+    """The server behind its own that tells how it works, where that is asked too."""
     metered: MeteredModel | None = None
     """What a pass-through meter before its server says of it."""
     metered_at: float | None = None
@@ -223,3 +229,12 @@ class ModelRecord(Struct):
     def processor(self) -> str:
         """What ``ollama ps`` prints as PROCESSOR."""
         return processor_words(self.claim.size_bytes, self.claim.size_vram_bytes)
+
+
+def with_facts(claim: ModelClaim, known: ModelClaim) -> ModelClaim:
+    """Return ``claim`` with what is known of it besides, where it does not say itself."""
+    names: Collection[str] = ModelClaim.__struct_fields__
+    missing = {name: getattr(known, name) for name in names if getattr(claim, name) is None}
+    return (
+        structs.replace(claim, **missing) if any(value is not None for value in missing.values()) else claim
+    )

@@ -12,9 +12,17 @@ from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
+from gpumon.app.state.rates.pool import PoolTrack
 from gpumon.app.state.records.log import Placement
 from gpumon.app.state.series import Series
-from gpumon.collectors.samples import FileFacts, LoadFacts, ModelFacts, RunnerProcess, WorkSample
+from gpumon.collectors.samples import (
+    FileFacts,
+    LastRequest,
+    LoadFacts,
+    ModelFacts,
+    RunnerProcess,
+    WorkSample,
+)
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 
 
@@ -49,6 +57,16 @@ class Prediction(Struct):
         if not self.measured_vram_bytes:
             return None
         return self.expected_vram_bytes / self.measured_vram_bytes - 1
+
+
+class SeenRequest(Struct, frozen=True):
+    """What a server says of the latest request that has ended, and when a look found it to be a new one."""
+
+    request: LastRequest
+    ended: float | None = None
+    """To within a look; ``None`` of one that had ended before the first look."""
+    origin: str | None = None
+    """Where it stands: a path."""
 
 
 class Intent(Struct, frozen=True):
@@ -132,8 +150,11 @@ class RunnerRecord(Struct):
     """Token rates from the polls of its own port."""
     log_meter: LogMeter | None = None
     """Token rates from its server's log, where its own port tells nothing."""
+    pool: PoolTrack = field(default_factory=PoolTrack)
+    """How full the cache of all its contexts is, where it says so."""
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
     """Requests that were seen to end, oldest first."""
+    last: SeenRequest | None = None
     pace: PaceTrack = field(default_factory=PaceTrack)
     """How fast one request is, over seconds."""
     disk: DiskReads = field(default_factory=DiskReads)

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import LoadFacts, Slot, WorkCounters
+from gpumon.collectors.servers.llama_server.kind import IK_LLAMA
 
 _BOOLEAN: msgspec.json.Decoder[bool] = msgspec.json.Decoder(bool)
 _INTEGER: msgspec.json.Decoder[int] = msgspec.json.Decoder(int)
@@ -107,9 +108,63 @@ def _slot(values: RawObject) -> Slot | None:
         prompt_tokens=fields.amount(values, "n_prompt_tokens"),
         prompt_tokens_processed=fields.amount(values, "n_prompt_tokens_processed"),
         prompt_tokens_cached=fields.amount(values, "n_prompt_tokens_cache"),
-        decoded_tokens=fields.amount(following, "n_decoded"),
+        decoded_tokens=0 if _is_left_over(values, following) else fields.amount(following, "n_decoded"),
         remaining_tokens=fields.amount(following, "n_remain"),  # -1, no limit, is no amount
     )
+
+
+def _is_left_over(values: RawObject, following: RawObject) -> bool:
+    """Whether a slot at work shows what the request before it had generated.
+
+    ik_llama.cpp counts anew only when a prompt has been read, and until then says of the tokens before that
+    no more are to come (examples/server/server-context.cpp, August 2026: ``n_decoded``, ``has_next_token``).
+    Its counters hold those tokens already.
+    """
+    state, more = fields.field(values, "state", _INTEGER), fields.field(following, "has_next_token", _BOOLEAN)
+    return state not in {None, 0} and more is False
+
+
+class Leftovers:
+    """Takes out of a fork's slots what is left there of requests that were broken off.
+
+    Such a one leaves a count behind, as one that has ended does, and no sign that it is over: it is known by
+    not having fallen since it was another's.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, Slot] = {}
+        self._doubted: dict[int, Slot] = {}
+
+    def taken_out(self, slots: tuple[Slot, ...] | None) -> tuple[Slot, ...] | None:
+        """Return the slots of one look, with no more tokens than those of their own requests."""
+        if slots is None:
+            return None
+        own = tuple(map(self._own, slots))
+        self._seen = {slot.slot_id: slot for slot in slots}
+        return own
+
+    def _own(self, slot: Slot) -> Slot:
+        doubted = self._doubted.pop(slot.slot_id, None)
+        if not slot.decoded_tokens:
+            return slot
+        if slot.processing and (self._is_anothers(slot) or _is_unmoved(doubted, slot)):
+            self._doubted[slot.slot_id] = slot
+        elif slot.processing:
+            return slot
+        return msgspec.structs.replace(slot, decoded_tokens=0, remaining_tokens=None)
+
+    def _is_anothers(self, slot: Slot) -> bool:
+        before = self._seen.get(slot.slot_id)
+        if before is None or before.task_id == slot.task_id or not before.decoded_tokens:
+            return False
+        ended = before.decoded_tokens
+        return (slot.decoded_tokens or 0) >= ended if before.processing else slot.decoded_tokens == ended
+
+
+def _is_unmoved(before: Slot | None, slot: Slot) -> bool:
+    """Whether a count is what it was when it was first doubted."""
+    known = None if before is None else (before.task_id, before.decoded_tokens)
+    return known == (slot.task_id, slot.decoded_tokens)
 
 
 def _processing(values: RawObject) -> bool | None:
@@ -149,6 +204,14 @@ def parse_properties(body: bytes) -> Properties | None:
         alias=fields.text(values, "model_alias"),
         is_router=fields.text(values, "role") == "router",
     )
+
+
+def properties_of(body: bytes, server: str | None) -> Properties | None:
+    """Return what ``/props`` says; a fork that tells no build goes by its name, the header ``Server``."""
+    said = parse_properties(body)
+    if said is None or said.facts.build is not None or server != IK_LLAMA:
+        return said
+    return said._replace(facts=msgspec.structs.replace(said.facts, build=IK_LLAMA))
 
 
 def model_rows(body: bytes) -> list[RawObject] | None:

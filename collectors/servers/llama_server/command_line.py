@@ -98,10 +98,14 @@ def _nothing() -> Mapping[str, str]:
     return {}
 
 
+DOCKERS = "com.docker."
+"""Begins the name of Docker Desktop's own build (docker/model-runner: llamacpp.go)."""
+
+
 def is_llama_server(argv: Sequence[str]) -> bool:
     """Whether it is llama.cpp's server, also under a name such as ``llama-server-vulkan``."""
     name = program_name(argv)
-    return name == "llama-server" or name.startswith("llama-server-")
+    return name.removeprefix(DOCKERS) == "llama-server" or name.startswith("llama-server-")
 
 
 def settings_of(argv: Sequence[str], environ: Environ = _nothing) -> RunnerSettings | None:

@@ -7,16 +7,26 @@ from typing import NamedTuple
 from gpumon.collectors.http.client import RequestError
 from gpumon.collectors.samples import LoadFacts, ModelState, Said, Slot, WorkCounters
 from gpumon.collectors.servers.llama_server.bodies import (
+    Leftovers,
     Properties,
     parse_counters,
-    parse_properties,
     parse_slots,
+    properties_of,
     with_models,
 )
-from gpumon.collectors.servers.llama_server.kind import HEADER
+from gpumon.collectors.servers.llama_server.kind import HEADERS, IK_LLAMA
 from gpumon.collectors.servers.llama_server.pace import IdlePace
 from gpumon.collectors.servers.port import NotServedError, Port, StillLoadingError
 from gpumon.collectors.source import Clock
+
+
+def alive_path(port: Port) -> str:
+    """Return the path by which a server is asked whether it is well.
+
+    ik_llama.cpp's ``/health`` waits behind the batch that is computed, and reads changed weights anew where
+    ``LLAMA_HOTSWAP_ENABLED`` is set (examples/server/server.cpp, August 2026); its ``/props`` does neither.
+    """
+    return "/props" if port.server == IK_LLAMA else "/health"
 
 
 class SlotWork(NamedTuple):
@@ -113,6 +123,7 @@ class LlamaServer:
         self._router_model = router_model
         self._idle_pace = idle_pace or IdlePace()
         self._work = Work()
+        self._leftovers = Leftovers()
         self.forget()
 
     def forget(self) -> None:
@@ -171,12 +182,12 @@ class LlamaServer:
             return properties.facts
 
     async def _body(self, path: str) -> bytes:
-        return await self._port.get_body(path, HEADER)
+        return await self._port.get_body(path, HEADERS)
 
     async def _properties(self) -> Properties | None:
         self._asked_at = self._clock.now()
         try:
-            properties = parse_properties(await self._body("/props"))
+            properties = properties_of(await self._body("/props"), self._port.server)
         except NotServedError:
             return None
         if properties is not None:
@@ -263,7 +274,7 @@ class LlamaServer:
         self._note_work(None)
         if failure.kind != "timeout":
             raise failure
-        await self._body("/health")
+        await self._body(alive_path(self._port))
         self._busy = True
         return Said("busy", "statistics wait behind a batch", facts=facts, counters=counters)
 
@@ -278,9 +289,10 @@ class LlamaServer:
 
     async def _slots(self) -> tuple[Slot, ...] | None:
         try:
-            return parse_slots(await self._body("/slots"))
+            slots = parse_slots(await self._body("/slots"))
         except NotServedError:
             return None
+        return self._leftovers.taken_out(slots) if self._port.server == IK_LLAMA else slots
 
 
 def _is_at_work(slots: tuple[Slot, ...] | None, counters: WorkCounters | None) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gpumon.collectors.http.endpoint import Endpoint, parse_host
 from gpumon.collectors.samples import LoadFacts, ModelClaim, Orders, RunnerSettings
-from gpumon.collectors.servers.command_line import program_name
 from gpumon.collectors.servers.kind import MIB, Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.llama_server.command_line import (
     VARIABLES,
@@ -33,8 +32,9 @@ if TYPE_CHECKING:
     from gpumon.collectors.servers.port import Port
 
 
-HEADER = "llama.cpp"
-"""``Server`` in every answer of llama-server, errors included; a proxy puts its own name there."""
+IK_LLAMA = "ik_llama.cpp"
+HEADERS = frozenset({"llama.cpp", IK_LLAMA})
+"""``Server`` in every answer of llama-server and of its fork, errors included; a proxy puts its own there."""
 MARKS = (b'"build_info"', b'"default_generation_settings"')
 """Keys of ``GET /props``."""
 DEFAULT_PORT = 8080
@@ -57,6 +57,7 @@ SETTINGS = {
     "ffn_layers": "--n-cpu-ffn",
     "overrides": "--override-tensor",
     "cache_on_gpu": "--no-kv-offload",
+    "fit": "--fit",
     "fit_target": "--fit-target",
 }
 """Flags by the field of ``Orders`` that they set."""
@@ -85,7 +86,7 @@ class LlamaServerKind(ServerKind):
     default_url = f"http://127.0.0.1:{DEFAULT_PORT}"
     paths = frozenset({"/health", "/slots", "/metrics", "/props", "/models", "/v1/models"})
     key_words = "HTTP 401: an API key is asked for"
-    key_hint = "give its --api-key: headers in the settings file, Authorization: Bearer KEY"
+    key_hint = "name its --api-key under headers in the settings: Authorization, with Bearer before it"
     program_starts = ("llama-",)
     runners = (RUNNER,)
     environment = VARIABLES
@@ -95,12 +96,12 @@ class LlamaServerKind(ServerKind):
 
     async def recognise(self, answers: Answers) -> bool:
         """Whether it names itself, or ``/props`` looks like its own behind a proxy that hides the name."""
-        if answers.header("server") == HEADER:
+        if answers.header("server") in HEADERS:
             return True
         reply = await answers.get("/props")
         if reply is None:
             return False
-        return reply.headers.get("server") == HEADER or (
+        return reply.headers.get("server") in HEADERS or (
             reply.status == 200 and any(mark in reply.body for mark in MARKS)
         )
 
@@ -177,6 +178,8 @@ class LlamaServerKind(ServerKind):
     keep_in_ram = Line("--no-mmap", ON_COMMAND_LINE)
     """``--mlock`` keeps it from swap too, where ``ulimit -l`` allows that much."""
     set_cache_on_gpu = Line("--kv-offload", ON_COMMAND_LINE)
+    full_context_words = "the answer ends there"
+    """Unless ``--context-shift`` is on (llama.cpp: off by default since mid-2025)."""
     keep_window = Line("--swa-full", ON_COMMAND_LINE)
     """Without it a context goes back no further than the window, or a checkpoint (llama.cpp: PR 13194)."""
 
@@ -239,23 +242,3 @@ def quantization_words(file_type: str | None) -> str | None:
         return None
     base, _, size = file_type.partition(" - ")
     return f"{base}_{size[0]}" if size in {"Small", "Medium", "Large"} else file_type
-
-
-class _Launcher(ServerKind):
-    """Known by the name of its program."""
-
-    gives = "nothing: its models are asked one by one"
-    has_url = False
-    programs: ClassVar[frozenset[str]]
-
-    def recognise_process(self, process: ProcessView) -> FoundServer | None:
-        """Return a server for a process of that program."""
-        return FoundServer(self.name) if program_name(process.argv).lower() in self.programs else None
-
-
-class _Lemonade(_Launcher):
-    name, label = "lemonade", "Lemonade"
-    programs = frozenset({"lemond", "lemonade-server", "lemonade-server-dev", "lemonade-router"})
-
-
-LAUNCHERS: tuple[ServerKind, ...] = (_Lemonade(),)

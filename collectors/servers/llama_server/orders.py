@@ -35,7 +35,7 @@ SPELLINGS = {
     "projector_in_ram": ("--no-mmproj-offload",),
     "load_mode": ("-lm", "--load-mode"),
     "mmap": ("--mmap",),
-    "no_mmap": ("--no-mmap",),
+    "no_mmap": ("--no-mmap", "-rtr", "--run-time-repack"),
     "mlock": ("--mlock",),
     "draft_layers": ("-ngld", "--gpu-layers-draft", "--n-gpu-layers-draft", "--spec-draft-ngl"),
     "draft_devices": ("-devd", "--device-draft", "--spec-draft-device"),

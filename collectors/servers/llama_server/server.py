@@ -23,10 +23,10 @@ from gpumon.collectors.samples import (
 from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError, is_busy
 from gpumon.collectors.servers.health import foreign
 from gpumon.collectors.servers.kind import ServerKind
-from gpumon.collectors.servers.llama_server.bodies import Properties, model_rows, parse_properties
+from gpumon.collectors.servers.llama_server.bodies import Properties, model_rows, properties_of
 from gpumon.collectors.servers.llama_server.command_line import settings_of
-from gpumon.collectors.servers.llama_server.conversation import LlamaServer
-from gpumon.collectors.servers.llama_server.kind import HEADER
+from gpumon.collectors.servers.llama_server.conversation import LlamaServer, alive_path
+from gpumon.collectors.servers.llama_server.kind import HEADERS
 from gpumon.collectors.servers.llama_server.pace import IdlePace
 from gpumon.collectors.servers.port import ForeignProgramError, Port, StillLoadingError
 from gpumon.collectors.servers.talk import Asked, IsActive
@@ -124,7 +124,9 @@ async def identify(port: Port, client: HttpClient, kind: ServerKind) -> Identity
 async def _properties(port: Port, client: HttpClient, kind: ServerKind) -> Properties | None:
     """Return what it is; ``None`` of a server that does not tell (llama.cpp up to 2024, ``--no-props``)."""
     reply = await port.get("/props")
-    return None if reply.status in {404, 501} else parse_properties(_checked(reply, port, client, kind))
+    if reply.status in {404, 501}:
+        return None
+    return properties_of(_checked(reply, port, client, kind), port.server)
 
 
 async def body_of(port: Port, client: HttpClient, path: str, kind: ServerKind) -> bytes:
@@ -133,7 +135,7 @@ async def body_of(port: Port, client: HttpClient, path: str, kind: ServerKind) -
 
 
 def _checked(reply: Reply, port: Port, client: HttpClient, kind: ServerKind) -> bytes:
-    if not port.trusted and reply.headers.get("server") != HEADER:
+    if not port.trusted and reply.headers.get("server") not in HEADERS:
         raise UnusableError(foreign(client.endpoint, kind))
     if reply.status in {401, 403}:
         raise UnusableError(health_of_refusal(reply.status, kind))
@@ -256,7 +258,7 @@ class LlamaServerSource(Conversation):
         if identity.is_router:
             models = parse_router_models(await body_of(self._port, self.client, "/models", self.kind))
         else:
-            await body_of(self._port, self.client, "/health", self.kind)
+            await body_of(self._port, self.client, alive_path(self._port), self.kind)
             models = (ModelClaim(name=identity.model or self.endpoint.authority, state="ready"),)
         if models is None:
             raise UnusableError(SourceHealth(state="nonsense", detail="its list of models is none"))

@@ -217,6 +217,8 @@ class OllamaKind(ServerKind):
         """Return the variable, which Ollama hands on to its llama-servers."""
         return Line(f"LLAMA_ARG_N_CPU_MOE={layers}", IN_ENVIRONMENT)
 
+    full_context_words = "what came first is dropped without a word"
+    """Of a prompt, and while it answers: its runners have ``--context-shift``."""
     keep_in_ram = Line("/set parameter use_mmap false", IN_RUN)
     """Typed in a chat (ollama: api/types.go, ``Runner``)."""
 

@@ -15,7 +15,7 @@ from gpumon.collectors.samples import LoadFacts, ModelClaim, ModelState, Said, S
 from gpumon.collectors.servers.conversation import FORBIDDEN_SECONDS, Conversation, Look, UnusableError
 from gpumon.collectors.servers.health import foreign, health_of_status
 from gpumon.collectors.servers.vllm.command_line import called
-from gpumon.collectors.servers.vllm.metrics import Metrics, read_metrics
+from gpumon.collectors.servers.vllm.metrics import Metrics, is_exposition, read_metrics
 
 METRICS = "/metrics"
 MODELS = "/v1/models"
@@ -103,6 +103,8 @@ class VllmConversation(Conversation):
             return None, HIDDEN
         self._raise_for(reply)
         metrics = read_metrics(reply.body)
+        if metrics is None and reply.body.strip() and not is_exposition(reply.body):
+            raise UnusableError(foreign(self.endpoint, self.kind))
         return metrics, None if metrics else NO_STATISTICS
 
     async def _list(self, metrics: Metrics | None) -> Listed:

@@ -44,6 +44,7 @@ class VllmKind(ServerKind):
             name="vllm",
             stands_alone=True,
             default_port=PORT,
+            stays_on_gpu=True,
             has_workers=True,
             logs_context_last=True,
             writes_log=True,
@@ -52,6 +53,7 @@ class VllmKind(ServerKind):
     key_words = "HTTP 401: it wants the key of --api-key"
     key_hint = "headers in the settings file: Authorization: Bearer KEY"
     facts_source = MODELS
+    flags = {"gpu_share": "--gpu-memory-utilization", "weights_in_ram_gib": "--cpu-offload-gb"}  # noqa: RUF012
     unload_words = "vLLM holds its model until it ends: stop its process, or its container"
 
     async def recognise(self, answers: Answers) -> bool:
@@ -118,10 +120,6 @@ class VllmKind(ServerKind):
     def set_slots(self, slots: int) -> Line:
         """Return the flag."""
         return Line(f"--max-num-seqs {slots}", ON_COMMAND_LINE)
-
-    def set_gpu_share(self, share: float) -> Line:
-        """Return the flag."""
-        return Line(f"--gpu-memory-utilization {share:.2f}", ON_COMMAND_LINE)
 
 
 SMALL = frozenset({"q8_0", "fp8"})

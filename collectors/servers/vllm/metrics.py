@@ -72,6 +72,11 @@ def read_metrics(body: bytes) -> Metrics | None:
     return Metrics(model, _counters(read), _pool(read), _sleep(read), started)
 
 
+def is_exposition(body: bytes) -> bool:
+    """Whether it is one at all, vLLM's or not: each family begins with what it is."""
+    return body.startswith((b"# HELP ", b"# TYPE ")) or b"\n# TYPE " in body
+
+
 class _Readings:
     """Series of one model, by name."""
 

@@ -31,6 +31,7 @@ MEASURED = (
     "hidden_spill",
     "likely_spill",
     "read_from_disk",
+    "cache_full",
     "stuck",
     "ended",
     "prompt_reread",

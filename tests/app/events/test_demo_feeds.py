@@ -28,7 +28,7 @@ FEEDS = {
         - 00:09 qwen2.5-coder:14b reloads: a request asked for context 32768 (was 4096)
     """,
     ("spill", 130): """
-        - 01:59 qwen2.5-coder:14b ready after 8s, context 6400, wholly on GPU again
+        - 01:59 qwen2.5-coder:14b ready after 8s, context 6400, wholly on GPU again: 7.0 → 45 tok/s
         - 01:51 qwen2.5-coder:14b reloads: a request asked for context 6400 (was 32768)
         - 00:17 qwen2.5-coder:14b ready after 8s, context 32768
         ■ 00:17 qwen2.5-coder:14b spilled: 5.5 GiB (38%) in RAM; 45 → 7.0 tok/s | lasted 93s

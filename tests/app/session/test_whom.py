@@ -71,7 +71,7 @@ def test_of_two_processes_that_seem_to_listen_at_one_place_one_is_asked() -> Non
 
 
 def test_what_cannot_be_reached_or_tells_nothing_is_left_alone() -> None:
-    launcher = replace(server(12, "http://127.0.0.1:8080"), kind="lemonade")
+    launcher = replace(server(12, "http://127.0.0.1:8080"), kind="jan")
     unknown = replace(server(13, "http://127.0.0.1:8081"), kind="of a package that is not installed")
     contained = server(14, "http://127.0.0.1:8082", other_namespace=True)
     elsewhere = server(15, "http://192.0.2.7:11434")

@@ -12,6 +12,7 @@ from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
 from gpumon.app.picture.gpu import runner_name
 from gpumon.app.session.whom import runner_targets
+from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.state.work import rates_of
 from gpumon.collectors.samples import (
     AnySample,
@@ -119,3 +120,10 @@ def test_far_away_the_requests_that_have_ended_tell_tokens_and_rate() -> None:
     assert rates.decoded_total == 220
     assert rates.decode_tokens_per_second == pytest.approx(20, rel=0.1)
     assert rates.sources == ("/api/metrics/activity",)
+
+
+def test_a_model_on_an_npu_says_so_and_no_gpu_is_looked_for() -> None:
+    claim = ModelClaim(name="llama-flm", state="ready", on_npu=True)
+    sample = ServerSample(time=START, source=SWAP, kind="lemonade", health=WELL, models=(claim,))
+    (model,) = build_snapshot(watched(sample).pictures).models
+    assert model.sentence == "llama-flm is loaded on the NPU, which no GPU driver sees"

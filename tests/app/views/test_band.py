@@ -14,6 +14,9 @@ from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.diagnosis.diagnosis import VerdictKind
 from gpumon.app.monitor import Monitor
 from gpumon.app.views.band import HEADS, band_view
+from gpumon.widgets.band import most_lines, verdict_lines
+from gpumon.widgets.glyphs import UNICODE
+from gpumon.widgets.kit.lines import plain_text
 from gpumon.widgets.views import VerdictView
 
 
@@ -81,3 +84,33 @@ def test_several_spills_have_no_line_to_type() -> None:
 def test_every_kind_of_trouble_has_a_head_word(kind: str) -> None:
     never_wrong = {"healthy", "unknown", "loading", "on_cpu_by_choice", "in_ram_by_choice"}
     assert kind in HEADS or kind in never_wrong
+
+
+TAKEN = VerdictView(
+    "bad",
+    "",
+    head="SPILLED",
+    subject="qwen3:8b",
+    facts=("70% in RAM", "7.0 tok/s, 46 before", "for 28s"),
+    cause="flux took 8.7 GiB at 14:18",
+    remedy="curl -X POST http://127.0.0.1:8188/free && ollama stop qwen3:8b",
+    keys=(("y", "copy"), ("Enter", "why")),
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "last"),
+    [
+        (
+            120,
+            "flux took 8.7 GiB at 14:18   ▸ curl -X POST http://127.0.0.1:8188/free && ollama stop qwen3:8b",
+        ),
+        (80, "flux took 8.7 GiB at 14:18   ▸ curl -X POST…"),
+        (40, "flux took 8.7 GiB at 14:18"),
+    ],
+)
+def test_who_took_the_card_is_read_before_a_line_that_is_too_long(width: int, last: str) -> None:
+    text = plain_text(verdict_lines(TAKEN, width, UNICODE, most_lines(width))[-1])
+    said, _, keys = text.partition("y copy")
+    assert said.strip() == last
+    assert keys.strip() in {"", "Enter why"}

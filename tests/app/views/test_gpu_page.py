@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.fakes.process_samples import processes
 from tests.fakes.recordings import scenario_samples
 from tests.fakes.samples import GIB, gpu, nvml
-from tests.scene import after
+from tests.scene import Gpu, Machine, Program, after
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
 from gpumon.app.picture.gpu import GpuPicture
@@ -24,6 +24,7 @@ from gpumon.collectors.samples import (
     HolderGroup,
     HolderProcess,
 )
+from gpumon.text import units
 from gpumon.widgets.views import ChartView, Fact, Section
 
 FACTS = GpuFacts(
@@ -87,7 +88,7 @@ def test_the_row_has_the_figures_of_the_driver() -> None:
     row = gpu_row(picture())
     assert (row.key, row.index, row.name, row.level) == ("GPU-0", 0, "RTX 4090", "ok")
     assert (row.total_bytes, row.used_bytes, row.free_bytes) == (24 * GIB, 4 * GIB, 19 * GIB)
-    assert (row.utilization_percent, row.fan_percent) == (41, 43)
+    assert row.utilization_percent == 41
     assert (row.power_watts, row.power_limit_watts) == (300.0, 450.0)
     assert (row.temperature_celsius, row.slowdown_celsius) == (60, 90)
     assert (row.unified, row.age_seconds) == (False, None)
@@ -318,3 +319,26 @@ def test_of_what_came_back_the_newest_few_are_told() -> None:
     many = tuple(Returned("GPU-0", f"p{at}", GIB, 100.0 - at) for at in range(RETURNED_SHOWN + 2))
     found = [fact.value for fact in holder_facts(replace(picture(), groups=(), returned=many))]
     assert [words.split(": ")[1] for words in found] == [f"p{at} ended" for at in range(RETURNED_SHOWN)]
+
+
+def notes(machine: Machine) -> list[str]:
+    """Return what stands behind the bars of who holds the memory."""
+    [gpu] = machine.pictures.gpus()
+    [holders] = [
+        one for one in gpu_page(gpu.uuid, machine.pictures, 300.0).sections if one.title == "HELD BY"
+    ]
+    return [bar.note for bar in holders.bars if bar.note]
+
+
+def test_it_is_said_since_when_each_has_its_memory_where_that_was_seen() -> None:
+    machine = Machine(Gpu(gib=24))
+    program = machine.starts(Program("blender", 1.0, 300))
+    machine.goes_on(3)
+    assert notes(machine) == ["pid 300"]
+    came = machine.starts(Program("game", 3.0, 301))
+    machine.goes_on(1)
+    when = units.clock(machine.state.now, units.TO_THE_MINUTE)
+    assert notes(machine) == [f"pid {came.pid}, since {when}", "pid 300"]
+    program.gib = 9.0
+    machine.goes_on(1)
+    assert notes(machine)[0] == f"pid {program.pid}, 8.0 GiB since {when}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes.samples import GIB, OLLAMA
-from tests.scene import Gpu, Machine, Model, loaded
+from tests.fakes.samples import GIB, OLLAMA, START
+from tests.scene import Gpu, Machine, Model, Weights, loaded
 
 from gpumon.app.diagnosis.diagnosis import Remedy, Severity, Verdict
 from gpumon.app.insight.unloading import Unloading, UnloadKind, UnloadOutcome
@@ -112,3 +112,21 @@ def test_a_command_is_copied_as_long_as_all_of_it_can_be_shown() -> None:
 
 def test_a_command_for_a_shell_says_no_place() -> None:
     assert copied_words(long_remedy(3)) == "copied: xxx"
+
+
+def test_whom_it_helps_is_named_where_a_model_spills_for_it() -> None:
+    machine = Machine(Gpu(gib=12, reserved_gib=0.25))
+    server = machine.ollama()
+    machine.goes_on(3)
+    taker = Model("phi4:14b", gpu_gib=9.0, pid=200, started=START + 3, blob="sha256-" + 64 * "b")
+    server.load(taker)
+    machine.goes_on(10)
+    settings = {"model_path": "/m/q", "context_length": 8192, "parallel": 1, "micro_batch_size": 512}
+    started = START + machine.now
+    server.load(Model("qwen3:8b", 2.0, 4.0, pid=201, started=started, weights=Weights(), settings=settings))
+    machine.run(5)
+    models = machine.pictures.models()
+    by_name = {one.claim.name: one for one in models}
+    helps = [fact.value for fact in unload_facts(by_name["phi4:14b"], models) if fact.label == "helps"]
+    assert helps == ["qwen3:8b, once that is loaded again: it stays where it was loaded"]
+    assert not [one for one in unload_facts(by_name["qwen3:8b"], models) if one.label == "helps"]

@@ -309,3 +309,44 @@ def test_one_that_stays_away_is_looked_for_less_and_less(tree: FakeProc, looking
     for _ in range(32):
         looking.look()
     assert looking.proc.walks <= 8
+
+
+SERVE = ("/usr/bin/python3", "/usr/local/bin/vllm", "serve", "Qwen/Qwen3-8B")
+
+
+def test_what_is_on_a_gpu_below_a_kind_with_workers_is_a_worker_and_no_runner(
+    tree: FakeProc, looking: Looking
+) -> None:
+    tree.add(300, SERVE)
+    tree.add(301, ("VLLM::EngineCore",), parent=300)
+    tree.add(302, ("VLLM::Worker_TP0",), parent=301)
+    tree.add(303, ("VLLM::Worker_TP1",), parent=301)
+    (runner,) = looking.look(302, 303).runners
+    assert (runner.pid, runner.kind) == (300, "vllm")
+    assert [one.pid for one in runner.workers] == [302, 303]
+    (runner,) = looking.look(303).runners
+    assert [one.pid for one in runner.workers] == [303], "one that has left the GPU is none any more"
+
+
+def test_one_that_has_not_named_itself_yet_is_a_worker_too(tree: FakeProc, looking: Looking) -> None:
+    tree.add(300, SERVE)
+    tree.add(301, ("/usr/bin/python3", "-c", "from multiprocessing.spawn import spawn_main"), parent=300)
+    tree.add(302, SERVE, parent=300)
+    (runner,) = looking.look(301, 302).runners
+    assert [one.pid for one in runner.workers] == [301, 302]
+
+
+def test_of_two_each_has_its_own_workers(tree: FakeProc, looking: Looking) -> None:
+    for base in (300, 400):
+        tree.add(base, SERVE)
+        tree.add(base + 1, ("VLLM::EngineCore",), parent=base)
+    tree.add(500, ("python3", "train.py"))
+    found = looking.look(301, 401, 500)
+    own = {one.pid: [worker.pid for worker in one.workers] for one in found.runners}
+    assert own == {300: [301], 400: [401]}
+
+
+def test_a_child_of_a_kind_without_workers_is_none(tree: FakeProc, looking: Looking) -> None:
+    tree.add(300, ("llama-server", "-m", "/m/a.gguf"))
+    tree.add(301, ("helper",), parent=300)
+    assert [one.workers for one in looking.look(301).runners] == [()]

@@ -203,7 +203,9 @@ def test_a_broken_line_of_sockets_is_passed_over(tree: FakeProc, server: Reading
         (("llama-server", "--port", "9000", "--host", "::"), ("http://[::1]:9000",)),
         (("llama-server",), ("http://127.0.0.1:8080",)),
         (("llama-swap", "--config", "/c"), ("http://127.0.0.1:8080",)),
-        (("lemonade-server", "serve"), ()),
+        (("lemond",), ("http://127.0.0.1:13305",)),
+        (("lemonade-server", "serve"), ("http://127.0.0.1:8000",)),
+        (("Jan",), ()),
     ],
 )
 def test_what_another_server_was_told_is_where_it_listens(
@@ -211,6 +213,15 @@ def test_what_another_server_was_told_is_where_it_listens(
 ) -> None:
     tree.add(100, argv)
     assert Reading(tree).read().urls == urls
+
+
+def test_of_several_sockets_the_one_that_it_was_told_comes_first(tree: FakeProc) -> None:
+    """Lemonade has one for websockets as well, with a lower number."""
+    tree.add(100, ("lemond", "--port", "13306"))
+    for number in (7, 8):
+        open_socket(tree, number)
+    listen(tree, socket_line(LOOPBACK, 9000, 7), socket_line(ANY, 13306, 8))
+    assert Reading(tree).read().urls == ("http://127.0.0.1:13306", "http://127.0.0.1:9000")
 
 
 def test_the_models_are_in_the_owners_home(server: Reading) -> None:

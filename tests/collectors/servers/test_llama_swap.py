@@ -9,7 +9,7 @@ from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.llama_swap import FakeLlamaSwap, recorded
 
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.samples import ServerSample, WorkSample
+from gpumon.collectors.samples import LastRequest, ServerSample, WorkSample
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind, running_models
 from gpumon.collectors.servers.source import ServerSource
 from gpumon.collectors.servers.talk import Asked, FoundServer, KnownRunners, ProcessView
@@ -116,13 +116,86 @@ async def test_where_they_are_not_each_request_that_has_ended_is_counted_once(fa
     assert work.counters.decoded_tokens_total == 10, "it was restarted"
 
 
+async def test_the_last_request_of_each_model_is_told_with_what_was_in_the_cache(fake: FakeLlamaSwap) -> None:
+    fake.run("gem-b", 5801, COMMAND)
+    fake.run("vllm", 5802, "docker run --rm vllm/vllm-openai --port 5802")
+    source = ServerSource(asked(fake), expected=LlamaSwapKind())
+    for name in ("gem-b", "vllm"):
+        fake.finish(name, 60, 20.0, prompt=100)
+        fake.activity[0]["tokens"] |= {"cache_tokens": 30, "prompt_per_second": 500.0}
+        fake.activity[0]["duration_ms"] = 3200
+    _, work = await polled(source)
+    said = {one.model: one.last for one in work}
+    assert said["gem-b"] == LastRequest(
+        count=1,
+        prompt_tokens=130,
+        cached_tokens=30,
+        decoded_tokens=60,
+        prefill_tokens_per_second=500.0,
+        decode_tokens_per_second=20.0,
+        seconds=3.2,
+    )
+    assert said["vllm"] is not None
+    assert said["vllm"].prompt_tokens == 100, "only llama-server leaves out what was in the cache"
+    await source.close()
+
+
+async def test_what_was_not_told_of_a_request_is_not_shown(fake: FakeLlamaSwap) -> None:
+    fake.run("gem-b", 5801, COMMAND)
+    fake.finish("gem-b", 60, -1, prompt=0)
+    fake.activity[0]["tokens"] |= {"cache_tokens": -1, "prompt_per_second": -1}
+    source = ServerSource(asked(fake), expected=LlamaSwapKind())
+    _, [work] = await polled(source)
+    await source.close()
+    assert work.last is not None
+    assert (work.last.cached_tokens, work.last.prompt_tokens) == (None, None)
+    assert (work.last.decode_tokens_per_second, work.last.prefill_tokens_per_second) == (None, None)
+
+
+async def test_an_older_build_that_tells_of_no_requests_is_asked_for_them_once(fake: FakeLlamaSwap) -> None:
+    fake.run("gem-b", 5801, COMMAND)
+    fake.lacks = {"/api/metrics/activity", "/api/version"}
+    source = ServerSource(asked(fake), expected=LlamaSwapKind())
+    for _ in range(4):
+        sample, work = await polled(source)
+    await source.close()
+    assert (sample.health.state, sample.version, work) == ("serving", None, [])
+    assert (fake.paths.count("/api/metrics/activity"), fake.paths.count("/api/version")) == (1, 1)
+
+
+def test_a_model_on_another_machine_is_no_port_of_this_one(fake: FakeLlamaSwap) -> None:
+    fake.run("far", 5801, "llama-server --port 5801")
+    fake.running[0]["proxy"] = "http://192.0.2.7:5801"
+    [claim] = running_models(fake._answer("/running").body) or ()
+    assert claim.settings is not None
+    assert claim.settings.port is None
+
+
+@pytest.mark.parametrize(("cmd", "format_name"), [(COMMAND, "gguf"), ("python main.py --port 8188", None)])
+def test_only_what_a_llama_server_loads_is_known_to_be_gguf(
+    fake: FakeLlamaSwap, cmd: str, format_name: str | None
+) -> None:
+    fake.run("a", 5801, cmd)
+    [claim] = running_models(fake._answer("/running").body) or ()
+    assert claim.format == format_name
+
+
+async def test_what_under_way_is_told_with_both_logs_is_not_asked(fake: FakeLlamaSwap) -> None:
+    fake.run("gem-b", 5801, COMMAND)
+    source = ServerSource(asked(fake))
+    for _ in range(3):
+        await polled(source)
+    await source.close()
+    assert "/api/events" not in fake.paths
+
+
 async def test_a_key_that_it_wants_is_said(fake: FakeLlamaSwap) -> None:
     fake.key = "sesame"
     source = ServerSource(asked(fake), expected=LlamaSwapKind())
     sample, _ = await polled(source)
     assert (sample.health.state, sample.kind) == ("forbidden", "llama_swap")
     assert "apiKeys" in (sample.health.hint or "")
-    assert source.delay(1.0) == 60.0
+    assert source.delay(1.0) == 900.0
     await source.close()
 
 

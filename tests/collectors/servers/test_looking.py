@@ -12,9 +12,18 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
+from tests.fakes.docker_model_runner import FakeDockerModelRunner
 from tests.fakes.http import Listening
 from tests.fakes.koboldcpp import FakeKoboldCpp
+from tests.fakes.lemonade import FakeLemonade
+from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.lm_studio import FakeLmStudio
+from tests.fakes.localai import FakeLocalAi
+from tests.fakes.routes import FakeRoutes
+from tests.fakes.sglang import FakeSglang
+from tests.fakes.tabbyapi import FakeTabbyApi
+from tests.fakes.vllm import FakeVllm
 
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample
@@ -37,7 +46,13 @@ class Manners:
     most_a_minute: int
     """Requests of all paths together, at one look a second."""
     to_recognise: frozenset[str] = field(
-        default=frozenset({"/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"})
+        default=frozenset(
+            {
+                *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
+                *("/v1/models", "/api/extra/version", "/api/v1/health", "/engines/status"),
+                *("/lmstudio-greeting", "/v1/model", "/system"),
+            }
+        )
     )
     """Asked once at most, to tell what it is."""
 
@@ -52,10 +67,60 @@ def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
     return fake
 
 
+def _asked(fake: Listening) -> list[tuple[str, str]]:
+    """Return what a fake of fixed routes was asked, but for what an Ollama is asked of a model."""
+    assert isinstance(fake, FakeRoutes)
+    return [one for one in fake.asked if one != ("POST", "/api/show")]
+
+
+def _asked_of_ik(fake: Listening) -> list[tuple[str, str]]:
+    assert isinstance(fake, FakeIkLlama)
+    return [(one.method, one.path) for one in fake.requests]
+
+
+def _lemonade() -> FakeLemonade:
+    fake = FakeLemonade()
+    fake.load("qwen3", is_busy=True)
+    return fake
+
+
+def _docker_model_runner() -> FakeDockerModelRunner:
+    fake = FakeDockerModelRunner()
+    fake.load("ai/qwen3", in_use=True)
+    return fake
+
+
+def _without_statistics(fake: FakeVllm) -> FakeVllm:
+    fake.statistics = False
+    return fake
+
+
 KINDS: dict[str, Manners] = {
+    "Docker Model Runner": Manners(
+        _docker_model_runner,
+        _asked,
+        "docker_model_runner",
+        frozenset({"/engines/ps", "/models"}),
+        most_a_minute=70,
+    ),
+    "Lemonade": Manners(
+        _lemonade,
+        _asked,
+        "lemonade",
+        frozenset({"/api/v1/health", "/api/v1/stats"}),
+        most_a_minute=130,
+    ),
+    "ik_llama.cpp": Manners(
+        FakeIkLlama,
+        _asked_of_ik,
+        "llama_server",
+        frozenset({"/props", "/v1/models", "/slots", "/metrics"}),
+        most_a_minute=100,
+        to_recognise=frozenset({"/", "/api/ps", "/health"}),
+    ),
     "KoboldCpp": Manners(
         FakeKoboldCpp,
-        _gets("asked"),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
         "koboldcpp",
         frozenset(
             {
@@ -66,6 +131,48 @@ KINDS: dict[str, Manners] = {
             }
         ),
         most_a_minute=140,
+    ),
+    "SGLang": Manners(
+        lambda: FakeSglang(metrics=True),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "sglang",
+        frozenset({"/v1/loads?include=core,memory,queues", "/v1/models", "/metrics"}),
+        most_a_minute=90,
+    ),
+    "LM Studio": Manners(
+        FakeLmStudio,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "lm_studio",
+        frozenset({"/api/v1/models", "/lmstudio-greeting"}),
+        most_a_minute=30,
+    ),
+    "TabbyAPI": Manners(
+        FakeTabbyApi,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "tabbyapi",
+        frozenset({"/v1/model", "/metrics", "/health"}),
+        most_a_minute=140,
+    ),
+    "LocalAI": Manners(
+        FakeLocalAi,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "localai",
+        frozenset({"/system", "/version", "/backend/monitor"}),
+        most_a_minute=80,
+    ),
+    "vLLM": Manners(
+        FakeVllm,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version"}),
+        most_a_minute=70,
+    ),
+    "vLLM without statistics": Manners(
+        lambda: _without_statistics(FakeVllm()),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "vllm",
+        frozenset({"/metrics", "/v1/models", "/version", "/health"}),
+        most_a_minute=130,
     ),
     "llama-swap": Manners(
         lambda: _with_model(FakeLlamaSwap()),

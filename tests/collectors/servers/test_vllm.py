@@ -211,7 +211,20 @@ async def test_a_dead_engine_is_failing() -> None:
 
 async def test_a_list_that_is_another_programs_is_not_taken_for_its_own() -> None:
     fake = FakeVllm()
-    fake.routes["/v1/models"] = as_json({"object": "list", "data": [{"id": "x", "owned_by": "sglang"}]})
+    fake.routes["/v1/models"] = as_json({"object": "list", "data": [{"id": "x", "owned_by": "acme"}]})
     sample, _ = await seen(fake)
     assert sample.kind != "vllm"
     assert fake.counts["GET", "/metrics"] == 0
+
+
+@pytest.mark.parametrize("body", [b'{"models": "x"}', b"<html>hello</html>"])
+async def test_what_is_no_exposition_is_another_programs(body: bytes) -> None:
+    fake = FakeVllm()
+    async with fake:
+        watched = Watched(fake)
+        await watched.look()
+        fake.routes["/metrics"] = Answer(200, body)
+        fake.routes["/v1/models"] = Answer(200, body)
+        sample, _ = await watched.look()
+        await watched.source.close()
+    assert sample.health.state == "foreign"

@@ -121,6 +121,6 @@ def test_it_offers_its_own_flags() -> None:
     assert kind.set_context(16384, 1).line == "--max-model-len 16384"
     assert kind.set_cache_type("fp8", has_flash_attention=True).line == "--kv-cache-dtype fp8"
     assert kind.set_slots(8).line == "--max-num-seqs 8"
-    assert kind.set_gpu_share(0.95).line == "--gpu-memory-utilization 0.95"
+    assert kind.flags["gpu_share"] == "--gpu-memory-utilization"
     assert not kind.unloads
     assert "stop its process" in kind.unload_words

@@ -100,10 +100,10 @@ def test_a_name_that_cannot_be_typed_gets_no_line(name: str) -> None:
     assert advised(Scene(others=[Other(name, 7.0)], on_gpu_gib=4.0), "unload_model").command is None
 
 
-def test_a_process_is_advised_to_be_ended_and_nothing_is_typed() -> None:
+def test_a_process_is_advised_to_be_closed_and_nothing_is_typed() -> None:
     found = advised(Scene(others=[Other("blender", 7.0)], on_gpu_gib=4.0), "free_process")
     assert found.command is None
-    assert found.sentence == "end blender (7.0 GiB), then load it again"
+    assert found.sentence == "close blender (7.0 GiB, pid 200), then load it again"
 
 
 def test_the_desktop_is_never_advised_to_be_ended() -> None:

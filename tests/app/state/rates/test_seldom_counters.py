@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -79,7 +79,7 @@ class MemoryPort(Port):
         self.meanwhile: list[Step] = []
         self._server = server
 
-    async def get_body(self, path: str, server_header: str | None = None) -> bytes:
+    async def get_body(self, path: str, server_headers: Collection[str | None] = (None,)) -> bytes:
         self.asked.append(path)
         bodies: dict[str, object] = {"/slots": self._server.slots_body()}
         body = json.dumps(bodies.get(path, {})).encode()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 from gpumon.app.alerts.book import AlertBook
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.events.log import EventLog
-from gpumon.app.frozen import freeze, thaw
 from gpumon.app.fuses import GPUMON_SOURCE, UNFUSED, Fuses
 from gpumon.app.insight.learning import learn
 from gpumon.app.log import log_path_words
@@ -34,6 +35,8 @@ from gpumon.collectors.samples import (
     SystemSample,
     WorkSample,
 )
+from gpumon.collectors.servers.kind import RunnerKind, ServerKind
+from gpumon.collectors.servers.registry import kind_named, runner_named
 
 _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     NvmlSample: machine.apply_nvml,
@@ -191,14 +194,47 @@ class Monitor:
 
     def freeze(self) -> bytes:
         """Return all that is known now, for ``thaw``. Listeners are no part of it."""
-        return freeze(self.fuses, self._store, self.alerts, self.events)
+        return _freeze(self.fuses, self._store, self.alerts, self.events)
 
     def thaw(self, frozen: bytes) -> None:
         """Know what a monitor of the same limits knew when it was frozen, and nothing else."""
-        self.fuses, self._store, self.alerts, self.events = thaw(frozen)
+        self.fuses, self._store, self.alerts, self.events = _thaw(frozen)
         self._begin_anew()
 
     def _begin_anew(self) -> None:
         self._faults_told = self.fuses.revision
         self.pictures = self._pictures()
         self.revision += 1
+
+
+def _server_kind(name: str) -> ServerKind:
+    return kind_named(name)
+
+
+def _runner_kind(name: str) -> RunnerKind:
+    return runner_named(name)
+
+
+class _Pickler(pickle.Pickler):
+    """Writes kinds of servers by their names: there is one of each in the program."""
+
+    def reducer_override(self, value: object) -> Any:  # noqa: ANN401 - what pickle takes
+        """Return how to find a kind again; everything else is copied."""
+        if isinstance(value, ServerKind):
+            return _server_kind, (value.name,)
+        if isinstance(value, RunnerKind):
+            return _runner_kind, (value.name,)
+        return NotImplemented
+
+
+def _freeze(*parts: object) -> bytes:
+    """Return ``parts`` as they are now; what they share stays shared."""
+    written = io.BytesIO()
+    _Pickler(written, pickle.HIGHEST_PROTOCOL).dump(parts)
+    return written.getvalue()
+
+
+def _thaw(frozen: bytes) -> tuple[Any, ...]:
+    """Return the parts again, each time others; only what this process has frozen is ever read."""
+    parts: tuple[Any, ...] = pickle.loads(frozen)  # noqa: S301 - our own, and never outside of this process
+    return parts

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from gpumon.app.alerts.sinks import AlertHook
     from gpumon.app.ui.model_actions import ModelActions
+    from gpumon.collectors.source import Cadence
 
 
 GRACE_SECONDS = 3.0
@@ -121,6 +122,16 @@ def spare_what_lasts() -> None:
 
 
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+def step_interval(cadence: Cadence, step: int) -> None:
+    """Switch to the next longer or shorter interval, if there is one."""
+    longer = [value for value in INTERVALS_SECONDS if value > cadence.interval]
+    shorter = [value for value in INTERVALS_SECONDS if value < cadence.interval]
+    if step > 0 and longer:
+        cadence.change(longer[0])
+    elif step < 0 and shorter:
+        cadence.change(shorter[-1])
 
 
 def bind(app: App[int], keys: tuple[Key, ...]) -> None:
@@ -331,17 +342,10 @@ class GpumonApp(SteadyApp):
 
     def action_interval(self, step: int) -> None:
         """Switch to the next longer or shorter interval; a recording is played faster or slower."""
-        cadence = self.session.cadence
-        if self.session.player is not None:
-            self.action_speed(step)
-        if cadence is None:
-            return
-        longer = [value for value in INTERVALS_SECONDS if value > cadence.interval]
-        shorter = [value for value in INTERVALS_SECONDS if value < cadence.interval]
-        if step > 0 and longer:
-            cadence.change(longer[0])
-        elif step < 0 and shorter:
-            cadence.change(shorter[-1])
+        if (player := self.session.player) is not None:
+            (player.faster if step > 0 else player.slower)()
+        elif self.session.cadence is not None:
+            step_interval(self.session.cadence, step)
         self._draw()
 
     def action_step(self) -> None:
@@ -355,16 +359,6 @@ class GpumonApp(SteadyApp):
         if self.session.player:
             self.session.to_now()
             self.session.player.seek_by(seconds)
-
-    def action_speed(self, step: int) -> None:
-        """Double or halve the player's speed."""
-        if self.session.player is None:
-            return
-        if step > 0:
-            self.session.player.faster()
-        else:
-            self.session.player.slower()
-        self._draw()
 
     def action_scenario(self, step: int) -> None:
         """Play another scenario of the demonstration, so many further in the list."""

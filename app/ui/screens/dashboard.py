@@ -18,7 +18,7 @@ from gpumon.app.ui.keys import DASHBOARD_KEYS, PANELS, bindings, switches
 from gpumon.app.ui.layout import Layout
 from gpumon.app.ui.screens.arrangement import Arrangement
 from gpumon.app.ui.screens.base import ListScreen, Row
-from gpumon.app.ui.screens.footer import dashboard_hints, spare_hints
+from gpumon.app.ui.screens.footer import dashboard_hints, means, spare_hints
 from gpumon.app.ui.screens.travelling import TimeScreen
 from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, Charts, shown_quantities, span_of
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
@@ -45,6 +45,21 @@ OPEN_KEY = "Enter"
 
 ROOM_FOR_WORDS = 60
 """Cells from which an empty machine is told more than where to go."""
+
+
+def no_models_words(session: Session, width: int) -> str:
+    """Say why no model is listed."""
+    if session.choices.filter_text:
+        return "no model matches the filter"
+    if "panel models" in session.shown.fuses.places:
+        return "not known: internal error"
+    state = session.shown.state
+    if any(is_server(source.name) and source.healthy for source in state.sources.values()):
+        return "no model is loaded"
+    if state.gpus or DRIVER_SOURCE not in state.sources or session.player is not None:
+        return "not known: no server answers"
+    see = "to see it at work" if width >= ROOM_FOR_WORDS else "try"
+    return f"no server answers; {see}: gpumon demo"
 
 
 class DashboardScreen(TimeScreen, ListScreen):
@@ -116,7 +131,7 @@ class DashboardScreen(TimeScreen, ListScreen):
         if view.gpus != before.gpus:
             self.query_one(GpuPanel).show(view.gpus)
         largest = max((row.total_bytes or 0 for row in view.gpus), default=0)
-        self.query_one(ModelPanel).show(view.models, self._no_models_words(), largest)
+        self.query_one(ModelPanel).show(view.models, no_models_words(self.session, self.size.width), largest)
         if view.memory != before.memory:
             self.query_one(MemoryPanel).show(view.memory)
         if view.events != before.events:
@@ -147,19 +162,6 @@ class DashboardScreen(TimeScreen, ListScreen):
             shown = shown_quantities(choices.chart, count_at(width))
             self.query_one(LiveCharts).show(self._charts.views(shown, pictures, choices.window, samples))
 
-    def _no_models_words(self) -> str:
-        if self.session.choices.filter_text:
-            return "no model matches the filter"
-        if "panel models" in self.session.shown.fuses.places:
-            return "not known: internal error"
-        state = self.session.shown.state
-        if any(is_server(source.name) and source.healthy for source in state.sources.values()):
-            return "no model is loaded"
-        if state.gpus or DRIVER_SOURCE not in state.sources or self.session.player is not None:
-            return "not known: no server answers"
-        see = "to see it at work" if self.size.width >= ROOM_FOR_WORDS else "try"
-        return f"no server answers; {see}: gpumon demo"
-
     def show_cursor(self) -> None:
         """Mark the row under the cursor, and name the keys that do something to it."""
         super().show_cursor()
@@ -170,7 +172,7 @@ class DashboardScreen(TimeScreen, ListScreen):
         session, view, row = self.session, self._shown or NOTHING, self.cursor.row
         folded = self._arrangement.folded(has_events=bool(view.events))
         shown = (self.size.width, view.events, len(view.gpus), len(view.models), folded, session.is_past)
-        grounds = (*shown, row, *self._means(row))
+        grounds = (*shown, row, *means(session, row))
         if grounds == self._hinted and session.player is None:
             return
         self._hinted = grounds
@@ -180,15 +182,6 @@ class DashboardScreen(TimeScreen, ListScreen):
         self.query_one(HintBar).show(
             (*caption, *keys), switches(session.choices.hidden), spare_hints(session)
         )
-
-    def _means(self, row: Row | None) -> tuple[object, ...]:
-        """Return what else the hints go by: choices, and what can be done to the model of a row."""
-        session, choices, pictures = self.session, self.session.choices, self.session.shown.pictures
-        chosen = (choices.filter_text, choices.sort, choices.descending, frozenset(choices.hidden))
-        key = pictures.key_of(row.key) if row and row.panel == "models" else None
-        if key is None or (picture := pictures.model(key)) is None:
-            return chosen
-        return (*chosen, picture.diagnosis.remedies, picture.kind, session.unload.get(key.source))
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []

@@ -58,6 +58,16 @@ def unload_of(session: Session, key: ModelKey | None) -> Unload | None:
     return session.unload.get(source.name) if source is not None and is_able else None
 
 
+def means(session: Session, row: Row | None) -> tuple[object, ...]:
+    """Return what the hints go by besides what there is: choices, and what can be done to a row's model."""
+    choices, pictures = session.choices, session.shown.pictures
+    chosen = (choices.filter_text, choices.sort, choices.descending, frozenset(choices.hidden))
+    key = pictures.key_of(row.key) if row and row.panel == "models" else None
+    if key is None or (picture := pictures.model(key)) is None:
+        return chosen
+    return (*chosen, picture.diagnosis.remedies, picture.kind, session.unload.get(key.source))
+
+
 def dashboard_hints(
     session: Session, view: DashboardView, row: Row | None, folded: Sequence[str]
 ) -> tuple[Hint, ...]:

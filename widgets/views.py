@@ -109,6 +109,15 @@ class GpuRow(Struct, frozen=True):
     """Set when the values are old: they are then dimmed and the age is shown."""
 
 
+class JobView(Struct, frozen=True):
+    """The picture that an image generator works on; ``None`` is unknown."""
+
+    step: int | None = None
+    step_count: int | None = None
+    seconds_per_step: float | None = None
+    elapsed_seconds: float | None = None
+
+
 class ModelRow(Struct, frozen=True):
     """One loaded model.
 
@@ -158,6 +167,9 @@ class ModelRow(Struct, frozen=True):
     """Since when it has not been loaded any more; ``None`` of one that is loaded or loading."""
     left_reason: str = ""
     """Why it has left, in a few words: ``expired``, ``made room for qwen3:14b``."""
+    makes_pictures: bool = False
+    """Whether it is an image generator: no figure of tokens is drawn for it."""
+    job: JobView | None = None
 
 
 class MemoryRow(Struct, frozen=True):

@@ -150,7 +150,7 @@ def agreement(
 def agreement_of(model: ModelRecord, state: State) -> Agreement:
     """Compare what is claimed and measured of a loaded model."""
     runner = state.runner_of(model)
-    if runner is None:
+    if runner is None or model.kind.makes_pictures:
         return Agreement("unknown")
     claimed, measured = model.split.gpu_bytes, runner.measured_vram_bytes
     if claimed is None or measured is None or abs(measured - claimed) <= tolerance_bytes(claimed):

@@ -142,7 +142,7 @@ def left_out(model: ModelRecord, state: State) -> LeftOut | None:
     does not see, and of a server that tells.
     """
     runner = state.runner_of(model)
-    if model.claims_memory or runner is None or runner.vram_confirmed is None:
+    if model.claims_memory or runner is None or runner.vram_confirmed is None or runner.kind.stays_on_gpu:
         return None
     intent, facts, measured = intent_of(model, state), server_facts(model, state), runner.measured_vram_bytes
     weights = (facts.weights_bytes if facts else None) or intent.weights_bytes

@@ -210,6 +210,19 @@ def spill_words(split: Split) -> str:
     return f"spills {in_ram} ({shares(split)[0]}) to RAM"
 
 
+def in_part_words(split: Split) -> str:
+    """Say how an image generator has loaded a model: ``is loaded in part: 2.1 of 4.9 GiB stay in RAM``."""
+    in_ram, whole = split.ram_bytes or 0, (split.ram_bytes or 0) + (split.gpu_bytes or 0)
+    if split.gpu_bytes == 0:
+        return f"stays in RAM as a whole: {amount(in_ram)}"
+    return f"is loaded in part: {gib(in_ram)} of {amount(whole)} stay in RAM"
+
+
+def spilled_words(model: ModelRecord, split: Split) -> str:
+    """Say what a model does that is not on the GPU as a whole, as it is called for its kind."""
+    return in_part_words(split) if model.kind.makes_pictures else spill_words(split)
+
+
 def placement_words(split: Split) -> str:
     """Write where a model is: ``18.2 GiB (43%) in RAM, 24.1 GiB (57%) on GPU``."""
     if split.ram_bytes is None or split.gpu_bytes is None:

@@ -81,13 +81,18 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
     """Return the figures of the process behind a model; one that says so where none can be told."""
     model = details.picture
     work = [*_rates(model.rates), *_no_rates(details), *_requests(details.requests)]
+    work = [] if model.kind.makes_pictures else work
     if model.process is None:
         return [Fact("process", "cannot be told from here", PROC), *work]
     return [
         *_measured(model, gpu_indices, details.expected_by_card),
         *_process(model.process, details.started_by),
         *_disk(details.disk),
-        *_settings(model.process.settings, kind_of_runner(model.process.kind)),
+        *(
+            []
+            if model.kind.makes_pictures
+            else _settings(model.process.settings, kind_of_runner(model.process.kind))
+        ),
         *placement_facts(details.log),
         *work,
     ]
@@ -98,7 +103,7 @@ def _measured(
 ) -> Iterator[Fact]:
     words = units.size(model.memory.measured_vram_bytes)
     yield Fact("VRAM measured", words if model.memory.measurable else "not known (MIG)", NVML)
-    if model.memory.claims_memory:
+    if model.memory.claims_memory and not model.kind.makes_pictures:
         yield Fact(
             "claim and driver", _agreement_words(model.memory.agreement), f"NVML, {model.kind.claim_source}"
         )

@@ -30,14 +30,16 @@ from gpumon.widgets.views import BarPart, BarRow, CureRow, Fact, RequestRow, Sec
 FULL_CONTEXT = 0.98
 """Of its length: from here on a request has little left to be answered in."""
 REQUESTS_SHOWN = 5
+PICTURE_SAYS = frozenset({"steps", "a step takes"})
+"""What the section of a picture under way says."""
 OF_PROMPTS: frozenset[CauseKind] = frozenset({"shared_slot", "prompt_changes"})
 """Causes of something else than a spill."""
 
 
 def why(model: ModelPicture) -> Section:
     """Return the cause and what it rests on, what else is wrong, and what the spill costs."""
-    found = model.diagnosis
-    return Section("WHY", facts=tuple(_why(found, model.sentence)))
+    facts = _why(model.diagnosis, model.sentence)
+    return Section("WHY", facts=tuple(fact for fact in facts if fact.label not in PICTURE_SAYS))
 
 
 def _why(found: Diagnosis, headline: str) -> Iterator[Fact]:
@@ -186,7 +188,7 @@ def ram_role(known: ModelMemory) -> Role:
 
 def _measured(known: ModelMemory) -> Iterator[BarRow]:
     """Say what the driver measures, and whether the server's word agrees with it."""
-    if not known.claims_memory or known.has_no_gpu:
+    if not known.claims_memory or known.has_no_gpu or known.counts_weights_alone:
         return
     if not known.measurable:
         yield BarRow("driver measures", "-", note="not known (MIG)")
@@ -251,7 +253,8 @@ def _speed(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator
     if rates.prefill_tokens_per_second is not None:
         yield Fact("", f"reads {units.rate(rates.prefill_tokens_per_second)} of its prompt")
     if details.statistics_detail and not rates.sources:
-        yield Fact("", f"no rates: {visible(details.statistics_detail)}")
+        what = "steps" if details.picture.kind.makes_pictures else "rates"
+        yield Fact("", f"no {what}: {visible(details.statistics_detail)}")
 
 
 def _slots(details: ModelDetails) -> str:

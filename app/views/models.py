@@ -15,7 +15,7 @@ from gpumon.app.state.series import Series
 from gpumon.app.views.page import GPUMON, NVML, PROC, PageView
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.views import Fact, ModelRow, Trend, VerdictView
+from gpumon.widgets.views import Fact, JobView, ModelRow, Trend, VerdictView
 
 TREND_SECONDS = 120.0
 TREND_CELLS = 24
@@ -141,7 +141,19 @@ def model_row(model: ModelPicture) -> ModelRow:
         time_left=model.time_left,
         notes=model.notes,
         age_seconds=model.age_seconds,
+        makes_pictures=model.kind.makes_pictures,
+        job=_job(model),
     )
+
+
+def _job(model: ModelPicture) -> JobView | None:
+    """Return the picture that a generator works on."""
+    drawing = model.drawing
+    if drawing is None:
+        return None
+    job = drawing.job
+    elapsed = None if job.started is None else max(0.0, model.at - job.started)
+    return JobView(job.step, job.step_count, drawing.seconds_per_step, elapsed)
 
 
 def _has_generated(model: ModelPicture) -> bool:

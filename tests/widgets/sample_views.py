@@ -16,6 +16,7 @@ from gpumon.widgets.views import (
     Fact,
     GpuRow,
     InstalledRow,
+    JobView,
     MemoryRow,
     ModelRow,
     RequestRow,
@@ -113,6 +114,39 @@ SPILLED_MODEL = replace(
     until="Forever",
     time_left="",
 )
+IDLE_GENERATOR = ModelRow(
+    key="comfy",
+    name="ComfyUI",
+    level="ok",
+    runtime="ComfyUI",
+    gpu_bytes=int(0.4 * GIB),
+    state="idle",
+    makes_pictures=True,
+)
+DRAWING_GENERATOR = replace(
+    IDLE_GENERATOR,
+    key="sdxl",
+    name="sd_xl_base_1.0",
+    gpu_bytes=int(6.6 * GIB),
+    state="busy",
+    job=JobView(7, 20, 1.42, 9.0),
+)
+SPILLED_GENERATOR = replace(
+    DRAWING_GENERATOR,
+    key="flux",
+    name="flux1-dev-fp8",
+    level="watch",
+    gpu_bytes=int(9.2 * GIB),
+    ram_bytes=int(2.1 * GIB),
+    spill_percent="19%",
+    job=JobView(12, 28, 5.2, 62.0),
+    notes=("flux1-dev-fp8 is loaded in part",),
+)
+BUSY_GENERATOR = replace(
+    DRAWING_GENERATOR, key="untold", name="InvokeAI", job=JobView(None, None, None, 75.0)
+)
+GENERATORS = (IDLE_GENERATOR, DRAWING_GENERATOR, SPILLED_GENERATOR, BUSY_GENERATOR)
+
 LOADING_MODEL = ModelRow(key="new", name="gemma3:27b", state="loading", until="-")
 OLD_MODEL = replace(FITTING_MODEL, key="old", name="llama3.2:3b", level="unknown", age_seconds=22.0)
 ESTIMATED_MODEL = replace(FITTING_MODEL, key="est", name="模型-千问:7b", rate_is_estimate=True)

@@ -45,6 +45,8 @@ class StepPace(NamedTuple):
     job_id: str | None
     size: tuple[int | None, int | None, int | None]
     """Width, height and pictures at once: a larger one takes longer by nature."""
+    model: str = ""
+    """What was loaded: a row of an image generator stays while its model changes."""
 
 
 class BestRate(Struct):

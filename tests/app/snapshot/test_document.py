@@ -24,6 +24,7 @@ SECTIONS = {
     schema.RequestEntry: "`models[].requests[]`",
     schema.RereadEntry: "`models[].prompt_reread`",
     schema.PredictionEntry: "`models[].prediction`",
+    schema.PictureEntry: "`models[].picture`",
     schema.LastRequestEntry: "`models[].last_request`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",

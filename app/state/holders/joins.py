@@ -257,23 +257,45 @@ def _certain_matches(
             yield match
         else:
             unmatched.append(model)
+    for model in list(unmatched):
+        if (match := _still_held(state, free, model, holders)) is not None:
+            free.remove(match.runner)
+            unmatched.remove(model)
+            yield match
     if len(unmatched) == 1:
-        yield from _left_over(state, free, unmatched[0], holders)
+        yield from _left_over(state, free, unmatched[0])
 
 
-def _left_over(
+def _still_held(
     state: State, runners: list[RunnerRecord], model: ModelRecord, holders: Holders
-) -> Iterator[Match]:
-    """Yield the one process that is left for the one model whose file is not known.
+) -> Match | None:
+    """Return the process that held a model before, of which nothing says otherwise, whoever else comes."""
+    held = (one for one in _may_hold(state, runners, model) if one.key == holders.get(model.key))
+    return next((Match(one, model, "only one") for one in held), None)
 
-    Processes of other models by their names are none; one that held it before still does, whoever else comes.
-    """
-    unknown = (one for one in runners if _nothing_known(state, one, model))
-    may_hold = [one for one in unknown if not _is_another(state, one, model)]
-    before = [one for one in may_hold if one.key == holders.get(model.key)]
-    left = before or may_hold
+
+def _left_over(state: State, runners: list[RunnerRecord], model: ModelRecord) -> Iterator[Match]:
+    """Yield the one process that is left for the one model whose file is not known."""
+    left = _may_hold(state, runners, model)
     if len(left) == 1:
         yield Match(left[0], model, "only one")
+
+
+def _may_hold(state: State, runners: list[RunnerRecord], model: ModelRecord) -> list[RunnerRecord]:
+    """Return the processes of which nothing is known; those of other models by their names are none."""
+    unknown = (one for one in runners if _nothing_known(state, one, model))
+    return [one for one in unknown if not _is_another(state, one, model)]
+
+
+def may_be_listed(state: State, runner: RunnerRecord, source: str) -> bool:
+    """Return whether a process may hold a model that its server lists and that no process is known to hold.
+
+    It may where it tells neither its file nor a name.
+    """
+    settings = runner.process.settings
+    if settings.blob is not None or settings.model_name is not None:
+        return False
+    return any(model.runner is None for model in _models_of(state, {source}))
 
 
 def _is_another(state: State, runner: RunnerRecord, model: ModelRecord) -> bool:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from gpumon.app.state.holders.addresses import standalone_runner_at
+from gpumon.app.state.holders.addresses import published_ports, server_of, standalone_runner_at
 from gpumon.app.state.places import is_loopback, place
 from gpumon.app.state.records import JoinedBy, ModelKey, ModelRecord, RunnerKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
@@ -238,7 +238,7 @@ def _is_loose(server: ServerProcess) -> bool:
 
 def _runners_of(state: State, pids: Collection[int]) -> list[RunnerRecord]:
     """Return the runners of servers, the newest first: an older one is about to end."""
-    own = (runner for runner in state.runners.values() if runner.process.server_pid in pids)
+    own = (one for one in state.runners.values() if (server := server_of(state, one)) and server.pid in pids)
     return sorted(own, key=lambda runner: (runner.key.started, runner.key.pid), reverse=True)
 
 
@@ -320,7 +320,16 @@ def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | No
     full_name = model.kind.full_name
     if settings.model_name is not None and full_name(settings.model_name) == full_name(model.claim.name):
         return Match(runner, model, "name")
-    return Match(runner, model, "address") if is_told_of(settings, model) else None
+    is_child = runner.process.server_pid is not None
+    ports = frozenset() if is_child else published_ports(runner.process)
+    is_told = _names_one_of(model, ports) if ports else is_told_of(settings, model)
+    return Match(runner, model, "address") if is_told else None
+
+
+def _names_one_of(model: ModelRecord, ports: Collection[int]) -> bool:
+    """Whether the server of a model sends its requests to one of these ports."""
+    told = model.claim.settings
+    return told is not None and told.port in ports
 
 
 def is_told_of(settings: RunnerSettings, model: ModelRecord) -> bool:

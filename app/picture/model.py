@@ -12,28 +12,27 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import (
-    Agreement,
-    Loaded,
-    logged_in_ram,
-)
+from gpumon.app.insight.agreement import Loaded, logged_in_ram
 from gpumon.app.insight.by_card import CardShare, expected_by_card
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.insight.pool import Pool, pool_notes, pool_of
 from gpumon.app.insight.rereads import rereading
-from gpumon.app.insight.wording import (
-    kind_label,
-    model_id,
-    shares,
-    source_label,
-)
+from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
+from gpumon.app.picture.memory import (
+    ModelMemory,
+    ModelSeries,
+    agreement_notes,
+    claim_notes,
+    model_memory,
+    series_of,
+)
 from gpumon.app.picture.rates import FullRate, LastPicture, full_of, last_note, last_picture
 from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.app.state.records import (
     FinishedLoad,
@@ -61,6 +60,7 @@ from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
+    from gpumon.app.diagnosis.forecast import Forecast
     from gpumon.app.physics.hardware import Band
     from gpumon.collectors.servers.kind import ServerKind
 
@@ -79,6 +79,7 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
         "in_ram_by_choice",
         "loading",
         "healthy",
+        "drawing",
         "unknown",
     }
 )
@@ -142,6 +143,11 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     """When it was loaded again, ready and unloaded, oldest first: what a chart of ``series`` points at."""
 
     @property
+    def drawing(self) -> Drawing | None:
+        """The picture that an image generator works on."""
+        return self.rates.drawing
+
+    @property
     def id(self) -> str:
         """``key`` as one string; alerts and rows bear it."""
         return model_id(self.key)
@@ -194,6 +200,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     disk: Moved | None
     expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
+    forecast: Forecast | None = None
+    """What was said of its load before that was over."""
     started_by: str | None = None
     """The program that has started its process, where the model does not bear its name already."""
 
@@ -313,7 +321,7 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
         message = alerts[0].message
         words = message if label in message else f"{label}: {message}"
         return alerts[0].severity, words, alerts[0].kind
-    is_told = verdict.severity != "ok" or placement.spill_fraction is not None
+    is_told = verdict.severity != "ok" or placement.spill_fraction is not None or verdict.kind == "drawing"
     return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
@@ -323,8 +331,8 @@ def _notes(
     record, estimate = known.model, known.left_out
     if memory.has_no_gpu and memory.placement.spill_fraction is not None:
         yield NO_GPU_NOTE
-    yield from _claim_notes(record.claim)
-    yield from _agreement_notes(known.agreement)
+    yield from claim_notes(record.claim)
+    yield from agreement_notes(known.agreement)
     if logged_in_ram(record, state):
         yield "all of it in RAM by the server's log"
     if estimate is not None and estimate.bytes:
@@ -351,22 +359,6 @@ def _no_rate_note(known: Loaded, state: State) -> Iterator[str]:
     is_at_work = runner is not None and runner.kind.by_itself and known.activity == "busy"
     if is_at_work and not rates_of(record, state).sources:
         yield f"no rate: {kind_label(record.kind)} does not tell it"
-
-
-def _claim_notes(claim: ModelClaim) -> Iterator[str]:
-    """Say so where a claim makes no sense: more on the GPU than there is of the model."""
-    size, on_gpu = claim.size_bytes, claim.size_vram_bytes
-    if size is not None and on_gpu is not None and on_gpu > size:
-        yield f"claim not plausible: {units.size(on_gpu)} on GPU of {units.size(size)} in all"
-
-
-def _agreement_notes(agreement: Agreement) -> Iterator[str]:
-    """Say by how much the driver differs from the claim, and why where that is known."""
-    if agreement.difference_bytes is None or agreement.kind in {"agrees", "unknown"}:
-        return
-    sees = "more" if agreement.kind == "driver_sees_more" else "less"
-    because = f": {agreement.cause}" if agreement.cause else ""
-    yield f"driver sees {units.size(abs(agreement.difference_bytes))} {sees} than claimed{because}"
 
 
 def _time_left(record: ModelRecord, state: State) -> str:

@@ -6,12 +6,11 @@ import dataclasses
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
 from gpumon.app.config.settings import Settings
-from gpumon.app.monitor import Monitor
 from gpumon.app.state.holders.addresses import runners_to_ask, servers_found
 from gpumon.app.state.holders.joins import name_of, sources_of
 from gpumon.app.state.places import is_local, place
@@ -25,6 +24,9 @@ from gpumon.collectors.samples import KnownBy, RunnerProcess, ServerProcess
 from gpumon.collectors.servers.registry import kind_named, kind_of_runner
 from gpumon.collectors.servers.talk import Asked, KnownRunners
 from gpumon.collectors.source import Clock, Source
+
+if TYPE_CHECKING:
+    from gpumon.app.monitor import Monitor  # which takes 40 ms: gpumon fit needs the addresses alone
 
 _T = TypeVar("_T")
 
@@ -172,10 +174,21 @@ def endpoint_at(settings: Settings, state: State, url: str) -> Endpoint | None:
     """Return how to reach a server that is asked: one that is named, or one that is found."""
     named = next((endpoint for endpoint in endpoints(settings) if endpoint.url == url), None)
     source = state.sources.get(url)
+    if named is None and source is None and _holds_model_at(state, url):
+        return own_endpoint(settings, url)
     if named is not None or source is None or source.known_by != "process":
         return named
     server = next((server for server in state.servers if url in server.reached), None)
     return _found_endpoint(settings, url, server)
+
+
+def _holds_model_at(state: State, url: str) -> bool:
+    """Whether a process that is asked on its own port alone has answered there, and unloads when asked."""
+    own = (one for key, one in state.models.items() if key.source == url and one.process is not None)
+    runners = ((one, state.runner_of(one)) for one in own if one.kind.unloads)
+    return any(
+        runner.answer is not None and runner.answer.state == "ready" for _, runner in runners if runner
+    )
 
 
 def own_endpoint(settings: Settings, url: str) -> Endpoint:

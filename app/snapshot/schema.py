@@ -40,6 +40,15 @@ class HolderEntry(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
+class XidEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An error that the driver has reported of a GPU in this run, once or many times in a row."""
+
+    number: int
+    words: str
+    count: int
+    last: float
+
+
 class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU; ``uuid`` is its identity."""
 
@@ -58,6 +67,7 @@ class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     power_limit_watts: float | None
     temperature_celsius: int | None
     throttle_reasons: tuple[str, ...] | None
+    xid_errors: tuple[XidEntry, ...]
     processes: tuple[ProcessEntry, ...] | None
     holders: tuple[HolderEntry, ...] | None
 
@@ -192,6 +202,23 @@ class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     forecast: ForecastEntry | None = None
 
 
+class PictureEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The picture that an image generator works on."""
+
+    step: int | None
+    step_count: int | None
+    seconds_per_step: float | None
+    seconds_left: float | None
+    """For the steps that are left, by the generator or by ``seconds_per_step``."""
+    started: float | None
+    """Unix time; ``None`` where its beginning was not seen."""
+    width: int | None
+    height: int | None
+    batch_size: int | None
+    waiting: int | None
+    """Jobs queued behind it."""
+
+
 class LastRequestEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The latest request that has ended, by its server; nothing of it is so now."""
 
@@ -300,6 +327,9 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     baseline_tokens_per_second: float | None = None
     baseline_request_count: int | None = None
     prediction: PredictionEntry | None = None
+    makes_pictures: bool = False
+    """Whether it is an image generator: it has no figures of tokens."""
+    picture: PictureEntry | None = None
     last_request: LastRequestEntry | None = None
 
 

@@ -13,10 +13,12 @@ from gpumon.app.snapshot.schema import (
     CacheEntry,
     LastRequestEntry,
     ModelEntry,
+    PictureEntry,
     RequestEntry,
     RereadEntry,
 )
 from gpumon.app.state.rates.figures import FinishedRequest
+from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.collectors.samples import LastRequest
 
@@ -25,7 +27,10 @@ REQUESTS_TOLD = 20
 
 def with_work(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
     """Return the entry of a model with what it does and has done."""
-    return _with_requests(_with_rates(entry, details), details)
+    model = details.picture
+    told = _with_requests(_with_rates(entry, details), details)
+    drawn = _picture(model.drawing) if model.drawing else None
+    return msgspec.structs.replace(told, makes_pictures=model.kind.makes_pictures, picture=drawn)
 
 
 def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
@@ -49,6 +54,21 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
         rate_is_estimate=None if rates.decode_tokens_per_second is None else rates.is_estimate,
         tokens_generated_total=total,
         tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
+    )
+
+
+def _picture(now: Drawing) -> PictureEntry:
+    job = now.job
+    return PictureEntry(
+        step=job.step,
+        step_count=job.step_count,
+        seconds_per_step=now.seconds_per_step,
+        seconds_left=now.seconds_left,
+        started=job.started,
+        width=job.width,
+        height=job.height,
+        batch_size=job.batch_size,
+        waiting=job.waiting,
     )
 
 

@@ -14,12 +14,11 @@ from gpumon.app.insight.agreement import Agreement
 from gpumon.app.insight.pool import Pool
 from gpumon.app.physics.memory import MemoryNeed
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.memory import ModelMemory
 from gpumon.app.picture.model import ModelDetails, ModelPicture
 from gpumon.app.picture.rates import LastPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
-from gpumon.app.state.records import PHASES, Placement
+from gpumon.app.state.records import Placement
 from gpumon.app.views.model_cache import pool_parts
 from gpumon.app.views.model_process import COMPONENT_WORDS, LOG
 from gpumon.collectors.samples import MeteredModel, MeteredRequest
@@ -31,14 +30,16 @@ from gpumon.widgets.views import BarPart, BarRow, CureRow, Fact, RequestRow, Sec
 FULL_CONTEXT = 0.98
 """Of its length: from here on a request has little left to be answered in."""
 REQUESTS_SHOWN = 5
+PICTURE_SAYS = frozenset({"steps", "a step takes"})
+"""What the section of a picture under way says."""
 OF_PROMPTS: frozenset[CauseKind] = frozenset({"shared_slot", "prompt_changes"})
 """Causes of something else than a spill."""
 
 
 def why(model: ModelPicture) -> Section:
     """Return the cause and what it rests on, what else is wrong, and what the spill costs."""
-    found = model.diagnosis
-    return Section("WHY", facts=tuple(_why(found, model.sentence)))
+    facts = _why(model.diagnosis, model.sentence)
+    return Section("WHY", facts=tuple(fact for fact in facts if fact.label not in PICTURE_SAYS))
 
 
 def _why(found: Diagnosis, headline: str) -> Iterator[Fact]:
@@ -171,7 +172,7 @@ def _places(known: ModelMemory, scale: float) -> Iterator[BarRow]:
     if known.ram_bytes is None and left_out is not None:
         if left_out.chosen_bytes:
             chosen = _bar("in RAM", left_out.chosen_bytes, scale, ram_role(known), is_estimate=True)
-            yield replace(chosen, note="by choice")
+            yield replace(chosen, note="for a margin" if left_out.margin else "by choice")
         if left_out.bytes:
             name = "spilled" if left_out.chosen_bytes else "in RAM"
             yield _bar(name, left_out.bytes, scale, "ram", is_estimate=True)
@@ -187,7 +188,7 @@ def ram_role(known: ModelMemory) -> Role:
 
 def _measured(known: ModelMemory) -> Iterator[BarRow]:
     """Say what the driver measures, and whether the server's word agrees with it."""
-    if not known.claims_memory or known.has_no_gpu:
+    if not known.claims_memory or known.has_no_gpu or known.counts_weights_alone:
         return
     if not known.measurable:
         yield BarRow("driver measures", "-", note="not known (MIG)")
@@ -219,7 +220,7 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
     model = details.picture
     doing = filter(None, (model.doing, _slots(details), _waiting(rates)))
     yield Fact("", ", ".join(doing))
-    yield from _context(model, rates)
+    yield from _context(details, rates)
     yield from _speed(details, rates, headline)
     if model.time_left:
         yield Fact("", f"leaves in {model.time_left} if not used")
@@ -228,11 +229,16 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
         yield Fact("", "stays until it is unloaded" if forever else f"until: {model.until}")
 
 
-def _context(model: ModelPicture, rates: RunnerRates) -> Iterator[Fact]:
-    if rates.context_tokens is not None and rates.context_length:
-        is_full = rates.context_tokens >= FULL_CONTEXT * rates.context_length
-        words = f"context {units.tokens(rates.context_tokens)} of {units.tokens(rates.context_length)} tokens"
-        yield Fact("", f"{words}: full" if is_full else words, level=WATCH if is_full else None)
+def _context(details: ModelDetails, rates: RunnerRates) -> Iterator[Fact]:
+    """Say how much of its context is used; of a full one also for how much the model was trained."""
+    model, length = details.picture, rates.context_length
+    if rates.context_tokens is not None and length:
+        is_full = rates.context_tokens >= FULL_CONTEXT * length
+        words = f"context {units.tokens(rates.context_tokens)} of {units.tokens(length)} tokens"
+        known = details.facts or details.server_facts
+        trained = known.trained_context_length if known else None
+        more = f"; trained for {units.tokens(trained)}" if trained and trained > length else ""
+        yield Fact("", f"{words}: full{more}" if is_full else words, level=WATCH if is_full else None)
     elif model.claim.context_length:
         yield Fact("", f"context of {units.tokens(model.claim.context_length)} tokens")
 
@@ -247,7 +253,8 @@ def _speed(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator
     if rates.prefill_tokens_per_second is not None:
         yield Fact("", f"reads {units.rate(rates.prefill_tokens_per_second)} of its prompt")
     if details.statistics_detail and not rates.sources:
-        yield Fact("", f"no rates: {visible(details.statistics_detail)}")
+        what = "steps" if details.picture.kind.makes_pictures else "rates"
+        yield Fact("", f"no {what}: {visible(details.statistics_detail)}")
 
 
 def _slots(details: ModelDetails) -> str:
@@ -329,45 +336,3 @@ def rate_figure(rate: float | None, *, is_estimate: bool = False) -> str:
     if rate is None:
         return ""
     return f"{'~' if is_estimate else ''}{units.rate(rate).removesuffix(' tok/s')}"
-
-
-def load(load: LoadPicture) -> tuple[Section, ...]:
-    """Return the phases of a load with their times, and where its bytes are of those that are planned."""
-    rows = [row for row in _load_bars(load) if row.figure != units.UNKNOWN]
-    room = (Fact("made room", visible(", ".join(load.evicted))),) if load.evicted else ()
-    speed = f" at {units.byte_rate(load.bytes_per_second)}" if load.bytes_per_second else ""
-    left = Fact("", f"{load.time_left}{speed}") if load.time_left else None
-    return (
-        Section("LOADING", facts=(*_phases(load), *([left] if left else []), *room)),
-        Section("MEMORY", "GiB", bars=tuple(rows)),
-    )
-
-
-def _load_bars(load: LoadPicture) -> Iterator[BarRow]:
-    target, loaded = load.target_bytes, load.loaded_bytes
-    scale = float(max(target or 0, loaded or 0, load.gpu_bytes or 0, load.ram_bytes or 0))
-    whole = "" if target is None else f"of {units.gib(target)}"
-    yield BarRow("read so far", units.gib(loaded), tuple(_filled(loaded, target)), scale, whole)
-    yield _bar("on GPU", load.gpu_bytes, scale, "model")
-    yield _bar("in RAM", load.ram_bytes, scale, "ram")
-
-
-def _filled(loaded: int | None, target: int | None) -> Iterator[BarPart]:
-    if loaded:
-        yield BarPart(float(loaded), "model")
-    if target and target > (loaded or 0):
-        yield BarPart(float(target - (loaded or 0)), "planned")
-
-
-def _phases(load: LoadPicture) -> Iterator[Fact]:
-    """Say of each phase how long it has taken, of the present one how far it is."""
-    over = sum(load.phase_seconds.values())
-    for phase in PHASES:
-        if phase == load.phase:
-            so_far = units.duration(max(0.0, load.seconds - over))
-            far = "" if load.fraction is None else f", {load.fraction:.0%}"
-            yield Fact(PHASE_WORDS[phase], f"{so_far} so far{far}")
-        elif phase in load.phase_seconds:
-            yield Fact(PHASE_WORDS[phase], f"{load.phase_seconds[phase]:.1f} s")
-        elif phase != "ready":
-            yield Fact(PHASE_WORDS[phase], "to come")

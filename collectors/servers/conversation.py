@@ -320,6 +320,8 @@ def _of_only_model(look: Look) -> Said:
     said = look.work[0][1] if look.work else Said(look.models[0].state or "ready" if look.models else "ready")
     claim = look.models[0] if look.models else None
     facts = said.facts or (LoadFacts(context_length=claim.context_length) if claim else None)
+    if facts is not None and claim is not None:
+        facts = structs.replace(facts, model_name=claim.name)
     return structs.replace(said, facts=facts, origin=said.origin or look.origin)
 
 

@@ -135,6 +135,13 @@ class AskedKind(ABC):
     runners: ClassVar[tuple[RunnerKind, ...]] = ()
     """The kinds of processes that hold its models."""
 
+    makes_pictures: ClassVar[bool] = False
+    """Whether it makes pictures, no tokens: a row also without a model; what it claims are weights alone."""
+
+    def identity(self, claim: ModelClaim) -> str:
+        """Return what tells its models apart: one that holds one at a time may keep its row."""
+        return claim.digest or claim.name
+
     # --- How it is recognised and asked
 
     imitates: ClassVar[str | None] = None

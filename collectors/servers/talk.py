@@ -121,6 +121,12 @@ class RunnerTalk(Protocol):
         ...
 
 
+def holds_nothing(path: str) -> bool:
+    """Return that a file is not seen."""
+    del path
+    return False
+
+
 def _not_known() -> None:
     """Return nothing."""
 
@@ -142,6 +148,8 @@ class ProcessView(Struct, frozen=True):
     be seen. It costs more than the rest: ask where nothing else tells, and of a process on a GPU only."""
     ports: Callable[[], Sequence[int]] = tuple
     """Returns the TCP ports on which it listens, as far as they may be seen."""
+    holds: Callable[[str], bool] = holds_nothing
+    """Returns whether a file or folder is seen by its path in its folder, or below its own root."""
 
 
 class FoundServer(Struct, frozen=True):

@@ -17,6 +17,7 @@ from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.lm_studio import FakeLmStudio
 from tests.fakes.localai import READY, FakeLocalAi
 from tests.fakes.ollama.server import FakeOllama
+from tests.fakes.pictures import GENERATORS
 from tests.fakes.vllm import FakeVllm
 
 MODEL = "qwen3:8b"
@@ -89,6 +90,7 @@ KINDS: dict[str, Kind] = {
     "ik_llama.cpp": Kind(lambda: _llama_server(FakeIkLlama())),
     "Lemonade": Kind(lambda: _loaded(FakeLemonade())),
     "Docker Model Runner": Kind(lambda: _loaded(FakeDockerModelRunner())),
+    **{label: Kind(fake, name=model) for label, (fake, model) in GENERATORS.items()},
     "second server beside it": Kind(_ollama, second=True),
     "in a container": Kind(_ollama, process="contained"),
     "plain user beside a service": Kind(_ollama, process="closed"),

@@ -38,7 +38,7 @@ from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import ModelEntry, Snapshot, SourceEntry
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import AnySample, ServerSample, WorkSample
-from gpumon.collectors.servers import conversation, llama_swap
+from gpumon.collectors.servers import conversation, llama_swap, picture_talk
 from gpumon.collectors.servers.lm_studio import conversation as lm_studio
 from gpumon.collectors.servers.localai import conversation as localai
 
@@ -322,6 +322,7 @@ def main(*words: str) -> None:
     conversation.FAILURE_CAP_SECONDS = INTERVAL_SECONDS
     llama_swap.STEADY_SECONDS = localai.STEADY_SECONDS = INTERVAL_SECONDS
     lm_studio.LOADED_SECONDS = lm_studio.IDLE_SECONDS = INTERVAL_SECONDS
+    picture_talk.RESTING_SECONDS = INTERVAL_SECONDS
     apart()
     hide_hardware()
     with tempfile.TemporaryDirectory() as folder, FakeDriver(Path(folder, "state"), 1) as driver:

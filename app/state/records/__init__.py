@@ -27,6 +27,7 @@ from gpumon.app.state.records.machine import (
     Returned,
     Step,
     SystemRecord,
+    XidError,
 )
 from gpumon.app.state.records.model import (
     STALE_AFTER_SECONDS,
@@ -87,5 +88,6 @@ __all__ = [
     "SystemRecord",
     "TargetOrigin",
     "Thrash",
+    "XidError",
     "is_server",
 ]

@@ -12,6 +12,7 @@ from msgspec import Struct, field, structs
 
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.rates.picture import PictureTrack
 from gpumon.app.state.rates.pool import PoolTrack
 from gpumon.app.state.records.history import History
 from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey, SeenRequest
@@ -200,6 +201,8 @@ class ModelRecord(Struct):
     """What a pass-through meter before its server says of it."""
     metered_at: float | None = None
     """When that was said."""
+    pictures: PictureTrack | None = None
+    """Of an image generator: the picture under way."""
 
     @property
     def claims_memory(self) -> bool:

@@ -57,6 +57,7 @@ SETTINGS = {
     "ffn_layers": "--n-cpu-ffn",
     "overrides": "--override-tensor",
     "cache_on_gpu": "--no-kv-offload",
+    "fit": "--fit",
     "fit_target": "--fit-target",
 }
 """Flags by the field of ``Orders`` that they set."""

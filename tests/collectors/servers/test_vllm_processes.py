@@ -119,9 +119,7 @@ HUB = "/root/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/b968826d9c4
 @pytest.mark.parametrize("path", [HUB, f"{HUB}/"])
 def test_a_model_in_the_cache_of_hugging_face_has_its_name_and_not_that_of_a_hash(path: str) -> None:
     assert told(f"vllm serve {path} --port 8000").model_name == "Qwen/Qwen3-8B"
-    found = SglangKind().recognise_process(
-        ProcessView(["sglang", "serve", "--model-path", path], dict)
-    )
+    found = SglangKind().recognise_process(ProcessView(["sglang", "serve", "--model-path", path], dict))
     assert found is not None
     assert found.settings.model_name == "Qwen/Qwen3-8B"
 

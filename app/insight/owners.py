@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gpumon.app.insight.wording import amount, kind_label, runtime_name
 from gpumon.app.state.holders.addresses import is_orphan, stands_alone
-from gpumon.app.state.holders.joins import sources_of
+from gpumon.app.state.holders.joins import may_be_listed, sources_of
 from gpumon.app.state.records import RunnerRecord, SourceRecord
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import LOADED_STATES, LOADING_STATES
@@ -96,7 +96,7 @@ def _unlisted(state: State, runner: RunnerRecord) -> Iterator[tuple[str, float]]
     elif not stands_alone(state, runner):
         since = _since(state, runner)
         sources = [state.sources[name] for name in sources_of(state, runner)]
-        if since is not None and sources and all(_denies(source, runner) for source in sources):
+        if since is not None and sources and all(_denies(state, source, runner) for source in sources):
             yield sources[0].name, since
 
 
@@ -104,10 +104,12 @@ def _loads(runner: RunnerRecord) -> bool:
     return runner.answer is not None and runner.answer.state in LOADING_STATES
 
 
-def _denies(source: SourceRecord, runner: RunnerRecord) -> bool:
-    """Return whether a server has listed its models since the runner was there, and not this one."""
+def _denies(state: State, source: SourceRecord, runner: RunnerRecord) -> bool:
+    """Return whether a server has listed its models since the runner was there, and none that may be its."""
     seen_at = runner.first_seen if runner.unclaimed_since is None else runner.unclaimed_since
-    return source.healthy and source.answered is not None and source.answered >= seen_at
+    if not source.healthy or source.answered is None or source.answered < seen_at:
+        return False
+    return not may_be_listed(state, runner, source.name)
 
 
 def _since(state: State, runner: RunnerRecord) -> float | None:

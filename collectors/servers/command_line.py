@@ -7,6 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 _PROGRAM = re.compile(r"[^/\\]*\Z")
+_HUB_FOLDER = re.compile(r"/models--([^/]+?)--([^/]+)/(?:snapshots|blobs)(?:/|\Z)")
+"""How the cache of Hugging Face names the folder of a model (huggingface_hub: ``repo_folder_name``)."""
+
+
+def hub_name(path: str) -> str | None:
+    """Return ``owner/model`` for a path in the cache of Hugging Face, whose last part is a hash."""
+    found = _HUB_FOLDER.search(path if path.endswith("/") else f"{path}/")
+    return f"{found[1]}/{found[2]}" if found else None
+
+
+def model_called(name: str | None) -> str | None:
+    """Return what to call a model: of a folder its last part, of ``owner/model`` all of it."""
+    if name is None or not name.startswith(("/", "./", "../", "~")):
+        return name
+    return hub_name(name) or name.rstrip("/").rpartition("/")[2] or name
 
 
 def program_name(argv: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
 """KoboldCpp: one model in one process, behind the routes of several other programs.
 
-It answers ``/api/ps`` as Ollama 0.7.0 would, with two rows of fixed figures: nothing of them is believed. Its
-own routes give the name and the context of the model and whether it is at work. Rates are told of the last
-request only, which is no rate of now (koboldcpp.py: ``/api/extra/perf``). It imitates ComfyUI and A1111 too:
-its own mark comes first.
+The program that is given out, one file, starts itself a second time with the same command line: the process
+below holds the model and the port (PyInstaller). It answers ``/api/ps`` as Ollama 0.7.0 would, with two rows
+of fixed figures: nothing of them is believed. Its own routes give the name and the context of the model and
+whether it is at work. Rates are told of the last request only, which is no rate of now (koboldcpp.py:
+``/api/extra/perf``). It imitates ComfyUI and A1111 too: its own mark comes first.
 """
 
 from __future__ import annotations
@@ -35,11 +36,20 @@ IMITATION = b"koboldcpp"
 ON_COMMAND_LINE = "on the command line of koboldcpp"
 SPELLINGS = {
     "--model": "model",
+    "-m": "model",
     "--port": "port",
     "--contextsize": "context",
+    "--ctx-size": "context",
+    "-c": "context",
     "--gpulayers": "gpu_layers",
+    "--gpu-layers": "gpu_layers",
+    "--n-gpu-layers": "gpu_layers",
+    "-ngl": "gpu_layers",
     "--threads": "threads",
+    "-t": "threads",
 }
+LISTS = frozenset({"--lora", "--model", "-m"})
+"""Flags behind which several files may stand."""
 
 
 class KoboldCppKind(ServerKind):
@@ -54,7 +64,12 @@ class KoboldCppKind(ServerKind):
     program_starts = PROGRAMS
     runners = (
         RunnerKind(
-            name="koboldcpp", format="gguf", stands_alone=True, default_port=PORT, layers_are_asked=True
+            name="koboldcpp",
+            format="gguf",
+            stands_alone=True,
+            default_port=PORT,
+            layers_are_asked=True,
+            has_workers=True,
         ),
     )
     layers_setting = "--gpulayers"
@@ -116,7 +131,7 @@ class KoboldCppKind(ServerKind):
         argv = _own_arguments(process.argv)
         if argv is None:
             return None
-        flags = Flags(argv, SPELLINGS)
+        flags = Flags(argv, SPELLINGS, defaults=_without_flags(argv))
         path = flags.text("model")
         settings = RunnerSettings(
             model_path=path,
@@ -174,6 +189,16 @@ def _called(path: str | None) -> str | None:
     """Return what it calls the model of a file: by its name without the ending (koboldcpp.py)."""
     name = (path or "").replace("\\", "/").rpartition("/")[2]
     return name.rpartition(".")[0] or name or None
+
+
+def _without_flags(argv: Sequence[str]) -> dict[str, str]:
+    """Return the model that stands without a flag, and the port behind it."""
+    for at, word in enumerate(argv):
+        is_free = at == 1 or (at > 1 and not argv[at - 1].startswith("-") and argv[at - 2] not in LISTS)
+        if at and is_free and word.endswith(".gguf"):
+            following = next(iter(argv[at + 1 : at + 2]), "")
+            return {"model": word} | ({"port": following} if following.isdecimal() else {})
+    return {}
 
 
 def _own_arguments(argv: Sequence[str]) -> Sequence[str] | None:

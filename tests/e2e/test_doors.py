@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import gpumon
+from tests.e2e.test_containers import contain, publish
 from tests.e2e.test_found_servers import Machine, finding, machine, run
 from tests.e2e.tmux import Pane
 from tests.fakes.docker_model_runner import HEX, FakeDockerModelRunner, child
@@ -18,6 +19,9 @@ from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.nvml.driver import GIB
 from tests.fakes.processes.actor import compiler
+from tests.fakes.processes.namespace import can_be_made
+from tests.fakes.vllm import NAME as VLLM_NAME
+from tests.fakes.vllm import FakeVllm
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 __all__ = ["finding", "machine"]
@@ -61,6 +65,28 @@ async def test_a_model_behind_llama_swap_is_one_row_whichever_door_is_named(
     assert (row["name"], row["measured_vram_bytes"]) == ("gem-a", 5 * GIB)
     assert row["decode_tokens_per_second"] == pytest.approx(40, rel=0.25)
     assert swap.careless == []
+
+
+@pytest.mark.skipif(not can_be_made(), reason="no network namespace can be made")
+async def test_a_model_that_llama_swap_runs_in_a_container_is_one_row(
+    finding: dict[str, str], machine: Machine
+) -> None:
+    """Its command line is that of ``docker run``: the process of the model is no child of llama-swap."""
+    swap, published, inside = FakeLlamaSwap(), FakeVllm(), FakeVllm()
+    argv = ["python3", "-m", "vllm.entrypoints.openai.api_server", "--model", VLLM_NAME, "--port", "PORT"]
+    worker = contain(machine, inside, "172.17.0.2", argv, "VLLM::EngineCore")
+    machine.driver.run(0, worker, 18 * GIB)
+    publish(machine, published, inside, "172.17.0.2")
+    parent = machine.run(swap, "llama-swap", "--config", "c.yaml", "--listen", "127.0.0.1:PORT")
+    line = f"docker run --rm -p {published.port}:8000 vllm/vllm-openai --model {VLLM_NAME}"
+    parent.start(line.split())
+    swap.run("qwen", published.port, line)
+    published.engine.running = 1
+    async with swap, published, inside:
+        _, document, _ = await run(finding, "snapshot")
+    row = only_row(document, swap.url)
+    assert (row["name"], row["measured_vram_bytes"], row["activity"]) == ("qwen", 18 * GIB, "busy")
+    assert document["sentence"] == "1 model on GPU"
 
 
 async def test_lemonades_model_has_its_name_and_the_figures_of_its_process(

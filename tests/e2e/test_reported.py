@@ -168,3 +168,19 @@ async def test_a_name_that_the_kernel_has_cut_in_a_character_is_a_name_with_a_ma
     (process,) = document["gpus"][0]["processes"]
     assert process["name"].startswith("Обработ")
     assert problems == ""
+
+
+async def test_a_koboldcpp_in_one_file_is_one_model_with_the_memory_of_the_process_below_it(
+    finding: dict[str, str], machine: Machine
+) -> None:
+    """Its program starts itself again with the same command line; what is below holds model and port."""
+    server = FakeKoboldCpp()
+    line = ("/opt/koboldcpp-linux-x64", f"/m/{NAME}.gguf", "PORT")
+    parent = machine.run(server, *line)
+    machine.driver.run(0, parent.start([*line[:2], str(server.port)]), 16 * GIB)
+    async with server:
+        code, document, model = await only(finding)
+    assert (code, document["complete"]) == (0, True)
+    assert (model["name"], model["runtime"], model["url"]) == (NAME, "koboldcpp", server.url)
+    assert (model["measured_vram_bytes"], model["load"]) == (16 * GIB, None)
+    assert [one["model"] for one in document["gpus"][0]["processes"]] == [NAME]

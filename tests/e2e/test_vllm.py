@@ -13,7 +13,7 @@ from tests.e2e.test_containers import contain, publish
 from tests.e2e.test_found_servers import Machine, finding, machine, models_of, run
 from tests.e2e.tmux import Pane, has_line
 from tests.fakes.nvml.driver import GIB, FakeDriver
-from tests.fakes.processes.actor import compiler
+from tests.fakes.processes.actor import Actor, build, compiler
 from tests.fakes.processes.namespace import can_be_made
 from tests.fakes.vllm import NAME, FakeVllm
 
@@ -141,3 +141,15 @@ async def test_doctor_says_what_it_gives(finding: dict[str, str], machine: Machi
     assert f"port {server.port}" in words
     assert f"{NAME} on vLLM: /metrics" in words
     assert "how full its KV cache is" in words
+
+
+async def test_one_of_several_machines_opens_no_port_and_is_a_model_all_the_same(
+    finding: dict[str, str], machine: Machine, tmp_path: Path
+) -> None:
+    line = [*SERVE[:-2], "--headless", "--data-parallel-size", "4", "--data-parallel-address", "10.0.0.2"]
+    with Actor(build(tmp_path), line) as actor:
+        machine.driver.run(0, actor.start(["VLLM::EngineCore_DP1"]), 20 * GIB)
+        _, document, _ = await run(finding, "snapshot")
+    [model] = document["models"]
+    assert (model["name"], model["load"], model["measured_vram_bytes"]) == (NAME, None, 20 * GIB)
+    assert model["decode_tokens_per_second"] is None

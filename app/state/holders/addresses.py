@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from gpumon.app.state.places import is_loopback, place
 from gpumon.app.state.records import RunnerRecord
 from gpumon.app.state.state import State
+from gpumon.collectors.http.endpoint import parse_host
 from gpumon.collectors.runners.target import target_of
 from gpumon.collectors.samples import RunnerProcess, ServerProcess
 from gpumon.collectors.servers.registry import kind_named
@@ -45,9 +46,35 @@ def is_orphan(state: State, runner: RunnerRecord) -> bool:
 
 
 def server_of(state: State, runner: RunnerRecord) -> ServerProcess | None:
-    """Return the server that has started a runner, where there is one."""
+    """Return the server that has started a runner, where there is one.
+
+    Of one in a container that is a server here which names the port that the container publishes: llama-swap
+    that was told to run ``docker``.
+    """
     pid = runner.process.server_pid
-    return next((server for server in state.servers if server.pid == pid), None) if pid else None
+    if pid is None:
+        return _server_before(state, runner.process)
+    return next((server for server in state.servers if server.pid == pid), None)
+
+
+def published_ports(process: RunnerProcess) -> frozenset[int]:
+    """Return the ports of this machine that lead to a process in a container."""
+    if not process.other_namespace:
+        return frozenset()
+    return frozenset(parse_host(url).port for url in process.published if is_loopback(url))
+
+
+def _server_before(state: State, process: RunnerProcess) -> ServerProcess | None:
+    ports = published_ports(process) if state.routed else frozenset()
+    naming = {place(source) for source, names in state.routed.items() if ports & names.keys()}
+    return next(
+        (
+            server
+            for server in state.servers
+            if not server.other_namespace and naming & {place(url) for url in server.reached}
+        ),
+        None,
+    )
 
 
 def runners_to_ask(state: State) -> list[RunnerRecord]:

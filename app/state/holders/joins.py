@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from gpumon.app.state.holders.addresses import standalone_runner_at
+from gpumon.app.state.holders.addresses import published_ports, server_of, standalone_runner_at
 from gpumon.app.state.places import is_loopback, place
 from gpumon.app.state.records import JoinedBy, ModelKey, ModelRecord, RunnerKey, RunnerRecord, is_server
 from gpumon.app.state.state import State
@@ -238,7 +238,7 @@ def _is_loose(server: ServerProcess) -> bool:
 
 def _runners_of(state: State, pids: Collection[int]) -> list[RunnerRecord]:
     """Return the runners of servers, the newest first: an older one is about to end."""
-    own = (runner for runner in state.runners.values() if runner.process.server_pid in pids)
+    own = (one for one in state.runners.values() if (server := server_of(state, one)) and server.pid in pids)
     return sorted(own, key=lambda runner: (runner.key.started, runner.key.pid), reverse=True)
 
 
@@ -257,23 +257,45 @@ def _certain_matches(
             yield match
         else:
             unmatched.append(model)
+    for model in list(unmatched):
+        if (match := _still_held(state, free, model, holders)) is not None:
+            free.remove(match.runner)
+            unmatched.remove(model)
+            yield match
     if len(unmatched) == 1:
-        yield from _left_over(state, free, unmatched[0], holders)
+        yield from _left_over(state, free, unmatched[0])
 
 
-def _left_over(
+def _still_held(
     state: State, runners: list[RunnerRecord], model: ModelRecord, holders: Holders
-) -> Iterator[Match]:
-    """Yield the one process that is left for the one model whose file is not known.
+) -> Match | None:
+    """Return the process that held a model before, of which nothing says otherwise, whoever else comes."""
+    held = (one for one in _may_hold(state, runners, model) if one.key == holders.get(model.key))
+    return next((Match(one, model, "only one") for one in held), None)
 
-    Processes of other models by their names are none; one that held it before still does, whoever else comes.
-    """
-    unknown = (one for one in runners if _nothing_known(state, one, model))
-    may_hold = [one for one in unknown if not _is_another(state, one, model)]
-    before = [one for one in may_hold if one.key == holders.get(model.key)]
-    left = before or may_hold
+
+def _left_over(state: State, runners: list[RunnerRecord], model: ModelRecord) -> Iterator[Match]:
+    """Yield the one process that is left for the one model whose file is not known."""
+    left = _may_hold(state, runners, model)
     if len(left) == 1:
         yield Match(left[0], model, "only one")
+
+
+def _may_hold(state: State, runners: list[RunnerRecord], model: ModelRecord) -> list[RunnerRecord]:
+    """Return the processes of which nothing is known; those of other models by their names are none."""
+    unknown = (one for one in runners if _nothing_known(state, one, model))
+    return [one for one in unknown if not _is_another(state, one, model)]
+
+
+def may_be_listed(state: State, runner: RunnerRecord, source: str) -> bool:
+    """Return whether a process may hold a model that its server lists and that no process is known to hold.
+
+    It may where it tells neither its file nor a name.
+    """
+    settings = runner.process.settings
+    if settings.blob is not None or settings.model_name is not None:
+        return False
+    return any(model.runner is None for model in _models_of(state, {source}))
 
 
 def _is_another(state: State, runner: RunnerRecord, model: ModelRecord) -> bool:
@@ -298,7 +320,16 @@ def _match(state: State, runner: RunnerRecord, model: ModelRecord) -> Match | No
     full_name = model.kind.full_name
     if settings.model_name is not None and full_name(settings.model_name) == full_name(model.claim.name):
         return Match(runner, model, "name")
-    return Match(runner, model, "address") if is_told_of(settings, model) else None
+    is_child = runner.process.server_pid is not None
+    ports = frozenset() if is_child else published_ports(runner.process)
+    is_told = _names_one_of(model, ports) if ports else is_told_of(settings, model)
+    return Match(runner, model, "address") if is_told else None
+
+
+def _names_one_of(model: ModelRecord, ports: Collection[int]) -> bool:
+    """Whether the server of a model sends its requests to one of these ports."""
+    told = model.claim.settings
+    return told is not None and told.port in ports
 
 
 def is_told_of(settings: RunnerSettings, model: ModelRecord) -> bool:

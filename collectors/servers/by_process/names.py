@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_HUB_FOLDER = re.compile(r"/models--([^/]+?)--([^/]+)/(?:snapshots|blobs)(?:/|\Z)")
-"""How the cache of Hugging Face names the folder of a model (huggingface_hub: ``repo_folder_name``)."""
+from gpumon.collectors.servers.command_line import hub_name
+
 _HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}\Z", re.ASCII)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 SHORT_PATH = 24
@@ -52,8 +52,8 @@ def _name(value: str) -> str | None:
     if (scheme := _SCHEME.match(value)) is not None:
         rest = value[scheme.end() :].partition("?")[0].rpartition("@")[2]
         return rest if scheme.group().lower() == "hf://" else _last(rest)
-    if (hub := _HUB_FOLDER.search(value if value.endswith("/") else f"{value}/")) is not None:
-        return f"{hub[1]}/{hub[2]}"
+    if (hub := hub_name(value)) is not None:
+        return hub
     return value if _HUB_NAME.match(value) and not _is_folder(value) else _last(value)
 
 
@@ -72,8 +72,8 @@ def held(files: Iterable[str]) -> Called:
     for path in files:
         if path.endswith(".gguf"):
             return Called(path=path)
-        if (hub := _HUB_FOLDER.search(path)) is not None:
-            return Called(name=f"{hub[1]}/{hub[2]}")
+        if (hub := hub_name(path)) is not None:
+            return Called(name=hub)
         if path.endswith(WEIGHTS) and (folder := _last(path.rpartition("/")[0])):
             return Called(name=folder)
     return NOT_CALLED
@@ -81,4 +81,4 @@ def held(files: Iterable[str]) -> Called:
 
 def is_model_file(path: str) -> bool:
     """Whether a file is one of a model by its name, or by its place in the cache of Hugging Face."""
-    return path.endswith(WEIGHTS) or ("/blobs/" in path and _HUB_FOLDER.search(path) is not None)
+    return path.endswith(WEIGHTS) or ("/blobs/" in path and hub_name(path) is not None)

@@ -17,9 +17,10 @@ from gpumon.collectors.http.client import MAX_LISTING_BYTES
 from gpumon.collectors.http.exposition import Series, read_series
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import CachePool, LoadFacts, ModelClaim, Said, WorkCounters
+from gpumon.collectors.servers.command_line import model_called
 from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError
 from gpumon.collectors.servers.health import foreign
-from gpumon.collectors.servers.sglang.kind import LOADS, METRICS, MODELS, called
+from gpumon.collectors.servers.sglang.kind import LOADS, METRICS, MODELS
 
 QUESTION = f"{LOADS}?include=core,memory,queues"
 COUNTED = ("sglang:num_retracted_requests_total", "sglang:prompt_tokens_total", "sglang:cached_tokens_total")
@@ -110,7 +111,7 @@ def listed_model(listed: RawObject) -> ModelClaim | None:
     """Return the model of ``/v1/models``: the first row that is no adapter."""
     for raw in fields.field(listed, "data", fields.ROWS) or ():
         row = fields.read(raw, fields.OBJECT) or {}
-        name = called(fields.text(row, "id"))
+        name = model_called(fields.text(row, "id"))
         if name is not None and fields.text(row, "parent") is None:
             return ModelClaim(name=name, state="ready", context_length=fields.amount(row, "max_model_len"))
     return None

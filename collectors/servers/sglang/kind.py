@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from gpumon.collectors.samples import Orders, Reserve, RunnerSettings
-from gpumon.collectors.servers.command_line import Flags, command_of, visible_devices
+from gpumon.collectors.servers.command_line import Flags, command_of, model_called, visible_devices
 from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.talk import Answers, Asked, FoundRunner, ProcessView, Talk
 
@@ -97,7 +97,7 @@ class SglangKind(ServerKind):
         flags = Flags(words, SPELLINGS, SWITCHES)
         cache_type = flags.text("cache_type")
         settings = RunnerSettings(
-            model_name=called(flags.text("name") or flags.text("model")),
+            model_name=model_called(flags.text("name") or flags.text("model")),
             host=flags.text("host"),
             port=flags.integer("port", 1, 65535),
             context_length=flags.integer("context", 1),
@@ -133,13 +133,6 @@ class SglangKind(ServerKind):
     def set_gpu_share(self, share: float) -> Line:
         """Return the flag."""
         return Line(f"--mem-fraction-static {share:.2f}", ON_COMMAND_LINE)
-
-
-def called(name: str | None) -> str | None:
-    """Return what to call a model: of a folder its last part, of ``owner/model`` all of it."""
-    if name is None or not name.startswith(("/", "./", "../", "~")):
-        return name
-    return name.rstrip("/").rpartition("/")[2] or name
 
 
 def _own_words(argv: Sequence[str]) -> Sequence[str] | None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from gpumon.collectors.samples import Orders, Reserve, RunnerSettings
-from gpumon.collectors.servers.command_line import Flags, program_name, visible_devices
+from gpumon.collectors.servers.command_line import Flags, model_called, program_name, visible_devices
 
 SERVERS = ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.api_server")
 """Modules that are servers themselves; a file of one is run as well."""
@@ -47,6 +47,8 @@ SPELLINGS = {
     "--disable-log-stats": "mute",
 }
 SWITCHES = frozenset({"eager", "graphs", "sleep", "mute"})
+_ONE_VALUE = frozenset(SPELLINGS.values()) - SWITCHES - {"name"}
+"""Meanings of flags that take one value and no more."""
 OTHER_SWITCHES = ("--trust-remote-code", "--enable-", "--no-", "--disable-", "--async-scheduling")
 """How other flags begin that take no value: a model may stand behind one."""
 _AMOUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kKmMgGtT]?)\Z", re.ASCII)
@@ -58,13 +60,6 @@ LEGACY_SWAP = "swap"
 """GiB of RAM for each GPU, up to 0.11; nothing comes of it in newer versions but for beam search."""
 
 
-def called(name: str | None) -> str | None:
-    """Return what to call a model: of a folder its last part, of ``owner/model`` all of it."""
-    if name is None or not name.startswith(("/", "./", "../", "~")):
-        return name
-    return name.rstrip("/").rpartition("/")[2] or name
-
-
 def settings_of(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> RunnerSettings | None:
     """Return what a process was told; ``None`` for one that is no vLLM that serves."""
     words = _own_words(argv)
@@ -74,7 +69,7 @@ def settings_of(argv: Sequence[str], environ: Mapping[str, str] | None = None) -
     cache_type = flags.text("cache_type")
     cache_type = None if cache_type == "auto" else cache_type
     return RunnerSettings(
-        model_name=called(flags.text("name") or flags.text("model") or _positional(words)),
+        model_name=model_called(flags.text("name") or flags.text("model") or _positional(words)),
         port=flags.integer("port", 1, 65535),
         host=flags.text("host"),
         context_length=_amount(flags.text("context")),
@@ -159,14 +154,20 @@ def _dashed(word: str) -> str:
 
 
 def _positional(words: Sequence[str]) -> str | None:
-    """Return the model that stands without a flag: first, or last where no flag claims it."""
+    """Return the model that stands without a flag: first, or last where no flag can claim it.
+
+    What stands behind a flag that is not known, or that takes several values, may be one of them: a key.
+    """
     if len(words) < 2:
         return None
     if not words[1].startswith("-"):
         return words[1]
     last, before = words[-1], words[-2]
-    is_free = not before.startswith("-") or "=" in before or _is_switch(before)
-    return last if len(words) > 2 and not last.startswith("-") and is_free else None
+    if last.startswith("-") or len(words) < 3:
+        return None
+    is_flag_with_value = before.startswith("-") and "=" in before
+    is_value = not before.startswith("-") and SPELLINGS.get(words[-3]) in _ONE_VALUE
+    return last if is_flag_with_value or is_value or _is_switch(before) else None
 
 
 def _is_switch(word: str) -> bool:

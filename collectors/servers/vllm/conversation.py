@@ -12,9 +12,9 @@ from typing import NamedTuple
 from gpumon.collectors.http import fields
 from gpumon.collectors.http.client import MAX_LISTING_BYTES, Reply
 from gpumon.collectors.samples import LoadFacts, ModelClaim, ModelState, Said, SourceHealth
+from gpumon.collectors.servers.command_line import model_called
 from gpumon.collectors.servers.conversation import FORBIDDEN_SECONDS, Conversation, Look, UnusableError
 from gpumon.collectors.servers.health import foreign, health_of_status
-from gpumon.collectors.servers.vllm.command_line import called
 from gpumon.collectors.servers.vllm.metrics import Metrics, is_exposition, read_metrics
 
 METRICS = "/metrics"
@@ -65,7 +65,7 @@ class VllmConversation(Conversation):
         elif metrics is None:
             await self.get(HEALTH)
         self._note(metrics)
-        name = called(self._listed.name or (metrics.model if metrics else None)) or self.kind.label
+        name = model_called(self._listed.name or (metrics.model if metrics else None)) or self.kind.label
         claim = ModelClaim(name=name, state=_state(metrics), context_length=self._listed.context_length)
         said = self._said(metrics, detail)
         return Look(models=(claim,), version=self._version, work=((name, said),), origin=METRICS)

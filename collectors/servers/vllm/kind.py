@@ -26,6 +26,8 @@ METRICS = "/metrics"
 OWNER = (b'"owned_by":"vllm"', b'"owned_by": "vllm"')
 NAMES = b"\nvllm:"
 GUARDED = frozenset({401, 403})
+HEADLESS = "vllm_headless"
+"""One of several machines that serve a model: it never opens a port (``--headless``)."""
 USUAL_SHARE = "not told (90% or 92%, by its version)"
 ON_COMMAND_LINE = "on the command line of vllm serve"
 
@@ -48,6 +50,15 @@ class VllmKind(ServerKind):
             has_workers=True,
             logs_context_last=True,
             writes_log=True,
+        ),
+        RunnerKind(
+            name=HEADLESS,
+            stands_alone=True,
+            by_itself=True,
+            has_workers=True,
+            tells_rates=False,
+            stays_on_gpu=True,
+            update_hint="its port is on the first machine of those that serve the model (--headless)",
         ),
     )
     key_words = "HTTP 401: it wants the key of --api-key"
@@ -83,7 +94,8 @@ class VllmKind(ServerKind):
         if settings_of(process.argv) is None:
             return None
         settings = settings_of(process.argv, process.environ())
-        return FoundRunner("vllm", settings) if settings is not None else None
+        name = HEADLESS if "--headless" in process.argv else "vllm"
+        return FoundRunner(name, settings) if settings is not None else None
 
     def claim_of(self, name: str, settings: RunnerSettings | None, facts: LoadFacts | None) -> ModelClaim:
         """Return the model with what its command line says of it."""

@@ -114,3 +114,19 @@ def test_its_process_is_known(line: str) -> None:
 @pytest.mark.parametrize("line", ["python3 serve.py", "vim koboldcpp.py", "", "python3 -m koboldcpp"])
 def test_other_programs_are_not(line: str) -> None:
     assert KoboldCppKind().recognise_process(ProcessView(line.split(), dict)) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "port"),
+    [
+        ("koboldcpp-linux-x64 /m/gemma.gguf 5005", "/m/gemma.gguf", 5005),
+        ("koboldcpp --mmproj /m/mmproj.gguf /m/gemma.gguf --port 5002", "/m/gemma.gguf", 5002),
+        ("koboldcpp -m /m/gemma.gguf --lora /m/a.gguf /m/b.gguf", "/m/gemma.gguf", None),
+        ("koboldcpp --config my.kcpps --lora /m/a.gguf /m/b.gguf", None, None),
+        ("koboldcpp --draftmodel /m/draft.gguf --config my.kcpps", None, None),
+    ],
+)
+def test_its_model_may_stand_without_a_flag(line: str, path: str | None, port: int | None) -> None:
+    found = KoboldCppKind().recognise_process(ProcessView(line.split(), dict))
+    assert isinstance(found, FoundRunner)
+    assert (found.settings.model_path, found.settings.port) == (path, port)

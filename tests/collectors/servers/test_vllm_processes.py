@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpumon.collectors.samples import Reserve, RunnerSettings
+from gpumon.collectors.servers.sglang.kind import SglangKind
 from gpumon.collectors.servers.talk import FoundRunner, ProcessView
 from gpumon.collectors.servers.vllm.kind import VllmKind
 
@@ -110,6 +111,24 @@ def test_a_share_that_cannot_be_is_not_believed(share: str) -> None:
 def test_a_file_of_settings_is_not_read_and_the_model_beside_it_is() -> None:
     assert told("vllm serve Qwen/Qwen3-8B --config /etc/vllm.yaml").model_name == "Qwen/Qwen3-8B"
     assert told("vllm serve --config /etc/vllm.yaml").model_name is None
+
+
+HUB = "/root/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/b968826d9c46dd6066d109eabc6255188de91218"
+
+
+@pytest.mark.parametrize("path", [HUB, f"{HUB}/"])
+def test_a_model_in_the_cache_of_hugging_face_has_its_name_and_not_that_of_a_hash(path: str) -> None:
+    assert told(f"vllm serve {path} --port 8000").model_name == "Qwen/Qwen3-8B"
+    found = SglangKind().recognise_process(ProcessView(["sglang", "serve", "--model-path", path], dict))
+    assert found is not None
+    assert found.settings.model_name == "Qwen/Qwen3-8B"
+
+
+@pytest.mark.parametrize(
+    "rest", ["--api-key one secret", "--lora-modules a=/x b=/y", "--api-key secret", "--middleware a b"]
+)
+def test_what_stands_behind_a_flag_of_several_values_is_no_model(rest: str) -> None:
+    assert told(f"vllm serve --config c.yaml {rest}").model_name is None
 
 
 def test_a_folder_of_a_model_is_called_by_its_last_part() -> None:

@@ -149,6 +149,12 @@ class TestOnlyOne:
         assert joins(after(processes(0, runner(), runner(101)), ollama(1, [claim()])).state) == {}
         assert joins(after(processes(0, runner()), ollama(1, [claim("a"), claim("b")])).state) == {}
 
+    def test_one_that_was_the_only_one_stays_when_a_second_is_loaded(self) -> None:
+        first, second = runner(blob=None), runner(101, blob=None)
+        known = (processes(0, first), ollama(1, [claim("a")]), processes(2, first, second))
+        state = after(*known, ollama(3, [claim("a"), claim("b")])).state
+        assert {pid: name for pid, (_, name, _) in joins(state).items()} == {100: "a", 101: "b"}
+
     def test_facts_without_a_file_are_no_knowledge(self) -> None:
         state = after(processes(0, runner()), ollama(1, [claim()]), replace(facts(2), blobs=())).state
         assert joins(state)[100][2] == "only one"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 from tests.app.state.holders.leaky import OTHER, THIRD, WORDS, Leaky, killed, leaked
 from tests.fakes import process_samples as fakes
-from tests.fakes.samples import START
-from tests.scene import Machine, Model, Program
+from tests.fakes.samples import START, claim, gpu, nvml, ollama
+from tests.scene import Machine, Model, Program, after
 
 from gpumon.app.alerts.alert import Alert
+from gpumon.app.insight.owners import unlisted_runners
 from gpumon.app.snapshot.build import build_snapshot
+from gpumon.app.state.state import State
+from gpumon.collectors.samples import ModelClaim, RunnerSettings
 
 
 def headline(machine: Machine) -> str:
@@ -156,3 +159,24 @@ def test_leaked_runners_whose_ports_say_nothing_are_no_loads_for_ever() -> None:
     machine.run(70)
     assert machine.state.loads == {}
     assert [alert.message for alert in machine.alerts()] == [WORDS]
+
+
+def test_processes_that_tell_nothing_may_hold_the_models_that_are_listed() -> None:
+    """Two workers of an LM Studio, two backends of a LocalAI: nobody says which model each of them holds."""
+    nameless = [replace(fakes.runner(pid), settings=RunnerSettings()) for pid in (301, 302)]
+
+    def watched(*listed: ModelClaim) -> State:
+        """Return what two minutes of steady memory come to."""
+        looks = (
+            (
+                fakes.processes(second, *nameless),
+                nvml(second, fakes.holding(gpu(), {301: 5.0, 302: 2.0})),
+                ollama(second, listed),
+            )
+            for second in range(120)
+        )
+        return after(*(sample for look in looks for sample in look)).state
+
+    assert unlisted_runners(watched(claim("a"), claim("b"))) == {}
+    [found] = unlisted_runners(watched()).values()
+    assert len(found.runners) == 2, "where none is listed they are nobody's"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -65,6 +65,8 @@ HEAD_START_SECONDS = 0.1
 
 _log = logging.getLogger("gpumon.feeds")
 
+PAUSE_SECONDS = 2.0
+"""A server that was found, and then not, is asked again no sooner: its own word may be the reason."""
 QUIET_INTERVAL_SECONDS = 3.0
 """While nothing happens no source is polled more often than this."""
 
@@ -89,6 +91,10 @@ class LiveFeed:
         self._clock = clock
         self._finder = finder
         self._found: dict[str, asyncio.Task[None]] = {}
+        self._stopped: dict[str, float] = {}
+        """When those were found no longer that were so a moment ago, by the loop's clock."""
+        self._follows = False
+        """Whether what was found is being followed now."""
         self.cadence = cadence
 
     @cached_property
@@ -136,20 +142,34 @@ class LiveFeed:
         return tasks.create_task(running, name=f"source {source.name}")
 
     def _follow(self, tasks: asyncio.TaskGroup, take: Emit) -> None:
-        """Ask the servers that are found, each once, and no longer those that are not there any more."""
-        if self._finder is None:
+        """Ask the servers that are found, each once, and no longer those that are not there any more.
+
+        What is told of one that has gone brings us here again, and may have it found once more: only the
+        first of these calls acts.
+        """
+        if self._finder is None or self._follows:
             return
-        found = self._finder.found()
-        while gone := self._found.keys() - found.keys():  # what is told of one may bring us here again
-            url = gone.pop()
+        self._follows = True
+        try:
+            self._stop_asking(self._finder.found().keys(), take)
+            if self._finder.may_start():
+                self._ask_more(tasks, self._finder, take)
+        finally:
+            self._follows = False
+
+    def _stop_asking(self, found: Collection[str], take: Emit) -> None:
+        now = asyncio.get_running_loop().time()
+        self._stopped = {url: at for url, at in self._stopped.items() if now - at < PAUSE_SECONDS}
+        for url in self._found.keys() - found:
             self._found.pop(url).cancel()
+            self._stopped[url] = now
             health = SourceHealth(state="absent", detail="its process has ended")
             take(ServerSample(time=self._clock.now(), source=url, health=health, known_by="process"))
-        if not self._finder.may_start():
-            return
-        for url in found.keys() - self._found.keys():
-            source = self._finder.source(url, found[url])
-            self._found[url] = self._run_source(tasks, source, take)
+
+    def _ask_more(self, tasks: asyncio.TaskGroup, finder: Finder, take: Emit) -> None:
+        found = finder.found()
+        for url in found.keys() - self._found.keys() - self._stopped.keys():
+            self._found[url] = self._run_source(tasks, finder.source(url, found[url]), take)
 
     async def close(self) -> None:
         """Release nothing: each source is closed when its loop ends."""

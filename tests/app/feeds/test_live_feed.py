@@ -21,7 +21,7 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.session.whom import known_runners
 from gpumon.collectors.http.client import HttpClient, Reply
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.samples import AnySample, RunnerProcess, ServerProcess
+from gpumon.collectors.samples import AnySample, RunnerProcess, ServerProcess, ServerSample, SourceHealth
 from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.collectors.servers.talk import Asked
@@ -228,3 +228,45 @@ def test_servers_that_end_in_the_same_moment_end_nothing_else() -> None:
         return monitor.state.now
 
     assert run(story()) > 6, "the processes are looked at all the time"
+
+
+class Fickle(Found):
+    """Finds a server only while nobody speaks of it, as one that may be another server by another name."""
+
+    def __init__(self, monitor: Monitor, url: str) -> None:
+        super().__init__(url)
+        self._monitor = monitor
+        self.made = 0
+
+    def found(self) -> dict[str, ServerProcess]:
+        is_told = any(url in self._monitor.state.sources for url in self.urls)
+        return {} if is_told else super().found()
+
+    def source(self, url: str, server: ServerProcess) -> Source:
+        self.made += 1
+        assert self.made < 1000, "started again and again without end"
+        return Talking(url)
+
+
+class Talking(Silent):
+    """A server without models."""
+
+    async def poll(self) -> Sequence[AnySample]:
+        health = SourceHealth(state="idle")
+        return [ServerSample(time=LoopClock().now(), source=self.name, kind="ollama", health=health)]
+
+
+def test_a_server_that_is_found_only_while_it_is_not_asked_ends_in_no_loop() -> None:
+    monitor = Monitor(Limits())
+    found = Fickle(monitor, "http://10.4.0.2:8000")
+
+    async def story() -> float:
+        feed = LiveFeed([Processes()], list, Cadence(1.0), LoopClock(), found)
+        running = asyncio.create_task(feed.run(monitor))
+        await asyncio.sleep(10)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return monitor.state.now
+
+    assert run(story()) > 3
+    assert found.made <= 6, "with a pause each time"

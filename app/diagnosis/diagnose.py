@@ -9,8 +9,8 @@ from gpumon.app.diagnosis.subject import Subject, subject_of
 from gpumon.app.diagnosis.takers import rate_before, step_change
 from gpumon.app.diagnosis.verdicts import cache, disk, machine, placement, prompts, slow
 from gpumon.app.fuses import UNFUSED, Fuses
-from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
+from gpumon.app.insight.loaded import Loaded, loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.state.records import ModelKey, ModelRecord
 from gpumon.app.state.state import State

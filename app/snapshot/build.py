@@ -12,10 +12,11 @@ from gpumon.app.diagnosis.forecast import Forecast
 from gpumon.app.fuses import Fuses
 from gpumon.app.insight.health import of_a_look
 from gpumon.app.physics.hardware import Band
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.left import LeftPicture
 from gpumon.app.picture.load import LoadPicture
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.machine import gpu_entry, memory_entry, returned_entry, source_entry
 from gpumon.app.snapshot.schema import (

@@ -6,7 +6,8 @@ import msgspec
 
 from gpumon.app.insight.pool import Pool
 from gpumon.app.insight.rereads import cause_of
-from gpumon.app.picture.model import FullRate, ModelDetails
+from gpumon.app.picture.details import ModelDetails
+from gpumon.app.picture.model import FullRate
 from gpumon.app.snapshot.schema import BandEntry, CacheEntry, ModelEntry, RequestEntry, RereadEntry
 from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.rates.rereads import Losses

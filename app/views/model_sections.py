@@ -13,10 +13,11 @@ from gpumon.app.insight.activity import from_now_words
 from gpumon.app.insight.agreement import Agreement
 from gpumon.app.insight.pool import Pool
 from gpumon.app.physics.memory import MemoryNeed
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.memory import ModelMemory
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import PHASES, Placement
 from gpumon.app.views.model_cache import pool_parts

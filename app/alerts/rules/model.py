@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.agreement import Loaded, may_load, shortfall
 from gpumon.app.insight.disk import disk_words
 from gpumon.app.insight.falls import Change, Comparison, Paced, changes_since, compare, reason_words
 from gpumon.app.insight.health import spill_fault
+from gpumon.app.insight.loaded import Loaded, may_load, shortfall
 from gpumon.app.insight.owners import Unlisted, unlisted_words
 from gpumon.app.insight.rereads import reread_words
 from gpumon.app.insight.wording import amount, ended_words, placement_words

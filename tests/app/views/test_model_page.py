@@ -11,7 +11,7 @@ from tests.scene import Gpu, Machine, Model, Weights, loaded
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict
 from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
-from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.state.records import Prediction
 from gpumon.app.views.model_charts import charts
 from gpumon.app.views.model_page import learned_facts, model_facts, model_page

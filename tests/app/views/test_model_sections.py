@@ -11,7 +11,7 @@ from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, V
 from gpumon.app.insight.agreement import LeftOut
 from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
-from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates, SlotRates
 from gpumon.app.state.records import Placement
 from gpumon.app.state.records.log import BufferKey

@@ -33,6 +33,7 @@ AlertKind = Literal[
     "load_failed",
     "slower",
     "prompt_reread",
+    "waiting",
     "thrash",
 ]
 

@@ -24,6 +24,7 @@ from gpumon.app.alerts.rules.model import (
     stuck,
     thrash,
     unlisted,
+    waiting,
 )
 from gpumon.app.alerts.watcher import Rule, Watcher
 from gpumon.app.fuses import UNFUSED, Fuses
@@ -55,6 +56,7 @@ _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
     "stuck": stuck,
     "ended": ended,
     "prompt_reread": prompt_reread,
+    "waiting": waiting,
 }
 
 

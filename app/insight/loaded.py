@@ -17,6 +17,7 @@ from gpumon.app.insight.agreement import (
 from gpumon.app.insight.disk import DiskReading, disk_reading
 from gpumon.app.insight.intent import intent_of
 from gpumon.app.insight.rereads import rereading
+from gpumon.app.insight.waiting import Waiting, waiting_of
 from gpumon.app.insight.wording import model_label
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.rates.rereads import Losses
@@ -49,6 +50,8 @@ class Loaded(NamedTuple):
     """Why the driver here does not see all of it: a part may be on another host, or on another card."""
     rereads: Losses | None = None
     """What it costs that prompts are read again at each turn, where they are."""
+    waiting: Waiting | None = None
+    """Who waits for a place, and for how long, where that is no moment."""
 
     @property
     def by_choice(self) -> bool:
@@ -82,6 +85,7 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         disk=_disk_reading(model, state),
         elsewhere=None if model.claims_memory else intent_of(model, state).elsewhere,
         rereads=rereading(model, state),
+        waiting=waiting_of(model, state),
     )
 
 

@@ -170,6 +170,7 @@ def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hasha
         known.ended_how,
         known.disk is None,
         known.rereads is None,
+        known.waiting is None,
         filled(known.model, state),
         _preempts(known),
         known.choice,

@@ -16,6 +16,7 @@ from gpumon.app.insight.agreement import Agreement, logged_in_ram
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.pool import Pool, pool_notes, pool_of
+from gpumon.app.insight.waiting import prompt_notes
 from gpumon.app.insight.wording import (
     kind_label,
     model_id,
@@ -298,6 +299,7 @@ def _notes(
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    yield from prompt_notes(rates_of(record, state), state.now)
     yield from pool_notes(pool)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"

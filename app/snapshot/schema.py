@@ -265,6 +265,10 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     decode_tokens_per_second: float | None = None
     prefill_tokens_per_second: float | None = None
     context_used_tokens: int | None = None
+    prefill_tokens_done: int | None = None
+    prefill_tokens_expected: int | None = None
+    prefill_seconds_left: float | None = None
+    prefill_is_estimate: bool | None = None
     requests_running: int | None = None
     requests_waiting: int | None = None
     requests_unmeasured: int | None = None

@@ -6,6 +6,7 @@ import msgspec
 
 from gpumon.app.insight.pool import Pool
 from gpumon.app.insight.rereads import cause_of
+from gpumon.app.insight.waiting import longest_prompt
 from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.model import FullRate
 from gpumon.app.snapshot.schema import BandEntry, CacheEntry, ModelEntry, RequestEntry, RereadEntry
@@ -24,8 +25,13 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
     """Return the entry with what is told of its requests."""
     model = details.picture
     rates, total, full = model.rates, model.rates.decoded_total, model.full
+    prompt = longest_prompt(rates)
     return msgspec.structs.replace(
         entry,
+        prefill_tokens_done=prompt.done_tokens if prompt else None,
+        prefill_tokens_expected=prompt.expected_tokens if prompt else None,
+        prefill_seconds_left=prompt.seconds_left if prompt else None,
+        prefill_is_estimate=None if prompt is None or prompt.expected_tokens is None else True,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         full_tokens_per_second=_full(full) if full else None,
         full_is_measured=full.is_measured if full else None,

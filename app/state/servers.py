@@ -160,6 +160,7 @@ def _take_of_server(state: State, record: ModelRecord, sample: WorkSample, *, is
         return
     state.touched.work(record.key, changed=True)
     served.pool.feed(sample)
+    served.waits.feed(sample)
     served.requests.extend(served.meter.feed(sample))
     record.note_rates(served.meter.rates, state.now)
 

@@ -213,6 +213,7 @@ def _has_changed(before: WorkSample | None, sample: WorkSample) -> bool:
 
 def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
     runner.pool.feed(sample)
+    runner.waits.feed(sample)
     finished = runner.meter.feed(sample)
     runner.requests.extend(finished)
     if (finished or runner.rates.slots) and is_hindered(state, runner):

@@ -66,6 +66,7 @@ HEADS = {
     "long_context": "LONG CONTEXT",
     "parallel_requests": "SHARED",
     "prompt_reread": "READS AGAIN",
+    "waiting": "WAITING",
     "context_full": "CONTEXT FULL",
 }
 """The head word of each kind of alert and verdict."""

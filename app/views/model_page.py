@@ -15,6 +15,7 @@ from gpumon.app.views import model_sections as sections
 from gpumon.app.views.band import model_band
 from gpumon.app.views.model_cache import cache
 from gpumon.app.views.model_charts import charts
+from gpumon.app.views.model_now import now
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
 from gpumon.app.views.page import GPUMON, SHOW, PageView, happened_at, text_of, window_of
@@ -90,7 +91,7 @@ def _sections(
         yield sections.load(model.load)[0]
     why, cures = sections.why(model), sections.cures(model.diagnosis.remedies)
     if model.level not in {"watch", "bad"} and not cures.cures:
-        yield sections.now(details)
+        yield now(details)
         yield from _cache(details)
         yield sections.memory(details, need, gpus)
         return
@@ -100,7 +101,7 @@ def _sections(
         yield cures
     yield from _cache(details)
     yield sections.memory(details, need, gpus)
-    yield sections.now(details)
+    yield now(details)
 
 
 def _cache(details: ModelDetails) -> Iterator[Section]:

@@ -22,8 +22,8 @@ from gpumon.app.state.rates.figures import (
     unseen,
 )
 from gpumon.app.state.rates.ledger import TokenLedger
+from gpumon.app.state.rates.prefill import PromptTrack
 from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
-from gpumon.app.state.rates.rereads import Rereads
 from gpumon.collectors.samples import LogEvent, Slot, WorkCounters, WorkSample
 
 HOLD_SECONDS = 3.0
@@ -67,6 +67,7 @@ class RateMeter:
 
     def hear(self, event: LogEvent, now: float) -> FinishedRequest | None:
         """Take in one line of the server's log; return the request of which it says more than was known."""
+        self.prompts.hear(event)
         ended = self._timings.take(event)
         if ended is None:
             return None
@@ -146,7 +147,7 @@ class RateMeter:
         self._streak: Streak = Streak()
         self._lately: Lately = Lately()
         self._timings: LogTimings = LogTimings()
-        self.rereads = Rereads()
+        self.prompts: PromptTrack = PromptTrack()
         self._slots: tuple[Slot, ...] = ()
         self._measured_at: float | None = None
 
@@ -176,7 +177,8 @@ class RateMeter:
             if slot.slot_id in self._tasks:
                 self._tasks[slot.slot_id].see(slot, time)
             elif slot.processing:
-                self._tasks[slot.slot_id] = Task(slot, time, self._counters)
+                is_older = self._measured_at is None
+                self._tasks[slot.slot_id] = Task(slot, time, self._counters, is_older=is_older)
         for task in self._tasks.values():
             task.note_company(len(self._tasks))
 
@@ -194,7 +196,7 @@ class RateMeter:
         for request, tokens in missed.items():
             self._ledger.add_told(self._lately.note(request, tokens))
         for one in finished:
-            self.rereads.note(one)
+            self.prompts.note(one)
             self._lately.note(Request(one.slot_id, one.task_id), one.decoded_tokens or 0)
             self._streak.note_rate(time, one.decode_tokens_per_second)
         counted = grown.decoded or (grown.prompt and not self._tasks)
@@ -238,7 +240,7 @@ class RateMeter:
         return None if usual is None else usual * len(decoding)
 
     def _summary(self, sample: WorkSample) -> RunnerRates:
-        tasks = tuple(task.rates() for _, task in sorted(self._tasks.items()))
+        tasks = tuple(self.prompts.rates_of(task) for _, task in sorted(self._tasks.items()))
         held = sample.time - self._counted_at <= COUNTERS_HOLD_SECONDS
         counters = self._counters if held else None
         fullest = max(self._slots, key=lambda slot: slot.prompt_tokens or 0, default=None)
@@ -253,17 +255,12 @@ class RateMeter:
             waiting=counters.requests_deferred if counters else None,
             context_tokens=fullest.prompt_tokens if fullest else None,
             context_length=fullest.context_length if fullest else None,
+            context_cached_tokens=self.prompts.cached_of(fullest) if fullest else None,
             draft_acceptance=acceptance(counters),
-            sources=self._sources(sample, counters),
+            sources=_sources(sample, counters, sample.time - self._heard_at <= COUNTERS_HOLD_SECONDS),
             awaited_until=self._streak.until(sample.time),
             unmeasured_requests=None if self._counters or self._heard_at > 0 else self._streak.unmeasured,
         )
-
-    def _sources(self, sample: WorkSample, counters: WorkCounters | None) -> tuple[str, ...]:
-        heard = sample.time - self._heard_at <= COUNTERS_HOLD_SECONDS
-        counted = sample.origin or "/metrics"
-        said = (("/slots", sample.slots is not None), (counted, counters is not None), (LOG, heard))
-        return tuple(path for path, answered in said if answered)
 
     def _without_statistics(self, sample: WorkSample) -> None:
         """Keep the rates for a moment; they are not measured again as long as a batch is computed."""
@@ -286,6 +283,12 @@ class RateMeter:
         if ended:
             self._count(ended, finished, None)
         return finished
+
+
+def _sources(sample: WorkSample, counters: WorkCounters | None, heard: bool) -> tuple[str, ...]:
+    counted = sample.origin or "/metrics"
+    said = (("/slots", sample.slots is not None), (counted, counters is not None), (LOG, heard))
+    return tuple(path for path, answered in said if answered)
 
 
 def _measured(decoding: Sequence[Task]) -> float | None:

@@ -13,6 +13,7 @@ from msgspec import Struct, field, structs
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pool import PoolTrack
+from gpumon.app.state.rates.waits import WaitTrack
 from gpumon.app.state.records.history import History
 from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
 from gpumon.collectors.samples import (
@@ -150,6 +151,7 @@ class Served(Struct):
     facts: LoadFacts | None = None
     meter: RateMeter = field(default_factory=RateMeter)
     pool: PoolTrack = field(default_factory=PoolTrack)
+    waits: WaitTrack = field(default_factory=WaitTrack)
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
 
 

@@ -58,12 +58,13 @@ def rate(tokens_per_second: float | None) -> str:
     return f"{tokens_per_second:.{digits}f} tok/s"
 
 
-def step(seconds: float | None) -> str:
-    """Write how long an image generator takes for a step: ``0.52 s/step``, ``4.1 s/step``, ``50 s/step``."""
-    if seconds is None:
+def step_rate(seconds_per_step: float | None) -> str:
+    """Write how fast steps of a picture go, as is usual: ``2.1 it/s``, below one a second ``1.4 s/it``."""
+    if seconds_per_step is None or seconds_per_step <= 0:
         return UNKNOWN
-    digits = 2 if seconds < 0.995 else 1 if seconds < 9.95 else 0
-    return f"{seconds:.{digits}f} s/step"
+    is_slow = seconds_per_step > 1
+    value = seconds_per_step if is_slow else 1 / seconds_per_step
+    return f"{value:.{1 if value < 9.95 else 0}f} {'s/it' if is_slow else 'it/s'}"
 
 
 def tokens(count: int | None) -> str:
@@ -96,6 +97,14 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def ago(seconds: float) -> str:
+    """Write how long ago something was in one unit, so that it changes seldom: ``2 min ago``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
 
 
 TO_THE_SECOND = "%H:%M:%S"

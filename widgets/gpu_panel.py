@@ -26,6 +26,7 @@ from gpumon.widgets.kit.lines import (
 )
 from gpumon.widgets.kit.panels import gutter
 from gpumon.widgets.kit.rows import ALL, RowPanel
+from gpumon.widgets.time_axis import trend_heading
 from gpumon.widgets.views import BarSegment, GpuRow
 
 CELLS_PER_MODEL = 3
@@ -115,7 +116,6 @@ COLUMNS = (
     Column("power", (65, 130), widths=(4, 10)),
 )
 HEADINGS = {"utilization": "busy", "temperature": "°C", "power": "W"}
-TREND_HEADING = "last 2 min"
 LEGEND_ROOM = 80
 
 
@@ -159,7 +159,7 @@ def heading_line(rows: Sequence[GpuRow], note: str, width: int, glyphs: Glyphs) 
         key: aligned(text_line(words.replace("°", glyphs.degree), "dim")) for key, words in HEADINGS.items()
     }
     cells["bar"] = lambda room: text_line("VRAM"[:room], "dim")
-    cells["trend"] = lambda room: text_line(TREND_HEADING if room >= len(TREND_HEADING) else "", "dim")
+    cells["trend"] = trend_heading
     cells["figure"] = (text_line("GiB", "dim"),)
     line = draw_row(cells, fitted, glyphs.ellipsis)
     title = text_line(" GPUs", "title")

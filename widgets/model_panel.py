@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gpumon.text import units
 from gpumon.widgets.kit.columns import Column, Draw, Fitted, Row, aligned, draw_row, fit, offset_of
-from gpumon.widgets.kit.gauges import BarPart, scale_bar, trend_line
+from gpumon.widgets.kit.gauges import BarPart, bar, scale_bar, trend_line
 from gpumon.widgets.kit.lines import (
     Glyphs,
     Line,
@@ -29,11 +29,13 @@ from gpumon.widgets.kit.lines import (
 )
 from gpumon.widgets.kit.panels import gutter
 from gpumon.widgets.kit.rows import ALL, RowPanel
-from gpumon.widgets.views import ModelRow
+from gpumon.widgets.time_axis import trend_heading
+from gpumon.widgets.views import JobView, ModelRow
 
 COLUMNS = (
     Column("mark", (0,)),
     Column("name", (0, 25, 45, 100), widths=(8, 14, 20, 44), gap=1),
+    Column("runtime", (66,), widths=(12,), cut=shorten_words),
     Column("quantization", (90,), widths=(7,)),
     Column("bar", (30, 75, 155), widths=(8, 14, 22), grows_to=44),
     Column("memory", (50,), widths=(10,)),
@@ -46,15 +48,17 @@ COLUMNS = (
     Column("until", (80,), widths=(7,)),
 )
 HEADINGS = {
+    "runtime": ("served by", "left"),
     "memory": ("GiB", "right"),
     "in_ram": ("in RAM", "right"),
     "rate": ("tok/s", "right"),
     "full": ("full", "right"),
     "peak": ("best", "right"),
-    "trend": ("last 2 min", "left"),
     "context": ("context", "right"),
     "until": ("leaves", "right"),
 }
+OF_PICTURES = {"rate": "speed", "full": "", "peak": "", "trend": "steps", "context": "", "until": ""}
+"""Those of a list of image generators alone, where they differ."""
 WORDS_FROM = ("memory", "rate")
 """Columns of figures; where a row has words instead, they begin at the first of these that is shown."""
 LEAST_WORDS = 3
@@ -90,14 +94,23 @@ def model_lines(
 def columns_for(rows: Sequence[ModelRow], width: int, glyphs: Glyphs) -> tuple[Fitted, ...]:
     """Choose the columns by the width and the longest name."""
     longest = max((line_width(_name(row, glyphs)) for row in rows), default=0)
-    return fit(COLUMNS, [_frame(longest)], width)
+    return fit(COLUMNS, [_frame(longest, _longest_runtime(rows, glyphs))], width)
 
 
-def _frame(longest_name: int) -> Row:
-    """Return a row that stands for all: its name is as long as the longest, and all else is drawn."""
+def _longest_runtime(rows: Sequence[ModelRow], glyphs: Glyphs) -> int:
+    """Return the room for what serves the models; none where one runtime serves all of them."""
+    runtimes = {row.runtime for row in rows if row.runtime}
+    if len(runtimes) < 2:
+        return 0
+    return max(line_width(text_line(glyphs.written(one))) for one in (*runtimes, HEADINGS["runtime"][0]))
+
+
+def _frame(longest_name: int, longest_runtime: int) -> Row:
+    """Return a row that stands for all: its words are as long as the longest, and all else is drawn."""
     blank: Draw = lambda _width: ()  # noqa: E731
-    cells: Row = {column.key: blank for column in COLUMNS if column.key not in {"mark", "name"}}
-    return {**cells, "mark": ((Span("  "),),), "name": ((Span("n" * longest_name),),)}
+    words = {"name": "n" * longest_name, "runtime": "n" * longest_runtime, "mark": "  "}
+    cells: Row = {column.key: blank for column in COLUMNS if column.key not in words}
+    return {**cells, **{key: ((Span(text),),) for key, text in words.items() if text}}
 
 
 def has_second_line(row: ModelRow) -> bool:
@@ -105,14 +118,23 @@ def has_second_line(row: ModelRow) -> bool:
     return bool(row.notes)
 
 
-def heading_line(fitted: Sequence[Fitted], note: str, width: int, glyphs: Glyphs) -> Line:
+def heading_line(
+    fitted: Sequence[Fitted], note: str, width: int, glyphs: Glyphs, *, of_pictures: bool = False
+) -> Line:
     """Draw the names of the columns, and a note at the right."""
     cells: dict[str, tuple[Line, ...] | Draw] = {"bar": lambda room: _legend(room, glyphs)}
     for key, (words, align) in HEADINGS.items():
-        cells[key] = aligned(text_line(words, "dim"), align)
+        said = OF_PICTURES.get(key, words) if of_pictures else words
+        cells[key] = aligned(text_line(said, "dim"), align)
+    cells["trend"] = aligned(text_line(OF_PICTURES["trend"], "dim"), "left") if of_pictures else trend_heading
     title = text_line(" Models", "title")
     line = (*title, *without_blanks(draw_row(cells, fitted, glyphs.ellipsis), line_width(title)))
     return noted(line, text_line(note, "dim"), width)
+
+
+def _make_pictures(rows: Sequence[ModelRow]) -> bool:
+    """Whether all that is listed are image generators."""
+    return bool(rows) and all(row.makes_pictures for row in rows)
 
 
 def _legend(width: int, glyphs: Glyphs) -> Line:
@@ -132,6 +154,7 @@ def _first_line(
     head: Row = {
         "mark": (gutter(row.level, selected, glyphs),),
         "name": (_name(row, glyphs),),
+        "runtime": (text_line(glyphs.written(row.runtime), "dim"),),
         "quantization": aligned(
             text_line(glyphs.written(row.quantization or row.parameter_size or ""), "dim"), "left"
         ),
@@ -172,13 +195,40 @@ def _figures(row: ModelRow, glyphs: Glyphs) -> Row:
         "in_ram": aligned(
             text_line(glyphs.written(row.spill_percent), row.level if row.level != "ok" else "ram")
         ),
+        "until": aligned(_until(row, glyphs)),
+        **(_job_figures(row, glyphs) if row.makes_pictures else _token_figures(row, glyphs)),
+    }
+
+
+def _token_figures(row: ModelRow, glyphs: Glyphs) -> Row:
+    return {
         "rate": aligned(_rate(row, glyphs)),
         "full": aligned(_reached(row.full_tokens_per_second)),
         "peak": aligned(_reached(row.peak_tokens_per_second)),
         "trend": lambda width: trend_line(row.rate_trend, width, _rate_ceiling(row), glyphs, "rate"),
         "context": aligned(_context(row)),
-        "until": aligned(_until(row, glyphs)),
     }
+
+
+def _job_figures(row: ModelRow, glyphs: Glyphs) -> Row:
+    """Write of an image generator how fast its steps go, with its unit, and how far it is: ``7/20``."""
+    job = row.job
+    if job is None or row.age_seconds is not None:
+        return {"rate": aligned(_rate(row, glyphs))}
+    steps, rate = _steps(job), units.step_rate(job.seconds_per_step)
+    role: Role = row.level if row.level in {"watch", "bad"} else "title"
+    is_known = job.seconds_per_step is not None
+    return {
+        "rate": aligned(text_line(rate, role) if is_known else steps or _state(row, glyphs)),
+        "trend": lambda width: bar(job.step, job.step_count, width, glyphs, "rate"),
+        "context": aligned(steps or text_line(units.duration(job.elapsed_seconds), "dim")),
+    }
+
+
+def _steps(job: JobView) -> Line:
+    if job.step is None or job.step_count is None:
+        return ()
+    return (Span(str(job.step)), Span(f"/{job.step_count}", "dim"))
 
 
 def _rate_ceiling(row: ModelRow) -> float | None:
@@ -277,7 +327,8 @@ class ModelPanel(RowPanel):
         """Return the names of the columns."""
         if not self._rows:
             return text_line(" Models", "title") if width >= 8 else ()
-        return heading_line(columns_for(self._rows, width, self.glyphs), note, width, self.glyphs)
+        fitted, of_pictures = columns_for(self._rows, width, self.glyphs), _make_pictures(self._rows)
+        return heading_line(fitted, note, width, self.glyphs, of_pictures=of_pictures)
 
     def row_height(self, row: int) -> int:
         """Return 2 for a model with something to say besides, where there is room for that."""

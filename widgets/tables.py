@@ -260,13 +260,22 @@ class HelpSheet(LinePanel):
     """The lists, at their natural height."""
 
     _sections: tuple[Section, ...] = ()
+    _watched: tuple[str, ...] = ()
 
-    def show(self, sections: Sequence[Section]) -> None:
-        """Draw ``sections``."""
-        if (shown := tuple(sections)) != self._sections:
-            self._sections = shown
+    def show(self, sections: Sequence[Section], watched: Sequence[str] = ()) -> None:
+        """Draw ``sections``, and below them what is ``watched``."""
+        if (shown := (tuple(sections), tuple(watched))) != (self._sections, self._watched):
+            self._sections, self._watched = shown
             self.redraw()
 
     def lines_for(self, width: int, height: int | None) -> list[Line]:
-        """Return the lines of all sections."""
-        return sheet_lines(self._sections, width, self.glyphs)[:height]
+        """Return the lines of all sections, and those of what is watched."""
+        lines = sheet_lines(self._sections, width, self.glyphs)
+        return [*lines, *watched_lines(self._watched, width, self.glyphs)][:height]
+
+
+def watched_lines(watched: Sequence[str], width: int, glyphs: Glyphs) -> list[Line]:
+    """Draw what is watched, on as few lines as hold it."""
+    words = f" {glyphs.dot} ".join(glyphs.written(one) for one in watched)
+    rows = wrap_words(words, max(1, width - 1), WRAP_LIMIT, glyphs.ellipsis) if words else []
+    return [text_line(f" {row}", "dim") for row in rows]

@@ -1,4 +1,4 @@
-"""The one row below a history chart: round clock times, and marks for what happened."""
+"""Times of charts: the row below one with clock times and marks, and what the trend of a row is of."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import groupby
 from rich.cells import cell_len
 
 from gpumon.text import units
-from gpumon.widgets.kit.lines import Glyphs, Line, Role, Span
+from gpumon.widgets.kit.lines import Glyphs, Line, Role, Span, text_line
 from gpumon.widgets.views import ChartView
 
 TICK_SECONDS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
@@ -83,3 +83,12 @@ def grouped(plain: str, roles: Sequence[Role]) -> Line:
         spans.append(Span(plain[start:end], role))
         start = end
     return tuple(spans)
+
+
+TREND_HEADINGS = ("last 2 min", "2 min")
+"""What time the trend of a row is of: the first of these for which there is room."""
+
+
+def trend_heading(room: int) -> Line:
+    """Return the name of a column of trends."""
+    return text_line(next((words for words in TREND_HEADINGS if len(words) <= room), ""), "dim")

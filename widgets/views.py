@@ -49,7 +49,6 @@ class InstalledRow(Struct, frozen=True):
     key: str
     name: str
     size_bytes: int | None = None
-    loaded: bool = False
     server: str = ""
     """Where two servers have one of this name."""
     needed_bytes: int | None = None
@@ -104,32 +103,38 @@ class GpuRow(Struct, frozen=True):
     temperature_celsius: float | None = None
     slowdown_celsius: float | None = None
     """The card's own limit; the temperature is read relative to it."""
-    fan_percent: float | None = None
     notes: tuple[str, ...] = ()
     """Words that explain its level, most important first: ``power cap``, ``PCIe x4 of x16``, ``asleep``."""
     age_seconds: float | None = None
     """Set when the values are old: they are then dimmed and the age is shown."""
 
 
+class JobView(Struct, frozen=True):
+    """The picture that an image generator works on; ``None`` is unknown."""
+
+    step: int | None = None
+    step_count: int | None = None
+    seconds_per_step: float | None = None
+    elapsed_seconds: float | None = None
+
+
 class ModelRow(Struct, frozen=True):
-    """One loaded model. ``gpu_bytes`` and ``ram_bytes`` are the runtime's claim, where it makes one."""
+    """One loaded model.
+
+    ``gpu_bytes`` and ``ram_bytes`` are the runtime's claim; of one that makes none ``gpu_bytes`` is measured.
+    """
 
     key: str
     name: str
     level: Level = "unknown"
     runtime: str = ""
+    """What serves it: ``llama-server``; drawn where the rows have several."""
     quantization: str | None = None
     parameter_size: str | None = None
     gpu_bytes: int | None = None
-    gpu_is_measured: bool = False
-    """Whether the runtime claims nothing, so that ``gpu_bytes`` is what the driver sees."""
     ram_bytes: int | None = None
     ram_is_estimate: bool = False
     """Whether the runtime claims nothing, and ``ram_bytes`` is what its settings keep there."""
-    measured_vram_bytes: int | None = None
-    """What the driver sees for the model's process, where a process can be told."""
-    processor: str = "Unknown"
-    """As ``ollama ps`` prints it: ``48%/52% CPU/GPU``."""
     spill_percent: str = ""
     """How much of it is spilled: ``34%``, ``<1%``, ``~57%`` where estimated; empty where nothing is."""
     context_length: int | None = None
@@ -138,13 +143,9 @@ class ModelRow(Struct, frozen=True):
     rate_is_estimate: bool = False
     full_tokens_per_second: float | None = None
     """How fast it is where all of it is on GPUs, at least as fast as it is now."""
-    full_band: tuple[float, float] | None = None
-    """The range of that, where it is an estimate."""
     peak_tokens_per_second: float | None = None
     """The highest rate that it has held for some seconds in this run."""
     rate_trend: Trend = ()
-    spill_trend: Trend = ()
-    """Spill fraction, 0 to 1."""
     has_no_gpu: bool = False
     """Whether there is none that it could be on: its part in RAM is drawn as where it belongs."""
     state: str = ""
@@ -153,8 +154,6 @@ class ModelRow(Struct, frozen=True):
     """``4 minutes from now``, ``Forever``, ``-``; of a load, the time left: ``8s left``."""
     time_left: str = ""
     """The same in short where it is a time: ``4m 12s``."""
-    load_fraction: float | None = None
-    """Set while the model loads: 0 to 1, drawn in place of the split."""
     is_loading: bool = False
     """Whether it is on its way: words then stand in place of figures."""
     planned_gpu_bytes: int | None = None
@@ -168,6 +167,9 @@ class ModelRow(Struct, frozen=True):
     """Since when it has not been loaded any more; ``None`` of one that is loaded or loading."""
     left_reason: str = ""
     """Why it has left, in a few words: ``expired``, ``made room for qwen3:14b``."""
+    makes_pictures: bool = False
+    """Whether it is an image generator: no figure of tokens is drawn for it."""
+    job: JobView | None = None
 
 
 class MemoryRow(Struct, frozen=True):
@@ -186,9 +188,6 @@ class MemoryRow(Struct, frozen=True):
     swap_in_bytes_per_second: float | None = None
     swap_out_bytes_per_second: float | None = None
     cpu_percent: float | None = None
-    cpu_trend: Trend = ()
-    cpu_count: int | None = None
-    load_average: float | None = None
     pressure_percent: float | None = None
     age_seconds: float | None = None
 

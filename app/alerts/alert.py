@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from gpumon.app.insight.wording import runtime_name, source_label
+from gpumon.app.insight.xids import OF_PROGRAMS, xid_words
 from gpumon.app.state.records import Event
 from gpumon.text.safe import visible
 
@@ -26,6 +27,7 @@ AlertKind = Literal[
     "too_hot",
     "gpu_lost",
     "pcie_link",
+    "xid",  # an event
     "ecc",
     "ram_low",
     "swapping",
@@ -100,6 +102,8 @@ class AlertEvent(NamedTuple):
 
 def event_alert(event: Event) -> Alert:
     """Return what has happened as an alert that is over: it stands among those that have ended."""
+    if event.kind == "xid":
+        return _xid_alert(event)
     is_process = event.kind == "process_ended"
     name, label = visible(event.subject), runtime_name(event.runtime)
     words = f"{name}: its {label}, process {event.pid}, has ended"
@@ -110,6 +114,21 @@ def event_alert(event: Event) -> Alert:
         severity="watch",
         since=event.time,
         message=words if is_process else f"{source_label(event.subject, event.runtime)} has restarted",
+        until=event.time,
+        ended="event",
+    )
+
+
+def _xid_alert(event: Event) -> Alert:
+    """Return an error that the driver has reported of a GPU: bad where it is none of a program's."""
+    name = visible(event.subject)
+    return Alert(
+        kind="xid",
+        subject_id=event.subject_id,
+        subject=name,
+        severity="watch" if event.number in OF_PROGRAMS else "bad",
+        since=event.time,
+        message=f"{name}: {xid_words(event.number).whole}",
         until=event.time,
         ended="event",
     )

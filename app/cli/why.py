@@ -97,7 +97,8 @@ def _words(whole: Health, found: Sequence[ModelPicture], besides: Sequence[str])
 
     lines = [whole.sentence, *(f"also: {words}" for words in besides)]
     for model in found:
-        lines += ["", *report_lines(model.claim.name, model.diagnosis, (model.level, model.sentence))]
+        worst, last = (model.level, model.sentence), model.last.sentence if model.last else ""
+        lines += ["", *report_lines(model.claim.name, model.diagnosis, worst, last)]
     return "\n".join([*lines, ""])
 
 

@@ -15,6 +15,7 @@ from gpumon.app.config.entries import (
     settings_from,
 )
 from gpumon.app.config.file import default_path, read
+from gpumon.app.config.keys import with_keys
 from gpumon.app.config.schema import KeyPath, Setting, settings_of
 from gpumon.app.config.settings import EVERY_URL, Settings
 
@@ -51,7 +52,7 @@ def load(
     for place in (
         ollama_entries(environ),
         theme,
-        read(path, required=named),
+        with_keys(read(path, required=named), environ, path.parent),
         environment_entries(environ, root),
         flags,
     ):

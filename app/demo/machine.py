@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from gpumon.app.cuda import CUDA_CONTEXT_BYTES
+from gpumon.app.demo.generator import Generator
 from gpumon.app.demo.hardware import Card, Gpu, Host
 from gpumon.app.demo.runner import Work
 from gpumon.app.demo.server import Server
@@ -38,10 +39,12 @@ class Machine:
         host: Host,
         keep_alive_seconds: float = 300.0,
         read_bytes_per_second: float = 1.9e9,
+        generator: Generator | None = None,
     ) -> None:
         self.gpus = [Gpu(card, index, watts=card.idle_watts) for index, card in enumerate(cards)]
         self.host = host
         self.programs: list[Program] = []
+        self.generators = [generator] if generator is not None else []
         self.now = 0.0
         self.server = Server(
             self._free_bytes, keep_alive_seconds, read_bytes_per_second, cards[0].bandwidth_bytes_per_second
@@ -61,12 +64,22 @@ class Machine:
         """Let the second that ends at ``now`` pass."""
         self.server.tick(self.now)
         self.programs = [program for program in self.programs if self.now < program.until]
+        self._step_generators()
         for gpu in self.gpus:
             gpu.step([] if gpu.lost(self.now) else self._works_on(gpu.index), self.now)
         self._step_runners()
         works = [runner.work(self.now) for runner in self.server.runners]
+        works += [one.work(self.now) for one in self.generators]
         ram = sum(runner.ram_bytes(self.now) for runner in self.server.runners)
+        ram += sum(one.ram_bytes for one in self.generators)
         self.host.step(ram, sum(work.cpu_threads for work in works), self.now)
+
+    def _step_generators(self) -> None:
+        """Let each generator load and draw, beside the models at work on its card."""
+        for one in self.generators:
+            at_work = [other for other in self.server.runners if other.asked(self.now) is not None]
+            others = sum(one.gpu in other.placement.gpu_bytes for other in at_work)
+            one.step(self.now, self._free_on(self.gpus[one.gpu]), others)
 
     def _step_runners(self) -> None:
         """Let each runner decode as fast as its GPUs allow, which it shares with the others at work there."""
@@ -77,6 +90,7 @@ class Machine:
             others = [
                 sum(1 / len(one.placement.gpu_bytes) for one in at_work if gpu in one.placement.gpu_bytes)
                 - 1 / len(own)
+                + sum(one.gpu == gpu and one.draws(self.now) for one in self.generators)
                 for gpu in own
             ]
             clock = min((self.gpus[gpu].clock_share for gpu in own), default=1.0)
@@ -93,12 +107,15 @@ class Machine:
         )
         yield self.host.sample(self.now)
         runners = self.server.runners
-        yield process_sample(self.now, self.server.up_since(self.now), runners, self.programs)
+        others = [one.process(self.now) for one in self.generators]
+        yield process_sample(self.now, self.server.up_since(self.now), runners, self.programs, others)
         yield from runner_samples(self.now, runners)
+        yield from (one.said(self.now) for one in self.generators)
         yield from self.server.samples(self.now)
 
     def _works_on(self, gpu: int) -> list[Work]:
         works = [runner.work(self.now) for runner in self.server.runners if gpu in runner.placement.gpu_bytes]
+        works += [one.work(self.now) for one in self.generators if one.gpu == gpu]
         shares = [program.gpu_share for program in self.programs if program.gpu == gpu]
         return works + [Work(gpu_share=share, gpu_effort=share) for share in shares]
 
@@ -116,6 +133,7 @@ class Machine:
             for program in self.programs
             if program.gpu == gpu
         ]
+        others += [one.on_card() for one in self.generators if one.gpu == gpu]
         return tuple(others) + tuple(
             GpuProcess(
                 pid=runner.pid,
@@ -139,4 +157,5 @@ class Machine:
             if gpu.index in runner.placement.gpu_bytes
         )
         programs = sum(program.vram_bytes for program in self.programs if program.gpu == gpu.index)
-        return gpu.card.usable_bytes - runners - programs
+        generators = sum(one.vram_bytes for one in self.generators if one.gpu == gpu.index)
+        return gpu.card.usable_bytes - runners - programs - generators

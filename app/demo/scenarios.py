@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 
+from gpumon.app.demo.generator import FLUX, SDXL, Generator
 from gpumon.app.demo.hardware import L40S, RTX_3090, RTX_4070, RTX_4090, Host
 from gpumon.app.demo.machine import Machine, Program
 from gpumon.app.demo.story import (
     PRELUDE_SECONDS,
     AirflowBlocked,
     Caption,
+    Draw,
+    Free,
     GpuLost,
     Happening,
     Request,
@@ -248,6 +251,46 @@ FULL = Scenario(
 )
 
 
+PICTURES = Scenario(
+    name="pictures",
+    description="an image generator beside a language model, and a model of its own that fits in part",
+    build=lambda: Machine(
+        (RTX_4070,),
+        Host("workbench", ram_gib=32, cores=16, base_gib=7.2),
+        keep_alive_seconds=86400.0,
+        generator=Generator(started=0.0),
+    ),
+    programs=desktop(420),
+    prelude=(
+        Happening(10, Draw(FLUX)),
+        Happening(90, Free()),
+        Happening(100, Request("qwen3:4b", seconds=15)),
+        Happening(160, Draw(SDXL)),
+        Happening(200, Request("qwen3:4b", seconds=15)),
+        Happening(250, Draw(SDXL, steps=30)),
+    ),
+    story=(
+        Happening(3, Draw(SDXL, steps=60)),
+        Happening(12, Request("qwen3:4b", seconds=15)),
+        Happening(50, Draw(FLUX, steps=24)),
+        Happening(150, Stop("qwen3:4b")),
+        Happening(155, Draw(FLUX, steps=24)),
+        Happening(225, Free()),
+        Happening(230, Request("qwen3:4b", seconds=15)),
+    ),
+    story_seconds=260,
+    captions=(
+        Caption(0, "ComfyUI draws with SDXL, beside a language model on one card"),
+        Caption(14, "both at work take turns on the card: each has half of its speed"),
+        Caption(56, "now with Flux: what does not fit stays in RAM, for each step again"),
+        Caption(70, "a step took 2 seconds while all of it fitted; Enter says more"),
+        Caption(151, "the language model was unloaded, and there is more room"),
+        Caption(170, "all of Flux is on the card: a step takes 2 seconds again"),
+        Caption(226, "ComfyUI has freed its memory, and goes on without a model"),
+    ),
+)
+
+
 _MODELS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
     ("llama3.3:70b", 4096, (0,)),
     ("deepseek-r1:70b", 4096, (1,)),
@@ -313,7 +356,7 @@ FLEET = Scenario(
 )
 
 
-_ALL = (FITS, SPILL, EVICT, SEVENTY, FLEET, THROTTLE, GPU_LOST, RESTART, FULL)
+_ALL = (FITS, SPILL, EVICT, SEVENTY, FLEET, THROTTLE, GPU_LOST, RESTART, FULL, PICTURES)
 
 
 def list_scenarios() -> tuple[Scenario, ...]:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from gpumon.app.demo.generator import Diffusion
 from gpumon.app.demo.machine import Machine, Program
 from gpumon.collectors.samples import AnySample
 
@@ -34,6 +35,25 @@ class Request(Struct, frozen=True):
     def happen(self, machine: Machine) -> None:
         """Hand it to the server."""
         machine.server.request(self.model, self.context, self.seconds, machine.now, self.gpus)
+
+
+class Draw(Struct, frozen=True):
+    """Somebody has the image generator draw a picture."""
+
+    model: Diffusion
+    steps: int = 20
+
+    def happen(self, machine: Machine) -> None:
+        """Queue it."""
+        machine.generators[0].draw(self.model, self.steps)
+
+
+class Free(Struct, frozen=True):
+    """Somebody has the image generator free its memory."""
+
+    def happen(self, machine: Machine) -> None:
+        """Have it done."""
+        machine.generators[0].free()
 
 
 class Stop(Struct, frozen=True):

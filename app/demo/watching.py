@@ -35,7 +35,11 @@ class ProgramLike(Protocol):
 
 
 def process_sample(
-    now: float, up_since: float | None, runners: Iterable[Runner], programs: Iterable[ProgramLike]
+    now: float,
+    up_since: float | None,
+    runners: Iterable[Runner],
+    programs: Iterable[ProgramLike],
+    others: Iterable[RunnerProcess] = (),
 ) -> ProcessSample:
     """Return one look at the processes; ``up_since`` is ``None`` while the server is down."""
     server = ServerProcess(
@@ -45,7 +49,7 @@ def process_sample(
         time=now,
         source="processes",
         servers=() if up_since is None else (server,),
-        runners=tuple(_process(runner, now) for runner in runners if runner.started <= now),
+        runners=(*(_process(runner, now) for runner in runners if runner.started <= now), *others),
         holders=tuple(
             HolderProcess(pid=one.pid, name=one.name, group="desktop" if one.graphics else "other")
             for one in programs

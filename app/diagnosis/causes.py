@@ -266,7 +266,8 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
 
     Unknown where nothing tells.
     """
-    if not subject.is_spilled or (subject.loaded.by_choice and not by_layers_alone(subject)):
+    is_chosen = subject.loaded.by_choice and not by_layers_alone(subject)
+    if not subject.is_spilled or is_chosen:
         return chosen(subject) or crowded(subject) or cache_too_small(subject)
     arithmetic = subject.arithmetic
     plain = gpu_layers(subject) or gpu_not_used(subject) or by_settings(subject)
@@ -275,7 +276,7 @@ def cause_of(subject: Subject, fuses: Fuses = UNFUSED) -> Cause | None:
     if isinstance(arithmetic, NoArithmetic):
         reason = visible(arithmetic.reason)  # it names what the file says of itself
         untold = _unknown(f"the cause cannot be told: {reason}", "what is missing", reason)
-        return taken_by_bytes(subject) or untold
+        return taken_by_bytes(subject) or (None if subject.model.kind.makes_pictures else untold)
     asked = 0
     for rule in _RULES:
         with fuses.guard(f"cause {rule.__name__}", subject.model.key):

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import SPARE_BYTES, Arithmetic, NoArithmetic
-from gpumon.app.diagnosis.diagnosis import Cause, Evidence
+from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence
+from gpumon.app.diagnosis.margins import WORTH_PERCENT, Better, Choice, for_margin, told
 from gpumon.app.diagnosis.subject import Subject, intended, rate_of
 from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, METRICS, NVML, size_evidence
 from gpumon.app.insight.intent import cpu_choice, intent_of
@@ -31,49 +32,11 @@ from gpumon.collectors.servers.kind import NO_LINE, Line
 from gpumon.text import units
 from gpumon.text.safe import visible
 
-WORTH_PERCENT = 5
-"""Of the rate or, where that cannot be estimated, of what is kept: for less nobody starts a server again."""
-
-
-class Better(NamedTuple):
-    """A setting with which more would be on the card."""
-
-    line: Line
-    frees_ram_bytes: int
-    need_bytes: int
-    rate: Band | None
-    gain_percent: int | None
-    """Of the estimated rate; ``None`` where it cannot be estimated."""
-
-    @property
-    def words(self) -> str:
-        """Say that it fits, and what it would give."""
-        gain = "" if self.gain_percent is None else f", about +{self.gain_percent}%"
-        return f"{self.line.line or 'all of it'} also fits{gain}"
-
 
 def by_layers_alone(subject: Subject) -> bool:
     """Return whether nothing but a number of layers explains what is in RAM."""
     is_chosen = subject.loaded.by_choice and cpu_choice(subject.model, subject.state) is None
     return is_chosen and intent_of(subject.model, subject.state).keeps == ("layers",)
-
-
-class Choice(NamedTuple):
-    """A part in RAM that the user has asked for."""
-
-    setting: str
-    """As it was typed: ``--n-cpu-moe 40``."""
-    kept_bytes: int | None
-    what: str
-    """``the experts of 40 of 48 layers``."""
-    rate: Band | None
-    """To be expected as it is."""
-    whole_rate: Band | None
-    """To be expected if all of it were on GPUs."""
-    free_bytes: int | None
-    better: Better | None
-    problem: str | None = None
-    """Why it cannot be reckoned."""
 
 
 def choice_of(subject: Subject) -> Choice | None:
@@ -86,6 +49,9 @@ def choice_of(subject: Subject) -> Choice | None:
         problem = intent.problem or arithmetic.reason
         return Choice(setting, intent.kept_bytes, _unnamed(intent.keeps), None, None, None, None, problem)
     held = subject.runner.measured_vram_bytes if subject.runner else None
+    left_out = subject.loaded.left_out
+    if left_out is not None and left_out.margin is not None:
+        return for_margin(subject, arithmetic, left_out, left_out.margin)
     return Choice(
         setting=setting,
         kept_bytes=intent.kept_bytes,
@@ -233,9 +199,9 @@ def _by_experts(subject: Subject, arithmetic: Arithmetic) -> Sequence[_Candidate
     most = count if are_layers else sum(layer.kept_expert_bytes > 0 for layer in geometry.layers)
     found = []
     for layers in range(most):
-        line = _told(subject, "expert_layers", kind.set_expert_layers(layers))
+        line = told(subject, "expert_layers", kind.set_expert_layers(layers))
         if are_layers:
-            all_layers = _told(subject, "gpu_layers", kind.set_layers(count + 1))
+            all_layers = told(subject, "gpu_layers", kind.set_layers(count + 1))
             line = Line(f"{all_layers.line} {line.line}", line.where) if layers else all_layers
         found.append(_Candidate(line, with_experts_kept(geometry, layers), options))
     return found
@@ -247,7 +213,7 @@ def _by_layers(subject: Subject, arithmetic: Arithmetic) -> Sequence[_Candidate]
     counts = range(arithmetic.layer_count, options.gpu_layers or 0, -1)
     return [
         _Candidate(
-            _told(subject, "gpu_layers", kind.set_layers(layers)),
+            told(subject, "gpu_layers", kind.set_layers(layers)),
             arithmetic.geometry,
             replace(options, gpu_layers=layers),
         )
@@ -255,26 +221,15 @@ def _by_layers(subject: Subject, arithmetic: Arithmetic) -> Sequence[_Candidate]
     ]
 
 
-def _told(subject: Subject, setting: str, line: Line) -> Line:
-    """Return a line as the user has told the setting: by a flag, or by a variable."""
-    runner = subject.runner
-    variables = runner.process.settings.orders.by_environment if runner else ()
-    return subject.model.kind.as_variable(line) if setting in variables else line
-
-
 def choice_words(choice: Choice) -> str:
     """Say what is in RAM, by which setting, and whether more would fit: the cause of a chosen placement."""
-    words = f"{choice.what} {_are(choice.what)} kept in RAM by {choice.setting}"
+    words = choice.words
     if choice.problem is not None:
         return f"{words}; how much that is cannot be told: {choice.problem}"
     if choice.free_bytes is None:
         return words
     free = f"{amount(choice.free_bytes)} are free"
     return f"{words}; {free}: {choice.better.words if choice.better else 'no more would fit'}"
-
-
-def _are(what: str) -> str:
-    return "is" if what in {"its context", "a part of it"} else "are"
 
 
 def gpu_layers(subject: Subject) -> Cause | None:
@@ -320,12 +275,14 @@ def chosen(subject: Subject) -> Cause | None:
     choice = choice_of(subject)
     if choice is None:
         return None
-    evidence = [Evidence("setting", visible(choice.setting), COMMAND_LINE)]
+    source = ARITHMETIC if choice.kept_free else COMMAND_LINE
+    evidence = [Evidence("setting", visible(choice.setting), source)]
     if choice.kept_bytes is not None:
         evidence.append(size_evidence("kept in RAM", choice.kept_bytes, ARITHMETIC))
     if choice.free_bytes is not None:
         evidence.append(size_evidence("free", choice.free_bytes, NVML))
-    return Cause("kept_in_ram", choice_words(choice), tuple(evidence))
+    kind: CauseKind = "safety_margin" if choice.kept_free else "kept_in_ram"
+    return Cause(kind, choice_words(choice), tuple(evidence))
 
 
 def by_settings(subject: Subject) -> Cause | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.subject import Subject, subject_of
 from gpumon.app.diagnosis.takers import rate_before, step_change
-from gpumon.app.diagnosis.verdicts import cache, disk, machine, placement, prompts, slow, waiting
+from gpumon.app.diagnosis.verdicts import cache, disk, machine, pictures, placement, prompts, slow, waiting
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
 from gpumon.app.insight.loaded import Loaded, loaded
@@ -27,6 +27,8 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     placement.over_all_cards,
     disk.read_from_disk,
     placement.spilled,
+    pictures.loaded_in_part,
+    pictures.streams_weights,
     machine.thrashing,
     machine.evicted,
     machine.swapping,
@@ -131,5 +133,6 @@ def verdicts_of(subject: Subject, fuses: Fuses = UNFUSED) -> tuple[Verdict, ...]
     if not found and asked < len(TROUBLES):
         return (_not_judged(subject.name),)
     if not found:
-        return (placement.healthy(subject) or placement.unknown(subject),)
+        well = placement.healthy(subject) or pictures.told(subject)
+        return (well or placement.unknown(subject),)
     return tuple(sorted(found, key=lambda verdict: RANKS[verdict.severity]))

@@ -30,6 +30,9 @@ VerdictKind = Literal[
     "waiting",  # requests queue up for a place
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
+    "loaded_in_part",  # of an image generator, where it is not told how much stays in RAM
+    "streams_weights",  # the same, by the traffic to its card
+    "drawing",  # an image generator: what it holds and does
     "process_ended",  # still listed, and its process is no more
     "loading",
     "healthy",
@@ -78,6 +81,7 @@ RemedyAction = Literal[
     "same_context",
     "keep_longer",
     "keep_in_ram",
+    "draw_less",  # smaller pictures, or fewer at once
     "raise_context",
     "more_slots",
     "keep_window",  # all of the context, not its last tokens alone

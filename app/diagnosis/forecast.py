@@ -9,9 +9,12 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS
 from gpumon.app.diagnosis.fit.report import FitReport, Resident, fit_of_geometry
+from gpumon.app.insight.by_card import cuda_orders
 from gpumon.app.insight.hardware import hardware_of
+from gpumon.app.insight.intent import may_use
 from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.insight.shapes import options_of_settings
+from gpumon.app.physics.by_card import parts_by_card
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, Card
 from gpumon.app.physics.orders import keeps_weights, ordered
@@ -73,8 +76,10 @@ def forecast(load: Load, state: State) -> Forecast | None:
     if runner is None or facts is None or load.has_no_gpu or _is_elsewhere(runner, load.settings.orders):
         return None
     geometry, options = _shape(load, facts), options_of_settings(load.settings)
-    cards = _as_before(hardware_of(state).cards, load)
+    cards = _as_before(_cards(runner, state), load)
     if isinstance(geometry, NoGeometry) or options is None or not cards:
+        return None
+    if options.gpu_shares and not _holds_shares(geometry, options, cards):
         return None
     return _reckoned(load, runner, facts, geometry, options, cards, state)
 
@@ -112,10 +117,34 @@ def _reckoned(
     return replace(found, words=forecast_words(found, visible(load.name)))
 
 
+def _holds_shares(geometry: Geometry, options: LoadOptions, cards: tuple[Card, ...]) -> bool:
+    """Return whether each card holds its part of ``--tensor-split``: where one does not, a load may fail."""
+    free = [card.vram_free_bytes for card in cards]
+    held = parts_by_card(geometry, options, free)
+    return all(sum(size for _, size in parts) <= room for parts, room in zip(held, free, strict=True))
+
+
 def _is_elsewhere(runner: RunnerRecord, orders: Orders) -> bool:
-    """Return whether it cannot be told on which GPUs it will be: of a container, or told where to go."""
-    told = (orders.devices, orders.visible_devices, orders.tensor_split, orders.split_mode, orders.main_gpu)
-    return runner.process.other_namespace or orders.other_hosts or any(one not in {None, ()} for one in told)
+    """Return whether it cannot be told what will be where: in a container, on other hosts, cut in rows."""
+    is_cut = orders.split_mode not in {None, "layer", "none"}
+    return runner.process.other_namespace or orders.other_hosts or is_cut
+
+
+def _cards(runner: RunnerRecord, state: State) -> tuple[Card, ...]:
+    """Return the GPUs that a process may use, in its own order; none where that cannot be told.
+
+    CUDA counts the fastest card first, the driver by slot: among cards that differ a number may be any.
+    """
+    known = {card.uuid: card for card in hardware_of(state).cards if card.uuid is not None}
+    orders = runner.process.settings.orders
+    if any(not device.startswith("CUDA") for device in orders.devices):
+        return ()
+    found = {tuple(may_use(order, runner, state)) for order in cuda_orders(state)}
+    is_shared_out = any(orders.tensor_split)
+    if len(found if is_shared_out else set(map(frozenset, found))) != 1:
+        return ()
+    uuids = next(iter(found)) if is_shared_out else sorted(next(iter(found)), key=list(known).index)
+    return tuple(known[uuid] for uuid in uuids) if known.keys() >= set(uuids) else ()
 
 
 def _facts(load: Load, runner: RunnerRecord, state: State) -> ModelFacts | None:

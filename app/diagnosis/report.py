@@ -15,14 +15,19 @@ INDENT = " " * 11
 LONGEST_LINE = 2000
 
 
-def report_lines(name: str, found: Diagnosis, worst: tuple[str, str] | None = None) -> Iterator[str]:
+def report_lines(
+    name: str, found: Diagnosis, worst: tuple[str, str] | None = None, last_request: str = ""
+) -> Iterator[str]:
     """Yield the lines on one model: verdicts, cause, cost, remedies, each with what it rests on.
 
-    ``worst`` is level and sentence of what is worse than its verdicts, if anything is: an alert.
+    ``worst`` is level and sentence of what is worse than its verdicts, if anything is: an alert;
+    ``last_request`` is what its server says of the latest one.
     """
     yield visible(name)
     for line in _lines(found, worst):
         yield visible(line, LONGEST_LINE)
+    if last_request:
+        yield visible(_line("last", last_request), LONGEST_LINE)
 
 
 def _lines(found: Diagnosis, worst: tuple[str, str] | None) -> Iterator[str]:

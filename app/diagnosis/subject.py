@@ -109,7 +109,8 @@ def placement_now(loaded: Loaded, arithmetic: Arithmetic, split: Split) -> Place
     """
     if split.gpu_bytes is None or split.ram_bytes is None:
         return None
-    if loaded.by_choice and split.gpu_bytes:
+    for_margin = loaded.left_out is not None and loaded.left_out.margin is not None
+    if loaded.by_choice and split.gpu_bytes and not for_margin:
         return intended(arithmetic)
     held = loaded.runner.vram_by_gpu if loaded.runner else {}
     by_gpu = tuple(held.get(uuid, 0) for uuid in arithmetic.room.uuids)

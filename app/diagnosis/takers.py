@@ -285,7 +285,8 @@ def step_change(subject: Subject) -> StepChange | None:
     now = paces[-1] if paces else None
     if now is None:
         return None
-    same = [one for one in paces if one.size == now.size and one.time < now.time]
+    alike = (one for one in paces if (one.size, one.model) == (now.size, now.model))
+    same = [one for one in alike if one.time < now.time]
     quick = [one for one in same if one.seconds_per_step * SLOWER_RATIO <= now.seconds_per_step]
     return StepChange(quick[-1], now) if quick else None
 
@@ -295,7 +296,7 @@ def before_evidence(subject: Subject) -> list[Evidence]:
     rate, steps = rate_before(subject), step_change(subject)
     found = [] if rate is None else [Evidence("decode rate before", units.rate(rate), GPUMON)]
     if steps is not None:
-        found.append(Evidence("a step before", units.step(steps.before.seconds_per_step), GPUMON))
+        found.append(Evidence("a step before", units.step_rate(steps.before.seconds_per_step), GPUMON))
     return found
 
 

@@ -99,6 +99,7 @@ MARK_WORDS: dict[EventKind, str] = {
     "silent_fallback": "spill",
     "throttling": "throttled",
     "gpu_lost": "lost",
+    "xid": "Xid",
     "restarted": "restart",
     "ended": "ended",
 }

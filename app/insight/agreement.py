@@ -10,82 +10,15 @@ from msgspec import Struct
 from gpumon.app.cuda import CUDA_CONTEXT_MAX_BYTES
 from gpumon.app.insight.activity import is_gone
 from gpumon.app.insight.intent import all_on_gpu, cpu_choice, intent_of
-from gpumon.app.insight.wording import amount
-from gpumon.app.physics.by_card import BUFFERS
+from gpumon.app.insight.left_out import LEAST_SHARE, LeftOut, left_out
 from gpumon.app.state.holders.measured import tolerance_bytes
 from gpumon.app.state.records import Intent, ModelRecord
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
 from gpumon.app.state.work import server_facts
-from gpumon.collectors.samples import UNSETTLED_STATES, ModelFacts, RunnerSettings
+from gpumon.collectors.samples import ModelFacts, RunnerSettings
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.registry import DEFAULT
-from gpumon.text.units import MIB
-
-LEAST_SHARE = 0.10
-"""Part of the weights from which they count as left out; the token embedding stays in RAM by design."""
-LEAST_BYTES = 320 * MIB
-"""The same beside what is reckoned of a file: the driver's own part of a process differs by so much."""
-
-
-class LeftOut(NamedTuple):
-    """How much of a model's weights cannot be on a GPU."""
-
-    bytes: int
-    """Less than the settings lead one to expect, at the least. 0 where all that should be may be there."""
-    weights_bytes: int
-    measured_bytes: int
-    chosen_bytes: int = 0
-    """In RAM because the user has asked for it."""
-    expected_bytes: int | None = None
-    """Weights and context that settings and file lead one to expect on GPUs; ``None`` without the file."""
-
-    @property
-    def words(self) -> str:
-        """Say how much is in RAM that should not be: ``about 2.0 GiB of 5.0 GiB of weights in RAM``."""
-        beyond = f"about {amount(self.bytes)}"
-        if self.chosen_bytes:
-            return f"{beyond} more in RAM than its settings keep there"
-        if self.expected_bytes is None:
-            return f"{beyond} of {amount(self.weights_bytes)} of weights in RAM"
-        return f"{beyond} of {amount(self.expected_bytes)} of weights and context in RAM"
-
-
-def left_out(model: ModelRecord, state: State) -> LeftOut | None:
-    """Estimate what is on no GPU: what its settings put there less VRAM of the process.
-
-    Without the file that is its weights (``/v1/models``, ``meta.size``). ``None`` where either is unknown or
-    not settled, where memory without an owner may be the model's, where a part may be on what the driver here
-    does not see, and of a server that tells.
-    """
-    runner = state.runner_of(model)
-    if model.claims_memory or runner is None or runner.vram_confirmed is None:
-        return None
-    intent, facts, measured = intent_of(model, state), server_facts(model, state), runner.measured_vram_bytes
-    weights = (facts.weights_bytes if facts else None) or intent.weights_bytes
-    is_settled = runner.answer is not None and runner.answer.state not in UNSETTLED_STATES
-    if not weights or measured is None or not is_settled or intent.elsewhere:
-        return None
-    if cpu_choice(model, state) is not None:
-        return LeftOut(0, weights, measured, max(0, weights - measured))
-    chosen = _chosen_bytes(intent, weights - measured)
-    expected = weights - chosen if intent.vram_bytes is None else intent.vram_bytes
-    missing, least = expected - measured, LEAST_SHARE * weights
-    if intent.vram_bytes is not None:
-        least = max(LEAST_BYTES, LEAST_SHARE * max(weights, intent.vram_bytes))
-    if missing >= least > missing - state.hidden_vram_bytes:
-        return None
-    if intent.vram_bytes is not None:
-        movable = sum(size for name, size in intent.vram_parts if name != BUFFERS)
-        return LeftOut(min(missing, movable) if missing >= least else 0, weights, measured, chosen, movable)
-    return LeftOut(missing if missing >= least else 0, weights, measured, chosen)
-
-
-def _chosen_bytes(intent: Intent, missing_bytes: int) -> int:
-    """Return what is in RAM by choice; where that cannot be reckoned, all that is missing may be."""
-    if intent.kept_bytes is not None:
-        return intent.kept_bytes
-    return max(0, missing_bytes) if set(intent.keeps) - {"layers"} else 0
 
 
 def placement_of(model: ModelRecord, state: State) -> Split:
@@ -135,6 +68,8 @@ def choice_beside(model: ModelRecord, state: State, found: LeftOut | None) -> st
         return intent.cpu
     if model.claims_memory:
         return intent.setting if _explains(intent, model) else None
+    if found is not None and found.margin is not None:
+        return found.margin.setting
     return intent.setting if found is not None and found.chosen_bytes and not found.bytes else None
 
 
@@ -212,7 +147,7 @@ def agreement(
 def agreement_of(model: ModelRecord, state: State) -> Agreement:
     """Compare what is claimed and measured of a loaded model."""
     runner = state.runner_of(model)
-    if runner is None:
+    if runner is None or model.kind.makes_pictures:
         return Agreement("unknown")
     claimed, measured = model.split.gpu_bytes, runner.measured_vram_bytes
     if claimed is None or measured is None or abs(measured - claimed) <= tolerance_bytes(claimed):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gpumon.app.insight.agreement import left_out
 from gpumon.app.insight.intent import draft_bytes_of, intent_of, may_use
+from gpumon.app.insight.left_out import left_out
 from gpumon.app.insight.shapes import load_options, settings_of, shape_of
 from gpumon.app.physics.by_card import Parts, parts_by_card
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
@@ -81,6 +81,11 @@ def _layers(model: ModelRecord, runner: RunnerRecord, state: State, options: Loa
 
 
 def _orders(runner: RunnerRecord, state: State) -> list[list[str]]:
+    """Return the GPUs that a process may use, in each order in which CUDA may count them."""
+    return [may_use(order, runner, state) for order in cuda_orders(state)]
+
+
+def cuda_orders(state: State) -> list[list[str]]:
     """Return in which orders CUDA may count the GPUs: by slot and, where they differ, one of them first.
 
     It counts the fastest first unless ``CUDA_DEVICE_ORDER`` says otherwise.
@@ -88,8 +93,7 @@ def _orders(runner: RunnerRecord, state: State) -> list[list[str]]:
     gpus = sorted(state.gpus.values(), key=lambda gpu: (gpu.reading.index, gpu.reading.uuid))
     uuids = [gpu.reading.uuid for gpu in gpus]
     firsts = uuids if len({gpu.reading.name for gpu in gpus}) > 1 else uuids[:1]
-    orders = ([first, *(one for one in uuids if one != first)] for first in firsts)
-    return [may_use(order, runner, state) for order in orders]
+    return [[first, *(one for one in uuids if one != first)] for first in firsts]
 
 
 def _shares(

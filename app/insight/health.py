@@ -20,7 +20,7 @@ from gpumon.app.insight.wording import (
     shares,
     source_label,
     source_words,
-    spill_words,
+    spilled_words,
 )
 from gpumon.app.state.places import LOG_PREFIX, LOG_SEARCH
 from gpumon.app.state.records import GpuRecord, Load, ModelRecord, SourceRecord, is_server
@@ -34,6 +34,9 @@ Fault = Literal["watch", "bad"]
 SPILL_BAD_PERCENT = 5.0
 """A spill of 5 % nearly halves the decode rate of a dense model: 1 / (1 + f (R - 1)), with the usual ratio
 R = 17 of the bandwidths of GPU memory and RAM."""
+
+PICTURES_BAD_PERCENT = 50.0
+"""The same of an image generator: what stays in RAM is moved to the GPU for each step, and used there."""
 
 GPU_FAULTS: dict[GpuState, Fault] = {"lost": "bad", "failing": "watch"}
 
@@ -101,7 +104,8 @@ def spill_fault(model: ModelRecord, bad_percent: float = SPILL_BAD_PERCENT) -> F
     """Grade a spill by the server's claim; ``None`` where there is none or it is unknown."""
     if not model.split.spill_fraction:
         return None
-    return "bad" if model.split.spill_fraction * 100 >= bad_percent else "watch"
+    least = max(bad_percent, PICTURES_BAD_PERCENT if model.kind.makes_pictures else 0.0)
+    return "bad" if model.split.spill_fraction * 100 >= least else "watch"
 
 
 def spilled_models(state: State) -> list[ModelRecord]:
@@ -233,7 +237,8 @@ def health(
         return Health(worst.level, sentence, 2 if nothing_read else 1, worst.kind, worst.subject_id)
     if nothing_read:
         return Health("unknown", ", ".join([*_no_gpu(state), *parts]) or "waiting for the first answer", 2)
-    splits = [placement_of(model, state) for model in state.models.values()]
+    every = [(model, placement_of(model, state)) for model in state.models.values()]
+    splits = [split for model, split in every if not model.kind.makes_pictures or _is_told(split)]
     known, placement = all(split.spill_fraction is not None for split in splits), _placement(state, splits)
     level: Level = "ok" if known else "unknown"
     if NO_GPU in placement:  # it says that of the driver too
@@ -278,14 +283,13 @@ def _spill_sentence(spilled: list[ModelRecord], state: State) -> str:
     name = model_label(worst, shared_names(state.models.values()))
     if len(spilled) > 1:
         return f"{len(spilled)} models spill to RAM: worst {name} {shares(worst.split)[0]}"
-    return f"{name} {spill_words(worst.split)}"
+    return f"{name} {spilled_words(worst, worst.split)}"
 
 
 def _placement(state: State, splits: Sequence[Split]) -> str:
     """Say where the models are when none is spilled."""
     if not splits:
-        nothing = "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
-        return loading_words(state) or nothing
+        return loading_words(state) or _without_models(state)
     if unknown := sum(split.spill_fraction is None for split in splits):
         which = "" if len(splits) == 1 else f" of {unknown}"
         elsewhere = any(intent_of(model, state).elsewhere for model in state.models.values())
@@ -300,6 +304,18 @@ def _placement(state: State, splits: Sequence[Split]) -> str:
     if in_ram and all(state.lacks_gpu_at(key.source) for key in state.models):
         return f"{count} in RAM, {NO_GPU}"
     return f"{count} {'in RAM' if in_ram else 'on GPU'}"
+
+
+def _without_models(state: State) -> str:
+    """Say what there is where no model is known to be loaded."""
+    if state.models:
+        return f"{_count(len(state.models), 'image generator')} here"
+    return "no model loaded" if _servers_read(state) else f"{_count(len(state.gpus), 'GPU')} well"
+
+
+def _is_told(split: Split) -> bool:
+    """Whether it is known where a model is: an image generator may have none, and need not say."""
+    return split.spill_fraction is not None
 
 
 def _has_a_choice(model: ModelRecord, state: State) -> bool:

@@ -34,6 +34,8 @@ from gpumon.text import units
 
 HOSTS = frozenset({"none", "CPU", "BLAS"})
 """Devices that are no GPU."""
+ALL_ON_CPU = frozenset({"--cpu", "--always-cpu"})
+"""Flags of image generators."""
 CUDA_DEVICES = "CUDA_VISIBLE_DEVICES"
 NO_INTENT = Intent()
 _CUDA = re.compile(r"CUDA([0-9]{1,3})\Z", re.ASCII)
@@ -75,6 +77,8 @@ def _cpu(
     model: ModelRecord, runner: RunnerRecord | None, settings: RunnerSettings, state: State, *, pinned: bool
 ) -> str | None:
     asks = runner is None or runner.kind.layers_are_asked
+    if settings.offload in ALL_ON_CPU:
+        return settings.offload
     if settings.gpu_layers == 0 and asks and not pinned:
         return f"{model.kind.layers_setting} 0"
     devices = settings.orders.devices
@@ -266,6 +270,8 @@ def _kept(
         for kind, name, value in _weights_kept(orders):
             words = told_by.setting_words(name, value, in_environment=name in orders.by_environment)
             yield _Kept(kind, words)
+    if settings.offload is not None:
+        yield _Kept("weights", settings.offload)
     if orders.cache_on_gpu is False:
         yield _Kept("cache", told_by.setting_words("cache_on_gpu", None, in_environment=False))
 

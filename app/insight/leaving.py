@@ -16,7 +16,8 @@ from gpumon.collectors.samples import GpuProcess
 from gpumon.text.safe import visible
 
 SHOWN_SECONDS = 60.0
-"""So long a model that has left is spoken of; one whose process still holds memory, until that has gone."""
+"""So long a model that has left is spoken of; one whose process still holds memory, until that has gone, and
+one that went with its card until that is back."""
 LOST_BEFORE_SECONDS = 15.0
 """A process that works on a GPU that is lost ends no later than that, or hangs."""
 ASKED_SECONDS = 60.0
@@ -50,7 +51,7 @@ def left_models(state: State) -> list[Left]:
             seconds, process = state.now - (record.gone or 0.0), record.holder
             vram_bytes = _vram_bytes(held.get(process.pid, ()), process) if process else None
             is_held = vram_bytes is not None or process in state.runners
-            if is_held or seconds < SHOWN_SECONDS:
+            if is_held or seconds < SHOWN_SECONDS or _awaits_its_card(record, state):
                 found.append(Left(record, seconds, left_reason(record, state), is_held, vram_bytes))
         seen |= names
     return found[::-1]
@@ -106,6 +107,11 @@ def _lost(record: ModelRecord, state: State) -> Iterator[GpuRecord]:
         lost = gpu.lost_at
         if lost is not None and gone - LOST_BEFORE_SECONDS <= lost <= gone + NOTICED_WITHIN_SECONDS:
             yield gpu
+
+
+def _awaits_its_card(record: ModelRecord, state: State) -> bool:
+    """Return whether a GPU that it left with is lost still: until it is back that explains what is gone."""
+    return any(gpu.lost_since is not None for gpu in _lost(record, state))
 
 
 def _is_server_new(record: ModelRecord, state: State) -> bool:

@@ -8,14 +8,13 @@ from typing import Literal, NamedTuple
 from gpumon.app.insight.activity import Activity, activity, ended_how, is_load_over
 from gpumon.app.insight.agreement import (
     Agreement,
-    LeftOut,
     agreement_of,
     choice_beside,
-    left_out,
     placement_of,
 )
 from gpumon.app.insight.disk import DiskReading, disk_reading
 from gpumon.app.insight.intent import intent_of
+from gpumon.app.insight.left_out import LeftOut, left_out
 from gpumon.app.insight.rereads import rereading
 from gpumon.app.insight.waiting import Waiting, waiting_of
 from gpumon.app.insight.wording import model_label
@@ -55,7 +54,7 @@ class Loaded(NamedTuple):
 
     @property
     def by_choice(self) -> bool:
-        """Whether the user has asked for all that is in RAM."""
+        """Whether all that is in RAM was asked for, or is there for a margin that its runtime keeps free."""
         return self.choice is not None
 
     @property

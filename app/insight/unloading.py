@@ -72,9 +72,26 @@ def unload_outcome(asked: Unloading, state: State) -> UnloadOutcome | None:
         return UnloadOutcome("waiting", seconds) if seconds >= PATIENCE_SECONDS else None
     if model is None:
         return _gone(asked, state, seconds)
+    if model.kind.makes_pictures and (emptied := _emptied(model, asked, state)) is not None:
+        return emptied
     if _is_another(model, asked):
         return UnloadOutcome("reloaded", seconds, _returned_bytes(asked, state))
     return UnloadOutcome(_why_it_stays(model, state), seconds) if seconds >= PATIENCE_SECONDS else None
+
+
+EMPTIED_PART = 0.5
+"""Of what it held: an image generator that has freed its model keeps what torch and CUDA need."""
+
+
+def _emptied(model: ModelRecord, asked: Unloading, state: State) -> UnloadOutcome | None:
+    """Return that an image generator, which goes on without a model, has given its memory back."""
+    runner, held = state.runner_of(model), sum(size for _, size in asked.vram_by_gpu)
+    seconds, measured = state.now - asked.asked, runner.measured_vram_bytes if runner else None
+    if not held or measured is None:
+        return UnloadOutcome("unmeasured", seconds) if model.claim.name != asked.name else None
+    if measured > held * EMPTIED_PART:
+        return None
+    return UnloadOutcome("unloaded", seconds, held - measured)
 
 
 def _gone(asked: Unloading, state: State, seconds: float) -> UnloadOutcome | None:

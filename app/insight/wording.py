@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord, is_server
+from gpumon.app.insight.xids import OF_PROGRAMS, xid_words
+from gpumon.app.state.records import GpuRecord, ModelKey, ModelRecord, SourceRecord, XidError, is_server
 from gpumon.app.state.records.model import Split, go_round
 from gpumon.collectors.samples import GpuState, SourceState
 from gpumon.collectors.servers.kind import ServerKind
@@ -59,7 +60,21 @@ def gpu_state_words(gpu: GpuRecord) -> str:
     """Say what a GPU that does not answer as it should is like: ``GPU 0 is lost: …``."""
     words, detail = GPU_STATE_WORDS[gpu.reading.state], gpu.reading.detail
     said = "" if detail is None or words in detail else f": {visible(detail)}"
+    if (error := lost_by(gpu)) is not None and xid_words(error.number).short not in said:
+        said = f": {xid_words(error.number).whole}"
     return f"{gpu_label(gpu)} {words}{said}"
+
+
+LOST_BY_SECONDS = 30.0
+"""An Xid error so long before a GPU is lost is what it is lost by."""
+
+
+def lost_by(gpu: GpuRecord) -> XidError | None:
+    """Return the Xid error that came with the loss of a GPU; ``None`` where none was told, or it is there."""
+    latest, lost = (gpu.xids[-1] if gpu.xids else None), gpu.lost_since
+    if latest is None or lost is None or latest.number in OF_PROGRAMS:
+        return None
+    return latest if latest.last >= lost - LOST_BY_SECONDS else None
 
 
 def model_id(key: ModelKey) -> str:
@@ -193,6 +208,19 @@ def spill_words(split: Split) -> str:
     if split.gpu_bytes == 0:
         return f"runs wholly on the CPU, {in_ram} in RAM"
     return f"spills {in_ram} ({shares(split)[0]}) to RAM"
+
+
+def in_part_words(split: Split) -> str:
+    """Say how an image generator has loaded a model: ``is loaded in part: 2.1 of 4.9 GiB stay in RAM``."""
+    in_ram, whole = split.ram_bytes or 0, (split.ram_bytes or 0) + (split.gpu_bytes or 0)
+    if split.gpu_bytes == 0:
+        return f"stays in RAM as a whole: {amount(in_ram)}"
+    return f"is loaded in part: {gib(in_ram)} of {amount(whole)} stay in RAM"
+
+
+def spilled_words(model: ModelRecord, split: Split) -> str:
+    """Say what a model does that is not on the GPU as a whole, as it is called for its kind."""
+    return in_part_words(split) if model.kind.makes_pictures else spill_words(split)
 
 
 def placement_words(split: Split) -> str:

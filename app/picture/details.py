@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from gpumon.app.insight.by_card import CardShare, expected_by_card
@@ -18,6 +20,9 @@ from gpumon.app.state.state import State
 from gpumon.app.state.work import answer_of, metered_of, requests_of, server_facts
 from gpumon.collectors.samples import LoadFacts, MeteredModel, ModelFacts, RateBaseline
 from gpumon.collectors.servers.registry import kind_named
+
+if TYPE_CHECKING:
+    from gpumon.app.diagnosis.forecast import Forecast
 
 
 class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
@@ -42,6 +47,8 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     disk: Moved | None
     expected_by_card: tuple[CardShare, ...]
     finished_load: FinishedLoad | None
+    forecast: Forecast | None = None
+    """What was said of its load before that was over."""
     started_by: str | None = None
     """The program that has started its process, where the model does not bear its name already."""
 

@@ -15,7 +15,7 @@ from gpumon.app.insight.wording import DRIVER_SOURCE, gpu_label
 from gpumon.app.state.holders.addresses import addresses_of
 from gpumon.app.state.holders.joins import name_of, stand_in
 from gpumon.app.state.holders.others import GroupHolding, held_before
-from gpumon.app.state.records import GpuRecord, Hold, Returned, RunnerRecord
+from gpumon.app.state.records import GpuRecord, Hold, Returned, RunnerRecord, XidError
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuProcess, GpuReading, GpuSlow
@@ -102,6 +102,8 @@ class GpuPicture(Struct, frozen=True, kw_only=True, gc=False):
     """The processes of models on it, the largest first."""
     groups: tuple[GroupHolding, ...] | None
     """The other processes by kind; ``None`` where the driver lists none."""
+    xids: tuple[XidError, ...]
+    """Errors that the driver has reported in this run, the newest first."""
     taken: Mapping[int, Taken]
     """When processes took what they hold, by PID, of those that were seen to."""
     returned: tuple[Returned, ...]
@@ -147,6 +149,7 @@ def gpu_picture(
         segments=memory_segments(reading, state, runners),
         models=_models(reading, state, runners),
         groups=groups,
+        xids=tuple(reversed(record.xids)),
         taken={pid: one for pid, hold in record.holds.items() if (one := _taken(hold, state.now))},
         returned=tuple(returned),
         notes=gpu_notes(record),

@@ -201,6 +201,8 @@ class Forecasts:
     def __init__(self, fuses: Fuses) -> None:
         self._fuses = fuses
         self._kept: dict[RunnerKey, tuple[Hashable, Forecast | None]] = {}
+        self._made: dict[RunnerKey, Forecast] = {}
+        """The last one of each process that is there still: its load may be over."""
 
     def of(self, load: Load, state: State) -> Forecast | None:
         """Return what will come of a load; ``None`` where it cannot be reckoned."""
@@ -215,4 +217,14 @@ class Forecasts:
                 found = forecast(load, state)
             self._kept = {key: one for key, one in self._kept.items() if key in state.loads}
             kept = self._kept[load.key] = (known, found)
+            self._keep(load.key, found, state)
         return kept[1]
+
+    def made(self, key: RunnerKey | None) -> Forecast | None:
+        """Return what was last said of the load of a process; ``None`` where nothing was."""
+        return None if key is None else self._made.get(key)
+
+    def _keep(self, key: RunnerKey, found: Forecast | None, state: State) -> None:
+        if found is not None:
+            self._made = {one: made for one, made in self._made.items() if one in state.runners}
+            self._made[key] = found

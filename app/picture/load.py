@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gpumon.app.insight.health import Level
-from gpumon.app.insight.wording import model_id
+from gpumon.app.insight.wording import kind_label, model_id
 from gpumon.app.picture.memory import ModelSeries, series_of
+from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.records import Load, LoadPhase, Mark, ModelKey, RunnerKey
 from gpumon.app.state.state import State
+from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
@@ -44,6 +46,8 @@ class LoadPicture(Struct, frozen=True, kw_only=True):
     """As it is known from outside; not harmless to draw."""
     model: ModelKey | None = None
     """The model that it is, where its server is known."""
+    runtime_label: str = ""
+    """What will serve it: ``Ollama``; empty where that is not known."""
     pid: int
     phase: LoadPhase
     phase_words: str
@@ -100,6 +104,7 @@ def load_picture(
         marks=() if history is None else tuple(history.marks),
         name=load.name,
         model=load.model,
+        runtime_label=_runtime_label(load, state),
         pid=load.key.pid,
         phase=load.phase,
         phase_words=_phase_words(load),
@@ -121,6 +126,15 @@ def load_picture(
         level="watch" if will_spill else "ok",
         sentence=words,
     )
+
+
+def _runtime_label(load: Load, state: State) -> str:
+    """Name what has started the process, else what it is itself."""
+    runner = state.runners.get(load.key)
+    if runner is None:
+        return ""
+    server = server_of(state, runner)
+    return kind_label(runner.server_kind if server is None else kind_named(server.kind))
 
 
 def _phase_words(load: Load) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.insight.agreement import Agreement, LeftOut, beyond_choice, placement_of
+from gpumon.app.insight.agreement import Agreement, beyond_choice, placement_of
+from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.wording import processor_words, spill_percent
 from gpumon.app.state.records import History
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.series import Series
 from gpumon.app.state.state import State
-from gpumon.collectors.samples import NO_RESERVE
+from gpumon.collectors.samples import NO_RESERVE, ModelClaim
+from gpumon.text import units
 
 
 class ModelSeries(NamedTuple):
@@ -22,8 +25,6 @@ class ModelSeries(NamedTuple):
     claimed_vram: Series
     claimed_ram: Series
     measured_vram: Series
-    spill: Series
-    """Part in RAM, 0 to 1."""
     decode: Series
     prefill: Series
     context: Series
@@ -33,7 +34,7 @@ class ModelSeries(NamedTuple):
 def series_of(history: History) -> ModelSeries:
     """Return the series of a model."""
     one = history
-    return ModelSeries(one.vram, one.ram, one.measured_vram, one.spill, one.decode, one.prefill, one.context)
+    return ModelSeries(one.vram, one.ram, one.measured_vram, one.decode, one.prefill, one.context)
 
 
 class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
@@ -77,6 +78,13 @@ class ModelMemory(Struct, frozen=True, kw_only=True, gc=False):
     """As ``ollama ps`` prints it, but for traces: ``38%/62% CPU/GPU``, ``<1%/>99% CPU/GPU``."""
     by_choice: bool
     """Whether the user has asked for the CPU."""
+    counts_weights_alone: bool = False
+    """Whether what is claimed are weights alone, so that ``gpu_bytes`` are the driver's where it measures."""
+
+    @property
+    def gpu_is_measured(self) -> bool:
+        """Whether ``gpu_bytes`` are those of the driver."""
+        return not self.claims_memory or (self.counts_weights_alone and self.measured_vram_bytes is not None)
 
 
 def _weights_in_ram(known: Loaded) -> int | None:
@@ -94,10 +102,12 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
     measured, placement = known.measured_bytes, placement_of(record, state)
     can_spill = known.gpu_known and not known.by_choice
     kept = None if claims or is_told else _weights_in_ram(known)
+    on_gpu = split.gpu_bytes if claims else placement.gpu_bytes
+    by_driver = record.kind.makes_pictures and measured is not None  # what is claimed are weights alone
     spilled = beyond_choice(placement, known.left_out) if can_spill else UNKNOWN_SPLIT
     return ModelMemory(
         claims_memory=claims,
-        gpu_bytes=split.gpu_bytes if claims else placement.gpu_bytes if is_told else measured,
+        gpu_bytes=measured if by_driver or not (claims or is_told) else on_gpu,
         ram_bytes=placement.ram_bytes if is_told else kept if split.ram_bytes is None else split.ram_bytes,
         ram_is_estimate=(is_told and not in_ram) or bool(kept),
         measured_vram_bytes=measured,
@@ -112,4 +122,21 @@ def model_memory(known: Loaded, state: State, measurable: bool) -> ModelMemory:
         can_spill=can_spill,
         has_no_gpu=state.lacks_gpu_at(record.key.source),
         by_choice=known.by_choice,
+        counts_weights_alone=record.kind.makes_pictures,
     )
+
+
+def claim_notes(claim: ModelClaim) -> Iterator[str]:
+    """Say so where a claim makes no sense: more on the GPU than there is of the model."""
+    size, on_gpu = claim.size_bytes, claim.size_vram_bytes
+    if size is not None and on_gpu is not None and on_gpu > size:
+        yield f"claim not plausible: {units.size(on_gpu)} on GPU of {units.size(size)} in all"
+
+
+def agreement_notes(agreement: Agreement) -> Iterator[str]:
+    """Say by how much the driver differs from the claim, and why where that is known."""
+    if agreement.difference_bytes is None or agreement.kind in {"agrees", "unknown"}:
+        return
+    sees = "more" if agreement.kind == "driver_sees_more" else "less"
+    because = f": {agreement.cause}" if agreement.cause else ""
+    yield f"driver sees {units.size(abs(agreement.difference_bytes))} {sees} than claimed{because}"

@@ -6,26 +6,30 @@ A new figure is added here and where it is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import Agreement, logged_in_ram
+from gpumon.app.insight.agreement import logged_in_ram
 from gpumon.app.insight.health import RANKS, Level
 from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.pool import Pool, pool_notes, pool_of
 from gpumon.app.insight.waiting import prompt_notes
-from gpumon.app.insight.wording import (
-    kind_label,
-    model_id,
-    shares,
-    source_label,
-)
+from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.picture.memory import ModelMemory, ModelSeries, model_memory, series_of
+from gpumon.app.picture.memory import (
+    ModelMemory,
+    ModelSeries,
+    agreement_notes,
+    claim_notes,
+    model_memory,
+    series_of,
+)
+from gpumon.app.picture.rates import FullRate, LastPicture, full_of, last_note, last_picture
 from gpumon.app.state.rates.figures import RunnerRates
+from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.state.records import (
     JoinedBy,
     Mark,
@@ -62,20 +66,11 @@ TOLD_OTHERWISE: frozenset[VerdictKind] = frozenset(
         "in_ram_by_choice",
         "loading",
         "healthy",
+        "drawing",
         "unknown",
     }
 )
 """Verdicts that other words of a row amount to."""
-
-
-class FullRate(NamedTuple):
-    """In tokens per second, with the range in which about nine of ten measurements lie."""
-
-    tokens_per_second: float
-    low: float
-    high: float
-    is_measured: bool
-    """Whether it is a rate that was seen; else it is an estimate."""
 
 
 class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
@@ -119,6 +114,8 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     rates: RunnerRates
     full: FullRate | None
     """How fast it is where all of it is on GPUs, at least as fast as it is now."""
+    last: LastPicture | None
+    """What its server says of the latest request that has ended."""
     peak_tokens_per_second: float | None
     """The highest rate that it has held for some seconds in this run, all requests together."""
     process: RunnerProcess | None
@@ -131,6 +128,11 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
     series: ModelSeries
     marks: tuple[Mark, ...]
     """When it was loaded again, ready and unloaded, oldest first: what a chart of ``series`` points at."""
+
+    @property
+    def drawing(self) -> Drawing | None:
+        """The picture that an image generator works on."""
+        return self.rates.drawing
 
     @property
     def id(self) -> str:
@@ -172,8 +174,7 @@ def model_picture(
     full: Band | None = None,
 ) -> ModelPicture:
     """Put together what is said of one model; of its active ``alerts`` the worst come first."""
-    record, runner = known.model, known.runner
-    memory = model_memory(known, state, measurable)
+    record, runner, memory = known.model, known.runner, model_memory(known, state, measurable)
     level, sentence, trouble = _worst(diagnosis, alerts, known.label, memory.placement)
     return ModelPicture(
         at=state.now,
@@ -196,40 +197,16 @@ def model_picture(
         until=until_words(record, state, known.activity),
         time_left=_time_left(record, state),
         rates=(rates := rates_of(record, state)),
-        full=_full(full, rates, record, memory),
+        full=full_of(full, rates, record, memory),
+        last=(last := last_picture(record, state)),
         peak_tokens_per_second=record.history.peak.tokens_per_second,
         process=runner.process if runner else None,
         joined_by=record.joined_by,
         load=_load(record, state),
-        notes=tuple(_notes(known, state, diagnosis, memory, pool)),
+        notes=(*_notes(known, state, diagnosis, memory, pool), *last_note(last, rates)),
         series=series_of(record.history),
         marks=tuple(record.history.marks),
     )
-
-
-def _full(
-    estimate: Band | None, rates: RunnerRates, record: ModelRecord, memory: ModelMemory
-) -> FullRate | None:
-    on_gpu = memory.placement.spill_fraction == 0 and memory.agreement.kind != "driver_sees_less"
-    now = None if rates.is_estimate else rates.decode_tokens_per_second
-    return full_rate(estimate, now, record.history.peak_on_gpu.tokens_per_second, on_gpu=on_gpu)
-
-
-def full_rate(
-    estimate: Band | None, now: float | None, best: float | None, *, on_gpu: bool
-) -> FullRate | None:
-    """Return the best of what is estimated and what was seen.
-
-    ``best`` was seen while all of it was on GPUs, and ``now`` is of whatever holds it now: an estimate below
-    either is wrong. Nothing is known where nothing was estimated and it never was wholly ``on_gpu``.
-    """
-    seen = max((rate for rate in (now if estimate or on_gpu else None, best) if rate), default=None)
-    if estimate is not None and (seen is None or seen <= estimate.expected):
-        return FullRate(estimate.expected, estimate.low, estimate.high, is_measured=False)
-    if seen is None:
-        return None
-    high = seen if estimate is None else max(seen, estimate.high)
-    return FullRate(seen, seen, high, is_measured=True)
 
 
 def _age_seconds(record: ModelRecord, state: State) -> float | None:
@@ -273,7 +250,7 @@ def _worst(found: Diagnosis, alerts: Sequence[Alert], label: str, placement: Spl
         message = alerts[0].message
         words = message if label in message else f"{label}: {message}"
         return alerts[0].severity, words, alerts[0].kind
-    is_told = verdict.severity != "ok" or placement.spill_fraction is not None
+    is_told = verdict.severity != "ok" or placement.spill_fraction is not None or verdict.kind == "drawing"
     return verdict.severity if is_told else "unknown", verdict.sentence, verdict.kind
 
 
@@ -283,8 +260,8 @@ def _notes(
     record, estimate = known.model, known.left_out
     if memory.has_no_gpu and memory.placement.spill_fraction is not None:
         yield NO_GPU_NOTE
-    yield from _claim_notes(record.claim)
-    yield from _agreement_notes(known.agreement)
+    yield from claim_notes(record.claim)
+    yield from agreement_notes(known.agreement)
     if logged_in_ram(record, state):
         yield "all of it in RAM by the server's log"
     if estimate is not None and estimate.bytes:
@@ -312,22 +289,6 @@ def _no_rate_note(known: Loaded, state: State) -> Iterator[str]:
     is_at_work = runner is not None and runner.kind.by_itself and known.activity == "busy"
     if is_at_work and not rates_of(record, state).sources:
         yield f"no rate: {kind_label(record.kind)} does not tell it"
-
-
-def _claim_notes(claim: ModelClaim) -> Iterator[str]:
-    """Say so where a claim makes no sense: more on the GPU than there is of the model."""
-    size, on_gpu = claim.size_bytes, claim.size_vram_bytes
-    if size is not None and on_gpu is not None and on_gpu > size:
-        yield f"claim not plausible: {units.size(on_gpu)} on GPU of {units.size(size)} in all"
-
-
-def _agreement_notes(agreement: Agreement) -> Iterator[str]:
-    """Say by how much the driver differs from the claim, and why where that is known."""
-    if agreement.difference_bytes is None or agreement.kind in {"agrees", "unknown"}:
-        return
-    sees = "more" if agreement.kind == "driver_sees_more" else "less"
-    because = f": {agreement.cause}" if agreement.cause else ""
-    yield f"driver sees {units.size(abs(agreement.difference_bytes))} {sees} than claimed{because}"
 
 
 def _time_left(record: ModelRecord, state: State) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.health import SPILL_BAD_PERCENT, Health, Level, Trouble, health, unclaimed_loads
@@ -150,7 +152,9 @@ class Pictures:
         if record is None:
             return None
         if key not in self._details:
-            self._details[key] = model_details(self._model(record), record, self.state)
+            made = self._forecasts.made(record.runner)
+            found = model_details(self._model(record), record, self.state)
+            self._details[key] = replace(found, forecast=made)
         return self._details[key]
 
     def need(self, key: ModelKey) -> MemoryNeed | None:

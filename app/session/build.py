@@ -129,9 +129,12 @@ async def _describe(monitor: Monitor, endpoint: Endpoint, name: str, digest: str
 
 
 def _kind_at(monitor: Monitor, endpoint: Endpoint) -> ServerKind:
-    """Return the kind of server that has answered at a URL."""
+    """Return the kind of server that has answered at a URL, or whose process does."""
     source = monitor.state.sources.get(endpoint.url)
-    return kind_named(source.runtime if source else None)
+    if source is not None:
+        return kind_named(source.runtime)
+    there = (one.kind for key, one in monitor.state.models.items() if key.source == endpoint.url)
+    return next(there, kind_named(None))
 
 
 def log_paths(settings: Settings) -> list[Path]:

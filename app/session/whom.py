@@ -172,10 +172,21 @@ def endpoint_at(settings: Settings, state: State, url: str) -> Endpoint | None:
     """Return how to reach a server that is asked: one that is named, or one that is found."""
     named = next((endpoint for endpoint in endpoints(settings) if endpoint.url == url), None)
     source = state.sources.get(url)
+    if named is None and source is None and _holds_model_at(state, url):
+        return own_endpoint(settings, url)
     if named is not None or source is None or source.known_by != "process":
         return named
     server = next((server for server in state.servers if url in server.reached), None)
     return _found_endpoint(settings, url, server)
+
+
+def _holds_model_at(state: State, url: str) -> bool:
+    """Whether a process that is asked on its own port alone has answered there, and unloads when asked."""
+    own = (one for key, one in state.models.items() if key.source == url and one.process is not None)
+    runners = ((one, state.runner_of(one)) for one in own if one.kind.unloads)
+    return any(
+        runner.answer is not None and runner.answer.state == "ready" for _, runner in runners if runner
+    )
 
 
 def own_endpoint(settings: Settings, url: str) -> Endpoint:

@@ -38,7 +38,8 @@ from gpumon.app.snapshot.schema import (
     TakerEntry,
     VerdictEntry,
 )
-from gpumon.app.snapshot.work import with_work
+from gpumon.app.snapshot.schema_work import LastRequestEntry
+from gpumon.app.snapshot.work import last_request_entry, with_work
 from gpumon.app.state.records import Placement, Prediction
 from gpumon.collectors.samples import RunnerProcess
 
@@ -57,6 +58,7 @@ class DiagnosisEntry(msgspec.Struct, frozen=True, kw_only=True):
     decode_tokens_per_second: float | None
     expected_tokens_per_second: BandEntry | None
     expected_fitting_tokens_per_second: BandEntry | None
+    last_request: LastRequestEntry | None
 
 
 class WhyDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,6 +235,7 @@ def diagnosis_entry(model: ModelPicture) -> DiagnosisEntry:
         decode_tokens_per_second=found.decode_tokens_per_second_now,
         expected_tokens_per_second=_band(found.expected_now),
         expected_fitting_tokens_per_second=_band(found.expected_fitting),
+        last_request=last_request_entry(model.last) if model.last else None,
     )
 
 

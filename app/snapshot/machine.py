@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gpumon.app.insight.xids import xid_words
 from gpumon.app.picture.gpu import GpuPicture, Taken
 from gpumon.app.snapshot.schema import (
     GpuEntry,
@@ -12,9 +13,10 @@ from gpumon.app.snapshot.schema import (
     ProcessEntry,
     ReturnedEntry,
     SourceEntry,
+    XidEntry,
 )
 from gpumon.app.state.holders.others import GroupHolding
-from gpumon.app.state.records import Returned, SourceRecord, SystemRecord
+from gpumon.app.state.records import Returned, SourceRecord, SystemRecord, XidError
 from gpumon.collectors.samples import GpuProcess, GpuReading
 
 
@@ -55,11 +57,17 @@ def gpu_entry(gpu: GpuPicture) -> GpuEntry:
         power_limit_watts=reading.power_limit_watts,
         temperature_celsius=reading.temperature_celsius,
         throttle_reasons=reading.throttle_reasons,
+        xid_errors=tuple(map(_xid, gpu.xids)),
         processes=None
         if reading.processes is None
         else tuple(_process(one, names, gpu.taken.get(one.pid)) for one in reading.processes),
         holders=None if groups is None else tuple(map(_holder, groups)),
     )
+
+
+def _xid(error: XidError) -> XidEntry:
+    words = xid_words(error.number).whole
+    return XidEntry(number=error.number, words=words, count=error.times, last=error.last)
 
 
 def _process(process: GpuProcess, names: Mapping[int, str], taken: Taken | None) -> ProcessEntry:

@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
+from gpumon.app.snapshot.schema_work import (
+    CacheEntry,
+    LastRequestEntry,
+    PictureEntry,
+    RequestEntry,
+    RereadEntry,
+)
+
 SCHEMA_VERSION = 2
 
 
@@ -40,6 +48,15 @@ class HolderEntry(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
+class XidEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An error that the driver has reported of a GPU in this run, once or many times in a row."""
+
+    number: int
+    words: str
+    count: int
+    last: float
+
+
 class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU; ``uuid`` is its identity."""
 
@@ -58,6 +75,7 @@ class GpuEntry(msgspec.Struct, frozen=True, kw_only=True):
     power_limit_watts: float | None
     temperature_celsius: int | None
     throttle_reasons: tuple[str, ...] | None
+    xid_errors: tuple[XidEntry, ...]
     processes: tuple[ProcessEntry, ...] | None
     holders: tuple[HolderEntry, ...] | None
 
@@ -192,51 +210,6 @@ class LoadEntry(msgspec.Struct, frozen=True, kw_only=True):
     forecast: ForecastEntry | None = None
 
 
-class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The memory that a server has set aside for all contexts."""
-
-    used_fraction: float | None
-    used_tokens: int | None
-    capacity_tokens: int | None
-    size_bytes: int | None
-    size_is_estimate: bool | None
-    size_by_gpu: dict[str, int] | None
-    waiting_by_reason: dict[str, int]
-    preemptions_total: int | None
-    preempted_last_minute: int | None
-    full_since: float | None
-    prompt_found_fraction: float | None
-    prompt_found_fraction_last_minute: float | None
-    memory_read_bytes_per_second: float | None
-    memory_read_fraction: float | None
-
-
-class RequestEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that has ended; no word of it."""
-
-    started: float
-    ended: float
-    prompt_tokens: int | None
-    cached_tokens: int | None
-    generated_tokens: int | None
-    generated_is_lower_bound: bool
-    prefill_tokens_per_second: float | None
-    decode_tokens_per_second: float | None
-    first_token_seconds: float | None
-    source: str
-
-
-class RereadEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What it costs that a prompt is read again at each turn."""
-
-    cause: str
-    turns: int
-    tokens_each: int
-    seconds_each: float | None
-    time_fraction: float | None
-    kept_tokens: int
-
-
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A model that is loaded or loading; ``digest`` and ``url`` are the identity of one that is loaded."""
 
@@ -289,6 +262,10 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     baseline_tokens_per_second: float | None = None
     baseline_request_count: int | None = None
     prediction: PredictionEntry | None = None
+    makes_pictures: bool = False
+    """Whether it is an image generator: it has no figures of tokens."""
+    picture: PictureEntry | None = None
+    last_request: LastRequestEntry | None = None
 
 
 class ReturnedEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,6 +161,8 @@ class View:
         count = self._answers[name]
         if not is_working(answer) or count >= ANSWERS_ENOUGH:
             return True
+        if answer.job is not None:
+            return answer.job.seconds_per_step is not None or count > ANSWERS_NEEDED
         decodes = any(slot.processing and slot.decoded_tokens for slot in answer.slots or ())
         prefills = not decodes and rates.prefill_tokens_per_second is not None
         return count >= ANSWERS_NEEDED and (prefills or rates.decode_tokens_per_second is not None)

@@ -8,17 +8,29 @@ from gpumon.app.insight.pool import Pool
 from gpumon.app.insight.rereads import cause_of
 from gpumon.app.insight.waiting import longest_prompt
 from gpumon.app.picture.details import ModelDetails
-from gpumon.app.picture.model import FullRate
-from gpumon.app.snapshot.schema import BandEntry, CacheEntry, ModelEntry, RequestEntry, RereadEntry
+from gpumon.app.picture.rates import FullRate, LastPicture
+from gpumon.app.snapshot.schema import BandEntry, ModelEntry
+from gpumon.app.snapshot.schema_work import (
+    CacheEntry,
+    LastRequestEntry,
+    PictureEntry,
+    RequestEntry,
+    RereadEntry,
+)
 from gpumon.app.state.rates.figures import FinishedRequest
+from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.state.rates.rereads import Losses
+from gpumon.collectors.samples import LastRequest
 
 REQUESTS_TOLD = 20
 
 
 def with_work(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
     """Return the entry of a model with what it does and has done."""
-    return _with_requests(_with_rates(entry, details), details)
+    model = details.picture
+    told = _with_requests(_with_rates(entry, details), details)
+    drawn = _picture(model.drawing) if model.drawing else None
+    return msgspec.structs.replace(told, makes_pictures=model.kind.makes_pictures, picture=drawn)
 
 
 def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
@@ -36,6 +48,7 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
         full_tokens_per_second=_full(full) if full else None,
         full_is_measured=full.is_measured if full else None,
         peak_tokens_per_second=model.peak_tokens_per_second,
+        last_request=last_request_entry(model.last) if model.last else None,
         prefill_tokens_per_second=rates.prefill_tokens_per_second,
         context_used_tokens=rates.context_tokens,
         requests_running=rates.running,
@@ -47,6 +60,27 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
         tokens_generated_total=total,
         tokens_generated_is_lower_bound=None if total is None else rates.decoded_total_is_lower_bound,
     )
+
+
+def _picture(now: Drawing) -> PictureEntry:
+    job = now.job
+    return PictureEntry(
+        step=job.step,
+        step_count=job.step_count,
+        seconds_per_step=now.seconds_per_step,
+        seconds_left=now.seconds_left,
+        started=job.started,
+        width=job.width,
+        height=job.height,
+        batch_size=job.batch_size,
+        waiting=job.waiting,
+    )
+
+
+def last_request_entry(last: LastPicture) -> LastRequestEntry:
+    """Return the entry of the latest request, as its server tells of it."""
+    told = {name: getattr(last.request, name) for name in LastRequest.__struct_fields__}
+    return LastRequestEntry(ended=last.ended, source=last.origin, **told)
 
 
 def _cache(pool: Pool) -> CacheEntry:

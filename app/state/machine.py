@@ -6,7 +6,7 @@ from gpumon.app.state.histories import measure_loads
 from gpumon.app.state.holders.measured import measure, unaccounted_bytes
 from gpumon.app.state.holders.others import note_ended
 from gpumon.app.state.holders.takes import follow_holds
-from gpumon.app.state.records import GpuRecord, SystemRecord
+from gpumon.app.state.records import Event, GpuRecord, SystemRecord, XidError
 from gpumon.app.state.state import State, hear
 from gpumon.collectors.samples import GpuReading, Learned, NvmlSample, SystemSample
 
@@ -55,10 +55,30 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
     elif record.lost_since is None:
         record.lost_since = record.lost_at = now
         record.lost_pids = tuple(process.pid for process in before.processes or ())
+    for number in reading.xids:
+        _note_xid(state, record, number)
     record.vram.add(now, reading.memory.used_bytes if reading.memory else None)
     record.utilization.add(now, reading.utilization_percent)
     record.power.add(now, reading.power_watts)
     record.temperature.add(now, reading.temperature_celsius)
+
+
+XID_STORM_SECONDS = 60.0
+"""The same error again within this time is counted, and is no news: a program that fails causes hundreds."""
+
+
+def _note_xid(state: State, record: GpuRecord, number: int) -> None:
+    """Note an Xid error; of a GPU that is lost what is told of its loss names it."""
+    before = next((one for one in record.xids if one.number == number), None)
+    if before is not None and state.now - before.last < XID_STORM_SECONDS:
+        record.xids.remove(before)
+        record.xids.append(before._replace(last=state.now, times=before.times + 1))
+        return
+    record.xids.append(XidError(number, state.now, state.now))
+    if record.reading.state != "lost":
+        label = f"GPU {record.reading.index}"
+        event = Event(state.now, "xid", label, "", 0, number, record.reading.uuid)
+        state.touched.events.append(event)
 
 
 def gpu_pids(state: State) -> frozenset[int]:

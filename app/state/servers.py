@@ -23,7 +23,7 @@ from gpumon.app.state.records import (
 )
 from gpumon.app.state.records.model import with_facts
 from gpumon.app.state.state import State, hear
-from gpumon.app.state.work import follow_work, hear_work, note_job
+from gpumon.app.state.work import follow_picture, follow_work, hear_work, note_job, seen_request
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     LOADING_STATES,
@@ -149,7 +149,7 @@ def _take_of_server(state: State, record: ModelRecord, sample: WorkSample, *, is
     """Take in what is said at a URL; ``is_told``: of the work of its process as well."""
     record.served = served = record.served or Served(sample.state)
     note_job(record, served.answer, sample)
-    served.answer, served.state = sample, sample.state
+    served.answer, served.state, served.last = sample, sample.state, seen_request(served.last, sample)
     if sample.facts is not None and sample.facts != served.facts:
         served.facts = sample.facts
         record.claim = _with_facts(record, record.claim)
@@ -159,10 +159,9 @@ def _take_of_server(state: State, record: ModelRecord, sample: WorkSample, *, is
             _take_of_process(state, runner, sample)
         return
     state.touched.work(record.key, changed=True)
-    served.pool.feed(sample)
-    served.waits.feed(sample)
-    served.requests.extend(served.meter.feed(sample))
+    served.take(sample)
     record.note_rates(served.meter.rates, state.now)
+    follow_picture(record, sample, state)
 
 
 def apply_facts(state: State, sample: ModelFacts) -> None:
@@ -256,7 +255,7 @@ def _is_of(settings: RunnerSettings, claim: ModelClaim) -> bool:
 
 def _apply_claim(state: State, sample: ServerSample, claim: ModelClaim) -> ModelKey:
     now = state.now
-    key = ModelKey(sample.source, claim.digest or claim.name)
+    key = ModelKey(sample.source, kind_named(sample.kind).identity(claim))
     state.touched.claimed.add(key)
     record = state.models.get(key)
     if record is None or not _is_of_kind(record, sample):
@@ -301,7 +300,6 @@ def _take_memory(state: State, record: ModelRecord) -> None:
     history = record.history
     history.vram.add(now, split.gpu_bytes)
     history.ram.add(now, split.ram_bytes)
-    history.spill.add(now, split.spill_fraction)
 
 
 def _note_steadiness(state: State, record: ModelRecord) -> None:
@@ -378,16 +376,24 @@ def _is_asked_by_url(state: State, runner: RunnerRecord) -> bool:
     )
 
 
+def _called(runner: RunnerRecord) -> str | None:
+    """Return what a process calls its model where nothing else names it."""
+    told = runner.process.settings
+    is_named = told.blob or told.model_path or told.model_name
+    return runner.facts.model_name if runner.facts and not is_named else None
+
+
 def _keep(state: State, key: ModelKey, runner: RunnerRecord) -> None:
     kind = runner.server_kind
     record = state.models.get(key)
     if record is not None and record.process != runner.key:
         depart(state, key)
         record = None
-    claim = kind.claim_of(key.digest, runner.process.settings, runner.facts)
-    if record is None or record.claim != claim:
+    claim = kind.claim_of(_called(runner) or key.digest, runner.process.settings, runner.facts)
+    if record is None or record.claim != claim or record.claims_memory:  # a claim is one at each look
         state.touched.claimed.add(key)
     if record is None:
         record = state.models[key] = ModelRecord(key, claim, first_seen=state.now, seen=state.now)
         record.kind, record.process, record.history = kind, runner.key, arrive(state, key)
     record.claim, record.stated, record.seen = claim, None, state.now
+    _take_memory(state, record)

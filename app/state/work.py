@@ -10,8 +10,9 @@ from gpumon.app.state.holders.doors import hide_back_doors
 from gpumon.app.state.holders.joins import join
 from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.picture import Drawing, PictureTrack
 from gpumon.app.state.rates.pool import PoolFigures
-from gpumon.app.state.records import ModelRecord, RunnerRecord
+from gpumon.app.state.records import STALE_AFTER_SECONDS, ModelRecord, RunnerRecord, SeenRequest
 from gpumon.app.state.records.history import StepPace
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
@@ -29,6 +30,8 @@ def rates_of(record: ModelRecord, state: State) -> RunnerRates:
     Its process or its server tell best; a meter before them comes next.
     """
     own = own_rates(record, state)
+    if record.pictures is not None:
+        return replace(own, drawing=drawing_of(record, state))
     return own if own.sources else _metered_rates(record, state) or own
 
 
@@ -72,12 +75,59 @@ def requests_of(model: ModelRecord, state: State) -> Sequence[FinishedRequest]:
     return model.served.requests if model.served else ()
 
 
+def last_of(model: ModelRecord, state: State) -> SeenRequest | None:
+    """Return what its server says of the latest request that has ended."""
+    runner = state.runner_of(model)
+    if runner is not None and runner.last is not None:
+        return runner.last
+    return model.served.last if model.served else None
+
+
+def seen_request(before: SeenRequest | None, sample: WorkSample) -> SeenRequest | None:
+    """Return the latest request after a look: a new one is known by its number, or else by its figures.
+
+    A number that has fallen is that of a server that has started again; when its latest one ended is unknown.
+    """
+    said = sample.last
+    if said is None or (before is not None and before.request == said):
+        return before
+    if before is None or (said.count or 0) < (before.request.count or 0):
+        return SeenRequest(said, None, sample.origin)
+    is_same = said.count is not None and said.count == before.request.count
+    return SeenRequest(said, before.ended if is_same else sample.time, sample.origin)
+
+
 def answer_of(model: ModelRecord, state: State) -> WorkSample | None:
     """Return the latest poll of its statistics."""
     runner = state.runner_of(model)
     if runner is not None:
         return runner.answer
     return model.served.answer if model.served else None
+
+
+def drawing_of(model: ModelRecord, state: State) -> Drawing | None:
+    """Return the picture that a generator works on, unless that was said long ago."""
+    answer = answer_of(model, state) if model.pictures else None
+    if answer is None or model.pictures is None or state.now - answer.time > STALE_AFTER_SECONDS:
+        return None
+    return model.pictures.now
+
+
+def follow_picture(model: ModelRecord, sample: WorkSample, state: State) -> None:
+    """Follow the picture that a generator works on."""
+    if not model.kind.makes_pictures:
+        return
+    model.pictures = model.pictures or PictureTrack()
+    model.pictures.feed(sample, model.claim.name, _received(model, state))
+
+
+def _received(model: ModelRecord, state: State) -> float | None:
+    """Return what the GPUs of a model receive over PCIe, in bytes per second."""
+    runner = state.runner_of(model)
+    held = [uuid for uuid, size in runner.vram_by_gpu.items() if size] if runner else []
+    rates = [state.gpus[uuid].reading.pcie_receive_bytes_per_second for uuid in held if uuid in state.gpus]
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known and len(known) == len(rates) else None
 
 
 def pool_figures(model: ModelRecord, state: State) -> PoolFigures | None:
@@ -146,7 +196,7 @@ WORKING_CPU_PERCENT = 20.0
 def hear_work(runner: RunnerRecord, sample: WorkSample) -> bool:
     """Take in what a process says of its work; return whether anything but the counts has changed."""
     changed = _has_changed(runner.answer, sample)
-    runner.answer = sample
+    runner.answer, runner.last = sample, seen_request(runner.last, sample)
     runner.facts = sample.facts or runner.facts
     return changed
 
@@ -156,7 +206,7 @@ def note_job(model: ModelRecord, before: WorkSample | None, sample: WorkSample) 
     job, seconds = sample.job, _seconds_per_step(before, sample)
     if job is not None and seconds:
         size = (job.width, job.height, job.batch_size)
-        model.history.take_step(StepPace(sample.time, seconds, job.job_id, size))
+        model.history.take_step(StepPace(sample.time, seconds, job.job_id, size, model.claim.name))
 
 
 def _seconds_per_step(before: WorkSample | None, sample: WorkSample) -> float | None:
@@ -226,8 +276,12 @@ def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> 
 
 def _note_rates(state: State, runner: RunnerRecord) -> None:
     model = state.models.get(runner.model) if runner.model else None
-    if model is not None and (runner.rates.sources or model.metered is None):
+    if model is None:
+        return
+    if runner.rates.sources or model.metered is None:
         model.note_rates(runner.rates, state.now)
+    if runner.answer is not None:
+        follow_picture(model, runner.answer, state)
 
 
 def apply_meter(state: State, sample: MeterSample) -> None:

@@ -385,4 +385,4 @@ class GpumonApp(SteadyApp):
         """Explain the keys."""
         from gpumon.app.ui.screens.help import HelpScreen  # noqa: PLC0415 - keeps the start quick
 
-        self.push_screen(HelpScreen(self.glyphs, demo=self.session.demo is not None))
+        self.push_screen(HelpScreen(self.glyphs, self.session))

@@ -7,6 +7,7 @@ import os
 from msgspec.structs import asdict
 
 from gpumon.app.config.settings import Colors, Panels, Settings
+from gpumon.app.session.chosen import keep, restore
 from gpumon.app.session.session import Session
 from gpumon.app.ui.app import GpumonApp
 from gpumon.app.ui.themes import theme_named
@@ -26,7 +27,9 @@ def run_dashboard(settings: Settings, session: Session) -> int:
         bell=settings.bell,
         hook=settings.alerts.hook,
     )
+    before = restore(session)
     code = app.run(mouse=settings.mouse) or 0
+    keep(session, before)
     return 1 if app.crashed else code
 
 

@@ -14,11 +14,12 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
+from gpumon.app.state.rates.picture import WORTH_TELLING, Drawing
 from gpumon.app.state.records import SourceRecord, is_server
 from gpumon.app.state.state import State
 from gpumon.app.views.actions import command_to_copy
 from gpumon.collectors.samples import SourceState
-from gpumon.collectors.servers.registry import DEFAULT, PLUG_IN_PREFIX
+from gpumon.collectors.servers.registry import PLUG_IN_PREFIX
 from gpumon.text import units
 from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from gpumon.app.diagnosis.forecast import Forecast
 
 
+SPILLED, IN_PART = "SPILLED", "IN PART"
 HEADS = {
     "will_spill": "LOADING",
-    "spill": "SPILLED",
-    "spilled": "SPILLED",
-    "hidden_spill": "SPILLED",
-    "likely_spill": "SPILLED",
+    "spill": SPILLED,
+    "spilled": SPILLED,
+    "hidden_spill": SPILLED,
+    "likely_spill": SPILLED,
     "silent_fallback": "NOT ON GPU",
     "no_gpu_found": "NOT ON GPU",
     "lost_gpu": "LOST GPU",
@@ -52,6 +54,7 @@ HEADS = {
     "gpu_lost": "LOST",
     "pcie_link": "SLOW LINK",
     "link_degraded": "SLOW LINK",
+    "xid": "GPU ERROR",
     "ecc": "ECC ERRORS",
     "ram_low": "RAM LOW",
     "swapping": "SWAPPING",
@@ -65,6 +68,8 @@ HEADS = {
     "evicted": "EVICTED",
     "long_context": "LONG CONTEXT",
     "parallel_requests": "SHARED",
+    "loaded_in_part": IN_PART,
+    "streams_weights": IN_PART,
     "prompt_reread": "READS AGAIN",
     "waiting": "WAITING",
     "context_full": "CONTEXT FULL",
@@ -73,7 +78,7 @@ HEADS = {
 OTHER_HEADS = {"bad": "BAD", "watch": "WATCH"}
 """Of kinds that come with later versions of either."""
 
-IN_RAM_HEADS = frozenset({"SPILLED", "NOT ON GPU"})
+IN_RAM_HEADS = frozenset({SPILLED, "NOT ON GPU"})
 """What amounts to a share in RAM."""
 
 SLOWED_DOWN = "is slowed down: "
@@ -119,16 +124,21 @@ def model_band(model: ModelPicture) -> VerdictView:
 
 def _of_model(model: ModelPicture, sentence: str, head: str, plain: VerdictView) -> VerdictView:
     cure = command_to_copy(model.diagnosis.remedies)
+    head = IN_PART if model.kind.makes_pictures and head == SPILLED else head
     return replace(
         plain,
         head=head,
         subject=model.label,
         facts=tuple(_facts(model, sentence, head)),
         cause=_cause(model.diagnosis, has_command=cure is not None),
-        remedy=visible(cure.command or "", 1000) if cure else "",
-        where=cure.where or "" if cure else "",
         keys=(("y", "copy"), ("Enter", "why")) if cure else (("Enter", "why"),),
+        **_to_type(cure),
     )
+
+
+def _to_type(cure: Remedy | None) -> dict[str, str]:
+    """Return the line of a cure, and where it is typed."""
+    return {"remedy": visible(cure.command or "", 1000), "where": cure.where or ""} if cure else {}
 
 
 def _of_source(row: SourceRow, head: str, plain: VerdictView) -> VerdictView:
@@ -161,10 +171,12 @@ def _facts(model: ModelPicture, sentence: str, head: str) -> Iterator[str]:
     """Yield what is wrong, what it costs, and since when."""
     in_ram = head in IN_RAM_HEADS and model.memory.spill_percent
     words = _without_name(sentence.partition("; ")[0], model.label)
+    if head == IN_PART:
+        words = (words.partition("is loaded in part: ")[2] or words).partition(" since ")[0]
     yield f"{in_ram} in RAM" if in_ram else words.removeprefix(SLOWED_DOWN)
     if cost := cost_words(model):
         yield cost
-    if model.spilled_since is not None and in_ram:
+    if model.spilled_since is not None and model.memory.spill_percent and (in_ram or head == IN_PART):
         yield f"for {units.duration(model.at - model.spilled_since)}"
 
 
@@ -178,7 +190,7 @@ def cost_words(model: ModelPicture) -> str:
     now, expected = found.decode_tokens_per_second_now, found.expected_now
     rate = now if now is not None else expected.expected if expected else None
     if rate is None or found.seconds_per_step is not None:
-        return _step_words(found)
+        return _step_words(found, model.drawing)
     words = units.rate(rate) if now is not None else f"~{units.rate(rate)}"
     before = found.decode_tokens_per_second_before if found.cause and found.cause.takers else None
     if now is not None and before is not None and before > now:
@@ -189,12 +201,16 @@ def cost_words(model: ModelPicture) -> str:
     return f"{words}, {full:.0f} if it fitted"
 
 
-def _step_words(found: Diagnosis) -> str:
-    """Say how slow an image generator has become: ``50 s/step, 1.0 before``."""
-    if found.seconds_per_step is None:
+def _step_words(found: Diagnosis, drawing: Drawing | None) -> str:
+    """Say how slow an image generator has become: ``50 s/it, 1.0 before``; else how fast it is."""
+    if found.seconds_per_step is not None:
+        before, now = map(units.step_rate, found.seconds_per_step)
+        return f"{now}, {before} before"
+    if drawing is None or drawing.seconds_per_step is None:
         return ""
-    before, now = map(units.step, found.seconds_per_step)
-    return f"{now}, {before.split()[0]} before"
+    taken, best = drawing.seconds_per_step, drawing.best_seconds_per_step
+    was = f", {units.step_rate(best)} before" if best and taken > best * WORTH_TELLING else ""
+    return f"{units.step_rate(taken)}{was}"
 
 
 def _held_back(model: ModelPicture) -> str:
@@ -238,9 +254,8 @@ def _of_others(
         subject=subject,
         facts=tuple(filter(None, (words, *costs, *_since(found, pictures)))),
         cause=rest or (cure.sentence if cure else ""),
-        remedy=visible(cure.command or "", 1000) if cure else "",
-        where=cure.where or "" if cure else "",
         keys=(("Enter", "why"),) if gpu else (),
+        **_to_type(cure),
     )
 
 
@@ -320,12 +335,14 @@ def waiting_seconds(source: SourceRecord, now: float) -> float | None:
 
 
 def watched_words(monitor: Monitor, interval: float) -> tuple[str, ...]:
-    """Return what is watched: versions of the driver and of servers, and how often."""
+    """Return what is watched: the driver and the servers that have answered, by version, and how often."""
     state = monitor.state
-    versions = [
-        f"{kind_label(source.kind or DEFAULT)} {visible(source.version)}"
-        for source in state.sources.values()
-        if source.version is not None and is_server(source.name)
-    ]
-    driver = [f"driver {state.driver_version}"] if state.driver_version else []
-    return (*driver, *versions, f"every {interval:g} s")
+    driver = [f"driver {visible(state.driver_version)}"] if state.driver_version else []
+    return (*driver, *dict.fromkeys(_servers(state)), f"every {interval:g} s")
+
+
+def _servers(state: State) -> Iterator[str]:
+    """Name kind and version of each server that has said what it is; those that run the same once."""
+    for source in state.sources.values():
+        if is_server(source.name) and source.kind is not None:
+            yield f"{kind_label(source.kind)} {visible(source.version or '')}".rstrip()

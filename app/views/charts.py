@@ -120,7 +120,9 @@ def nice_top(value: float) -> float:
 
 def _tokens(pictures: Pictures, span: Span) -> AreaView:
     """Chart tokens a second: of the model in trouble, else of the only one, else of all together."""
-    models = pictures.models()
+    models = [model for model in pictures.models() if not model.kind.makes_pictures]
+    if pictures.models() and not models:
+        return _CHARTS["utilization"](pictures, span)  # image generators have no tokens
     one = _in_trouble(models) or (models[0] if len(models) == 1 else None)
     chosen = models if one is None else (one,)
     series = [model.series for model in chosen] if one else [shown.series for shown in _all_series(pictures)]
@@ -146,7 +148,8 @@ class _Shown(NamedTuple):
 def _all_series(pictures: Pictures) -> Iterator[_Shown]:
     """Yield what is loaded, what loads, and what has left a short while ago."""
     for model in pictures.models():
-        yield _Shown(model.series, model.memory.claims_memory, model.memory.can_spill, model.marks)
+        claims = not model.memory.gpu_is_measured
+        yield _Shown(model.series, claims, model.memory.can_spill, model.marks)
     for load in pictures.loads():
         if load.series is not None:
             yield _Shown(load.series, False, True, load.marks)

@@ -15,7 +15,7 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.views.band import band_view, held_back_notes, source_rows
 from gpumon.app.views.gpus import gpu_rows
-from gpumon.app.views.models import SortKey, all_rows, trend
+from gpumon.app.views.models import SortKey, all_rows
 from gpumon.text import units
 from gpumon.widgets.views import EventRow, GpuRow, MemoryRow, ModelRow, SourceRow, VerdictView
 
@@ -84,9 +84,6 @@ def memory_row(pictures: Pictures) -> MemoryRow:
         swap_in_bytes_per_second=sample.swap_in_bytes_per_second,
         swap_out_bytes_per_second=sample.swap_out_bytes_per_second,
         cpu_percent=sample.cpu_percent,
-        cpu_trend=trend(state.system.cpu, state.now),
-        cpu_count=len(sample.cpu_percent_by_core) if sample.cpu_percent_by_core else None,
-        load_average=sample.load_average[0] if sample.load_average else None,
         pressure_percent=sample.pressure.some_percent if sample.pressure else None,
         age_seconds=source.age(state.now) if source else None,
     )

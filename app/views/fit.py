@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.causes import LEAST_CONTEXT_TOKENS
-from gpumon.app.diagnosis.fit.listing import Answer, here_words, summary_words
+from gpumon.app.diagnosis.fit.listing import Answer, Here, here_words, summary_words
 from gpumon.app.diagnosis.fit.machine import (
     Installed,
     Machine,
@@ -78,7 +78,6 @@ def _row(answer: Answer, server: str) -> InstalledRow:
         key=model_id(model.key),
         name=visible(model.name),
         size_bytes=model.size_bytes,
-        loaded=answer.here == "loaded",
         server=server,
         needed_bytes=answer.needed_bytes,
         level=_level_here(answer),
@@ -88,16 +87,20 @@ def _row(answer: Answer, server: str) -> InstalledRow:
     )
 
 
+LEVELS_HERE: dict[Here, Level] = {
+    "loaded": "ok",
+    "fits": "ok",
+    "after_unloading": "ok",
+    "spills": "watch",
+    "does_not_run": "bad",
+    "unknown": "unknown",
+}
+
+
 def _level_here(answer: Answer) -> Level:
-    if answer.here == "loaded":
-        return "watch" if answer.ram_fraction else "ok"
-    levels: dict[str, Level] = {
-        "fits": "ok",
-        "after_unloading": "ok",
-        "spills": "watch",
-        "does_not_run": "bad",
-    }
-    return levels.get(answer.here, "unknown")
+    if answer.here == "loaded" and answer.ram_fraction:
+        return "watch"
+    return LEVELS_HERE[answer.here]
 
 
 def list_verdict(state: State, answer: Callable[[Installed], Answer], asked: int) -> VerdictView:

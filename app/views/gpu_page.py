@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.words import ESTIMATE, band_words, clock_words
 from gpumon.app.insight.falls import costly_reasons
 from gpumon.app.insight.wording import amount
+from gpumon.app.insight.xids import xid_line
 from gpumon.app.picture.gpu import GpuPicture, ModelHolding
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.holders.others import WORTH_TELLING_BYTES
@@ -46,6 +47,7 @@ def gpu_page(uuid: str, pictures: Pictures, seconds: float, at: float | None = N
     window = window_of(gpu.series, gpu.at, seconds, at)
     sections = (
         _lost(gpu),
+        _errors(gpu),
         _holders(gpu) if gpu.memory or gpu.lost_since is None else Section(""),
         _limits(gpu),
         Section("COSTS", facts=tuple(_costs(gpu, pictures)) if _is_held_back(gpu) else ()),
@@ -93,6 +95,9 @@ SAID = (
 """Labels of facts that the sections of the page say."""
 
 
+XIDS_SHOWN = 5
+
+
 def _lost(gpu: GpuPicture) -> Section:
     """Say since when the driver has lost a GPU, what it says of it, and what brings it back."""
     if gpu.lost_since is None:
@@ -100,9 +105,15 @@ def _lost(gpu: GpuPicture) -> Section:
     facts = [
         Fact("since", units.clock(gpu.lost_since), GPUMON),
         Fact("to bring it back", f"sudo nvidia-smi -i {gpu.index} --gpu-reset, or a reboot"),
-        Fact("what has happened", "sudo dmesg | grep -i xid"),
     ]
+    if not gpu.xids:
+        facts.append(Fact("what has happened", "sudo dmesg | grep -i xid"))
     return Section("LOST", facts=tuple(facts))
+
+
+def _errors(gpu: GpuPicture) -> Section:
+    """Return what errors the driver has reported in this run, the newest first."""
+    return Section("XID ERRORS", facts=tuple(Fact("", xid_line(one), NVML) for one in gpu.xids[:XIDS_SHOWN]))
 
 
 def _holders(gpu: GpuPicture) -> Section:

@@ -54,7 +54,6 @@ def gpu_row(gpu: GpuPicture, planned_bytes: int = 0) -> GpuRow:
         power_limit_watts=reading.power_limit_watts,
         temperature_celsius=reading.temperature_celsius,
         slowdown_celsius=gpu.facts.slowdown_celsius,
-        fan_percent=reading.fan_percent,
         notes=gpu.notes,
         age_seconds=gpu.age_seconds,
     )

@@ -70,7 +70,7 @@ def _memory_chart(
 ) -> ChartView | None:
     """Stack what is in RAM upon what is on GPUs: a spill is what stands above the line of the card."""
     series, known, capacity = model.series, model.memory, capacity_bytes(gpus)
-    on_gpu = series.claimed_vram if known.claims_memory else series.measured_vram
+    on_gpu = series.measured_vram if known.gpu_is_measured else series.claimed_vram
     parts = []
     if on_gpu.last_time is not None and not known.has_no_gpu:
         drawn = area("on GPU", on_gpu, window, GIB)

@@ -8,7 +8,6 @@ from gpumon.app.diagnosis.words import ESTIMATE, band_words
 from gpumon.app.insight.activity import from_now_words
 from gpumon.app.insight.waiting import held_words, reading_words
 from gpumon.app.picture.details import ModelDetails
-from gpumon.app.picture.model import ModelPicture
 from gpumon.app.state.rates.figures import RunnerRates
 from gpumon.text import units
 from gpumon.text.safe import visible
@@ -34,7 +33,7 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
     if rates.waiting and (held := held_words(rates, _slot_count(details), model.at)):
         yield Fact("", held)
     yield from _reads(rates)
-    yield from _context(model, rates)
+    yield from _context(details, rates)
     yield from _speed(details, rates, headline)
     if model.time_left:
         yield Fact("", f"leaves in {model.time_left} if not used")
@@ -43,12 +42,15 @@ def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[F
         yield Fact("", "stays until it is unloaded" if forever else f"until: {model.until}")
 
 
-def _context(model: ModelPicture, rates: RunnerRates) -> Iterator[Fact]:
-    """Say how long the context is where no bar does, and that it is full."""
-    held, length = rates.context_tokens, rates.context_length
+def _context(details: ModelDetails, rates: RunnerRates) -> Iterator[Fact]:
+    """Say how long the context is where no bar does; of a full one also what the model was trained for."""
+    model, held, length = details.picture, rates.context_tokens, rates.context_length
     if held is not None and length:
         if held >= FULL_CONTEXT * length:
-            words = f"context {units.tokens(held)} of {units.tokens(length)} tokens: full"
+            known = details.facts or details.server_facts
+            trained = known.trained_context_length if known else None
+            more = f"; trained for {units.tokens(trained)}" if trained and trained > length else ""
+            words = f"context {units.tokens(held)} of {units.tokens(length)} tokens: full{more}"
             yield Fact("", words, level=WATCH)
     elif model.claim.context_length:
         yield Fact("", f"context of {units.tokens(model.claim.context_length)} tokens")
@@ -92,7 +94,8 @@ def _speed(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator
     if rates.prefill_tokens_per_second is not None:
         yield Fact("", f"reads {units.rate(rates.prefill_tokens_per_second)} of its prompt")
     if details.statistics_detail and not rates.sources:
-        yield Fact("", f"no rates: {visible(details.statistics_detail)}")
+        what = "steps" if details.picture.kind.makes_pictures else "rates"
+        yield Fact("", f"no {what}: {visible(details.statistics_detail)}")
 
 
 def _slot_count(details: ModelDetails) -> int | None:

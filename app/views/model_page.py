@@ -13,9 +13,11 @@ from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.records import Prediction
 from gpumon.app.views import model_sections as sections
 from gpumon.app.views.band import model_band
+from gpumon.app.views.load_sections import load_progress, outcome
 from gpumon.app.views.model_cache import cache
 from gpumon.app.views.model_charts import charts
 from gpumon.app.views.model_now import now
+from gpumon.app.views.model_picture import picture_facts, picture_section
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
 from gpumon.app.views.page import GPUMON, SHOW, PageView, happened_at, text_of, window_of
@@ -69,10 +71,19 @@ def model_page(subject_id: str, pictures: Pictures, seconds: float, at: float | 
         model_band(model),
         model_facts(details, {gpu.uuid: gpu.index for gpu in gpus}),
         charts(details, own, window, happened_at(at)),
-        tuple(_sections(details, pictures.need(key), own)),
-        tuple(one for one in (sections.requests(details),) if one.requests),
+        (*_sections(details, pictures.need(key), own), *_outcome(details)),
+        tuple(_last_sections(details)),
         said=SAID,
     )
+
+
+def _last_sections(details: ModelDetails) -> Iterator[Section]:
+    """Yield the requests that were seen; where none was, what its server says of the latest one."""
+    seen, last = sections.requests(details), details.picture.last
+    if seen.requests:
+        yield seen
+    if not details.requests and last is not None:
+        yield sections.last_request(last)
 
 
 def gpus_of(model: ModelPicture, gpus: Sequence[GpuPicture]) -> tuple[GpuPicture, ...]:
@@ -88,7 +99,9 @@ def _sections(
     """Yield what is said at once: of a model that is well what it does, else what is wrong and what helps."""
     model = details.picture
     if model.load is not None:
-        yield sections.load(model.load)[0]
+        yield load_progress(model.load)
+    if model.drawing is not None:
+        yield picture_section(model)
     why, cures = sections.why(model), sections.cures(model.diagnosis.remedies)
     if model.level not in {"watch", "bad"} and not cures.cures:
         yield now(details)
@@ -104,6 +117,12 @@ def _sections(
     yield now(details)
 
 
+def _outcome(details: ModelDetails) -> Iterator[Section]:
+    """Yield what was forecast of its load, where that was, beside the result."""
+    if (found := outcome(details)).bars:
+        yield found
+
+
 def _cache(details: ModelDetails) -> Iterator[Section]:
     if details.picture.pool is not None:
         yield cache(details)
@@ -113,14 +132,27 @@ def model_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> tuple[
     """Return the figures of a model's page; ``gpu_indices`` are by UUID."""
     model = details.picture
     return (
-        *(_claim(model) if model.memory.claims_memory else served_facts(details)),
+        *_told(details),
         *runner_facts(details, gpu_indices),
         *meter_facts(details.metered),
         *learned_facts(details),
         *finished_load_facts(details.finished_load),
         *_times(model),
-        *(_geometry(details.facts) if model.memory.claims_memory or details.facts else ()),
+        *(_geometry(details.facts) if _has_geometry(details) else ()),
     )
+
+
+def _told(details: ModelDetails) -> list[Fact]:
+    """Return what the server tells of a model."""
+    model = details.picture
+    if model.kind.makes_pictures:
+        return picture_facts(details)
+    return _claim(model) if model.memory.claims_memory else served_facts(details)
+
+
+def _has_geometry(details: ModelDetails) -> bool:
+    claims = details.picture.memory.claims_memory and not details.picture.kind.makes_pictures
+    return claims or details.facts is not None
 
 
 def learned_facts(details: ModelDetails) -> list[Fact]:

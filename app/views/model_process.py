@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpumon.app.insight.agreement import Agreement, LeftOut
+from gpumon.app.insight.agreement import Agreement
 from gpumon.app.insight.by_card import CardShare
 from gpumon.app.insight.intent import parts_words
+from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.model import ModelPicture
 from gpumon.app.state.rates.disk import Moved
@@ -81,13 +82,18 @@ def runner_facts(details: ModelDetails, gpu_indices: Mapping[str, int]) -> list[
     """Return the figures of the process behind a model; one that says so where none can be told."""
     model = details.picture
     work = [*_rates(model.rates), *_no_rates(details), *_requests(details.requests)]
+    work = [] if model.kind.makes_pictures else work
     if model.process is None:
         return [Fact("process", "cannot be told from here", PROC), *work]
     return [
         *_measured(model, gpu_indices, details.expected_by_card),
         *_process(model.process, details.started_by),
         *_disk(details.disk),
-        *_settings(model.process.settings, kind_of_runner(model.process.kind)),
+        *(
+            []
+            if model.kind.makes_pictures
+            else _settings(model.process.settings, kind_of_runner(model.process.kind))
+        ),
         *placement_facts(details.log),
         *work,
     ]
@@ -98,7 +104,7 @@ def _measured(
 ) -> Iterator[Fact]:
     words = units.size(model.memory.measured_vram_bytes)
     yield Fact("VRAM measured", words if model.memory.measurable else "not known (MIG)", NVML)
-    if model.memory.claims_memory:
+    if model.memory.claims_memory and not model.kind.makes_pictures:
         yield Fact(
             "claim and driver", _agreement_words(model.memory.agreement), f"NVML, {model.kind.claim_source}"
         )
@@ -307,7 +313,8 @@ def _in_ram(found: LeftOut | None) -> Fact:
         words = f"at least {units.size(found.bytes)}"
     if found and found.chosen_bytes:
         more = f", and {words} more" if found.bytes else ""
-        words = f"{units.size(found.chosen_bytes)} by choice{more}"
+        why = f"for {visible(found.margin.setting)}" if found.margin else "by choice"
+        words = f"{units.size(found.chosen_bytes)} {why}{more}"
     return Fact("in RAM (estimate)", words, "weights less VRAM measured")
 
 

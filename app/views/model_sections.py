@@ -14,11 +14,11 @@ from gpumon.app.insight.pool import Pool
 from gpumon.app.physics.memory import MemoryNeed
 from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
 from gpumon.app.picture.memory import ModelMemory
 from gpumon.app.picture.model import ModelPicture
+from gpumon.app.picture.rates import LastPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
-from gpumon.app.state.records import PHASES, Placement
+from gpumon.app.state.records import Placement
 from gpumon.app.views.model_cache import pool_parts
 from gpumon.app.views.model_process import COMPONENT_WORDS, LOG
 from gpumon.collectors.samples import MeteredModel, MeteredRequest
@@ -28,6 +28,8 @@ from gpumon.widgets.kit.lines import Level, Role
 from gpumon.widgets.views import BarPart, BarRow, CureRow, Fact, RequestRow, Section
 
 REQUESTS_SHOWN = 5
+PICTURE_SAYS = frozenset({"steps", "a step takes"})
+"""What the section of a picture under way says."""
 OF_PROMPTS: frozenset[CauseKind] = frozenset(
     {"shared_slot", "prompt_changes", "window_too_short", "slots_held"}
 )
@@ -36,8 +38,8 @@ OF_PROMPTS: frozenset[CauseKind] = frozenset(
 
 def why(model: ModelPicture) -> Section:
     """Return the cause and what it rests on, what else is wrong, and what the spill costs."""
-    found = model.diagnosis
-    return Section("WHY", facts=tuple(_why(found, model.sentence)))
+    facts = _why(model.diagnosis, model.sentence)
+    return Section("WHY", facts=tuple(fact for fact in facts if fact.label not in PICTURE_SAYS))
 
 
 def _why(found: Diagnosis, headline: str) -> Iterator[Fact]:
@@ -170,7 +172,7 @@ def _places(known: ModelMemory, scale: float) -> Iterator[BarRow]:
     if known.ram_bytes is None and left_out is not None:
         if left_out.chosen_bytes:
             chosen = _bar("in RAM", left_out.chosen_bytes, scale, ram_role(known), is_estimate=True)
-            yield replace(chosen, note="by choice")
+            yield replace(chosen, note="for a margin" if left_out.margin else "by choice")
         if left_out.bytes:
             name = "spilled" if left_out.chosen_bytes else "in RAM"
             yield _bar(name, left_out.bytes, scale, "ram", is_estimate=True)
@@ -186,7 +188,7 @@ def ram_role(known: ModelMemory) -> Role:
 
 def _measured(known: ModelMemory) -> Iterator[BarRow]:
     """Say what the driver measures, and whether the server's word agrees with it."""
-    if not known.claims_memory or known.has_no_gpu:
+    if not known.claims_memory or known.has_no_gpu or known.counts_weights_alone:
         return
     if not known.measurable:
         yield BarRow("driver measures", "-", note="not known (MIG)")
@@ -215,6 +217,12 @@ def requests(details: ModelDetails) -> Section:
     )
     rows = [*_running(details.picture.rates), *islice(ended, REQUESTS_SHOWN)]
     return Section("LAST REQUESTS", requests=tuple(rows))
+
+
+def last_request(last: LastPicture) -> Section:
+    """Return what its server says of the latest request, where none was seen to end."""
+    facts = tuple(Fact("", words, last.origin or "") for words in last.parts)
+    return Section("LAST REQUEST", last.ago, facts=facts)
 
 
 def _running(rates: RunnerRates) -> Iterator[RequestRow]:
@@ -268,45 +276,3 @@ def rate_figure(rate: float | None, *, is_estimate: bool = False) -> str:
     if rate is None:
         return ""
     return f"{'~' if is_estimate else ''}{units.rate(rate).removesuffix(' tok/s')}"
-
-
-def load(load: LoadPicture) -> tuple[Section, ...]:
-    """Return the phases of a load with their times, and where its bytes are of those that are planned."""
-    rows = [row for row in _load_bars(load) if row.figure != units.UNKNOWN]
-    room = (Fact("made room", visible(", ".join(load.evicted))),) if load.evicted else ()
-    speed = f" at {units.byte_rate(load.bytes_per_second)}" if load.bytes_per_second else ""
-    left = Fact("", f"{load.time_left}{speed}") if load.time_left else None
-    return (
-        Section("LOADING", facts=(*_phases(load), *([left] if left else []), *room)),
-        Section("MEMORY", "GiB", bars=tuple(rows)),
-    )
-
-
-def _load_bars(load: LoadPicture) -> Iterator[BarRow]:
-    target, loaded = load.target_bytes, load.loaded_bytes
-    scale = float(max(target or 0, loaded or 0, load.gpu_bytes or 0, load.ram_bytes or 0))
-    whole = "" if target is None else f"of {units.gib(target)}"
-    yield BarRow("read so far", units.gib(loaded), tuple(_filled(loaded, target)), scale, whole)
-    yield _bar("on GPU", load.gpu_bytes, scale, "model")
-    yield _bar("in RAM", load.ram_bytes, scale, "ram")
-
-
-def _filled(loaded: int | None, target: int | None) -> Iterator[BarPart]:
-    if loaded:
-        yield BarPart(float(loaded), "model")
-    if target and target > (loaded or 0):
-        yield BarPart(float(target - (loaded or 0)), "planned")
-
-
-def _phases(load: LoadPicture) -> Iterator[Fact]:
-    """Say of each phase how long it has taken, of the present one how far it is."""
-    over = sum(load.phase_seconds.values())
-    for phase in PHASES:
-        if phase == load.phase:
-            so_far = units.duration(max(0.0, load.seconds - over))
-            far = "" if load.fraction is None else f", {load.fraction:.0%}"
-            yield Fact(PHASE_WORDS[phase], f"{so_far} so far{far}")
-        elif phase in load.phase_seconds:
-            yield Fact(PHASE_WORDS[phase], f"{load.phase_seconds[phase]:.1f} s")
-        elif phase != "ready":
-            yield Fact(PHASE_WORDS[phase], "to come")

@@ -15,7 +15,7 @@ from gpumon.app.state.series import Series
 from gpumon.app.views.page import GPUMON, NVML, PROC, PageView
 from gpumon.text import units
 from gpumon.text.safe import visible
-from gpumon.widgets.views import Fact, ModelRow, Trend, VerdictView
+from gpumon.widgets.views import Fact, JobView, ModelRow, Trend, VerdictView
 
 TREND_SECONDS = 120.0
 TREND_CELLS = 24
@@ -106,7 +106,6 @@ def left_row(left: LeftPicture) -> ModelRow:
         runtime=left.runtime_label,
         quantization=left.claim.quantization,
         parameter_size=left.claim.parameter_size,
-        measured_vram_bytes=left.vram_bytes,
         context_length=left.claim.context_length,
         state="left",
         age_seconds=left.age_seconds,
@@ -126,28 +125,35 @@ def model_row(model: ModelPicture) -> ModelRow:
         quantization=claim.quantization,
         parameter_size=claim.parameter_size,
         gpu_bytes=model.memory.gpu_bytes,
-        gpu_is_measured=not model.memory.claims_memory,
         ram_bytes=model.memory.ram_bytes,
         ram_is_estimate=model.memory.ram_is_estimate,
-        processor=model.memory.processor,
         spill_percent=model.memory.spill_percent,
-        measured_vram_bytes=model.memory.measured_vram_bytes,
         context_length=claim.context_length,
         context_used_tokens=rates.context_tokens,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         rate_is_estimate=rates.is_estimate,
         full_tokens_per_second=full.tokens_per_second if full else None,
-        full_band=(full.low, full.high) if full and not full.is_measured else None,
         peak_tokens_per_second=model.peak_tokens_per_second,
         rate_trend=trend(model.series.decode, model.at) if _has_generated(model) else (),
-        spill_trend=trend(model.series.spill, model.at) if model.memory.can_spill else (),
         has_no_gpu=model.memory.has_no_gpu,
         state=model.doing,
         until=_until(model),
         time_left=model.time_left,
         notes=model.notes,
         age_seconds=model.age_seconds,
+        makes_pictures=model.kind.makes_pictures,
+        job=_job(model),
     )
+
+
+def _job(model: ModelPicture) -> JobView | None:
+    """Return the picture that a generator works on."""
+    drawing = model.drawing
+    if drawing is None:
+        return None
+    job = drawing.job
+    elapsed = None if job.started is None else max(0.0, model.at - job.started)
+    return JobView(job.step, job.step_count, drawing.seconds_per_step, elapsed)
 
 
 def _has_generated(model: ModelPicture) -> bool:
@@ -176,6 +182,7 @@ def load_row(load: LoadPicture) -> ModelRow:
         key=load.id,
         name=load.name,
         level=load.level,
+        runtime=load.runtime_label,
         gpu_bytes=load.gpu_bytes,
         is_loading=True,
         planned_gpu_bytes=load.forecast.gpu_bytes if load.forecast else load.target_bytes,
@@ -183,7 +190,6 @@ def load_row(load: LoadPicture) -> ModelRow:
         context_length=load.context_length,
         state=load.phase_words,
         until=load.time_left,
-        load_fraction=load.fraction,
         notes=tuple(_notes(load)),
     )
 
@@ -207,11 +213,12 @@ def load_page(row_key: str, pictures: Pictures) -> PageView:
     load = pictures.load(row_key)
     if load is None:
         return PageView(VerdictView("unknown", "this load is over"))
-    from gpumon.app.views.model_sections import load as load_sections  # noqa: PLC0415 - a page alone needs it
+    from gpumon.app.views.load_sections import load as load_sections  # noqa: PLC0415 - a page alone needs it
 
     words = [f"loading {visible(load.name)}: {load.phase_words}", load.time_left]
     indices = {gpu.uuid: gpu.index for gpu in pictures.gpus()}
-    verdict, facts = VerdictView("ok", ", ".join(filter(None, words))), tuple(_load_facts(load, indices))
+    verdict = VerdictView(load.level, ", ".join(filter(None, words)))
+    facts = tuple(_load_facts(load, indices))
     return PageView(verdict, facts, sections=load_sections(load), said=LOAD_SAID)
 
 

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from gpumon.app.state.series import Series
-from gpumon.app.state.state import State
 from gpumon.text import units
-from gpumon.text.units import GIB
 from gpumon.widgets.kit.lines import Glyphs, Role, shorten_words
 from gpumon.widgets.views import ChartSeries, ChartView, Fact, Section, Trend, VerdictView
 
@@ -94,8 +92,6 @@ PLOT_SECONDS = 3.0
 INSTANT = 1e-5
 """Less than any time that matters."""
 
-THIS_MACHINE = "http://127.0.0.1"
-
 
 class Window(NamedTuple):
     """The span of time that a chart shows."""
@@ -149,26 +145,12 @@ def happened_at(at: float | None) -> tuple[tuple[float, str], ...]:
     return () if at is None else ((at, "event"),)
 
 
-def vram_chart(state: State, seconds: float) -> ChartView:
-    """Return used VRAM of every GPU; without any, used RAM."""
-    window = Window(state.now + 2 * INSTANT, seconds, math.inf)
-    if not state.gpus and state.system is not None and state.lacks_gpu_at(THIS_MACHINE):
-        total = state.system.sample.ram_total_bytes
-        line = area("RAM", state.system.ram_used, window, GIB)
-        return ChartView("RAM in use", "GiB", seconds, (line,), total / GIB if total else None)
-    gpus = sorted(state.gpus.values(), key=lambda gpu: gpu.reading.index)
-    capacities = [gpu.total_bytes for gpu in gpus if gpu.total_bytes]
-    series = [area(f"GPU {gpu.reading.index}", gpu.vram, window, GIB) for gpu in gpus]
-    ceiling = max(capacities) / GIB if capacities else None
-    return ChartView("VRAM in use", "GiB", seconds, tuple(series), ceiling)
-
-
 def area(label: str, series: Series, window: Window, scale: float = 1.0, role: Role = "model") -> ChartSeries:
     """Return what was known of a series in a window, in units of ``scale``."""
     cells = min(CHART_CELLS, int(window.seconds))
     width, until = window.seconds / cells, window.end - INSTANT
     first = math.floor(until / width) - cells + 1
-    shown = cells if math.isinf(window.now) else math.ceil(window.now / width - INSTANT) - first
+    shown = math.ceil(window.now / width - INSTANT) - first
     buckets = series.window(until, window.seconds, cells)
     buckets = [bucket if index < shown else None for index, bucket in enumerate(buckets)]
     means = _scaled([bucket.mean if bucket else None for bucket in buckets], scale)

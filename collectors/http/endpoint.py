@@ -181,6 +181,8 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
+_MAY_HOLD_A_KEY = re.compile(r"authorization|key|token|cookie|secret", re.IGNORECASE)
+"""What is found in the names of headers by which clients are let in."""
 MIN_SECRET_LENGTH = 4
 """Shorter values are not looked for in messages: replacing them would garble the words."""
 
@@ -214,6 +216,11 @@ class Endpoint:
     def is_loopback(self) -> bool:
         """Return whether the server is on this machine."""
         return is_loopback_host(self.address.host)
+
+    @property
+    def sends_key(self) -> bool:
+        """Whether something is sent along that may be a key."""
+        return any(_MAY_HOLD_A_KEY.search(name) for name in self.headers)
 
     def without_secrets(self, text: str) -> str:
         """Return ``text`` with every header value and the password blotted out."""

@@ -14,7 +14,7 @@ import msgspec
 import psutil
 from msgspec import Struct
 
-from gpumon.collectors.nvml.driver import ALL_ONES, NOT_SUPPORTED, Answer, Query, is_all_ones
+from gpumon.collectors.nvml.driver import ALL_ONES, NOT_SUPPORTED, Answer, Handle, Query, is_all_ones
 from gpumon.collectors.nvml.processes import KINDS, Kind, ProcessNames, read_processes
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuProcess, GpuReading, GpuSlow, GpuState
 from gpumon.collectors.source import Clock
@@ -57,6 +57,11 @@ class Device:
         self._is_partitioned = False
         """MIG is on: the card as a whole lists the processes of its parts to the privileged, else none, so
         that an empty list says nothing (nvml.h, note on ``nvmlDeviceGetComputeRunningProcesses``)."""
+
+    @property
+    def handle(self) -> Handle:
+        """What the driver calls it in this session."""
+        return self._query.handle
 
     def read(self, names: ProcessNames) -> GpuReading:
         """Ask for everything that is due.

@@ -103,7 +103,7 @@ class Query:
         self.answers = 0
         self.trouble: str | None = None
         """The driver's words at the first refusal that is not simply "this GPU cannot"."""
-        self._handle = handle
+        self.handle = handle
         self._refused: dict[tuple[object, ...], int] = {}
 
     def begin(self, *, ask_again: bool) -> None:
@@ -122,7 +122,7 @@ class Query:
         if question in self._refused:
             return None
         try:
-            answer = call(self.nvml, function, self._handle, *arguments)
+            answer = call(self.nvml, function, self.handle, *arguments)
         except RefusedError as error:
             self._note(question, error)
             return None

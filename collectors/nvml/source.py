@@ -35,6 +35,7 @@ from gpumon.collectors.nvml.driver import (
 from gpumon.collectors.nvml.pci import gpu_makers
 from gpumon.collectors.nvml.processes import ProcessNames
 from gpumon.collectors.nvml.sleep import Sleepers
+from gpumon.collectors.nvml.xids import XidEvents
 from gpumon.collectors.samples import GpuReading, GpuState, NvmlSample, SourceHealth
 from gpumon.collectors.source import Backoff, Clock
 from gpumon.collectors.worker import Worker
@@ -180,7 +181,7 @@ class Monitor:
         return self._session
 
     def _read_session(self, session: Session) -> NvmlSample:
-        readings = [self._read_device(device) for device in session.devices]
+        readings = session.xids.added(map(self._read_device, session.devices), session.devices)
         self._known |= {device.identity.uuid: device.identity for device in session.devices}
         self._count_unwell(readings, session.unopened)
         state = health_of_unopened(session.unopened) if readings or session.unopened else NO_GPU
@@ -244,6 +245,7 @@ class Session:
         self._nvml = nvml
         self._clock = clock
         self._twins = twins
+        self.xids = XidEvents(nvml, clock)
         self.devices: list[Device] = []
         self.unopened: dict[int, str] = {}
         """The driver's words about the GPUs that it lists but will not open, by index."""
@@ -279,6 +281,7 @@ class Session:
 
     def close(self) -> None:
         """Shut NVML down; a driver that is gone already is no error."""
+        self.xids.close()
         with contextlib.suppress(DriverError):
             call(self._nvml, "nvmlShutdown")
 

@@ -189,6 +189,7 @@ class Finder:
             directory=partial(self._directory, pid),
             model_files=partial(model_files, self._proc, pid),
             ports=partial(ports, self._proc, pid),
+            holds=partial(self._proc.sees, pid),
         )
 
     def _directory(self, pid: int) -> str | None:

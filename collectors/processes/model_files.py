@@ -28,7 +28,8 @@ class WantedFile(NamedTuple):
 
 def is_undescribed(kind: str, settings: RunnerSettings) -> bool:
     """Whether no server that describes its models has started a process, and its file is told."""
-    is_own = settings.child_of is None and runner_named(kind).stands_alone
+    known = runner_named(kind)
+    is_own = settings.child_of is None and (known.stands_alone or known.reads_file)
     return is_own and settings.model_path is not None
 
 

@@ -119,6 +119,11 @@ class Proc:
         """Return where a link of a process points: ``ns/net``, ``cwd``."""
         return _decoded(os.fsencode(os.readlink(f"{self._root}/{pid}/{name}")))  # noqa: PTH115 - see _names_in
 
+    def sees(self, pid: int, path: str) -> bool:
+        """Return whether a process would find a path, from its folder or its root; ``False`` if not told."""
+        folder = "root" if path.startswith("/") else "cwd/"
+        return os.path.exists(f"{self._root}/{pid}/{folder}{path}")  # noqa: PTH110 - see _names_in
+
     def number_of(self, pid: int | str, name: str) -> int:
         """Return the inode number of a file of a process."""
         return os.stat(f"{self._root}/{pid}/{name}").st_ino  # noqa: PTH116 - see _names_in

@@ -120,7 +120,7 @@ class Watch:
         self._obstacle = inside.obstacle
         self._port = Port(HttpClient(_endpoint(inside, endpoint_of), limits))
         self._port.wants_key = target.wants_key
-        self._talk = talk_with(inside, self._port, clock)
+        self._talk = talk_with(inside, self._port, clock, endpoint_of)
         self._answered = False
         self._owner_known = False
         self._settled = False
@@ -216,13 +216,15 @@ def _endpoint(target: RunnerTarget, endpoint_of: EndpointOf = parse_endpoint) ->
     return dataclasses.replace(endpoint_of(target.url), namespace=target.entrance, is_here=True)
 
 
-def talk_with(target: RunnerTarget, port: Port, clock: Clock) -> RunnerTalk:
+def talk_with(
+    target: RunnerTarget, port: Port, clock: Clock, endpoint_of: EndpointOf = parse_endpoint
+) -> RunnerTalk:
     """Return the conversation with a runner, as its kind has it."""
     kind = kind_of_runner(target.kind)
     own = kind.converse_with_runner(target.kind, port, clock, may_sleep=target.may_sleep)
     if own is not None or target.obstacle is not None:
         return own or _Silent()
-    asked = Asked(endpoint=_endpoint(target), clock=clock, limits=LIMITS, trusted=True)
+    asked = Asked(endpoint=_endpoint(target, endpoint_of), clock=clock, limits=LIMITS, trusted=True)
     talk = kind.converse(asked)
     return OwnPort(talk) if isinstance(talk, Conversation) else _Silent()
 

@@ -99,6 +99,8 @@ class GpuReading(Fact, frozen=True, kw_only=True):
     """Set in the first reading and after each new start of the driver."""
     slow: GpuSlow | None = None
     """Set in the readings in which the slow fields were read."""
+    xids: tuple[int, ...] = ()
+    """Numbers of the Xid errors that the driver has reported since the reading before, in their order."""
 
 
 class NvmlSample(Sample, frozen=True, kw_only=True, tag="nvml"):

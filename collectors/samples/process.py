@@ -117,6 +117,8 @@ class RunnerSettings(Fact, frozen=True, kw_only=True):
     reserve: Reserve = NO_RESERVE
     quantization: str | None = None
     """How the weights are stored, where the command line says so: ``awq_marlin``."""
+    offload: str | None = None
+    """The flag by which an image generator was told to keep weights in RAM: ``--lowvram``, ``--cpu``."""
 
 
 class RunnerProcess(Fact, frozen=True, kw_only=True):

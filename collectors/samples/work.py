@@ -133,6 +133,12 @@ class LoadFacts(Fact, frozen=True, kw_only=True):
     """As llama.cpp calls the file's type: ``Q4_K - Medium``."""
     slots_enabled: bool | None = None
     metrics_enabled: bool | None = None
+    weights_on_gpu_bytes: int | None = None
+    """The part of ``weights_bytes`` that is on GPUs, where the server says so."""
+    model_type: str | None = None
+    """What sort of model an image generator has loaded, in its own words: ``SDXL``."""
+    model_name: str | None = None
+    """What the process calls its model, where its command line names none."""
 
 
 class Said(Fact, frozen=True):

@@ -8,10 +8,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from msgspec import Struct, structs
+from msgspec import Struct, json, structs
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import MAX_LISTING_BYTES, HttpClient, Reply, RequestError, status_words
+from gpumon.collectors.http.client import (
+    MAX_LISTING_BYTES,
+    MAX_PROBE_BYTES,
+    HttpClient,
+    Reply,
+    RequestError,
+    TimeLimits,
+    error_message,
+    status_words,
+)
+from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import (
     AnySample,
@@ -32,7 +42,24 @@ from gpumon.collectors.source import Backoff
 REMOTE_IDLE_SECONDS = 2.0
 FAILURE_CAP_SECONDS = 10.0
 FORBIDDEN_SECONDS = 60.0
-"""After a refusal: each one may be a warning in the server's log."""
+"""After the first refusal of a key: it may be the server's that is about to change."""
+KEYLESS_SECONDS = 900.0
+"""After a refusal where we have no key, and at most where we have one: nothing will be otherwise until the
+settings are, or the server's are, and each refusal may be a warning in its log."""
+
+
+class Refusals:
+    """How long to wait after a server has refused to answer."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._first = FORBIDDEN_SECONDS if endpoint.sends_key else KEYLESS_SECONDS
+        self.seconds: float | None = None
+        """``None`` where it has not refused at the latest question."""
+
+    def note(self, *, refused: bool) -> None:
+        """Record how a question went."""
+        doubled = self._first if self.seconds is None else min(2 * self.seconds, KEYLESS_SECONDS)
+        self.seconds = doubled if refused else None
 
 
 class UnusableError(Exception):
@@ -46,13 +73,13 @@ class UnusableError(Exception):
 class Retry:
     """How long to wait after a poll that failed: twice as long each time, and much longer after a refusal."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._backoff = Backoff(1.0, FAILURE_CAP_SECONDS)
-        self._forbidden = False
+        self._refusals = Refusals(endpoint)
 
     def note(self, health: SourceHealth | None) -> None:
         """Record how a poll went: ``None`` is well."""
-        self._forbidden = health is not None and health.state == "forbidden"
+        self._refusals.note(refused=health is not None and health.state == "forbidden")
         if health is None:
             self._backoff.succeeded()
         else:
@@ -60,8 +87,8 @@ class Retry:
 
     def delay(self, interval: float) -> float | None:
         """Return seconds between the starts of two polls; ``None`` where the last one went well."""
-        if self._forbidden:
-            return max(interval, FORBIDDEN_SECONDS)
+        if self._refusals.seconds is not None:
+            return max(interval, self._refusals.seconds)
         return max(interval, self._backoff.current) if self._backoff.current else None
 
 
@@ -87,7 +114,7 @@ class Conversation(ABC):
         self.endpoint = asked.endpoint
         self.clock = asked.clock
         self.client = HttpClient(asked.endpoint, asked.limits)
-        self._retry = Retry()
+        self._retry = Retry(asked.endpoint)
         self._works = False
         self.replies: dict[str, Reply] = {}
         self._lacking: set[str] = set()
@@ -142,12 +169,23 @@ class Conversation(ABC):
 
     async def get(self, path: str, max_bytes: int = MAX_LISTING_BYTES) -> Reply:
         """GET ``path`` and return the 200; raise as ``look`` does."""
+        reply = await self.get_if_served(path, max_bytes)
+        if reply is None:
+            raise UnusableError(foreign(self.endpoint, self.kind))
+        return reply
+
+    async def get_if_served(self, path: str, max_bytes: int = MAX_LISTING_BYTES) -> Reply | None:
+        """Do the same for a path that not every version serves; ``None`` where it does not (404)."""
         reply = self.replies[path] = await self.client.get(path, max_bytes)
+        return self.usable(reply)
+
+    def usable(self, reply: Reply) -> Reply | None:
+        """Return an answer that is a 200, ``None`` for a 404; raise as ``look`` does for any other."""
         health = health_of_status(reply, self.endpoint, self.kind)
         if health is not None:
             raise UnusableError(health)
         if reply.status == 404:
-            raise UnusableError(foreign(self.endpoint, self.kind))
+            return None
         if reply.status != 200:
             detail = status_words(reply.status)
             raise UnusableError(SourceHealth(state="nonsense", detail=detail))
@@ -159,7 +197,11 @@ class Conversation(ABC):
         Read its fields with ``gpumon.collectors.http.fields``: what has another type than it should is
         ``None``.
         """
-        body = (await self.get(path)).body
+        return self.object_of(await self.get(path), path)
+
+    def object_of(self, reply: Reply, path: str) -> RawObject:
+        """Return the JSON object of an answer to ``path``; raise as ``look`` does."""
+        body = reply.body
         values = fields.read(body, fields.OBJECT)
         if values is None and fields.read(body, fields.ANYTHING) is None:
             raise UnusableError(foreign(self.endpoint, self.kind))
@@ -240,6 +282,7 @@ class OwnPort:
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
+        self._refusals = Refusals(conversation.endpoint)
         self._resume_at = float("-inf")
 
     async def ask(self, _active: bool | None, /) -> Said | None:
@@ -252,10 +295,16 @@ class OwnPort:
         except UnusableError as problem:
             if problem.health.state == "foreign":
                 raise ForeignProgramError from None
-            if problem.health.state == "forbidden":
-                self._resume_at = now + FORBIDDEN_SECONDS
-            return Said("failing", problem.health.detail)
+            return self._refused(problem.health, now)
+        self._refusals.note(refused=False)
         return _of_only_model(look)
+
+    def _refused(self, health: SourceHealth, now: float) -> Said:
+        refused = health.state == "forbidden"
+        self._refusals.note(refused=refused)
+        self._resume_at = now + (self._refusals.seconds or 0.0)
+        words = (health.detail, health.hint if refused else None)
+        return Said("failing", "; ".join(filter(None, words)))
 
     def forget(self) -> None:
         """Start again."""
@@ -271,4 +320,25 @@ def _of_only_model(look: Look) -> Said:
     said = look.work[0][1] if look.work else Said(look.models[0].state or "ready" if look.models else "ready")
     claim = look.models[0] if look.models else None
     facts = said.facts or (LoadFacts(context_length=claim.context_length) if claim else None)
+    if facts is not None and claim is not None:
+        facts = structs.replace(facts, model_name=claim.name)
     return structs.replace(said, facts=facts, origin=said.origin or look.origin)
+
+
+UNLOAD_LIMITS = TimeLimits(total=15.0)
+"""A server may wait for the requests that run before it answers."""
+
+
+async def post(endpoint: Endpoint, kind: ServerKind, path: str, body: dict[str, str]) -> str | None:
+    """Ask for what the user has said yes to; return what went wrong in one line, ``None`` if it was done."""
+    client = HttpClient(endpoint, UNLOAD_LIMITS)
+    try:
+        reply = await client.post(path, json.encode(body), MAX_PROBE_BYTES)
+    except RequestError as failure:
+        return health_of_failure(failure.kind, endpoint, kind).detail
+    finally:
+        await client.close()
+    if 200 <= reply.status < 300:
+        return None
+    known = health_of_status(reply, endpoint, kind)
+    return (known.detail if known else error_message(reply, endpoint)) or f"HTTP {reply.status}"

@@ -11,9 +11,7 @@ To add a kind, write one module with a subclass of ``ServerKind``:
 
 Then name an instance in ``registry.py``, or, in a package of your own, as an entry point of the group
 ``gpumon.servers``. Nothing else in gpumon knows kinds by their names.
-``tests/fakes/toy_kind.py`` is a whole kind in one file.
-
-This module stays cheap to import: what speaks HTTP is imported inside ``converse``.
+``tests/fakes/toy_kind.py`` is a whole kind in one file. What speaks HTTP is imported inside ``converse``.
 """
 
 from __future__ import annotations
@@ -78,6 +76,8 @@ class RunnerKind(Struct, frozen=True, kw_only=True):
     """How many layers it puts on GPUs where nobody asks for any; ``None``: as many as fit there."""
     logs_context_last: bool = False
     """Whether it logs memory for the context after the weights are in place."""
+    reads_file: bool = False
+    """Whether its file is read here: the server that has started it does not describe its models."""
     stays_on_gpu: bool = False
     """Whether it starts only where all of it fits on GPUs, but for what it is told to keep in RAM."""
     moves_weights: bool = False
@@ -135,6 +135,13 @@ class AskedKind(ABC):
     runners: ClassVar[tuple[RunnerKind, ...]] = ()
     """The kinds of processes that hold its models."""
 
+    makes_pictures: ClassVar[bool] = False
+    """Whether it makes pictures, no tokens: a row also without a model; what it claims are weights alone."""
+
+    def identity(self, claim: ModelClaim) -> str:
+        """Return what tells its models apart: one that holds one at a time may keep its row."""
+        return claim.digest or claim.name
+
     # --- How it is recognised and asked
 
     imitates: ClassVar[str | None] = None
@@ -154,7 +161,7 @@ class AskedKind(ABC):
     """Variable of gpumon's own environment that names its URL."""
     key_words: ClassVar[str] = "HTTP 401: credentials are asked for"
     """What it says where it does so."""
-    key_hint: ClassVar[str] = "use --url with user:password@, or --header 'Authorization: …'"
+    key_hint: ClassVar[str] = "name its key under headers in the settings, or use --url with user:password@"
     """What to do where it asks for credentials."""
 
     def start_hint(self, endpoint: Endpoint) -> str:

@@ -2,7 +2,8 @@
 
 It answers ``/api/ps`` as Ollama 0.7.0 would, with two rows of fixed figures: nothing of them is believed. Its
 own routes give the name and the context of the model and whether it is at work. Rates are told of the last
-request only, which is no rate of now (koboldcpp.py: ``/api/extra/perf``).
+request only, which is no rate of now (koboldcpp.py: ``/api/extra/perf``). It imitates ComfyUI and A1111 too:
+its own mark comes first.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.samples import ModelClaim, RunnerSettings, Said, WorkCounters
+from gpumon.collectors.samples import LastRequest, ModelClaim, RunnerSettings, Said, WorkCounters
 from gpumon.collectors.servers.command_line import Flags, program_name
 from gpumon.collectors.servers.kind import Line, RunnerKind, ServerKind
 from gpumon.collectors.servers.talk import Answers, Asked, FoundRunner, ProcessView, Talk
 
 if TYPE_CHECKING:
     from gpumon.collectors.http.endpoint import Endpoint
+    from gpumon.collectors.http.fields import RawObject
 
 PORT = 5001
 VERSION = "/api/extra/version"
@@ -44,11 +46,18 @@ class KoboldCppKind(ServerKind):
     """Known by its own mark before Ollama is believed."""
 
     name, label = "koboldcpp", "KoboldCpp"
-    gives = "the name of its model, its context, whether it works; what is on GPUs only the driver tells"
+    gives = (
+        "the name of its model, its context, whether it works, its last request; VRAM only the driver tells"
+    )
     default_url = f"http://127.0.0.1:{PORT}"
     paths = frozenset({VERSION, MODEL, CONTEXT, WORK})
     program_starts = PROGRAMS
-    runners = (RunnerKind(name="koboldcpp", format="gguf", stands_alone=True, default_port=PORT),)
+    runners = (
+        RunnerKind(
+            name="koboldcpp", format="gguf", stands_alone=True, default_port=PORT, layers_are_asked=True
+        ),
+    )
+    layers_setting = "--gpulayers"
     imitates = "ollama"
 
     async def recognise(self, answers: Answers) -> bool:
@@ -94,7 +103,7 @@ class KoboldCppKind(ServerKind):
                 running = None if idle is None else int(idle == 0)
                 queue = fields.amount(values, "queue")
                 counters = WorkCounters(grows_live=True, requests_processing=running, requests_deferred=queue)
-                return Said("ready", counters=counters)
+                return Said("ready", counters=counters, last=last_request(values))
 
         return KoboldCppConversation(self, asked)
 
@@ -127,6 +136,38 @@ class KoboldCppKind(ServerKind):
     def set_layers(self, layers: int) -> Line:
         """Return the flag."""
         return Line(f"--gpulayers {layers}", ON_COMMAND_LINE)
+
+
+def last_request(values: RawObject) -> LastRequest:
+    """Return what it says of its last request.
+
+    Before v1.94 no speed is told, and ``last_process`` and ``last_eval`` are milliseconds for a token
+    (gpttype_adapter.cpp: ``last_eval_time = pt2``); since then ``..._time`` are seconds in all.
+    """
+    count = fields.amount(values, "total_gens")
+    if not count:
+        return LastRequest(count=count)
+    process, generate = _positive(values, "last_process_time"), _positive(values, "last_eval_time")
+    return LastRequest(
+        count=count,
+        prompt_tokens=fields.amount(values, "last_input_count"),
+        decoded_tokens=fields.amount(values, "last_token_count"),
+        prefill_tokens_per_second=_speed(values, "last_process_speed", "last_process"),
+        decode_tokens_per_second=_speed(values, "last_eval_speed", "last_eval"),
+        seconds=None if process is None or generate is None else process + generate,
+    )
+
+
+def _speed(values: RawObject, speed: str, milliseconds: str) -> float | None:
+    """Return a speed that is told or, by older ones, the time for a token."""
+    told, for_a_token = _positive(values, speed), _positive(values, milliseconds)
+    return told or (1000 / for_a_token if for_a_token else None)
+
+
+def _positive(values: RawObject, key: str) -> float | None:
+    """Return a figure; 0 is what stands there before the first request."""
+    number = fields.field(values, key, fields.ANYTHING)
+    return float(number) if isinstance(number, int | float) and 0 < number < 1e9 else None
 
 
 def _called(path: str | None) -> str | None:

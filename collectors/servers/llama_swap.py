@@ -56,7 +56,7 @@ class LlamaSwapKind(ServerKind):
     runners_are = "routed"
     tells_work = False
     manages_memory = True
-    key_hint = "give one of its apiKeys: headers in the settings file, Authorization: Bearer KEY"
+    key_hint = "name one of its apiKeys under headers in the settings: Authorization, with Bearer before it"
 
     async def recognise(self, answers: Answers) -> bool:
         """Whether an error names it, or its own list of models is there."""

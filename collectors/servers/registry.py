@@ -15,14 +15,21 @@ from pathlib import Path
 
 from gpumon.collectors.samples import SourceSilent
 from gpumon.collectors.servers.by_process.kind import KNOWN_BY_PROCESS
+from gpumon.collectors.servers.comfyui.kind import ComfyUiKind
 from gpumon.collectors.servers.docker_model_runner import DockerModelRunnerKind
+from gpumon.collectors.servers.invokeai import InvokeAiKind
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.launchers import LAUNCHERS
 from gpumon.collectors.servers.lemonade import LemonadeKind
 from gpumon.collectors.servers.llama_server.kind import LlamaServerKind
 from gpumon.collectors.servers.llama_swap import LlamaSwapKind
+from gpumon.collectors.servers.lm_studio.kind import LmStudioKind
+from gpumon.collectors.servers.localai.kind import LocalAiKind
 from gpumon.collectors.servers.ollama.kind import OllamaKind
+from gpumon.collectors.servers.sdapi import SdNextKind, SdWebUiKind
+from gpumon.collectors.servers.sglang.kind import SglangKind
+from gpumon.collectors.servers.tabbyapi.kind import TabbyApiKind
 from gpumon.collectors.servers.vllm.kind import VllmKind
 from gpumon.collectors.source import Clock
 from gpumon.text.safe import visible
@@ -44,6 +51,14 @@ BUILT_IN: tuple[ServerKind, ...] = (
     LemonadeKind(),
     DockerModelRunnerKind(),
     *LAUNCHERS,
+    SglangKind(),
+    LmStudioKind(),
+    TabbyApiKind(),
+    LocalAiKind(),
+    ComfyUiKind(),
+    SdNextKind(),
+    SdWebUiKind(),
+    InvokeAiKind(),
     *KNOWN_BY_PROCESS,
 )
 

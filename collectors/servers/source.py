@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
@@ -14,6 +15,8 @@ from gpumon.collectors.servers.registry import DEFAULT, FAULTS, REGISTRY, Regist
 from gpumon.collectors.servers.talk import Asked, Talk
 from gpumon.collectors.source import log_defect
 
+BEGINNING_BYTES = 16
+"""Of an answer: what comes later may be another each time."""
 WELL = frozenset({"serving", "idle"})
 
 
@@ -59,7 +62,9 @@ class ServerSource:
     def __init__(
         self, asked: Asked, registry: Registry = REGISTRY, expected: ServerKind | None = None
     ) -> None:
-        self._asked = asked
+        self._looked_into = asyncio.Event()
+        """Set while no answer waits to be looked into."""
+        asked = self._asked = replace(asked, is_believed=self._is_believed)
         self._registry = registry
         talk = expected.converse(asked) if expected is not None else None
         self._expected: ServerKind = expected if expected is not None and talk is not None else DEFAULT
@@ -68,8 +73,9 @@ class ServerSource:
         self._other_kind: ServerKind = DEFAULT
         self._kinds_failed = False
         """Whether a kind has failed over the answers of this poll."""
-        self._doubted: dict[str, int] | None = None
-        """The foreign answers that have been looked into last, by path and status: one spell."""
+        self._doubted: dict[str, tuple[int, bytes]] | None = None
+        """The foreign answers that have been looked into last, by path: one spell. Some servers answer all
+        they do not know with 200, so how an answer begins counts as well as its status."""
         self._believed = False
         """Whether this spell of good answers has been checked against kinds that imitate the default."""
 
@@ -94,7 +100,18 @@ class ServerSource:
         health = _of_a_process(health, address) if known_by == "process" else health
         return [replace(first, known_by=known_by, health=health), *samples[1:]]
 
+    async def _is_believed(self) -> bool:
+        await self._looked_into.wait()
+        return self._other is None
+
     async def _poll(self) -> Sequence[AnySample]:
+        self._looked_into.clear()
+        try:
+            return await self._poll_as_known()
+        finally:
+            self._looked_into.set()
+
+    async def _poll_as_known(self) -> Sequence[AnySample]:
         if self._other is not None:
             samples = await self._poll_other(self._other)
             if _health(samples).state != "foreign":
@@ -141,7 +158,8 @@ class ServerSource:
             is_first, self._believed = not self._believed, True
             return await self._first(may_ask=True, imitators=True) if is_first else None
         self._believed = False
-        said = {path: reply.status for path, reply in self._usual.replies.items()}
+        replies = self._usual.replies.items()
+        said = {path: (reply.status, reply.body[:BEGINNING_BYTES]) for path, reply in replies}
         may_ask = health.state == "foreign" and said != self._doubted
         self._doubted = said if may_ask else self._doubted
         return await self._first(may_ask=may_ask, imitators=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -40,6 +40,11 @@ BlobsHint = Callable[[], frozenset[str]]
 """The files (``sha256-<hex>``) that processes of a server hold, and of which no name is known here."""
 
 
+IsBelieved = Callable[[], Awaitable[bool]]
+"""Waits until kinds that imitate this one have looked into the answers of a poll; returns whether none has
+recognised itself."""
+
+
 class Asked(Struct, frozen=True, kw_only=True):
     """A server to ask, and what is known beside its answers."""
 
@@ -52,6 +57,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     is_active: IsActive | None = None
     runners: RunnersHint | None = None
     unnamed_blobs: BlobsHint | None = None
+    is_believed: IsBelieved | None = None
+    """``None``: it is what it is asked as."""
     trusted: bool = False
     """Whether it was recognised by what it says, not by a header: a proxy may stand before it."""
 
@@ -114,6 +121,12 @@ class RunnerTalk(Protocol):
         ...
 
 
+def holds_nothing(path: str) -> bool:
+    """Return that a file is not seen."""
+    del path
+    return False
+
+
 def _not_known() -> None:
     """Return nothing."""
 
@@ -135,6 +148,8 @@ class ProcessView(Struct, frozen=True):
     be seen. It costs more than the rest: ask where nothing else tells, and of a process on a GPU only."""
     ports: Callable[[], Sequence[int]] = tuple
     """Returns the TCP ports on which it listens, as far as they may be seen."""
+    holds: Callable[[str], bool] = holds_nothing
+    """Returns whether a file or folder is seen by its path in its folder, or below its own root."""
 
 
 class FoundServer(Struct, frozen=True):

@@ -21,20 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.docker_model_runner import FakeDockerModelRunner
 from tests.fakes.http import HTML_TYPE, Answer, Listening, as_json, read_request
-from tests.fakes.koboldcpp import FakeKoboldCpp
-from tests.fakes.lemonade import FakeLemonade
-from tests.fakes.llama_server.ik import FakeIkLlama
-from tests.fakes.llama_server.router import Child, FakeRouter
 from tests.fakes.llama_server.server import FakeLlamaServer
-from tests.fakes.llama_swap import FakeLlamaSwap
 from tests.fakes.nvml.driver import GIB, FakeDriver
 from tests.fakes.ollama.catalog import BLOBS
 from tests.fakes.ollama.server import FakeOllama
 from tests.fakes.processes.secluded import hide_hardware
 from tests.fakes.processes.tree import FakeProc
-from tests.fakes.vllm import FakeVllm
+from tests.faults.columns import KINDS, MODEL, Kind
 from tests.faults.hurry import hurry
 
 from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
@@ -44,14 +38,15 @@ from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import ModelEntry, Snapshot, SourceEntry
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import AnySample, ServerSample, WorkSample
-from gpumon.collectors.servers import conversation, llama_swap
+from gpumon.collectors.servers import conversation, llama_swap, picture_talk
+from gpumon.collectors.servers.lm_studio import conversation as lm_studio
+from gpumon.collectors.servers.localai import conversation as localai
 
 DEADLINE_SECONDS = 10.0
 INTERVAL_SECONDS = 0.2
 ANSWERS_TO_RECOVER = 4
 """One may have been under way, and one have met the closed port; the kind is asked for before its models."""
 SERVER_PID, RUNNER_PID, SERVICE = 3_999_001, 3_999_002, 998
-MODEL = "qwen3:8b"
 
 
 class Gate(Listening):
@@ -122,75 +117,6 @@ FAULTS: dict[str, Fault] = {
         lambda gate: gate.become(Answer(200, PAGE.encode(), HTML_TYPE)), frozenset({"foreign"})
     ),
     "restart": Fault(lambda gate: gate.become(), frozenset({"serving"})),
-}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A column: what stands behind the gate, and what is around it."""
-
-    serve: Callable[[], Listening]
-    name: str = MODEL
-    """Of its model."""
-    second: bool = False
-    """Whether another server stands beside it, which nothing may touch."""
-    process: str | None = None
-    """Whether its process is seen: ``contained`` in other namespaces, ``closed`` to a plain user."""
-
-
-def _ollama() -> FakeOllama:
-    server = FakeOllama()
-    server.catalog.load(MODEL)
-    return server
-
-
-def _llama_server(server: FakeLlamaServer) -> FakeLlamaServer:
-    server.alias = MODEL
-    return server
-
-
-def _router() -> FakeRouter:
-    server = FakeRouter()
-    server.children[MODEL] = Child(status="loaded")
-    return server
-
-
-def _llama_swap() -> FakeLlamaSwap:
-    server = FakeLlamaSwap()
-    server.run(MODEL, 9, "llama-server --model /m/a.gguf --port 9")
-    return server
-
-
-def _koboldcpp() -> FakeKoboldCpp:
-    server = FakeKoboldCpp()
-    server.model = f"koboldcpp/{MODEL}"
-    return server
-
-
-def _loaded(server: FakeLemonade | FakeDockerModelRunner) -> Listening:
-    server.load(MODEL)
-    return server
-
-
-def _vllm() -> FakeVllm:
-    server = FakeVllm()
-    server.name = MODEL
-    return server
-
-
-KINDS: dict[str, Kind] = {
-    "Ollama": Kind(_ollama),
-    "llama-server": Kind(lambda: _llama_server(FakeLlamaServer())),
-    "router": Kind(_router),
-    "llama-swap": Kind(_llama_swap),
-    "KoboldCpp": Kind(_koboldcpp),
-    "vLLM": Kind(_vllm),
-    "ik_llama.cpp": Kind(lambda: _llama_server(FakeIkLlama())),
-    "Lemonade": Kind(lambda: _loaded(FakeLemonade())),
-    "Docker Model Runner": Kind(lambda: _loaded(FakeDockerModelRunner())),
-    "second server beside it": Kind(_ollama, second=True),
-    "in a container": Kind(_ollama, process="contained"),
-    "plain user beside a service": Kind(_ollama, process="closed"),
 }
 
 
@@ -394,7 +320,9 @@ def main(*words: str) -> None:
     """Run every cell, or with ``half`` every other one."""
     hurry()
     conversation.FAILURE_CAP_SECONDS = INTERVAL_SECONDS
-    llama_swap.STEADY_SECONDS = INTERVAL_SECONDS
+    llama_swap.STEADY_SECONDS = localai.STEADY_SECONDS = INTERVAL_SECONDS
+    lm_studio.LOADED_SECONDS = lm_studio.IDLE_SECONDS = INTERVAL_SECONDS
+    picture_talk.RESTING_SECONDS = INTERVAL_SECONDS
     apart()
     hide_hardware()
     with tempfile.TemporaryDirectory() as folder, FakeDriver(Path(folder, "state"), 1) as driver:

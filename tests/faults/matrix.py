@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.faults.columns import KINDS
 from tests.faults.drivers import DRIVER_FAULTS
-from tests.faults.kinds import KINDS, faults_of
+from tests.faults.kinds import faults_of
 from tests.faults.runners import RUNNER_FAULTS
 from tests.faults.servers import ABSENT, SERVER_FAULTS
 

@@ -16,6 +16,7 @@ from gpumon.widgets.views import (
     Fact,
     GpuRow,
     InstalledRow,
+    JobView,
     MemoryRow,
     ModelRow,
     RequestRow,
@@ -49,7 +50,6 @@ BUSY_GPU = GpuRow(
     power_limit_watts=450.0,
     temperature_celsius=61.0,
     slowdown_celsius=90.0,
-    fan_percent=38.0,
 )
 HOT_GPU = replace(
     BUSY_GPU,
@@ -89,7 +89,6 @@ FITTING_MODEL = ModelRow(
     parameter_size="8.2B",
     gpu_bytes=int(5.2 * GIB),
     ram_bytes=0,
-    processor="100% GPU",
     spill_percent="",
     context_length=4096,
     context_used_tokens=812,
@@ -107,22 +106,60 @@ SPILLED_MODEL = replace(
     parameter_size="32.8B",
     gpu_bytes=int(14.2 * GIB),
     ram_bytes=int(7.3 * GIB),
-    measured_vram_bytes=int(14.4 * GIB),
-    processor="34%/66% CPU/GPU",
     spill_percent="34%",
     context_length=32768,
     context_used_tokens=8300,
     decode_tokens_per_second=4.8,
-    spill_trend=(0.0, 0.1, 0.34, 0.34),
     state="busy",
     until="Forever",
     time_left="",
 )
+IDLE_GENERATOR = ModelRow(
+    key="comfy",
+    name="ComfyUI",
+    level="ok",
+    runtime="ComfyUI",
+    gpu_bytes=int(0.4 * GIB),
+    state="idle",
+    makes_pictures=True,
+)
+DRAWING_GENERATOR = replace(
+    IDLE_GENERATOR,
+    key="sdxl",
+    name="sd_xl_base_1.0",
+    gpu_bytes=int(6.6 * GIB),
+    state="busy",
+    job=JobView(7, 20, 1.42, 9.0),
+)
+SPILLED_GENERATOR = replace(
+    DRAWING_GENERATOR,
+    key="flux",
+    name="flux1-dev-fp8",
+    level="watch",
+    gpu_bytes=int(9.2 * GIB),
+    ram_bytes=int(2.1 * GIB),
+    spill_percent="19%",
+    job=JobView(12, 28, 5.2, 62.0),
+    notes=("flux1-dev-fp8 is loaded in part",),
+)
+BUSY_GENERATOR = replace(
+    DRAWING_GENERATOR, key="untold", name="InvokeAI", job=JobView(None, None, None, 75.0)
+)
+GENERATORS = (IDLE_GENERATOR, DRAWING_GENERATOR, SPILLED_GENERATOR, BUSY_GENERATOR)
+
 LOADING_MODEL = ModelRow(key="new", name="gemma3:27b", state="loading", until="-")
 OLD_MODEL = replace(FITTING_MODEL, key="old", name="llama3.2:3b", level="unknown", age_seconds=22.0)
 ESTIMATED_MODEL = replace(FITTING_MODEL, key="est", name="模型-千问:7b", rate_is_estimate=True)
 HUB_MODEL = replace(FITTING_MODEL, key="hub", name="hf.co/unsloth/Qwen3-Coder-30B-A3B-GGUF:UD-Q4_K_XL")
 MODELS = (SPILLED_MODEL, FITTING_MODEL, LOADING_MODEL, OLD_MODEL, ESTIMATED_MODEL, HUB_MODEL)
+SEVERAL_RUNTIMES = (
+    replace(SPILLED_MODEL, runtime="Ollama"),
+    replace(FITTING_MODEL, runtime="llama-server"),
+    replace(LOADING_MODEL, runtime="llama-swap"),
+    replace(OLD_MODEL, runtime="text-generation-webui"),
+    replace(HUB_MODEL, runtime="vLLM"),
+    replace(FITTING_MODEL, key="gone", name="phi4:14b", runtime="KoboldCpp", left_seconds=9.0),
+)
 
 MEMORY = MemoryRow(
     level="watch",
@@ -135,9 +172,6 @@ MEMORY = MemoryRow(
     swap_in_bytes_per_second=0.0,
     swap_out_bytes_per_second=12.0 * 1024**2,
     cpu_percent=37.0,
-    cpu_trend=RAMP,
-    cpu_count=16,
-    load_average=3.4,
     pressure_percent=2.0,
 )
 SOURCES = (
@@ -227,22 +261,22 @@ CHART = ChartView(
 
 INSTALLED = (
     InstalledRow(
-        "1", "qwen2.5-coder:14b", 9 * GIB, True, "", int(14.6 * GIB), "watch",
+        "1", "qwen2.5-coder:14b", 9 * GIB, "", int(14.6 * GIB), "watch",
         ("38% in RAM", "loaded, 38% in RAM"), (5.7, 7.0, 8.6), 6400,
     ),
     InstalledRow(
-        "2", "llama3.1:8b", 5 * GIB, False, "", 9 * GIB, "ok", ("fits",), (133.0, 169.0, 215.0), 131072
+        "2", "llama3.1:8b", 5 * GIB, "", 9 * GIB, "ok", ("fits",), (133.0, 169.0, 215.0), 131072
     ),
     InstalledRow(
-        "3", "phi4:14b", 9 * GIB, False, "", int(11.9 * GIB), "ok",
+        "3", "phi4:14b", 9 * GIB, "", int(11.9 * GIB), "ok",
         ("after unload", "after unloading", "after unloading qwen2.5-coder:14b"), (78.0, 99.0, 125.0), 16384,
     ),
     InstalledRow(
-        "4", "hf.co/unsloth/Llama-3.3-70B-Instruct-GGUF:Q4_K_M", 40 * GIB, False, "", 50 * GIB, "watch",
+        "4", "hf.co/unsloth/Llama-3.3-70B-Instruct-GGUF:Q4_K_M", 40 * GIB, "", 50 * GIB, "watch",
         ("spills 43%",), (0.7, 0.9, 1.0), 0,
     ),
     InstalledRow(
-        "5", "deepseek-r1:671b", 377 * GIB, False, "", 400 * GIB, "bad",
+        "5", "deepseek-r1:671b", 377 * GIB, "", 400 * GIB, "bad",
         ("does not run", "does not run: needs 361 GiB of RAM", "does not run: needs 361 GiB of RAM, 32 here"),
         None, 0,
     ),

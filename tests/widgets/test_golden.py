@@ -33,6 +33,10 @@ PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
     "model_on_one_line": lambda width, glyphs: model_lines(views.MODELS, width, glyphs, 1, "8b"),
     "model_on_two_lines": lambda width, glyphs: model_lines(views.MODELS, width, glyphs, 2, "8b"),
     "model_healthy": lambda width, glyphs: model_lines([views.FITTING_MODEL], width, glyphs),
+    "pictures": lambda width, glyphs: model_lines(
+        [*views.GENERATORS, views.FITTING_MODEL], width, glyphs, 2, "sdxl"
+    ),
+    "model_of_several_runtimes": lambda width, glyphs: model_lines(views.SEVERAL_RUNTIMES, width, glyphs, 2),
     "memory": lambda width, glyphs: [memory_line(views.MEMORY, width, glyphs)],
     "source": lambda width, glyphs: source_lines(views.SOURCES, width, glyphs),
     "event": lambda width, glyphs: event_lines(views.EVENTS, width, glyphs),

@@ -7,7 +7,7 @@ from tests.widgets import sample_views as views
 from gpumon.widgets.glyphs import UNICODE
 from gpumon.widgets.kit.lines import plain_text
 from gpumon.widgets.model_panel import columns_for, heading_line, model_lines
-from gpumon.widgets.views import ModelRow
+from gpumon.widgets.views import JobView, ModelRow
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
@@ -102,7 +102,6 @@ def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
         state="weights 50%",
         until="8s left",
         gpu_bytes=3 * 2**30,
-        load_fraction=0.5,
         is_loading=True,
         planned_gpu_bytes=6 * 2**30,
         notes=("1.2 GiB/s",),
@@ -113,3 +112,76 @@ def test_a_load_shows_how_far_it_has_come_and_how_long_it_still_takes() -> None:
     assert "weights 50%" in first
     assert "8s left" in first
     assert "1.2 GiB/s" in second
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_picture_under_way_has_its_speed_where_others_have_tokens(width: int) -> None:
+    drawing, tokens = (
+        plain_text(line)
+        for line in model_lines([views.DRAWING_GENERATOR, views.FITTING_MODEL], width, UNICODE)
+    )
+    rate = f"{views.FITTING_MODEL.decode_tokens_per_second:.0f}"
+    assert drawing.index("1.4 s/it") + len("1.4 s/it") == tokens.index(rate) + len(rate)
+    assert ("7/20" in drawing) == (width >= 80)
+
+
+def test_steps_faster_than_one_a_second_are_told_by_the_second() -> None:
+    fast = replace(views.DRAWING_GENERATOR, job=JobView(7, 20, 0.4, 3.0))
+    assert "2.5 it/s" in _text(fast)
+
+
+def test_one_that_tells_no_steps_is_busy_and_says_for_how_long() -> None:
+    text = _text(views.BUSY_GENERATOR)
+    assert "busy" in text
+    assert "1m 15s" in text
+
+
+def test_a_generator_at_rest_has_a_name_and_what_it_holds() -> None:
+    text = _text(views.IDLE_GENERATOR)
+    assert "ComfyUI" in text
+    assert "0.4" in text
+    assert "tok" not in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_columns_stay_where_they_are_while_a_picture_is_drawn(width: int) -> None:
+    jobs = (JobView(1, 100, 12.3), JobView(99, 100, 0.041), JobView(None, None, None, 7200.0), None)
+    others = set()
+    for job in jobs:
+        rows = [replace(views.DRAWING_GENERATOR, job=job), views.FITTING_MODEL]
+        drawn, other = (plain_text(line) for line in model_lines(rows, width, UNICODE))
+        others.add(other)
+        assert len(drawn) <= width
+    assert len(others) == 1, "the row below does not move"
+
+
+def test_a_list_of_generators_alone_has_headings_of_its_own() -> None:
+    fitted = columns_for(views.GENERATORS, 120, UNICODE)
+    heading = plain_text(heading_line(fitted, "", 120, UNICODE, of_pictures=True))
+    assert "steps" in heading
+    assert "tok/s" not in heading
+
+
+def test_what_serves_a_model_is_told_where_several_runtimes_do() -> None:
+    rows = views.SEVERAL_RUNTIMES
+    lines = [plain_text(line) for line in model_lines(rows, 120, UNICODE)]
+    starts = {line.index(words) for line, words in zip(lines, ("Ollama", "llama-s", "llama-s"), strict=False)}
+    assert len(starts) == 1, "in a column"
+    heading = plain_text(heading_line(columns_for(rows, 120, UNICODE), "", 120, UNICODE))
+    assert heading.index("served by") in starts
+
+
+def test_where_one_runtime_serves_all_it_is_not_said() -> None:
+    rows = [replace(row, runtime="llama-server") for row in views.SEVERAL_RUNTIMES]
+    for width in (200, 120, 80):
+        lines = [plain_text(line) for line in model_lines(rows, width, UNICODE)]
+        assert not any("llama-server" in line for line in lines)
+        assert model_lines(rows, width, UNICODE) == model_lines(
+            [replace(row, runtime="") for row in rows], width, UNICODE
+        )
+
+
+def test_its_column_does_not_follow_what_a_model_does() -> None:
+    rows = views.SEVERAL_RUNTIMES
+    worked = [replace(row, decode_tokens_per_second=123.4, ram_bytes=2**33) for row in rows]
+    assert columns_for(rows, 120, UNICODE) == columns_for(worked, 120, UNICODE)

@@ -6,7 +6,7 @@ those that cost little, and a smaller file comes last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic
 from gpumon.app.diagnosis.choices import by_layers_alone
@@ -21,6 +21,8 @@ from gpumon.app.diagnosis.remedies.takers import taker_remedies
 from gpumon.app.diagnosis.remedies.waiting import waiting_remedies
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.fuses import UNFUSED, Fuses
+from gpumon.app.insight.wording import amount
+from gpumon.app.state.work import drawing_of
 
 Candidate = Callable[[Subject, Arithmetic], Remedy | None]
 
@@ -51,6 +53,8 @@ def remedies_of(
     freeing: tuple[Remedy, ...] = ()
     with fuses.guard("remedy taker_remedies", subject.model.key):
         freeing = taker_remedies(subject, cause)
+    if subject.model.kind.makes_pictures:
+        return (*freeing, *picture_remedies(subject, verdicts), *broken.remedies)
     if not subject.is_spilled or _is_told_where(subject):
         return (*freeing, *others)
     is_spill = not subject.loaded.by_choice or by_layers_alone(subject)
@@ -83,3 +87,41 @@ def _all_layers_fit(subject: Subject) -> bool:
     """Return whether a number of layers alone keeps the rest off the card."""
     arithmetic = subject.arithmetic
     return not isinstance(arithmetic, NoArithmetic) and bool(settings.raise_gpu_layers(subject, arithmetic))
+
+
+IN_PART = frozenset({"spilled", "loaded_in_part", "streams_weights"})
+USUAL_PIXELS = 1024 * 1024
+
+
+def picture_remedies(subject: Subject, verdicts: tuple[Verdict, ...]) -> tuple[Remedy, ...]:
+    """Return what would let all of an image generator's model stay on the GPU: room, or less to draw."""
+    wrong = any(one.kind in IN_PART and one.severity in {"watch", "bad"} for one in verdicts)
+    return (*_less_to_draw(subject), *_load_again(subject)) if wrong else ()
+
+
+def _less_to_draw(subject: Subject) -> Iterator[Remedy]:
+    """Suggest smaller pictures, or fewer at once: what a step works with takes room from the weights."""
+    drawing = drawing_of(subject.model, subject.state)
+    job = drawing.job if drawing else None
+    if job is None:
+        return
+    if (job.batch_size or 1) > 1:
+        words = f"draw fewer pictures at once than {job.batch_size}"
+        yield Remedy("draw_less", words, None, "each of them takes room for a step")
+    elif job.width and job.height and job.width * job.height > USUAL_PIXELS:
+        words = f"draw smaller than {job.width}x{job.height}, and enlarge it afterwards"
+        yield Remedy("draw_less", words, None, "what a step works with grows with the picture")
+
+
+def _load_again(subject: Subject) -> Iterator[Remedy]:
+    """Suggest to free it: the next job loads it anew, with the room that there is then."""
+    model, missing = subject.model, subject.split.ram_bytes
+    line = model.kind.stop(model.key.source, model.claim.name)
+    need = f"needs {amount(missing)} more" if missing else "it takes what is free then"
+    yield Remedy(
+        "reload_model",
+        "free the card of others, then let it load its model again",
+        line,
+        need,
+        frees_bytes=subject.loaded.measured_bytes,
+    )

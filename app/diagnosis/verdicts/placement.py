@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpumon.app.diagnosis.choices import Choice, choice_of
+from gpumon.app.diagnosis.choices import choice_of
 from gpumon.app.diagnosis.diagnosis import Evidence, Verdict
+from gpumon.app.diagnosis.margins import Choice
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.takers import step_change
+from gpumon.app.diagnosis.verdicts import pictures
 from gpumon.app.diagnosis.words import (
     ARITHMETIC,
     COMMAND_LINE,
@@ -24,7 +25,7 @@ from gpumon.app.insight.health import spill_fault
 from gpumon.app.insight.intent import cpu_choice, intent_of, parts_words
 from gpumon.app.insight.loaded import Shortfall, may_load, shortfall
 from gpumon.app.insight.shapes import log_of
-from gpumon.app.insight.wording import amount, ended_words, gpu_label, shares, spill_words
+from gpumon.app.insight.wording import amount, ended_words, gpu_label, shares, spilled_words
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 from gpumon.app.state.places import is_local
 from gpumon.app.state.records import FinishedLoad
@@ -127,8 +128,9 @@ def spilled(subject: Subject) -> Verdict | None:
     estimated = "probably " if model.split.spill_fraction is None and split.gpu_bytes else ""
     since = f" since {units.clock(model.spilled_since, units.TO_THE_MINUTE)}" if model.spilled_since else ""
     chosen = _chosen_words(subject)
-    sentence = f"{subject.name} {estimated}{spill_words(split)}{chosen}{since}{_cost_words(subject)}"
-    return Verdict("spilled", fault, sentence, (*_split_evidence(subject), *_rate_evidence(subject)))
+    sentence = f"{subject.name} {estimated}{spilled_words(model, split)}{chosen}{since}{_cost_words(subject)}"
+    evidence = (*_split_evidence(subject), *_rate_evidence(subject), *pictures.job_evidence(subject))
+    return Verdict("spilled", fault, sentence, evidence)
 
 
 def _chosen_words(subject: Subject) -> str:
@@ -175,11 +177,11 @@ def in_ram_by_choice(subject: Subject) -> Verdict | None:
     if choice is None:
         return None
     part = f" {amount(subject.split.ram_bytes)}" if subject.split.ram_bytes else " a part"
+    words = f"{subject.name} {choice.why_in_ram(part)}"
     return Verdict(
         "in_ram_by_choice",
         "watch" if choice.better else "ok",
-        f"{subject.name} keeps{part} in RAM by choice ({visible(choice.setting)})"
-        f"{_choice_rates(subject, choice)}",
+        f"{words}{_choice_rates(subject, choice, '; ' if choice.kept_free else ': ')}",
         (*_split_evidence(subject), *_choice_evidence(subject, choice)),
     )
 
@@ -192,13 +194,13 @@ def _expected_evidence(subject: Subject) -> Iterator[Evidence]:
         yield Evidence("to be expected in RAM", parts_words(intent.ram_bytes, intent.ram_parts), ARITHMETIC)
 
 
-def _choice_rates(subject: Subject, choice: Choice) -> str:
+def _choice_rates(subject: Subject, choice: Choice, join: str = ": ") -> str:
     """Say what a choice costs and what would be better: ``: about 21 tok/s; --n-cpu-moe 14 also fits, …``."""
     rate, words = subject.rates.measured, ""
     if rate is not None:
-        words = f": {units.rate(rate)}"
+        words = f"{join}{units.rate(rate)}"
     elif choice.rate is not None:
-        words = f": {about(choice.rate)} tok/s"
+        words = f"{join}{about(choice.rate)} tok/s"
     if words and choice.whole_rate is not None:
         words += f", {about(choice.whole_rate)} if all were on GPU"
     return f"{words}; {choice.better.words}" if choice.better else words
@@ -265,18 +267,9 @@ def _cost_words(subject: Subject) -> str:
     """Say what the spill costs: ``: 5.1 tok/s, about 18 if it fitted``."""
     measured = subject.rates.measured
     if measured is None:
-        return _steps_words(subject)
+        return pictures.cost_words(subject)
     fitting = subject.expected_fitting
     return f": {units.rate(measured)}" + (f", {about(fitting)} if it fitted" if fitting else "")
-
-
-def _steps_words(subject: Subject) -> str:
-    """Say the same of an image generator: ``: 50 s/step, 1.0 before``."""
-    steps = step_change(subject)
-    if steps is None:
-        return ""
-    now, before = units.step(steps.now.seconds_per_step), units.step(steps.before.seconds_per_step)
-    return f": {now}, {before.split()[0]} before"
 
 
 def _held_before(subject: Subject) -> int:
@@ -378,7 +371,7 @@ def _share_words(subject: Subject) -> str:
     """
     rate = subject.rates.measured
     if rate is None:
-        return ""
+        return pictures.step_words(pictures.picture_of(subject))
     if subject.runner is not None and rivals(subject.state, subject.runner):
         return f", {units.rate(rate)} beside another model at work"
     words, best = f", {units.rate(rate)}", subject.expected_by_card if subject.closely else None

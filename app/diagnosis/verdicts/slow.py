@@ -106,7 +106,7 @@ def crowded(subject: Subject) -> Verdict | None:
     steps, cause = takers.step_change(subject), takers.crowded(subject)
     if steps is None or cause is None:
         return None
-    now, before = (units.step(one.seconds_per_step) for one in (steps.now, steps.before))
+    now, before = (units.step_rate(one.seconds_per_step) for one in (steps.now, steps.before))
     evidence = (Evidence("a step", now, GPUMON), Evidence("a step before", before, GPUMON))
     return Verdict("crowded", "bad", f"{subject.name} is slower: {now}, {before} before", evidence)
 

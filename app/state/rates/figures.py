@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.state.series import TIERS, Bucket, Series
 from gpumon.collectors.samples import LogEvent, Slot, WorkCounters
 
@@ -82,6 +83,8 @@ class RunnerRates(Struct, frozen=True):
     awaited_until: float | None = None
     """Until when the next request is awaited, where some too short to be seen at work follow one another. So
     long the model counts as at work, and its rate is that of the latest of them."""
+    drawing: Drawing | None = None
+    """The picture that an image generator works on."""
 
     @property
     def are_too_short(self) -> bool:

@@ -117,7 +117,7 @@ class RateMeter:
             self._without_statistics(sample)
 
     def _measure_counts(self, sample: WorkSample, counters: WorkCounters) -> None:
-        """Measure the rate by the growth of counters; a count that stands still is no rate."""
+        """Measure the rate by the growth of counters, or take it as stated where these do not tell."""
         decoded, computed = counters.decoded_tokens_total, counters.prompt_tokens_total
         rebased = decoded is not None and self._ledger.add(decoded, 0, 0)
         for window, count in ((self._output, decoded), (self._input, computed)):
@@ -126,7 +126,7 @@ class RateMeter:
             if count is not None:
                 window.add(sample.time, count)
         self.rates = RunnerRates(
-            decode_tokens_per_second=self._output.rate,
+            decode_tokens_per_second=self._output.rate or sample.decode_tokens_per_second or None,
             prefill_tokens_per_second=self._input.rate,
             decoded_total=None if decoded is None else self._ledger.total,
             running=counters.requests_processing,

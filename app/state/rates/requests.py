@@ -13,8 +13,8 @@ WINDOW_SECONDS = 2.0
 LONGEST_WINDOW_SECONDS = 6.0
 SHORTEST_SECONDS = 0.2
 """A rate over less is noise."""
-TELLING_COUNTS = 10
-"""Two looks miss up to one token at either end: over fewer a rate is off by more than a tenth."""
+TELLING_COUNTS = 11
+"""Two looks miss up to one token at either end: over fewer a rate may be too high by more than a tenth."""
 TELLING_SECONDS = 4.0
 """But after so long a rough rate is better than none."""
 

@@ -27,6 +27,7 @@ from gpumon.app.state.records.machine import (
     Returned,
     Step,
     SystemRecord,
+    XidError,
 )
 from gpumon.app.state.records.model import (
     STALE_AFTER_SECONDS,
@@ -36,7 +37,14 @@ from gpumon.app.state.records.model import (
     SourceRecord,
     is_server,
 )
-from gpumon.app.state.records.runner import Intent, ModelKey, Prediction, RunnerKey, RunnerRecord
+from gpumon.app.state.records.runner import (
+    Intent,
+    ModelKey,
+    Prediction,
+    RunnerKey,
+    RunnerRecord,
+    SeenRequest,
+)
 
 __all__ = [
     "PHASES",
@@ -71,6 +79,7 @@ __all__ = [
     "RunnerKey",
     "RunnerRecord",
     "ScaleKey",
+    "SeenRequest",
     "Served",
     "ServerLog",
     "SettingChange",
@@ -79,5 +88,6 @@ __all__ = [
     "SystemRecord",
     "TargetOrigin",
     "Thrash",
+    "XidError",
     "is_server",
 ]

@@ -45,6 +45,8 @@ class StepPace(NamedTuple):
     job_id: str | None
     size: tuple[int | None, int | None, int | None]
     """Width, height and pictures at once: a larger one takes longer by nature."""
+    model: str = ""
+    """What was loaded: a row of an image generator stays while its model changes."""
 
 
 class BestRate(Struct):
@@ -84,7 +86,6 @@ class History(Struct, eq=False):
     """What the driver measures for its process, over all GPUs, also while it loads."""
     vram: Series = field(default_factory=Series)
     ram: Series = field(default_factory=Series)
-    spill: Series = field(default_factory=Series)
     decode: Series = field(default_factory=Series)
     """Tokens generated per second; a gap where no request is in that phase."""
     prefill: Series = field(default_factory=Series)
@@ -133,5 +134,5 @@ class History(Struct, eq=False):
         self.peak_on_gpu.add(time, None)
 
     def _series(self) -> Iterator[Series]:
-        yield from (self.measured_vram, self.vram, self.ram, self.spill)
+        yield from (self.measured_vram, self.vram, self.ram)
         yield from (self.decode, self.prefill, self.context)

@@ -11,6 +11,7 @@ from gpumon.app.state.series import Series
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuReading, GpuSlow, SystemSample
 
 LEFTOVERS_KEPT = 16
+XIDS_KEPT = 16
 
 
 class Returned(NamedTuple):
@@ -34,6 +35,16 @@ class Leftover(NamedTuple):
     since: float
     unaccounted_before: int
     """Bytes in use without an owner while the process was there."""
+
+
+class XidError(NamedTuple):
+    """What the driver has reported of a GPU, once or many times in a row."""
+
+    number: int
+    first: float
+    last: float
+    times: int = 1
+    """How often, each within a minute of the one before."""
 
 
 class Step(NamedTuple):
@@ -121,6 +132,8 @@ class GpuRecord(Struct):
     unaccounted_before: int | None = None
     """Bytes in use without an owner in the reading before the latest."""
     leftovers: deque[Leftover] = field(default_factory=lambda: deque(maxlen=LEFTOVERS_KEPT))
+    xids: deque[XidError] = field(default_factory=lambda: deque(maxlen=XIDS_KEPT))
+    """Of this run, the latest last."""
     holds: dict[int, Hold] = field(default_factory=dict)
     """What each process holds, by PID, of those that are listed now."""
     listed_at: float | None = None
@@ -148,6 +161,7 @@ def free_bytes(memory: GpuMemory) -> int | None:
 EventKind = Literal[
     "process_ended",  # a process that holds a model of its own
     "server_restarted",
+    "xid",  # an error that the driver has reported of a GPU
 ]
 
 
@@ -157,10 +171,14 @@ class Event(NamedTuple):
     time: float
     kind: EventKind
     subject: str
-    """Name of a model, URL of a server; not harmless to draw."""
+    """Name of a model, URL of a server, ``GPU 0``; not harmless to draw."""
     runtime: str
     """Name of the ``ServerKind``."""
     pid: int
+    number: int = 0
+    """Of an Xid error."""
+    subject_id: str = ""
+    """UUID of its GPU."""
 
 
 class SystemRecord(Struct):

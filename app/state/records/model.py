@@ -12,10 +12,11 @@ from msgspec import Struct, field, structs
 
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
+from gpumon.app.state.rates.picture import PictureTrack
 from gpumon.app.state.rates.pool import PoolTrack
 from gpumon.app.state.rates.waits import WaitTrack
 from gpumon.app.state.records.history import History
-from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey
+from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey, SeenRequest
 from gpumon.collectors.samples import (
     HEALTHY_STATES,
     KnownBy,
@@ -153,6 +154,13 @@ class Served(Struct):
     pool: PoolTrack = field(default_factory=PoolTrack)
     waits: WaitTrack = field(default_factory=WaitTrack)
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+    last: SeenRequest | None = None
+
+    def take(self, sample: WorkSample) -> None:
+        """Follow the requests of one look."""
+        self.pool.feed(sample)
+        self.waits.feed(sample)
+        self.requests.extend(self.meter.feed(sample))
 
 
 class ModelRecord(Struct):
@@ -201,6 +209,8 @@ class ModelRecord(Struct):
     """What a pass-through meter before its server says of it."""
     metered_at: float | None = None
     """When that was said."""
+    pictures: PictureTrack | None = None
+    """Of an image generator: the picture under way."""
 
     @property
     def claims_memory(self) -> bool:

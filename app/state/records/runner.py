@@ -16,7 +16,14 @@ from gpumon.app.state.rates.pool import PoolTrack
 from gpumon.app.state.rates.waits import WaitTrack
 from gpumon.app.state.records.log import Placement
 from gpumon.app.state.series import Series
-from gpumon.collectors.samples import FileFacts, LoadFacts, ModelFacts, RunnerProcess, WorkSample
+from gpumon.collectors.samples import (
+    FileFacts,
+    LastRequest,
+    LoadFacts,
+    ModelFacts,
+    RunnerProcess,
+    WorkSample,
+)
 from gpumon.collectors.servers.kind import RunnerKind, ServerKind
 
 
@@ -51,6 +58,16 @@ class Prediction(Struct):
         if not self.measured_vram_bytes:
             return None
         return self.expected_vram_bytes / self.measured_vram_bytes - 1
+
+
+class SeenRequest(Struct, frozen=True):
+    """What a server says of the latest request that has ended, and when a look found it to be a new one."""
+
+    request: LastRequest
+    ended: float | None = None
+    """To within a look; ``None`` of one that had ended before the first look."""
+    origin: str | None = None
+    """Where it stands: a path."""
 
 
 class Intent(Struct, frozen=True):
@@ -140,6 +157,7 @@ class RunnerRecord(Struct):
     """Since when requests wait for a place."""
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
     """Requests that were seen to end, oldest first."""
+    last: SeenRequest | None = None
     pace: PaceTrack = field(default_factory=PaceTrack)
     """How fast one request is, over seconds."""
     disk: DiskReads = field(default_factory=DiskReads)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from gpumon.app.session.session import Session
 from gpumon.app.ui.keys import (
     APP_KEYS,
     DASHBOARD_KEYS,
@@ -20,6 +23,7 @@ from gpumon.app.ui.keys import (
 )
 from gpumon.app.ui.screens.base import Scroll
 from gpumon.app.ui.textual_internals import SteadyScreen
+from gpumon.app.views.band import watched_words
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.tables import HelpSheet, Section
 from gpumon.widgets.views import Fact
@@ -55,21 +59,30 @@ class HelpScreen(ModalScreen[None], SteadyScreen[None]):
         Binding("end,G", "scroll(10000)", "to the bottom", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs, *, demo: bool = False) -> None:
+    def __init__(self, glyphs: Glyphs, session: Session) -> None:
         super().__init__()
         self._glyphs = glyphs
-        self._demo = demo
+        self._watched = (*_gpumon(), *watched_words(session.monitor, session.interval_seconds))
+        self._demo = session.demo is not None
 
     def compose(self) -> ComposeResult:
-        """List the keys first, then the marks."""
+        """List the keys first, then the marks, then what is watched."""
         sheet = HelpSheet(glyphs=self._glyphs)
-        sheet.show(help_sections(self._glyphs, demo=self._demo))
+        sheet.show(help_sections(self._glyphs, demo=self._demo), self._watched)
         with Scroll(self._glyphs):
             yield sheet
 
     def action_scroll(self, step: int) -> None:
         """Scroll by lines."""
         self.query_one(Scroll).scroll_relative(y=step, animate=False)
+
+
+def _gpumon() -> Iterator[str]:
+    """Name gpumon with its version, where it is installed and not run from its folder."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - takes a while
+
+    with contextlib.suppress(PackageNotFoundError):
+        yield f"gpumon {version('gpumon-llm')}"
 
 
 def help_sections(glyphs: Glyphs, *, demo: bool = False) -> list[Section]:

@@ -57,6 +57,7 @@ SETTINGS = {
     "ffn_layers": "--n-cpu-ffn",
     "overrides": "--override-tensor",
     "cache_on_gpu": "--no-kv-offload",
+    "fit": "--fit",
     "fit_target": "--fit-target",
 }
 """Flags by the field of ``Orders`` that they set."""
@@ -85,7 +86,7 @@ class LlamaServerKind(ServerKind):
     default_url = f"http://127.0.0.1:{DEFAULT_PORT}"
     paths = frozenset({"/health", "/slots", "/metrics", "/props", "/models", "/v1/models"})
     key_words = "HTTP 401: an API key is asked for"
-    key_hint = "give its --api-key: headers in the settings file, Authorization: Bearer KEY"
+    key_hint = "name its --api-key under headers in the settings: Authorization, with Bearer before it"
     program_starts = ("llama-",)
     runners = (RUNNER,)
     environment = VARIABLES

@@ -27,6 +27,7 @@ from gpumon.collectors.samples import (
     ServerSample,
     SourceHealth,
 )
+from gpumon.collectors.servers.conversation import Refusals
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.ollama import classify
 from gpumon.collectors.servers.ollama.bodies import (
@@ -40,7 +41,7 @@ from gpumon.collectors.servers.ollama.bodies import (
 from gpumon.collectors.servers.ollama.classify import Peer
 from gpumon.collectors.servers.ollama.kind import GREETING
 from gpumon.collectors.servers.ollama.pace import Pace
-from gpumon.collectors.servers.talk import Asked, BlobsHint, KnownRunners
+from gpumon.collectors.servers.talk import Asked, BlobsHint, IsBelieved, KnownRunners
 from gpumon.collectors.source import Clock
 
 ErrandSample = ModelFacts | InstalledModels
@@ -58,8 +59,15 @@ MAX_DIGESTS = 1024
 class Errands:
     """At most one request in flight; results are collected by the next poll."""
 
-    def __init__(self, client: HttpClient, clock: Clock, unnamed_blobs: BlobsHint | None = None) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        clock: Clock,
+        unnamed_blobs: BlobsHint | None = None,
+        is_believed: IsBelieved | None = None,
+    ) -> None:
         """``unnamed_blobs`` are files that are loaded, and of which only the server can tell the name."""
+        self._is_believed = is_believed
         self._unnamed_blobs = unnamed_blobs or frozenset
         self._installed: tuple[InstalledModel, ...] = ()
         self._client = client
@@ -125,6 +133,8 @@ class Errands:
             self._tries = {digest: tries for digest, tries in self._tries.items() if digest in loaded}
 
     async def _run(self, asks_tags: bool, shows: Sequence[tuple[str, str]], blobs: frozenset[str]) -> None:
+        if self._is_believed is not None and not await self._is_believed():
+            return
         if asks_tags:
             await self._ask_tags()
         for digest, name in shows:
@@ -193,7 +203,8 @@ class OllamaSource:
         self._clock = asked.clock
         self._client = HttpClient(asked.endpoint, asked.limits)
         self._pace = Pace(asked.endpoint.is_loopback)
-        self._errands = Errands(self._client, asked.clock, asked.unnamed_blobs)
+        self._refusals = Refusals(asked.endpoint)
+        self._errands = Errands(self._client, asked.clock, asked.unnamed_blobs, asked.is_believed)
         self._runners = asked.runners
         self._metered = False
         self.replies: dict[str, Reply] = {}
@@ -226,6 +237,8 @@ class OllamaSource:
         """Return seconds to the next poll: slower when nothing changes, doubling up to a cap on failure."""
         if self._healthy and self._errands.pending:
             return interval
+        if not self._healthy and self._refusals.seconds is not None:
+            return max(interval, self._refusals.seconds)
         return self._pace.delay(interval, self._clock.now(), self._known_runners())
 
     async def close(self) -> None:
@@ -264,12 +277,14 @@ class OllamaSource:
     def _failed(self, health: SourceHealth) -> ServerSample:
         self._healthy = False
         self._pace.failed()
+        self._refusals.note(refused=health.state == "forbidden")
         if health.state not in DOUBTFUL_STATES:
             self._peer = None
         return ServerSample(time=self._clock.now(), source=self.name, health=health)
 
     async def _listed(self, listing: Listing[ModelClaim], reply: Reply) -> ServerSample:
         now = self._clock.now()
+        self._refusals.note(refused=False)
         self._metered = is_meter(reply.headers.get("via"))
         self._pace.listed(listing.models, now, self._known_runners())
         await self._refresh_version(now)

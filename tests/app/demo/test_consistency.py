@@ -179,7 +179,7 @@ def test_models_at_work_on_one_card_read_no_more_than_its_memory_can_give(scenar
         elif isinstance(sample, ProcessSample):
             runners = {
                 f"runner {one.pid}": (
-                    sizes[one.settings.blob or ""],
+                    sizes.get(one.settings.blob or "", 0),
                     tuple(index for index, pids in on.items() if one.pid in pids),
                 )
                 for one in sample.runners or ()
@@ -197,7 +197,7 @@ def test_models_at_work_on_one_card_read_no_more_than_its_memory_can_give(scenar
 
 
 @every_scenario
-def test_where_a_gpu_computes_some_slot_is_at_work(scenario: Scenario) -> None:
+def test_where_a_gpu_computes_some_slot_or_picture_is_at_work(scenario: Scenario) -> None:
     utilization = 0.0
     loading = at_work = False
     for sample in samples_of(scenario):
@@ -205,8 +205,10 @@ def test_where_a_gpu_computes_some_slot_is_at_work(scenario: Scenario) -> None:
             utilization = max(gpu.utilization_percent or 0.0 for gpu in sample.gpus)
             loading = at_work = False
         elif isinstance(sample, WorkSample):
-            loading = loading or sample.state != "ready"
-            at_work = at_work or any(slot.processing for slot in sample.slots or ())
+            loads_weights = sample.job is not None and sample.job.step is None
+            loading = loading or sample.state != "ready" or loads_weights
+            is_busy = sample.job is not None or any(slot.processing for slot in sample.slots or ())
+            at_work = at_work or is_busy
         elif isinstance(sample, ServerSample) and not loading:
             assert at_work == (utilization > 5), sample.time - START
 

@@ -11,6 +11,7 @@ from gpumon.app.demo.scenarios import list_scenarios, scenario_named
 from gpumon.app.demo.story import CAPTION_SECONDS, PRELUDE_SECONDS
 from gpumon.app.errors import GpumonError
 from gpumon.app.monitor import Monitor
+from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import ServerSample
 
@@ -56,7 +57,8 @@ def ram_gib_of(state: State) -> float:
 
 def test_every_scenario_has_a_name_and_one_line() -> None:
     names = [scenario.name for scenario in list_scenarios()]
-    assert names == ["fits", "spill", "evict", "70b", "fleet", "throttle", "gpu-lost", "restart", "full"]
+    assert names[:5] == ["fits", "spill", "evict", "70b", "fleet"]
+    assert names[5:] == ["throttle", "gpu-lost", "restart", "full", "pictures"]
     assert all(scenario.description and "\n" not in scenario.description for scenario in list_scenarios())
 
 
@@ -293,6 +295,28 @@ def test_full_ends_an_answer_where_its_context_is_full_and_not_with_a_larger_one
     assert tokens[4096].count(4096) == 2, "seen once of each answer"
     assert 5000 < max(tokens[16384]) < 7000
     assert alerts_of("full", 185) == set()
+
+
+def drawing_of(state: State) -> Drawing:
+    found = next(one.pictures.now for one in state.models.values() if one.pictures is not None)
+    assert found is not None
+    return found
+
+
+def test_pictures_tells_what_it_costs_that_a_part_stays_in_ram_and_that_it_is_over() -> None:
+    *_, (_, state) = seconds_of("pictures", 80)
+    assert spills(state)["flux1-dev-Q6_K"] == pytest.approx(0.29, abs=0.01)
+    now = drawing_of(state)
+    assert now.seconds_per_step == pytest.approx(2.9, abs=0.1)
+    assert now.best_seconds_per_step == 2.0
+    *_, (_, state) = seconds_of("pictures", 180)
+    assert not any(spills(state).values())
+    assert drawing_of(state).seconds_per_step == 2.0
+
+
+def test_pictures_leaves_a_generator_without_a_model() -> None:
+    *_, (_, state) = seconds_of("pictures", 245)
+    assert {one.claim.name for one in state.models.values()} == {"ComfyUI", "qwen3:4b"}
 
 
 def test_prelude_is_quiet() -> None:

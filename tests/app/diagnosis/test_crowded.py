@@ -48,7 +48,7 @@ def test_an_image_generator_that_had_to_make_room_names_who_took_it() -> None:
     painter.job, painter.step_seconds = "b", 50.0
     one.machine.goes_on(5)
     found = one.found("flux")
-    assert found.verdict.sentence.endswith(": 50 s/step, 1.0 before")
+    assert found.verdict.sentence.endswith(": 50 s/it, 1.0 it/s before")
     assert one.cause("flux").brief == f"{QWEN} took 6.0 GiB at {at(came)}"
     first = one.remedies("flux")[0]
     assert first.command == STOP
@@ -62,7 +62,7 @@ def test_one_that_claims_nothing_is_known_by_its_steps() -> None:
     one.machine.goes_on(5)
     found = one.found("flux")
     assert (found.verdict.kind, found.verdict.severity) == ("crowded", "bad")
-    assert found.verdict.sentence == "flux is slower: 50 s/step, 1.0 s/step before"
+    assert found.verdict.sentence == "flux is slower: 50 s/it, 1.0 it/s before"
     assert [taker.name for taker in one.cause("flux").takers] == [QWEN]
     assert found.remedies[0].command == STOP
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pytest
+from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Loading, Machine, Model, Weights
 
 from gpumon.app.diagnosis.forecast import Forecast
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.snapshot.build import build_snapshot
+from gpumon.collectors.samples import ModelFacts
+from gpumon.collectors.servers.llama_server.command_line import settings_of
 
 SHAPE = Weights()
 """4.9 GiB of weights; 128 KiB of context a token."""
@@ -114,3 +119,65 @@ def test_of_a_file_that_nobody_has_described_nothing_is_said() -> None:
     load = load_of(machine)
     assert load.forecast is None
     assert load.level == "ok"
+
+
+Load = Callable[..., LoadPicture]
+
+
+class TestToldWhereToGo:
+    """Cards and shares that were asked for count; where they cannot be told apart nothing is said."""
+
+    @pytest.fixture
+    def load(self, llama: ModelFacts) -> Load:
+        def load(line: str = "", *gpus: Gpu, variables: Mapping[str, str] | None = None) -> LoadPicture:
+            argv = ["llama-server", "-m", "/m.gguf", "-c", "4096", *line.split()]
+            settings = settings_of(argv, lambda: variables or {})
+            assert settings is not None
+            machine = Machine(*(gpus or (Gpu(gib=4.0), Gpu(gib=12.0))))
+            machine.llama_server(
+                settings={one: getattr(settings, one) for one in settings.__struct_fields__},
+                file=llama,
+                held={0: 0.1},
+                port="loading",
+                started=START,
+            )
+            machine.run(3)
+            return load_of(machine)
+
+        return load
+
+    def test_a_device_is_the_only_room_there_is(self, load: Load) -> None:
+        small, large = load("--device CUDA0"), load("--device CUDA1")
+        assert small.forecast is not None
+        assert large.forecast is not None
+        assert (small.level, large.level) == ("watch", "ok")
+        assert small.forecast.room_bytes < 4 * GIB < large.forecast.room_bytes < 12 * GIB
+
+    def test_so_is_what_the_variables_leave(self, load: Load) -> None:
+        assert load(variables={"CUDA_VISIBLE_DEVICES": "0"}).level == "watch"
+
+    def test_one_card_alone_is_the_main_one(self, load: Load) -> None:
+        assert load("-sm none -mg 1").level == "ok"
+
+    def test_shares_decide_which_card_gets_how_many_layers(self, load: Load) -> None:
+        even = load("-ts 1,3").forecast
+        assert even is not None
+        assert not even.spills
+        assert load("-ts 9,1").forecast is None, "nine tenths are more than the first card holds: it may fail"
+
+    def test_a_share_of_nothing_leaves_a_card_out(self, load: Load) -> None:
+        found = load("-ts 0,1").forecast
+        assert found is not None
+        assert found.room_bytes < 12 * GIB
+
+    def test_a_number_among_cards_that_differ_may_be_any(self, load: Load) -> None:
+        cards = (Gpu(gib=4.0, name="RTX 3050"), Gpu(gib=12.0, name="RTX 4070"))
+        assert load("--device CUDA0", *cards).forecast is None
+        named = load("", *cards, variables={"CUDA_VISIBLE_DEVICES": "GPU-0"})
+        assert named.forecast is not None
+
+    @pytest.mark.parametrize("line", ["-sm row", "--device Vulkan0"])
+    def test_of_cut_matrices_and_of_what_the_driver_does_not_see_nothing_is_said(
+        self, load: Load, line: str
+    ) -> None:
+        assert load(line).forecast is None

@@ -10,7 +10,8 @@ from gpumon.app.diagnosis import subject
 from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.hardware import Band
-from gpumon.app.picture.model import FullRate, ModelPicture, full_rate
+from gpumon.app.picture.model import ModelPicture
+from gpumon.app.picture.rates import FullRate, full_rate
 from gpumon.app.state.records import BaselineKey
 from gpumon.app.state.state import State
 from gpumon.app.views.models import model_row
@@ -67,7 +68,6 @@ def test_of_a_model_that_is_well_it_is_known_without_a_close_look() -> None:
     assert found.low < found.tokens_per_second < found.high
     row = model_row(picture(machine))
     assert row.full_tokens_per_second == found.tokens_per_second
-    assert row.full_band == (found.low, found.high)
     assert row.peak_tokens_per_second == pytest.approx(20.0, rel=0.05)
 
 
@@ -83,7 +83,6 @@ def test_one_that_is_faster_than_estimated_sets_the_mark() -> None:
     found = known(machine)
     assert found.is_measured
     assert found.tokens_per_second == pytest.approx(900.0, rel=0.05)
-    assert model_row(picture(machine)).full_band is None
 
 
 def usual(**more: object) -> RateBaseline:

@@ -125,8 +125,3 @@ def test_what_an_older_ollama_was_told_to_leave_free_is_named(llama: ModelFacts)
     )
     machine.run(5)
     assert "the runtime leaves 2.4 GiB of each GPU free (OLLAMA_GPU_OVERHEAD)" in words(machine)
-
-
-def test_a_margin_that_was_asked_for_is_named(llama: ModelFacts) -> None:
-    machine = told("-c 8192 -fit on -fitt 8192", llama, 3.0, weights_gib=4.4)
-    assert "the runtime leaves 8.0 GiB of each GPU free (--fit-target 8192)" in words(machine)

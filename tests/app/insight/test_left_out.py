@@ -9,7 +9,8 @@ from tests.fakes.samples import GIB, claim, gpu, nvml, ollama
 from tests.fakes.served_samples import FACTS, alone, served, statistics
 from tests.scene import Gpu, Machine, after
 
-from gpumon.app.insight.agreement import LeftOut, left_out, placement_of
+from gpumon.app.insight.agreement import placement_of
+from gpumon.app.insight.left_out import LeftOut, left_out
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split
 from gpumon.app.state.state import State
 

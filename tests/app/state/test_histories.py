@@ -62,7 +62,7 @@ def test_while_it_is_not_loaded_there_is_a_gap_however_short(machine: Machine) -
     server.load(Model(NAME, pid=101))
     machine.goes_on(3)
     history = machine.only_model().history
-    for series in (history.vram, history.ram, history.spill):
+    for series in (history.vram, history.ram):
         seen = values(series, machine.state.now, 8)
         assert [one is None for one in seen] == [False, False, True, True, True, False, False, False]
     assert history.marks[0] == Mark(START + 6, "left", "left")

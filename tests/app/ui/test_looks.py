@@ -21,6 +21,7 @@ MOMENTS = {"spill": 75.0, "fleet": 30.0, "gpu-lost": 45.0}
 @pytest.fixture(autouse=True)
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: "1.2.3")
     time.tzset()
     yield
     monkeypatch.undo()

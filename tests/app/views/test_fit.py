@@ -34,12 +34,12 @@ def rows(*samples: AnySample, filter_text: str = "") -> list[InstalledRow]:
 def test_a_row_has_name_size_and_identity_of_the_model() -> None:
     [row] = rows(on_disk(0, "a:1b"))
     key = model_id(ModelKey(OLLAMA, "sha-a:1b"))
-    assert row == InstalledRow(key, "a:1b", 5 * GIB, loaded=False, server="")
+    assert row == InstalledRow(key, "a:1b", 5 * GIB, server="")
 
 
 def test_only_the_model_that_is_loaded_is_marked_so() -> None:
     found = rows(ollama(0, [claim("b:1b")]), on_disk(1, "a:1b", "b:1b"))
-    assert [(row.name, row.loaded) for row in found] == [("b:1b", True), ("a:1b", False)]
+    assert [(row.name, row.here) for row in found] == [("b:1b", ("loaded",)), ("a:1b", ())]
 
 
 def test_the_server_is_named_where_two_have_the_model_and_there_alone() -> None:

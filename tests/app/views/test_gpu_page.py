@@ -88,7 +88,7 @@ def test_the_row_has_the_figures_of_the_driver() -> None:
     row = gpu_row(picture())
     assert (row.key, row.index, row.name, row.level) == ("GPU-0", 0, "RTX 4090", "ok")
     assert (row.total_bytes, row.used_bytes, row.free_bytes) == (24 * GIB, 4 * GIB, 19 * GIB)
-    assert (row.utilization_percent, row.fan_percent) == (41, 43)
+    assert row.utilization_percent == 41
     assert (row.power_watts, row.power_limit_watts) == (300.0, 450.0)
     assert (row.temperature_celsius, row.slowdown_celsius) == (60, 90)
     assert (row.unified, row.age_seconds) == (False, None)

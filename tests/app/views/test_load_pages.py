@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.fakes.samples import GIB
-from tests.scene import Machine, Model
+from tests.scene import Gpu, Loading, Machine, Model, Weights
 
 from gpumon.app.picture.load import LoadPicture
 from gpumon.app.state.records import FinishedLoad
-from gpumon.app.views.models import _load_facts, finished_load_facts, load_page, load_row
+from gpumon.app.views.model_page import model_page
+from gpumon.app.views.models import (
+    _load_facts,
+    all_rows,
+    finished_load_facts,
+    load_page,
+    load_row,
+    model_rows,
+)
 from gpumon.collectors.samples import RunnerSettings
-from gpumon.widgets.views import Fact, ModelRow
+from gpumon.widgets.views import Fact, ModelRow, Section
+
+NAME = "llama3.1:8b"
 
 LOAD = LoadPicture(
     id="load 100 1.0",
@@ -68,7 +79,6 @@ def test_the_row_shows_how_far_it_is() -> None:
         context_length=4096,
         state="weights 43%",
         until="8s left",
-        load_fraction=0.43,
         is_loading=True,
         planned_gpu_bytes=9 * GIB,
         notes=(
@@ -146,3 +156,65 @@ def test_a_load_that_was_seen_is_told_phase_by_phase() -> None:
         ("VRAM at its peak", "5.0 GiB", "NVML"),
         ("made room for it", "a:1b", "gpumon"),
     ]
+
+
+class TestForecast:
+    """What will come of a load is on its page, and afterwards beside what has come."""
+
+    @pytest.fixture
+    def machine(self) -> Machine:
+        machine = Machine(Gpu(gib=6.0), ram_gib=64.0)
+        server = machine.ollama()
+        known = server.load(Model(NAME, weights=Weights(), context=4096, gpu_gib=5.5))
+        machine.run(2)
+        server.models.remove(known)
+        machine.run(3)
+        model = Model(
+            NAME,
+            weights=Weights(),
+            context=4096,
+            pid=200,
+            gpu_gib=4.4,
+            ram_gib=1.2,
+            kind="llama_server",
+            loading=Loading(weights_gib=4.9),
+            settings={"context_length": 4096},
+        )
+        server.starts(model)
+        return machine.run(2)
+
+    def sections(self, machine: Machine) -> dict[str, Section]:
+        [row] = all_rows(machine.pictures)
+        page = load_page(row.key, machine.pictures)
+        return {one.title: one for one in page.sections}
+
+    def test_the_page_of_a_load_says_what_it_takes_where_and_how_much_spills(self, machine: Machine) -> None:
+        found = {fact.label: fact for fact in self.sections(machine)["FORECAST"].facts}
+        assert found["needs"].value == "5.5 GiB of VRAM; 5.5 GiB free for it"
+        assert found["in RAM"].level == "watch"
+        assert found["what helps"].value
+        assert list(found)[:3] == ["needs", "on GPU", "in RAM"]
+
+    def test_its_bars_show_what_is_still_to_come(self, machine: Machine) -> None:
+        bars = {row.label: row for row in self.sections(machine)["MEMORY"].bars}
+        assert [part.role for part in bars["on GPU"].parts][-1] == "planned"
+        assert bars["on GPU"].note.startswith("of 4.")
+
+    def test_when_it_is_loaded_the_forecast_stands_beside_the_result(self, machine: Machine) -> None:
+        said = {fact.label: fact.value for fact in self.sections(machine)["FORECAST"].facts}
+        machine.servers[0].models[-1].is_claimed = True
+        machine.goes_on(30)
+        [row] = model_rows(machine.pictures)
+        page = model_page(row.key, machine.pictures, 300.0)
+        [section] = [one for one in page.sections if one.title == "FORECAST AND RESULT"]
+        rows = {one.label: one for one in section.bars}
+        assert rows["on GPU"].note == f"forecast {said['on GPU']}"
+        assert rows["on GPU"].figure.endswith(" GiB"), "as the driver measures it"
+        assert rows["in RAM"].figure == "1.2 GiB"
+
+    def test_a_model_whose_load_was_not_seen_has_no_forecast(self) -> None:
+        machine = Machine()
+        machine.ollama().load(Model(NAME))
+        [row] = model_rows(machine.run(3).pictures)
+        titles = [one.title for one in model_page(row.key, machine.pictures, 300.0).sections]
+        assert "FORECAST AND RESULT" not in titles

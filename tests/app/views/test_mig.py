@@ -20,7 +20,7 @@ def mig() -> Machine:
 def test_the_row_says_that_it_is_not_known() -> None:
     [model] = mig().monitor.pictures.models()
     row = model_row(model)
-    assert row.measured_vram_bytes is None
+    assert model.memory.measured_vram_bytes is None
     assert "VRAM measured: not known (MIG)" in row.notes
     assert model.sentence == "qwen3:8b is well: 6.0 GiB on GPU"
     assert "VRAM measured" not in [one.name for one in model.diagnosis.verdict.evidence]

@@ -8,7 +8,7 @@ from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Machine, Model, Weights, loaded
 
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, Verdict
-from gpumon.app.insight.agreement import LeftOut
+from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.details import ModelDetails
@@ -21,7 +21,7 @@ from gpumon.app.views.model_sections import cures, memory, requests, why
 from gpumon.app.views.page import (
     PageView,
 )
-from gpumon.collectors.samples import MeteredModel, MeteredRequest
+from gpumon.collectors.samples import LoadFacts, MeteredModel, MeteredRequest
 from gpumon.text import units
 from gpumon.widgets.views import BarRow, CureRow, Fact, RequestRow, Section
 
@@ -175,6 +175,13 @@ class TestNow:
         rates = RunnerRates(context_tokens=8190, context_length=8192)
         [fact] = [one for one in now(changed(details_of(), rates=rates)).facts if "context" in one.value]
         assert (fact.value, fact.level) == ("context 8.0k of 8k tokens: full", "watch")
+
+    def test_a_full_context_says_for_how_much_the_model_was_trained(self) -> None:
+        rates = RunnerRates(context_tokens=8190, context_length=8192)
+        details = changed(details_of(), rates=rates)
+        for length, words in ((131072, "; trained for 128k"), (8192, "")):
+            known = replace(details, facts=None, server_facts=LoadFacts(trained_context_length=length))
+            assert f"context 8.0k of 8k tokens: full{words}" in [fact.value for fact in now(known).facts]
 
     def test_a_model_that_is_kept_for_ever_stays(self) -> None:
         assert self.words(until="Forever", time_left="")[-1] == "stays until it is unloaded"

@@ -13,7 +13,6 @@ from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.views.dashboard import memory_row
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import load_rows, model_row
-from gpumon.app.views.page import vram_chart
 from gpumon.widgets.kit.lines import UNICODE
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
@@ -78,11 +77,6 @@ def test_nor_stands_one_on_its_page_or_in_the_snapshot() -> None:
     said = json.loads(msgspec.json.encode(entry))
     assert (said["level"], said["spill_percent"]) == ("ok", None)
     assert "spill" not in said["sentence"] + said["verdict"]["sentence"]
-
-
-def test_the_chart_of_the_dashboard_is_that_of_ram() -> None:
-    chart = vram_chart(without_gpu().state, 60)
-    assert (chart.title, [line.label for line in chart.series]) == ("RAM in use", ["RAM"])
 
 
 def test_a_claim_of_nothing_is_no_unknown_placement_beside_100_percent_cpu() -> None:

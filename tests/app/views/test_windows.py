@@ -11,7 +11,6 @@ from gpumon.app.views.models import trend
 from gpumon.app.views.page import (
     Window,
     area,
-    vram_chart,
     window_of,
 )
 from gpumon.widgets.views import Trend
@@ -82,16 +81,6 @@ class TestCharts:
         [found] = machine.look("driver", at=0.5).pictures.gpus()
         line = gpu_charts(found, Window(found.at + 60, 3600.0, found.at + 60))[1].series[0]
         assert (newest(line.values), newest(line.maxima)) == (20.0, 30)
-
-    def test_vram_of_all_gpus_is_drawn_by_index_up_to_the_largest(self) -> None:
-        machine = Machine(Gpu(gib=24.0, unowned_gib=4.0), Gpu(gib=12.0, unowned_gib=3.0))
-        machine.is_listed_backwards = True
-        chart = vram_chart(machine.look("driver").state, 300.0)
-        assert [(line.label, line.values[-1]) for line in chart.series] == [("GPU 0", 4.0), ("GPU 1", 3.0)]
-        assert (chart.title, chart.unit, chart.seconds, chart.ceiling) == ("VRAM in use", "GiB", 300.0, 24.0)
-
-    def test_without_a_gpu_there_is_no_ceiling(self) -> None:
-        assert vram_chart(Machine().state, 300.0).ceiling is None
 
     def test_a_trend_is_two_minutes_in_cells_of_five_seconds(self) -> None:
         series = Series()

@@ -46,6 +46,9 @@ FIELDS = {
     "nvmlDeviceGetTotalEccErrors": {"slow.ecc_corrected", "slow.ecc_uncorrected"},
     "nvmlDeviceGetMigMode": {"slow.mig_mode"},
     "nvmlSystemGetDriverVersion": set(),
+    "nvmlEventSetCreate": set(),
+    "nvmlDeviceRegisterEvents": set(),
+    "nvmlEventSetWait_v2": set(),
 }
 """Which fields rest on which function."""
 

@@ -9,7 +9,7 @@ from tests.collectors.ollama.support import PATIENT, FakeClock
 from tests.fakes.koboldcpp import NAME, FakeKoboldCpp
 
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.samples import ModelClaim, ServerSample, WorkSample
+from gpumon.collectors.samples import LastRequest, ModelClaim, ServerSample, WorkSample
 from gpumon.collectors.servers.koboldcpp import KoboldCppKind
 from gpumon.collectors.servers.source import ServerSource
 from gpumon.collectors.servers.talk import Asked, FoundRunner, ProcessView
@@ -60,9 +60,36 @@ async def test_without_a_model_it_is_idle(fake: FakeKoboldCpp) -> None:
 
 async def test_what_does_not_change_is_asked_once(fake: FakeKoboldCpp) -> None:
     await polled(fake, times=3)
-    assert fake.asked.count("/api/extra/true_max_context_length") == 1
-    assert fake.asked.count("/api/ps") == 1
-    assert "/api/extra/generate/check" not in fake.asked, "that is text"
+    assert fake.asked.count(("GET", "/api/extra/true_max_context_length")) == 1
+    assert fake.asked.count(("GET", "/api/ps")) == 1
+    assert not [path for _, path in fake.asked if "generate" in path], "that is text"
+
+
+async def test_its_last_request_is_told_with_its_number(fake: FakeKoboldCpp) -> None:
+    _, [work] = await polled(fake)
+    assert work.last == LastRequest(
+        count=7,
+        prompt_tokens=400,
+        decoded_tokens=126,
+        prefill_tokens_per_second=800.0,
+        decode_tokens_per_second=31.5,
+        seconds=4.5,
+    )
+    assert work.origin == "/api/extra/perf"
+
+
+async def test_before_its_first_request_there_is_no_last_one(fake: FakeKoboldCpp) -> None:
+    fake.perf = dict.fromkeys(fake.perf, 0)
+    _, [work] = await polled(fake)
+    assert work.last == LastRequest(count=0)
+
+
+async def test_before_v1_94_a_speed_is_the_time_for_a_token(fake: FakeKoboldCpp) -> None:
+    fake.perf = {"last_process": 2.0, "last_eval": 40.0, "last_token_count": 126, "total_gens": 3}
+    _, [work] = await polled(fake)
+    assert work.last == LastRequest(
+        count=3, decoded_tokens=126, prefill_tokens_per_second=500.0, decode_tokens_per_second=25.0
+    )
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ async def test_a_key_that_it_wants_is_said(fake: FakeLlamaSwap) -> None:
     sample, _ = await polled(source)
     assert (sample.health.state, sample.kind) == ("forbidden", "llama_swap")
     assert "apiKeys" in (sample.health.hint or "")
-    assert source.delay(1.0) == 60.0
+    assert source.delay(1.0) == 900.0
     await source.close()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from tests.collectors.ollama.support import PATIENT, FakeClock
@@ -18,7 +18,12 @@ from tests.fakes.koboldcpp import FakeKoboldCpp
 from tests.fakes.lemonade import FakeLemonade
 from tests.fakes.llama_server.ik import FakeIkLlama
 from tests.fakes.llama_swap import FakeLlamaSwap
+from tests.fakes.lm_studio import FakeLmStudio
+from tests.fakes.localai import FakeLocalAi
+from tests.fakes.pictures import FakeComfyUi, FakeInvokeAi, FakeSdNext, FakeSdWebUi
 from tests.fakes.routes import FakeRoutes
+from tests.fakes.sglang import FakeSglang
+from tests.fakes.tabbyapi import FakeTabbyApi
 from tests.fakes.vllm import FakeVllm
 
 from gpumon.collectors.http.endpoint import parse_endpoint
@@ -27,6 +32,13 @@ from gpumon.collectors.servers.source import ServerSource
 from gpumon.collectors.servers.talk import Asked
 
 MINUTE_SECONDS = 60.0
+TO_RECOGNISE = frozenset(
+    {
+        *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
+        *("/api/extra/version", "/v1/models", "/api/v1/health", "/engines/status"),
+        *("/lmstudio-greeting", "/v1/model", "/system"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -41,14 +53,7 @@ class Manners:
     """With their queries. Those by which it is told from other kinds need not be named."""
     most_a_minute: int
     """Requests of all paths together, at one look a second."""
-    to_recognise: frozenset[str] = field(
-        default=frozenset(
-            {
-                *("/", "/api/ps", "/api/version", "/api/tags", "/api/show", "/props", "/running"),
-                *("/v1/models", "/api/extra/version", "/api/v1/health", "/engines/status"),
-            }
-        )
-    )
+    to_recognise: frozenset[str] = TO_RECOGNISE
     """Asked once at most, to tell what it is."""
 
 
@@ -60,6 +65,24 @@ def _gets(name: str) -> Callable[[Listening], list[tuple[str, str]]]:
 def _with_model(fake: FakeLlamaSwap) -> FakeLlamaSwap:
     fake.run("qwen3", 9, "llama-server --port 9")
     return fake
+
+
+def _drawing() -> FakeComfyUi:
+    fake = FakeComfyUi()
+    fake.queue()
+    fake.load()
+    fake.step(7)
+    return fake
+
+
+def _drawing_next() -> FakeSdNext:
+    fake = FakeSdNext()
+    fake.draw(7)
+    return fake
+
+
+PICTURES_TOLD = TO_RECOGNISE | {"/api/extra/version", "/system_stats", "/v1/models"}
+"""Asked of an image generator before it is known which."""
 
 
 def _asked(fake: Listening) -> list[tuple[str, str]]:
@@ -115,7 +138,7 @@ KINDS: dict[str, Manners] = {
     ),
     "KoboldCpp": Manners(
         FakeKoboldCpp,
-        _gets("asked"),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
         "koboldcpp",
         frozenset(
             {
@@ -126,6 +149,34 @@ KINDS: dict[str, Manners] = {
             }
         ),
         most_a_minute=140,
+    ),
+    "SGLang": Manners(
+        lambda: FakeSglang(metrics=True),
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "sglang",
+        frozenset({"/v1/loads?include=core,memory,queues", "/v1/models", "/metrics"}),
+        most_a_minute=90,
+    ),
+    "LM Studio": Manners(
+        FakeLmStudio,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "lm_studio",
+        frozenset({"/api/v1/models", "/lmstudio-greeting"}),
+        most_a_minute=30,
+    ),
+    "TabbyAPI": Manners(
+        FakeTabbyApi,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "tabbyapi",
+        frozenset({"/v1/model", "/metrics", "/health"}),
+        most_a_minute=140,
+    ),
+    "LocalAI": Manners(
+        FakeLocalAi,
+        lambda fake: getattr(fake, "asked"),  # noqa: B009
+        "localai",
+        frozenset({"/system", "/version", "/backend/monitor"}),
+        most_a_minute=80,
     ),
     "vLLM": Manners(
         FakeVllm,
@@ -148,7 +199,48 @@ KINDS: dict[str, Manners] = {
         frozenset({"/running", "/api/version", "/api/metrics/activity"}),
         most_a_minute=200,
     ),
+    "ComfyUI at rest": Manners(
+        FakeComfyUi,
+        _asked,
+        "comfyui",
+        frozenset({"/prompt", "/system_stats", "/internal/logs/raw"}),
+        most_a_minute=40,
+        to_recognise=PICTURES_TOLD,
+    ),
+    "ComfyUI at work": Manners(
+        _drawing,
+        _asked,
+        "comfyui",
+        frozenset({"/prompt", "/system_stats", "/internal/logs/raw"}),
+        most_a_minute=140,
+        to_recognise=PICTURES_TOLD | {"/queue"},
+    ),
+    "SD.Next at work": Manners(
+        _drawing_next,
+        _asked,
+        "sdnext",
+        frozenset({"/sdapi/v1/status", "/sdapi/v1/checkpoint"}),
+        most_a_minute=75,
+        to_recognise=PICTURES_TOLD,
+    ),
+    "SD WebUI": Manners(
+        FakeSdWebUi,
+        _asked,
+        "sd_webui",
+        frozenset({"/sdapi/v1/memory", "/sdapi/v1/options"}),
+        most_a_minute=45,
+        to_recognise=PICTURES_TOLD | {"/sdapi/v1/status"},
+    ),
+    "InvokeAI": Manners(
+        FakeInvokeAi,
+        _asked,
+        "invokeai",
+        frozenset({"/api/v1/queue/default/status", "/api/v1/app/version"}),
+        most_a_minute=45,
+        to_recognise=PICTURES_TOLD | {"/sdapi/v1/status", "/sdapi/v1/memory"},
+    ),
 }
+"""In no row stands ``/sdapi/v1/progress``: it would decode the picture under way."""
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -18,6 +18,7 @@ from tests.fakes.toy_server import COUNTED, ToyServer
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import ServerSample, SourceSilent
 from gpumon.collectors.servers.conversation import Look
+from gpumon.collectors.servers.ollama.server import OllamaSource
 from gpumon.collectors.servers.registry import Registry
 from gpumon.collectors.servers.source import ServerSource
 from gpumon.collectors.servers.talk import Answers, Asked
@@ -198,3 +199,23 @@ async def test_until_something_answers_the_kind_is_not_known() -> None:
     sample = await setting.poll()
     assert (sample.kind, sample.health.state) == (None, "not_running")
     await setting.source.close()
+
+
+async def test_a_program_that_imitates_ollama_is_asked_nothing_more_as_ollama() -> None:
+    async with FakeKoboldCpp() as kobold:
+        setting = Setting(kobold.url)
+        assert (await setting.poll()).kind == "koboldcpp"
+        await setting.source.close()
+    assert {("POST", "/api/show"), ("GET", "/api/tags")}.isdisjoint(kobold.asked)
+
+
+async def test_what_ollama_is_asked_besides_waits_until_it_is_believed(ollama: FakeOllama) -> None:
+    ollama.catalog.load("gemma3")
+    setting = Setting(ollama.url, Imitator())
+    assert (await setting.poll()).kind == "ollama"
+    assert ollama.counts()["/api/tags"] == 0
+    usual = setting.source._usual
+    assert isinstance(usual, OllamaSource)
+    await usual.settle()
+    await setting.source.close()
+    assert ollama.counts()["/api/tags"] == 1

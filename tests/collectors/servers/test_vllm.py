@@ -211,7 +211,7 @@ async def test_a_dead_engine_is_failing() -> None:
 
 async def test_a_list_that_is_another_programs_is_not_taken_for_its_own() -> None:
     fake = FakeVllm()
-    fake.routes["/v1/models"] = as_json({"object": "list", "data": [{"id": "x", "owned_by": "sglang"}]})
+    fake.routes["/v1/models"] = as_json({"object": "list", "data": [{"id": "x", "owned_by": "acme"}]})
     sample, _ = await seen(fake)
     assert sample.kind != "vllm"
     assert fake.counts["GET", "/metrics"] == 0

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.fakes.nvml import build
-from tests.fakes.nvml.layout import ALL_GPUS, COMPUTE, GRAPHICS, MAX_GPUS, MPS, Gpu, Process, State
+from tests.fakes.nvml.layout import ALL_GPUS, COMPUTE, GRAPHICS, MAX_GPUS, MAX_XIDS, MPS, Gpu, Process, State
 
 GIB = 1024**3
 MIB = 1024**2
@@ -176,6 +176,12 @@ class FakeDriver:
     def lose(self, gpu: int) -> None:
         """Let a GPU fall off the bus."""
         self[gpu].lost = 1
+
+    def report_xid(self, gpu: int, number: int) -> None:
+        """Report an Xid error to all who have asked for the events of a GPU."""
+        at = self.state.xid_count % MAX_XIDS
+        self.state.xid_gpus[at], self.state.xid_numbers[at] = gpu, number
+        self.state.xid_count += 1
 
     def find(self, gpu: int) -> None:
         """Bring a lost GPU back."""

@@ -12,6 +12,7 @@ from typing import Any
 MAX_GPUS = 16
 MAX_PROCESSES = 32
 MAX_FUNCTIONS = 768
+MAX_XIDS = 64
 ALL_GPUS = MAX_GPUS
 """Index into ``Function.error`` and ``hang`` that stands for every GPU and for calls without one."""
 
@@ -160,13 +161,19 @@ class Function(ctypes.Structure):
 
 
 class State(ctypes.Structure):
-    """Everything. ``order`` maps an index to a GPU, so that indices can change while UUIDs stay."""
+    """Everything. ``order`` maps an index to a GPU, so that indices can change while UUIDs stay.
+
+    ``xid_gpus`` and ``xid_numbers`` are the last of ``xid_count`` Xid errors, and where they happened.
+    """
 
     driver_loaded: int
     driver_generation: int
     gpu_count: int
     blocked_threads: int
     cuda_version: int
+    xid_count: int
+    xid_gpus: ctypes.Array[ctypes.c_uint32]
+    xid_numbers: ctypes.Array[ctypes.c_uint32]
     order: ctypes.Array[ctypes.c_uint32]
     driver_version: bytes
     kernel_version: bytes
@@ -178,7 +185,9 @@ class State(ctypes.Structure):
         ("gpu_count", ctypes.c_uint32),
         ("blocked_threads", ctypes.c_uint32),
         ("cuda_version", ctypes.c_uint32),
-        ("padding", ctypes.c_uint32),
+        ("xid_count", ctypes.c_uint32),
+        ("xid_gpus", ctypes.c_uint32 * MAX_XIDS),
+        ("xid_numbers", ctypes.c_uint32 * MAX_XIDS),
         ("order", ctypes.c_uint32 * MAX_GPUS),
         ("driver_version", ctypes.c_char * 80),
         ("kernel_version", ctypes.c_char * 80),
@@ -204,7 +213,9 @@ def c_header(functions: tuple[str, ...]) -> str:
     """Render the C declarations of the state and a number for each of ``functions``."""
     numbers = ",\n".join(f"    FAKE_{name} = {number}" for number, name in enumerate(functions))
     structures = "\n".join(_c_structure(kind) for kind in (Process, Gpu, Function, State))
-    constants = f"enum {{ FAKE_MAX_GPUS = {MAX_GPUS}, FAKE_ALL_GPUS = {ALL_GPUS} }};"
+    constants = (
+        f"enum {{ FAKE_MAX_GPUS = {MAX_GPUS}, FAKE_ALL_GPUS = {ALL_GPUS}, FAKE_MAX_XIDS = {MAX_XIDS} }};"
+    )
     return (
         f"#pragma once\n#include <stdint.h>\n{constants}\n{structures}\nenum fake_number {{\n{numbers}\n}};\n"
     )

@@ -99,8 +99,17 @@ def test_the_first_poll_that_sees_tokens_is_no_rate_yet() -> None:
     bench.server.start(0, prompt=10)
     bench.decode(0.25)
     assert bench.meter.rates.decode_tokens_per_second is None
-    bench.decode(0.25)
+    bench.decode(0.5)
     assert bench.meter.rates.decode_tokens_per_second == 40.0
+
+
+def test_ten_tokens_between_two_looks_may_be_nine_and_are_no_rate() -> None:
+    bench = Bench()
+    bench.poll()
+    bench.server.start(0, prompt=10)
+    bench.decode(0.25)
+    bench.decode(0.25)
+    assert bench.meter.rates.decode_tokens_per_second is None
 
 
 def test_the_rate_follows_within_2_seconds() -> None:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from gpumon.app.diagnosis.forecast import Forecast
 
 
+JOULES_PER_WH = 3600.0
+LEAST_TOKENS = 100
+"""An answer of a few tokens says what a prompt takes."""
+
+
 class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     """What only a page and the snapshot say of a model."""
 
@@ -51,6 +56,14 @@ class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
     """What was said of its load before that was over."""
     started_by: str | None = None
     """The program that has started its process, where the model does not bear its name already."""
+
+    @property
+    def energy_wh_per_1000_tokens(self) -> float | None:
+        """What its GPUs took for 1,000 generated tokens, prompts and idle power included."""
+        told = [one for one in self.requests if one.energy_joules and not one.decoded_is_lower_bound]
+        tokens = sum(one.decoded_tokens or 0 for one in told)
+        joules = sum(one.energy_joules or 0.0 for one in told)
+        return joules / JOULES_PER_WH * 1000 / tokens if tokens >= LEAST_TOKENS else None
 
 
 def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:

@@ -250,6 +250,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     rate_is_estimate: bool | None = None
     tokens_generated_total: int | None = None
     tokens_generated_is_lower_bound: bool | None = None
+    energy_wh_per_1000_tokens: float | None = None
     requests: tuple[RequestEntry, ...] = ()
     prompt_reread: RereadEntry | None = None
     verdict: VerdictEntry

@@ -68,6 +68,7 @@ class RequestEntry(msgspec.Struct, frozen=True, kw_only=True):
     prefill_tokens_per_second: float | None
     decode_tokens_per_second: float | None
     first_token_seconds: float | None
+    energy_joules: float | None
     source: str
 
 

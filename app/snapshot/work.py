@@ -111,7 +111,12 @@ def _with_requests(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
     """Return the entry with the latest requests, and what is read again of them."""
     latest = details.requests[:REQUESTS_TOLD]
     rereads = None if details.rereads is None else _rereads(details.rereads)
-    return msgspec.structs.replace(entry, requests=tuple(map(_request, latest)), prompt_reread=rereads)
+    return msgspec.structs.replace(
+        entry,
+        energy_wh_per_1000_tokens=details.energy_wh_per_1000_tokens,
+        requests=tuple(map(_request, latest)),
+        prompt_reread=rereads,
+    )
 
 
 def _request(one: FinishedRequest) -> RequestEntry:
@@ -125,6 +130,7 @@ def _request(one: FinishedRequest) -> RequestEntry:
         prefill_tokens_per_second=one.prefill_tokens_per_second,
         decode_tokens_per_second=one.decode_tokens_per_second,
         first_token_seconds=one.first_token_seconds,
+        energy_joules=one.energy_joules,
         source=one.source,
     )
 

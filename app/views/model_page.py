@@ -158,7 +158,7 @@ def _has_geometry(details: ModelDetails) -> bool:
 def learned_facts(details: ModelDetails) -> list[Fact]:
     """Return the usual decode rate, those of this run, and how near the prediction of memory is."""
     predicted = _predicted(details.prediction, by_choice=details.picture.memory.by_choice)
-    return [*_of_this_run(details.picture), *_usual(details.usual), *predicted]
+    return [*_of_this_run(details.picture), *_energy(details), *_usual(details.usual), *predicted]
 
 
 def _of_this_run(model: ModelPicture) -> Iterator[Fact]:
@@ -169,6 +169,14 @@ def _of_this_run(model: ModelPicture) -> Iterator[Fact]:
             f"best {units.rate(summary.best)}"
         )
         yield Fact("decode rates", words, GPUMON)
+
+
+def _energy(details: ModelDetails) -> Iterator[Fact]:
+    """Say what 1,000 tokens took of its GPUs, where it was alone there."""
+    wh = details.energy_wh_per_1000_tokens
+    if wh is not None:
+        words = f"{wh:.2g} Wh of its GPUs per 1,000 tokens generated, prompts and idle power included"
+        yield Fact("energy", words, "NVML")
 
 
 def _usual(usual: RateBaseline | None) -> Iterator[Fact]:

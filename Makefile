@@ -19,7 +19,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick fuzz mutants check format-check lint types layers audit fix man screenshots real lock clean
+.PHONY: help run test quick fuzz mutants check format-check lint types layers audit fix catalog man screenshots real lock clean
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -61,6 +61,9 @@ audit: $(DEV_READY) ## Look up the locked packages among known vulnerabilities, 
 fix: $(DEV_READY) ## Format the code and repair what the linter can
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
+
+catalog: $(DEV_READY) ## Check the catalogue of language models that gpumon fit knows
+	@$(BIN)/python docs/catalog.py
 
 man: $(DEV_READY) ## Write docs/gpumon.1 and the tables of docs/configuration.md again
 	@$(BIN)/python docs/manual.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +35,8 @@ from gpumon.collectors.samples import (
     SystemSample,
     WorkSample,
 )
+from gpumon.collectors.servers.kind import RunnerKind, ServerKind
+from gpumon.collectors.servers.registry import kind_named, runner_named
 
 _APPLIERS: dict[type[Any], Callable[[State, Any], None]] = {
     NvmlSample: machine.apply_nvml,
@@ -114,6 +118,8 @@ class Monitor:
         """What has happened in this run, alerts included."""
         self.revision = 0
         """Grows with every sample: what was drawn at this number is still true at this number."""
+        self.acts = 0
+        """Grows with what the user does that samples do not tell."""
         self.pictures = self._pictures()
         """What is said of each model and GPU, and of the whole; made when it is first asked for."""
 
@@ -153,6 +159,7 @@ class Monitor:
 
     def note_unload(self, key: ModelKey, *, is_asked: bool = True) -> None:
         """Record that the user has asked for a model to be unloaded, or that this could not be done."""
+        self.acts += 1
         record = self.state.models.get(key)
         if record is not None:
             record.unload_asked = self.state.now if is_asked else None
@@ -160,6 +167,11 @@ class Monitor:
             self.events.note_unload(key)
         else:
             self.events.note_refusal(key)
+
+    def acknowledge(self) -> None:
+        """Mark every active alert as seen by the user."""
+        self.acts += 1
+        self.alerts.acknowledge_all()
 
     def note_faults(self) -> bool:
         """Name in the state, as a source, what of gpumon itself fails; return whether that is news."""
@@ -175,9 +187,54 @@ class Monitor:
     def reset(self) -> None:
         """Forget everything that was fed, as before a seek back in a recording."""
         self.fuses.clear()
-        self._faults_told = self.fuses.revision
         self._store = Store(self.fuses)
         self.alerts = AlertBook(self.limits, self.fuses)
         self.events = EventLog(self.state, self.alerts)
+        self._begin_anew()
+
+    def freeze(self) -> bytes:
+        """Return all that is known now, for ``thaw``. Listeners are no part of it."""
+        return _freeze(self.fuses, self._store, self.alerts, self.events)
+
+    def thaw(self, frozen: bytes) -> None:
+        """Know what a monitor of the same limits knew when it was frozen, and nothing else."""
+        self.fuses, self._store, self.alerts, self.events = _thaw(frozen)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._faults_told = self.fuses.revision
         self.pictures = self._pictures()
         self.revision += 1
+
+
+def _server_kind(name: str) -> ServerKind:
+    return kind_named(name)
+
+
+def _runner_kind(name: str) -> RunnerKind:
+    return runner_named(name)
+
+
+class _Pickler(pickle.Pickler):
+    """Writes kinds of servers by their names: there is one of each in the program."""
+
+    def reducer_override(self, value: object) -> Any:  # noqa: ANN401 - what pickle takes
+        """Return how to find a kind again; everything else is copied."""
+        if isinstance(value, ServerKind):
+            return _server_kind, (value.name,)
+        if isinstance(value, RunnerKind):
+            return _runner_kind, (value.name,)
+        return NotImplemented
+
+
+def _freeze(*parts: object) -> bytes:
+    """Return ``parts`` as they are now; what they share stays shared."""
+    written = io.BytesIO()
+    _Pickler(written, pickle.HIGHEST_PROTOCOL).dump(parts)
+    return written.getvalue()
+
+
+def _thaw(frozen: bytes) -> tuple[Any, ...]:
+    """Return the parts again, each time others; only what this process has frozen is ever read."""
+    parts: tuple[Any, ...] = pickle.loads(frozen)  # noqa: S301 - our own, and never outside of this process
+    return parts

@@ -107,7 +107,8 @@ def _on_three_lines(
     share = next((word for fact in facts[:1] if (word := fact.partition(" ")[0]).endswith("%")), "")
     start = f"{head} {share}".rstrip()
     name = shorten(glyphs.written(view.subject), max(0, width - len(start) - 2), glyphs.ellipsis)
-    right = _right(view, width // 2, glyphs)
+    whole = line_width(_marks(view, width, glyphs))
+    right = _right(view, max(width // 2, min(whole, width - 4)), glyphs)
     said = _fitting(facts[1:] if share else facts, width - 4 - line_width(right), glyphs)
     top = text_line("  ".join(filter(None, (start, name))))
     if not view.subject and facts:
@@ -165,7 +166,8 @@ def _help(view: VerdictView, width: int, glyphs: Glyphs) -> Line:
 
 
 def _marks(view: VerdictView, width: int, glyphs: Glyphs) -> Line:
-    return join_parts([Part((Span(glyphs.written(mark), "title"),)) for mark in view.marks], width)
+    marks = (glyphs.written(mark.replace("·", glyphs.dot)) for mark in view.marks)
+    return join_parts([Part((Span(mark, "title"),)) for mark in marks], width)
 
 
 def _right(view: VerdictView, room: int, glyphs: Glyphs) -> Line:

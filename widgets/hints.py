@@ -30,6 +30,10 @@ NOTICE_ROWS = 6
 """A notice that does not fit into the line is told in at most so many parts, one after the other."""
 
 
+ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up", "→": "Right", "←": "Left"})
+"""What is printed where there are no arrows."""
+
+
 class Hint(NamedTuple):
     """A key as it is printed on the keyboard, what it does in a word, and the action that does it."""
 
@@ -41,7 +45,8 @@ class Hint(NamedTuple):
 
     def line(self, glyphs: Glyphs) -> Line:
         """Draw the key before the label, or inside the word that begins with it."""
-        key, label = glyphs.written(self.key), glyphs.written(self.label)
+        key = self.key.translate(ARROW_NAMES) if glyphs.ascii_only else self.key
+        key, label = glyphs.written(key), glyphs.written(self.label)
         bold: Role = "dim" if self.on is False else "title"
         role: Role = "plain" if self.on else "dim"
         if len(key) == 1 and label.startswith(key):

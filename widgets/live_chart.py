@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from textual.message import Message
+
 from gpumon.widgets.kit.areas import AreaView, beside, chart_cells, chart_lines, title_line
 from gpumon.widgets.kit.lines import UNICODE, Glyphs, Line
 from gpumon.widgets.kit.panels import LinePanel
@@ -28,6 +30,13 @@ def cells_at(width: int) -> int:
     return chart_cells(width_of_one(width), LABEL_CELLS)
 
 
+def share_at(x: int, width: int) -> float | None:
+    """Return which share of its window had passed at a cell of a chart; ``None`` beside the areas."""
+    each, cells = width_of_one(width), cells_at(width)
+    at = x % (each + DIVIDER_CELLS) - LABEL_CELLS - 1
+    return (at + 0.5) / cells if 0 <= at < cells else None
+
+
 class _Drawn(NamedTuple):
     """A chart as it was drawn last."""
 
@@ -45,6 +54,13 @@ class LiveCharts(LinePanel):
     """One chart or two, as the width allows."""
 
     _views: tuple[AreaView, ...] = ()
+
+    class TimeClicked(Message):
+        """An area was clicked, where a share of its window had passed: 0 to 1."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
         super().__init__(glyphs=glyphs, id=id)
@@ -64,6 +80,14 @@ class LiveCharts(LinePanel):
         views = self._views[: count_at(width)]
         drawn = [self._drawn(at, view, each, height) for at, view in enumerate(views)]
         return beside(drawn, each, self.glyphs) if len(drawn) > 1 else drawn[0]
+
+    def clicked(self, x: int, y: int) -> None:
+        """Post the time that was clicked; in the title do what a panel does."""
+        share = share_at(x, self.content_size.width)
+        if share is None or y == 0:
+            super().clicked(x, y)
+        else:
+            self.post_message(self.TimeClicked(share))
 
     def _drawn(self, at: int, view: AreaView, width: int, height: int) -> list[Line]:
         """Draw one chart; of one of which only the title has changed no more than that."""

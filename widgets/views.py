@@ -226,6 +226,8 @@ class EventRow(Struct, frozen=True):
     """Panel and key of the row that it is about."""
     at: float = 0.0
     """Unix time."""
+    number: int = 0
+    """Tells it from all others of this run."""
 
 
 class Fact(Struct, frozen=True):

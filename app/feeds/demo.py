@@ -69,6 +69,7 @@ class DemoFeed:
             return "the demonstration has not begun"
         second = round(self.player.position - self._start) + ORDER_SECONDS
         self._orders.setdefault(second, []).append(Unload(name))
+        self.player.forget_stops()
         return None
 
     async def run(self, monitor: Monitor) -> None:

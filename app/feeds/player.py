@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import math
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
 
 from gpumon.app.monitor import Monitor
 from gpumon.app.recording.lines import Header
@@ -84,6 +87,51 @@ async def wait_for_change(changed: asyncio.Event, seconds: float) -> None:
             await changed.wait()
 
 
+class _Stop(NamedTuple):
+    """What was known at a time of the stream, and where the stream goes on."""
+
+    position: float
+    taken: int
+    """How many items come before the next sample."""
+    begins_run: bool
+    frozen: bytes
+
+
+STOP_SAMPLES = 1000
+"""After so many samples what is known is kept, so that a seek need not feed all from the start."""
+STOPS_KEPT = 128
+"""Of a longer recording every other one is let go."""
+
+
+class Stops:
+    """What was known now and then in what was played."""
+
+    def __init__(self) -> None:
+        self._stops: list[_Stop] = []
+        self._fed = 0
+
+    def note(self, monitor: Monitor, position: float, taken: int, *, begins_run: bool) -> None:
+        """Count a sample, and keep what is known now if that was long not done, and never later than here."""
+        self._fed += 1
+        last = self._stops[-1].taken if self._stops else 0
+        if self._fed < STOP_SAMPLES or taken <= last:
+            return
+        self._fed = 0
+        with monitor.fuses.guard("looking back"):
+            self._stops.append(_Stop(position, taken, begins_run, zlib.compress(monitor.freeze(), 1)))
+        if len(self._stops) > STOPS_KEPT:
+            del self._stops[::2]
+
+    def before(self, time: float) -> _Stop | None:
+        """Return the last one that is not after a time."""
+        return next((stop for stop in reversed(self._stops) if stop.position <= time), None)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._stops.clear()
+        self._fed = 0
+
+
 class Player:
     """Plays what ``samples()`` yields from the start each time it is called.
 
@@ -111,6 +159,10 @@ class Player:
         self._target: float | None = open_at
         self._steps = 0
         self._is_new = False
+        self._taken = 0
+        """How many items come before the next sample."""
+        self._stops = Stops()
+        self._wants_event = False
         self._changed = asyncio.Event()
         self.start: float | None = None
         """Time of the first sample, known once ``run`` has begun."""
@@ -157,8 +209,14 @@ class Player:
         self._steps += 1
         self._changed.set()
 
+    def seek_event(self) -> None:
+        """Go to where the next event is told, without waiting."""
+        self._wants_event = True
+        self._changed.set()
+
     def seek(self, time: float) -> None:
         """Go to ``time`` (seconds since the epoch) without waiting; before the start is the start."""
+        self._wants_event = False
         self._target = time if self.start is None else max(time, self.start)
         self._changed.set()
 
@@ -168,6 +226,10 @@ class Player:
         self._is_new, self._target, self._steps = True, open_at, 0
         self.position = None
         self._changed.set()
+
+    def forget_stops(self) -> None:
+        """Play what was played again from the start when it is sought: the samples are others now."""
+        self._stops.clear()
 
     def seek_by(self, seconds: float) -> None:
         """Go ``seconds`` forward, or back where negative."""
@@ -187,8 +249,10 @@ class Player:
             elif self._next is None and not self._hold_at_end:
                 return
             elif self._next is None:
-                self._steps = 0
+                self._steps, self._wants_event = 0, False
                 await self._changed.wait()
+            elif self._wants_event:
+                await self._jump_to_event(monitor)
             elif self._steps:
                 self._feed_second(monitor)
             else:
@@ -196,15 +260,25 @@ class Player:
 
     def _rewind(self) -> None:
         self._iterator = iter(self._open())
-        self.position = None
+        self.position, self._taken = None, -1
         self._advance()
+
+    def _go_to(self, stop: _Stop, monitor: Monitor) -> None:
+        """Know what was known at a stop, and go on from there."""
+        monitor.thaw(zlib.decompress(stop.frozen))
+        self._iterator = islice(iter(self._open()), stop.taken, None)
+        self._taken = stop.taken - 1
+        self._advance()
+        self._next_begins_run, self.position = stop.begins_run, stop.position
 
     def _advance(self) -> None:
         self._next_begins_run = False
         item = next(self._iterator, None)
+        self._taken += 1
         while isinstance(item, Header):
             self._next_begins_run = True
             item = next(self._iterator, None)
+            self._taken += 1
         self._next = item
         self.ended = item is None
 
@@ -214,6 +288,7 @@ class Player:
         self._advance()
         self.position = sample.time if self.position is None else max(self.position, sample.time)
         monitor.feed(sample)
+        self._stops.note(monitor, self.position, self._taken, begins_run=self._next_begins_run)
 
     def _feed_second(self, monitor: Monitor) -> None:
         self._steps -= 1
@@ -237,11 +312,7 @@ class Player:
 
     async def _jump(self, monitor: Monitor, target: float) -> None:
         """Feed up to ``target``, unless another one is sought meanwhile."""
-        if self._is_new or (self.position is not None and target < self.position):
-            self._is_new = False
-            monitor.reset()
-            self._rewind()
-            self.start = self._next.time if self._next else None
+        self._start_towards(monitor, target)
         fed = 0
         while self._next is not None and self._next.time <= target and self._target == target:
             if self._is_new:
@@ -253,6 +324,37 @@ class Player:
         if self._target == target:
             self._target = None
         self._clock.jump(max(target, self.start or target))
+
+    def _start_towards(self, monitor: Monitor, target: float) -> None:
+        """Go to the last stop before ``target`` where that is nearer than what was played last."""
+        if self._is_new:
+            self._stops.clear()
+        is_back = self.position is not None and target < self.position
+        stop = self._stops.before(target)
+        if stop is not None and (is_back or stop.position > (self.position or 0.0)):
+            self._go_to(stop, monitor)
+        elif self._is_new or is_back:
+            self._is_new = False
+            monitor.reset()
+            self._rewind()
+            self.start = self._next.time if self._next else None
+
+    async def _jump_to_event(self, monitor: Monitor) -> None:
+        """Feed until an event is told that was not, unless something else is sought meanwhile."""
+        known, fed = _newest_event(monitor), 0
+        while self._next is not None and self._wants_event and self._target is None and not self._is_new:
+            self._feed(monitor, self._next)
+            self._wants_event = _newest_event(monitor) == known
+            fed += 1
+            if fed % BREATH_SAMPLES == 0:
+                await asyncio.sleep(0)
+        if self.position is not None:
+            self._clock.jump(self.position)
+
+
+def _newest_event(monitor: Monitor) -> int:
+    feed = monitor.events.feed
+    return max((event.number for event in (*feed.ongoing, *feed.past)), default=-1)
 
 
 def play_marks(title: str, player: Player) -> tuple[str, ...]:

@@ -155,7 +155,14 @@ _NOISE = re.compile(
     r"nvidia|geforce|amd|radeon|rtx|gtx|rx|tesla|gpu|graphics|generation|blackwell|sxm|edition"
 )
 _WORD = re.compile(r"[a-z]+|\d+")
-_MEMORY = re.compile(r"\b(\d+)\s*gi?b\b", re.IGNORECASE)
+_MEMORY = re.compile(r"\b(\d+)\s*g(?:i?b)?\b", re.IGNORECASE)
+_OTHER_WORDS = (
+    (re.compile(r"\bsxm\d\b"), ""),
+    (re.compile(r"\bmobile\b|\bmax-?q\b"), "laptop"),
+    (re.compile(r"\b(?:dgx )?spark\b"), "gb10"),
+    (re.compile(r"\bstrix halo\b"), "ryzen ai max+ 395"),
+)
+"""What people write for a word of the data sheet."""
 
 
 def named_card(name: str) -> Card:
@@ -173,6 +180,9 @@ def named_card(name: str) -> Card:
 
 
 def _cards_named(name: str) -> list[KnownCard]:
+    name = name.lower()
+    for written, meant in _OTHER_WORDS:
+        name = written.sub(meant, name)
     memory = _MEMORY.search(name)
     key = card_key(_MEMORY.sub(" ", name))
     same = [card for card in KNOWN_CARDS if card_key(card.name) == key]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gpumon.app.monitor import Monitor
     from gpumon.app.recording.writer import Recorder
     from gpumon.app.session.describing import Descriptions
+    from gpumon.app.session.past import Past, Travel
     from gpumon.app.views.charts import Quantity
     from gpumon.app.views.models import SortKey
     from gpumon.collectors.source import Cadence
@@ -66,6 +67,34 @@ class Session(Struct):
     """What was asked of installed models; set on first use."""
     keeper: Keeper | None = None
     """Set where what is learned is kept for the next run."""
+    past: Past | None = None
+    """Set where the screen can look back while samples come: live, and in a demonstration."""
+
+    def look_back(self) -> None:
+        """Keep what comes from now on, so that the screen can go back to it. A recording keeps itself."""
+        if self.past is None and (self.player is None or self.demo is not None):
+            from gpumon.app.session.past import Past  # noqa: PLC0415 - a screen alone looks back
+
+            self.past = Past(self.monitor)
+
+    @property
+    def shown(self) -> Monitor:
+        """What the screen shows: what is known now, or was known at the instant that it looks back to."""
+        return self.monitor if self.past is None else self.past.shown
+
+    @property
+    def is_past(self) -> bool:
+        """Whether the screen shows an instant that is not now."""
+        return self.past is not None and self.past.at is not None
+
+    @property
+    def travel(self) -> Travel | None:
+        """What the keys of time move."""
+        if self.past is not None or self.player is None:
+            return self.past
+        from gpumon.app.session.past import Replayed  # noqa: PLC0415 - recordings alone
+
+        return Replayed(self.player, self.monitor)
 
     @property
     def interval_seconds(self) -> float:
@@ -83,7 +112,13 @@ class Session(Struct):
     def marks(self) -> tuple[str, ...]:
         """Return the words that the verdict line must show."""
         paused = ("PAUSED",) if self.choices.paused else ()
-        return (*self.feed.marks(), *self._recording_marks(), *paused)
+        past = (self.past.mark,) if self.past is not None and self.is_past else ()
+        return (*past, *self.feed.marks(), *self._recording_marks(), *paused)
+
+    def to_now(self) -> None:
+        """Show what is known now."""
+        if self.past is not None:
+            self.past.to_newest()
 
     def change_scenario(self, step: int) -> bool:
         """Begin a scenario of the demonstration ``step`` further on; return whether this is one.
@@ -91,6 +126,7 @@ class Session(Struct):
         The machine that was shown is forgotten, and what the user narrowed its models to.
         """
         if self.demo is not None:
+            self.to_now()
             self.demo.change(step)
             self.monitor.reset()
             self.choices.filter_text = ""

@@ -6,12 +6,11 @@ import dataclasses
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
 from gpumon.app.config.settings import Settings
-from gpumon.app.monitor import Monitor
 from gpumon.app.state.holders.addresses import runners_to_ask, servers_found
 from gpumon.app.state.holders.joins import name_of, sources_of
 from gpumon.app.state.places import is_local, place
@@ -25,6 +24,9 @@ from gpumon.collectors.samples import KnownBy, RunnerProcess, ServerProcess
 from gpumon.collectors.servers.registry import kind_named, kind_of_runner
 from gpumon.collectors.servers.talk import Asked, KnownRunners
 from gpumon.collectors.source import Clock, Source
+
+if TYPE_CHECKING:
+    from gpumon.app.monitor import Monitor  # which takes 40 ms: gpumon fit needs the addresses alone
 
 _T = TypeVar("_T")
 

@@ -124,6 +124,14 @@ class Series:
         """The newest value, ``None`` if the newest sample had none."""
         self.last_time: float | None = None
 
+    def __getstate__(self) -> tuple[object, ...]:
+        """Copy what was added; the cells that were looked at are found again."""
+        return (self._tiers, self.last, self.last_time)
+
+    def __setstate__(self, state: tuple[tuple[_Tier, ...], float | None, float | None]) -> None:
+        self._tiers, self.last, self.last_time = state
+        self._runs = {}
+
     def add(self, time: float, value: float | None) -> None:
         """Add what was seen at ``time`` (seconds); ``None`` begins a gap. Times that go back are ignored."""
         if self.last_time is not None and time < self.last_time:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from gpumon.app.alerts.sinks import AlertHook
     from gpumon.app.ui.model_actions import ModelActions
+    from gpumon.collectors.source import Cadence
 
 
 GRACE_SECONDS = 3.0
@@ -123,6 +124,16 @@ def spare_what_lasts() -> None:
 INTERVALS_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
+def step_interval(cadence: Cadence, step: int) -> None:
+    """Switch to the next longer or shorter interval, if there is one."""
+    longer = [value for value in INTERVALS_SECONDS if value > cadence.interval]
+    shorter = [value for value in INTERVALS_SECONDS if value < cadence.interval]
+    if step > 0 and longer:
+        cadence.change(longer[0])
+    elif step < 0 and shorter:
+        cadence.change(shorter[-1])
+
+
 def bind(app: App[int], keys: tuple[Key, ...]) -> None:
     """Bind keys that only some sessions have."""
     for one in bindings(keys):
@@ -158,6 +169,7 @@ class GpumonApp(SteadyApp):
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.set_class(glyphs.ascii_only, "-ascii")
         self.session = session
+        session.look_back()
         self.glyphs = glyphs
         self._wanted_theme = theme
         self._colors = colors or {}
@@ -229,6 +241,8 @@ class GpumonApp(SteadyApp):
                 self._hook.tell(event)
             if self._bell and event.change != "ended" and event.alert.severity == "bad":
                 self.bell()
+            if self.session.is_past and event.change == "raised":
+                self.notify(f"now: {event.alert.message}", severity="warning")
         if self._model_actions is not None:
             self._model_actions.look()
         is_first = not isinstance(sample, WorkSample) and sample.source not in self._heard
@@ -316,7 +330,9 @@ class GpumonApp(SteadyApp):
     def action_pause(self) -> None:
         """Freeze the screen, or the player of a recording."""
         player = self.session.player
-        if player is None:
+        if self.session.is_past:  # it stands still already: as any other key
+            self.session.to_now()
+        elif player is None:
             self.session.choices.paused = not self.session.choices.paused
         elif player.paused:
             player.resume()
@@ -325,37 +341,24 @@ class GpumonApp(SteadyApp):
         self._draw()
 
     def action_interval(self, step: int) -> None:
-        """Switch to the next longer or shorter interval."""
-        cadence = self.session.cadence
-        if cadence is None:
-            return
-        longer = [value for value in INTERVALS_SECONDS if value > cadence.interval]
-        shorter = [value for value in INTERVALS_SECONDS if value < cadence.interval]
-        if step > 0 and longer:
-            cadence.change(longer[0])
-        elif step < 0 and shorter:
-            cadence.change(shorter[-1])
+        """Switch to the next longer or shorter interval; a recording is played faster or slower."""
+        if (player := self.session.player) is not None:
+            (player.faster if step > 0 else player.slower)()
+        elif self.session.cadence is not None:
+            step_interval(self.session.cadence, step)
         self._draw()
 
     def action_step(self) -> None:
         """Pause the player and go one second on."""
         if self.session.player:
+            self.session.to_now()
             self.session.player.step()
 
     def action_seek(self, seconds: float) -> None:
         """Move the player in time."""
         if self.session.player:
+            self.session.to_now()
             self.session.player.seek_by(seconds)
-
-    def action_speed(self, step: int) -> None:
-        """Double or halve the player's speed."""
-        if self.session.player is None:
-            return
-        if step > 0:
-            self.session.player.faster()
-        else:
-            self.session.player.slower()
-        self._draw()
 
     def action_scenario(self, step: int) -> None:
         """Play another scenario of the demonstration, so many further in the list."""
@@ -373,12 +376,12 @@ class GpumonApp(SteadyApp):
 
     def action_unload(self) -> None:
         """Unload the selected model, after a question."""
-        if isinstance(self.screen, LiveScreen):
+        if isinstance(self.screen, LiveScreen) and not self.screen.is_refused():
             self._actions().unload(self.screen.selected)
 
     def action_copy(self) -> None:
         """Copy the command that helps the selected model."""
-        if isinstance(self.screen, LiveScreen):
+        if isinstance(self.screen, LiveScreen) and not self.screen.is_refused():
             self._actions().copy(self.screen.selected, self.screen.cure)
 
     def action_help(self) -> None:

@@ -40,9 +40,14 @@ MOVE_KEYS = (
         "pagedown,ctrl+d,ctrl+f", "move(10)", "PgDn ^d", "", "ten rows down", ("PgDn PgUp", "ten rows; ^d ^u")
     ),
     Key("pageup,ctrl+u,ctrl+b", "move(-10)", "PgUp ^u", "", "ten rows up", NOT_LISTED),
-    Key("home,g", "move(-10000)", "Home g", "", "first row", ("Home End", "first, last row; g G")),
-    Key("end,G", "move(10000)", "End G", "", "last row", NOT_LISTED),
+    Key("g", "move(-10000)", "g", "", "first row", ("g G", "first, last row")),
+    Key("G", "move(10000)", "G", "", "last row", NOT_LISTED),
 )
+END_KEYS = (
+    Key("home", "move(-10000)", "Home", "", "first row", NOT_LISTED),
+    Key("end", "move(10000)", "End", "", "last row", NOT_LISTED),
+)
+"""Where no time is to be moved."""
 
 FILTER_HELP = "show only models whose name contains a text"
 
@@ -82,7 +87,7 @@ PANEL_KEYS = tuple(
 
 DASHBOARD_KEYS = (
     Key(
-        "enter,l,right",
+        "enter,l",
         "open",
         "Enter",
         "page",
@@ -129,7 +134,7 @@ DASHBOARD_KEYS = (
     Key("w", "window", "w", "", "chart minutes, an hour, a day", ("w", "for how long")),
     *PANEL_KEYS,
     *MOVE_KEYS,
-    Key("escape", "clear", "Esc", "", "drop the filter, go back", ("Esc", "drop the filter, go back")),
+    Key("escape", "clear", "Esc", "", "back to now, drop the filter", ("Esc", "to now, drop the filter")),
 )
 
 SCROLL_KEYS = (
@@ -137,12 +142,17 @@ SCROLL_KEYS = (
     Key("up,k", "scroll(-1)", "↑ k", "", "scroll up", NOT_LISTED),
     Key("pagedown,ctrl+d,ctrl+f", "scroll(10)", "PgDn ^d", "", "a page down", NOT_LISTED),
     Key("pageup,ctrl+u,ctrl+b", "scroll(-10)", "PgUp ^u", "", "a page up", NOT_LISTED),
-    Key("home,g", "scroll(-10000)", "Home g", "", "to the top", NOT_LISTED),
-    Key("end,G", "scroll(10000)", "End G", "", "to the bottom", NOT_LISTED),
+    Key("g", "scroll(-10000)", "g", "", "to the top", NOT_LISTED),
+    Key("G", "scroll(10000)", "G", "", "to the bottom", NOT_LISTED),
+)
+SCROLL_END_KEYS = (
+    Key("home", "scroll(-10000)", "Home", "", "to the top", NOT_LISTED),
+    Key("end", "scroll(10000)", "End", "", "to the bottom", NOT_LISTED),
 )
 
 VIEW_KEYS = (
-    Key("escape,backspace,left,h", "leave", "Esc", "back", "back to the dashboard"),
+    Key("escape", "back", "Esc", "back", "back to now, back to the dashboard"),
+    Key("backspace,h", "leave", "h", "", "back to the dashboard", NOT_LISTED),
     *SCROLL_KEYS,
     Key("n,tab", "neighbour(1)", "n", "next", "next model or GPU", ("n p", "next, previous one")),
     Key("p,shift+tab", "neighbour(-1)", "p", "previous", "previous model or GPU", NOT_LISTED),
@@ -168,6 +178,7 @@ FIT_LIST_KEYS = (
     Key("slash,f3,f4", "filter", "/", "find", FILTER_HELP),
     Key("escape,backspace,left,h", "leave", "Esc", "back", "drop the filter, back to the dashboard"),
     *MOVE_KEYS,
+    *END_KEYS,
 )
 
 FIT_PAGE_KEYS = (
@@ -198,6 +209,7 @@ FIT_PAGE_KEYS = (
         ("r", "as the server takes them"),
     ),
     *SCROLL_KEYS,
+    *SCROLL_END_KEYS,
 )
 
 CONFIRM_KEYS = (
@@ -227,10 +239,17 @@ APP_KEYS = (
         "interval(1)",
         "+",
         "",
-        "longer interval between samples",
-        ("+ -", "longer, shorter interval"),
+        "longer interval between samples; a recording plays faster",
+        ("+ -", "longer, shorter interval; speed"),
     ),
-    Key("minus,underscore", "interval(-1)", "-", "", "shorter interval between samples", NOT_LISTED),
+    Key(
+        "minus,underscore",
+        "interval(-1)",
+        "-",
+        "",
+        "shorter interval between samples; a recording plays slower",
+        NOT_LISTED,
+    ),
     Key("t", "next_theme", "t", "", "next colour theme"),
     Key(
         "ctrl+p,colon",
@@ -252,11 +271,39 @@ REPLAY_KEYS = (
     Key("semicolon", "seek(10)", ";", "+10 s", "ten seconds on", NOT_LISTED),
     Key("less_than_sign", "seek(-60)", "<", "", "a minute back", ("< >", "a minute back, on")),
     Key("greater_than_sign", "seek(60)", ">", "", "a minute on", NOT_LISTED),
-    Key(
-        "left_square_bracket", "speed(-1)", "[", "slower", "half the speed", ("[ ]", "half, twice the speed")
-    ),
-    Key("right_square_bracket", "speed(1)", "]", "faster", "twice the speed", NOT_LISTED),
 )
+
+SPEED_HINTS = (Hint("-", "slower", "interval(-1)"), Hint("+", "faster", "interval(1)"))
+"""What a player's speed goes by: the keys of the interval, which it has not."""
+
+TIME_KEYS = (
+    Key("left", "time(-1)", "←", "", "look a second back", ("← →", "a second back in time, on")),
+    Key("right", "time(1)", "→", "", "look a second on", NOT_LISTED),
+    Key("shift+left", "time(-60)", "S-←", "", "look a minute back", ("S-← S-→", "a minute back, on")),
+    Key("shift+right", "time(60)", "S-→", "", "look a minute on", NOT_LISTED),
+    Key(
+        "left_square_bracket",
+        "event(-1)",
+        "[",
+        "",
+        "look at the event before",
+        ("[ ]", "the event before, after"),
+    ),
+    Key("right_square_bracket", "event(1)", "]", "", "look at the next event", NOT_LISTED),
+    Key("home", "oldest", "Home", "", "look as far back as is kept", ("Home End", "an hour back; to now")),
+    Key("end", "now", "End", "", "back to now", NOT_LISTED),
+)
+"""They move the whole screen; in a recording they move that."""
+
+PAST_HINTS = (
+    Hint("End", "now", "now"),
+    Hint("[", "event before", "event(-1)"),
+    Hint("]", "next", "event(1)"),
+    Hint("←", "1 s", "time(-1)"),
+    Hint("S-←", "1 min", "time(-60)"),
+)
+"""What stands first in the footer while the screen looks back."""
+BACK_HINT = Hint("←", "back in time", "time(-1)")
 
 DEMO_KEYS = (
     Key("right_curly_bracket", "scenario(1)", "}", "next scenario", "next scenario, from its beginning"),
@@ -264,7 +311,16 @@ DEMO_KEYS = (
 )
 
 
-GROUPS = (DASHBOARD_KEYS, PAGE_KEYS, FIT_LIST_KEYS, FIT_PAGE_KEYS, APP_KEYS, REPLAY_KEYS, DEMO_KEYS)
+GROUPS = (
+    DASHBOARD_KEYS,
+    PAGE_KEYS,
+    FIT_LIST_KEYS,
+    FIT_PAGE_KEYS,
+    APP_KEYS,
+    TIME_KEYS,
+    REPLAY_KEYS,
+    DEMO_KEYS,
+)
 """Every key of a screen that can be found by its name, those that one wants first at the start."""
 
 

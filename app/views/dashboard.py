@@ -54,6 +54,7 @@ def event_row(event: LoggedEvent, now: float) -> EventRow:
         acknowledged=event.acknowledged and event.lasts,
         opens=None if panel is None else (panel, event.subject_id),
         at=event.time,
+        number=event.number,
     )
 
 

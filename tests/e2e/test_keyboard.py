@@ -134,3 +134,19 @@ async def test_the_mouse_presses_hints_and_hides_panels(
             await pane.wait_for(switch)
             click(pane, switch)
             await pane.wait_for(title, "Enter page")
+
+
+async def test_the_screen_goes_back_in_time_while_samples_come_and_returns(
+    bare_environment: dict[str, str],
+) -> None:
+    with Pane(gpumon("demo", "spill"), bare_environment) as pane:
+        await pane.wait_for("Models", "Enter page")
+        pane.press("S-Left")
+        await pane.wait_for("1 min ago ·", "End now")
+        pane.press("Home")
+        await pane.wait_for("no further: watching since", "5 min ago ·")
+        pane.press("u")
+        await pane.wait_for("not here: now is 5 min later")
+        pane.press("End")
+        screen = await pane.wait_until(lambda shown: " ago ·" not in shown, "now")
+        assert "Models" in screen

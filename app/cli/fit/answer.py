@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 from msgspec.structs import replace
 
 from gpumon.app.cli.fit.asked import Asked
+from gpumon.app.cli.fit.catalog import model_of_catalog
+from gpumon.app.cli.fit.disk import hub_file
 from gpumon.app.cli.fit.model import Model, is_file, loaded_here, model_of_file, model_of_servers
 from gpumon.app.diagnosis.fit.machine import (
     NO_DEFAULTS,
@@ -22,8 +23,9 @@ from gpumon.app.diagnosis.fit.machine import (
     server_defaults,
     visible_cards,
 )
-from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, with_freed
+from gpumon.app.diagnosis.fit.report import FitReport, HostMemory, Resident, with_freed
 from gpumon.app.diagnosis.fit.wishes import with_wishes
+from gpumon.app.errors import GpumonError
 from gpumon.app.learned import learned_path
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Card, card_of
@@ -32,7 +34,6 @@ from gpumon.collectors.learned import DocumentError, read
 from gpumon.collectors.samples import AnySample, NvmlSample
 from gpumon.collectors.servers.kind import LoadDefaults
 from gpumon.collectors.source import SystemClock
-from gpumon.collectors.system.source import attempt, read_ram_bandwidth
 
 if TYPE_CHECKING:
     from gpumon.app.config.settings import Settings
@@ -48,22 +49,31 @@ async def answer(asked: Asked, settings: Settings) -> FitReport | NoGeometry:
     Raises:
         GpumonError: there is no such model, or nothing can be asked.
     """
-    found, own = await asyncio.gather(_model(asked.model, settings), _own_cards(asked))
+    found, own = await asyncio.gather(_model(asked, settings), _own_cards(asked))
     told = await _server_defaults(found, settings)
     usable = visible_cards(own or (), told)
     cards = asked.cards or (with_freed(usable, found.own_vram_bytes) if found.is_local else ())
     cards = chosen_cards(cards, asked.wishes.devices)
     options = _options(asked, found, cards, told)
     has_none = found.is_local and own is not None and not usable and not asked.cards
-    machine = _machine(asked, found, cards, has_no_gpu=has_none)
-    return fit_on(machine, found.facts, options, found.file_bytes, asked.wishes)
+    machine = _machine(asked, cards, found.others, has_no_gpu=has_none)
+    return fit_on(machine, found.facts, options, found.file_bytes, asked.wishes, origin=found.origin)
 
 
-def _machine(asked: Asked, found: Model, cards: tuple[Card, ...], *, has_no_gpu: bool) -> Machine:
+async def machine_here(asked: Asked) -> Machine:
+    """Return the cards that were asked for, else this machine, with nothing loaded on it that is known."""
+    own = await _own_cards(asked)
+    cards = chosen_cards(asked.cards or own or (), asked.wishes.devices)
+    return _machine(asked, cards, has_no_gpu=own is not None and not own and not asked.cards)
+
+
+def _machine(
+    asked: Asked, cards: tuple[Card, ...], others: tuple[Resident, ...] = (), *, has_no_gpu: bool
+) -> Machine:
     """Return the cards that were asked for, else this machine with what was learned of it."""
     ram = asked.ram_bandwidth_bytes_per_second
     if has_no_gpu:
-        available, bandwidth = read_ram_available(), ram or read_ram_bandwidth().bytes_per_second
+        available, bandwidth = read_ram_available(), ram or _firmware_ram_bandwidth()
         known = with_ram_bandwidth(learned(), ram)
         return Machine(
             (),
@@ -74,19 +84,30 @@ def _machine(asked: Asked, found: Model, cards: tuple[Card, ...], *, has_no_gpu:
             host=read_host(),
         )
     if asked.cards or not cards:
-        return Machine(cards, ram, others=() if asked.cards else found.others)
+        return Machine(cards, ram, others=() if asked.cards else others)
     known = with_ram_bandwidth(learned(), ram)
-    bandwidth = ram or read_ram_bandwidth().bytes_per_second
-    return Machine(cards, bandwidth, known, found.others, host=read_host())
+    bandwidth = ram or _firmware_ram_bandwidth()
+    return Machine(cards, bandwidth, known, others, host=read_host())
 
 
-async def _model(name: str, settings: Settings) -> Model:
+async def _model(asked: Asked, settings: Settings) -> Model:
+    """Return the file, else what a server or this disk has, else what the catalogue has."""
     from gpumon.app.session.whom import endpoints
 
-    if not is_file(name):
-        return await model_of_servers(name, endpoints(settings))
-    model = model_of_file(Path(name))
-    return replace(model, others=await loaded_here(endpoints(settings)))
+    servers = endpoints(settings)
+    if is_file(asked.model):
+        model = model_of_file(Path(asked.model))
+        return replace(model, others=await loaded_here(servers))
+    if asked.quant or asked.parameters:
+        return replace(model_of_catalog(asked, None, servers), others=await loaded_here(servers))
+    try:
+        return await model_of_servers(asked.model, servers)
+    except GpumonError as error:
+        path = await hub_file(asked.model)
+        if path is not None:
+            return replace(model_of_file(path), others=await loaded_here(servers))
+        model = model_of_catalog(asked, error, servers)
+    return model if model.url is None else replace(model, others=await loaded_here(servers))
 
 
 async def _own_cards(asked: Asked) -> tuple[Card, ...] | None:
@@ -168,14 +189,28 @@ def _says_none(samples: Sequence[AnySample]) -> bool:
     )
 
 
+def _firmware_ram_bandwidth() -> float | None:
+    from gpumon.collectors.system.source import read_ram_bandwidth
+
+    return read_ram_bandwidth().bytes_per_second
+
+
 def read_ram_available() -> int | None:
     """Return the RAM that programs can still have, in bytes."""
+    import psutil
+
+    from gpumon.collectors.system.source import attempt
+
     memory = attempt(psutil.virtual_memory)
     return None if memory is None else int(memory.available)
 
 
 def read_host() -> HostMemory | None:
     """Return the RAM and swap of this machine."""
+    import psutil
+
+    from gpumon.collectors.system.source import attempt
+
     memory, swap = attempt(psutil.virtual_memory), attempt(psutil.swap_memory)
     return None if memory is None else HostMemory(int(memory.total), int(swap.total) if swap else 0)
 

@@ -94,6 +94,11 @@ class FitDocument(Struct, frozen=True):
     runs: bool | None = None
     """Whether RAM and swap, whoever has it, are enough for what no GPU takes."""
     after_unloading: AfterUnloading | None = None
+    source: str | None = None
+    """``installed``, ``file``, ``catalog``, ``size``: an estimate by the number of parameters alone."""
+    quant: str | None = None
+    """Of a model that is not here."""
+    trained_context: int | None = None
 
 
 class ListedModel(Struct, frozen=True):
@@ -121,13 +126,14 @@ def add_to(commands: Commands) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="an installed model's name, or a .gguf file; every installed model if not given; "
+        help="a model's name, a .gguf file, or a size: 70b, 30b-a3b; every installed model if not given; "
         "an image model: sdxl, flux, qwen-image, or a .safetensors file",
     )
     load = parser.add_argument_group("how it would be loaded")
     load.add_argument("--num-ctx", metavar="TOKENS", help="context of each slot; Ollama's default if not set")
     load.add_argument("--kv-cache-type", metavar="TYPE", help="such as q8_0 or q4_0; f16 if not set")
     load.add_argument("--parallel", metavar="SLOTS", help="requests at a time; 1 if not set")
+    load.add_argument("--params", metavar="SIZE", help="of a model nobody has described: 13b, 30b-a3b")
     add_wishes(parser.add_argument_group("where it should be"))
     add_picture_flags(parser.add_argument_group("what an image model should make"))
     hardware = parser.add_argument_group("hardware you do not have")
@@ -135,9 +141,11 @@ def add_to(commands: Commands) -> None:
         "--gpu", action="append", metavar="NAME", help='a card, as in "rtx 4090"; may be repeated'
     )
     hardware.add_argument(
-        "--vram", action="append", metavar="SIZE", help="free memory of a card: 12GiB; may be repeated"
+        "--vram", action="append", metavar="SIZE", help="free memory of a card: 12GiB, 12; may be repeated"
     )
+    hardware.add_argument("--bandwidth", metavar="RATE", help="of the card with --vram: 900GB/s")
     hardware.add_argument("--ram-bandwidth", metavar="RATE", help="nominal bandwidth of RAM: 60GB/s")
+    parser.add_argument("--all", action="store_true", help="of the catalogue: every model, not a screenful")
     parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
     parser.set_defaults(execute=execute)
     add_source_flags(parser)
@@ -153,13 +161,9 @@ def execute(options: Namespace) -> int:
     asked = asked_of(options)  # before anything is asked of anyone: wrong values are found at once
     if asked.model and is_picture(asked.model):
         return _picture(options, asked)
-    refuse(
-        options,
-        FLAGS,
-        f"{asked.model} is no image model" if asked.model else "name an image model: sdxl, flux",
-    )
+    asked = _language_asked(options, asked)
     settings = load_settings(options).settings
-    if not asked.model:
+    if not asked.model and not asked.parameters:
         return _list(asked, settings, as_json=options.json)
     from gpumon.app.cli.fit.answer import answer
     from gpumon.app.crash import run
@@ -173,6 +177,23 @@ def execute(options: Namespace) -> int:
     else:
         print_text(_words(asked.model, report), "report")
     return exit_code(report)
+
+
+def _language_asked(options: Namespace, asked: Asked) -> Asked:
+    """Return what is asked of a language model; raise where a flag means nothing to one."""
+    from msgspec.structs import replace
+
+    from gpumon.app.cli.fit.asked import quantisation
+    from gpumon.app.cli.fit.model import is_file
+
+    name = asked.model
+    if not name and not asked.parameters:
+        refuse(options, FLAGS, "name an image model: sdxl, flux")
+        return asked
+    refuse(options, tuple(flag for flag in FLAGS if flag != "quant"), f"{name or 'this'} is no image model")
+    if is_file(name):
+        refuse(options, ("quant", "params"), f"{name} is a file, which is as it is")
+    return replace(asked, quant=quantisation(options.quant))
 
 
 def _picture(options: Namespace, asked: Asked) -> int:
@@ -197,14 +218,17 @@ def _as_picture(name: str) -> str:
 
 
 def _list(asked: Asked, settings: Settings, *, as_json: bool) -> int:
-    from gpumon.app.cli.fit.installed import answers_here, any_fits, list_lines
+    from gpumon.app.cli.fit.installed import answers_here, any_fits, catalog_lines, list_lines
     from gpumon.app.crash import run
 
-    answers = run(answers_here(asked, settings))
+    found = run(answers_here(asked, settings))
+    answers = found.answers
     if as_json:
         print_json(list_document(answers), "list")
     else:
-        print_text("\n".join(list_lines(answers)) + "\n", "list")
+        of_catalog = catalog_lines(answers, found.problem, shows_all=asked.shows_all)
+        lines = of_catalog if found.is_catalog else list_lines(answers)
+        print_text("\n".join(lines) + "\n", "list")
     fits = any_fits(answers)
     return EXIT_CANNOT_TELL if fits is None else EXIT_FITS if fits else EXIT_DOES_NOT_FIT
 
@@ -258,6 +282,9 @@ def fit_document(report: FitReport | NoGeometry) -> FitDocument:
         best_n_cpu_moe=_best(report.best_experts),
         runs=None if report.host is None or placement is None else not report.lacks_ram,
         after_unloading=_after(report),
+        source=report.origin.kind,
+        quant=report.origin.quant or None,
+        trained_context=report.geometry.trained_context_length,
     )
 
 

@@ -1,9 +1,10 @@
-"""What is installed by the word of Ollama's own directory, where no server of this machine answers."""
+"""What is on this disk: in Ollama's own directory, where no server answers, and files of the hub."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -103,3 +104,54 @@ def _bytes(path: str, blobs: Sequence[str]) -> int | None:
         return sum(Path(path, "blobs", blob).stat().st_size for blob in blobs) or None
     except OSError:
         return None
+
+
+_HUB_NAME = re.compile(
+    r"(?:(?:https?://)?(?:hf\.co|huggingface\.co)/)?([\w.-]+)/([\w.-]+?)(?::([\w.-]+))?",
+    re.IGNORECASE | re.ASCII,
+)
+_USUAL_TAG = "Q4_K_M"
+"""What Ollama and llama.cpp fetch of a repository where nobody says otherwise."""
+_LATER_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf\Z")
+_FIRST_PART = "-00001-of-"
+
+
+async def hub_file(name: str) -> Path | None:
+    """Return the file of a name of the hub that llama.cpp, LM Studio or the hub's own client has fetched."""
+    found = _HUB_NAME.fullmatch(name.strip())
+    if found is None:
+        return None
+    owner, repository, tag = found.groups()
+    return await _beside(lambda: _fetched(owner, repository, tag or ""))
+
+
+def _fetched(owner: str, repository: str, tag: str) -> Path | None:
+    try:
+        files = [
+            path for folder, form in _hub_folders(owner, repository) for path in sorted(folder.glob(form))
+        ]
+    except (OSError, RuntimeError):  # RuntimeError: no home directory
+        return None
+    weights = [path for path in files if "mmproj" not in path.name.lower() and _is_first(path.name)]
+    tagged = [path for path in weights if (tag or _USUAL_TAG).casefold() in path.name.casefold()]
+    return next(iter(tagged or ([] if tag or len(weights) != 1 else weights)), None)
+
+
+def _is_first(name: str) -> bool:
+    return _FIRST_PART in name or not _LATER_PART.search(name)
+
+
+def _hub_folders(owner: str, repository: str) -> list[tuple[Path, str]]:
+    """Return where such files are, and by what names (llama.cpp: common/download.cpp)."""
+    home, environ = Path.home(), os.environ
+    caches = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
+    llama = Path(environ.get("LLAMA_CACHE") or caches / "llama.cpp")
+    hub = Path(environ.get("HF_HUB_CACHE") or Path(environ.get("HF_HOME") or caches / "huggingface") / "hub")
+    snapshots = f"models--{owner}--{repository}/snapshots/*"
+    return [
+        (llama, f"{owner}_{repository}_*.gguf"),
+        (hub, f"{snapshots}/*.gguf"),
+        (hub, f"{snapshots}/*/*.gguf"),
+        (home / ".lmstudio" / "models", f"{owner}/{repository}/*.gguf"),
+        (caches / "lm-studio" / "models", f"{owner}/{repository}/*.gguf"),
+    ]

@@ -1,14 +1,18 @@
-"""``gpumon fit`` without a name: every installed model with its answer, the most useful first."""
+"""``gpumon fit`` without a name: every installed model with its answer, the most useful first.
+
+Where none is installed those of the catalogue take their place.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpumon.app.cli.fit.answer import read_nvml, with_asked
 from gpumon.app.cli.fit.asked import Asked
+from gpumon.app.cli.fit.catalog import answers_of_catalog
 from gpumon.app.cli.fit.disk import on_disk
 from gpumon.app.cli.fit.model import NO_SERVER, NoAnswerError, listings
 from gpumon.app.diagnosis.fit.listing import Answer, answer_of, here_words, summary_words
@@ -39,16 +43,30 @@ MANIFEST_SECONDS = 1.0
 NAME_WIDTH = 40
 
 
-async def answers_here(asked: Asked, settings: Settings) -> list[Answer]:
+class Listing(NamedTuple):
+    """The answers, the most useful first."""
+
+    answers: list[Answer]
+    is_catalog: bool = False
+    """Whether nothing is installed, and these are the models of the catalogue."""
+    problem: str = ""
+    """Why it is not known what is installed."""
+
+
+async def answers_here(asked: Asked, settings: Settings) -> Listing:
     """Look once at this machine and its servers, read the headers of what is installed, and compute.
 
     Raises:
-        GpumonError: no server answers.
+        GpumonError: a server does not say what it has.
     """
     store, servers = Store(), endpoints(settings)
     problems, _ = await asyncio.gather(_list_servers(store, servers), _look(store, settings))
-    if len(problems) == len(servers):
+    is_silent = len(problems) == len(servers)
+    if is_silent:
         await _list_disk(store, servers, problems)
+    if not installed_models(store.state):
+        problem = ("; ".join(map(str, problems)) or NO_SERVER) if is_silent else ""
+        return Listing(await answers_of_catalog(asked), is_catalog=True, problem=problem)
     known: dict[str, Describe] = {one.url: partial(describe, store.state, one) for one in servers}
     descriptions = Descriptions(known, lambda facts: _take(store, facts))
     models = installed_models(store.state)
@@ -56,7 +74,8 @@ async def answers_here(asked: Asked, settings: Settings) -> list[Answer]:
     machine = _machine(asked)
     change = partial(with_asked, asked)
     found = [answer_of(store.state, model, machine, change, asked.wishes) for model in models]
-    return sorted(map(partial(_reasoned, descriptions, store), found), key=lambda one: one.usefulness)
+    answers = map(partial(_reasoned, descriptions, store), found)
+    return Listing(sorted(answers, key=lambda one: one.usefulness))
 
 
 def _take(store: Store, facts: ModelFacts) -> None:
@@ -94,11 +113,12 @@ async def _list_servers(store: Store, servers: Sequence[Endpoint]) -> list[Gpumo
 
 
 async def _list_disk(store: Store, servers: Sequence[Endpoint], problems: Sequence[GpumonError]) -> None:
-    """Take in what is on this disk, where no server answers; raise what went wrong where nothing is."""
-    silent = problems and all(isinstance(problem, NoAnswerError) for problem in problems)
-    where = await on_disk(servers) if silent else None
+    """Take in what is on this disk, where no server answers; raise what else went wrong."""
+    if not all(isinstance(problem, NoAnswerError) for problem in problems):
+        raise GpumonError("; ".join(map(str, problems)))
+    where = await on_disk(servers)
     if where is None:
-        raise GpumonError("; ".join(map(str, problems)) or NO_SERVER)
+        return
     url = next(server.url for server in servers if server.is_loopback)
     for sample in where.samples(url):
         store.apply(sample)
@@ -152,9 +172,6 @@ def _table(answers: Sequence[Answer]) -> Iterator[str]:
 
 def list_lines(answers: Sequence[Answer]) -> Iterator[str]:
     """Yield the list as a table, and below it why some of it is not known."""
-    if not answers:
-        yield "no model is installed"
-        return
     yield from _table(answers)
     yield ""
     yield f"{len(answers)} installed: {summary_words(answers)}"
@@ -162,6 +179,39 @@ def list_lines(answers: Sequence[Answer]) -> Iterator[str]:
         names = [one.model.name for one in answers if one.reason == reason]
         whom = visible(names[0], NAME_WIDTH) if len(names) == 1 else f"{len(names)} models"
         yield f"{whom}: {visible(reason)}"
+
+
+SHOWN, SHOWN_FITTING = 20, 14
+"""Of the catalogue: a screenful, some of it what does not fit."""
+
+
+def catalog_lines(answers: Sequence[Answer], problem: str, *, shows_all: bool) -> Iterator[str]:
+    """Yield the models of the catalogue as a table: a screenful, or all; and why none is installed."""
+    newest = _newest(answers)
+    fitting = [one for one in newest if one.here == "fits"]
+    others = [one for one in newest if one.here != "fits"]
+    few = fitting[: max(SHOWN_FITTING, SHOWN - len(others))]
+    shown = list(answers) if shows_all else [*few, *others[: SHOWN - len(few)]]
+    yield from _table(shown)
+    yield ""
+    yield problem or "no model is installed"
+    yield f"{len(answers)} of the catalogue: {summary_words(answers)}"
+    if not shows_all:
+        yield "--all shows every model; in another quantisation: gpumon fit NAME --quant q3_k_m"
+
+
+def _newest(answers: Sequence[Answer]) -> list[Answer]:
+    """Return the answers with the newest alone of those that are of one size, which are of one shape."""
+    by_size: dict[int | None, Answer] = {}
+    for one in answers:
+        before = by_size.get(one.model.size_bytes)
+        if before is None or _date(before) < _date(one):
+            by_size[one.model.size_bytes] = one
+    return [one for one in answers if by_size[one.model.size_bytes] is one]
+
+
+def _date(answer: Answer) -> str:
+    return answer.report.origin.date if answer.report else ""
 
 
 def _padded(cell: str, width: int, heading: str) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gpumon.app.cli.fit.disk import facts_on_disk, on_disk
-from gpumon.app.diagnosis.fit.report import Resident
+from gpumon.app.diagnosis.fit.report import INSTALLED, Origin, Resident
 from gpumon.app.errors import GpumonError
 from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
 from gpumon.collectors.http.client import (
@@ -59,6 +59,16 @@ class NoAnswerError(GpumonError):
     """Nothing answers at a server's address."""
 
 
+class NotInstalledError(GpumonError):
+    """A server has no such model."""
+
+    def __init__(self, words: str, url: str | None, near: Sequence[str]) -> None:
+        super().__init__(words)
+        self.url = url
+        self.near = tuple(near)
+        """Installed ones of a like name."""
+
+
 class FullName(NamedTuple):
     """A model's name with all that Ollama lets one leave out."""
 
@@ -80,6 +90,7 @@ class Model(Struct, frozen=True):
     own_vram_bytes: int = 0
     """What it holds already: that is free for it."""
     others: tuple[Resident, ...] = ()
+    origin: Origin = INSTALLED
 
 
 def is_file(name: str) -> bool:
@@ -95,7 +106,7 @@ def model_of_file(path: Path) -> Model:
         GpumonError: it cannot be read, or is none.
     """
     try:
-        return Model(read_gguf(path), gguf_file_bytes(path))
+        return Model(read_gguf(path), gguf_file_bytes(path), origin=Origin("file"))
     except GgufError as error:
         raise GpumonError(str(error)) from None
 
@@ -156,6 +167,9 @@ async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
     """
     problems: list[GpumonError] = []
     for endpoint in endpoints:
+        if await _is_refused(endpoint):
+            problems.append(_as_error(RequestError("refused"), endpoint))
+            continue
         client = HttpClient(endpoint)
         try:
             return await _ask(name, client)
@@ -167,7 +181,31 @@ async def model_of_servers(name: str, endpoints: Sequence[Endpoint]) -> Model:
         found = await _from_disk(name, endpoints)
         if found is not None:
             return found
-    raise GpumonError("; ".join(map(str, problems)) or NO_SERVER)
+    raise _together(problems)
+
+
+def _together(problems: Sequence[GpumonError]) -> GpumonError:
+    """Return what went wrong at all of the servers as one error."""
+    words = "; ".join(map(str, problems)) or NO_SERVER
+    lacking = next((one for one in problems if isinstance(one, NotInstalledError)), None)
+    if lacking is not None:
+        return NotInstalledError(words, lacking.url, lacking.near)
+    silent = all(isinstance(problem, NoAnswerError) for problem in problems)
+    return NoAnswerError(words) if silent else GpumonError(words)
+
+
+async def _is_refused(endpoint: Endpoint) -> bool:
+    """Return whether nothing listens there: that is found out without importing an HTTP client."""
+    if not endpoint.is_loopback or endpoint.namespace is not None:
+        return False
+    address = endpoint.address
+    try:
+        async with asyncio.timeout(_SOON.connect):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except OSError as error:  # of a time-out too
+        return isinstance(error, ConnectionRefusedError)
+    writer.close()
+    return False
 
 
 async def _from_disk(name: str, endpoints: Sequence[Endpoint]) -> Model | None:
@@ -204,7 +242,8 @@ def _installed(name: str, models: Sequence[InstalledModel], endpoint: Endpoint) 
     found = by_name(name, models)
     if found is None:
         near = near_names(name, [model.name for model in models if not model.remote])
-        raise GpumonError(f"no model {name} is installed at {endpoint.authority}{_what_then(name, near)}")
+        words = f"no model {name} is installed at {endpoint.authority}{_what_then(name, near)}"
+        raise NotInstalledError(words, endpoint.url if endpoint.is_loopback else None, near)
     if found.remote:
         raise GpumonError(f"{name} is served by a cloud host: it is never loaded here")
     return found

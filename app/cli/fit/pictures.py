@@ -35,6 +35,7 @@ _OTHERS = (
     "tensor_split",
     "cache_type_k",
     "cache_type_v",
+    "params",
 )
 _SIZE = re.compile(r"([0-9]{1,6})(?:[x*\u00d7]([0-9]{1,6}))?", re.ASCII | re.IGNORECASE)
 _FILES = (".safetensors", ".sft")

@@ -111,6 +111,11 @@ def answer_of(
         return _because(unknown, report.reason)
     if is_loaded:
         return Answer(model, "loaded", report, unknown.ram_fraction)
+    return answer_of_report(model, report)
+
+
+def answer_of_report(model: Installed, report: FitReport) -> Answer:
+    """Return what is known of a model that is not loaded."""
     if report.placement is None:
         return Answer(model, "unknown", report, reason="the GPUs of its server's machine are not known")
     placement = report.in_the_end.placement

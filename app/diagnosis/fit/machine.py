@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from gpumon.app.diagnosis.arithmetic import usable_bytes
 from gpumon.app.diagnosis.fit.report import (
     COMPARED_CACHE_TYPES,
+    INSTALLED,
     SHORT_CONTEXT_TOKENS,
     FitReport,
     HostMemory,
+    Origin,
     Resident,
     fit_of_geometry,
     in_ram,
@@ -26,7 +28,7 @@ from gpumon.app.insight.hardware import calibrated, firmware_ram, hardware_of, r
 from gpumon.app.insight.learning.predictions import memory_correction
 from gpumon.app.insight.shapes import DEFAULT_CACHE_TYPE, cache_type_named, load_options
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions, NoGeometry
-from gpumon.app.physics.hardware import Card, Hardware
+from gpumon.app.physics.hardware import Band, Card, Hardware
 from gpumon.app.physics.memory import LEAST_MICRO_BATCH, automatic_micro_batch
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.places import is_local, place
@@ -97,6 +99,8 @@ def fit_on(
     file_bytes: int | None = None,
     wishes: Wishes = NO_WISHES,
     compared: Sequence[CacheType] = COMPARED_CACHE_TYPES,
+    *,
+    origin: Origin = INSTALLED,
 ) -> FitReport | NoGeometry:
     """Return how a model would be loaded there, or why that cannot be computed.
 
@@ -104,6 +108,8 @@ def fit_on(
     largest context is looked for.
     """
     whole = geometry_of(facts, file_bytes)
+    if isinstance(whole, Geometry) and origin.is_rough:
+        whole = replace(whole, weights_measured=False)
     geometry = whole if isinstance(whole, NoGeometry) else shaped(whole, facts, wishes)
     if isinstance(geometry, NoGeometry):
         return geometry
@@ -114,7 +120,25 @@ def fit_on(
     if correction:
         report = _report(machine, facts.name, geometry, wanted, compared, correction)
     after = None if report.after is None else replace(report.after, wishes=wishes)
-    return _with_best(replace(report, wishes=wishes, after=after), machine)
+    report = _of_any_cache(report) if origin.kind == "size" else report
+    return _with_best(replace(report, wishes=wishes, after=after, origin=origin), machine)
+
+
+LEAST_CACHE, MOST_CACHE = 0.4, 2.8
+"""What eight in ten of the catalogue's dense models keep for each token, beside the shape of their size."""
+EXPERTS_SPREAD = 0.1
+"""Of the weights, besides that of any estimate: a size says little of how experts are cut."""
+
+
+def _of_any_cache(report: FitReport) -> FitReport:
+    """Return the report with the band in which models of one size are, which differ most in their caches."""
+    need = report.need
+    low, expected, high = need.total
+    experts = EXPERTS_SPREAD * need.weights_bytes if report.geometry.is_moe else 0.0
+    less = (1 - LEAST_CACHE) * need.kv_cache_bytes + experts
+    more = (MOST_CACHE - 1) * need.kv_cache_bytes + experts
+    total = Band(max(0.0, low - less), expected, high + more)
+    return replace(report, need=replace(need, total=total))
 
 
 def _with_best(report: FitReport, machine: Machine) -> FitReport:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -43,6 +43,25 @@ class HostMemory(NamedTuple):
         return self.ram_bytes + self.swap_bytes
 
 
+class Origin(NamedTuple):
+    """Where it is known from what a file of the model holds."""
+
+    kind: Literal["installed", "file", "catalog", "size"]
+    """``catalog``: its published configuration; ``size``: nothing but how many parameters it has."""
+    quant: str = ""
+    date: str = ""
+    """Year and month of the configuration."""
+    why: str = ""
+    """Why not from a file: "not installed"."""
+    file_bytes: int = 0
+    """To download, as computed."""
+    is_rough: bool = False
+    """Whether the weights are an estimate: files that go by this name differ."""
+
+
+INSTALLED = Origin("installed")
+
+
 class FitReport(Struct, frozen=True):
     """What a load would take, where it would go, and how fast it would be. Rates are estimates."""
 
@@ -78,6 +97,7 @@ class FitReport(Struct, frozen=True):
     """What its server would unload by itself to load it; empty where that changes nothing."""
     after: FitReport | None = None
     """How it would be loaded then."""
+    origin: Origin = INSTALLED
 
     @property
     def in_the_end(self) -> FitReport:

@@ -26,9 +26,24 @@ def fit_lines(report: FitReport) -> list[str]:
         f"{visible(report.name, _NAME_WIDTH)}  ({_asked(report)})",
         answer_words(report),
         *after_words(report),
+        *origin_words(report),
         "",
         *(_row(label, text) for label, text in fit_rows(report)),
     ]
+
+
+def origin_words(report: FitReport) -> Iterator[str]:
+    """Say where the answer is from where that is no file, and that a context is longer than was trained."""
+    origin = report.origin
+    parts = f"{origin.quant}, {units.size(origin.file_bytes)}"
+    if origin.kind == "catalog":
+        about = "about " if origin.is_rough else ""
+        yield f"from the catalogue, {origin.why}: {about}{parts}, published {origin.date}"
+    if origin.kind == "size":
+        yield f"what models of this size have, an estimate: {parts}"
+    trained = report.geometry.trained_context_length
+    if trained and report.options.context_length > trained:
+        yield f"beyond the {trained} tokens of context that it was trained for"
 
 
 def fit_rows(report: FitReport) -> Iterator[tuple[str, str]]:
@@ -115,10 +130,12 @@ def _cards(report: FitReport) -> str:
 
 def _parts(report: FitReport) -> Iterator[tuple[str, str]]:
     need = report.need
-    spread_evenly = "" if report.geometry.weights_measured else "   (by the file's size: an estimate)"
+    by_what = {"size": "parameters", "catalog": "name"}.get(report.origin.kind, "file's size")
+    spread_evenly = "" if report.geometry.weights_measured else f"   (by the {by_what}: an estimate)"
     yield "weights", _size(need.weights_bytes) + spread_evenly
     yield from _if_any("projector", need.projector_bytes)
-    yield "KV cache", _size(need.kv_cache_bytes)
+    other_caches = "   (others of this size: 0.4 to 2.8 times it)" if report.origin.kind == "size" else ""
+    yield "KV cache", _size(need.kv_cache_bytes) + other_caches
     yield from _if_any("recurrent state", need.recurrent_state_bytes)
     yield from _if_any("compute buffers", need.compute_bytes)
     if report.runs_from_ram:

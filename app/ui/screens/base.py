@@ -127,6 +127,10 @@ class LiveScreen(SteadyScreen[None]):
         """Catch up with what happened while another screen was in front."""
         self.draw()
 
+    def is_refused(self) -> bool:
+        """Refuse in a line what would change a machine that is not the one shown; return whether it is."""
+        return False
+
     def working(self, keys: Sequence[Hint]) -> tuple[Hint, ...]:
         """Return those of ``keys`` that do something to what is selected."""
         return tuple(key for key in keys if works_on(self.session, self.selected, key.action))

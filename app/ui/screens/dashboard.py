@@ -11,14 +11,16 @@ from textual.binding import BindingType
 from textual.geometry import Size
 
 from gpumon.app.insight.wording import DRIVER_SOURCE
+from gpumon.app.picture.pictures import Pictures
 from gpumon.app.session.session import Session
 from gpumon.app.state.records import is_server
 from gpumon.app.ui.keys import DASHBOARD_KEYS, PANELS, bindings, switches
 from gpumon.app.ui.layout import Layout
 from gpumon.app.ui.screens.arrangement import Arrangement
 from gpumon.app.ui.screens.base import ListScreen, Row
-from gpumon.app.ui.screens.footer import dashboard_hints, player_hints
-from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, Charts, shown_quantities
+from gpumon.app.ui.screens.footer import dashboard_hints, means, spare_hints
+from gpumon.app.ui.screens.travelling import TimeScreen
+from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES, Charts, shown_quantities, span_of
 from gpumon.app.views.dashboard import NOTHING, DashboardView, ModelOrder, dashboard_view
 from gpumon.app.views.models import SORT_KEYS
 from gpumon.app.views.page import caption_hints
@@ -29,6 +31,7 @@ from gpumon.widgets.hints import HintBar
 from gpumon.widgets.kit.areas import SAMPLES_PER_CELL
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.kit.mouse import Pointed
+from gpumon.widgets.kit.rows import RowPanel
 from gpumon.widgets.live_chart import LiveCharts, cells_at, count_at
 from gpumon.widgets.memory_panel import MemoryPanel
 from gpumon.widgets.model_panel import ModelPanel
@@ -37,11 +40,29 @@ from gpumon.widgets.views import EventRow, VerdictView
 USUAL_SECONDS = 1.0
 """Between samples, unless the user wants it otherwise; then it is said."""
 
+OPEN_KEY = "Enter"
+"""Of the keys that the verdict names the one that changes nothing."""
+
 ROOM_FOR_WORDS = 60
 """Cells from which an empty machine is told more than where to go."""
 
 
-class DashboardScreen(ListScreen):
+def no_models_words(session: Session, width: int) -> str:
+    """Say why no model is listed."""
+    if session.choices.filter_text:
+        return "no model matches the filter"
+    if "panel models" in session.shown.fuses.places:
+        return "not known: internal error"
+    state = session.shown.state
+    if any(is_server(source.name) and source.healthy for source in state.sources.values()):
+        return "no model is loaded"
+    if state.gpus or DRIVER_SOURCE not in state.sources or session.player is not None:
+        return "not known: no server answers"
+    see = "to see it at work" if width >= ROOM_FOR_WORDS else "try"
+    return f"no server answers; {see}: gpumon demo"
+
+
+class DashboardScreen(TimeScreen, ListScreen):
     """The main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(DASHBOARD_KEYS)]
@@ -49,6 +70,8 @@ class DashboardScreen(ListScreen):
     def __init__(self, session: Session, glyphs: Glyphs) -> None:
         super().__init__(session, glyphs, prefer="models")
         self._charts = Charts()
+        self._charted: Pictures | None = None
+        """Of what the charts are kept."""
         self._view: DashboardView | None = None
         self._shown: DashboardView | None = None
         self._rows: list[Row] | None = None
@@ -84,7 +107,7 @@ class DashboardScreen(ListScreen):
 
     def redraw(self) -> None:
         """Draw what is known now, also while paused: a key was pressed that changes the picture."""
-        choices, monitor = self.session.choices, self.session.monitor
+        choices, monitor = self.session.choices, self.session.shown
         order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
         before = self._view or NOTHING
         self._view = dashboard_view(monitor, order, before)
@@ -108,7 +131,7 @@ class DashboardScreen(ListScreen):
         if view.gpus != before.gpus:
             self.query_one(GpuPanel).show(view.gpus)
         largest = max((row.total_bytes or 0 for row in view.gpus), default=0)
-        self.query_one(ModelPanel).show(view.models, self._no_models_words(), largest)
+        self.query_one(ModelPanel).show(view.models, no_models_words(self.session, self.size.width), largest)
         if view.memory != before.memory:
             self.query_one(MemoryPanel).show(view.memory)
         if view.events != before.events:
@@ -120,6 +143,9 @@ class DashboardScreen(ListScreen):
 
     def _verdict(self, view: DashboardView) -> VerdictView:
         seconds, right = self.session.interval_seconds, view.verdict.right
+        if self.session.is_past:  # its mark says the time, and nothing is to be typed there
+            keys = tuple(key for key in view.verdict.keys if key[0] == OPEN_KEY)
+            return replace(view.verdict, marks=self.session.marks(), right=(), keys=keys)
         unusual = () if seconds == USUAL_SECONDS else (f"every {seconds:g} s",)
         return replace(view.verdict, marks=self.session.marks(), right=(*unusual, *right))
 
@@ -129,23 +155,12 @@ class DashboardScreen(ListScreen):
         cells = cells_at(width)
         if choices.paused or not cells:
             return
-        with self.session.monitor.fuses.guard("panel chart"):
-            pictures, samples = self.session.monitor.pictures, cells * SAMPLES_PER_CELL
+        with self.session.shown.fuses.guard("panel chart"):
+            pictures, samples = self.session.shown.pictures, cells * SAMPLES_PER_CELL
+            if pictures is not self._charted:
+                self._charts, self._charted = Charts(), pictures
             shown = shown_quantities(choices.chart, count_at(width))
             self.query_one(LiveCharts).show(self._charts.views(shown, pictures, choices.window, samples))
-
-    def _no_models_words(self) -> str:
-        if self.session.choices.filter_text:
-            return "no model matches the filter"
-        if "panel models" in self.session.monitor.fuses.places:
-            return "not known: internal error"
-        state = self.session.monitor.state
-        if any(is_server(source.name) and source.healthy for source in state.sources.values()):
-            return "no model is loaded"
-        if state.gpus or DRIVER_SOURCE not in state.sources or self.session.player is not None:
-            return "not known: no server answers"
-        see = "to see it at work" if self.size.width >= ROOM_FOR_WORDS else "try"
-        return f"no server answers; {see}: gpumon demo"
 
     def show_cursor(self) -> None:
         """Mark the row under the cursor, and name the keys that do something to it."""
@@ -156,25 +171,17 @@ class DashboardScreen(ListScreen):
         """Name the keys that do something, where that may have changed; what is played moves on anyway."""
         session, view, row = self.session, self._shown or NOTHING, self.cursor.row
         folded = self._arrangement.folded(has_events=bool(view.events))
-        shown = (self.size.width, view.events, len(view.gpus), len(view.models), folded)
-        grounds = (*shown, row, *self._means(row))
+        shown = (self.size.width, view.events, len(view.gpus), len(view.models), folded, session.is_past)
+        grounds = (*shown, row, *means(session, row))
         if grounds == self._hinted and session.player is None:
             return
         self._hinted = grounds
-        caption = caption_hints(session.demo, self.size.width, self.glyphs)
+        demo = None if session.is_past else session.demo  # what it says is of now
+        caption = caption_hints(demo, self.size.width, self.glyphs)
         keys = dashboard_hints(session, view, row, folded)
         self.query_one(HintBar).show(
-            (*caption, *keys), switches(session.choices.hidden), player_hints(session)
+            (*caption, *keys), switches(session.choices.hidden), spare_hints(session)
         )
-
-    def _means(self, row: Row | None) -> tuple[object, ...]:
-        """Return what else the hints go by: choices, and what can be done to the model of a row."""
-        session, choices, pictures = self.session, self.session.choices, self.session.monitor.pictures
-        chosen = (choices.filter_text, choices.sort, choices.descending, frozenset(choices.hidden))
-        key = pictures.key_of(row.key) if row and row.panel == "models" else None
-        if key is None or (picture := pictures.model(key)) is None:
-            return chosen
-        return (*chosen, picture.diagnosis.remedies, picture.kind, session.unload.get(key.source))
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:
         gpus = [Row("gpus", row.key) for row in view.gpus] if layout.gpus else []
@@ -190,6 +197,19 @@ class DashboardScreen(ListScreen):
         """Hide the panel of the clicked title; its switch in the footer shows it again."""
         if message.panel.id in PANELS:
             self.action_toggle_panel(message.panel.id)
+
+    @on(LiveCharts.TimeClicked)
+    def go_to_clicked(self, message: LiveCharts.TimeClicked) -> None:
+        """Go to the instant of the chart that was clicked."""
+        window = span_of(self.session.shown.pictures, self.session.choices.window, 1).window
+        self.go_to(window.start + message.share * window.seconds)
+
+    @on(RowPanel.RowSelected, "#alerts")
+    def go_to_event(self, message: RowPanel.RowSelected) -> None:
+        """Go to the event that was clicked; a second click opens what it is about."""
+        event = self._event(Row("alerts", message.key))
+        if event is not None and self.cursor.key_in("alerts") != message.key:
+            self._travel(lambda travel: travel.to_told(event.number, event.at))
 
     # Keys
 
@@ -229,6 +249,8 @@ class DashboardScreen(ListScreen):
 
     def action_fit(self) -> None:
         """List the installed models, to see which would fit."""
+        if self.is_refused():
+            return
         from gpumon.app.ui.screens.fit import FitList  # noqa: PLC0415 - keeps the start quick
 
         self.app.push_screen(FitList(self.session, self.glyphs))
@@ -267,12 +289,15 @@ class DashboardScreen(ListScreen):
 
     def action_acknowledge(self) -> None:
         """Acknowledge every alert."""
-        self.session.monitor.alerts.acknowledge_all()
+        if self.is_refused():
+            return
+        self.session.monitor.acknowledge()
         self.redraw()
 
     def action_clear(self) -> None:
-        """Drop the filter."""
-        self.drop_filter()
+        """Go back to now; there, drop the filter."""
+        if not self.leave_past():
+            self.drop_filter()
 
     def narrow(self, text: str) -> None:
         """Narrow the models."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from gpumon.app.ui.keys import APP_KEYS, DASHBOARD_KEYS, DEMO_KEYS, REPLAY_KEYS, hints
+from gpumon.app.ui.keys import (
+    APP_KEYS,
+    BACK_HINT,
+    DASHBOARD_KEYS,
+    DEMO_KEYS,
+    PAST_HINTS,
+    REPLAY_KEYS,
+    SPEED_HINTS,
+    hints,
+)
 from gpumon.app.views.page import play_hints
 from gpumon.collectors.servers.registry import DEFAULT
 from gpumon.widgets.hints import Hint
@@ -19,15 +28,19 @@ if TYPE_CHECKING:
 
 HELP, QUIT = hints(APP_KEYS[-2:])
 KEYS = hints(DASHBOARD_KEYS, APP_KEYS[:1])
+OF_NOW = frozenset({"app.unload", "app.copy", "cure(1)", "fit", "acknowledge", "pause"})
+"""What is not to be done to a machine as it was."""
 FILTER_CELLS = 20
 """Of a filter's text: however long it is, the keys behind it are seen."""
 
 
 def works_on(session: Session, row: Row | None, action: str) -> bool:
     """Return whether ``action`` does something to what is selected, or needs nothing selected."""
+    if session.is_past and action in OF_NOW:
+        return False
     if action not in {"app.unload", "app.copy"}:
         return True
-    pictures = session.monitor.pictures
+    pictures = session.shown.pictures
     key = pictures.key_of(row.key) if row is not None and row.panel == "models" else None
     picture = None if key is None else pictures.model(key)
     if picture is None:
@@ -40,9 +53,19 @@ def works_on(session: Session, row: Row | None, action: str) -> bool:
 
 def unload_of(session: Session, key: ModelKey | None) -> Unload | None:
     """Return how to unload a model that still loads; ``None`` where its server cannot be asked to."""
-    source = session.monitor.state.sources.get(key.source) if key is not None else None
+    source = session.shown.state.sources.get(key.source) if key is not None else None
     is_able = source is not None and (source.kind or DEFAULT).unloads
     return session.unload.get(source.name) if source is not None and is_able else None
+
+
+def means(session: Session, row: Row | None) -> tuple[object, ...]:
+    """Return what the hints go by besides what there is: choices, and what can be done to a row's model."""
+    choices, pictures = session.choices, session.shown.pictures
+    chosen = (choices.filter_text, choices.sort, choices.descending, frozenset(choices.hidden))
+    key = pictures.key_of(row.key) if row and row.panel == "models" else None
+    if key is None or (picture := pictures.model(key)) is None:
+        return chosen
+    return (*chosen, picture.diagnosis.remedies, picture.kind, session.unload.get(key.source))
 
 
 def dashboard_hints(
@@ -57,6 +80,8 @@ def dashboard_hints(
     useless = _useless(view, row)
     keys = [key for key in (*KEYS, _order(choices)) if key.action not in useless]
     working = (key for key in keys if works_on(session, row, key.action))
+    if session.is_past:
+        return (PAST_HINTS[0], HELP, *PAST_HINTS[1:], *filtering, QUIT, *demo, *working, *dropped)
     return (HELP, *filtering, *playing, QUIT, *demo, *working, *dropped)
 
 
@@ -65,9 +90,12 @@ def filter_hints(text: str, action: str) -> tuple[Hint, ...]:
     return (Hint("Esc", f"filter: {shorten(text, FILTER_CELLS)}", action),) if text else ()
 
 
-def player_hints(session: Session) -> tuple[Hint, ...]:
-    """Return the keys of the player of a recording or demonstration: named where there is room to spare."""
-    return hints(REPLAY_KEYS) if session.player else ()
+def spare_hints(session: Session) -> tuple[Hint, ...]:
+    """Return what is named where there is room to spare: the way back in time, the keys of a player."""
+    if session.is_past:
+        return ()
+    back = (BACK_HINT,) if session.past is not None else ()
+    return (*back, *hints(REPLAY_KEYS), *SPEED_HINTS) if session.player else back
 
 
 def _order(choices: Choices) -> Hint:

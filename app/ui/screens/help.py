@@ -17,6 +17,7 @@ from gpumon.app.ui.keys import (
     DEMO_KEYS,
     FIT_PAGE_KEYS,
     REPLAY_KEYS,
+    TIME_KEYS,
     VIEW_KEYS,
     Key,
     listed,
@@ -24,12 +25,14 @@ from gpumon.app.ui.keys import (
 from gpumon.app.ui.screens.base import Scroll
 from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.app.views.band import watched_words
+from gpumon.widgets.hints import ARROW_NAMES
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.tables import HelpSheet, Section
 from gpumon.widgets.views import Fact
 
 SECTIONS: tuple[tuple[str, tuple[tuple[Key, ...], ...]], ...] = (
     ("Dashboard", (DASHBOARD_KEYS,)),
+    ("Back in time", (TIME_KEYS,)),
     ("Everywhere", (APP_KEYS,)),
     ("Page of a model or GPU", (VIEW_KEYS,)),
     ("Does it fit", (FIT_PAGE_KEYS,)),
@@ -40,10 +43,9 @@ DEMO_SECTION = ("Demo", (DEMO_KEYS,))
 
 MOUSE_FACTS = (
     Fact("click", "opens rows, hides by titles"),
+    Fact("", "charts and events: goes there"),
     Fact("wheel", "scrolls; Shift selects text"),
 )
-
-ARROW_NAMES = str.maketrans({"↓": "Down", "↑": "Up", "→": "Right", "←": "Left"})
 
 
 class HelpScreen(ModalScreen[None], SteadyScreen[None]):

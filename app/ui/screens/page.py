@@ -21,12 +21,14 @@ from gpumon.app.ui.keys import (
     DETAILS_KEYS,
     MODEL_KEYS,
     PAGE_KEYS,
+    PAST_HINTS,
     VIEW_KEYS,
     Key,
     bindings,
     hints,
 )
-from gpumon.app.ui.screens.base import LiveScreen, Row, Scroll
+from gpumon.app.ui.screens.base import Row, Scroll
+from gpumon.app.ui.screens.travelling import TimeScreen
 from gpumon.app.views.dashboard import ModelOrder, dashboard_view
 from gpumon.app.views.gpu_page import gpu_page
 from gpumon.app.views.model_page import model_page
@@ -52,7 +54,7 @@ LEAST_HEIGHT_FOR_MORE = 26
 """Lines of a pane from which requests stand below the charts."""
 
 
-class Page(LiveScreen):
+class Page(TimeScreen):
     """A page that follows one subject, and says so when it has gone."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -109,7 +111,8 @@ class Page(LiveScreen):
             self._show()
             playing = play_hints(self.session.player)
             keys = hints(APP_KEYS[-1:], VIEW_KEYS, DETAILS_KEYS, self._model_keys(), APP_KEYS[:1])
-            self.query_one(HintBar).show((*playing, *map(self._worded, self.working(keys))))
+            travelling = PAST_HINTS if self.session.is_past else ()
+            self.query_one(HintBar).show((*travelling, *playing, *map(self._worded, self.working(keys))))
 
     def _worded(self, hint: Hint) -> Hint:
         """Name the window that is shown in place of the word for it."""
@@ -124,7 +127,7 @@ class Page(LiveScreen):
         self.draw()
 
     def _guarded(self) -> PageView:
-        monitor, name = self.session.monitor, self._row.panel.removesuffix("s")
+        monitor, name = self.session.shown, self._row.panel.removesuffix("s")
         with monitor.fuses.guard(f"page {name}", self._row.key):
             return self._built()
         return PageView(
@@ -133,7 +136,7 @@ class Page(LiveScreen):
 
     def _built(self) -> PageView:
         self._follow()
-        pictures = self.session.monitor.pictures
+        pictures = self.session.shown.pictures
         if self._row.key.startswith(LOAD_PREFIX) or pictures.load(self._row.key) is not None:
             return load_page(self._row.key, pictures)
         build = gpu_page if self._row.panel == "gpus" else model_page
@@ -142,7 +145,7 @@ class Page(LiveScreen):
 
     def _follow(self) -> None:
         """Go from a load to the model that came of it, and from a model to the load in its place."""
-        pictures, key = self.session.monitor.pictures, self._row.key
+        pictures, key = self.session.shown.pictures, self._row.key
         if self._row.panel != "models":
             return
         if key.startswith(LOAD_PREFIX) and pictures.load(key) is None:
@@ -157,13 +160,13 @@ class Page(LiveScreen):
             self._row = Row("models", found)
         shown = pictures.key_of(self._row.key)
         if shown is not None:
-            self._name = self.session.monitor.state.models[shown].claim.name
+            self._name = self.session.shown.state.models[shown].claim.name
 
     def _verdict(self) -> VerdictView:
         """Return the headline with which one of how many this is, and the time."""
-        listed, now = self._listed(), self.session.monitor.state.now
+        listed, now = self._listed(), self.session.shown.state.now
         place = f"{listed.index(self._row.key) + 1} of {len(listed)}" if self._row.key in listed else ""
-        right = tuple(filter(None, (place, units.clock(now))))
+        right = tuple(filter(None, (place, "" if self.session.is_past else units.clock(now))))
         return replace(self._view.verdict, marks=self.session.marks(), right=right)
 
     def _show(self) -> None:
@@ -185,8 +188,13 @@ class Page(LiveScreen):
         """Copy the line of the clicked cure."""
         await self.action_cure(message.number)
 
+    def action_back(self) -> None:
+        """Go back to now, then to the dashboard."""
+        if not self.leave_past():
+            self.dismiss()
+
     def action_leave(self) -> None:
-        """Go back to the dashboard."""
+        """Go back to the dashboard, which shows the same instant."""
         self.dismiss()
 
     def action_scroll(self, step: int) -> None:
@@ -236,7 +244,7 @@ class Page(LiveScreen):
         """Return the keys of its kind that the dashboard lists now: in its order, by its filter."""
         choices = self.session.choices
         order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
-        view = dashboard_view(self.session.monitor, order)
+        view = dashboard_view(self.session.shown, order)
         return [row.key for row in (view.gpus if self._row.panel == "gpus" else view.models)]
 
     def action_window(self) -> None:

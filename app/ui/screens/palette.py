@@ -78,7 +78,7 @@ def _commands(app: App[int], session: Session, *, named: bool) -> Iterator[Offer
 
 def _rows(app: App[int], session: Session) -> Iterator[Offer]:
     """Yield the pages of models and GPUs, by their names."""
-    pictures = session.monitor.pictures
+    pictures = session.shown.pictures
     models = [(Row("models", model_id(one.key)), one.label, "model") for one in pictures.models()]
     gpus = [(Row("gpus", one.uuid), f"{one.label} {_name_of(one)}", "GPU") for one in pictures.gpus()]
     for row, words, kind in (*models, *gpus):

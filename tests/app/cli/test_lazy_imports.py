@@ -30,6 +30,7 @@ sys.exit(code)
         (["completion", "bash"], 0),
         (["demo", "--list"], 0),
         (["fit", "llama3", "--num-ctx", "many"], 2),
+        (["fit", "llama3.1:8b", "--gpu", "4090", "--url", "http://127.0.0.1:9"], 0),
         ([], 2),
     ],
     ids=str,

@@ -3,11 +3,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import takewhile
 
 import pytest
 from tests.fakes.playing import START, FakeTime, Heard, player_of, system_at
 
-from gpumon.app.feeds.player import LONGEST_GAP_SECONDS, Player, wait_for_change
+from gpumon.app.demo.scenarios import scenario_named
+from gpumon.app.feeds.player import LONGEST_GAP_SECONDS, STOP_SAMPLES, Player, wait_for_change
+from gpumon.app.recording.lines import Header
+from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors.samples import AnySample
 
 
@@ -211,3 +215,85 @@ async def test_the_real_wait_ends_early_when_a_control_is_used() -> None:
 async def test_the_real_wait_ends_by_itself() -> None:
     async with asyncio.timeout(5):
         await wait_for_change(asyncio.Event(), 0.001)
+
+
+async def arrived(player: Player) -> None:
+    """Return once a player is where it was to go."""
+    await settle()
+    while player._target is not None or player._wants_event:
+        await settle()
+
+
+class Opened:
+    """Samples of some hours, and how many of them were asked for since the last opening."""
+
+    def __init__(self, seconds: int) -> None:
+        self.samples: list[AnySample] = [system_at(second) for second in range(seconds)]
+        self.times = 0
+
+    def __call__(self) -> list[AnySample]:
+        self.times += 1
+        return self.samples
+
+
+async def test_a_seek_back_feeds_no_more_than_lies_between_two_stops() -> None:
+    time, heard, opened = FakeTime(), Heard(), Opened(6 * STOP_SAMPLES)
+    player = Player(opened, hold_at_end=True, wait=time.wait, elapsed=time.elapsed)
+    player.seek(START + 6 * STOP_SAMPLES)
+    async with playing(player, heard):
+        await arrived(player)
+        for second in (5500, 3210, 999, 5999, 17):
+            heard.seconds.clear()
+            player.pause()
+            player.seek(START + second)
+            await arrived(player)
+            assert len(heard.seconds) <= STOP_SAMPLES
+            assert heard.monitor.state.now == START + second
+
+
+async def test_what_is_known_at_a_stop_is_what_was_known_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpumon.app.feeds.player.STOP_SAMPLES", 100)
+    samples = list(takewhile(lambda one: one.time < START + 400, scenario_named("spill").samples(START)))
+    time, heard, straight = FakeTime(), Heard(), Heard()
+    player = Player(lambda: samples, hold_at_end=True, wait=time.wait, elapsed=time.elapsed)
+    player.seek(START + 500)
+    async with playing(player, heard):
+        await arrived(player)
+        player.pause()
+        player.seek(START + 330)
+        await arrived(player)
+    for sample in takewhile(lambda one: one.time <= START + 330, samples):
+        straight.monitor.feed(sample)
+    assert build_snapshot(heard.monitor.pictures) == build_snapshot(straight.monitor.pictures)
+
+
+async def test_stops_of_a_run_begin_with_it_where_a_recording_was_continued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gpumon.app.feeds.player.STOP_SAMPLES", 3)
+    items: list[AnySample | Header] = [*map(system_at, range(5)), Header(), *map(system_at, range(5, 12))]
+    time, heard = FakeTime(), Heard()
+    player = Player(lambda: items, hold_at_end=True, wait=time.wait, elapsed=time.elapsed)
+    player.seek(START + 12)
+    async with playing(player, heard):
+        await arrived(player)
+        player.pause()
+        for second, began in ((10, 5), (4, 0), (6, 5), (5, 5)):
+            player.seek(START + second)
+            await arrived(player)
+            assert heard.monitor.state.now == START + second
+            assert heard.monitor.state.began == START + began
+
+
+async def test_the_next_event_is_played_up_to() -> None:
+    samples = list(takewhile(lambda one: one.time < START + 400, scenario_named("spill").samples(START)))
+    time, heard = FakeTime(), Heard()
+    player = Player(lambda: samples, hold_at_end=True, wait=time.wait, elapsed=time.elapsed)
+    player.pause()
+    async with playing(player, heard):
+        seconds = []
+        while not player.ended:
+            player.seek_event()
+            await arrived(player)
+            seconds.append((player.position or 0.0) - START)
+    assert sorted(set(seconds)) == [310, 317, 399]

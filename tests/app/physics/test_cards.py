@@ -22,6 +22,11 @@ from gpumon.app.physics.cards import KNOWN_CARDS, KnownCard, UnknownCardError, n
         ("7900xtx", "RX 7900 XTX", 24),
         ("NVIDIA GeForce RTX 4070 Laptop GPU", "RTX 4070 Laptop", 8),
         ("4070", "RTX 4070", 12),
+        ("A100-SXM4-80GB", "A100", 80),
+        ("rtx 3090 24g", "RTX 3090", 24),
+        ("4090 mobile", "RTX 4090 Laptop", 16),
+        ("DGX Spark", "GB10", 128),
+        ("strix halo", "Ryzen AI Max+ 395", 96),
     ],
 )
 def test_a_card_is_known_however_it_is_written(written: str, meant: str, gib: int) -> None:

@@ -51,6 +51,7 @@ def dashboard(
         unload=unload or {},
         describe=describe or {},
     )
+    session.look_back()
     for sample in samples:
         session.monitor.feed(sample)
     return GpumonApp(session, glyphs)

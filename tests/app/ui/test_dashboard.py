@@ -127,7 +127,7 @@ async def test_without_events_there_is_no_panel_and_nothing_is_said_to_be_folded
 
 async def test_the_cursor_follows_its_model_through_a_change_of_order() -> None:
     async with dashboard(FLEET).run_test(size=(120, 60)) as pilot:
-        await pilot.press("end")
+        await pilot.press("G")
         before = next(line for line in (await text(pilot)).splitlines() if line.startswith("▌"))
         await pilot.press("S")
         after = next(line for line in (await text(pilot)).splitlines() if line.startswith("▌"))

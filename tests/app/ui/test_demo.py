@@ -144,7 +144,7 @@ async def test_the_next_scenario_begins_at_its_opening_and_its_name_is_in_the_ma
 async def test_the_scenarios_go_round_both_ways() -> None:
     async with demo("fits") as playing:
         await playing.press("{")
-        assert "DEMO full" in await playing.at(1)
+        assert "DEMO pictures" in await playing.at(1)
         await playing.press("}")
         assert "DEMO fits" in await playing.at(1)
 

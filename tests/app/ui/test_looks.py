@@ -79,5 +79,6 @@ def test_every_golden_is_used() -> None:
         "model",
         "gpu",
         "help",
+        *("past-120x40", "past-80x24", "past-40x12"),
     }
     assert {path.stem for path in GOLDEN.glob("*.txt")} == used

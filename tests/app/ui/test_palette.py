@@ -63,10 +63,10 @@ async def test_what_begins_with_the_letters_stands_before_what_contains_them() -
 async def test_the_keys_of_a_player_are_offered_where_something_is_played() -> None:
     app = dashboard(player=Player(lambda: iter(())))
     async with app.run_test(size=(80, 24)):
-        assert "A minute back" in offered(app)
+        assert "Ten seconds back" in offered(app)
     live = dashboard()
     async with live.run_test(size=(80, 24)):
-        assert "A minute back" not in offered(live)
+        assert "Ten seconds back" not in offered(live)
 
 
 async def test_the_palette_offers_every_theme_and_no_panel_of_textuals_own() -> None:

@@ -136,20 +136,23 @@ async def test_where_nothing_fits_it_ends_with_1(
     assert (await listed(ollama, capsys, "--vram", "2GiB"))[0] == 1
 
 
-async def test_where_nothing_is_installed_it_says_so_and_ends_with_2(
+async def test_where_nothing_is_installed_the_catalogue_is_listed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async with FakeOllama() as empty:
-        assert await listed(empty, capsys) == (2, "no model is installed\n")
+        code, out = await listed(empty, capsys, "--gpu", "3060")
+    assert code == 0
+    assert "no model is installed\n" in out
+    assert "of the catalogue: " in out
 
 
-async def test_a_server_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_server_that_is_not_there_is_told_below_the_catalogue(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     async with FakeOllama() as gone:
         url = gone.url
-    assert await asyncio.to_thread(main, ["fit", "--url", url]) == 2
-    err = capsys.readouterr().err
-    assert "connection refused" in err
-    assert err.count("\n") == 1
+    assert await asyncio.to_thread(main, ["fit", "--url", url, "--gpu", "3060"]) == 0
+    assert "\nconnection refused at " in capsys.readouterr().out
 
 
 async def test_the_list_of_one_server_is_shown_though_another_is_gone(

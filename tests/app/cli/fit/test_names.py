@@ -92,7 +92,6 @@ async def test_a_part_of_one_name_alone_is_enough(
         ("70b", "; did you mean large:70b or other:70b?"),
         ("lrge:70b", "; did you mean large:70b?"),
         ("small:1b", "; did you mean small:8b?"),
-        ("13b", ""),
         ("absent", "; try: ollama pull absent"),
         ("absent:13b", "; try: ollama pull absent:13b"),
     ],

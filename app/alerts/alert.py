@@ -35,6 +35,7 @@ AlertKind = Literal[
     "load_failed",
     "slower",
     "prompt_reread",
+    "waiting",
     "thrash",
 ]
 

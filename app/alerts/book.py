@@ -24,11 +24,12 @@ from gpumon.app.alerts.rules.model import (
     stuck,
     thrash,
     unlisted,
+    waiting,
 )
 from gpumon.app.alerts.watcher import Rule, Watcher
 from gpumon.app.fuses import UNFUSED, Fuses
-from gpumon.app.insight.agreement import Loaded, loaded
 from gpumon.app.insight.falls import Paced, paced_of
+from gpumon.app.insight.loaded import Loaded, loaded
 from gpumon.app.insight.owners import Unlisted, unlisted_runners
 from gpumon.app.insight.wording import shared_names
 from gpumon.app.state.records import (
@@ -55,6 +56,7 @@ _RUNNER_RULES: dict[AlertKind, Rule[Loaded]] = {
     "stuck": stuck,
     "ended": ended,
     "prompt_reread": prompt_reread,
+    "waiting": waiting,
 }
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from gpumon.app.insight.agreement import UNSURE_LOAD_SECONDS
 from gpumon.app.insight.falls import LINK_BUSY_PERCENT, SLOWER_PERCENT
 from gpumon.app.insight.health import SPILL_BAD_PERCENT
+from gpumon.app.insight.loaded import UNSURE_LOAD_SECONDS
 from gpumon.app.state.work import SWAPPING_BYTES_PER_SECOND
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]

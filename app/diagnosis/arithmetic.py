@@ -10,10 +10,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.room import Occupant, Room, room_of
-from gpumon.app.insight.agreement import Loaded
 from gpumon.app.insight.hardware import hardware_of
 from gpumon.app.insight.learning.baselines import gpus_in_use
 from gpumon.app.insight.learning.predictions import memory_correction
+from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.shapes import load_options
 from gpumon.app.physics.efficiency import SERVER_COST
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry

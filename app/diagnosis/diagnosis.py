@@ -27,6 +27,7 @@ VerdictKind = Literal[
     "context_full",
     "cache_full",  # the cache of all contexts is full, and requests lose their place in it
     "prompt_reread",  # what was read a moment ago is read again
+    "waiting",  # requests queue up for a place
     "on_cpu_by_choice",
     "in_ram_by_choice",  # a part of it
     "loaded_in_part",  # of an image generator, where it is not told how much stays in RAM
@@ -54,6 +55,8 @@ CauseKind = Literal[
     "cache_too_small",  # for the requests under way, of a server that sets it aside when it starts
     "shared_slot",  # requests of others come between two turns
     "prompt_changes",
+    "window_too_short",  # the prompt is the same, and its context cannot go back to it
+    "slots_held",  # by the requests at work, for as long as others wait
     "unknown",
 ]
 

@@ -9,10 +9,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gpumon.app.diagnosis.arithmetic import Arithmetic, NoArithmetic, arithmetic_of
-from gpumon.app.insight.agreement import Loaded, placement_of
+from gpumon.app.insight.agreement import placement_of
 from gpumon.app.insight.health import SPILL_BAD_PERCENT
 from gpumon.app.insight.intent import intent_of
 from gpumon.app.insight.learning.baselines import usual_on_gpu
+from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.geometry import Geometry, LoadOptions, NoGeometry
 from gpumon.app.physics.hardware import Band, uncalibrated

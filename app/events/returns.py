@@ -76,7 +76,7 @@ def _missing_bytes(model: ModelRecord, state: State) -> int | None:
     """Return what a model still lacks; 0 where it would fit if it were loaded again."""
     from gpumon.app.diagnosis.subject import subject_of  # noqa: PLC0415 - keeps the start quick
     from gpumon.app.diagnosis.takers import missing_now  # noqa: PLC0415
-    from gpumon.app.insight.agreement import loaded  # noqa: PLC0415
+    from gpumon.app.insight.loaded import loaded  # noqa: PLC0415
     from gpumon.app.insight.shapes import Shapes  # noqa: PLC0415
 
     return missing_now(subject_of(loaded(model, state), state, Shapes().of(model, state)))

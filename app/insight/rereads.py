@@ -16,6 +16,8 @@ LEAST_SECONDS = 1.0
 HEAD_SHARE = 0.05
 """Of a prompt: where no more than that is the same, its head has changed."""
 
+WINDOW_SHARE = 0.25
+"""Of a prompt: where more than that is the same by the log, and was not kept, no client has changed it."""
 NO_WAY_BACK = ("attention.sliding_window", "ssm.state_size", "shortconv.l_cache", "kda.head_dim")
 """Keys of a file, behind the architecture, of layers that keep the last tokens or a state alone: their
 context cannot go back to where a prompt differs (llama.cpp: PR 13194)."""
@@ -24,6 +26,7 @@ RereadCause = Literal[
     "others",  # requests of others take its slot between two turns
     "head",  # the prompt changes near its beginning, or nothing of it can be kept
     "middle",  # it changes further on
+    "window",  # it is the same, and the context cannot go back to where it is needed
 ]
 
 
@@ -31,7 +34,7 @@ def rereading(model: ModelRecord, state: State) -> Losses | None:
     """Return what reading again costs now; ``None`` where it does not go on, or costs nothing."""
     runner = state.runner_of(model)
     meter = runner.meter if runner else model.served.meter if model.served else None
-    losses = meter.rereads.losses(state.now) if meter and meter.rereads.has_lost else None
+    losses = meter.prompts.rereads.losses(state.now) if meter and meter.prompts.rereads.has_lost else None
     if losses is None or not losses.is_going_on or state.now - losses.latest > STANDS_SECONDS:
         return None
     return None if losses.at_most_seconds_each < LEAST_SECONDS else losses
@@ -46,10 +49,13 @@ def goes_not_back(model: ModelRecord, state: State) -> bool:
 
 
 def cause_of(losses: Losses) -> RereadCause:
-    """Return why it is read again, as far as the lengths tell."""
+    """Return why it is read again, as far as the lengths tell, and the log where it does."""
     if losses.others_between * 2 > losses.turns:
         return "others"
-    return "head" if losses.same_tokens <= HEAD_SHARE * losses.prompt_tokens else "middle"
+    same = losses.same_tokens if losses.common_tokens is None else losses.common_tokens
+    if same - losses.same_tokens > WINDOW_SHARE * losses.prompt_tokens:
+        return "window"
+    return "head" if same <= HEAD_SHARE * losses.prompt_tokens else "middle"
 
 
 def reread_words(label: str, losses: Losses) -> str:
@@ -64,13 +70,16 @@ def reread_words(label: str, losses: Losses) -> str:
 
 def cause_words(losses: Losses, *, is_windowed: bool) -> str:
     """Say why; of a model that keeps the last tokens alone, two causes look the same."""
-    same = units.tokens(losses.same_tokens)
+    told = losses.common_tokens
+    same, is_sure = units.tokens(losses.same_tokens if told is None else told), told is not None
     match cause_of(losses):
         case "others":
             return "other requests take its slot between two turns"
         case "middle":
             return f"the prompt changes after {same} of {units.tokens(losses.prompt_tokens)} tokens"
-        case "head" if is_windowed:
+        case "window":
+            return f"{same} tokens are the same, and its sliding window keeps too little to go back to them"
+        case "head" if is_windowed and not is_sure:
             return "the head of the prompt changes, or its sliding window keeps too little to go back to"
         case "head":
             return f"the head of the prompt changes: {same} tokens are the same"

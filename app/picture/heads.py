@@ -43,6 +43,7 @@ HEADS = {
     "loaded_in_part": IN_PART,
     "streams_weights": IN_PART,
     "prompt_reread": "READS AGAIN",
+    "waiting": "WAITING",
     "context_full": "CONTEXT FULL",
 }
 """The head word of each kind of alert and verdict."""

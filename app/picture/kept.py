@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpumon.app.fuses import Fuses
-from gpumon.app.insight.agreement import Loaded, may_load, shortfall
 from gpumon.app.insight.full_context import filled
+from gpumon.app.insight.loaded import Loaded, may_load, shortfall
 from gpumon.app.state.records import Load, ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.state import State
 
@@ -170,6 +170,7 @@ def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hasha
         known.ended_how,
         known.disk is None,
         known.rereads is None,
+        known.waiting is None,
         filled(known.model, state),
         _preempts(known),
         known.choice,

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from gpumon.app.insight.agreement import Agreement, Loaded, beyond_choice, placement_of
+from gpumon.app.insight.agreement import Agreement, beyond_choice, placement_of
 from gpumon.app.insight.left_out import LeftOut
+from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.wording import processor_words, spill_percent
 from gpumon.app.state.records import History
 from gpumon.app.state.records.model import UNKNOWN_SPLIT, Split

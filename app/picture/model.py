@@ -12,12 +12,11 @@ from msgspec import Struct
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.insight.activity import FOREVER_SECONDS, Activity, seconds_left, state_words, until_words
-from gpumon.app.insight.agreement import Loaded, logged_in_ram
-from gpumon.app.insight.by_card import CardShare, expected_by_card
+from gpumon.app.insight.agreement import logged_in_ram
 from gpumon.app.insight.health import RANKS, Level
-from gpumon.app.insight.learning.baselines import usual_rate
+from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.pool import Pool, pool_notes, pool_of
-from gpumon.app.insight.rereads import rereading
+from gpumon.app.insight.waiting import prompt_notes
 from gpumon.app.insight.wording import kind_label, model_id, shares, source_label
 from gpumon.app.picture.load import LoadPicture, load_picture
 from gpumon.app.picture.memory import (
@@ -29,38 +28,26 @@ from gpumon.app.picture.memory import (
     series_of,
 )
 from gpumon.app.picture.rates import FullRate, LastPicture, full_of, last_note, last_picture
-from gpumon.app.state.holders.addresses import server_of
-from gpumon.app.state.rates.disk import Moved
-from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
+from gpumon.app.state.rates.figures import RunnerRates
 from gpumon.app.state.rates.picture import Drawing
-from gpumon.app.state.rates.rereads import Losses
 from gpumon.app.state.records import (
-    FinishedLoad,
     JoinedBy,
     Mark,
     ModelKey,
     ModelRecord,
-    Placement,
-    Prediction,
 )
 from gpumon.app.state.records.model import Split
 from gpumon.app.state.state import State
-from gpumon.app.state.work import answer_of, metered_of, rates_of, requests_of, server_facts
+from gpumon.app.state.work import rates_of
 from gpumon.collectors.samples import (
-    LoadFacts,
-    MeteredModel,
     ModelClaim,
-    ModelFacts,
-    RateBaseline,
     RunnerProcess,
 )
-from gpumon.collectors.servers.registry import kind_named
 from gpumon.text import units
 from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     from gpumon.app.diagnosis.diagnosis import Diagnosis, VerdictKind
-    from gpumon.app.diagnosis.forecast import Forecast
     from gpumon.app.physics.hardware import Band
     from gpumon.collectors.servers.kind import ServerKind
 
@@ -178,34 +165,6 @@ class ModelPicture(Struct, frozen=True, kw_only=True, gc=False):
         return ", ".join(self.rates.sources) or None
 
 
-class ModelDetails(Struct, frozen=True, kw_only=True, gc=False):
-    """What only a page and the snapshot say of a model."""
-
-    picture: ModelPicture
-    facts: ModelFacts | None
-    """What its file holds, by the server."""
-    server_facts: LoadFacts | None
-    """What a llama-server says of file and slots."""
-    statistics_detail: str | None
-    """Why its statistics are not told."""
-    log: Placement | None
-    """What the server's log says of its load."""
-    requests: tuple[FinishedRequest, ...]
-    """Those that were seen to end, the newest first."""
-    rereads: Losses | None
-    """What it costs that prompts are read again, where they are."""
-    metered: MeteredModel | None
-    usual: RateBaseline | None
-    prediction: Prediction | None
-    disk: Moved | None
-    expected_by_card: tuple[CardShare, ...]
-    finished_load: FinishedLoad | None
-    forecast: Forecast | None = None
-    """What was said of its load before that was over."""
-    started_by: str | None = None
-    """The program that has started its process, where the model does not bear its name already."""
-
-
 def model_picture(
     known: Loaded,
     state: State,
@@ -270,36 +229,6 @@ def _load(record: ModelRecord, state: State) -> LoadPicture | None:
     return load_picture(load, state) if load else None
 
 
-def _started_by(record: ModelRecord, state: State) -> str | None:
-    runner = state.runner_of(record)
-    server = server_of(state, runner) if runner is not None else None
-    if server is None or server.kind == record.kind.name:
-        return None
-    return kind_label(kind_named(server.kind))
-
-
-def model_details(picture: ModelPicture, record: ModelRecord, state: State) -> ModelDetails:
-    """Put together what a page says beside the picture."""
-    runner, answer = state.runner_of(record), answer_of(record, state)
-    loads = (load for load in reversed(state.finished_loads) if load.key == record.runner)
-    return ModelDetails(
-        picture=picture,
-        facts=record.facts,
-        server_facts=server_facts(record, state),
-        statistics_detail=answer.detail if answer else None,
-        log=runner.placement if runner else None,
-        requests=tuple(reversed(requests_of(record, state))),
-        rereads=rereading(record, state),
-        metered=metered_of(record, state),
-        usual=usual_rate(state, record),
-        prediction=runner.prediction if runner else None,
-        disk=runner.disk.latest if runner else None,
-        expected_by_card=expected_by_card(record, state),
-        started_by=_started_by(record, state),
-        finished_load=next(loads, None) if record.runner else None,
-    )
-
-
 def spill_notes(found: Diagnosis | None) -> tuple[str, ...]:
     """Say why a model spills and what would help most, each in a few words."""
     if found is None or found.cause is None or found.cause.kind == "unknown":
@@ -347,6 +276,7 @@ def _notes(
     elif verdict.kind not in TOLD_OTHERWISE:
         yield verdict.sentence.removeprefix(f"{visible(record.claim.name)} ")
     yield from spill_notes(found)
+    yield from prompt_notes(rates_of(record, state), state.now)
     yield from pool_notes(pool)
     if rates_of(record, state).are_too_short:
         yield f"{SHORT_NOTE}{record.kind.short_requests_hint}"

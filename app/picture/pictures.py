@@ -9,14 +9,15 @@ from msgspec.structs import replace
 
 from gpumon.app.alerts.alert import Alert
 from gpumon.app.fuses import UNFUSED, Fuses
-from gpumon.app.insight.agreement import loaded
 from gpumon.app.insight.health import SPILL_BAD_PERCENT, Health, Level, Trouble, health, unclaimed_loads
+from gpumon.app.insight.loaded import loaded
 from gpumon.app.insight.wording import model_id, shared_names
+from gpumon.app.picture.details import ModelDetails, model_details
 from gpumon.app.picture.gpu import GpuPicture, gpu_picture
 from gpumon.app.picture.kept import TIME_SECONDS, Diagnoses, Forecasts
 from gpumon.app.picture.left import LeftPicture, left_pictures
 from gpumon.app.picture.load import LoadPicture, load_picture
-from gpumon.app.picture.model import ModelDetails, ModelPicture, model_details, model_picture, spill_notes
+from gpumon.app.picture.model import ModelPicture, model_picture, spill_notes
 from gpumon.app.state.holders.measured import is_measurable
 from gpumon.app.state.holders.others import holders_by_group
 from gpumon.app.state.records import Load, ModelKey, ModelRecord

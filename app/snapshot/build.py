@@ -12,10 +12,11 @@ from gpumon.app.diagnosis.forecast import Forecast
 from gpumon.app.fuses import Fuses
 from gpumon.app.insight.health import of_a_look
 from gpumon.app.physics.hardware import Band
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.left import LeftPicture
 from gpumon.app.picture.load import LoadPicture
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.machine import gpu_entry, memory_entry, returned_entry, source_entry
 from gpumon.app.snapshot.schema import (
@@ -27,7 +28,6 @@ from gpumon.app.snapshot.schema import (
     EvidenceEntry,
     ForecastEntry,
     GpuEntry,
-    LastRequestEntry,
     LeftEntry,
     LoadEntry,
     ModelEntry,
@@ -38,6 +38,7 @@ from gpumon.app.snapshot.schema import (
     TakerEntry,
     VerdictEntry,
 )
+from gpumon.app.snapshot.schema_work import LastRequestEntry
 from gpumon.app.snapshot.work import last_request_entry, with_work
 from gpumon.app.state.records import Placement, Prediction
 from gpumon.collectors.samples import RunnerProcess

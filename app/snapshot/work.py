@@ -6,13 +6,13 @@ import msgspec
 
 from gpumon.app.insight.pool import Pool
 from gpumon.app.insight.rereads import cause_of
-from gpumon.app.picture.model import ModelDetails
+from gpumon.app.insight.waiting import longest_prompt
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.rates import FullRate, LastPicture
-from gpumon.app.snapshot.schema import (
-    BandEntry,
+from gpumon.app.snapshot.schema import BandEntry, ModelEntry
+from gpumon.app.snapshot.schema_work import (
     CacheEntry,
     LastRequestEntry,
-    ModelEntry,
     PictureEntry,
     RequestEntry,
     RereadEntry,
@@ -37,8 +37,13 @@ def _with_rates(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
     """Return the entry with what is told of its requests."""
     model = details.picture
     rates, total, full = model.rates, model.rates.decoded_total, model.full
+    prompt = longest_prompt(rates)
     return msgspec.structs.replace(
         entry,
+        prefill_tokens_done=prompt.done_tokens if prompt else None,
+        prefill_tokens_expected=prompt.expected_tokens if prompt else None,
+        prefill_seconds_left=prompt.seconds_left if prompt else None,
+        prefill_is_estimate=None if prompt is None or prompt.expected_tokens is None else True,
         decode_tokens_per_second=rates.decode_tokens_per_second,
         full_tokens_per_second=_full(full) if full else None,
         full_is_measured=full.is_measured if full else None,
@@ -106,7 +111,12 @@ def _with_requests(entry: ModelEntry, details: ModelDetails) -> ModelEntry:
     """Return the entry with the latest requests, and what is read again of them."""
     latest = details.requests[:REQUESTS_TOLD]
     rereads = None if details.rereads is None else _rereads(details.rereads)
-    return msgspec.structs.replace(entry, requests=tuple(map(_request, latest)), prompt_reread=rereads)
+    return msgspec.structs.replace(
+        entry,
+        energy_wh_per_1000_tokens=details.energy_wh_per_1000_tokens,
+        requests=tuple(map(_request, latest)),
+        prompt_reread=rereads,
+    )
 
 
 def _request(one: FinishedRequest) -> RequestEntry:
@@ -120,6 +130,7 @@ def _request(one: FinishedRequest) -> RequestEntry:
         prefill_tokens_per_second=one.prefill_tokens_per_second,
         decode_tokens_per_second=one.decode_tokens_per_second,
         first_token_seconds=one.first_token_seconds,
+        energy_joules=one.energy_joules,
         source=one.source,
     )
 

@@ -17,7 +17,7 @@ BACKLOG_SECONDS = 3.0
 """What is read of a log so soon after it was opened may be old: a runner's lines have no time."""
 
 RATE_EVENTS: frozenset[LogEventKind] = frozenset(
-    {"prefill_progress", "decode_progress", "request_prefill", "request_decode"}
+    {"prefill_progress", "prompt_compared", "decode_progress", "request_prefill", "request_decode"}
 )
 NOT_READY: frozenset[ModelState] = frozenset({"starting", "loading", "asleep", "busy"})
 

@@ -60,6 +60,7 @@ def _apply_reading(state: State, reading: GpuReading) -> None:
     record.vram.add(now, reading.memory.used_bytes if reading.memory else None)
     record.utilization.add(now, reading.utilization_percent)
     record.power.add(now, reading.power_watts)
+    record.energy.add(now, reading.power_watts)
     record.temperature.add(now, reading.temperature_celsius)
 
 

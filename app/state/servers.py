@@ -159,8 +159,7 @@ def _take_of_server(state: State, record: ModelRecord, sample: WorkSample, *, is
             _take_of_process(state, runner, sample)
         return
     state.touched.work(record.key, changed=True)
-    served.pool.feed(sample)
-    served.requests.extend(served.meter.feed(sample))
+    served.take(sample)
     record.note_rates(served.meter.rates, state.now)
     follow_picture(record, sample, state)
 

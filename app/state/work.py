@@ -12,7 +12,7 @@ from gpumon.app.state.places import is_loopback
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.picture import Drawing, PictureTrack
 from gpumon.app.state.rates.pool import PoolFigures
-from gpumon.app.state.records import STALE_AFTER_SECONDS, ModelRecord, RunnerRecord, SeenRequest
+from gpumon.app.state.records import STALE_AFTER_SECONDS, GpuRecord, ModelRecord, RunnerRecord, SeenRequest
 from gpumon.app.state.records.history import StepPace
 from gpumon.app.state.state import State
 from gpumon.collectors.samples import AT_HAND_STATES, LoadFacts, MeteredModel, MeterSample, WorkSample
@@ -263,7 +263,8 @@ def _has_changed(before: WorkSample | None, sample: WorkSample) -> bool:
 
 def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> None:
     runner.pool.feed(sample)
-    finished = runner.meter.feed(sample)
+    runner.waits.feed(sample)
+    finished = tuple(_with_energy(state, runner, one) for one in runner.meter.feed(sample))
     runner.requests.extend(finished)
     if (finished or runner.rates.slots) and is_hindered(state, runner):
         runner.pace.hindered_at = state.now
@@ -271,6 +272,42 @@ def _follow_requests(state: State, runner: RunnerRecord, sample: WorkSample) -> 
         runner.pace.end(request)
     runner.pace.see(state.now, runner.rates)
     state.touched.end_requests(runner.key, finished)
+
+
+LEAST_ENERGY_SECONDS = 3.0
+"""The power is read once a second: over less it says little."""
+
+
+def _with_energy(state: State, runner: RunnerRecord, request: FinishedRequest) -> FinishedRequest:
+    """Return a request with what its GPUs took from its start to its end, idle power and all."""
+    began, gpus = request.started, [state.gpus.get(uuid) for uuid in runner.vram_by_gpu]
+    is_short = request.ended - began < LEAST_ENERGY_SECONDS or began <= runner.first_seen
+    if is_short or not gpus or _has_company(runner, began):
+        return request
+    known = [gpu for gpu in gpus if gpu is not None and _is_its_own(state, runner, gpu, began)]
+    each = [gpu.energy.joules(began, request.ended) for gpu in known]
+    if len(known) < len(gpus) or None in each:
+        return request
+    return replace(request, energy_joules=sum(joules or 0.0 for joules in each))
+
+
+def _has_company(runner: RunnerRecord, since: float) -> bool:
+    """Return whether other requests of its own were at work meanwhile."""
+    return bool(runner.meter.rates.slots) or any(one.ended > since for one in runner.requests)
+
+
+def _is_its_own(state: State, runner: RunnerRecord, gpu: GpuRecord, since: float) -> bool:
+    """Return whether nobody else can have computed on a GPU; what draws a screen alone does not count."""
+    resting = {
+        pid
+        for other in state.runners.values()
+        if other.worked is None or other.worked < since
+        for pid in other.pids
+    }
+    own, listed = runner.pids, gpu.reading.processes
+    left = any(one.uuid == gpu.reading.uuid and one.time >= since for one in state.given_back)
+    others = (one for one in listed or () if one.pid not in own | resting)
+    return listed is not None and not left and all(one.kinds == ("graphics",) for one in others)
 
 
 def _note_rates(state: State, runner: RunnerRecord) -> None:

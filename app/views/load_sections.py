@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE, band_words
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.load import PHASE_WORDS, LoadPicture
-from gpumon.app.picture.model import ModelDetails
 from gpumon.app.state.records import PHASES
 from gpumon.text import units
 from gpumon.text.safe import visible

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpumon.app.insight.pool import Pool, waiting_words
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.details import ModelDetails
+from gpumon.app.picture.model import ModelPicture
 from gpumon.text import units
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import BarPart, BarRow, Fact, Section

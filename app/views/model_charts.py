@@ -7,8 +7,9 @@ from itertools import zip_longest
 
 from msgspec.structs import replace
 
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.views.model_sections import capacity_bytes, on_words, ram_role, rate_figure
 from gpumon.app.views.page import Window, area, marks_in
 from gpumon.text import units

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gpumon.app.physics.memory import MemoryNeed
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.rates.figures import summary_of
 from gpumon.app.state.records import Prediction
@@ -15,6 +16,7 @@ from gpumon.app.views.band import model_band
 from gpumon.app.views.load_sections import load_progress, outcome
 from gpumon.app.views.model_cache import cache
 from gpumon.app.views.model_charts import charts
+from gpumon.app.views.model_now import now
 from gpumon.app.views.model_picture import picture_facts, picture_section
 from gpumon.app.views.model_process import meter_facts, runner_facts, served_facts
 from gpumon.app.views.models import finished_load_facts
@@ -102,7 +104,7 @@ def _sections(
         yield picture_section(model)
     why, cures = sections.why(model), sections.cures(model.diagnosis.remedies)
     if model.level not in {"watch", "bad"} and not cures.cures:
-        yield sections.now(details)
+        yield now(details)
         yield from _cache(details)
         yield sections.memory(details, need, gpus)
         return
@@ -112,7 +114,7 @@ def _sections(
         yield cures
     yield from _cache(details)
     yield sections.memory(details, need, gpus)
-    yield sections.now(details)
+    yield now(details)
 
 
 def _outcome(details: ModelDetails) -> Iterator[Section]:
@@ -156,7 +158,7 @@ def _has_geometry(details: ModelDetails) -> bool:
 def learned_facts(details: ModelDetails) -> list[Fact]:
     """Return the usual decode rate, those of this run, and how near the prediction of memory is."""
     predicted = _predicted(details.prediction, by_choice=details.picture.memory.by_choice)
-    return [*_of_this_run(details.picture), *_usual(details.usual), *predicted]
+    return [*_of_this_run(details.picture), *_energy(details), *_usual(details.usual), *predicted]
 
 
 def _of_this_run(model: ModelPicture) -> Iterator[Fact]:
@@ -167,6 +169,14 @@ def _of_this_run(model: ModelPicture) -> Iterator[Fact]:
             f"best {units.rate(summary.best)}"
         )
         yield Fact("decode rates", words, GPUMON)
+
+
+def _energy(details: ModelDetails) -> Iterator[Fact]:
+    """Say what 1,000 tokens took of its GPUs, where it was alone there."""
+    wh = details.energy_wh_per_1000_tokens
+    if wh is not None:
+        words = f"{wh:.2g} Wh of its GPUs per 1,000 tokens generated, prompts and idle power included"
+        yield Fact("energy", words, "NVML")
 
 
 def _usual(usual: RateBaseline | None) -> Iterator[Fact]:

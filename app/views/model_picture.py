@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.details import ModelDetails
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.state.rates.picture import Drawing
 from gpumon.app.views.page import GPUMON
 from gpumon.text import units

@@ -8,7 +8,8 @@ from gpumon.app.insight.agreement import Agreement
 from gpumon.app.insight.by_card import CardShare
 from gpumon.app.insight.intent import parts_words
 from gpumon.app.insight.left_out import LeftOut
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.details import ModelDetails
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.state.rates.disk import Moved
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from gpumon.app.diagnosis.diagnosis import CauseKind, Diagnosis, Evidence, Remedy
 from gpumon.app.diagnosis.words import ARITHMETIC, ESTIMATE, band_words
-from gpumon.app.insight.activity import from_now_words
 from gpumon.app.insight.agreement import Agreement
 from gpumon.app.insight.pool import Pool
 from gpumon.app.physics.memory import MemoryNeed
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.picture.memory import ModelMemory
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.rates import LastPicture
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.records import Placement
@@ -27,12 +27,12 @@ from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level, Role
 from gpumon.widgets.views import BarPart, BarRow, CureRow, Fact, RequestRow, Section
 
-FULL_CONTEXT = 0.98
-"""Of its length: from here on a request has little left to be answered in."""
 REQUESTS_SHOWN = 5
 PICTURE_SAYS = frozenset({"steps", "a step takes"})
 """What the section of a picture under way says."""
-OF_PROMPTS: frozenset[CauseKind] = frozenset({"shared_slot", "prompt_changes"})
+OF_PROMPTS: frozenset[CauseKind] = frozenset(
+    {"shared_slot", "prompt_changes", "window_too_short", "slots_held"}
+)
 """Causes of something else than a spill."""
 
 
@@ -208,66 +208,6 @@ def _agreement_words(compared: Agreement) -> str:
 
 
 WATCH: Level = "watch"
-
-
-def now(details: ModelDetails) -> Section:
-    """Return what a model does, on how much, how fast it reads, and when it leaves."""
-    model = details.picture
-    return Section("NOW", facts=tuple(_now(details, model.rates, model.sentence)))
-
-
-def _now(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[Fact]:
-    model = details.picture
-    doing = filter(None, (model.doing, _slots(details), _waiting(rates)))
-    yield Fact("", ", ".join(doing))
-    yield from _context(details, rates)
-    yield from _speed(details, rates, headline)
-    if model.time_left:
-        yield Fact("", f"leaves in {model.time_left} if not used")
-    elif model.until is not None and model.until.rstrip(".").casefold() != model.doing:
-        forever = model.until == from_now_words(float("inf"))
-        yield Fact("", "stays until it is unloaded" if forever else f"until: {model.until}")
-
-
-def _context(details: ModelDetails, rates: RunnerRates) -> Iterator[Fact]:
-    """Say how much of its context is used; of a full one also for how much the model was trained."""
-    model, length = details.picture, rates.context_length
-    if rates.context_tokens is not None and length:
-        is_full = rates.context_tokens >= FULL_CONTEXT * length
-        words = f"context {units.tokens(rates.context_tokens)} of {units.tokens(length)} tokens"
-        known = details.facts or details.server_facts
-        trained = known.trained_context_length if known else None
-        more = f"; trained for {units.tokens(trained)}" if trained and trained > length else ""
-        yield Fact("", f"{words}: full{more}" if is_full else words, level=WATCH if is_full else None)
-    elif model.claim.context_length:
-        yield Fact("", f"context of {units.tokens(model.claim.context_length)} tokens")
-
-
-def _speed(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator[Fact]:
-    """Say how fast it generates, unless the headline does, and reads; or why that is not known."""
-    found, decode = details.picture.diagnosis, rates.decode_tokens_per_second
-    if decode is not None and units.rate(decode) not in headline:
-        yield Fact("", f"generates {'~' if rates.is_estimate else ''}{units.rate(decode)}")
-    if found.verdict.kind == "healthy" and found.expected_fitting is not None:
-        yield Fact("", f"to be expected: {band_words(found.expected_fitting)}", ESTIMATE)
-    if rates.prefill_tokens_per_second is not None:
-        yield Fact("", f"reads {units.rate(rates.prefill_tokens_per_second)} of its prompt")
-    if details.statistics_detail and not rates.sources:
-        what = "steps" if details.picture.kind.makes_pictures else "rates"
-        yield Fact("", f"no {what}: {visible(details.statistics_detail)}")
-
-
-def _slots(details: ModelDetails) -> str:
-    process, running = details.picture.process, details.picture.rates.running
-    facts = details.server_facts
-    count = (process.settings.parallel if process else None) or (facts.slot_count if facts else None)
-    if running is None or not count:
-        return ""
-    return f"{running} of {count} slot{'s' if count > 1 else ''}"
-
-
-def _waiting(rates: RunnerRates) -> str:
-    return f"{rates.waiting} waiting" if rates.waiting else ""
 
 
 def requests(details: ModelDetails) -> Section:

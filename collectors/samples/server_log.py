@@ -30,6 +30,7 @@ LogEventKind = Literal[
     "decode_progress",  # task, slot, count, tokens_per_second
     "request_prefill",  # task, slot, count, seconds
     "request_decode",  # task, slot, count, seconds
+    "prompt_compared",  # slot, count of total: first tokens of a new prompt that the slot holds too
     "runner_ended",  # text: how the process of a model ended, ``signal: killed``, where that is said
     "warning",  # text, one of a fixed list: never prompts
 ]

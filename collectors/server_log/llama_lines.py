@@ -20,7 +20,7 @@ _MIB = 1024**2
 _DEVICE = r"([\w.:\[\]]{1,64})"
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _HEAD = re.compile(r"(?:(?:srv|slot|cmn|que|spec) +)?[\w:.~]{1,64}(?:\(\))?: +", re.ASCII)
-_SLOT = re.compile(r"id +(\d{1,9}) \| task +(\d{1,15}) \| *", re.ASCII)
+_SLOT = re.compile(r"id +(\d{1,9}) \| task +(-?\d{1,15}) \| *", re.ASCII)
 
 _COMPONENTS: dict[str, BufferComponent] = {
     "model": "model",
@@ -123,6 +123,11 @@ def _request_timing(found: re.Match[str]) -> LogEvent:
     return LogEvent(kind=kind, seconds=round(float(found[2]) / 1000, 5), count=whole(found[3]))
 
 
+def _prompt_compared(found: re.Match[str]) -> LogEvent:
+    """Return how many first tokens of a new prompt are those that a slot holds, and how many it has."""
+    return LogEvent(kind="prompt_compared", count=whole(found[2]), total=whole(found[3]))
+
+
 _PREFILL = (
     r"prompt processing(?: progress)?, n_tokens = (\d+),(?: batch\.n_tokens = \d+,)?"
     r" progress = NUMBER(?:, t = [\d.]+ s / NUMBER tokens per second)?"
@@ -144,6 +149,7 @@ _BUILDERS: tuple[tuple[re.Pattern[str], _Builder], ...] = tuple(
         (r"failed to allocate DEVICE buffer of size (\d+)", _allocation_failed),
         (r"(?:CUDA|ROCm|HIP|MUSA) error: out of memory", _gpu_out_of_memory),
         (_PREFILL, _prefill_progress),
+        (r"- checking sim = NUMBER \((\d+)/(\d+)\).*", _prompt_compared),
         (r"(?:n_gen|n_decoded) = (\d+), tg = NUMBER t/s(?:, tg_3s = NUMBER t/s)?.*", _decode_progress),
         (r"(prompt )?eval time = NUMBER ms / (\d+) (?:tokens|runs).*", _request_timing),
     )

@@ -228,6 +228,7 @@ def test_it_is_an_alert_so_that_events_and_hooks_tell_of_it() -> None:
     (alert,) = engine.monitor.pictures.active
     assert (alert.kind, alert.severity) == ("cache_full", "watch")
     assert alert.message == f"{NAME} preempts requests: the KV cache is full"
+    engine.set(0.6, requests_deferred=0)
     engine.run(45)
     assert engine.monitor.pictures.active == ()
 
@@ -235,6 +236,7 @@ def test_it_is_an_alert_so_that_events_and_hooks_tell_of_it() -> None:
 def test_it_is_over_when_nothing_is_preempted_any_more() -> None:
     engine = Engine()
     busy(engine)
+    engine.set(0.6, requests_deferred=0)
     engine.run(31)
     assert engine.model.diagnosis.verdict.kind != "cache_full"
     assert engine.model.diagnosis.remedies == ()

@@ -16,8 +16,9 @@ from tests.fakes.samples import GIB, START
 
 from gpumon.app.alerts.limits import Limits
 from gpumon.app.monitor import Monitor
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelPicture
 from gpumon.collectors.samples import (
     CachePool,
     GpuFacts,

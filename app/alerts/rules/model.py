@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from gpumon.app.alerts.alert import CLEAR, UNKNOWN, Finding
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.insight.agreement import Loaded, may_load, shortfall
 from gpumon.app.insight.disk import disk_words
 from gpumon.app.insight.falls import Change, Comparison, Paced, changes_since, compare, reason_words
 from gpumon.app.insight.health import spill_fault
+from gpumon.app.insight.loaded import Loaded, may_load, shortfall
 from gpumon.app.insight.owners import Unlisted, unlisted_words
 from gpumon.app.insight.rereads import reread_words
+from gpumon.app.insight.waiting import waiting_words
 from gpumon.app.insight.wording import amount, ended_words, placement_words
 from gpumon.app.state.loads.endings import WINDOW_SECONDS
 from gpumon.app.state.records import FailedLoad, SettingChange, Thrash
@@ -161,6 +162,19 @@ def prompt_reread(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
         subject=loaded.label,
         message=reread_words(loaded.label, loaded.rereads),
         measure=loaded.rereads.seconds_each,
+    )
+
+
+def waiting(loaded: Loaded, _limits: Limits, _active: bool) -> Finding:
+    """Find requests that queue up for a place."""
+    if loaded.waiting is None:
+        return CLEAR
+    return Finding(
+        level="watch",
+        subject=loaded.label,
+        message=waiting_words(loaded.label, loaded.waiting),
+        since=loaded.waiting.since,
+        measure=float(loaded.waiting.requests),
     )
 
 

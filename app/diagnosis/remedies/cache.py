@@ -26,9 +26,15 @@ def cache_remedies(subject: Subject) -> Iterator[Remedy]:
     pool = pool_of(subject.model, subject.state)
     if pool is None or pool.figures.full_since is None:
         return
-    more = (_smaller_type(subject, pool), _more_of_the_gpu(subject))
+    yield from more_room(subject, pool)
     less = (_fewer(subject), _shorter(subject, pool))
-    yield from (one for one in (*more, *less) if one is not None and one.command is not None)
+    yield from (one for one in less if one is not None and one.command is not None)
+
+
+def more_room(subject: Subject, pool: Pool) -> Iterator[Remedy]:
+    """Yield what gives its cache room for more contexts."""
+    more = (_smaller_type(subject, pool), _more_of_the_gpu(subject))
+    yield from (one for one in more if one is not None and one.command is not None)
 
 
 def _smaller_type(subject: Subject, pool: Pool) -> Remedy | None:

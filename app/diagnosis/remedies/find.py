@@ -18,6 +18,7 @@ from gpumon.app.diagnosis.remedies.elsewhere import machine_remedies
 from gpumon.app.diagnosis.remedies.prompts import prompt_remedies
 from gpumon.app.diagnosis.remedies.reloads import reload_remedies
 from gpumon.app.diagnosis.remedies.takers import taker_remedies
+from gpumon.app.diagnosis.remedies.waiting import waiting_remedies
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.wording import amount
@@ -47,7 +48,7 @@ def remedies_of(
     broken = machine_remedies(subject, verdicts, cause)
     if broken.is_final:
         return broken.remedies
-    reloads = (*reload_remedies(subject), *prompt_remedies(subject))
+    reloads = (*reload_remedies(subject), *prompt_remedies(subject), *waiting_remedies(subject))
     others = (*broken.remedies, *cache_remedies(subject), *disk_remedies(subject), *reloads)
     freeing: tuple[Remedy, ...] = ()
     with fuses.guard("remedy taker_remedies", subject.model.key):

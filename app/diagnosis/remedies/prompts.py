@@ -10,6 +10,7 @@ from gpumon.app.diagnosis.arithmetic import NoArithmetic
 from gpumon.app.diagnosis.diagnosis import Remedy
 from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.remedies.settings import computed
+from gpumon.app.diagnosis.remedies.waiting import more_slots
 from gpumon.app.diagnosis.subject import Subject
 from gpumon.app.insight.full_context import filled
 from gpumon.app.insight.rereads import cause_of, goes_not_back
@@ -17,7 +18,6 @@ from gpumon.app.physics.placement import largest_context
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.text import units
 
-MOST_SLOTS = 8
 GROWTH = 4
 """A context that is full is often far too small: Ollama's own default is 4,096 tokens on most cards."""
 KNOWN_CLIENT = "CLAUDE_CODE_ATTRIBUTION_HEADER=0"
@@ -34,11 +34,13 @@ def prompt_remedies(subject: Subject) -> Iterator[Remedy]:
         case "others":
             yield from _own_slot(subject, losses)
         case "head":
-            if goes_not_back(subject.model, subject.state):
+            if losses.common_tokens is None and goes_not_back(subject.model, subject.state):
                 yield from _keep_window(subject)
             yield _steady_head(losses)
         case "middle":
             yield _steady(losses)
+        case "window":
+            yield from _keep_window(subject)
 
 
 def _more_context(subject: Subject) -> Iterator[Remedy]:
@@ -61,19 +63,9 @@ def _more_context(subject: Subject) -> Iterator[Remedy]:
 def _own_slot(subject: Subject, losses: Losses) -> Iterator[Remedy]:
     """Advise one slot more, where its place in memory can be reckoned with what it takes."""
     settings = subject.runner.process.settings if subject.runner else None
-    slots = (settings.parallel if settings else None) or 1
-    if slots >= MOST_SLOTS:
-        return
-    words = f"give each client a slot of its own: {slots + 1} slots"
-    arithmetic = subject.arithmetic
-    if isinstance(arithmetic, NoArithmetic):
-        line = subject.model.kind.set_slots(slots + 1)
-        yield Remedy("more_slots", words, line.line, _saves(losses), where=line.where)
-        return
-    wanted = replace(arithmetic.options, parallel=slots + 1)
-    yield computed(
-        "more_slots", words, commands.set_slots(subject.model, wanted), subject, arithmetic, wanted
-    )
+    slots = ((settings.parallel if settings else None) or 1) + 1
+    words = f"give each client a slot of its own: {slots} slots"
+    yield from more_slots(subject, slots, words, _saves(losses), must_fit=False)
 
 
 def _keep_window(subject: Subject) -> Iterator[Remedy]:
@@ -90,7 +82,7 @@ def _steady_head(losses: Losses) -> Remedy:
 
 
 def _steady(losses: Losses) -> Remedy:
-    same = units.tokens(losses.same_tokens)
+    same = units.tokens(losses.same_tokens if losses.common_tokens is None else losses.common_tokens)
     words = f"have the client put what changes at the end of its prompt, not after {same} tokens"
     return Remedy("steady_prompt", words, None, _saves(losses))
 

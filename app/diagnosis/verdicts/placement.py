@@ -20,9 +20,10 @@ from gpumon.app.diagnosis.words import (
     band_words,
     size_evidence,
 )
-from gpumon.app.insight.agreement import Shortfall, beyond_choice, may_load, shortfall
+from gpumon.app.insight.agreement import beyond_choice
 from gpumon.app.insight.health import spill_fault
 from gpumon.app.insight.intent import cpu_choice, intent_of, parts_words
+from gpumon.app.insight.loaded import Shortfall, may_load, shortfall
 from gpumon.app.insight.shapes import log_of
 from gpumon.app.insight.wording import amount, ended_words, gpu_label, shares, spilled_words
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES

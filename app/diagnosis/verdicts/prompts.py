@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.diagnosis.words import SLOTS, tokens_evidence
+from gpumon.app.diagnosis.words import LOG, SLOTS, tokens_evidence
 from gpumon.app.insight.full_context import Filled, filled, filled_words
-from gpumon.app.insight.rereads import cause_of, cause_words, goes_not_back, reread_words
+from gpumon.app.insight.rereads import RereadCause, cause_of, cause_words, goes_not_back, reread_words
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.text import units
+
+CAUSES: Mapping[RereadCause, CauseKind] = {"others": "shared_slot", "window": "window_too_short"}
 
 
 def prompt_reread(subject: Subject) -> Verdict | None:
@@ -44,7 +46,7 @@ def reread_cause(subject: Subject) -> Cause | None:
     if losses is None:
         return None
     words = cause_words(losses, is_windowed=goes_not_back(subject.model, subject.state))
-    kind: CauseKind = "shared_slot" if cause_of(losses) == "others" else "prompt_changes"
+    kind: CauseKind = CAUSES.get(cause_of(losses), "prompt_changes")
     between = Evidence("turns with others in between", f"{losses.others_between} of {losses.turns}", SLOTS)
     return Cause(kind, words, (between, *_evidence(losses)))
 
@@ -53,6 +55,8 @@ def _evidence(losses: Losses) -> Iterator[Evidence]:
     yield Evidence("turns that lost it in the last hour", str(losses.turns), SLOTS)
     yield tokens_evidence("read again at each", losses.tokens_each, SLOTS)
     yield tokens_evidence("kept", losses.same_tokens, SLOTS)
+    if losses.common_tokens is not None:
+        yield tokens_evidence("the same as before", losses.common_tokens, LOG)
     yield tokens_evidence("latest prompt", losses.prompt_tokens, SLOTS)
     if losses.seconds_each is not None:
         yield Evidence("lost at each", units.duration(losses.seconds_each), SLOTS)

@@ -17,6 +17,16 @@ from gpumon.collectors.samples import LogEvent, Slot, WorkCounters
 Phase = Literal["prefill", "decode"]
 
 
+class PromptProgress(Struct, frozen=True, kw_only=True):
+    """How far a prompt is read. All but ``done_tokens`` is an estimate, never more."""
+
+    done_tokens: int
+    """Kept from before or read by now."""
+    expected_tokens: int | None = None
+    """About how long it is; ``None`` where nothing tells."""
+    seconds_left: float | None = None
+
+
 class SlotRates(Struct, frozen=True):
     """A slot that works on a request now."""
 
@@ -30,6 +40,14 @@ class SlotRates(Struct, frozen=True):
     decoded_tokens: int | None = None
     context_tokens: int | None = None
     context_length: int | None = None
+    started: float | None = None
+    """When its request was first seen at work."""
+    is_older: bool = False
+    """Whether it was at work already when its process was first asked."""
+    cached_tokens: int | None = None
+    """Those of its prompt that were kept from before."""
+    prompt: PromptProgress | None = None
+    """How far its prompt is read, while it is."""
 
 
 class RunnerRates(Struct, frozen=True):
@@ -52,6 +70,8 @@ class RunnerRates(Struct, frozen=True):
     context_tokens: int | None = None
     """Tokens in the fullest slot; slots that share one cache each show the whole length."""
     context_length: int | None = None
+    context_cached_tokens: int | None = None
+    """Those of ``context_tokens`` that its latest request found there; ``None`` where it is not told."""
     draft_acceptance: float | None = None
     """Drafted tokens that were accepted, 0 to 1, since the runner started."""
     sources: tuple[str, ...] = ()
@@ -112,6 +132,8 @@ class FinishedRequest(Struct, frozen=True):
     """Prompt and answer, as its slot holds them after it."""
     has_shifted: bool = False
     """Whether its slot has dropped the oldest tokens to go on (llama.cpp: ``--context-shift``)."""
+    energy_joules: float | None = None
+    """What its GPUs took from its start to its end, as far as nobody else was at work on them."""
 
 
 class RateSummary(NamedTuple):

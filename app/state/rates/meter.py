@@ -21,77 +21,10 @@ from gpumon.app.state.rates.figures import (
     rate_of_answer,
     unseen,
 )
+from gpumon.app.state.rates.ledger import TokenLedger
+from gpumon.app.state.rates.prefill import PromptTrack
 from gpumon.app.state.rates.requests import TELLING_COUNTS, TELLING_SECONDS, Task, Window
-from gpumon.app.state.rates.rereads import Rereads
 from gpumon.collectors.samples import LogEvent, Slot, WorkCounters, WorkSample
-
-
-class TokenLedger:
-    """Adds what has ended to what is under way, each token once; the total never falls.
-
-    With the counter C, read before the slots: total = C + tokens of requests under way + tokens of requests
-    that ended in between and are not in C yet. What C never takes up (requests cancelled in servers that do
-    not count them) is kept as well. Without a counter: the last that was seen of each request, a lower bound.
-    """
-
-    def __init__(self) -> None:
-        self.total: int | None = None
-        self._counter: float | None = None
-        self._counted_before = 0.0
-        """By counters that have been reset since."""
-        self._ended = 0
-        """Of requests seen to end, while there is no counter."""
-        self._pending = 0.0
-        """Of requests seen to end that the counter may still take up."""
-        self._uncounted = 0.0
-
-    @property
-    def is_lower_bound(self) -> bool:
-        """Whether there is no counter."""
-        return self._counter is None
-
-    @property
-    def awaits_counter(self) -> bool:
-        """Whether a request has ended that the counter takes up one turn late."""
-        return self._pending > 0
-
-    def add(self, counter: float | None, ended_tokens: int, running_tokens: int) -> bool:
-        """Take one poll: what requests that ended since the last one had generated, and those under way.
-
-        Return whether the total is on a new footing, so that its growth says nothing about a rate.
-        """
-        rebased = counter is not None and (self._counter is None or counter < self._counter)
-        if counter is not None:
-            self._count(counter, ended_tokens)
-        elif self._counter is None:
-            self._ended += ended_tokens
-        else:
-            self._pending += ended_tokens
-        self._raise_to(running_tokens)
-        return rebased
-
-    def add_told(self, tokens: int) -> None:
-        """Take in tokens of a request that has ended, told by a log; counters take them up themselves."""
-        if self._counter is None:
-            self._ended += tokens
-            self.total = (self.total or 0) + tokens
-
-    def _count(self, counter: float, ended_tokens: int) -> None:
-        if self._counter is not None:
-            reset = counter < self._counter
-            self._counted_before += self._counter if reset else 0.0
-            grown = counter - (0.0 if reset else self._counter)
-            self._uncounted += max(self._pending - grown, 0.0)
-            self._pending = max(ended_tokens - max(grown - self._pending, 0.0), 0.0)
-        self._counter = counter
-
-    def _raise_to(self, running_tokens: int) -> None:
-        if self._counter is None:
-            total = float(self._ended)
-        else:
-            total = self._counted_before + self._counter + self._uncounted + self._pending
-        self.total = max(self.total or 0, round(total) + running_tokens)
-
 
 HOLD_SECONDS = 3.0
 """So long a rate stands while the runner works and gives no statistics."""
@@ -134,6 +67,7 @@ class RateMeter:
 
     def hear(self, event: LogEvent, now: float) -> FinishedRequest | None:
         """Take in one line of the server's log; return the request of which it says more than was known."""
+        self.prompts.hear(event)
         ended = self._timings.take(event)
         if ended is None:
             return None
@@ -213,7 +147,7 @@ class RateMeter:
         self._streak: Streak = Streak()
         self._lately: Lately = Lately()
         self._timings: LogTimings = LogTimings()
-        self.rereads = Rereads()
+        self.prompts: PromptTrack = PromptTrack()
         self._slots: tuple[Slot, ...] = ()
         self._measured_at: float | None = None
 
@@ -243,7 +177,8 @@ class RateMeter:
             if slot.slot_id in self._tasks:
                 self._tasks[slot.slot_id].see(slot, time)
             elif slot.processing:
-                self._tasks[slot.slot_id] = Task(slot, time, self._counters)
+                is_older = self._measured_at is None
+                self._tasks[slot.slot_id] = Task(slot, time, self._counters, is_older=is_older)
         for task in self._tasks.values():
             task.note_company(len(self._tasks))
 
@@ -261,7 +196,7 @@ class RateMeter:
         for request, tokens in missed.items():
             self._ledger.add_told(self._lately.note(request, tokens))
         for one in finished:
-            self.rereads.note(one)
+            self.prompts.note(one)
             self._lately.note(Request(one.slot_id, one.task_id), one.decoded_tokens or 0)
             self._streak.note_rate(time, one.decode_tokens_per_second)
         counted = grown.decoded or (grown.prompt and not self._tasks)
@@ -305,7 +240,7 @@ class RateMeter:
         return None if usual is None else usual * len(decoding)
 
     def _summary(self, sample: WorkSample) -> RunnerRates:
-        tasks = tuple(task.rates() for _, task in sorted(self._tasks.items()))
+        tasks = tuple(self.prompts.rates_of(task) for _, task in sorted(self._tasks.items()))
         held = sample.time - self._counted_at <= COUNTERS_HOLD_SECONDS
         counters = self._counters if held else None
         fullest = max(self._slots, key=lambda slot: slot.prompt_tokens or 0, default=None)
@@ -320,17 +255,12 @@ class RateMeter:
             waiting=counters.requests_deferred if counters else None,
             context_tokens=fullest.prompt_tokens if fullest else None,
             context_length=fullest.context_length if fullest else None,
+            context_cached_tokens=self.prompts.cached_of(fullest) if fullest else None,
             draft_acceptance=acceptance(counters),
-            sources=self._sources(sample, counters),
+            sources=_sources(sample, counters, sample.time - self._heard_at <= COUNTERS_HOLD_SECONDS),
             awaited_until=self._streak.until(sample.time),
             unmeasured_requests=None if self._counters or self._heard_at > 0 else self._streak.unmeasured,
         )
-
-    def _sources(self, sample: WorkSample, counters: WorkCounters | None) -> tuple[str, ...]:
-        heard = sample.time - self._heard_at <= COUNTERS_HOLD_SECONDS
-        counted = sample.origin or "/metrics"
-        said = (("/slots", sample.slots is not None), (counted, counters is not None), (LOG, heard))
-        return tuple(path for path, answered in said if answered)
 
     def _without_statistics(self, sample: WorkSample) -> None:
         """Keep the rates for a moment; they are not measured again as long as a batch is computed."""
@@ -353,6 +283,12 @@ class RateMeter:
         if ended:
             self._count(ended, finished, None)
         return finished
+
+
+def _sources(sample: WorkSample, counters: WorkCounters | None, heard: bool) -> tuple[str, ...]:
+    counted = sample.origin or "/metrics"
+    said = (("/slots", sample.slots is not None), (counted, counters is not None), (LOG, heard))
+    return tuple(path for path, answered in said if answered)
 
 
 def _measured(decoding: Sequence[Task]) -> float | None:

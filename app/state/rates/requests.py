@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from itertools import pairwise
+from typing import NamedTuple
 
 from gpumon.app.state.rates.figures import FinishedRequest, Phase, Request, SlotRates, Told, rate_of_answer
 from gpumon.collectors.samples import Slot, WorkCounters
@@ -110,12 +111,38 @@ class Prompt:
         return max((after[1] - before[1] for before, after in pairwise(self._points)), default=0)
 
 
+class ReadSoFar(NamedTuple):
+    """A prompt that is being read, as its slot tells."""
+
+    slot: Slot
+    seconds: float | None
+    """For how long; ``None`` where its beginning was missed."""
+    tokens_per_second: float | None
+
+    @property
+    def cached(self) -> int:
+        """Tokens that were kept from before."""
+        return self.slot.prompt_tokens_cached or 0
+
+    @property
+    def done(self) -> int | None:
+        """Tokens that need not be read any more, kept or read.
+
+        Builds differ in whether what is processed has what was kept in it; the slot holds no more than that.
+        """
+        held, processed = self.slot.prompt_tokens, self.slot.prompt_tokens_processed
+        return None if held is None or processed is None else min(held, self.cached + processed)
+
+
 class Task:
     """A request at work."""
 
-    def __init__(self, slot: Slot, time: float, before: WorkCounters | None) -> None:
+    def __init__(
+        self, slot: Slot, time: float, before: WorkCounters | None, *, is_older: bool = False
+    ) -> None:
         self.slot = slot
-        self.started = time
+        self.started = self._seen = time
+        self._is_older = is_older
         self._before = before
         """The counters before it began."""
         self._prompt_tokens: int | None = None
@@ -167,7 +194,7 @@ class Task:
 
     def see(self, slot: Slot, time: float) -> None:
         """Take in one poll of its slot."""
-        was, self.slot = self.slot, slot
+        was, self.slot, self._seen = self.slot, slot, time
         self._has_shifted = self._has_shifted or _is_shift(was, slot)
         if not slot.decoded_tokens:
             self._prefill.see(slot, time)
@@ -196,7 +223,18 @@ class Task:
             decoded_tokens=self.slot.decoded_tokens,
             context_tokens=self.slot.prompt_tokens,
             context_length=self.slot.context_length,
+            started=self.started,
+            is_older=self._is_older,
+            cached_tokens=self.slot.prompt_tokens_cached,
         )
+
+    @property
+    def reading(self) -> ReadSoFar | None:
+        """How far its prompt is; ``None`` once it generates."""
+        if self.decoding:
+            return None
+        seconds = self._seen - self.started if self._seen_from_start and not self._is_older else None
+        return ReadSoFar(self.slot, seconds, self._prefill.rate)
 
     def finish(self, resting: Slot | None, time: float, after: WorkCounters | None) -> FinishedRequest:
         """Return what it came to; ``resting`` is its slot as it is now, if that is known."""

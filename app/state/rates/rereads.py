@@ -9,7 +9,7 @@ answer of the turn before, and a little more.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gpumon.app.state.rates.figures import FinishedRequest
+from gpumon.collectors.samples import LogEvent
 
 LONG_PROMPT_TOKENS = 1000
 """Shorter prompts are read in no time, and are passed over."""
@@ -46,17 +47,26 @@ LEAST_SECONDS = 2.0
 """Two looks are too near to each other to tell the time of a shorter request."""
 LEAST_LOSSES = 4
 MOST_SHARE = 0.7
+TURNS_IF_TOLD = 3
+"""So many are enough where the server's log says of each that its prompt begins as what its slot held."""
+SAME_SHARE = 0.5
+"""It does where so much of that is the same: other prompts have a few tokens of a head in common."""
+TURNS_TO_EXPECT = 2
+"""After so many a next one is expected: what that may hold is an estimate, and marked as one."""
+COMPARED_KEPT = 64
 
 
 class Conversation(Struct):
     """Turns of which each goes on where the one before ended."""
 
     turns: int = 0
+    told: int = 0
+    """Turns whose prompt begins by the server's log as what its slot held."""
 
     @property
     def is_sure(self) -> bool:
-        """Whether it is too long for chance."""
-        return self.turns >= TURNS_TO_BE_SURE
+        """Whether it is too long for chance, or the log says so."""
+        return self.turns >= TURNS_TO_BE_SURE or self.told >= TURNS_IF_TOLD
 
 
 class Turn(Struct):
@@ -82,6 +92,13 @@ class Turn(Struct):
     """Requests of others in its slot since the turn before."""
     is_followed: bool = False
     """Whether a turn has gone on from it."""
+    common_tokens: int | None = None
+    """Its first tokens that its slot held as well, by the server's log."""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the log says that it begins as what its slot held."""
+        return self.common_tokens is not None and self.common_tokens >= SAME_SHARE * max(self.kept_before, 1)
 
     @property
     def lost_tokens(self) -> int:
@@ -117,6 +134,9 @@ class Losses(NamedTuple):
     """When the latest ended."""
     is_going_on: bool
     """Whether most of the latest requests lose so."""
+    common_tokens: int | None = None
+    """From the head on, in the middle of them, were the same as before by the log; ``None`` where it does not
+    say so of most."""
 
 
 class Rereads:
@@ -128,6 +148,25 @@ class Rereads:
         """Whether any turn has."""
         self._short: deque[tuple[float, int]] = deque(maxlen=TURNS_KEPT)
         """When a request with a short prompt ended, and in which slot."""
+        self._compared: OrderedDict[tuple[int, int], int] = OrderedDict()
+        """Tokens that a prompt had in common with what a slot held, by slot and length of the prompt."""
+
+    def hear(self, event: LogEvent) -> None:
+        """Take in a line of the log that compares a prompt with what a slot holds."""
+        if event.kind != "prompt_compared" or None in {event.slot, event.count, event.total}:
+            return
+        self._compared[event.slot or 0, event.total or 0] = event.count or 0
+        if len(self._compared) > COMPARED_KEPT:
+            self._compared.popitem(last=False)
+
+    def may_go_on(self, cached_tokens: int) -> tuple[int, ...]:
+        """Return the lengths that a next turn has at the least, one for each conversation under way.
+
+        ``cached_tokens`` were kept of it: it goes on from none that held less.
+        """
+        recent = list(self._turns)[-LOOK_BACK:]
+        ahead = (one for one in recent if not one.is_followed and one.conversation.turns >= TURNS_TO_EXPECT)
+        return tuple(one.held_tokens for one in ahead if one.held_tokens >= cached_tokens - SLACK_TOKENS)
 
     def note(self, request: FinishedRequest) -> None:
         """Take in a request; one of which the lengths are not known says nothing."""
@@ -137,6 +176,7 @@ class Rereads:
         if lengths is None or lengths.prompt < LONG_PROMPT_TOKENS or cached is None:
             return
         turn = _turn(request, lengths, cached)
+        turn.common_tokens = self._compared.pop((turn.slot_id, turn.prompt_tokens), None)
         before = self._before(turn)
         if before is not None:
             self._go_on(before, turn)
@@ -153,6 +193,7 @@ class Rereads:
         turn.conversation = before.conversation
         turn.conversation.turns += 1
         turn.kept_before = min(before.held_tokens, turn.prompt_tokens)
+        turn.conversation.told += turn.is_told
         since = [one for one in self._turns if one.ended > before.ended and one.slot_id == turn.slot_id]
         short = [ended for ended, slot in self._short if ended > before.ended and slot == turn.slot_id]
         turn.between = len(since) + len(short)
@@ -177,6 +218,7 @@ class Rereads:
             others_between=sum(turn.between > 0 for turn in lost),
             latest=lost[-1].ended,
             is_going_on=_goes_wrong(hour[-LATELY:]),
+            common_tokens=_common(lost),
         )
 
 
@@ -216,10 +258,17 @@ def _at_most_seconds(turn: Turn) -> float:
     return turn.seconds if turn.first_token_seconds is None else turn.first_token_seconds
 
 
+def _common(lost: Sequence[Turn]) -> int | None:
+    known = [turn.common_tokens for turn in lost if turn.common_tokens is not None]
+    return round(median(known)) if 2 * len(known) > len(lost) else None
+
+
 def _goes_wrong(recent: Sequence[Turn]) -> bool:
     """Return whether most of the latest turns, and the last of them, read again what was there."""
     lost = sum(turn.lost_tokens > 0 for turn in recent)
-    return lost >= max(LEAST_LOSSES, MOST_SHARE * len(recent)) and recent[-1].lost_tokens > 0
+    is_told = all(turn.is_told for turn in recent if turn.lost_tokens)
+    least = TURNS_IF_TOLD if is_told else LEAST_LOSSES
+    return lost >= max(least, MOST_SHARE * len(recent)) and recent[-1].lost_tokens > 0
 
 
 def _goes_on(before: Turn, turn: Turn) -> bool:

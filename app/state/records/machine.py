@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
+from gpumon.app.state.rates.energy import EnergyTrack
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import GpuFacts, GpuMemory, GpuReading, GpuSlow, SystemSample
 
@@ -141,6 +142,7 @@ class GpuRecord(Struct):
     vram: Series = field(default_factory=Series)
     utilization: Series = field(default_factory=Series)
     power: Series = field(default_factory=Series)
+    energy: EnergyTrack = field(default_factory=EnergyTrack)
     temperature: Series = field(default_factory=Series)
 
     @property

@@ -14,6 +14,7 @@ from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.picture import PictureTrack
 from gpumon.app.state.rates.pool import PoolTrack
+from gpumon.app.state.rates.waits import WaitTrack
 from gpumon.app.state.records.history import History
 from gpumon.app.state.records.runner import REQUESTS_KEPT, ModelKey, RunnerKey, SeenRequest
 from gpumon.collectors.samples import (
@@ -151,8 +152,15 @@ class Served(Struct):
     facts: LoadFacts | None = None
     meter: RateMeter = field(default_factory=RateMeter)
     pool: PoolTrack = field(default_factory=PoolTrack)
+    waits: WaitTrack = field(default_factory=WaitTrack)
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
     last: SeenRequest | None = None
+
+    def take(self, sample: WorkSample) -> None:
+        """Follow the requests of one look."""
+        self.pool.feed(sample)
+        self.waits.feed(sample)
+        self.requests.extend(self.meter.feed(sample))
 
 
 class ModelRecord(Struct):

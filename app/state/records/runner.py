@@ -13,6 +13,7 @@ from gpumon.app.state.rates.log_meter import LogMeter
 from gpumon.app.state.rates.meter import RateMeter
 from gpumon.app.state.rates.pace import PaceTrack
 from gpumon.app.state.rates.pool import PoolTrack
+from gpumon.app.state.rates.waits import WaitTrack
 from gpumon.app.state.records.log import Placement
 from gpumon.app.state.series import Series
 from gpumon.collectors.samples import (
@@ -152,6 +153,8 @@ class RunnerRecord(Struct):
     """Token rates from its server's log, where its own port tells nothing."""
     pool: PoolTrack = field(default_factory=PoolTrack)
     """How full the cache of all its contexts is, where it says so."""
+    waits: WaitTrack = field(default_factory=WaitTrack)
+    """Since when requests wait for a place."""
     requests: deque[FinishedRequest] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
     """Requests that were seen to end, oldest first."""
     last: SeenRequest | None = None

@@ -35,6 +35,7 @@ MEASURED = (
     "stuck",
     "ended",
     "prompt_reread",
+    "waiting",
 )
 
 

@@ -18,7 +18,7 @@ from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.room import Occupant, Room
 from gpumon.app.diagnosis.subject import Rates, Subject, subject_of
 from gpumon.app.diagnosis.words import gpu_words, needs_words, occupant_words
-from gpumon.app.insight.agreement import loaded
+from gpumon.app.insight.loaded import loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.geometry import LoadOptions, NoGeometry
 from gpumon.app.picture.pictures import Pictures

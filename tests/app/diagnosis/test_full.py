@@ -7,7 +7,7 @@ from tests.fakes.samples import OLLAMA
 from tests.scene import Gpu, Machine, Model, Weights
 
 from gpumon.app.diagnosis import subject
-from gpumon.app.insight.agreement import Loaded
+from gpumon.app.insight.loaded import Loaded
 from gpumon.app.insight.shapes import Shapes
 from gpumon.app.physics.hardware import Band
 from gpumon.app.picture.model import ModelPicture

@@ -15,7 +15,7 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.app.snapshot.schema import ModelEntry
 from gpumon.app.views.model_page import model_page
-from gpumon.collectors.samples import WorkSample
+from gpumon.collectors.samples import LogEvent, WorkSample
 
 WHOLE = Scene(in_ram_gib=0.0, context=65536)
 TURNS = 7
@@ -184,3 +184,41 @@ def test_a_fast_machine_is_not_blamed_for_what_costs_next_to_nothing() -> None:
     one.talker.rate = 100_000.0
     one.talks()
     assert one.verdict is None
+
+
+# --- What the server's log says besides
+
+
+def logged(common: int, turns: int, kept: int = 31) -> Watched:
+    """Have the log say of each turn how many of its first tokens the slot holds too."""
+    one, held = Watched(), 0
+    one.machine.logs(LogEvent(kind="default_context", count=4096))
+    for number in range(turns):
+        prompt = 18_000 + number * (ANSWER + GROWTH)
+        if number:
+            said = LogEvent(kind="prompt_compared", slot=0, task=-1, count=min(common, held), total=prompt)
+            one.machine.now = one.talker.at
+            one.machine.logs(said)
+        one.plays(one.talker.request(prompt, kept if number else 0, ANSWER))
+        held = prompt + ANSWER - 1
+    return one
+
+
+def test_where_the_log_says_that_the_prompt_is_the_same_three_turns_are_enough() -> None:
+    assert logged(common=100_000, turns=3).verdict is None
+    one = logged(common=100_000, turns=4)
+    assert one.verdict is not None
+    assert one.why == "18k tokens are the same, and its sliding window keeps too little to go back to them"
+    assert one.entry.prompt_reread is not None
+    assert one.entry.prompt_reread.cause == "window"
+
+
+def test_where_it_says_that_they_have_a_few_tokens_in_common_chance_counts_as_before() -> None:
+    assert logged(common=40, turns=5).verdict is None
+    one = logged(common=40, turns=7, kept=0)
+    assert one.why == "the head of the prompt changes: 40 tokens are the same"
+
+
+def test_where_it_says_which_token_changes_the_sliding_window_is_not_to_blame() -> None:
+    one = logged(common=9_000, turns=7, kept=9_000)
+    assert one.why == "the prompt changes after 8.8k of 21k tokens"

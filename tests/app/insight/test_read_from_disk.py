@@ -9,7 +9,7 @@ from tests.scene import Gpu, Machine, Model, Weights
 
 from gpumon.app.diagnosis.diagnosis import Diagnosis
 from gpumon.app.doctor.sources import source_checks
-from gpumon.app.insight.agreement import loaded
+from gpumon.app.insight.loaded import loaded
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.snapshot.build import build_snapshot, why_document
 from gpumon.app.snapshot.take import View

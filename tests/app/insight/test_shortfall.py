@@ -6,8 +6,8 @@ import pytest
 from tests.fakes.samples import GIB, START
 from tests.scene import Gpu, Machine, Model, loaded
 
-from gpumon.app.insight.agreement import Loaded, may_load, shortfall
-from gpumon.app.insight.agreement import loaded as seen_together
+from gpumon.app.insight.loaded import Loaded, may_load, shortfall
+from gpumon.app.insight.loaded import loaded as seen_together
 from gpumon.app.state.holders.measured import TOLERANCE_BYTES
 
 LEAST_GIB = TOLERANCE_BYTES / GIB

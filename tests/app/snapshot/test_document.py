@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gpumon.app.snapshot import schema
+from gpumon.app.snapshot import schema, schema_work
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "snapshot.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -18,14 +18,14 @@ SECTIONS = {
     schema.HolderEntry: "`gpus[].holders[]`",
     schema.MemoryEntry: "## `memory`",
     schema.ModelEntry: "## `models[]`",
-    schema.CacheEntry: "`models[].cache`",
+    schema_work.CacheEntry: "`models[].cache`",
     schema.LoadEntry: "`models[].load`",
     schema.ForecastEntry: "`models[].load.forecast`",
-    schema.RequestEntry: "`models[].requests[]`",
-    schema.RereadEntry: "`models[].prompt_reread`",
+    schema_work.RequestEntry: "`models[].requests[]`",
+    schema_work.RereadEntry: "`models[].prompt_reread`",
     schema.PredictionEntry: "`models[].prediction`",
-    schema.PictureEntry: "`models[].picture`",
-    schema.LastRequestEntry: "`models[].last_request`",
+    schema_work.PictureEntry: "`models[].picture`",
+    schema_work.LastRequestEntry: "`models[].last_request`",
     schema.RunnerEntry: "`models[].runner`",
     schema.VerdictEntry: "`models[].verdict`",
     schema.EvidenceEntry: "`models[].verdict.evidence[]`, `models[].cause.evidence[]`",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.memory import ModelMemory
-from gpumon.app.picture.model import ModelDetails
 
 
 def changed(details: ModelDetails, **fields: object) -> ModelDetails:

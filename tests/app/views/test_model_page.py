@@ -11,7 +11,8 @@ from tests.scene import Gpu, Machine, Model, Weights, loaded
 from gpumon.app.diagnosis.diagnosis import Diagnosis, Verdict
 from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
-from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.details import ModelDetails
+from gpumon.app.state.rates.figures import FinishedRequest
 from gpumon.app.state.records import Prediction
 from gpumon.app.views.model_charts import charts
 from gpumon.app.views.model_page import learned_facts, model_facts, model_page
@@ -287,3 +288,20 @@ def test_the_row_of_a_model_is_wired_to_its_picture() -> None:
 )
 def test_until_says_nothing_that_the_state_has_said(until: str | None, doing: str, words: str) -> None:
     assert model_row(replace(details_of().picture, until=until, doing=doing)).until == words
+
+
+def test_what_a_thousand_tokens_took_of_its_gpus_is_told() -> None:
+    request = FinishedRequest(
+        slot_id=0, task_id=1, started=0.0, ended=10.0, decoded_tokens=500, energy_joules=1800.0
+    )
+    details = replace(details_of(), requests=(request, request))
+    assert details.energy_wh_per_1000_tokens == 1.0
+    [fact] = [one for one in learned_facts(details) if one.label == "energy"]
+    assert fact.value.startswith("1 Wh of its GPUs per 1,000 tokens generated")
+
+
+def test_few_tokens_say_nothing_of_a_thousand() -> None:
+    request = FinishedRequest(
+        slot_id=0, task_id=1, started=0.0, ended=10.0, decoded_tokens=5, energy_joules=1800.0
+    )
+    assert replace(details_of(), requests=(request,)).energy_wh_per_1000_tokens is None

@@ -11,12 +11,13 @@ from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Evidence, Remedy, V
 from gpumon.app.insight.left_out import LeftOut
 from gpumon.app.insight.wording import model_id
 from gpumon.app.physics.hardware import Band
-from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates, SlotRates
 from gpumon.app.state.records import Placement
 from gpumon.app.state.records.log import BufferKey
+from gpumon.app.views.model_now import now
 from gpumon.app.views.model_page import model_page
-from gpumon.app.views.model_sections import cures, memory, now, requests, why
+from gpumon.app.views.model_sections import cures, memory, requests, why
 from gpumon.app.views.page import (
     PageView,
 )
@@ -156,9 +157,19 @@ class TestNow:
         rates = RunnerRates(running=1, waiting=2, context_tokens=1434, context_length=32768)
         assert self.words(doing="busy", rates=rates, time_left="5m") == [
             "busy, 2 waiting",
-            "context 1.4k of 32k tokens",
             "leaves in 5m if not used",
         ]
+
+    def test_the_context_is_a_bar_and_what_was_kept_of_it_is_told_apart(self) -> None:
+        rates = RunnerRates(context_tokens=2048, context_length=32768, context_cached_tokens=1024)
+        [bar] = now(changed(details_of(), rates=rates)).bars
+        assert (bar.figure, bar.note, bar.scale) == ("2k", "of 32k, 1k kept from before", 32768.0)
+        assert [(part.size, part.role) for part in bar.parts] == [(1024.0, "model"), (1024.0, "model2")]
+
+    def test_where_it_is_not_told_what_was_kept_nothing_is_said_of_it(self) -> None:
+        rates = RunnerRates(context_tokens=2048, context_length=32768)
+        [bar] = now(changed(details_of(), rates=rates)).bars
+        assert (bar.note, [part.role for part in bar.parts]) == ("of 32k", ["model2"])
 
     def test_a_full_context_is_marked(self) -> None:
         rates = RunnerRates(context_tokens=8190, context_length=8192)

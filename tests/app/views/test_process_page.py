@@ -13,7 +13,7 @@ from tests.scene import Gpu, Machine, Model, loaded
 
 from gpumon.app.insight.agreement import Agreement
 from gpumon.app.insight.left_out import LeftOut
-from gpumon.app.picture.model import ModelDetails
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.state.rates.figures import FinishedRequest, RunnerRates
 from gpumon.app.views.model_process import REQUESTS_SHOWN, meter_facts, runner_facts, served_facts
 from gpumon.collectors.samples import LoadFacts, MeteredModel, MeteredRequest, RunnerSettings

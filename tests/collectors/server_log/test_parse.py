@@ -205,3 +205,8 @@ def test_settings_keep_blanks_and_colons() -> None:
 @given(st.text(max_size=300))
 def test_any_settings_are_survived(text: str) -> None:
     assert all(name.startswith(("OLLAMA_", "LLAMA_ARG_")) for name in parse_settings(f"map[{text}]"))
+
+
+def test_a_prompt_is_compared_with_what_a_slot_holds_before_it_has_a_number() -> None:
+    line = "0.08.645.328 I slot get_availabl: id  0 | task -1 |  - checking sim = 0.006 (10/1615) > 0.100"
+    assert of(line) == LogEvent(kind="prompt_compared", slot=0, task=-1, count=10, total=1615)

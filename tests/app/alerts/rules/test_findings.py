@@ -15,9 +15,9 @@ from gpumon.app.alerts.limits import Limits
 from gpumon.app.alerts.rules import machine as gpu_rules
 from gpumon.app.alerts.rules.machine import ram_low, source, swapping
 from gpumon.app.alerts.rules.model import hidden_spill, silent_fallback, slower, spill, stuck
-from gpumon.app.insight.agreement import Loaded
-from gpumon.app.insight.agreement import loaded as seen_together
 from gpumon.app.insight.falls import paced_of
+from gpumon.app.insight.loaded import Loaded
+from gpumon.app.insight.loaded import loaded as seen_together
 from gpumon.app.state.records import GpuRecord, SystemRecord
 from gpumon.collectors.samples import AnySample, GpuFacts, GpuReading, GpuSlow
 

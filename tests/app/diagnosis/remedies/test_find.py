@@ -12,7 +12,7 @@ from gpumon.app.diagnosis.arithmetic import TIGHT_MARGIN_BYTES, Arithmetic, arit
 from gpumon.app.diagnosis.diagnosis import Remedy
 from gpumon.app.diagnosis.remedies.elsewhere import smaller_files
 from gpumon.app.insight import shapes as load_options
-from gpumon.app.insight.agreement import loaded
+from gpumon.app.insight.loaded import loaded
 from gpumon.app.insight.shapes import shape_of
 from gpumon.app.physics.geometry import Geometry, LoadOptions
 from gpumon.collectors.samples import LogEvent

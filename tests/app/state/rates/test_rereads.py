@@ -44,7 +44,7 @@ def losses_seen(name: str) -> Losses | None:
                 time=now, source="x", pid=7, started=1.0, state="ready", slots=tuple(map(_slot, slots))
             )
         )
-    return meter.rereads.losses(now)
+    return meter.prompts.rereads.losses(now)
 
 
 def _slot(said: list[Any]) -> Slot:

@@ -14,8 +14,9 @@ from gpumon.app.events.event import LoggedEvent
 from gpumon.app.insight.health import Health
 from gpumon.app.insight.wording import kind_label, short_source_words, source_label
 from gpumon.app.outlets.line import head_word, speed_words
+from gpumon.app.picture.details import ModelDetails
 from gpumon.app.picture.gpu import GpuPicture
-from gpumon.app.picture.model import ModelDetails, ModelPicture
+from gpumon.app.picture.model import ModelPicture
 from gpumon.app.picture.pictures import Pictures
 from gpumon.app.state.records import is_server
 from gpumon.text import units

@@ -26,6 +26,9 @@ TURNS_TO_BE_SURE = 6
 other do so by chance. With ``MOST_SHARE`` it was chosen so that of 40 prompts with lengths drawn at random at
 most two runs of a hundred are mistaken (docs/diagnosis.md), and of agents, alone or two in one slot, none is
 missed."""
+TURNS_AMONG_MANY = 9
+"""The same where there are many requests that neither go on from another nor are gone on from: a batch."""
+MANY_LOOSE_TURNS = 20
 LOOK_BACK = 4
 """Turns of so many other conversations may lie between two of one."""
 SHORTEST_ANSWER_TOKENS = 16
@@ -60,13 +63,14 @@ class Conversation(Struct):
     """Turns of which each goes on where the one before ended."""
 
     turns: int = 0
+    turns_to_be_sure: int = TURNS_TO_BE_SURE
     told: int = 0
     """Turns whose prompt begins by the server's log as what its slot held."""
 
     @property
     def is_sure(self) -> bool:
         """Whether it is too long for chance, or the log says so."""
-        return self.turns >= TURNS_TO_BE_SURE or self.told >= TURNS_IF_TOLD
+        return self.turns >= self.turns_to_be_sure or self.told >= TURNS_IF_TOLD
 
 
 class Turn(Struct):
@@ -194,10 +198,16 @@ class Rereads:
         turn.conversation.turns += 1
         turn.kept_before = min(before.held_tokens, turn.prompt_tokens)
         turn.conversation.told += turn.is_told
+        if self._is_among_many():
+            turn.conversation.turns_to_be_sure = TURNS_AMONG_MANY
         since = [one for one in self._turns if one.ended > before.ended and one.slot_id == turn.slot_id]
         short = [ended for ended, slot in self._short if ended > before.ended and slot == turn.slot_id]
         turn.between = len(since) + len(short)
         self.has_lost = self.has_lost or turn.lost_tokens > 0
+
+    def _is_among_many(self) -> bool:
+        loose = (turn for turn in self._turns if not turn.is_followed and not turn.kept_before)
+        return sum(1 for _ in loose) > MANY_LOOSE_TURNS
 
     def losses(self, now: float) -> Losses | None:
         """Return what was read again in the last hour; ``None`` where nothing was."""

@@ -18,6 +18,8 @@ from gpumon.app.state.rates.rereads import (
     HOUR_SECONDS,
     LONG_PROMPT_TOKENS,
     LOST_SHARE,
+    MANY_LOOSE_TURNS,
+    TURNS_AMONG_MANY,
     TURNS_KEPT,
     TURNS_TO_BE_SURE,
     Losses,
@@ -139,6 +141,14 @@ def test_no_more_is_lost_than_was_there_and_no_request_is_gone_on_from_twice(
         assert 0 <= turn.lost_tokens <= turn.prompt_tokens
     followed = [turn for turn in turns if turn.is_followed]
     assert len(followed) == sum(turn.kept_before > 0 for turn in turns)
+
+
+def test_among_many_requests_of_a_batch_more_turns_are_needed() -> None:
+    batch = [request(float(at), 40_000 - 700 * at) for at in range(MANY_LOOSE_TURNS + 2)]
+    turns = [request(3000.0 + one.ended, one.prompt_tokens) for one in conversation(12, 60_000)]
+    for count, lost in ((TURNS_TO_BE_SURE + 1, 0), (TURNS_AMONG_MANY + 1, TURNS_AMONG_MANY)):
+        found = noted(*batch, *turns[:count]).losses(5000.0)
+        assert (found.turns if found else 0) == lost
 
 
 def test_what_was_kept_is_no_loss() -> None:

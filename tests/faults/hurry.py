@@ -20,6 +20,7 @@ from gpumon.collectors.nvml import device
 from gpumon.collectors.nvml import source as nvml_source
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.samples import AnySample
+from gpumon.collectors.servers import conversation
 from gpumon.collectors.servers.ollama import pace, server
 from gpumon.collectors.source import Clock, Emit, Source
 
@@ -50,6 +51,8 @@ def hurry() -> None:
     sources.Cadence.MINIMUM = INTERVAL_SECONDS
     live.QUIET_INTERVAL_SECONDS = INTERVAL_SECONDS
     live.HEAD_START_SECONDS = 0.0
+    live.PAUSE_SECONDS = INTERVAL_SECONDS
+    conversation.FORBIDDEN_SECONDS = conversation.KEYLESS_SECONDS = INTERVAL_SECONDS
     pace.LOOPBACK_CAP_SECONDS = pace.IDLE_MINIMUM_SECONDS = INTERVAL_SECONDS
     pace.IDLE_FACTOR = 1.0
     server.VERSION_SECONDS = INTERVAL_SECONDS

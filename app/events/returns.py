@@ -20,6 +20,8 @@ from gpumon.app.state.state import State
 from gpumon.text.safe import visible
 
 LATELY_KEPT = 32
+LOAD_SECONDS = 60.0
+"""What came back longer ago is no news when a load is over."""
 WORTH_TELLING_SHARE = 0.05
 """A smaller change of a rate is noise."""
 
@@ -38,16 +40,28 @@ class Returns:
     def __init__(self, state: State) -> None:
         self._state = state
         self._last: GaveBack | None = None
+        self._waiting: list[GaveBack] = []
+        """Those that came back while a model that spills was not wholly loaded yet."""
 
     def fresh(self) -> Iterator[Back]:
         """Yield what is worth telling of what was given back since the last time."""
         given = self._state.given_back
-        if not given or given[-1] is self._last:
+        is_news = bool(given) and given[-1] is not self._last
+        if not is_news and not self._waiting:
             return
-        new = [*takewhile(lambda one: one is not self._last, reversed(given))][::-1]
-        self._last = given[-1]
-        for one in _by_program(new):
-            yield from self._told(one)
+        new = [*takewhile(lambda one: one is not self._last, reversed(given))][::-1] if is_news else []
+        self._last = given[-1] if is_news else self._last
+        due, self._waiting = [*self._waiting, *_by_program(new)], []
+        for one in due:
+            if self._is_early(one):
+                self._waiting.append(one)
+            else:
+                yield from self._told(one)
+
+    def _is_early(self, given: GaveBack) -> bool:
+        """Return whether a model that spills is still loading: what it lacks is known when that is over."""
+        loads = (model.runner in self._state.loads for model in spilled_models(self._state))
+        return self._state.now - given.time < LOAD_SECONDS and any(loads)
 
     def _told(self, given: GaveBack) -> Iterator[Back]:
         state = self._state

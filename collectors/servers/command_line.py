@@ -150,7 +150,7 @@ def _takes_next(
 ) -> bool:
     if meaning in switches or following is None:
         return False
-    return meaning not in optional or not following.startswith("-")
+    return not following.startswith("-" if meaning in optional else "--")
 
 
 LIST_LIMIT = 64

@@ -33,7 +33,7 @@ from gpumon.collectors.samples import (
     SourceHealth,
     WorkSample,
 )
-from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status
+from gpumon.collectors.servers.health import DENIED, foreign, health_of_failure, health_of_status
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.port import ForeignProgramError
 from gpumon.collectors.servers.talk import Asked
@@ -56,10 +56,14 @@ class Refusals:
         self.seconds: float | None = None
         """``None`` where it has not refused at the latest question."""
 
-    def note(self, *, refused: bool) -> None:
-        """Record how a question went."""
-        doubled = self._first if self.seconds is None else min(2 * self.seconds, KEYLESS_SECONDS)
-        self.seconds = doubled if refused else None
+    def note(self, health: SourceHealth | None) -> None:
+        """Record how a question went, ``None`` is well; what a proxy denies it may let through soon."""
+        if health is None or health.state != "forbidden":
+            self.seconds = None
+        elif health.detail == DENIED:
+            self.seconds = FORBIDDEN_SECONDS
+        else:
+            self.seconds = self._first if self.seconds is None else min(2 * self.seconds, KEYLESS_SECONDS)
 
 
 class UnusableError(Exception):
@@ -79,7 +83,7 @@ class Retry:
 
     def note(self, health: SourceHealth | None) -> None:
         """Record how a poll went: ``None`` is well."""
-        self._refusals.note(refused=health is not None and health.state == "forbidden")
+        self._refusals.note(health)
         if health is None:
             self._backoff.succeeded()
         else:
@@ -296,12 +300,12 @@ class OwnPort:
             if problem.health.state == "foreign":
                 raise ForeignProgramError from None
             return self._refused(problem.health, now)
-        self._refusals.note(refused=False)
+        self._refusals.note(None)
         return _of_only_model(look)
 
     def _refused(self, health: SourceHealth, now: float) -> Said:
         refused = health.state == "forbidden"
-        self._refusals.note(refused=refused)
+        self._refusals.note(health)
         self._resume_at = now + (self._refusals.seconds or 0.0)
         words = (health.detail, health.hint if refused else None)
         return Said("failing", "; ".join(filter(None, words)))

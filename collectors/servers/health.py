@@ -60,6 +60,9 @@ def health_of_failure(kind: FailureKind, endpoint: Endpoint, server: ServerKind)
     return SourceHealth(state=state, detail=detail.format_map(words), hint=hint.format_map(words))
 
 
+DENIED = "HTTP 403: access denied"
+
+
 def health_of_status(reply: Reply, endpoint: Endpoint, server: ServerKind) -> SourceHealth | None:
     """Return the health where the HTTP status alone settles it, ``None`` where the body must be looked at."""
     status = reply.status
@@ -67,7 +70,7 @@ def health_of_status(reply: Reply, endpoint: Endpoint, server: ServerKind) -> So
         return SourceHealth(state="forbidden", detail=server.key_words, hint=server.key_hint)
     if status == 403:
         hint = "give the proxy what it wants with --header"
-        return SourceHealth(state="forbidden", detail="HTTP 403: access denied", hint=hint)
+        return SourceHealth(state="forbidden", detail=DENIED, hint=hint)
     if status >= 500 or status in OWN_ERRORS:
         return _failing(reply, endpoint, server)
     if 300 <= status < 400:

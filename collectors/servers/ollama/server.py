@@ -277,14 +277,14 @@ class OllamaSource:
     def _failed(self, health: SourceHealth) -> ServerSample:
         self._healthy = False
         self._pace.failed()
-        self._refusals.note(refused=health.state == "forbidden")
+        self._refusals.note(health)
         if health.state not in DOUBTFUL_STATES:
             self._peer = None
         return ServerSample(time=self._clock.now(), source=self.name, health=health)
 
     async def _listed(self, listing: Listing[ModelClaim], reply: Reply) -> ServerSample:
         now = self._clock.now()
-        self._refusals.note(refused=False)
+        self._refusals.note(None)
         self._metered = is_meter(reply.headers.get("via"))
         self._pace.listed(listing.models, now, self._known_runners())
         await self._refresh_version(now)

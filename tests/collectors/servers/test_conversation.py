@@ -18,6 +18,7 @@ from gpumon.collectors.samples import (
     PictureJob,
     Said,
     Slot,
+    SourceHealth,
     WorkCounters,
 )
 from gpumon.collectors.servers.conversation import Refusals, work_sample
@@ -72,11 +73,18 @@ def test_after_a_refusal_it_waits_longer_where_no_key_is_given(
     """Each refusal may be a warning in the server's log."""
     refusals, waited = Refusals(parse_endpoint("http://box:1", headers)), []
     for _ in pauses:
-        refusals.note(refused=True)
+        refusals.note(SourceHealth(state="forbidden", detail="HTTP 401: credentials are asked for"))
         waited.append(refusals.seconds)
     assert waited == pauses
-    refusals.note(refused=False)
+    refusals.note(None)
     assert refusals.seconds is None
+
+
+def test_what_a_proxy_denies_is_asked_again_in_a_minute() -> None:
+    refusals = Refusals(parse_endpoint("http://box:1"))
+    for _ in range(3):
+        refusals.note(SourceHealth(state="forbidden", detail="HTTP 403: access denied"))
+        assert refusals.seconds == 60.0
 
 
 async def test_a_process_is_asked_with_the_headers_of_its_own_url() -> None:

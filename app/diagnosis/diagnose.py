@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from gpumon.app.diagnosis.diagnosis import Cause, Diagnosis, Remedy, Verdict, VerdictKind
 from gpumon.app.diagnosis.subject import Subject, subject_of
 from gpumon.app.diagnosis.takers import rate_before, step_change
-from gpumon.app.diagnosis.verdicts import cache, disk, machine, pictures, placement, prompts, slow, waiting
+from gpumon.app.diagnosis.verdicts import cache, disk, machine, pictures, placement, prompts, slow
 from gpumon.app.fuses import UNFUSED, Fuses
 from gpumon.app.insight.health import RANKS, SPILL_BAD_PERCENT
 from gpumon.app.insight.loaded import Loaded, loaded
@@ -37,7 +37,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     cache.cache_full,
     slow.crowded,
     prompts.prompt_reread,
-    waiting.waiting,
+    prompts.waiting,
     prompts.context_full,
     slow.below_baseline,
     slow.long_context,
@@ -111,7 +111,7 @@ def _cure(
     from gpumon.app.diagnosis.causes import cause_of  # noqa: PLC0415 - most models never need them
     from gpumon.app.diagnosis.remedies.find import remedies_of  # noqa: PLC0415
 
-    cause = cause_of(subject, fuses) or prompts.reread_cause(subject) or waiting.waiting_cause(subject)
+    cause = cause_of(subject, fuses) or prompts.reread_cause(subject) or prompts.waiting_cause(subject)
     return cause, remedies_of(subject, verdicts, cause, fuses)
 
 

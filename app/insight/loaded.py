@@ -13,6 +13,7 @@ from gpumon.app.insight.agreement import (
     placement_of,
 )
 from gpumon.app.insight.disk import DiskReading, disk_reading
+from gpumon.app.insight.full_context import Filled, filled
 from gpumon.app.insight.intent import intent_of
 from gpumon.app.insight.left_out import LeftOut, left_out
 from gpumon.app.insight.rereads import rereading
@@ -49,6 +50,8 @@ class Loaded(NamedTuple):
     """Why the driver here does not see all of it: a part may be on another host, or on another card."""
     rereads: Losses | None = None
     """What it costs that prompts are read again at each turn, where they are."""
+    filled: Filled | None = None
+    """Requests that have lately filled its context."""
     waiting: Waiting | None = None
     """Who waits for a place, and for how long, where that is no moment."""
 
@@ -84,6 +87,7 @@ def loaded(model: ModelRecord, state: State, shared: Container[str] = frozenset(
         disk=_disk_reading(model, state),
         elsewhere=None if model.claims_memory else intent_of(model, state).elsewhere,
         rereads=rereading(model, state),
+        filled=filled(model, state),
         waiting=waiting_of(model, state),
     )
 

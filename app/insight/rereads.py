@@ -15,7 +15,6 @@ LEAST_SECONDS = 1.0
 """A loss of less at each turn is not worth a word."""
 HEAD_SHARE = 0.05
 """Of a prompt: where no more than that is the same, its head has changed."""
-
 WINDOW_SHARE = 0.25
 """Of a prompt: where more than that is the same by the log, and was not kept, no client has changed it."""
 NO_WAY_BACK = ("attention.sliding_window", "ssm.state_size", "shortconv.l_cache", "kda.head_dim")
@@ -34,8 +33,11 @@ def rereading(model: ModelRecord, state: State) -> Losses | None:
     """Return what reading again costs now; ``None`` where it does not go on, or costs nothing."""
     runner = state.runner_of(model)
     meter = runner.meter if runner else model.served.meter if model.served else None
-    losses = meter.prompts.rereads.losses(state.now) if meter and meter.prompts.rereads.has_lost else None
-    if losses is None or not losses.is_going_on or state.now - losses.latest > STANDS_SECONDS:
+    rereads = meter.prompts.rereads if meter else None
+    if rereads is None or rereads.lost_at is None or state.now - rereads.lost_at > STANDS_SECONDS:
+        return None
+    losses = rereads.losses(state.now)
+    if losses is None or not losses.is_going_on:
         return None
     return None if losses.at_most_seconds_each < LEAST_SECONDS else losses
 

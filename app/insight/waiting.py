@@ -9,6 +9,7 @@ from gpumon.app.state.rates.figures import PromptProgress, RunnerRates, SlotRate
 from gpumon.app.state.records import ModelRecord
 from gpumon.app.state.state import State
 from gpumon.app.state.work import own_rates, pool_figures, server_facts
+from gpumon.collectors.samples import LoadFacts, RunnerProcess
 from gpumon.text import units
 
 TELLING_SECONDS = 1.0
@@ -37,22 +38,21 @@ def waiting_of(model: ModelRecord, state: State) -> Waiting | None:
     since = told.waits.since(state.now) if told else None
     if told is None or since is None or told.pool.full_since is not None:
         return None
-    rates = own_rates(model, state)
+    runner, rates = state.runner_of(model), own_rates(model, state)
+    slots = slot_count(runner.process if runner else None, server_facts(model, state))
     return Waiting(
         requests=max(1, told.waits.count),
         since=since,
         seconds=state.now - since,
-        slot_count=slot_count(model, state),
+        slot_count=slots,
         running=rates.running,
-        held=held_words(rates, slot_count(model, state), state.now) or running_words(rates.running),
+        held=held_words(rates, slots, state.now) or running_words(rates.running),
     )
 
 
-def slot_count(model: ModelRecord, state: State) -> int | None:
+def slot_count(process: RunnerProcess | None, facts: LoadFacts | None) -> int | None:
     """Return how many requests a model works on at once, by its settings or by what its server says."""
-    runner, facts = state.runner_of(model), server_facts(model, state)
-    told = runner.process.settings.parallel if runner else None
-    return told or (facts.slot_count if facts else None)
+    return (process.settings.parallel if process else None) or (facts.slot_count if facts else None)
 
 
 def holder_of(rates: RunnerRates) -> SlotRates | None:

@@ -7,7 +7,6 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpumon.app.fuses import Fuses
-from gpumon.app.insight.full_context import filled
 from gpumon.app.insight.loaded import Loaded, may_load, shortfall
 from gpumon.app.state.records import Load, ModelKey, ModelRecord, RunnerKey
 from gpumon.app.state.state import State
@@ -68,7 +67,7 @@ class Diagnoses:
 
     def of(self, known: Loaded, state: State, surroundings: Hashable) -> Diagnosis:
         """Return the diagnosis of a model; ``surroundings`` are the circumstances that all models share."""
-        key, circumstances = known.model.key, _circumstances(known, state, surroundings)
+        key, circumstances = known.model.key, _circumstances(known, surroundings)
         kept = self._kept.get(key)
         if kept is None or _is_old(kept, state.now) or kept.circumstances != circumstances:
             is_close = key in self._closely
@@ -155,7 +154,7 @@ def _is_old(kept: _Kept, now: float) -> bool:
     return not 0 <= now - kept.at < lasts
 
 
-def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hashable:
+def _circumstances(known: Loaded, surroundings: Hashable) -> Hashable:
     """Return what a diagnosis must not outlive: all that its level rests on and that costs little."""
     record, estimate = known.model, known.left_out
     return (
@@ -171,7 +170,7 @@ def _circumstances(known: Loaded, state: State, surroundings: Hashable) -> Hasha
         known.disk is None,
         known.rereads is None,
         known.waiting is None,
-        filled(known.model, state),
+        known.filled,
         _preempts(known),
         known.choice,
         known.elsewhere,

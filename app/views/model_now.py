@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpumon.app.diagnosis.words import ESTIMATE, band_words
 from gpumon.app.insight.activity import from_now_words
-from gpumon.app.insight.waiting import held_words, reading_words
+from gpumon.app.insight.waiting import held_words, reading_words, slot_count
 from gpumon.app.picture.details import ModelDetails
 from gpumon.app.state.rates.figures import RunnerRates
 from gpumon.text import units
@@ -99,8 +99,7 @@ def _speed(details: ModelDetails, rates: RunnerRates, headline: str) -> Iterator
 
 
 def _slot_count(details: ModelDetails) -> int | None:
-    process, facts = details.picture.process, details.server_facts
-    return (process.settings.parallel if process else None) or (facts.slot_count if facts else None)
+    return slot_count(details.picture.process, details.server_facts)
 
 
 def _slots(details: ModelDetails) -> str:

@@ -6,7 +6,7 @@ A kind whose server answers a GET with JSON overrides ``look`` and nothing else.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, json, structs
 
@@ -18,7 +18,6 @@ from gpumon.collectors.http.client import (
     Reply,
     RequestError,
     TimeLimits,
-    error_message,
     status_words,
 )
 from gpumon.collectors.http.endpoint import Endpoint
@@ -33,7 +32,13 @@ from gpumon.collectors.samples import (
     SourceHealth,
     WorkSample,
 )
-from gpumon.collectors.servers.health import DENIED, foreign, health_of_failure, health_of_status
+from gpumon.collectors.servers.health import (
+    DENIED,
+    foreign,
+    health_of_failure,
+    health_of_status,
+    problem_words,
+)
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.port import ForeignProgramError
 from gpumon.collectors.servers.talk import Asked
@@ -333,9 +338,15 @@ UNLOAD_LIMITS = TimeLimits(total=15.0)
 """A server may wait for the requests that run before it answers."""
 
 
-async def post(endpoint: Endpoint, kind: ServerKind, path: str, body: dict[str, str]) -> str | None:
+async def post(
+    endpoint: Endpoint,
+    kind: ServerKind,
+    path: str,
+    body: Mapping[str, object],
+    limits: TimeLimits = UNLOAD_LIMITS,
+) -> str | None:
     """Ask for what the user has said yes to; return what went wrong in one line, ``None`` if it was done."""
-    client = HttpClient(endpoint, UNLOAD_LIMITS)
+    client = HttpClient(endpoint, limits)
     try:
         reply = await client.post(path, json.encode(body), MAX_PROBE_BYTES)
     except RequestError as failure:
@@ -344,5 +355,4 @@ async def post(endpoint: Endpoint, kind: ServerKind, path: str, body: dict[str, 
         await client.close()
     if 200 <= reply.status < 300:
         return None
-    known = health_of_status(reply, endpoint, kind)
-    return (known.detail if known else error_message(reply, endpoint)) or f"HTTP {reply.status}"
+    return problem_words(reply, endpoint, health_of_status(reply, endpoint, kind))

@@ -60,6 +60,11 @@ def health_of_failure(kind: FailureKind, endpoint: Endpoint, server: ServerKind)
     return SourceHealth(state=state, detail=detail.format_map(words), hint=hint.format_map(words))
 
 
+def problem_words(reply: Reply, endpoint: Endpoint, known: SourceHealth | None) -> str:
+    """Return in one line what went wrong by an answer that is no success, ``known`` by its status."""
+    return (known.detail if known else error_message(reply, endpoint)) or f"HTTP {reply.status}"
+
+
 DENIED = "HTTP 403: access denied"
 
 

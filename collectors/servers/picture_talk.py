@@ -7,18 +7,16 @@ from abc import abstractmethod
 from msgspec import structs
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import HttpClient, RequestError, TimeLimits, error_message
-from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.client import RequestError, TimeLimits
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import LoadFacts, ModelClaim, PictureJob, RunnerSettings, Said, WorkCounters
 from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError
-from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status
+from gpumon.collectors.servers.health import foreign
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.talk import Asked
 
 RESTING_SECONDS = 3.0
 """Between two looks at one that has nothing to do."""
-MAX_ANSWER_BYTES = 64 * 1024
 FIRST_LOOKS = 3
 """So many are as close as the user wants them: whoever looks once waits for no more."""
 UNLOAD_LIMITS = TimeLimits(total=30.0)
@@ -126,18 +124,3 @@ class PictureConversation(Conversation):
             is_seen = self._rested or self._job is not None
             self._job, self._began = name, self.clock.now() if is_seen else None
         return job.started or self._began
-
-
-async def post(endpoint: Endpoint, path: str, body: bytes, server: ServerKind) -> str | None:
-    """POST what the user has asked for; return what went wrong in one line."""
-    client = HttpClient(endpoint, UNLOAD_LIMITS)
-    try:
-        reply = await client.post(path, body, MAX_ANSWER_BYTES)
-    except RequestError as failure:
-        return health_of_failure(failure.kind, endpoint, server).detail
-    finally:
-        await client.close()
-    if 200 <= reply.status < 300:
-        return None
-    known = health_of_status(reply, endpoint, server)
-    return (known.detail if known else error_message(reply, endpoint)) or f"HTTP {reply.status}"

@@ -7,9 +7,11 @@ so a generator keeps its row, and the row is called by what is loaded, or by the
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
+
+from msgspec import json
 
 from gpumon.collectors.samples import LoadFacts, ModelClaim, RunnerSettings
 from gpumon.collectors.servers.command_line import program_name
@@ -29,7 +31,7 @@ class PictureKind(ServerKind):
     makes_pictures = True
     unloads = True
     unload_path: ClassVar[str]
-    unload_body: ClassVar[bytes] = b"{}"
+    unload_body: ClassVar[Mapping[str, bool]] = {}
 
     def identity(self, claim: ModelClaim) -> str:
         """Return the same for whatever it has loaded."""
@@ -51,15 +53,16 @@ class PictureKind(ServerKind):
 
     async def unload(self, endpoint: Endpoint, name: str) -> str | None:
         """Ask it to free what it has loaded."""
-        from gpumon.collectors.servers.picture_talk import post
+        from gpumon.collectors.servers.conversation import post
+        from gpumon.collectors.servers.picture_talk import UNLOAD_LIMITS
 
         del name
-        return await post(endpoint, self.unload_path, self.unload_body, self)
+        return await post(endpoint, self, self.unload_path, self.unload_body, UNLOAD_LIMITS)
 
     def stop(self, url: str, name: str) -> str | None:
         """Return the line that frees what it has loaded."""
         del name
-        data = "" if self.unload_body == b"{}" else f" -d '{self.unload_body.decode()}'"
+        data = f" -d '{json.encode(self.unload_body).decode()}'" if self.unload_body else ""
         return f"curl -X POST {url.rstrip('/')}{self.unload_path}{data}"
 
 

@@ -8,7 +8,7 @@ holds passwords: it is not asked either.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from gpumon.collectors.http import fields
@@ -50,6 +50,15 @@ def _is_next(script: Script) -> bool:
     return script.has("installer.py") or (script.is_in(*NEXT_FOLDERS) and not script.has("modules_forge"))
 
 
+async def _has_route(answers: Answers, path: str, keys: Set[str]) -> bool:
+    """Whether a path answers with these keys, or asks for a password."""
+    reply = await answers.get(path)
+    if reply is None:
+        return False
+    said = fields.read(reply.body, fields.OBJECT) or {}
+    return reply.status == 401 or (reply.status == 200 and keys <= said.keys())
+
+
 class SdNextKind(PictureKind):
     """SD.Next: steps, queue and checkpoint."""
 
@@ -64,11 +73,7 @@ class SdNextKind(PictureKind):
 
     async def recognise(self, answers: Answers) -> bool:
         """Whether its status is there, or asks for a password."""
-        reply = await answers.get(STATUS)
-        if reply is None:
-            return False
-        said = fields.read(reply.body, fields.OBJECT) or {}
-        return reply.status == 401 or (reply.status == 200 and {"steps", "queued", "uptime"} <= said.keys())
+        return await _has_route(answers, STATUS, {"steps", "queued", "uptime"})
 
     def converse(self, asked: Asked) -> Talk:
         """Return a new conversation."""
@@ -144,11 +149,7 @@ class SdWebUiKind(PictureKind):
 
     async def recognise(self, answers: Answers) -> bool:
         """Whether it tells of its memory, or asks for a password there."""
-        reply = await answers.get(MEMORY)
-        if reply is None:
-            return False
-        said = fields.read(reply.body, fields.OBJECT) or {}
-        return reply.status == 401 or (reply.status == 200 and {"ram", "cuda"} <= said.keys())
+        return await _has_route(answers, MEMORY, {"ram", "cuda"})
 
     def converse(self, asked: Asked) -> Talk:
         """Return a new conversation."""

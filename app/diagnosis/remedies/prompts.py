@@ -12,7 +12,6 @@ from gpumon.app.diagnosis.remedies import commands
 from gpumon.app.diagnosis.remedies.settings import computed
 from gpumon.app.diagnosis.remedies.waiting import more_slots
 from gpumon.app.diagnosis.subject import Subject
-from gpumon.app.insight.full_context import filled
 from gpumon.app.insight.rereads import cause_of, goes_not_back
 from gpumon.app.physics.placement import largest_context
 from gpumon.app.state.rates.rereads import Losses
@@ -45,7 +44,7 @@ def prompt_remedies(subject: Subject) -> Iterator[Remedy]:
 
 def _more_context(subject: Subject) -> Iterator[Remedy]:
     """Advise a context twice as long, or as much longer as fits; nothing beyond what it was trained on."""
-    arithmetic = subject.arithmetic if filled(subject.model, subject.state) else None
+    arithmetic = subject.arithmetic if subject.loaded.filled else None
     if arithmetic is None or isinstance(arithmetic, NoArithmetic):
         return
     options = arithmetic.options

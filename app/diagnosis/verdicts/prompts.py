@@ -1,4 +1,4 @@
-"""Verdicts on prompts: one that is read again at each turn, one that fills its context."""
+"""Verdicts on requests: prompts that are read again at each turn, full contexts, and those that wait."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from gpumon.app.diagnosis.diagnosis import Cause, CauseKind, Evidence, Verdict
 from gpumon.app.diagnosis.subject import Subject
+from gpumon.app.diagnosis.verdicts.cache import source_of
 from gpumon.app.diagnosis.words import LOG, SLOTS, tokens_evidence
-from gpumon.app.insight.full_context import Filled, filled, filled_words
+from gpumon.app.insight.full_context import Filled, filled_words
 from gpumon.app.insight.rereads import RereadCause, cause_of, cause_words, goes_not_back, reread_words
+from gpumon.app.insight.waiting import Waiting, waiting_words
 from gpumon.app.state.rates.rereads import Losses
 from gpumon.text import units
 
@@ -25,7 +27,7 @@ def prompt_reread(subject: Subject) -> Verdict | None:
 
 def context_full(subject: Subject) -> Verdict | None:
     """Find requests that have lately filled the context: an answer ends there, or the oldest is dropped."""
-    found = filled(subject.model, subject.state)
+    found = subject.loaded.filled
     if found is None:
         return None
     words = filled_words(subject.name, found, subject.model.kind.full_context_words)
@@ -60,3 +62,29 @@ def _evidence(losses: Losses) -> Iterator[Evidence]:
     yield tokens_evidence("latest prompt", losses.prompt_tokens, SLOTS)
     if losses.seconds_each is not None:
         yield Evidence("lost at each", units.duration(losses.seconds_each), SLOTS)
+
+
+def waiting(subject: Subject) -> Verdict | None:
+    """Find requests that queue up for a place."""
+    found = subject.loaded.waiting
+    if found is None:
+        return None
+    words = waiting_words(subject.name, found)
+    return Verdict("waiting", "watch", words, tuple(_of_waiting(subject, found)))
+
+
+def waiting_cause(subject: Subject) -> Cause | None:
+    """Return what holds the places; ``None`` where nobody waits, or that is not known."""
+    found = subject.loaded.waiting
+    if found is None or not found.held:
+        return None
+    return Cause("slots_held", found.held, tuple(_of_waiting(subject, found)))
+
+
+def _of_waiting(subject: Subject, found: Waiting) -> Iterator[Evidence]:
+    source = source_of(subject)
+    yield Evidence("requests waiting", str(found.requests), source)
+    if found.running is not None:
+        yield Evidence("requests running", str(found.running), source)
+    if found.slot_count is not None:
+        yield Evidence("slots", str(found.slot_count), SLOTS)

@@ -148,8 +148,8 @@ class Rereads:
 
     def __init__(self) -> None:
         self._turns: deque[Turn] = deque(maxlen=TURNS_KEPT)
-        self.has_lost = False
-        """Whether any turn has."""
+        self.lost_at: float | None = None
+        """When the latest turn that lost anything ended."""
         self._short: deque[tuple[float, int]] = deque(maxlen=TURNS_KEPT)
         """When a request with a short prompt ended, and in which slot."""
         self._compared: OrderedDict[tuple[int, int], int] = OrderedDict()
@@ -203,7 +203,7 @@ class Rereads:
         since = [one for one in self._turns if one.ended > before.ended and one.slot_id == turn.slot_id]
         short = [ended for ended, slot in self._short if ended > before.ended and slot == turn.slot_id]
         turn.between = len(since) + len(short)
-        self.has_lost = self.has_lost or turn.lost_tokens > 0
+        self.lost_at = turn.ended if turn.lost_tokens else self.lost_at
 
     def _is_among_many(self) -> bool:
         loose = (turn for turn in self._turns if not turn.is_followed and not turn.kept_before)

@@ -9,8 +9,8 @@ each job, of which a few numbers and the name of a file are read, and nothing el
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from gpumon.collectors.http import fields
 from gpumon.collectors.samples import RunnerSettings
@@ -49,7 +49,7 @@ class ComfyUiKind(PictureKind):
     program_starts = ("comfyui",)
     runners = (RunnerKind(name="comfyui", stands_alone=True, default_port=PORT),)
     unload_path = "/free"
-    unload_body = b'{"unload_models":true,"free_memory":true}'
+    unload_body: ClassVar[Mapping[str, bool]] = {"unload_models": True, "free_memory": True}
     claim_source = CONSOLE
 
     async def recognise(self, answers: Answers) -> bool:

@@ -11,10 +11,10 @@ from gpumon.collectors.http.client import (
     Reply,
     RequestError,
     TimeLimits,
-    error_message,
 )
 from gpumon.collectors.http.endpoint import Endpoint
 from gpumon.collectors.samples import ModelFacts
+from gpumon.collectors.servers.health import problem_words
 from gpumon.collectors.servers.kind import ServerKind
 from gpumon.collectors.servers.ollama.bodies import BodyError, parse_show
 from gpumon.collectors.servers.ollama.classify import health_of_failure, health_of_status
@@ -35,18 +35,16 @@ async def unload(
     client = HttpClient(endpoint, limits)
     body = msgspec.json.encode({"model": name, "keep_alive": 0})
     try:
-        return _problem(await client.post("/api/generate", body, MAX_PROBE_BYTES), endpoint, server)
+        reply = await client.post("/api/generate", body, MAX_PROBE_BYTES)
+        return None if reply.status == 200 else _problem(reply, endpoint, server)
     except RequestError as failure:
         return health_of_failure(failure.kind, endpoint, server).detail
     finally:
         await client.close()
 
 
-def _problem(reply: Reply, endpoint: Endpoint, server: ServerKind) -> str | None:
-    if reply.status == 200:
-        return None
-    known = health_of_status(reply, endpoint, server)
-    return (known.detail if known else error_message(reply, endpoint)) or f"HTTP {reply.status}"
+def _problem(reply: Reply, endpoint: Endpoint, server: ServerKind) -> str:
+    return problem_words(reply, endpoint, health_of_status(reply, endpoint, server))
 
 
 async def describe(
@@ -57,9 +55,7 @@ async def describe(
     try:
         reply = await client.post("/api/show", msgspec.json.encode({"model": name}), MAX_DETAIL_BYTES)
         if reply.status != 200:
-            known = health_of_status(reply, endpoint, server)
-            said = known.detail if known else error_message(reply, endpoint)
-            return said or f"HTTP {reply.status}"
+            return _problem(reply, endpoint, server)
         return parse_show(reply.body, name, digest, clock.now(), endpoint.url)
     except RequestError as failure:
         return health_of_failure(failure.kind, endpoint, server).detail or "no answer"

@@ -14,10 +14,12 @@ from msgspec import Struct
 
 from gpumon.app.physics import efficiency
 from gpumon.app.physics.efficiency import (
+    BACKEND_COST,
     EFFICIENCY,
     KV_COST,
     KV_COST_WITHOUT_FLASH_ATTENTION,
     KV_TYPE_COST,
+    RADEONS,
     SERVER_COST,
 )
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, Layer, LoadOptions
@@ -302,7 +304,8 @@ def _shares(cards: tuple[Card, ...], placement: Placement) -> list[tuple[Card, f
 def _bytes_per_second(card: Card) -> float | None:
     if not card.bandwidth_bytes_per_second:
         return None
-    return card.bandwidth_bytes_per_second * EFFICIENCY[card.card_class].decode
+    cost = BACKEND_COST[card.backend] if card.card_class in RADEONS else 1.0
+    return card.bandwidth_bytes_per_second * EFFICIENCY[card.generation].decode / cost
 
 
 def _layer_seconds(geometry: Geometry, shares: list[tuple[Card, float]]) -> float:
@@ -310,7 +313,7 @@ def _layer_seconds(geometry: Geometry, shares: list[tuple[Card, float]]) -> floa
     cost = efficiency.IRREGULAR_LAYER_COST if irregular else 1.0
     if geometry.architecture in efficiency.SANDWICH_NORM_ARCHITECTURES:
         cost *= efficiency.SANDWICH_NORM_LAYER_COST
-    return cost * sum(EFFICIENCY[card.card_class].layer_seconds * share for card, share in shares)
+    return cost * sum(EFFICIENCY[card.generation].layer_seconds * share for card, share in shares)
 
 
 def _flops_per_token(geometry: Geometry, context_tokens: int) -> float | None:
@@ -334,7 +337,7 @@ def _flops_per_second(cards: tuple[Card, ...], placement: Placement) -> float | 
     if not shares or any(not card.bandwidth_bytes_per_second for card, _ in shares):
         return None
     seconds = sum(
-        share / (EFFICIENCY[card.card_class].prefill_flops_per_byte * (card.bandwidth_bytes_per_second or 0))
+        share / (EFFICIENCY[card.generation].prefill_flops_per_byte * (card.bandwidth_bytes_per_second or 0))
         for card, share in shares
     )
     return 1 / seconds

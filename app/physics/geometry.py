@@ -94,6 +94,9 @@ class Geometry(Struct, frozen=True):
     """Part of the output matrix that the user has asked to stay in RAM."""
     pinned: tuple[Pinned, ...] = ()
     """Weights that have a GPU of their own, those of each GPU together."""
+    graph_columns: int | None = None
+    """Numbers that exist at the same time for each token of a micro-batch; ``None`` where the file does not
+    say how wide its layers are."""
 
     @property
     def pinned_bytes(self) -> int:

@@ -137,7 +137,28 @@ def _geometry(
         weights_measured=weights.is_measured,
         host_bytes=weights.host,
         draft_bytes=weights.draft,
+        graph_columns=_graph_columns(keys, caches),
     )
+
+
+def _graph_columns(keys: GgufKeys, caches: tuple[LayerCache, ...]) -> int | None:
+    """Return how many numbers a token needs in the widest moment of a layer.
+
+    Of a feed-forward these are gate, up and their product beside five rows as wide as the model; of experts,
+    what each of them returns and its weighted copy; of latent attention, queries and results in the
+    compressed space. Measured: llama.cpp b11549, 22 models (docs/memory.md).
+    """
+    width, used = keys.facts.embedding_length or 0, keys.count("expert_used_count") or 0
+    dense = max(keys.by_layer("feed_forward_length") or (0,))
+    expert = keys.count("expert_feed_forward_length") or (dense if used else 0)
+    columns = [3 * dense if not used or expert != dense else 0, 3 * used * expert]
+    columns = [one + 5 * width for one in columns if one]
+    if not columns:
+        return None
+    heads = max(keys.by_layer("attention.head_count") or (0,))
+    rank = keys.count("attention.kv_lora_rank") or 0
+    latent = [heads * (cache.head_dimension + 2 * rank) for cache in caches if cache.kind == "mla"]
+    return max(*columns, (2 * used + 6) * width if used else 0, *latent, 0)
 
 
 def _layer(cache: LayerCache, weights_bytes: int, expert_bytes: int) -> Layer:

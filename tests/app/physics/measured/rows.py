@@ -19,7 +19,8 @@ from gpumon.app.physics.catalog.entries import catalog, facts_of
 from gpumon.app.physics.efficiency import BENCHMARK_COST, SERVER_COST
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions
 from gpumon.app.physics.hardware import Band, Card, CardClass, Hardware
-from gpumon.app.physics.memory import Placement
+from gpumon.app.physics.memory import MemoryNeed, Placement, memory_need, overhead_bytes
+from gpumon.app.physics.placement import place
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.physics.speed import decode_tokens_per_second
 
@@ -66,6 +67,8 @@ class DecodeRow(Struct, frozen=True, forbid_unknown_fields=True):
     engine: Literal["llama-bench", "llama-server", "ollama", "llmfit"] = "llama-bench"
     build_2024: bool = False
     file_bytes: int | None = None
+    blocks: int | None = None
+    """Of the file, where some only predict further tokens."""
     assumed: str | None = None
     """What the source does not say."""
 
@@ -87,6 +90,45 @@ class DecodeRow(Struct, frozen=True, forbid_unknown_fields=True):
         return EXPERTS if geometry(self).is_moe else SPLIT
 
 
+class MemoryRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a GPU held of one load, by its driver."""
+
+    model: str
+    quant: str
+    card: str
+    """``?`` where the source does not say."""
+    mib: int
+    source: str
+    date: str
+    fitted: bool
+    context: int
+    """Tokens of each slot, or of the pool of all."""
+    slots: int = 1
+    unified: bool = False
+    layers: int | None = None
+    """On the GPU, the output among them, where not all were."""
+    cache: CacheType = "f16"
+    buffers: bool = False
+    """Whether it is the sum of the buffers, without the CUDA context."""
+    file_bytes: int | None = None
+    blocks: int | None = None
+    """Of the file, where some only predict further tokens, which is left on disk."""
+    build_2024: bool = False
+    """Whether the program was of before 2026: those reserved logits for a whole micro-batch."""
+    assumed: str | None = None
+
+    @property
+    def name(self) -> str:
+        """In a table: "qwen3:8b Q4_K_M, 4096 tokens on RTX 3060"."""
+        layers = "" if self.layers is None else f", {self.layers} layers"
+        return f"{self.model} {self.quant}, {self.context} tokens in {self.cache} on {self.card}{layers}"
+
+    @property
+    def kind(self) -> str:
+        """All on the GPU, or not."""
+        return "on GPU" if self.layers is None else SPLIT
+
+
 Row = TypeVar("Row", bound=Struct)
 
 
@@ -99,6 +141,8 @@ def read(name: str, kind: type[Row]) -> tuple[Row, ...]:
 CARDS = {one.card: one for one in read("cards.jsonl", MeasuredCard)}
 MODELS = {entry.name: entry for entry in catalog()}
 DECODE = read("decode.jsonl", DecodeRow)
+MEMORY = read("memory.jsonl", MemoryRow)
+PLENTY = 2**45
 
 
 def geometry(row: Any) -> Geometry:  # noqa: ANN401 - a row of either file
@@ -106,12 +150,13 @@ def geometry(row: Any) -> Geometry:  # noqa: ANN401 - a row of either file
     found = geometry_of(facts_of(MODELS[row.model], row.quant, is_ollamas=False))
     assert isinstance(found, Geometry), found
     found = replace(found, projector_bytes=0)
-    return found if row.file_bytes is None else _of_size(found, row.file_bytes)
+    return found if row.file_bytes is None else _of_size(found, row.file_bytes, row.blocks)
 
 
-def _of_size(whole: Geometry, file_bytes: int) -> Geometry:
-    """Return the same with blocks as large as they must be."""
-    blocks = sum(layer.weights_bytes for layer in whole.layers)
+def _of_size(whole: Geometry, file_bytes: int, count: int | None) -> Geometry:
+    """Return the same with blocks as large as they must be; ``count`` are those of the file."""
+    blocks = sum(layer.weights_bytes for layer in whole.layers) * (count or len(whole.layers))
+    blocks //= len(whole.layers)
     share = (file_bytes - (whole.file_bytes - blocks)) / blocks
     layers = (
         replace(
@@ -170,3 +215,23 @@ def predicted(row: DecodeRow) -> Band:
     )
     assert band is not None, row
     return band
+
+
+def load(row: MemoryRow) -> LoadOptions:
+    """Return how a model was loaded."""
+    return LoadOptions(
+        row.context,
+        row.slots,
+        row.cache,
+        row.cache,
+        unified_cache=row.unified,
+        gpu_layers=row.layers,
+    )
+
+
+def predicted_bytes(row: MemoryRow) -> int:
+    """Return what the product says that the GPU holds."""
+    model, options = geometry(row), load(row)
+    if row.layers is None:
+        return memory_need(model, options).total_bytes - overhead_bytes() * row.buffers
+    return place(model, options, [PLENTY]).vram_bytes

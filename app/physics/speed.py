@@ -195,7 +195,7 @@ def decode_tokens_per_second(
         return None
     gpu = time.gpu_seconds / hardware.decode_scale
     cpu = time.cpu_seconds / hardware.cpu_scale
-    return _band(1 / (gpu + cpu), _spread(geometry, hardware.is_calibrated, cpu / (gpu + cpu)))
+    return _band(1 / (gpu + cpu), _spread(geometry, hardware, cpu / (gpu + cpu)))
 
 
 def token_time(
@@ -356,11 +356,12 @@ def _copy_seconds(
     return None if link is None else in_ram / (options.micro_batch_size * link)
 
 
-def _spread(geometry: Geometry, is_calibrated: bool, cpu_share: float) -> float:
+def _spread(geometry: Geometry, hardware: Hardware, cpu_share: float) -> float:
     """Return how far nine of ten rates lie from the prediction: that of GPU and CPU, by their time."""
-    gpu = efficiency.SPREAD_IRREGULAR if geometry.is_moe or geometry.is_hybrid else efficiency.SPREAD_DENSE
+    is_nvidia = all(card.card_class.startswith("nvidia") for card in hardware.cards)
+    gpu = efficiency.SPREAD_NVIDIA if is_nvidia else efficiency.SPREAD_OTHER
     cpu = efficiency.SPREAD_CPU_EXPERTS if geometry.is_moe else efficiency.SPREAD_CPU
-    if is_calibrated:
+    if hardware.is_calibrated:
         gpu = efficiency.SPREAD_CALIBRATED
         experts = efficiency.SPREAD_CPU_EXPERTS_CALIBRATED
         cpu = experts if geometry.is_moe else efficiency.SPREAD_CPU_CALIBRATED

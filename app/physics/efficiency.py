@@ -52,7 +52,7 @@ CPU_SHARE_OF_EXPERTS = 0.40
 EXPERT_LAYER_SECONDS = 0.2e-3
 """Handing over to the CPU and back, for each block whose experts are in RAM."""
 IRREGULAR_LAYER_COST = 1.2
-"""There are more kernels in a block with experts, or of a hybrid model."""
+"""There are more kernels in a block with experts, and in one of a hybrid model."""
 SANDWICH_NORM_LAYER_COST = 1.55
 """The same of a block that normalises before and after both of its parts."""
 SANDWICH_NORM_ARCHITECTURES = frozenset({"gemma2", "gemma3", "gemma3n", "gemma4"})

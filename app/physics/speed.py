@@ -309,8 +309,7 @@ def _bytes_per_second(card: Card) -> float | None:
 
 
 def _layer_seconds(geometry: Geometry, shares: list[tuple[Card, float]]) -> float:
-    irregular = geometry.is_moe or geometry.is_hybrid
-    cost = efficiency.IRREGULAR_LAYER_COST if irregular else 1.0
+    cost = efficiency.IRREGULAR_LAYER_COST ** (geometry.is_moe + geometry.is_hybrid)
     if geometry.architecture in efficiency.SANDWICH_NORM_ARCHITECTURES:
         cost *= efficiency.SANDWICH_NORM_LAYER_COST
     return cost * sum(EFFICIENCY[card.generation].layer_seconds * share for card, share in shares)

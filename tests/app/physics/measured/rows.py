@@ -1,6 +1,7 @@
 """Published measurements, each a line of a file beside this one, and what the formulas say of them.
 
 ``decode.jsonl``: tokens per second of one request. ``memory.jsonl``: MiB that a GPU held of one load.
+``graphs.jsonl``: compute buffers that llama.cpp reserves.
 ``fitted`` says whether a constant was set with rows of this source; of the others none was looked at for that.
 Models are those of the catalogue, in the quantisation of the row; ``file_bytes`` is the size of a file
 that is not mixed as usual.
@@ -19,7 +20,7 @@ from gpumon.app.physics.catalog.entries import catalog, facts_of
 from gpumon.app.physics.efficiency import BENCHMARK_COST, SERVER_COST
 from gpumon.app.physics.geometry import CacheType, Geometry, LoadOptions
 from gpumon.app.physics.hardware import Band, Card, CardClass, Hardware
-from gpumon.app.physics.memory import MemoryNeed, Placement, memory_need, overhead_bytes
+from gpumon.app.physics.memory import Placement, compute_bytes, memory_need, overhead_bytes
 from gpumon.app.physics.placement import place
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.physics.speed import decode_tokens_per_second
@@ -129,6 +130,24 @@ class MemoryRow(Struct, frozen=True, forbid_unknown_fields=True):
         return "on GPU" if self.layers is None else SPLIT
 
 
+class GraphRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """The compute buffer that llama.cpp b11549 (xllamacpp, on a CPU) reserves for a file of these tensors."""
+
+    model: str
+    context: int
+    mib: float
+    micro_batch: int = 512
+    flash: bool = True
+
+    @property
+    def predicted_mib(self) -> float:
+        """What the product says."""
+        options = LoadOptions(
+            self.context, micro_batch_size=self.micro_batch, flash_attention=self.flash
+        )
+        return compute_bytes(shape_of(self.model, "Q4_K_M"), options) / 2**20
+
+
 Row = TypeVar("Row", bound=Struct)
 
 
@@ -142,14 +161,20 @@ CARDS = {one.card: one for one in read("cards.jsonl", MeasuredCard)}
 MODELS = {entry.name: entry for entry in catalog()}
 DECODE = read("decode.jsonl", DecodeRow)
 MEMORY = read("memory.jsonl", MemoryRow)
+GRAPHS = read("graphs.jsonl", GraphRow)
 PLENTY = 2**45
+
+
+def shape_of(model: str, quant: str) -> Geometry:
+    """Return a model of the catalogue without an encoder of pictures, as the hub has it."""
+    found = geometry_of(facts_of(MODELS[model], quant, is_ollamas=False))
+    assert isinstance(found, Geometry), found
+    return replace(found, projector_bytes=0)
 
 
 def geometry(row: Any) -> Geometry:  # noqa: ANN401 - a row of either file
     """Return the model of a row as its file has it, without an encoder of pictures."""
-    found = geometry_of(facts_of(MODELS[row.model], row.quant, is_ollamas=False))
-    assert isinstance(found, Geometry), found
-    found = replace(found, projector_bytes=0)
+    found = shape_of(row.model, row.quant)
     return found if row.file_bytes is None else _of_size(found, row.file_bytes, row.blocks)
 
 

@@ -46,6 +46,7 @@ class Card(Struct, frozen=True):
     backend: Backend | None = None
     """What computes on a Radeon: 14 % slower by HIP. ``None`` where it is not known."""
     power_limit_watts: float | None = None
+    """What the driver keeps it under."""
 
     @property
     def generation(self) -> Generation:
@@ -172,6 +173,7 @@ def card_of(reading: GpuReading, facts: GpuFacts | None = None) -> Card | None:
         card_class=card_class(reading.name, known),
         uuid=reading.uuid,
         link_bytes_per_second=link_bandwidth(known),
+        power_limit_watts=reading.power_limit_watts,
     )
 
 

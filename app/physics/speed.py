@@ -188,8 +188,10 @@ def decode_tokens_per_second(
 ) -> Band | None:
     """Return tokens per second of one request with ``context_tokens`` in its context.
 
-    ``None`` where a bandwidth that matters is not known.
+    ``None`` where a bandwidth that matters is not known, and for a model that writes no tokens.
     """
+    if not geometry.writes or all(layer.kind == "stateless" for layer in geometry.layers):
+        return None
     time = token_time(geometry, options, hardware, placement, context_tokens, engine_cost)
     if time is None:
         return None

@@ -53,7 +53,7 @@ class Error(NamedTuple):
 class Summary(NamedTuple):
     """The errors of several rows."""
 
-    count: int
+    rows: int
     median: float
     nine_of_ten: float
     inside: int
@@ -61,9 +61,9 @@ class Summary(NamedTuple):
     @property
     def words(self) -> str:
         """As cells of a table."""
-        if not self.count:
+        if not self.rows:
             return "0 | | "
-        return f"{self.count} | {percent(self.median)} | {percent(self.nine_of_ten)}"
+        return f"{self.rows} | {percent(self.median)} | {percent(self.nine_of_ten)}"
 
 
 GENERATIONS = {
@@ -83,7 +83,16 @@ GENERATIONS = {
 NVIDIA, OLD = "NVIDIA, all on GPU", "NVIDIA, builds of 2024"
 BY_VULKAN = "NVIDIA by Vulkan"
 WHERE = {SPLIT: "partly in RAM, dense", EXPERTS: "experts in RAM", CPU: "no GPU"}
-ORDER = (NVIDIA, *GENERATIONS.values(), OLD, BY_VULKAN, "Radeon by Vulkan", "Radeon by HIP", "APU", *WHERE.values())
+ORDER = (
+    NVIDIA,
+    *GENERATIONS.values(),
+    OLD,
+    BY_VULKAN,
+    "Radeon by Vulkan",
+    "Radeon by HIP",
+    "APU",
+    *WHERE.values(),
+)
 
 
 def percent(share: float) -> str:
@@ -168,7 +177,8 @@ def table(groups: dict[str, list[Error]], order: Sequence[str], *, bands: bool) 
     """Return the errors of rows that constants were fitted to beside those of rows never seen."""
     end = (" in the band |", " --- |") if bands else ("", "")
     lines = [
-        f"| | fitted: rows | median | nine of ten | never seen: rows | median | nine of ten |{end[0]} worst |",
+        "| | fitted: rows | median | nine of ten | never seen: rows | median | nine of ten |"
+        f"{end[0]} worst |",
         f"| --- | --- | --- | --- | --- | --- | --- |{end[1]} --- |",
     ]
     for name in order:
@@ -187,7 +197,9 @@ def sources(rows: Iterable[DecodeRow | MemoryRow]) -> list[str]:
     """Return where the rows were published, with how many there are of each."""
     counts: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for row in rows:
-        place = re.sub(r"^(github\.com/AlexsJones/llmfit).*", r"\1 (community data, pull requests)", row.source)
+        place = re.sub(
+            r"^(github\.com/AlexsJones/llmfit).*", r"\1 (community data, pull requests)", row.source
+        )
         place = re.sub(r"^(github\.com/FedericoTs/quantprobe).*", r"\1", place)
         counts[place, row.fitted].append(row.date)
     lines = ["| source | rows | published | |", "| --- | --- | --- | --- |"]
@@ -217,14 +229,20 @@ def decode_table() -> list[str]:
     after = calibrated(groups[NVIDIA])
     note = (
         f"After other rates of the same card were observed: median {percent(after.median)}, nine of ten "
-        f"{percent(after.nine_of_ten)} ({after.count} rates on NVIDIA cards)."
+        f"{percent(after.nine_of_ten)} ({after.rows} rates on NVIDIA cards)."
     )
     return [*table(groups, ORDER, bands=True), "", note]
 
 
 def memory_table() -> list[str]:
     """Return what docs/memory.md says of errors."""
-    order = ("K and V", "compute buffer", "all on one GPU", "partly on the GPU", "on one GPU, builds before 2026")
+    order = (
+        "K and V",
+        "compute buffer",
+        "all on one GPU",
+        "partly on the GPU",
+        "on one GPU, builds before 2026",
+    )
     return table(grouped(memory_errors()), order, bands=False)
 
 
@@ -257,7 +275,9 @@ def main() -> int:
         return 0
     for error in sorted((*decode_errors(), *memory_errors()), key=lambda one: abs(one.ratio)):
         seen = "fitted" if error.fitted else "never seen"
-        sys.stdout.write(f"{100 * error.ratio:+7.1f} %  {error.group}  {error.name}  ({seen}; {error.source})\n")
+        sys.stdout.write(
+            f"{100 * error.ratio:+7.1f} %  {error.group}  {error.name}  ({seen}; {error.source})\n"
+        )
     return 0
 
 

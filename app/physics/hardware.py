@@ -108,7 +108,10 @@ _P100 = re.compile(r"\b(?:P100|GP100)\b", re.IGNORECASE)
 _GDDR7_NAME = re.compile(r"\bRTX 50\d\d\b|\bBlackwell\b", re.IGNORECASE)
 _GENERATIONS: dict[CardClass, tuple[tuple[re.Pattern[str], Generation], ...]] = {
     "nvidia_gddr6": (
-        (re.compile(r"\bRTX 20|\bGTX 16|\bT4\b|\bTitan RTX\b|\bQuadro RTX\b", re.IGNORECASE), "nvidia_turing"),
+        (
+            re.compile(r"\bRTX 20|\bGTX 16|\bT4\b|\bTitan RTX\b|\bQuadro RTX\b", re.IGNORECASE),
+            "nvidia_turing",
+        ),
         (re.compile(r"\bRTX 40[5-9]0|\bAda\b|\bL(?:4|20|40S?)\b", re.IGNORECASE), "nvidia_ada"),
     ),
     "nvidia_hbm": ((re.compile(r"\bV100\b|\bTitan V\b|\bGV100\b", re.IGNORECASE), "nvidia_volta"),),

@@ -183,7 +183,9 @@ def recurrent_state_bytes(geometry: Geometry, options: LoadOptions) -> int:
 
 def compute_bytes(geometry: Geometry, options: LoadOptions) -> int:
     """Return a GPU's compute buffer: masks, and the larger of what attention and feed-forward work in."""
-    attention = _scratch_bytes(geometry, options) if options.flash_attention else _scores_bytes(geometry, options)
+    attention = (
+        _scratch_bytes(geometry, options) if options.flash_attention else _scores_bytes(geometry, options)
+    )
     if attention:
         attention += _ACTIVATION_BYTES * _attention_columns(geometry) * options.micro_batch_size
     return _mask_bytes(geometry, options) + max(graph_bytes(geometry, options), attention)
@@ -213,7 +215,7 @@ def projector_compute_bytes(geometry: Geometry) -> int:
 
 
 def _mask_bytes(geometry: Geometry, options: LoadOptions) -> int:
-    """Return a mask for each kind of attention: tokens of a micro-batch x cells, f32 without flash attention."""
+    """Return a mask for each kind of attention: tokens x cells, f32 without flash attention."""
     cells = {layer.window_tokens: stream_cells(layer, options) for layer in geometry.layers}
     size = _MASK_BYTES if options.flash_attention else 2 * _MASK_BYTES
     return size * options.micro_batch_size * sum(cells.values())

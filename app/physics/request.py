@@ -35,8 +35,7 @@ def first_token_seconds(
     if reading is None or writing is None:
         return None
     low, expected, high = (
-        prompt_tokens / one + 1 / two
-        for one, two in zip(reversed(reading), reversed(writing), strict=True)
+        prompt_tokens / one + 1 / two for one, two in zip(reversed(reading), reversed(writing), strict=True)
     )
     return Band(low, expected, high)
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpumon.app.physics.architectures import DIFFUSION, STATELESS, UNPREDICTABLE, GgufKeys, canonical, is_known
+from gpumon.app.physics.architectures import (
+    DIFFUSION,
+    STATELESS,
+    UNPREDICTABLE,
+    GgufKeys,
+    canonical,
+    is_known,
+)
 from gpumon.app.physics.caches import LayerCache, layer_caches
 from gpumon.app.physics.geometry import Geometry, Layer, NoGeometry
 from gpumon.collectors.samples import ModelFacts, ModelWeights

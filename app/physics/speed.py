@@ -306,15 +306,21 @@ def _shares(cards: tuple[Card, ...], placement: Placement) -> list[tuple[Card, f
 def _bytes_per_second(card: Card) -> float | None:
     if not card.bandwidth_bytes_per_second:
         return None
-    cost = BACKEND_COST[card.backend] if card.card_class in RADEONS else 1.0
-    return card.bandwidth_bytes_per_second * EFFICIENCY[card.generation].decode / cost
+    return card.bandwidth_bytes_per_second * EFFICIENCY[card.generation].decode / _backend_cost(card)
+
+
+def _backend_cost(card: Card) -> float:
+    return BACKEND_COST[card.backend] if card.card_class in RADEONS else 1.0
 
 
 def _layer_seconds(geometry: Geometry, shares: list[tuple[Card, float]]) -> float:
     cost = efficiency.IRREGULAR_LAYER_COST ** (geometry.is_moe + geometry.is_hybrid)
     if geometry.architecture in efficiency.SANDWICH_NORM_ARCHITECTURES:
         cost *= efficiency.SANDWICH_NORM_LAYER_COST
-    return cost * sum(EFFICIENCY[card.generation].layer_seconds * share for card, share in shares)
+    seconds = [
+        EFFICIENCY[card.generation].layer_seconds * _backend_cost(card) * share for card, share in shares
+    ]
+    return cost * sum(seconds)
 
 
 def _flops_per_token(geometry: Geometry, context_tokens: int) -> float | None:

@@ -57,7 +57,11 @@ def test_a_dense_model_takes_nearly_the_limit() -> None:
 
 
 def test_one_with_experts_takes_less_and_one_partly_in_ram_least() -> None:
-    dense, experts, split = power(LLAMA3_8B, cards()), power(GPT_OSS_20B, cards()), power(LLAMA3_8B, cards(), 10)
+    dense, experts, split = (
+        power(LLAMA3_8B, cards()),
+        power(GPT_OSS_20B, cards()),
+        power(LLAMA3_8B, cards(), 10),
+    )
     assert dense is not None
     assert experts is not None
     assert split is not None

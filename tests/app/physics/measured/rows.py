@@ -2,7 +2,7 @@
 
 ``decode.jsonl``: tokens per second of one request. ``memory.jsonl``: MiB that a GPU held of one load.
 ``graphs.jsonl``: compute buffers that llama.cpp reserves.
-``fitted`` says whether a constant was set with rows of this source; of the others none was looked at for that.
+``fitted`` says whether constants were set with rows of this source.
 Models are those of the catalogue, in the quantisation of the row; ``file_bytes`` is the size of a file
 that is not mixed as usual.
 """
@@ -142,9 +142,7 @@ class GraphRow(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def predicted_mib(self) -> float:
         """What the product says."""
-        options = LoadOptions(
-            self.context, micro_batch_size=self.micro_batch, flash_attention=self.flash
-        )
+        options = LoadOptions(self.context, micro_batch_size=self.micro_batch, flash_attention=self.flash)
         return compute_bytes(shape_of(self.model, "Q4_K_M"), options) / 2**20
 
 
@@ -235,9 +233,7 @@ def predicted(row: DecodeRow) -> Band:
         model = with_experts_in_ram(model, row.cpu_experts, last=row.last_experts)
     options = LoadOptions(8192, cache_type_k=row.cache, cache_type_v=row.cache, flash_attention=row.flash)
     cost = ENGINE_COST.get(row.engine, SERVER_COST)
-    band = decode_tokens_per_second(
-        model, options, hardware(row), placement(row, model), row.context, cost
-    )
+    band = decode_tokens_per_second(model, options, hardware(row), placement(row, model), row.context, cost)
     assert band is not None, row
     return band
 

@@ -270,6 +270,14 @@ class Settings(Table, frozen=True):
             variable="GPUMON_BELL",
         ),
     ] = False
+    read_only: Annotated[
+        bool,
+        about(
+            "Look only: no key asks a server to do anything.",
+            flag=Flag("screen", "--read-only"),
+            variable="GPUMON_READ_ONLY",
+        ),
+    ] = False
     headers: Annotated[
         dict[Url, HeaderTable],
         about(

@@ -67,6 +67,8 @@ class Session(Struct):
     """What was asked of installed models; set on first use."""
     keeper: Keeper | None = None
     """Set where what is learned is kept for the next run."""
+    read_only: bool = False
+    """Whether nothing is to be done from this screen but to look."""
     past: Past | None = None
     """Set where the screen can look back while samples come: live, and in a demonstration."""
 

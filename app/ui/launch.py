@@ -34,7 +34,12 @@ def run_dashboard(settings: Settings, session: Session) -> int:
 
 
 def forget_exported_size() -> None:
-    """Ask the terminal for its size: exported by a shell, it would outlast the first resize."""
+    """Ask the terminal for its size: exported by a shell, it would outlast the first resize.
+
+    In a browser there is no other size than the one that was handed on this way.
+    """
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return
     for variable in ("COLUMNS", "LINES"):
         os.environ.pop(variable, None)
 

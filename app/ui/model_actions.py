@@ -183,6 +183,8 @@ class ModelActions:
     def _cannot_words(self, model: ModelRecord) -> str:
         if self._session.player is not None:
             return "nothing to unload: this is not live"
+        if self._session.read_only:
+            return "nothing is unloaded from here: this screen is to look at only"
         return f"nothing to unload: {model.kind.unload_words}"
 
     def _say(self, words: str, severity: SeverityLevel = "information") -> None:

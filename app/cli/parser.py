@@ -9,7 +9,7 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from gpumon.app.cli import configuration, dashboard, machine, meter, recordings, status, web, why
+from gpumon.app.cli import configuration, dashboard, machine, meter, notify, recordings, status, web, why
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
 from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
@@ -35,6 +35,7 @@ examples:
   gpumon replay evening.jsonl --speed 10  see it again, ten times as fast
   gpumon meter                            count the tokens of requests that go through it
   gpumon web                              the dashboard in a browser
+  gpumon notify --test                    try whether alerts arrive by ntfy or on the desktop
   gpumon config init                      write a settings file to start from
   gpumon help fit                         what a command takes
 """
@@ -59,6 +60,7 @@ _COMMANDS = (
     dashboard.add_demo,
     meter.add_to,
     web.add_to,
+    notify.add_to,
     configuration.add_to,
 )
 

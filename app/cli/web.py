@@ -64,7 +64,7 @@ def execute(options: Namespace) -> int:
         session = _session(settings, options.demo)
         page = _page(address, session, settings, options)
         _announce(address, page)
-        run(_served(session, page, listening))
+        run(_served(session, page, settings, listening))
     return 0
 
 
@@ -124,11 +124,13 @@ def _announce(address: Address, page: Page) -> None:
     sys.stdout.flush()
 
 
-async def _served(session: Session, page: Page, listening: socket.socket) -> None:
+async def _served(session: Session, page: Page, settings: Settings, listening: socket.socket) -> None:
+    from gpumon.app.cli.notify import say
     from gpumon.app.cli.recordings import until_told_to_end
+    from gpumon.app.session.telling import telling
     from gpumon.app.web.page import serving
 
-    async with serving(page, listening):
+    async with serving(page, listening), telling(session, settings, say, None):
         await until_told_to_end(session)
 
 

@@ -82,7 +82,7 @@ def _free_lines(setting: Setting, loaded: Loaded) -> Iterator[_Line]:
 
 def _without_secret(setting: Setting, value: object) -> object:
     mask = setting.about.secret
-    if mask is None:
+    if mask is None or value is None:
         return value
     if isinstance(value, list | tuple):
         return [mask(str(text)) for text in value]

@@ -11,7 +11,7 @@ from msgspec import Meta, field
 from msgspec.structs import asdict
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.config.schema import Flag, Table, about, masked, without_password
+from gpumon.app.config.schema import MASK, Flag, Table, about, masked, without_password
 from gpumon.app.errors import did_you_mean
 from gpumon.collectors.http.endpoint import parse_host, parse_url
 from gpumon.collectors.source import Cadence
@@ -58,6 +58,22 @@ def url_problem(url: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def topic_problem(url: str) -> str | None:
+    """Return why nothing can be sent to a topic of ntfy, ``None`` where it can."""
+    if not url.startswith(("http://", "https://")):
+        return "expected the whole address of a topic, such as https://ntfy.sh/topic"
+    if (wrong := url_problem(url)) is not None:
+        return wrong
+    return None if parse_url(url).path else "names no topic: it is what stands behind the host"
+
+
+def without_topic(url: str) -> str:
+    """Return the address of a topic with the topic, and a password, masked."""
+    scheme, _, rest = url.partition("://")
+    host = rest.rpartition("@")[2].partition("/")[0]
+    return f"{scheme}://{host}/{MASK}"
 
 
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
@@ -133,6 +149,38 @@ class AlertSettings(Table, frozen=True):
         chosen = asdict(self)
         del chosen["hook"]
         return Limits(**chosen)
+
+
+class NotifySettings(Table, frozen=True):
+    """Who is told of alerts besides the screen."""
+
+    terminal: Annotated[
+        Literal["off", "auto", "osc9", "osc99", "osc777"],
+        about("A notification of the desktop by the terminal; auto goes by which terminal it is."),
+    ] = "off"
+    ntfy: Annotated[
+        str | None,
+        about(
+            "The address of a topic of ntfy; whoever knows it can read along.",
+            example="https://ntfy.sh/a-name-that-nobody-guesses",
+            variable="GPUMON_NTFY",
+            check=topic_problem,
+            secret=without_topic,
+        ),
+    ] = None
+    ntfy_token: Annotated[
+        HeaderValue | None,
+        about(
+            "The access token, where the topic wants one.",
+            example="tk_...",
+            variable="GPUMON_NTFY_TOKEN",
+            look="a token without control characters",
+            secret=masked,
+        ),
+    ] = None
+    level: Annotated[
+        Literal["bad", "watch"], about("The least that is told: bad, or watch for everything.")
+    ] = "bad"
 
 
 class LearnSettings(Table, frozen=True):
@@ -301,6 +349,7 @@ class Settings(Table, frozen=True):
     servers: ServerSettings = field(default_factory=ServerSettings)
     panels: Panels = field(default_factory=Panels)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     learn: LearnSettings = field(default_factory=LearnSettings)
     colors: Colors = field(default_factory=Colors)
 

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,7 +35,7 @@ from gpumon.widgets.kit.lines import Glyphs
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
-    from gpumon.app.alerts.sinks import AlertHook
+    from gpumon.app.session.telling import MakeTeller
     from gpumon.app.ui.model_actions import ModelActions
     from gpumon.collectors.source import Cadence
 
@@ -140,13 +140,6 @@ def bind(app: App[int], keys: tuple[Key, ...]) -> None:
         app.bind(one.key, one.action, description=one.description, show=one.show, key_display=one.key_display)
 
 
-def alert_hook(command: Sequence[str], warn: Callable[[str], None]) -> AlertHook:
-    """Return what runs the user's command for each alert."""
-    from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
-
-    return AlertHook(command, warn)
-
-
 class GpumonApp(SteadyApp):
     """The dashboard of one session."""
 
@@ -163,7 +156,7 @@ class GpumonApp(SteadyApp):
         theme: Theme | None = None,
         colors: Mapping[str, str] | None = None,
         bell: bool = False,
-        hook: Sequence[str] = (),
+        teller: MakeTeller | None = None,
     ) -> None:
         # Without colour only the terminal's own palette is legible, and Textual must know before it starts.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -174,7 +167,7 @@ class GpumonApp(SteadyApp):
         self._wanted_theme = theme
         self._colors = colors or {}
         self._bell = bell
-        self._hook = alert_hook(hook, self.warn) if hook else None
+        self._teller = teller(self.warn, self.write_past) if teller is not None else None
         self._model_actions: ModelActions | None = None
         self._draw_pace = DrawPace()
         self._draw_timer: Timer | None = None
@@ -221,8 +214,8 @@ class GpumonApp(SteadyApp):
         if self._feed is not None:
             self._feed.cancel()
             await asyncio.gather(self._feed, return_exceptions=True)
-        if self._hook is not None:
-            await self._hook.close()
+        if self._teller is not None:
+            await self._teller.close()
         await self.session.close()
         self._watching.close()
 
@@ -237,8 +230,8 @@ class GpumonApp(SteadyApp):
     def _on_sample(self, sample: AnySample) -> None:
         events = self.session.monitor.alerts.fresh()
         for event in events:
-            if self._hook is not None:
-                self._hook.tell(event)
+            if self._teller is not None:
+                self._teller.tell(event)
             if self._bell and event.change != "ended" and event.alert.severity == "bad":
                 self.bell()
             if self.session.is_past and event.change == "raised":

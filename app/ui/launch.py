@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
@@ -12,6 +14,9 @@ from gpumon.app.session.session import Session
 from gpumon.app.ui.app import GpumonApp
 from gpumon.app.ui.themes import theme_named
 from gpumon.widgets.glyphs import ASCII, UNICODE
+
+if TYPE_CHECKING:
+    from gpumon.app.session.telling import MakeTeller
 
 
 def run_dashboard(settings: Settings, session: Session) -> int:
@@ -25,12 +30,21 @@ def run_dashboard(settings: Settings, session: Session) -> int:
         theme=theme_named(settings.theme),
         colors=chosen_colors(settings.colors),
         bell=settings.bell,
-        hook=settings.alerts.hook,
+        teller=_teller(settings, session),
     )
     before = restore(session)
     code = app.run(mouse=settings.mouse) or 0
     keep(session, before)
     return 1 if app.crashed else code
+
+
+def _teller(settings: Settings, session: Session) -> MakeTeller | None:
+    """Return what makes who is told of alerts; from a screen in a tab nobody is: its feeder tells them."""
+    if session.read_only and session.cadence is None:
+        return None
+    from gpumon.app.session.telling import is_told, teller  # noqa: PLC0415 - few have anybody told
+
+    return partial(teller, settings, is_live=session.player is None) if is_told(settings) else None
 
 
 def forget_exported_size() -> None:

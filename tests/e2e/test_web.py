@@ -212,3 +212,27 @@ async def test_a_real_browser_shows_it_and_asks_nobody_else(
         assert {address.split("/")[2] for address in page.asked} == {served.base.split("/")[2]}
         assert page.complaints == []
         assert await page.value("document.documentElement.scrollWidth <= innerWidth")
+        if width > 600:  # no keyboard opens over it
+            assert await page.value("document.activeElement.className") == "xterm-helper-textarea"
+
+
+async def test_what_is_no_http_harms_nobody(bare_environment: dict[str, str]) -> None:
+    async with web(bare_environment, "--demo", "spill") as served, served.tab() as tab:
+        await tab.until("qwen")
+        port = int(served.base.rpartition(":")[2])
+        for data in (
+            b"\x00\xff" * 500,
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET /" + b"a" * 70_000,
+            b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(data)
+            writer.write_eof()
+            answer = await reader.read()
+            writer.close()
+            assert answer == b"" or answer.split(b" ")[1] in {b"400", b"403"}
+        assert (await served.get(f"/?token={served.token}"))[0] == 200
+        await tab.type("?")
+        await tab.until("unload")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -15,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.app.alerts.test_ntfy import FakeNtfy
 from tests.e2e.conftest import gpumon
 
 WAIT_SECONDS = 60.0
@@ -86,3 +88,25 @@ def test_tmux_hands_it_to_the_terminal_where_it_is_told_to(
     said = b"sent as OSC 9 through tmux" if is_through else b"tmux lets nothing through to the terminal"
     assert said in written
     assert b"Ptmux" not in written
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [(200, 0, "ntfy: sent\n"), (403, 1, "ntfy: 127.0.0.1 has refused it (HTTP 403)\n")],
+)
+async def test_a_try_by_ntfy_says_what_became_of_it_and_no_secret(
+    bare_environment: dict[str, str], status: int, code: int, words: str
+) -> None:
+    async with FakeNtfy(status) as server:
+        secrets = {"GPUMON_NTFY": server.topic, "GPUMON_NTFY_TOKEN": "tk_s3cret"}
+        process = await asyncio.create_subprocess_exec(
+            *gpumon("notify", "--test"),
+            env=bare_environment | secrets,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+    assert (process.returncode, out.decode()) == (code, words)
+    (request,) = server.got
+    assert (request.path, request.headers["authorization"]) == ("/my-topic", "Bearer tk_s3cret")
+    assert request.body == b"this is a test: alerts arrive here"

@@ -12,7 +12,13 @@ from typing import NoReturn
 from gpumon.app.cli import configuration, dashboard, machine, meter, recordings, status, why
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
-from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
+from gpumon.app.cli.flags import (
+    Commands,
+    add_command,
+    add_history_flags,
+    add_screen_flags,
+    add_source_flags,
+)
 from gpumon.app.errors import GpumonError, did_you_mean
 from gpumon.text.safe import visible
 
@@ -121,6 +127,7 @@ def build_parser() -> Parser:
     parser.set_defaults(execute=dashboard.execute)
     add_source_flags(parser)
     add_screen_flags(parser)
+    add_history_flags(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in _COMMANDS:
         add(commands)

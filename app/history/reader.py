@@ -164,7 +164,8 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     found = version_of(connection)
     if found > VERSION:
         raise HistoryError(f"{path} was written by a newer gpumon (schema {found}, known is {VERSION})")
-    if found and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+    is_new = not found and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not is_new and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise HistoryError(f"{path} is a database of another program; it is left as it is")
 
 

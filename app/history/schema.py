@@ -101,20 +101,18 @@ SAME_SECONDS = 10
 
 _NAMES = "m.host, m.server, m.kind, m.name, m.digest, m.quantization"
 
-# Of sessions that watched the same in the same minute the one counts that watched it for longer, to about ten
-# seconds; of equals the older: so the same one counts from minute to minute.
-_ONCE = """NOT EXISTS (SELECT 1 FROM {table} o WHERE o.minute = r.minute AND o.{key} = r.{key}
-  AND o.session <> r.session AND (round(o.watched_seconds / 10) > round(r.watched_seconds / 10)
-    OR (round(o.watched_seconds / 10) = round(r.watched_seconds / 10) AND o.session < r.session)))"""
+# Of sessions that watched the same in the same minute the one counts that watched it for longest, to about ten
+# seconds; of equals the oldest: so the same one counts from minute to minute.
+_ONCE = """r.session = (SELECT o.session FROM {table} o WHERE o.minute = r.minute AND o.{key} = r.{key}
+  GROUP BY o.session ORDER BY round(sum(o.watched_seconds) / 10) DESC, o.session LIMIT 1)"""
 
 _VIEWS = f"""
 CREATE VIEW machine_minutes AS SELECT r.minute, s.host, r.session, r.number, r.monotonic_seconds,
   r.watched_seconds, r.ram_used_bytes, r.ram_total_bytes, r.swap_used_bytes, r.cpu_percent
 FROM machine_minute_rows r JOIN sessions s USING (session)
-WHERE NOT EXISTS (SELECT 1 FROM machine_minute_rows o JOIN sessions t ON t.session = o.session
-  WHERE o.minute = r.minute AND o.session <> r.session AND t.host = s.host
-  AND (round(o.watched_seconds / 10) > round(r.watched_seconds / 10)
-    OR (round(o.watched_seconds / 10) = round(r.watched_seconds / 10) AND o.session < r.session)));
+WHERE r.session = (SELECT o.session FROM machine_minute_rows o JOIN sessions t ON t.session = o.session
+  WHERE o.minute = r.minute AND t.host = s.host
+  GROUP BY o.session ORDER BY round(sum(o.watched_seconds) / 10) DESC, o.session LIMIT 1);
 
 CREATE VIEW model_minutes AS SELECT r.minute, {_NAMES}, r.session, r.number, r.monotonic_seconds,
   r.watched_seconds, r.busy_seconds, r.decoding_seconds, r.waiting_seconds, r.decoded_tokens,

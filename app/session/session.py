@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gpumon.app.feeds.demo import DemoFeed
     from gpumon.app.feeds.live import Feed
     from gpumon.app.feeds.player import Player
+    from gpumon.app.history.live import LiveHistory
     from gpumon.app.learned import Keeper
     from gpumon.app.monitor import Monitor
     from gpumon.app.recording.writer import Recorder
@@ -67,6 +68,8 @@ class Session(Struct):
     """What was asked of installed models; set on first use."""
     keeper: Keeper | None = None
     """Set where what is learned is kept for the next run."""
+    history: LiveHistory | None = None
+    """Set where a history is kept of what is seen."""
     past: Past | None = None
     """Set where the screen can look back while samples come: live, and in a demonstration."""
 
@@ -138,9 +141,11 @@ class Session(Struct):
         return ("REC",) if self.recorder.problem is None else (str(self.recorder.problem),)
 
     async def close(self) -> None:
-        """Release the feed, and write what of a recording and of what was learned still waits."""
+        """Release the feed, and write what of recording, history and what was learned still waits."""
         await self.feed.close()
         if self.recorder is not None:
             self.recorder.close()
         if self.keeper is not None:
             self.keeper.close()
+        if self.history is not None:
+            self.history.close()

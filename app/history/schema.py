@@ -101,8 +101,8 @@ SAME_SECONDS = 10
 
 _NAMES = "m.host, m.server, m.kind, m.name, m.digest, m.quantization"
 
-# Of sessions that watched the same in the same minute the one counts that watched it for longest, to about ten
-# seconds; of equals the oldest: so the same one counts from minute to minute.
+# Of sessions that watched the same in the same minute the one counts that watched it for longest, to about
+# ten seconds; of equals the oldest: so the same one counts from minute to minute.
 _ONCE = """r.session = (SELECT o.session FROM {table} o WHERE o.minute = r.minute AND o.{key} = r.{key}
   GROUP BY o.session ORDER BY round(sum(o.watched_seconds) / 10) DESC, o.session LIMIT 1)"""
 

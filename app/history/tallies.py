@@ -295,7 +295,7 @@ class Trouble:
         }
 
     def row(self, wall: Callable[[float], float]) -> dict[str, object]:
-        """Return all that is to be said of it so far; ``wall`` makes times of the clock of those of samples."""
+        """Return all that is to be said of it so far; ``wall`` sets times of samples by the clock."""
         return {
             **self._said,
             "started": wall(self.started),

@@ -118,6 +118,10 @@ class History:
         """Return what was wrong with models and ended within a span, or goes on, by time."""
         return self._of_model(Trouble, span, model)
 
+    def model_names(self) -> list[str]:
+        """Return the names of all models that were ever kept."""
+        return [row[0] for row in self._rows("SELECT DISTINCT name FROM models ORDER BY name", ())]
+
     def first_minute(self) -> int | None:
         """Return the oldest minute that is kept."""
         found: int | None = next(self._rows("SELECT min(minute) FROM machine_minute_rows", ()))[0]

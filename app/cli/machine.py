@@ -152,7 +152,8 @@ def _history_check(settings: Settings) -> Check:
         else:
             since = "" if first is None else f", since {units.clock(first, '%Y-%m-%d')}"
             kept = f"{since}, of {runs} run{'s' * (runs != 1)}"
-    size = sum(one.stat().st_size for one in path.parent.glob(f"{path.name}*")) if path.exists() else 0
+    files = (path.with_name(f"{path.name}{suffix}") for suffix in ("", "-wal", "-shm"))
+    size = sum(one.stat().st_size for one in files if one.exists())
     return history_check(path, problem, size, kept, is_on=settings.history.enabled)
 
 

@@ -260,7 +260,7 @@ def folder_checks(settings_file: Path, state_folder: Path) -> Iterator[Check]:
 
 
 def history_check(path: Path, problem: str | None, size_bytes: int, kept: str, *, is_on: bool) -> Check:
-    """Return a check of the history: where it lies, how large it is and since when; ``problem`` is why not."""
+    """Return a check of the history: where it lies, and how large it is; ``problem`` is why not."""
     there = f"{path}, {units.size(size_bytes)}{kept}" if size_bytes else f"{path} (not there yet)"
     return Check(
         kind="folder",

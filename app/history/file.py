@@ -214,9 +214,9 @@ class HistoryFile:
     def _delete(connection: sqlite3.Connection, until: float) -> None:
         with _transaction(connection):
             for table in TABLES_BY_MINUTE:
-                connection.execute(f"DELETE FROM {table} WHERE minute <= ?", (until,))  # noqa: S608 - ours
+                connection.execute(f"DELETE FROM {table} WHERE minute < ?", (until,))  # noqa: S608 - ours
             left = "SELECT session FROM machine_minute_rows"
-            forget = f"DELETE FROM sessions WHERE seen <= ? AND session NOT IN ({left})"  # noqa: S608 - ours
+            forget = f"DELETE FROM sessions WHERE seen < ? AND session NOT IN ({left})"  # noqa: S608 - ours
             connection.execute(forget, (until,))
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ from msgspec.structs import asdict
 
 from gpumon.app.errors import GpumonError
 from gpumon.app.history.reader import BUSY_SECONDS, HistoryError, check_schema
+from gpumon.app.history.rows import ModelName
 from gpumon.app.history.schema import TABLES_BY_MINUTE, VERSION, migrate, version_of
 from gpumon.app.learned import alone_in, move_aside
 from gpumon.app.log import make_private_folder, open_private
@@ -33,16 +34,6 @@ _WORDS = {
     sqlite3.SQLITE_READONLY: "it may only be read",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
 }
-
-
-class ModelName(NamedTuple):
-    """By what a model is known from run to run."""
-
-    server: str
-    kind: str
-    name: str
-    digest: str | None
-    quantization: str | None
 
 
 class GpuName(NamedTuple):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from msgspec import json
 
 from gpumon.app.events.event import LoggedEvent
-from gpumon.app.history.file import ModelName, NewRow
+from gpumon.app.history.file import NewRow
 from gpumon.app.history.requests import RequestTrack
+from gpumon.app.history.rows import ModelName
 from gpumon.app.history.tallies import GpuTally, ModelTally, Trouble, gpu_name, model_name
 from gpumon.app.insight.learning.baselines import usual_rate
 from gpumon.app.state.records import FinishedLoad, ModelKey, ModelRecord, RunnerKey
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 Put = Callable[[Sequence[NewRow]], None]
 MINUTE_SECONDS = 60
 LOOK_SECONDS = 15.0
-"""So often what happened is put together."""
-HAND_ON_SECONDS = 30.0
-"""So often rows are handed on, and once more at the end of a minute: a transaction of the file each."""
+"""So often what happened is put together; it is handed on at the end of a minute, for one transaction."""
 FORECAST_SECONDS = 2.0
 """So often, at the most, a load in progress is asked what will come of it."""
 EVENTS_LOOKED_AT = 200
@@ -73,7 +72,7 @@ class Gatherer:
         self._began = 0.0
         self._seen = 0.0
         self._watched_seconds = 0.0
-        self._look_due = self._hand_on_due = float("-inf")
+        self._look_due = float("-inf")
         self._forecast_due = float("-inf")
         self._models: dict[ModelKey, ModelTally] = {}
         self._gpus: dict[str, GpuTally] = {}
@@ -172,10 +171,8 @@ class Gatherer:
             self._look_at(key)
         self._take_loads()
         self._take_events()
-        is_over = self._minute_of(now) != self._minute
-        if is_over:
+        if self._minute_of(now) != self._minute:
             self._end_minute()
-        if is_over or now >= self._hand_on_due:
             self._hand_on()
 
     def _look_at(self, key: ModelKey) -> None:
@@ -198,7 +195,6 @@ class Gatherer:
         self._add("trouble_rows", trouble.until, trouble.row(self._wall), trouble.model, trouble.number)
 
     def _hand_on(self) -> None:
-        self._hand_on_due = self._monitor.state.now + HAND_ON_SECONDS
         if self._rows:
             self._put(self._rows)
             self._rows = []

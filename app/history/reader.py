@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct, ValidationError, convert
 
@@ -18,6 +18,7 @@ from gpumon.app.history.rows import (
     Load,
     MachineMinute,
     ModelMinute,
+    ModelName,
     OfModel,
     Request,
     Row,
@@ -27,6 +28,7 @@ from gpumon.app.history.rows import (
 )
 from gpumon.app.history.schema import APPLICATION_ID, VERSION, version_of
 from gpumon.app.log import state_folder
+from gpumon.app.state.series import Bucket
 
 BUSY_SECONDS = 5.0
 """How long to wait for another gpumon that writes."""
@@ -43,6 +45,53 @@ class HistoryError(GpumonError):
 def history_path() -> Path:
     """Return ``history.db`` in the state directory."""
     return state_folder() / "history.db"
+
+
+class Figure(NamedTuple):
+    """A figure of a minute: its name, by what its mean is weighed, and which column has its peak."""
+
+    name: str
+    weight: str = "watched_seconds"
+    peak: str | None = None
+
+    @property
+    def columns(self) -> str:
+        """Its least, mean and highest value of several minutes."""
+        known = f"CASE WHEN {self.name} IS NULL THEN 0 ELSE {self.weight} END"
+        mean = f"coalesce(sum({self.name} * {self.weight}) / nullif(sum({known}), 0), avg({self.name}))"
+        return f"min({self.name}), {mean}, max({self.peak or self.name})"
+
+
+MODEL_FIGURES = (
+    Figure("vram_bytes"),
+    Figure("ram_bytes"),
+    Figure("decode_tokens_per_second", "decoding_seconds", "decode_tokens_per_second_peak"),
+    Figure("prefill_tokens_per_second"),
+    Figure("context_tokens"),
+)
+GPU_FIGURES = (
+    Figure("used_bytes", peak="used_bytes_peak"),
+    Figure("utilization_percent", peak="utilization_percent_peak"),
+    Figure("power_watts", peak="power_watts_peak"),
+    Figure("temperature_celsius", peak="temperature_celsius_peak"),
+)
+
+
+class TrendPoint(NamedTuple):
+    """What was within a step of time: the figures that were known."""
+
+    start: float
+    figures: Mapping[str, Bucket]
+
+
+def _buckets(figures: Sequence[Figure], values: Sequence[float | None]) -> dict[str, Bucket]:
+    """Return what a row of their columns holds."""
+    found = {}
+    for at, figure in enumerate(figures):
+        least, mean, most = values[3 * at : 3 * at + 3]
+        if least is not None and mean is not None and most is not None:
+            found[figure.name] = Bucket(least, min(max(mean, least), most), most)
+    return found
 
 
 class History:
@@ -117,6 +166,21 @@ class History:
     def troubles(self, span: Span, model: str | None = None) -> list[Trouble]:
         """Return what was wrong with models and ended within a span, or goes on, by time."""
         return self._of_model(Trouble, span, model)
+
+    def trend(self, span: Span, subject: ModelName | str, step_seconds: float) -> list[TrendPoint]:
+        """Return how the figures of a model, or of the GPU of a UUID, went within a span, by steps."""
+        is_model = isinstance(subject, ModelName)
+        figures = MODEL_FIGURES if is_model else GPU_FIGURES
+        names = ("server", "kind", "name", "digest", "quantization") if is_model else ("uuid",)
+        values = subject if is_model else (subject,)
+        columns = ", ".join(figure.columns for figure in figures)
+        query = (
+            f"SELECT minute - minute % ? AS start, {columns} FROM {'model' if is_model else 'gpu'}_minutes "  # noqa: S608
+            f"WHERE minute >= ? AND minute < ? AND {' AND '.join(f'{name} IS ?' for name in names)} "
+            "GROUP BY start ORDER BY start"
+        )
+        rows = self._rows(query, (int(step_seconds), span.start, span.end, *values))
+        return [TrendPoint(row[0], _buckets(figures, row[1:])) for row in rows]
 
     def model_names(self) -> list[str]:
         """Return the names of all models that were ever kept."""

@@ -18,6 +18,16 @@ class Span(NamedTuple):
     end: float
 
 
+class ModelName(NamedTuple):
+    """By what a model is known from run to run."""
+
+    server: str
+    kind: str
+    name: str
+    digest: str | None
+    quantization: str | None
+
+
 class Row(Struct, frozen=True, kw_only=True, gc=False):
     """A row; ``VIEW`` is what it is read from."""
 

@@ -1,7 +1,8 @@
 """The tables of the history and the views to read them by; ``docs/history.md`` explains both to users.
 
 Rows of several gpumon stand side by side in the tables, each with its session. The views show every minute,
-request, load and event once, with names in place of numbers: whoever reads, reads these.
+request, load and event once, with names in place of numbers: whoever reads, reads these. They are written in
+the SQL that SQLite and DuckDB have in common.
 """
 
 from __future__ import annotations
@@ -138,7 +139,8 @@ CREATE VIEW requests AS SELECT r.minute, {_NAMES}, r.session, r.number, r.monoto
 FROM request_rows r JOIN models m USING (model)
 WHERE NOT EXISTS (SELECT 1 FROM request_rows o WHERE o.model = r.model AND o.session < r.session
   AND o.ended BETWEEN r.ended - {SAME_SECONDS} AND r.ended + {SAME_SECONDS}
-  AND o.slot_id IS r.slot_id AND o.task_id IS r.task_id);
+  AND coalesce(o.slot_id, -1) = coalesce(r.slot_id, -1)
+  AND coalesce(o.task_id, -1) = coalesce(r.task_id, -1));
 
 CREATE VIEW loads AS SELECT r.minute, s.host, m.server, m.kind, coalesce(m.name, r.name) AS name, m.digest,
   m.quantization, r.session, r.number, r.monotonic_seconds, r.pid, r.started, r.ended, r.outcome, r.seconds,

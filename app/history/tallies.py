@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
-from gpumon.app.history.file import GpuName, ModelName
+from gpumon.app.history.file import GpuName
+from gpumon.app.history.rows import ModelName
 from gpumon.app.insight.activity import activity
 from gpumon.app.insight.falls import costly_reasons
 from gpumon.app.state.places import PROCESS_PREFIX, is_loopback
@@ -26,7 +27,7 @@ OF_A_PROCESS = "process"
 """The server of what its process alone tells of: its PID would make another model of each start."""
 
 
-def model_name(record: ModelRecord) -> ModelName:
+def model_name(record: ModelRecord | ModelPicture) -> ModelName:
     """Return by what a model is known from run to run."""
     claim = record.claim
     server = server_name(record.key.source)

@@ -62,7 +62,10 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     if record_to is not None:
         _record(session, record_to)
     if settings.history.enabled:
+        from gpumon.app.history.trends import Trends
+
         session.history = keep_history(settings, monitor, "dashboard" if record_to is None else "record")
+        session.trends = Trends()
     return session
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gpumon.app.feeds.live import Feed
     from gpumon.app.feeds.player import Player
     from gpumon.app.history.live import LiveHistory
+    from gpumon.app.history.trends import Trends
     from gpumon.app.learned import Keeper
     from gpumon.app.monitor import Monitor
     from gpumon.app.recording.writer import Recorder
@@ -70,6 +71,8 @@ class Session(Struct):
     """Set where what is learned is kept for the next run."""
     history: LiveHistory | None = None
     """Set where a history is kept of what is seen."""
+    trends: Trends | None = None
+    """Set where charts can go back further than this run."""
     past: Past | None = None
     """Set where the screen can look back while samples come: live, and in a demonstration."""
 
@@ -149,3 +152,5 @@ class Session(Struct):
             self.keeper.close()
         if self.history is not None:
             self.history.close()
+        if self.trends is not None:
+            self.trends.close()

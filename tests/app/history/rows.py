@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from gpumon.app.history.file import GpuName, HistoryFile, ModelName, NewRow, Run
+from gpumon.app.history.file import GpuName, HistoryFile, NewRow, Run
 from gpumon.app.history.reader import History
 from gpumon.app.history.requests import _row
-from gpumon.app.history.rows import Span
+from gpumon.app.history.rows import ModelName, Span
 
 MINUTE = 1_800_000_000
 ALL = Span(0, 1e12)

@@ -198,7 +198,7 @@ class TestLoadsEventsTroubles:
 
     def test_an_alert_is_there_while_it_goes_on_and_with_its_end(self, watch: Watch) -> None:
         model = loaded(watch, ram_gib=2.0)
-        watch.machine.run(40)
+        watch.machine.run(70)
         spills = [row for rows in watch.put for row in rows if row.values.get("kind") == "spill"]
         assert [row.values["until"] for row in spills] == [None]
         model.ram_gib = 0.0
@@ -207,7 +207,7 @@ class TestLoadsEventsTroubles:
             [spill] = [one for one in history.events(ALL) if one.kind == "spill"]
         assert spill.level == "bad"
         assert spill.until is not None
-        assert spill.until - spill.time == pytest.approx(40, abs=5)
+        assert spill.until - spill.time == pytest.approx(70, abs=5)
 
     def test_figures_of_an_alert_that_goes_on_are_not_written_each_time(self, watch: Watch) -> None:
         model = loaded(watch, ram_gib=2.0)
@@ -262,13 +262,13 @@ def test_a_server_has_one_name(source: str, name: str) -> None:
     assert server_name(source) == name
 
 
-def test_rows_are_handed_on_a_few_times_a_minute_at_the_most(watch: Watch) -> None:
+def test_rows_are_handed_on_once_a_minute(watch: Watch) -> None:
     model = loaded(watch, ram_gib=2.0)
     watch.machine.run(2)
     for _ in range(20):
         model.request(40.0)
     watch.machine.run(60)
-    assert len(watch.put) <= 3 * (watch.machine.now / 60 + 1)
+    assert len(watch.put) == pytest.approx(watch.machine.now / 60, abs=1)
 
 
 def test_a_driver_that_says_nothing_leaves_figures_unknown(watch: Watch) -> None:

@@ -106,7 +106,8 @@ CREATE VIEW requests AS SELECT r.minute, m.host, m.server, m.kind, m.name, m.dig
 FROM request_rows r JOIN models m USING (model)
 WHERE NOT EXISTS (SELECT 1 FROM request_rows o WHERE o.model = r.model AND o.session < r.session
   AND o.ended BETWEEN r.ended - 10 AND r.ended + 10
-  AND o.slot_id IS r.slot_id AND o.task_id IS r.task_id);
+  AND coalesce(o.slot_id, -1) = coalesce(r.slot_id, -1)
+  AND coalesce(o.task_id, -1) = coalesce(r.task_id, -1));
 CREATE VIEW loads AS SELECT r.minute, s.host, m.server, m.kind, coalesce(m.name, r.name) AS name, m.digest,
   m.quantization, r.session, r.number, r.monotonic_seconds, r.pid, r.started, r.ended, r.outcome, r.seconds,
   r.phases, r.target_bytes, r.vram_bytes, r.ram_bytes, r.context_length, r.evicted, r.reload_cause, r.changes,

@@ -91,8 +91,7 @@ class Gatherer:
         for key in touched.worked.keys() | touched.claimed:
             self._see(key)
         for uuid in touched.gpus:
-            if (gpu := state.gpus.get(uuid)) is not None:
-                self._gpus.setdefault(uuid, GpuTally(gpu_name(gpu), now)).see(gpu, now)
+            self._see_gpu(uuid)
         self._watched_seconds += min(max(0.0, now - self._seen), LOOK_SECONDS)
         self._seen = now
         if state.loads and now >= self._forecast_due:
@@ -112,6 +111,10 @@ class Gatherer:
         self._began = self._seen = now
         self._minute = self._minute_of(now)
         self._look_due = now + LOOK_SECONDS
+        for key in self._monitor.state.models:
+            self._see(key)
+        for uuid in self._monitor.state.gpus:
+            self._see_gpu(uuid)
 
     def _wall(self, sample_time: float) -> float:
         return sample_time + self._clocks.stepped_seconds
@@ -138,6 +141,11 @@ class Gatherer:
             tally = self._models[key] = ModelTally(name, now)
         tally.see(record, self._monitor.state, self._began)
         self._take_requests(record, tally)
+
+    def _see_gpu(self, uuid: str) -> None:
+        now, gpu = self._monitor.state.now, self._monitor.state.gpus.get(uuid)
+        if gpu is not None:
+            self._gpus.setdefault(uuid, GpuTally(gpu_name(gpu), now)).see(gpu, now)
 
     def _take_requests(self, record: ModelRecord, tally: ModelTally) -> None:
         for values in self._requests.fresh(record, self._monitor.state):
@@ -167,7 +175,8 @@ class Gatherer:
     def _look(self) -> None:
         now = self._monitor.state.now
         self._look_due = now + LOOK_SECONDS
-        for key in [*self._models]:
+        for key in [*self._monitor.state.models]:
+            self._see(key)
             self._look_at(key)
         self._take_loads()
         self._take_events()
@@ -176,11 +185,9 @@ class Gatherer:
             self._hand_on()
 
     def _look_at(self, key: ModelKey) -> None:
-        record, tally = self._monitor.state.models.get(key), self._models[key]
-        picture = self._monitor.pictures.model(key)
-        if record is None or picture is None:
+        tally, picture = self._models[key], self._monitor.pictures.model(key)
+        if picture is None:
             return
-        self._take_requests(record, tally)
         tally.picture(picture)
         for kind in [kind for of, kind in self._troubles if of == key and kind != picture.trouble]:
             self._tell_trouble(self._troubles.pop((key, kind)))

@@ -62,22 +62,17 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     if record_to is not None:
         _record(session, record_to)
     if settings.history.enabled:
-        from gpumon.app.history.trends import Trends
-
         session.history = keep_history(settings, monitor, "dashboard" if record_to is None else "record")
-        session.trends = Trends()
     return session
 
 
 def keep_history(settings: Settings, monitor: Monitor, command: str) -> LiveHistory:
     """Keep a history of what ``monitor`` sees of this machine; ``command`` is what has started it."""
-    from gpumon.app.history.file import Bounds
     from gpumon.app.history.live import LiveHistory
-    from gpumon.app.history.reader import history_path
 
     kept = settings.history
-    bounds = Bounds(kept.days * 86_400, kept.size_mib * 1024**2)
-    return LiveHistory(monitor, history_path(), bounds, command)
+    age_seconds, size_bytes = kept.days * 86_400, kept.size_mib * 1024**2
+    return LiveHistory(monitor, command, age_seconds=age_seconds, size_bytes=size_bytes)
 
 
 def live_feed(settings: Settings, monitor: Monitor, keeper: Keeper | None = None) -> LiveFeed:

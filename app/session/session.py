@@ -71,8 +71,8 @@ class Session(Struct):
     """Set where what is learned is kept for the next run."""
     history: LiveHistory | None = None
     """Set where a history is kept of what is seen."""
-    trends: Trends | None = None
-    """Set where charts can go back further than this run."""
+    kept: Trends | None = None
+    """What charts read that go back further than this run; set on first use."""
     past: Past | None = None
     """Set where the screen can look back while samples come: live, and in a demonstration."""
 
@@ -106,6 +106,14 @@ class Session(Struct):
     def interval_seconds(self) -> float:
         """Seconds between samples of a busy source."""
         return self.cadence.interval if self.cadence else 1.0
+
+    def trends(self) -> Trends | None:
+        """Return what charts of days and weeks read, where a history is kept."""
+        if self.kept is None and self.history is not None:
+            from gpumon.app.history.trends import Trends  # noqa: PLC0415 - on first use
+
+            self.kept = Trends()
+        return self.kept
 
     def descriptions(self) -> Descriptions:
         """Return what is asked of installed models in this run."""
@@ -152,5 +160,5 @@ class Session(Struct):
             self.keeper.close()
         if self.history is not None:
             self.history.close()
-        if self.trends is not None:
-            self.trends.close()
+        if self.kept is not None:
+            self.kept.close()

@@ -141,12 +141,12 @@ class Page(TimeScreen):
             return load_page(self._row.key, pictures)
         build = gpu_page if self._row.panel == "gpus" else model_page
         seconds = self._windows[self._window]
-        return build(self._row.key, pictures, seconds, self.at, self.session.trends)
+        return build(self._row.key, pictures, seconds, self.at, self.session.trends())
 
     @property
     def _windows(self) -> tuple[float, ...]:
         """What can be charted: more where a history is kept."""
-        return WINDOWS_SECONDS if self.session.trends is None else LONG_WINDOWS_SECONDS
+        return WINDOWS_SECONDS if self.session.trends() is None else LONG_WINDOWS_SECONDS
 
     @property
     def _window(self) -> int:

@@ -13,7 +13,6 @@ from tests.fakes.ollama.server import FakeOllama
 from tests.scene import Model, loaded
 
 from gpumon.app.config.settings import HistorySettings, ServerSettings, Settings
-from gpumon.app.history.file import Bounds
 from gpumon.app.history.gather import Clocks
 from gpumon.app.history.live import LiveHistory, this_run
 from gpumon.app.history.reader import History, history_path
@@ -25,7 +24,7 @@ from gpumon.app.views.dashboard import ModelOrder, dashboard_view
 pytestmark = pytest.mark.usefixtures("secluded")
 
 ALONE = ServerSettings(find=False)
-BOUNDS = Bounds(90 * 86_400, 2**40)
+BOUNDS = {"age_seconds": 90 * 86_400.0, "size_bytes": 2.0**40}
 
 
 async def test_a_live_run_is_kept(fake_driver: FakeDriver) -> None:
@@ -34,7 +33,8 @@ async def test_a_live_run_is_kept(fake_driver: FakeDriver) -> None:
         session = live_session(Settings(urls=(ollama.url,), interval_seconds=0.25, servers=ALONE))
         async with running(session) as live:
             await live.until(lambda: live.model("llama3:70b"))
-            await live.until(lambda: live.state.gpus)
+            await live.until(lambda: live.state.gpus and session.history and session.history.has_begun)
+            await live.until(lambda: live.state.models)
     with History.open() as history:
         [run] = history.sessions()
         assert (run.command, run.boot_id) == ("dashboard", this_run("dashboard", Clocks()).boot_id)
@@ -69,7 +69,7 @@ def desk() -> Model:
 
 def test_trouble_is_a_line_of_the_dashboard_which_goes_on(desk: Model, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    kept = LiveHistory(desk.monitor, tmp_path / "file" / "history.db", BOUNDS, "dashboard")
+    kept = LiveHistory(desk.monitor, "dashboard", path=tmp_path / "file" / "history.db", **BOUNDS)
     desk.machine.run(70)
     kept.close()
     desk.machine.run(2)
@@ -83,13 +83,13 @@ def test_trouble_is_a_line_of_the_dashboard_which_goes_on(desk: Model, tmp_path:
 def test_the_line_goes_once_it_is_kept_again(desk: Model, tmp_path: Path) -> None:
     folder = tmp_path / "gpumon"
     folder.touch()
-    kept = LiveHistory(desk.monitor, folder / "history.db", BOUNDS, "dashboard")
+    kept = LiveHistory(desk.monitor, "dashboard", path=folder / "history.db", **BOUNDS)
     desk.machine.run(70)
     kept.close()
     desk.machine.run(1)
     assert HISTORY_SOURCE in desk.machine.state.sources
     folder.unlink()
-    again = LiveHistory(desk.monitor, folder / "history.db", BOUNDS, "dashboard")
+    again = LiveHistory(desk.monitor, "dashboard", path=folder / "history.db", **BOUNDS)
     again._told = kept._told
     desk.machine.run(70)
     again.close()

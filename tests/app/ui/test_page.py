@@ -242,7 +242,7 @@ async def test_a_page_on_which_nothing_is_new_writes_nothing(cells: Cells) -> No
 
 async def test_where_a_history_is_kept_pages_go_back_a_month(tmp_path: Path) -> None:
     app = dashboard(SPILLED)
-    app.session.trends = Trends(tmp_path / "history.db")
+    app.session.kept = Trends(tmp_path / "history.db")
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("enter")
         shown = []
@@ -254,7 +254,7 @@ async def test_where_a_history_is_kept_pages_go_back_a_month(tmp_path: Path) -> 
 
 async def test_the_dashboard_shows_a_day_where_a_page_shows_a_month(tmp_path: Path) -> None:
     app = dashboard(SPILLED)
-    app.session.trends = Trends(tmp_path / "history.db")
+    app.session.kept = Trends(tmp_path / "history.db")
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("enter", "w", "w", "w", "w", "escape")
         pictures = app.session.shown.pictures

@@ -49,20 +49,31 @@ class KeptSeries(Series):
         self.last = live.last
 
     def window(self, until: float, seconds: float, cells: int) -> list[Bucket | None]:
-        """Return ``cells`` buckets as any series does, the live one where the history knows none."""
+        """Return ``cells`` buckets as any series does, the live one where the history knows none.
+
+        In cells that are finer than what was read the live one knows better.
+        """
         width = seconds / cells
         key = (math.floor(until / width), width, cells)
         if self._cells is None or self._cells[0] != key:
             self._cells = (key, self._kept(*key))
         live = self._live.window(until, seconds, cells)
-        return [new if old is None else old for old, new in zip(self._cells[1], live, strict=True)]
+        pairs = zip(self._cells[1], live, strict=True)
+        if width < self._width:
+            return [old if new is None else new for old, new in pairs]
+        return [new if old is None else old for old, new in pairs]
 
     def _kept(self, last_cell: int, width: float, cells: int) -> list[Bucket | None]:
         first, found = last_cell - cells + 1, [list[Bucket]() for _ in range(cells)]
         for start, bucket in self._points:
-            cell = math.floor((start + self._width / 2) / width) - first
-            if 0 <= cell < cells:
-                found[cell].append(bucket)
+            middle = math.floor((start + self._width / 2) / width)
+            if width < self._width:
+                covered = range(math.ceil(start / width), math.ceil((start + self._width) / width))
+            else:
+                covered = range(middle, middle + 1)
+            for cell in covered:
+                if 0 <= cell - first < cells:
+                    found[cell - first].append(bucket)
         return [_merged(buckets) if buckets else None for buckets in found]
 
 

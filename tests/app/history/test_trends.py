@@ -71,6 +71,13 @@ class TestSeries:
         assert kept.window(899.0, 900.0, 3)[-1] == Bucket(7, 7, 7)
         assert (kept.last, kept.last_time) == (7.0, 890.0)
 
+    def test_in_finer_cells_than_were_read_what_is_live_is_drawn(self) -> None:
+        live = Series()
+        live.add(100.0, 7.0)
+        kept = KeptSeries([(0.0, Bucket(1, 1, 1))], 120.0, live)
+        cells = kept.window(119.0, 120.0, 6)
+        assert cells == [Bucket(1, 1, 1)] * 5 + [Bucket(7, 7, 7)]
+
     def test_without_anything_it_has_no_time(self) -> None:
         assert KeptSeries([], 60.0, Series()).last_time is None
 

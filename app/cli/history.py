@@ -123,7 +123,7 @@ def rows_of(history: History, kind: str, span: Span, model: str | None) -> Seque
 
 
 def _refuse_unknown(history: History, model: str) -> None:
-    known = history.model_names()
+    known = [one.name for one in history.models()]
     if model not in known:
         raise GpumonError(f"the history knows no model {visible(model)}{did_you_mean(model, known)}")
 
@@ -131,7 +131,7 @@ def _refuse_unknown(history: History, model: str) -> None:
 def _print(history: History, rows: Sequence[Row], span: Span, options: Namespace) -> None:
     from gpumon.app.history.printed import csv_lines, redacted
 
-    shown: Iterable[Row] = redacted(rows, history.model_names()) if options.redact else rows
+    shown: Iterable[Row] = redacted(rows, history) if options.redact else rows
     if options.json:
         _print_json(shown)
     elif options.csv:

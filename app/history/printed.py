@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,9 @@ from gpumon.app.history.sums import GpuSum, ModelSum, Step, step_words
 from gpumon.app.recording.redaction import Redaction
 from gpumon.text import units
 from gpumon.text.safe import visible
+
+if TYPE_CHECKING:
+    from gpumon.app.history.reader import History
 
 JOULES_PER_WH = 3600.0
 WHEN = "%Y-%m-%d %H:%M"
@@ -234,11 +237,19 @@ def csv_lines(kind: type[Row], rows: Iterable[Row]) -> Iterator[str]:
         written.truncate()
 
 
-def redacted(rows: Iterable[Row], names: Iterable[str]) -> Iterator[Row]:
-    """Yield rows with stand-ins for names of models, hosts and paths; ``names`` are all those of models."""
+def redacted(rows: Iterable[Row], history: History) -> Iterator[Row]:
+    """Yield rows of a history with stand-ins for the names of models, hosts and paths."""
     redaction = Redaction()
-    for name in names:
-        redaction.names.of_model(name)
+    names = redaction.names
+    for model in history.models():
+        names.of_model(model.name)
+        names.of_digest(model.digest or "")
+        if "://" in model.server:
+            names.of_url(model.server)
+    for uuid in history.gpu_uuids():
+        names.of_gpu(uuid)
+    for one in history.sessions():
+        names.of_host(one.host)
     for row in rows:
         yield _redacted(row, redaction)
 

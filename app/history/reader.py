@@ -182,9 +182,15 @@ class History:
         rows = self._rows(query, (int(step_seconds), span.start, span.end, *values))
         return [TrendPoint(row[0], _buckets(figures, row[1:])) for row in rows]
 
-    def model_names(self) -> list[str]:
-        """Return the names of all models that were ever kept."""
-        return [row[0] for row in self._rows("SELECT DISTINCT name FROM models ORDER BY name", ())]
+    def models(self) -> list[ModelName]:
+        """Return all models that were ever kept, by name."""
+        columns = ", ".join(ModelName._fields)
+        query = f"SELECT DISTINCT {columns} FROM models ORDER BY name"  # noqa: S608 - our own names
+        return [ModelName(*row) for row in self._rows(query, ())]
+
+    def gpu_uuids(self) -> list[str]:
+        """Return the UUIDs of all GPUs that were ever kept."""
+        return [row[0] for row in self._rows("SELECT DISTINCT uuid FROM gpus ORDER BY uuid", ())]
 
     def first_minute(self) -> int | None:
         """Return the oldest minute that is kept."""

@@ -38,7 +38,7 @@ EVENT = {
     "until": 1_800_000_090.0,
     "kind": "spill",
     "about": "model",
-    "subject_id": "http://127.0.0.1:11434 abc",
+    "subject_id": f"http://127.0.0.1:11434 {LLAMA.digest}",
     "subject": "llama3:8b",
     "level": "bad",
     "words": "llama3:8b spilled",
@@ -138,6 +138,8 @@ def test_redacted_no_name_is_left(capsys: pytest.CaptureFixture[str]) -> None:
         text = "\n".join(said(capsys, kind, "--json", "--redact"))
         assert "llama3" not in text
         assert "desk" not in text
+        assert LLAMA.digest is not None
+        assert LLAMA.digest not in text
     [row] = json.loads("\n".join(said(capsys, "--troubles", "--json", "--redact")))
     assert "7.0 tok/s, about 47" in row["sentence"], "what only looks like a path stays"
     assert row["command"] == "/set parameter num_ctx 6400"

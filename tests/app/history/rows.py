@@ -13,7 +13,7 @@ from gpumon.app.history.rows import ModelName, Span
 
 MINUTE = 1_800_000_000
 ALL = Span(0, 1e12)
-LLAMA = ModelName("http://127.0.0.1:11434", "ollama", "llama3:8b", "abc", "Q4_K_M")
+LLAMA = ModelName("http://127.0.0.1:11434", "ollama", "llama3:8b", "a1b2c3d4" * 8, "Q4_K_M")
 GPU = GpuName("GPU-0", 0, "RTX 4070")
 
 

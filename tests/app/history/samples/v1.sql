@@ -47,7 +47,7 @@ INSERT INTO "model_minute_rows" VALUES(1800000000,1,1,1,160.0,60.0,5.0,4.0,0.0,1
 CREATE TABLE models (
   model INTEGER PRIMARY KEY, host TEXT NOT NULL, server TEXT NOT NULL, kind TEXT NOT NULL,
   name TEXT NOT NULL, digest TEXT, quantization TEXT);
-INSERT INTO "models" VALUES(1,'desk','http://127.0.0.1:11434','ollama','llama3:8b','abc','Q4_K_M');
+INSERT INTO "models" VALUES(1,'desk','http://127.0.0.1:11434','ollama','llama3:8b','a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4','Q4_K_M');
 CREATE TABLE request_rows (
   session INTEGER NOT NULL, number INTEGER NOT NULL, model INTEGER NOT NULL,
   minute INTEGER NOT NULL, monotonic_seconds REAL NOT NULL, started REAL NOT NULL, ended REAL NOT NULL,

@@ -69,6 +69,8 @@ class Session(Struct):
     """Set where what is learned is kept for the next run."""
     past: Past | None = None
     """Set where the screen can look back while samples come: live, and in a demonstration."""
+    host: str = ""
+    """The machine that is watched from afar: nothing is done to it from here."""
 
     def look_back(self) -> None:
         """Keep what comes from now on, so that the screen can go back to it. A recording keeps itself."""

@@ -32,7 +32,7 @@ COLUMNS = (
     Column("vram", (20, 36), widths=(10, 16), grows_to=28),
     Column("size", (14,), widths=(11,), align="right"),
     Column("rate", (12,), widths=(7,), align="right"),
-    Column("models", (28,), widths=(6,), align="right"),
+    Column("models", (19,), widths=(6,), align="right"),
     Column("age", (18,), widths=(6,), align="right"),
 )
 LEAST_BAR = 4

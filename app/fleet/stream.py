@@ -19,6 +19,8 @@ from gpumon.text.safe import visible
 MOST_NOISE_LINES = 1000
 """So much may a shell print before gpumon begins."""
 CLOCK_WINDOW_SECONDS = 30.0
+CLOCK_SETTLED_SECONDS = 5.0
+"""What has waited on its way comes at once: only after that does it tell of the clock."""
 CLOCK_WORTH_TELLING_SECONDS = 2.0
 NOISE_SHOWN = 60
 
@@ -56,6 +58,7 @@ class Stream:
         self._noise_lines = 0
         self._ahead: list[float] = []
         self._window_began = 0.0
+        self._first = 0.0
 
     def begin(self) -> None:
         """Expect the header of another run."""
@@ -109,6 +112,8 @@ class Stream:
 
     def _note_clock(self, ahead: float) -> None:
         """Keep the most of this window and of the one before: the sample that was on its way for least."""
+        if not self._ahead:
+            self._first = self._now()
         if not self._ahead or self._now() - self._window_began > CLOCK_WINDOW_SECONDS:
             self._window_began = self._now()
             self._ahead = [*self._ahead[-1:], ahead]
@@ -117,8 +122,8 @@ class Stream:
     @property
     def clock_ahead_seconds(self) -> float | None:
         """How far its clock is ahead of ours, where that is worth a word."""
-        ahead = max(self._ahead, default=0.0)
-        return ahead if abs(ahead) > CLOCK_WORTH_TELLING_SECONDS else None
+        ahead, settled = max(self._ahead, default=0.0), self._now() - self._first >= CLOCK_SETTLED_SECONDS
+        return ahead if settled and abs(ahead) > CLOCK_WORTH_TELLING_SECONDS else None
 
     @property
     def other_version(self) -> str:

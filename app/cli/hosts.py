@@ -99,7 +99,24 @@ def execute_fleet(options: Options) -> int:
 
 
 def _of_prometheus(settings: Settings, options: Options, url: str) -> int:
-    raise GpumonError("not yet")
+    """Show what a Prometheus knows of machines.
+
+    Raises:
+        GpumonError: the URL cannot be asked.
+    """
+    from gpumon.app.config.settings import url_problem
+
+    url = url if "://" in url or ":" in url else f"{url}:9090"
+    if (problem := url_problem(url)) is not None:
+        raise GpumonError(f"--prometheus: {problem}")
+    if getattr(options, "host", None) or getattr(options, "hosts", None):
+        raise GpumonError("--prometheus or --host: not both at once")
+    require_terminal()
+    from gpumon.app.session.fleet import prometheus_fleet, session_of
+    from gpumon.app.ui.fleet import run_fleet
+
+    fleet = prometheus_fleet(settings, url)
+    return run_fleet(settings, session_of(settings, fleet.feed), fleet)
 
 
 def host_specs(settings: Settings, options: Options) -> list[HostSpec]:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from gpumon.app.config.settings import Settings
+from gpumon.app.feeds.live import Feed
 from gpumon.app.fleet.link import HostFeed
+from gpumon.app.fleet.prometheus import Machine, PrometheusFeed
 from gpumon.app.fleet.ssh import HostSpec
 from gpumon.app.monitor import Monitor
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
 from gpumon.app.views.dashboard import event_rows
 from gpumon.app.views.fleet import Link, host_row, link_of, merged, of_host
+from gpumon.app.views.prometheus import machine_rows
+from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.samples import AnySample
+from gpumon.text.safe import visible
 from gpumon.widgets.views import EventRow, HostRow
 
 if TYPE_CHECKING:
@@ -107,6 +115,11 @@ class Host:
 class Fleet(Protocol):
     """What the screen of several machines shows."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is known that there is none."""
+        ...
+
     def rows(self) -> Sequence[HostRow]:
         """Return a row for each, in the order in which they were named."""
         ...
@@ -125,6 +138,7 @@ class HostFleet:
 
     def __init__(self, hosts: Sequence[Host]) -> None:
         self.hosts = tuple(hosts)
+        self.is_empty = not self.hosts
 
     def rows(self) -> tuple[HostRow, ...]:
         """Return a row for each, in the order in which they were named."""
@@ -162,6 +176,45 @@ class HostFleet:
             await host.session.close()
 
 
+class PrometheusFleet:
+    """Machines of which a Prometheus tells; of their samples none comes here."""
+
+    def __init__(self, feed: PrometheusFeed) -> None:
+        self.feed = feed
+        self._rows: tuple[tuple[Machine, ...], tuple[HostRow, ...]] = ((), ())
+
+    def rows(self) -> tuple[HostRow, ...]:
+        """Return a row for each machine, by their names; one that says why where Prometheus is silent."""
+        if self._rows[0] is not self.feed.machines:
+            self._rows = self.feed.machines, machine_rows(self.feed.machines)
+        if not self.feed.problem:
+            return self._rows[1]
+        where = f"Prometheus at {self.feed.endpoint.authority}"
+        silent = HostRow(where, visible(where), "watch", sentence=self.feed.problem)
+        return (silent, *(replace(row, is_old=True) for row in self._rows[1]))
+
+    def events(self) -> tuple[EventRow, ...]:
+        """Return nothing: series tell of no events."""
+        return ()
+
+    def host(self, key: str) -> Host | str:
+        """Say how to come to the dashboard of a machine."""
+        host = visible(key.rpartition(":")[0] or key)
+        return f"no samples of it come here; its own dashboard: gpumon --host {host}"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether Prometheus has answered, and knows no machine."""
+        return self.feed.asked is not None and not self.feed.machines
+
+
+def prometheus_fleet(settings: Settings, url: str) -> PrometheusFleet:
+    """Return the machines that a Prometheus knows; it is sent the headers that are set for its URL."""
+    ca_file = Path(settings.ca_file).expanduser() if settings.ca_file else None
+    headers = settings.headers_for(url)
+    return PrometheusFleet(PrometheusFeed(parse_endpoint(url, headers, ca_file, settings.insecure)))
+
+
 def host_fleet(settings: Settings, specs: Sequence[HostSpec]) -> HostFleet:
     """Return the hosts that are named, each once."""
     return HostFleet([_host(settings, spec) for spec in {spec.name: spec for spec in specs}.values()])
@@ -174,6 +227,6 @@ def _host(settings: Settings, spec: HostSpec) -> Host:
     return Host(spec.name, Session(Monitor(settings.alerts.limits()), feed, host=spec.name), feed)
 
 
-def session_of(settings: Settings, fleet: HostFleet) -> Session:
+def session_of(settings: Settings, feed: Feed) -> Session:
     """Return the session of the screen that shows them all; its own monitor knows nothing."""
-    return Session(Monitor(settings.alerts.limits()), fleet)
+    return Session(Monitor(settings.alerts.limits()), feed)

@@ -164,7 +164,7 @@ def fleet_verdict(rows: Sequence[HostRow], clock: str = "") -> VerdictView:
     """Return the worst that is true on any host, and on how many something is."""
     right = tuple(filter(None, (_counted(rows), clock)))
     if not rows:
-        return VerdictView("unknown", "no host", right=right)
+        return VerdictView("unknown", "no host is known yet", right=right)
     worst = min(rows, key=lambda row: LEVELS[row.level])
     if worst.level in {"ok", "unknown"}:
         sentence = _sentence(rows)

@@ -78,14 +78,17 @@ class FleetScreen(ListScreen):
         events = self._fleet.events()
         self._share_lines(rows, verdict, len(events))
         self.query_one(VerdictLine).show(verdict)
-        self.query_one(HostPanel).show(
-            rows, "no host matches the filter" if self._filter else "looking for hosts"
-        )
+        self.query_one(HostPanel).show(rows, self._empty_words())
         self.query_one(EventFeed).show(events)
         places = [Row(PANEL, row.key) for row in rows]
         self.cursor.place([*places, *(Row("alerts", event.key) for event in events)])
         self.show_cursor()
         self._show_hints(len(rows))
+
+    def _empty_words(self) -> str:
+        if self._filter:
+            return "no host matches the filter"
+        return "no gpumon exporter is scraped there" if self._fleet.is_empty else "looking for hosts"
 
     def _share_lines(self, rows: Sequence[HostRow], verdict: VerdictView, events: int) -> None:
         """Give the hosts what they need, in two lines where there is room, and the events the rest."""

@@ -30,8 +30,8 @@ SERIES = (
 )
 FIGURES = f'{{__name__=~"{"|".join(SERIES)}"}}'
 SEEN = "timestamp(gpumon_build_info)"
-SEEN_LATELY = f"max_over_time({SEEN}[1h:1m]) or {SEEN}"
-"""The newest scrape of each machine within an hour; a range ends before now."""
+SEEN_LATELY = f"max_over_time({SEEN}[1h:15s]) or 0 * count_over_time(gpumon_build_info[1h])"
+"""The newest scrape of each machine within an hour, nearly; 0 of one that was seen between two steps."""
 QUERIES = (FIGURES, SEEN_LATELY, SEEN)
 EVERY_SECONDS = 10.0
 OLD_SECONDS = 150.0
@@ -88,7 +88,7 @@ class Machine(NamedTuple):
 
     instance: str
     values: tuple[Value, ...]
-    age_seconds: float
+    age_seconds: float | None
     """Since it was scraped last."""
     is_old: bool
 
@@ -136,8 +136,8 @@ def machines(figures: Iterable[Value], seen: Iterable[Value], now: float) -> tup
         newest[instance] = max(newest.get(instance, 0.0), value.value)
     found = []
     for instance in sorted(by_instance.keys() | newest.keys()):
-        age = max(0.0, now - newest.get(instance, now))
-        is_old = instance not in by_instance or age > OLD_SECONDS
+        age = max(0.0, now - newest[instance]) if newest.get(instance) else None
+        is_old = instance not in by_instance or (age or 0.0) > OLD_SECONDS
         found.append(Machine(instance, tuple(by_instance.get(instance, ())), age, is_old))
     return tuple(found)
 

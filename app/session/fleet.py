@@ -116,6 +116,11 @@ class Fleet(Protocol):
     """What the screen of several machines shows."""
 
     @property
+    def opens(self) -> bool:
+        """Whether the dashboard of each can be had."""
+        ...
+
+    @property
     def is_empty(self) -> bool:
         """Whether it is known that there is none."""
         ...
@@ -139,6 +144,7 @@ class HostFleet:
     def __init__(self, hosts: Sequence[Host]) -> None:
         self.hosts = tuple(hosts)
         self.is_empty = not self.hosts
+        self.opens = True
 
     def rows(self) -> tuple[HostRow, ...]:
         """Return a row for each, in the order in which they were named."""
@@ -181,6 +187,7 @@ class PrometheusFleet:
 
     def __init__(self, feed: PrometheusFeed) -> None:
         self.feed = feed
+        self.opens = False
         self._rows: tuple[tuple[Machine, ...], tuple[HostRow, ...]] = ((), ())
 
     def rows(self) -> tuple[HostRow, ...]:

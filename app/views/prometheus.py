@@ -43,11 +43,10 @@ def _host(instance: str) -> str:
 def _row(machine: Machine, name: str) -> HostRow:
     shown = visible(name) or "no instance"
     if machine.is_old:
-        words = f"last seen {units.duration(machine.age_seconds)} ago"
+        age = machine.age_seconds
+        words = "last seen within the hour" if age is None else f"last seen {units.duration(age)} ago"
         hint = "Prometheus gets no answer from its exporter"
-        return HostRow(
-            machine.instance, shown, sentence=words, cause=hint, age_seconds=machine.age_seconds, is_old=True
-        )
+        return HostRow(machine.instance, shown, sentence=words, cause=hint, age_seconds=age, is_old=True)
     models = tuple(_models(machine.values))
     level = _level(machine)
     head, subject, facts = _trouble(machine, level, models)

@@ -75,6 +75,7 @@ class FleetScreen(ListScreen):
             self._rows = tuple(self._fleet.rows())
         rows = ordered(self._rows, self._order, self._filter)
         verdict = replace(fleet_verdict(self._rows, units.clock(time.time())), marks=self.session.marks())
+        verdict = verdict if self._fleet.opens else replace(verdict, keys=())
         events = self._fleet.events()
         self._share_lines(rows, verdict, len(events))
         self.query_one(VerdictLine).show(verdict)
@@ -108,7 +109,7 @@ class FleetScreen(ListScreen):
     def _show_hints(self, count: int) -> None:
         order = (Hint("s", f"sort {self._order}", "sort(1)"),) if count > 1 else ()
         filtering = filter_hints(self._filter, "clear")
-        keys = hints(FLEET_KEYS, APP_KEYS[:1])
+        keys = hints(FLEET_KEYS[0 if self._fleet.opens else 1 :], APP_KEYS[:1])
         last = hints(APP_KEYS[-2:])
         self.query_one(HintBar).show((last[0], *filtering, last[1], *keys, *order))
 

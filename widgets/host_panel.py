@@ -37,7 +37,8 @@ COLUMNS = (
 )
 LEAST_BAR = 4
 """Cells below which several GPUs share one bar."""
-LEAST_NAME = 8
+LEAST_NAME, GOOD_NAME = 8, 17
+"""Cells of a model's name, for the first fact and for those after it."""
 
 
 def host_lines(
@@ -109,19 +110,26 @@ def _verdict(row: HostRow, width: int, glyphs: Glyphs) -> Line:
         return text_line(shorten_words(glyphs.written(row.sentence, 400), width, glyphs.ellipsis))
     head = Span(shorten(row.head, width, glyphs.ellipsis), row.level)
     room = width - line_width((head,)) - 1
-    facts = [glyphs.written(fact) for fact in row.facts]
+    facts = [_without_rate(glyphs.written(fact)) for fact in row.facts]
     share = facts[0].partition(" ")[0] if facts and "%" in facts[0].partition(" ")[0] else ""
     told = [[share], [facts[0]], facts[:2], facts] if share else [facts[:1], facts[:2], facts]
     name = glyphs.written(row.subject)
-    least = min(LEAST_NAME, cell_len(name))
     dot = f" {glyphs.dot} "
     joined = [dot.join(filter(None, some)) for some in told]
-    said = next((one for one in reversed(joined) if cell_len(one) + least + len(dot) <= room), "")
+    least = [min(cell_len(name), LEAST_NAME if one in joined[:2] else GOOD_NAME) for one in joined]
+    fitting = [one for one, cells in zip(joined, least, strict=True) if cell_len(one) + cells + 3 <= room]
+    said = fitting[-1] if fitting else ""
     left = room - (cell_len(said) + len(dot) if said and name else 0)
     if not name:
         return (head, *_after(shorten_words(said or (facts or [""])[0], max(0, room), glyphs.ellipsis)))
-    shown = shorten(name, left, glyphs.ellipsis) if left >= least else ""
+    shown = shorten(name, left, glyphs.ellipsis) if left >= min(cell_len(name), LEAST_NAME) else ""
     return (head, *_after(dot.join(filter(None, (shown, said)))))
+
+
+def _without_rate(fact: str) -> str:
+    """Return a fact without the rate before it, which has a column of its own."""
+    rate, unit, rest = fact.partition(" tok/s, ")
+    return rest if unit and " " not in rate else fact
 
 
 def _after(words: str) -> Line:

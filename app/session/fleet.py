@@ -85,11 +85,12 @@ class Host:
         """Return what has happened there, by our clock and with its name."""
         monitor = self.session.monitor
         feed, now = monitor.events.feed, monitor.state.now
-        grounds = (feed.past, feed.ongoing, round(now))
+        is_old = self.link.is_old
+        grounds = (feed.past, feed.ongoing, round(now), is_old)
         if self._events is None or self._events[0] != grounds:
             stream = self.feed.stream if self.feed is not None else None
             ahead = (stream.clock_ahead_seconds if stream is not None else None) or 0.0
-            self._events = grounds, of_host(event_rows(feed, now), self.name, ahead)
+            self._events = grounds, of_host(event_rows(feed, now), self.name, ahead, is_old=is_old)
         return self._events[1]
 
     def news(self) -> list[AlertEvent]:

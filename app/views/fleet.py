@@ -133,12 +133,16 @@ def _aged(row: HostRow, link: Link) -> HostRow:
         level="watch" if link.needs_user else "unknown",
         head="",
         facts=(),
-        sentence=f"last seen {units.duration(link.age_seconds)} ago: {was}",
+        sentence=f"seen {_ago(link.age_seconds)}: {was}",
         cause="; ".join(filter(None, (link.words or "nothing comes", _how(link)))),
         remedy="",
         where="",
         tokens_per_second=None,
     )
+
+
+def _ago(seconds: float | None) -> str:
+    return f"{units.duration(seconds)} ago" if (seconds or 0.0) < 60 else units.ago(seconds or 0.0)
 
 
 def ordered(rows: Iterable[HostRow], order: HostOrder, filter_text: str = "") -> tuple[HostRow, ...]:
@@ -208,8 +212,13 @@ def _totals(rows: Sequence[HostRow]) -> Iterable[str]:
         yield "1 model" if models == 1 else f"{models} models"
 
 
-def of_host(events: Iterable[EventRow], name: str, ahead_seconds: float = 0.0) -> tuple[EventRow, ...]:
-    """Return the events of a host as they stand among those of all: with its name, by our clock."""
+def of_host(
+    events: Iterable[EventRow], name: str, ahead_seconds: float = 0.0, *, is_old: bool = False
+) -> tuple[EventRow, ...]:
+    """Return the events of a host as they stand among those of all: with its name, by our clock.
+
+    Of one that ``is_old`` nothing is known to last still.
+    """
     return tuple(
         replace(
             one,
@@ -220,6 +229,8 @@ def of_host(events: Iterable[EventRow], name: str, ahead_seconds: float = 0.0) -
             bare=tuple(f"{name}: {way}" for way in one.bare),
             model=f"{name} {one.model}" if one.model else "",
             opens=("hosts", name),
+            ongoing=one.ongoing and not is_old,
+            lasting="" if is_old and one.ongoing else one.lasting,
         )
         for one in events
     )

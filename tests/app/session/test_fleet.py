@@ -73,7 +73,7 @@ def test_a_host_that_sleeps_keeps_its_figures_marked_as_old_but_for_its_rate() -
     box.now += 120
     row = box.host.row()
     assert (row.level, row.is_old, row.age_seconds) == ("unknown", True, 120)
-    assert row.sentence == "last seen 2m 00s ago: SPILLED qwen2.5-coder:14b"
+    assert row.sentence == "seen 2 min ago: SPILLED qwen2.5-coder:14b"
     assert row.gpus
     assert row.tokens_per_second is None
     assert row.remedy == ""
@@ -124,6 +124,13 @@ def test_events_of_all_hosts_stand_what_lasts_first_then_the_newest() -> None:
     assert [one.ongoing for one in events] == sorted((one.ongoing for one in events), reverse=True)
     past = [one.at for one in events if not one.ongoing]
     assert past == sorted(past, reverse=True)
+
+
+def test_what_lasted_on_a_host_that_sleeps_is_not_told_as_lasting() -> None:
+    box = Box()
+    box.connect(SPILL)
+    box.lose(Cause("it does not answer"))
+    assert not any(one.ongoing or one.lasting for one in box.host.events())
 
 
 def test_what_is_still_wrong_after_a_broken_connection_is_no_news() -> None:

@@ -71,7 +71,8 @@ class Sshd:
         ]
         blocks.append(f"Host denied\n{common}{known}{strict}  IdentityFile {self.folder}/other\n")
         blocks.append(
-            f"Host strange\n{common}{strict}  UserKnownHostsFile /dev/null\n  IdentityFile {self.folder}/good\n"
+            f"Host strange\n{common}{strict}  UserKnownHostsFile /dev/null\n"
+            f"  IdentityFile {self.folder}/good\n"
         )
         (self.folder / "ssh_config").write_text("".join(blocks))
         program = self.folder / "bin" / "ssh"

@@ -29,6 +29,8 @@ from gpumon.widgets.views import EventRow, HostRow
 if TYPE_CHECKING:
     from gpumon.app.alerts.alert import AlertEvent, AlertKey
 
+PICTURE_SECONDS = 1.0
+"""Many hosts say something each second: they are drawn together."""
 SETTLED_SECONDS = 60.0
 """After a host has begun anew, what was wrong before and is not any more is forgotten."""
 
@@ -232,9 +234,11 @@ def _host(settings: Settings, spec: HostSpec) -> Host:
     if spec.is_local:
         return Host(spec.name, live_session(settings), None)
     feed = HostFeed(spec)
-    return Host(spec.name, Session(Monitor(settings.alerts.limits()), feed, host=spec.name), feed)
+    monitor = Monitor(settings.alerts.limits())
+    session = Session(monitor, feed, host=spec.name, gathered_seconds=PICTURE_SECONDS)
+    return Host(spec.name, session, feed)
 
 
 def session_of(settings: Settings, feed: Feed) -> Session:
     """Return the session of the screen that shows them all; its own monitor knows nothing."""
-    return Session(Monitor(settings.alerts.limits()), feed)
+    return Session(Monitor(settings.alerts.limits()), feed, gathered_seconds=PICTURE_SECONDS)

@@ -153,8 +153,6 @@ class GpumonApp(SteadyApp):
 
     TITLE = "gpumon"
     CSS_PATH = "gpumon.tcss"
-    HAS_HOSTS: ClassVar[bool] = False
-    """Whether it shows several machines."""
     ENABLE_COMMAND_PALETTE = False  # ours answers to the same key
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, REPLAY_KEYS)]
 
@@ -251,8 +249,7 @@ class GpumonApp(SteadyApp):
             if self._bell and event.change != "ended" and event.alert.severity == "bad":
                 self.bell()
             if self.session.is_past and event.change == "raised":
-                where = f"{host}: " if host else ""
-                self.notify(f"now: {where}{event.alert.message}", severity="warning")
+                self.notify(f"now: {host}{': ' * bool(host)}{event.alert.message}", severity="warning")
         if self._model_actions is not None:
             self._model_actions.look()
         source = f"{host} {sample.source}"
@@ -266,18 +263,15 @@ class GpumonApp(SteadyApp):
 
     def _draw_soon(self, *, urgent: bool) -> None:
         now = time.monotonic()
-        delay = self._draw_pace.delay(now, self.draw_interval(), focused=self.app_focus, urgent=urgent)
+        delay = self._draw_pace.delay(
+            now, self.session.picture_seconds, focused=self.app_focus, urgent=urgent
+        )
         if self._draw_timer is not None:
             if self._draw_due <= now + delay:
                 return
             self._draw_timer.stop()
         self._draw_due = now + delay
         self._draw_timer = self.set_timer(delay, self._draw)
-
-    def draw_interval(self) -> float | None:
-        """Return how often samples come that are worth a picture, in seconds; ``None`` for a recording."""
-        cadence = self.session.cadence
-        return cadence.shortest_seconds if cadence else None
 
     def _draw(self) -> None:
         if self._draw_timer is not None:
@@ -403,4 +397,4 @@ class GpumonApp(SteadyApp):
         """Explain the keys."""
         from gpumon.app.ui.screens.help import HelpScreen  # noqa: PLC0415 - keeps the start quick
 
-        self.push_screen(HelpScreen(self.glyphs, self.session, several=self.HAS_HOSTS))
+        self.push_screen(HelpScreen(self.glyphs, self.session))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
 
 from textual import on
 from textual.theme import Theme
@@ -16,20 +15,16 @@ from gpumon.app.ui.app import GpumonApp
 from gpumon.app.ui.launch import chosen_colors, forget_exported_size, hidden_panels
 from gpumon.app.ui.model_actions import ModelActions
 from gpumon.app.ui.screens.fleet import FleetScreen, HostScreen
+from gpumon.app.ui.screens.help import HelpScreen
 from gpumon.app.ui.textual_internals import SteadyScreen
 from gpumon.app.ui.themes import theme_named
 from gpumon.collectors.samples import AnySample
 from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.kit.lines import Glyphs
 
-PICTURE_SECONDS = 1.0
-"""Many hosts say something each second: they are drawn together."""
-
 
 class FleetApp(GpumonApp):
     """All hosts first; ``session`` is that of the host whose dashboard is open, else that of all."""
-
-    HAS_HOSTS: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -62,9 +57,9 @@ class FleetApp(GpumonApp):
             actions.look()
         self.hear(sample, host.news(), host.name)
 
-    def draw_interval(self) -> float | None:
-        """Return how often there is something new to be drawn, in seconds."""
-        return super().draw_interval() or PICTURE_SECONDS
+    def action_help(self) -> None:
+        """Explain the keys, those of several hosts first."""
+        self.push_screen(HelpScreen(self.glyphs, self.session, several=True))
 
     def _actions(self) -> ModelActions:
         key = id(self.session)

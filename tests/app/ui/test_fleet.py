@@ -74,13 +74,13 @@ async def test_enter_opens_the_dashboard_of_a_host_and_escape_leads_back() -> No
     async with fleet_app(boxes()).run_test(size=(120, 40)) as pilot:
         await pilot.press("down", "enter")
         screen = await text(pilot)
-        assert isinstance(pilot.app.screen, HostScreen)
+        assert isinstance(in_front(pilot), HostScreen)
         assert "me@attic" in screen.splitlines()[0]
         assert "RTX 4090" in screen
         assert "Esc all hosts" in screen
         await pilot.press("escape")
         await pilot.pause()
-        assert isinstance(pilot.app.screen, FleetScreen)
+        assert isinstance(in_front(pilot), FleetScreen)
 
 
 async def test_escape_drops_the_filter_of_a_dashboard_before_it_leads_back() -> None:
@@ -88,10 +88,10 @@ async def test_escape_drops_the_filter_of_a_dashboard_before_it_leads_back() -> 
         await pilot.press("enter")
         await pilot.press("slash", "q", "enter", "escape")
         await pilot.pause()
-        assert isinstance(pilot.app.screen, HostScreen)
+        assert isinstance(in_front(pilot), HostScreen)
         await pilot.press("escape")
         await pilot.pause()
-        assert isinstance(pilot.app.screen, FleetScreen)
+        assert isinstance(in_front(pilot), FleetScreen)
 
 
 async def test_the_page_of_a_model_of_a_host_names_the_host() -> None:
@@ -138,7 +138,7 @@ async def test_an_event_opens_the_dashboard_of_its_host() -> None:
     async with fleet_app(boxes()).run_test(size=(120, 40)) as pilot:
         await pilot.press("tab", "enter")
         await pilot.pause()
-        assert isinstance(pilot.app.screen, HostScreen)
+        assert isinstance(in_front(pilot), HostScreen)
 
 
 async def test_the_palette_opens_a_model_of_the_host_that_is_shown() -> None:
@@ -149,7 +149,7 @@ async def test_the_palette_opens_a_model_of_the_host_that_is_shown() -> None:
         assert "CURES" in screen or "WHY" in screen
         await pilot.press("escape", "escape")
         await pilot.pause()
-        assert isinstance(pilot.app.screen, FleetScreen)
+        assert isinstance(in_front(pilot), FleetScreen)
 
 
 async def test_help_names_the_keys_of_several_hosts() -> None:
@@ -177,6 +177,10 @@ async def test_alerts_of_every_host_go_to_the_hook_with_its_name(tmp_path: Path)
     lines = [json.loads(line) for line in told.read_text().splitlines()]
     assert {line["host"] for line in lines} == {"attic"}
     assert "spill" in {line["kind"] for line in lines}
+
+
+def in_front(pilot: Pilot[int]) -> object:
+    return pilot.app.screen
 
 
 async def until(pilot: Pilot[int], holds: Callable[[str], bool]) -> None:

@@ -110,9 +110,7 @@ class HostFeed:
             await asyncio.wait({reading}, timeout=END_SECONDS)
             return explain(self.spec, code, tuple(errors), was_up=self.state == "up")
         finally:
-            await end_process(process)
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await _end(process, reading)
 
     async def _read(self, process: Process, stream: Stream) -> Cause | None:
         """Read until there is no more, which has a reason of its own, or until it makes no sense."""
@@ -153,16 +151,23 @@ async def _read_errors(process: Process, errors: deque[str]) -> None:
         errors.append(line.decode("utf-8", "replace").rstrip("\r\n")[:1000])
 
 
-async def end_process(process: Process) -> None:
-    """End an ssh with what it has started, and reap it."""
+async def _end(process: Process, reading: asyncio.Future[None]) -> None:
+    """End an ssh with what it has started, reap it, and read what is left: till then its pipes stay open."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is not None:
-            return
+            break
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(END_SECONDS):
                 await process.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            while process.stdout is not None and await process.stdout.read(65536):
+                pass
+            await reading
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
 
 
 def _no_ssh(error: OSError) -> Cause:
@@ -201,6 +206,4 @@ async def ssh_output(
         await asyncio.wait({reading}, timeout=END_SECONDS)
         return code, tuple(errors)
     finally:
-        await end_process(process)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        await _end(process, reading)

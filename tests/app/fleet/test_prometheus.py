@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.sshd import free_port
 
-from gpumon.app.fleet.prometheus import PrometheusFeed
+from gpumon.app.fleet.prometheus import SERIES, PrometheusFeed
 from gpumon.app.views.prometheus import machine_rows
 from gpumon.collectors.http.endpoint import parse_endpoint
 
@@ -160,3 +160,9 @@ async def until(feed: PrometheusFeed, holds: Callable[[], bool]) -> None:
         assert time.monotonic() < end, (feed.problem, feed.machines)
         await asyncio.sleep(0.2)
         await feed.ask()
+
+
+def test_the_series_that_are_asked_for_are_those_of_the_exporter() -> None:
+    collect = pytest.importorskip("gpumon.app.outlets.exporter.collect")
+    names = {one.name for _, series in collect.DECLARED for one in series}
+    assert {*SERIES, "gpumon_build_info"} <= names

@@ -29,7 +29,7 @@ COLUMNS = (
     Column("mark", (0,)),
     Column("name", (0, 16, 44), widths=(10, 16, 28), gap=1),
     Column("verdict", (1, 8, 30), widths=(12, 26, 44), grows_to=104),
-    Column("vram", (20, 36), widths=(10, 16), grows_to=28),
+    Column("vram", (20, 36), widths=(10, 16), grows_to=44),
     Column("size", (14,), widths=(11,), align="right"),
     Column("rate", (12,), widths=(7,), align="right"),
     Column("models", (19,), widths=(6,), align="right"),

@@ -6,6 +6,7 @@ here, from their arrival.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib import metadata
 
@@ -20,7 +21,8 @@ MOST_NOISE_LINES = 1000
 """So much may a shell print before gpumon begins."""
 CLOCK_WINDOW_SECONDS = 30.0
 CLOCK_SETTLED_SECONDS = 5.0
-"""What has waited on its way comes at once: only after that does it tell of the clock."""
+"""What has waited on its way comes in a row, each sample less late: after that it tells of the clock."""
+CLOCK_STEP_SECONDS = 0.2
 CLOCK_WORTH_TELLING_SECONDS = 2.0
 NOISE_SHOWN = 60
 
@@ -58,7 +60,8 @@ class Stream:
         self._noise_lines = 0
         self._ahead: list[float] = []
         self._window_began = 0.0
-        self._first = 0.0
+        self._settled_since = 0.0
+        """Since when the clock there seems to be what it is."""
 
     def begin(self) -> None:
         """Expect the header of another run."""
@@ -112,8 +115,8 @@ class Stream:
 
     def _note_clock(self, ahead: float) -> None:
         """Keep the most of this window and of the one before: the sample that was on its way for least."""
-        if not self._ahead:
-            self._first = self._now()
+        if ahead > max(self._ahead, default=-math.inf) + CLOCK_STEP_SECONDS:
+            self._settled_since = self._now()  # what was on its way for long still comes in
         if not self._ahead or self._now() - self._window_began > CLOCK_WINDOW_SECONDS:
             self._window_began = self._now()
             self._ahead = [*self._ahead[-1:], ahead]
@@ -122,7 +125,10 @@ class Stream:
     @property
     def clock_ahead_seconds(self) -> float | None:
         """How far its clock is ahead of ours, where that is worth a word."""
-        ahead, settled = max(self._ahead, default=0.0), self._now() - self._first >= CLOCK_SETTLED_SECONDS
+        ahead, settled = (
+            max(self._ahead, default=0.0),
+            self._now() - self._settled_since >= CLOCK_SETTLED_SECONDS,
+        )
         return ahead if settled and abs(ahead) > CLOCK_WORTH_TELLING_SECONDS else None
 
     @property

@@ -9,7 +9,7 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from gpumon.app.cli import configuration, dashboard, history, machine, meter, recordings, status, why
+from gpumon.app.cli import configuration, dashboard, history, hosts, machine, meter, recordings, status, why
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
 from gpumon.app.cli.flags import (
@@ -29,6 +29,7 @@ EXAMPLES = """\
 examples:
   gpumon                                  watch this machine and its Ollama
   gpumon --url http://box:11434           watch the Ollama of another machine
+  gpumon --host me@box --host local       several machines, over ssh; Enter opens one
   gpumon demo                             see it at work without a GPU
   gpumon snapshot                         print what is known now as JSON, for scripts
   gpumon snapshot --watch                 and a line of it for each change
@@ -130,6 +131,7 @@ def build_parser() -> Parser:
     add_source_flags(parser)
     add_screen_flags(parser)
     add_history_flags(parser)
+    hosts.add_fleet_flags(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in _COMMANDS:
         add(commands)

@@ -186,6 +186,17 @@ ASSUMED_URLS = (parse_host("").url,)
 """Whom to ask where nobody names a server."""
 
 
+HostName = Annotated[str, Meta(pattern=r"^(?!-)[^\s\x00-\x1f\x7f]+\Z")]
+"""As ssh takes it."""
+
+
+class HostSettings(Table, frozen=True):
+    """A machine that is reached over ssh."""
+
+    name: HostName
+    command: Argument = "gpumon"
+
+
 class ServerSettings(Table, frozen=True):
     """Which servers are asked beside those that are named."""
 
@@ -247,6 +258,15 @@ class Settings(Table, frozen=True):
             "Server logs to read instead of those that are found; what a journal, Docker or Kubernetes puts "
             "in front of a line is taken off.",
             example=["~/ollama.log"],
+        ),
+    ] = ()
+    hosts: Annotated[
+        tuple[HostName | HostSettings, ...],
+        about(
+            "The machines that gpumon --hosts watches, as ssh takes their names, and local for this one; as "
+            "a table with the command by which gpumon is called there.",
+            example=["local", {"name": "me@box", "command": "~/.local/bin/gpumon"}],
+            look="names of hosts, or tables of name and command",
         ),
     ] = ()
     theme: Annotated[

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -43,6 +43,18 @@ Send = Callable[[Notice], None]
 """Hands a notice on; never waits, never raises."""
 
 
+class There(NamedTuple):
+    """An event, and the machine that it is about."""
+
+    event: AlertEvent
+    host: str
+
+    @property
+    def key(self) -> tuple[str, AlertKey]:
+        """What it is about: the same alert on another machine is another one."""
+        return self.host, self.event.alert.key
+
+
 class Notifier:
     """Makes notices of alerts; ``host`` names this machine, ``level`` is the least that is told of."""
 
@@ -50,25 +62,26 @@ class Notifier:
         self._send = send
         self._host = host
         self._level = level
-        self._told: set[AlertKey] = set()
+        self._told: set[tuple[str, AlertKey]] = set()
         """The alerts of which it is known that they go on, and whose end is to be told."""
         self._sent: deque[float] = deque(maxlen=AT_ONCE)
-        self._held: list[AlertEvent] = []
+        self._held: list[There] = []
         self._held_since = 0.0
         self._last_held = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
 
-    def tell(self, event: AlertEvent) -> None:
-        """Tell of one event, now or in a summary, if it is to be told at all."""
-        if not self._is_wanted(event):
+    def tell(self, event: AlertEvent, host: str = "") -> None:
+        """Tell of one event, now or in a summary, if it is to be told at all; ``host`` is another machine."""
+        there = There(event, host or self._host)
+        if not self._is_wanted(there):
             return
         now = asyncio.get_running_loop().time()
         is_many = len(self._sent) == AT_ONCE and now - self._sent[0] < SPAN_SECONDS
         if is_many or now - self._last_held < QUIET_SECONDS:
-            self._hold(event, now)
+            self._hold(there, now)
         else:
             self._sent.append(now)
-            self._send(notice_of(event, self._host))
+            self._send(notice_of(there))
 
     def close(self) -> None:
         """Tell what still waits."""
@@ -77,8 +90,8 @@ class Notifier:
         if self._held:
             self._summarise()
 
-    def _is_wanted(self, event: AlertEvent) -> bool:
-        key = event.alert.key
+    def _is_wanted(self, there: There) -> bool:
+        event, key = there.event, there.key
         if event.change == "ended":
             is_known = key in self._told
             self._told.discard(key)
@@ -89,10 +102,10 @@ class Notifier:
             self._told.add(key)
         return True
 
-    def _hold(self, event: AlertEvent, now: float) -> None:
+    def _hold(self, there: There, now: float) -> None:
         if not self._held:
             self._held_since = now
-        self._held.append(event)
+        self._held.append(there)
         self._last_held = now
         if self._timer is not None:
             self._timer.cancel()
@@ -105,32 +118,34 @@ class Notifier:
         self._send(held_notice(held, self._host))
 
 
-def notice_of(event: AlertEvent, host: str) -> Notice:
+def notice_of(there: There) -> Notice:
     """Return the words for one event."""
-    alert = event.alert
-    title = f"gpumon on {host}" if host else "gpumon"
-    if event.change != "ended":
+    alert, title = there.event.alert, _title(there.host)
+    if there.event.change != "ended":
         return Notice(title, alert.message, alert.severity)
     return Notice(f"{title}: over", f"{_end_words(alert)}: {alert.message}", "over")
 
 
-def held_notice(events: list[AlertEvent], host: str) -> Notice:
+def held_notice(events: list[There], host: str) -> Notice:
     """Return one notice for many events: how many, what the worst of them were, what goes on."""
-    last = {event.alert.key: event for event in events}
-    lasting = [
-        event.alert for event in last.values() if event.change != "ended" and event.alert.until is None
-    ]
-    over = len(last) - len(lasting)
-    lasting.sort(key=lambda alert: alert.severity != "bad")
-    words = [alert.message for alert in lasting[:NAMED]]
+    last = {there.key: there for there in events}
+    lasting = [one for one in last.values() if one.event.change != "ended" and one.event.alert.until is None]
+    lasting.sort(key=lambda one: one.event.alert.severity != "bad")
+    over, hosts = len(last) - len(lasting), {there.host for there in events}
+    words = [one.event.alert.message for one in lasting[:NAMED]]
+    if hosts != {host}:
+        words = [f"{one.host}: {text}" for one, text in zip(lasting, words, strict=False)]
     if len(lasting) > NAMED:
         words.append(f"and {len(lasting) - NAMED} more")
     counts = [f"{len(lasting)} go on"] if lasting else []
     counts += [f"{over} are over"] if over else []
-    title = f"gpumon on {host}" if host else "gpumon"
-    level: NoticeLevel = lasting[0].severity if lasting else "over"
+    level: NoticeLevel = lasting[0].event.alert.severity if lasting else "over"
     head = f"{len(last)} more alerts: {', '.join(counts)}"
-    return Notice(title, "\n".join([head, *words]), level)
+    return Notice(_title(host), "\n".join([head, *words]), level)
+
+
+def _title(host: str) -> str:
+    return f"gpumon on {host}" if host else "gpumon"
 
 
 def _end_words(alert: Alert) -> str:

@@ -63,7 +63,7 @@ def _require_server() -> None:
 
 
 def _upstream(options: Namespace) -> Endpoint:
-    from gpumon.app.config.settings import url_problem
+    from gpumon.app.config.checks import url_problem
     from gpumon.collectors.http.endpoint import parse_endpoint
 
     endpoint = parse_endpoint(options.upstream, None, options.ca_file, options.insecure)

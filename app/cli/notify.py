@@ -8,7 +8,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from gpumon.app.cli.common import load_settings
-from gpumon.app.cli.flags import Commands, add_command, add_source_flags
+from gpumon.app.cli.flags import Commands, add_command, add_history_flags, add_source_flags
 from gpumon.app.cli.output import print_text
 from gpumon.app.errors import GpumonError
 from gpumon.text.safe import visible
@@ -27,6 +27,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--test", action="store_true", help="tell of nothing once, and say what became of it")
     parser.set_defaults(execute=execute)
     add_source_flags(parser)
+    add_history_flags(parser)
 
 
 def execute(options: Namespace) -> int:

@@ -9,7 +9,7 @@ from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from gpumon.app.cli.common import load_settings
-from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
+from gpumon.app.cli.flags import Commands, add_command, add_history_flags, add_screen_flags, add_source_flags
 from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def add_to(commands: Commands) -> None:
     )
     parser.set_defaults(execute=execute)
     add_source_flags(parser)
+    add_history_flags(parser)
     add_screen_flags(parser)
 
 

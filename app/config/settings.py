@@ -11,70 +11,23 @@ from msgspec import Meta, field
 from msgspec.structs import asdict
 
 from gpumon.app.alerts.limits import Limits
-from gpumon.app.config.schema import MASK, Flag, Table, about, masked, without_password
-from gpumon.app.errors import did_you_mean
-from gpumon.collectors.http.endpoint import parse_host, parse_url
+from gpumon.app.config.checks import (
+    AUTO,
+    color_problem,
+    theme_problem,
+    topic_problem,
+    url_problem,
+    without_topic,
+)
+from gpumon.app.config.schema import Flag, Table, about, masked, without_password
+from gpumon.collectors.http.endpoint import parse_host
 from gpumon.collectors.source import Cadence
 
 if TYPE_CHECKING:
     from gpumon.app.alerts.limits import Limits
 
-AUTO = "auto"
-"""The theme that suits the terminal."""
-OWN_THEME = "gpumon"
 EVERY_URL = "*"
 """The table of ``headers`` that is sent to every server."""
-
-
-def color_problem(color: str) -> str | None:
-    """Return what is wrong with a colour, ``None`` where it is one."""
-    # Here, because most settings name no colour and Textual takes a while to import.
-    from textual.color import Color, ColorParseError  # noqa: PLC0415
-
-    try:
-        Color.parse(color)
-    except ColorParseError:
-        return f'"{color}" is no colour'
-    return None
-
-
-def theme_problem(name: str) -> str | None:
-    """Return what is wrong with the name of a theme, ``None`` where there is one of that name."""
-    if name in {AUTO, OWN_THEME}:
-        return None
-    from textual.theme import BUILTIN_THEMES  # noqa: PLC0415
-
-    known = sorted({AUTO, OWN_THEME, *BUILTIN_THEMES})
-    if name in known:
-        return None
-    meant = did_you_mean(name, known) or f"; there are {', '.join(known)}"
-    return f'no theme is called "{name}"{meant}'
-
-
-def url_problem(url: str) -> str | None:
-    """Return why a URL cannot be asked, ``None`` where it can."""
-    try:
-        parse_url(url)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def topic_problem(url: str) -> str | None:
-    """Return why nothing can be sent to a topic of ntfy, ``None`` where it can."""
-    if not url.startswith(("http://", "https://")):
-        return "expected the whole address of a topic, such as https://ntfy.sh/topic"
-    if (wrong := url_problem(url)) is not None:
-        return wrong
-    return None if parse_url(url).path else "names no topic: it is what stands behind the host"
-
-
-def without_topic(url: str) -> str:
-    """Return the address of a topic with the topic, and a password, masked."""
-    scheme, _, rest = url.partition("://")
-    host = rest.rpartition("@")[2].partition("/")[0]
-    return f"{scheme}://{host}/{MASK}"
-
 
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
 """A field name (RFC 9110 §5.6.2)."""
@@ -191,6 +144,25 @@ class LearnSettings(Table, frozen=True):
     ] = True
 
 
+class HistorySettings(Table, frozen=True):
+    """What is kept of all runs, for weeks, in history.db in the state directory."""
+
+    enabled: Annotated[
+        bool,
+        about(
+            "Keep a row a minute of each model and GPU, and one for each request, load and event; never "
+            "prompts or answers.",
+            flag=Flag("history", "--history"),
+            variable="GPUMON_HISTORY",
+        ),
+    ] = True
+    days: Annotated[Annotated[int, Meta(ge=1, le=3650)], about("For how many days it is kept.")] = 90
+    size_mib: Annotated[
+        Annotated[int, Meta(ge=5, le=100_000)],
+        about("How large it may get, in MiB; then the oldest days are forgotten."),
+    ] = 200
+
+
 def _color(description: str, example: str) -> Meta:
     look = 'a colour such as "#88c0d0" or "red"'
     return about(description, example=example, look=look, check=color_problem)
@@ -213,6 +185,17 @@ class Colors(Table, frozen=True):
 
 ASSUMED_URLS = (parse_host("").url,)
 """Whom to ask where nobody names a server."""
+
+
+HostName = Annotated[str, Meta(pattern=r"^(?!-)[^\s\x00-\x1f\x7f]+\Z")]
+"""As ssh takes it."""
+
+
+class HostSettings(Table, frozen=True):
+    """A machine that is reached over ssh."""
+
+    name: HostName
+    command: Argument = "gpumon"
 
 
 class ServerSettings(Table, frozen=True):
@@ -276,6 +259,15 @@ class Settings(Table, frozen=True):
             "Server logs to read instead of those that are found; what a journal, Docker or Kubernetes puts "
             "in front of a line is taken off.",
             example=["~/ollama.log"],
+        ),
+    ] = ()
+    hosts: Annotated[
+        tuple[HostName | HostSettings, ...],
+        about(
+            "The machines that gpumon --hosts watches, as ssh takes their names, and local for this one; as "
+            "a table with the command by which gpumon is called there.",
+            example=["local", {"name": "me@box", "command": "~/.local/bin/gpumon"}],
+            look="names of hosts, or tables of name and command",
         ),
     ] = ()
     theme: Annotated[
@@ -351,6 +343,7 @@ class Settings(Table, frozen=True):
     alerts: AlertSettings = field(default_factory=AlertSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
     learn: LearnSettings = field(default_factory=LearnSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     colors: Colors = field(default_factory=Colors)
 
     @property

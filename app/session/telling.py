@@ -27,16 +27,16 @@ Write = Callable[[str], None]
 class Teller(Struct):
     """Hands each event on to all who are to be told."""
 
-    hook: Callable[[AlertEvent], None] | None = None
+    hook: Callable[[AlertEvent, str], None] | None = None
     notifier: Notifier | None = None
     closes: tuple[Callable[[], Awaitable[None]], ...] = ()
 
-    def tell(self, event: AlertEvent) -> None:
-        """Tell of one event; nothing is waited for."""
+    def tell(self, event: AlertEvent, host: str = "") -> None:
+        """Tell of one event; nothing is waited for. ``host`` is where, if several machines are watched."""
         if self.hook is not None:
-            self.hook(event)
+            self.hook(event, host)
         if self.notifier is not None:
-            self.notifier.tell(event)
+            self.notifier.tell(event, host)
 
     async def close(self) -> None:
         """Tell what waits, and let what is under way end."""

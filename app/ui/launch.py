@@ -30,7 +30,7 @@ def run_dashboard(settings: Settings, session: Session) -> int:
         theme=theme_named(settings.theme),
         colors=chosen_colors(settings.colors),
         bell=settings.bell,
-        teller=_teller(settings, session),
+        teller=teller_for(settings, session),
     )
     before = restore(session)
     code = app.run(mouse=settings.mouse) or 0
@@ -38,7 +38,7 @@ def run_dashboard(settings: Settings, session: Session) -> int:
     return 1 if app.crashed else code
 
 
-def _teller(settings: Settings, session: Session) -> MakeTeller | None:
+def teller_for(settings: Settings, session: Session) -> MakeTeller | None:
     """Return what makes who is told of alerts; from a screen in a tab nobody is: its feeder tells them."""
     if session.read_only and session.cadence is None:
         return None

@@ -115,6 +115,28 @@ def test_some_that_come_apart_are_told_one_by_one() -> None:
     assert len(heard(*apart)) == 10
 
 
+def test_several_machines_are_told_apart() -> None:
+    sent: list[Notice] = []
+
+    async def tell() -> None:
+        notifier = Notifier(sent.append, "box")
+        notifier.tell(raised("a"), "attic")
+        notifier.tell(ended("a"), "rig")  # of another machine: nobody has heard of it
+        notifier.tell(ended("a"), "attic")
+        notifier.tell(raised("b"))
+        notifier.tell(raised("c"), "attic")
+        notifier.close()
+
+    run(tell())
+    assert [notice.title for notice in sent] == [
+        "gpumon on attic",
+        "gpumon on attic: over",
+        "gpumon on box",
+        "gpumon on box",
+    ]
+    assert sent[-1].body.endswith("\nattic: c spilled: 5.5 GiB (38%) in RAM")
+
+
 def test_what_waits_is_told_at_the_end_of_the_run() -> None:
     sent: list[Notice] = []
 

@@ -16,7 +16,7 @@ from gpumon.app.session.build import looks_of, session_of_demo
 from gpumon.app.session.session import Session
 from gpumon.app.session.telling import is_told, teller
 from gpumon.app.ui.app import GpumonApp
-from gpumon.app.ui.launch import _teller
+from gpumon.app.ui.launch import teller_for
 from gpumon.widgets.glyphs import UNICODE
 
 TOPIC = "https://ntfy.example/topic"
@@ -61,7 +61,7 @@ def test_a_screen_that_another_feeds_tells_nobody_and_is_handed_no_secret() -> N
 
     session = Session(Monitor(TOLD.alerts.limits()), Nothing(), read_only=True)
     assert is_told(TOLD)
-    assert _teller(TOLD, session) is None
+    assert teller_for(TOLD, session) is None
     assert not is_told(looks_of(TOLD))
     assert "s3cret" not in repr(looks_of(TOLD))
 

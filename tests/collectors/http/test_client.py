@@ -354,6 +354,23 @@ def test_httpx_is_not_imported_before_the_first_request() -> None:
     assert done.returncode == 0
 
 
+def test_httpx_is_not_imported_for_a_server_of_this_machine() -> None:
+    code = f"""
+import asyncio, sys
+from gpumon.collectors.http.client import HttpClient
+from gpumon.collectors.http.endpoint import parse_endpoint
+async def ask():
+    try:
+        await HttpClient(parse_endpoint("127.0.0.1:{free_port()}")).probe("/")
+    except Exception as error:
+        return str(error)
+sys.exit(asyncio.run(ask()) != "refused" or "httpx" in sys.modules)
+"""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3] / ".dev")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
+    assert done.returncode == 0
+
+
 def test_a_failure_of_an_unknown_kind_is_still_a_failure() -> None:
     assert failure_kind(httpx.ConnectError("?"), answering=False) == "no_route"
     assert failure_kind(httpx.UnsupportedProtocol("?"), answering=False) == "unusable"

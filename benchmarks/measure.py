@@ -111,7 +111,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
     family = [process, *process.children(recursive=True)]
     files = (file for member in family for file in Path(f"/proc/{member.pid}/task").glob("*/schedstat"))
     running = sum(int(file.read_text().split()[0]) for file in files) / 1e9
-    ended = process.cpu_times()  # of commands that it started and that have ended the kernel keeps ticks alone
+    ended = process.cpu_times()  # of its commands that have ended the kernel keeps ticks alone
     return running + ended.children_user + ended.children_system
 
 

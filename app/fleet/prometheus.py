@@ -14,8 +14,8 @@ import msgspec
 
 from gpumon.app.monitor import Monitor
 from gpumon.collectors.http.client import HttpClient, Reply, TimeLimits, is_html, status_words
-from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.text.safe import visible
 
 SERIES = (

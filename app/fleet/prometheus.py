@@ -13,8 +13,9 @@ from urllib.parse import quote
 import msgspec
 
 from gpumon.app.monitor import Monitor
-from gpumon.collectors.http.client import HttpClient, Reply, RequestError, TimeLimits, is_html, status_words
+from gpumon.collectors.http.client import HttpClient, Reply, TimeLimits, is_html, status_words
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.text.safe import visible
 
 SERIES = (

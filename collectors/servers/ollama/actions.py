@@ -44,7 +44,10 @@ def _problem(reply: Reply, endpoint: Endpoint, server: ServerKind) -> str:
 async def describe(
     endpoint: Endpoint, clock: Clock, name: str, digest: str, server: ServerKind
 ) -> ModelFacts | str:
-    """Return ``/api/show`` of an installed model, or what went wrong in one line."""
+    """Return what the file of an installed model holds, or what went wrong in one line.
+
+    ``POST /api/show`` reads the head of the file and loads nothing (ollama: server/routes.go, ``ShowHandler``).
+    """
     client = HttpClient(endpoint)
     try:
         reply = await client.post("/api/show", msgspec.json.encode({"model": name}), MAX_DETAIL_BYTES)

@@ -46,7 +46,7 @@ async def describe(
 ) -> ModelFacts | str:
     """Return what the file of an installed model holds, or what went wrong in one line.
 
-    ``POST /api/show`` reads the head of the file and loads nothing (ollama: server/routes.go, ``ShowHandler``).
+    ``POST /api/show`` reads the head of the file and loads nothing (ollama: server/routes.go).
     """
     client = HttpClient(endpoint)
     try:

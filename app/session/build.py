@@ -6,7 +6,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
@@ -33,6 +35,8 @@ from gpumon.collectors.source import Cadence, Clock, Source, SystemClock
 
 if TYPE_CHECKING:
     from gpumon.app.feeds.demo import DemoFeed
+    from gpumon.app.feeds.followed import FollowedFeed
+    from gpumon.app.history.live import LiveHistory
     from gpumon.app.learned import Keeper
 
 
@@ -50,17 +54,30 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
         monitor.listen(keeper.on_sample, "what is learned")
     feed = live_feed(settings, monitor, keeper)
     at = partial(endpoint_at, settings, monitor.state)
+    unload = {} if settings.read_only else PerServer(at, lambda endpoint: partial(_unload, monitor, endpoint))
     session = Session(
         monitor,
         feed,
         cadence=feed.cadence,
-        unload=PerServer(at, lambda endpoint: partial(_unload, monitor, endpoint)),
+        unload=unload,
+        read_only=settings.read_only,
         describe=PerServer(at, lambda endpoint: partial(_describe, monitor, endpoint)),
         keeper=keeper,
     )
     if record_to is not None:
         _record(session, record_to)
+    if settings.history.enabled:
+        session.history = keep_history(settings, monitor, "dashboard" if record_to is None else "record")
     return session
+
+
+def keep_history(settings: Settings, monitor: Monitor, command: str) -> LiveHistory:
+    """Keep a history of what ``monitor`` sees of this machine; ``command`` is what has started it."""
+    from gpumon.app.history.live import LiveHistory
+
+    kept = settings.history
+    age_seconds, size_bytes = kept.days * 86_400, kept.size_mib * 1024**2
+    return LiveHistory(monitor, command, age_seconds=age_seconds, size_bytes=size_bytes)
 
 
 def live_feed(settings: Settings, monitor: Monitor, keeper: Keeper | None = None) -> LiveFeed:
@@ -176,6 +193,25 @@ def session_of_demo(settings: Settings, feed: DemoFeed) -> Session:
 
     monitor = Monitor(settings.alerts.limits())
     return Session(monitor, feed, player=feed.player, demo=feed, unload={SOURCE: feed.unload})
+
+
+def looks_of(settings: Settings) -> Settings:
+    """Return what a screen needs of the settings that is fed by another process: no server, no secret."""
+    glyphs: Literal["unicode", "ascii"] = "ascii" if settings.glyphs == "ascii" else "unicode"
+    return Settings(
+        theme=settings.theme,
+        glyphs=glyphs,
+        mouse=settings.mouse,
+        panels=settings.panels,
+        colors=settings.colors,
+        alerts=replace(settings.alerts, hook=()),
+        read_only=True,
+    )
+
+
+def followed_session(settings: Settings, feed: FollowedFeed) -> Session:
+    """Show what another gpumon watches."""
+    return Session(Monitor(settings.alerts.limits()), feed, read_only=True)
 
 
 def _record(session: Session, path: Path) -> None:

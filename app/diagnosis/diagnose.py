@@ -37,6 +37,7 @@ TROUBLES: tuple[Callable[[Subject], Verdict | None], ...] = (
     cache.cache_full,
     slow.crowded,
     prompts.prompt_reread,
+    cache.prompts_not_found,
     prompts.waiting,
     prompts.context_full,
     slow.below_baseline,

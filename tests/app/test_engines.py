@@ -301,3 +301,26 @@ def test_one_that_does_not_fit_fails_to_start_and_its_log_says_why() -> None:
     (alert,) = engine.monitor.pictures.active
     assert alert.kind == "load_failed"
     assert why in alert.message
+
+
+# --- Prompts that are not found any more
+
+
+def asked(engine: Engine, minutes: float, share: float) -> Diagnosis:
+    """Have it look up prompts for some minutes, of which a share is found."""
+    for _ in range(round(minutes * 60)):
+        engine.grow(prefix_tokens_total=400.0, prefix_tokens_found_total=400.0 * share)
+        engine.run(1)
+    return engine.model.diagnosis
+
+
+def test_prompts_that_are_not_found_any_more_are_a_verdict_and_no_alert() -> None:
+    engine = Engine()
+    engine.set(0.4, requests_processing=1)
+    assert asked(engine, 5, 0.8).verdict.kind != "prompt_reread"
+    found = asked(engine, 1.5, 0.1)
+    assert (found.verdict.kind, found.verdict.severity) == ("prompt_reread", "watch")
+    assert f"{NAME} finds 10% of its prompts' tokens in the cache" in found.verdict.sentence
+    assert found.verdict.sentence.endswith("more read in the last minute")
+    assert (found.cause, found.remedies) == (None, ())
+    assert engine.monitor.pictures.active == ()

@@ -10,6 +10,7 @@ from gpumon.app.diagnosis.words import ARITHMETIC, COMMAND_LINE, METRICS, size_e
 from gpumon.app.insight.pool import Pool, pool_of
 from gpumon.app.insight.wording import amount
 from gpumon.app.physics.hardware import link_bandwidth
+from gpumon.app.state.rates.pool import Fall
 from gpumon.app.state.work import answer_of, own_rates
 from gpumon.collectors.samples import NO_RESERVE
 from gpumon.text import units
@@ -24,6 +25,32 @@ def cache_full(subject: Subject) -> Verdict | None:
     lately = pool.figures.preempted_lately or 0
     words = f"preempts requests: the KV cache is full, {lately} preempted in the last minute"
     return Verdict("cache_full", "watch", f"{subject.name} {words}", tuple(_evidence(subject, pool)))
+
+
+def prompts_not_found(subject: Subject) -> Verdict | None:
+    """Find that far less of the prompts is found in the cache than in the hour before.
+
+    By counters alone: whose prompts they are is not told, so no line to type cures it.
+    """
+    pool = pool_of(subject.model, subject.state)
+    fall = pool.figures.fall if pool is not None else None
+    if fall is None:
+        return None
+    found = f"{units.percent(fall.lately_fraction * 100)} of its prompts' tokens in the cache"
+    before = f"{units.percent(fall.usual_fraction * 100)} before"
+    words = (
+        f"{subject.name} finds {found}, {before}: {units.tokens(fall.tokens)} more read in the last minute"
+    )
+    return Verdict("prompt_reread", "watch", words, tuple(_of_fall(subject, fall)))
+
+
+def _of_fall(subject: Subject, fall: Fall) -> Iterator[Evidence]:
+    source = source_of(subject)
+    yield Evidence("found in the last minute", units.percent(fall.lately_fraction * 100), source)
+    yield Evidence("found in the hour before", units.percent(fall.usual_fraction * 100), source)
+    rate = own_rates(subject.model, subject.state).prefill_tokens_per_second
+    if rate:
+        yield Evidence("reading them took", f"about {units.duration(fall.tokens / rate)}", ARITHMETIC)
 
 
 def _evidence(subject: Subject, pool: Pool) -> Iterator[Evidence]:

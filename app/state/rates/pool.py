@@ -24,6 +24,30 @@ FULL_SECONDS = 10.0
 PREEMPTING_SECONDS = 30.0
 """Two looks that find preemptions within this time are no chance; without one for so long it is over."""
 POINTS_KEPT = 400
+USUAL_SECONDS = 3600.0
+"""What is found of prompts usually is told over so long, up to a minute ago."""
+USUAL_STEP_SECONDS = 15.0
+LEAST_TOKENS = 8_192
+"""Fewer in the last minute are a chat's first turn, or a stranger's question."""
+LEAST_USUAL_TOKENS = 50_000
+"""Fewer before tell nothing of what is usual."""
+USUALLY_FOUND = 0.5
+FELL_TO = 0.5
+"""Of what is usual: from here on it has fallen; a minute in which one new document is read stays above."""
+BACK_AT = 0.75
+FELL_SECONDS = 10.0
+"""So long it must have been seen."""
+
+
+class Fall(Struct, frozen=True):
+    """Far less of the prompts is found in the cache than before, so more is read again."""
+
+    usual_fraction: float
+    """Of the tokens of the hour before."""
+    lately_fraction: float
+    """Of those of the last minute."""
+    tokens: int
+    """Read in the last minute that would have been found before."""
 
 
 class PoolFigures(Struct, frozen=True, kw_only=True):
@@ -44,6 +68,8 @@ class PoolFigures(Struct, frozen=True, kw_only=True):
     """Share of the prompt tokens of the last minute that were found there; ``None`` where none came."""
     found_fraction: float | None = None
     """The same since its start."""
+    fall: Fall | None = None
+    """Where far less is found than in the hour before."""
     waiting_by_reason: tuple[tuple[str, int], ...] = ()
     read_bytes_per_second: float | None = None
     """Of its memory by each GPU, as the server reckons it; ``None`` where it does not."""
@@ -79,6 +105,40 @@ class _Growth:
         return None if amount is None or seconds <= 0 else amount / seconds
 
 
+class _Usual:
+    """Tells when far less is found of prompts than before."""
+
+    def __init__(self) -> None:
+        self._looked_up, self._found = _Growth(USUAL_SECONDS), _Growth(USUAL_SECONDS)
+        self._coming: deque[tuple[float, float, float]] = deque()
+        """Looks that are not a minute old."""
+        self._since: float | None = None
+
+    def add(self, now: float, looked_up: float | None, found: float | None) -> None:
+        """Take in the counters of one look."""
+        if looked_up is None or found is None:
+            return
+        if not self._coming or now >= self._coming[-1][0] + USUAL_STEP_SECONDS:
+            self._coming.append((now, looked_up, found))
+        while self._coming and self._coming[0][0] <= now - LATELY_SECONDS:
+            time, looked_up, found = self._coming.popleft()
+            self._looked_up.add(time, looked_up)
+            self._found.add(time, found)
+
+    def fall(self, now: float, looked_up: float | None, found: float | None) -> Fall | None:
+        """Return how far it has fallen, by what the counters have grown in the last minute."""
+        lately, usual = _share(found, looked_up), _share(self._found.amount, self._looked_up.amount)
+        is_known = (self._looked_up.amount or 0) >= LEAST_USUAL_TOKENS and (looked_up or 0) >= LEAST_TOKENS
+        if not is_known or lately is None or usual is None:
+            self._since = None
+            return None
+        fell = usual >= USUALLY_FOUND and lately < usual * (FELL_TO if self._since is None else BACK_AT)
+        self._since = (now if self._since is None else self._since) if fell else None
+        if self._since is None or now - self._since < FELL_SECONDS:
+            return None
+        return Fall(usual, lately, round((usual - lately) * (looked_up or 0)))
+
+
 class PoolTrack:
     """Follows the cache of one model; takes its samples in time order."""
 
@@ -87,6 +147,7 @@ class PoolTrack:
         self._at = float("-inf")
         self._preempted, self._looked_up, self._found = (_Growth(LATELY_SECONDS) for _ in range(3))
         self._read = _Growth(RATE_SECONDS)
+        self._usual = _Usual()
         self._preemptions: float | None = None
         self._full_at = float("-inf")
         self._preempted_at: deque[float] = deque(maxlen=2)
@@ -101,8 +162,10 @@ class PoolTrack:
         self._looked_up.add(now, counters.prefix_tokens_total)
         self._found.add(now, counters.prefix_tokens_found_total)
         self._read.add(now, counters.read_bytes_total)
+        self._usual.add(now, counters.prefix_tokens_total, counters.prefix_tokens_found_total)
         self._follow(now, pool.used_fraction, counters.preemptions_total)
-        self._at, self._figures = now, self._summary(pool, counters)
+        fall = self._usual.fall(now, self._looked_up.amount, self._found.amount)
+        self._at, self._figures = now, self._summary(pool, counters, fall)
 
     @property
     def full_since(self) -> float | None:
@@ -131,7 +194,7 @@ class PoolTrack:
         is_full = now - self._full_at <= FULL_SECONDS
         return is_full and len(times) > 1 and times[-1] - times[0] <= PREEMPTING_SECONDS
 
-    def _summary(self, pool: CachePool, counters: WorkCounters) -> PoolFigures:
+    def _summary(self, pool: CachePool, counters: WorkCounters, fall: Fall | None) -> PoolFigures:
         lately = self._preempted.amount
         return PoolFigures(
             used_fraction=pool.used_fraction,
@@ -143,6 +206,7 @@ class PoolTrack:
             full_since=self._full_since,
             found_lately=_share(self._found.amount, self._looked_up.amount),
             found_fraction=_share(counters.prefix_tokens_found_total, counters.prefix_tokens_total),
+            fall=fall,
             waiting_by_reason=tuple(sorted(counters.deferred_by_reason.items())),
             read_bytes_per_second=self._read.rate,
         )

@@ -104,3 +104,52 @@ def test_what_says_nothing_of_a_cache_has_none() -> None:
     track = PoolTrack()
     track.feed(WorkSample(state="ready", time=0.0, source="x", counters=WorkCounters(grows_live=True)))
     assert track.figures(0.0) is None
+
+
+class Prompts:
+    """A track that sees so many prompt tokens each minute, of which a share is found."""
+
+    def __init__(self) -> None:
+        self.looks, self.total, self.found = Looks(), 0.0, 0.0
+
+    def minutes(self, minutes: float, share: float, tokens: float = 20_000.0) -> PoolFigures:
+        for _ in range(round(minutes * 60)):
+            self.total += tokens / 60
+            self.found += tokens / 60 * share
+            figures = self.looks.see(prefix_tokens_total=self.total, prefix_tokens_found_total=self.found)
+        return figures
+
+
+def test_a_share_that_falls_to_less_than_half_is_told_with_what_is_read_again() -> None:
+    prompts = Prompts()
+    assert prompts.minutes(10, 0.8).fall is None
+    fall = prompts.minutes(1.1, 0.1).fall
+    assert fall is not None
+    assert fall.usual_fraction == pytest.approx(0.8, abs=0.01)
+    assert fall.lately_fraction == pytest.approx(0.1)
+    assert fall.tokens == pytest.approx(14_000, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("usual", "then", "tokens"),
+    [(0.8, 0.5, 20_000.0), (0.4, 0.0, 20_000.0), (0.8, 0.1, 7_000.0)],
+    ids=["more than half of it", "never much", "few tokens"],
+)
+def test_what_is_no_fall(usual: float, then: float, tokens: float) -> None:
+    prompts = Prompts()
+    prompts.minutes(10, usual)
+    assert prompts.minutes(1.5, then, tokens).fall is None
+
+
+def test_two_minutes_tell_nothing_of_what_is_usual() -> None:
+    prompts = Prompts()
+    prompts.minutes(2, 0.8)
+    assert prompts.minutes(1.2, 0.0).fall is None
+
+
+def test_it_is_over_at_three_quarters_of_what_is_usual_and_not_before() -> None:
+    prompts = Prompts()
+    prompts.minutes(20, 0.8)
+    assert prompts.minutes(1.1, 0.1).fall is not None
+    assert prompts.minutes(1.1, 0.5).fall is not None
+    assert prompts.minutes(1.1, 0.75).fall is None

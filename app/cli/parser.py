@@ -9,7 +9,7 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from gpumon.app.cli import configuration, dashboard, machine, meter, recordings, status, why
+from gpumon.app.cli import configuration, dashboard, exporter, machine, meter, recordings, status, why
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
 from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
@@ -34,6 +34,7 @@ examples:
   gpumon record evening.jsonl             watch, and keep what is seen
   gpumon replay evening.jsonl --speed 10  see it again, ten times as fast
   gpumon meter                            count the tokens of requests that go through it
+  gpumon exporter                         tell Prometheus what is seen
   gpumon config init                      write a settings file to start from
   gpumon help fit                         what a command takes
 """
@@ -57,6 +58,7 @@ _COMMANDS = (
     recordings.add_replay,
     dashboard.add_demo,
     meter.add_to,
+    exporter.add_to,
     configuration.add_to,
 )
 

@@ -98,6 +98,10 @@ def _parsed_and_run(arguments: Sequence[str]) -> int:
 
     options = build_parser().parse_args(arguments)
     _start_log(debug=getattr(options, "debug", False))
+    if getattr(options, "host", None) and options.execute is not dashboard.execute:
+        from gpumon.app.cli.hosts import execute_there
+
+        return execute_there(options, arguments)
     return int(options.execute(options))
 
 

@@ -9,10 +9,27 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from gpumon.app.cli import configuration, dashboard, exporter, machine, meter, recordings, status, why
+from gpumon.app.cli import (
+    configuration,
+    dashboard,
+    exporter,
+    history,
+    hosts,
+    machine,
+    meter,
+    recordings,
+    status,
+    why,
+)
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
-from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
+from gpumon.app.cli.flags import (
+    Commands,
+    add_command,
+    add_history_flags,
+    add_screen_flags,
+    add_source_flags,
+)
 from gpumon.app.errors import GpumonError, did_you_mean
 from gpumon.text.safe import visible
 
@@ -23,6 +40,7 @@ EXAMPLES = """\
 examples:
   gpumon                                  watch this machine and its Ollama
   gpumon --url http://box:11434           watch the Ollama of another machine
+  gpumon --host me@box --host local       several machines, over ssh; Enter opens one
   gpumon demo                             see it at work without a GPU
   gpumon snapshot                         print what is known now as JSON, for scripts
   gpumon snapshot --watch                 and a line of it for each change
@@ -33,6 +51,7 @@ examples:
   gpumon doctor                           list what works here, and how to get the rest
   gpumon record evening.jsonl             watch, and keep what is seen
   gpumon replay evening.jsonl --speed 10  see it again, ten times as fast
+  gpumon history --since 7d               what models did in the last week, by the day
   gpumon meter                            count the tokens of requests that go through it
   gpumon exporter                         tell Prometheus what is seen
   gpumon config init                      write a settings file to start from
@@ -56,6 +75,7 @@ _COMMANDS = (
     recordings.add_record,
     recordings.add_redact,
     recordings.add_replay,
+    history.add_to,
     dashboard.add_demo,
     meter.add_to,
     exporter.add_to,
@@ -123,6 +143,8 @@ def build_parser() -> Parser:
     parser.set_defaults(execute=dashboard.execute)
     add_source_flags(parser)
     add_screen_flags(parser)
+    add_history_flags(parser)
+    hosts.add_fleet_flags(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in _COMMANDS:
         add(commands)

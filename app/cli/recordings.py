@@ -12,6 +12,7 @@ from gpumon.app.cli.flags import (
     Commands,
     add_command,
     add_config_flag,
+    add_history_flags,
     add_screen_flags,
     add_source_flags,
 )
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gpumon.app.session.session import Session
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", re.ASCII)
+_STDOUT = Path("/dev/stdout")
 SPEEDS = (0.25, 64.0)
 """The slowest and the fastest that a recording can be played."""
 
@@ -30,13 +32,16 @@ SPEEDS = (0.25, 64.0)
 def add_record(commands: Commands) -> None:
     """Add ``gpumon record``."""
     parser = add_command(commands, "record", "watch, and keep what is seen in a file")
-    parser.add_argument("file", type=Path, metavar="FILE", help="a new file, or a recording to continue")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a new file, a recording to continue, or - for stdout"
+    )
     parser.add_argument(
         "--headless", action="store_true", help="record without a dashboard, until interrupted"
     )
     parser.set_defaults(execute=execute_record)
     add_source_flags(parser)
     add_screen_flags(parser)
+    add_history_flags(parser)
 
 
 def add_replay(commands: Commands) -> None:
@@ -77,7 +82,7 @@ def execute_record(options: Namespace) -> int:
         require_terminal()
     from gpumon.app.session.build import live_session
 
-    session = live_session(settings, record_to=options.file)
+    session = live_session(settings, record_to=_STDOUT if options.file == Path("-") else options.file)
     if options.headless:
         from gpumon.app.crash import run
 
@@ -87,8 +92,9 @@ def execute_record(options: Namespace) -> int:
         from gpumon.app.ui.launch import run_dashboard
 
         code = run_dashboard(settings, session)
-    if session.recorder is not None and session.recorder.problem is not None:
-        raise session.recorder.problem
+    recorder = session.recorder
+    if recorder is not None and recorder.problem is not None:
+        raise BrokenPipeError if recorder.lost_reader and options.headless else recorder.problem
     return code
 
 

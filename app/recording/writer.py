@@ -13,6 +13,8 @@ from pathlib import Path
 from gpumon.app.recording.lines import MAGIC, Header, RecordingError, encode_header, encode_line
 from gpumon.collectors.samples import AnySample
 
+STDOUT = Path("/dev/stdout")
+
 WAITING_LINES = 20_000
 """Lines that may wait for a disk or a reader that is slow; beyond that the recording ends."""
 CLOSE_SECONDS = 2.0
@@ -47,6 +49,12 @@ class Recorder:
         """Why it has ended before it was closed."""
         return self._problem
 
+    @property
+    def lost_reader(self) -> bool:
+        """Whether it has ended because nobody reads standard output any more, which is the usual way out."""
+        error = self._problem.__cause__ if self._problem is not None else None
+        return self.path == STDOUT and isinstance(error, BrokenPipeError | ConnectionResetError)
+
     def write(self, sample: AnySample) -> None:
         """Record ``sample``. Never blocks; after a problem it does nothing."""
         if self._problem is not None:
@@ -69,6 +77,7 @@ class Recorder:
             self._write_lines()
         except OSError as error:
             self._problem = RecordingError(f"recording to {self.path} ended: {_words(error)}")
+            self._problem.__cause__ = error
         except RecordingError as error:
             self._problem = error
         finally:
@@ -95,7 +104,9 @@ def _open(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise RecordingError(f"cannot record to {path}: {_words(error)}") from error
+        if path != STDOUT or error.errno != errno.ENXIO:
+            raise RecordingError(f"cannot record to {path}: {_words(error)}") from error
+        descriptor = os.dup(1)  # a socket, as some sshd give: it cannot be opened by its name
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         _lock(path, descriptor)
     return descriptor

@@ -35,6 +35,7 @@ from gpumon.widgets.kit.lines import Glyphs
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
+    from gpumon.app.alerts.alert import AlertEvent
     from gpumon.app.alerts.sinks import AlertHook
     from gpumon.app.ui.model_actions import ModelActions
     from gpumon.collectors.source import Cadence
@@ -203,7 +204,7 @@ class GpumonApp(SteadyApp):
         take_theme(self, self._wanted_theme, self._colors)
         leave_on_signals(self.exit)
         self._watching.enter_context(watch_for_deaths(self.fail))
-        self.session.monitor.listen(self._on_sample, "screen")
+        self._listen()
         self.screen_change_signal.subscribe(self, self._notices.look)
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
         if self.session.demo:
@@ -211,6 +212,9 @@ class GpumonApp(SteadyApp):
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
         if not self.is_headless:
             self.set_timer(SETTLED_SECONDS, spare_what_lasts)
+
+    def _listen(self) -> None:
+        self.session.monitor.listen(self._on_sample, "screen")
 
     def _repaint_after_suspension(self, _app: App[Any]) -> None:
         """Draw every cell: the shell had the terminal, and panels draw only what has changed."""
@@ -235,28 +239,33 @@ class GpumonApp(SteadyApp):
             self.fail(error)
 
     def _on_sample(self, sample: AnySample) -> None:
-        events = self.session.monitor.alerts.fresh()
+        self.hear(sample, self.session.monitor.alerts.fresh())
+
+    def hear(self, sample: AnySample, events: Sequence[AlertEvent], host: str = "") -> None:
+        """Take note of a sample, and tell what is new; ``host`` is where, if there are several."""
         for event in events:
             if self._hook is not None:
-                self._hook.tell(event)
+                self._hook.tell(event, host)
             if self._bell and event.change != "ended" and event.alert.severity == "bad":
                 self.bell()
             if self.session.is_past and event.change == "raised":
-                self.notify(f"now: {event.alert.message}", severity="warning")
+                self.notify(f"now: {host}{': ' * bool(host)}{event.alert.message}", severity="warning")
         if self._model_actions is not None:
             self._model_actions.look()
-        is_first = not isinstance(sample, WorkSample) and sample.source not in self._heard
+        source = f"{host} {sample.source}"
+        is_first = not isinstance(sample, WorkSample) and source not in self._heard
         if is_first:
-            self._heard.add(sample.source)
+            self._heard.add(source)
         if is_first and isinstance(sample, NvmlSample):
             self.call_later(self._draw)  # what the user waits for, and no other source is worth a wait
         else:
             self._draw_soon(urgent=is_first or bool(events))
 
     def _draw_soon(self, *, urgent: bool) -> None:
-        now, cadence = time.monotonic(), self.session.cadence
-        interval = cadence.shortest_seconds if cadence else None
-        delay = self._draw_pace.delay(now, interval, focused=self.app_focus, urgent=urgent)
+        now = time.monotonic()
+        delay = self._draw_pace.delay(
+            now, self.session.picture_seconds, focused=self.app_focus, urgent=urgent
+        )
         if self._draw_timer is not None:
             if self._draw_due <= now + delay:
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ from gpumon.app.outlets.exporter.series import Family
 SUFFIX = ".prom"
 READABLE = 0o644
 """node_exporter is another user."""
+_VERSIONS = re.compile(r"(?:(?!version=)[ -~]|version=\d+(?:\.\d+)*(?=[;, ]|$))*", re.ASCII)
+"""An ``Accept`` whose versions are numbers: the client library takes them for such."""
 
 
 class Body(NamedTuple):
@@ -51,7 +54,7 @@ class Page(ClientCollector):
 
     def body(self, accept: str = "") -> Body:
         """Return the page in the format that is asked for; several scrapes of one instant share it."""
-        encode, content_type = _encoder(accept)
+        encode, content_type = choose_encoder(accept if _VERSIONS.fullmatch(accept) else "")
         instant = (self._collector.monitor.revision, int(self._now()))
         kept, text = self._kept.get(content_type, (None, b""))
         if kept != instant:
@@ -62,13 +65,6 @@ class Page(ClientCollector):
     def text(self) -> bytes:
         """Return the page as node_exporter reads it from a file."""
         return generate_latest(self._registry)
-
-
-def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
-    try:
-        return choose_encoder(accept)
-    except ValueError:  # a version that is no number
-        return choose_encoder("")
 
 
 def _metric(family: Family) -> Metric:

@@ -61,6 +61,8 @@ class MetricsServer:
             pass  # it has left, waits for ever, or sends no request
         except asyncio.CancelledError:
             pass  # the program ends; asyncio would print a line of a task that says so
+        except Exception:
+            _log.exception("a connection of the exporter")
         finally:
             self._open -= 1
             writer.close()
@@ -108,7 +110,7 @@ class MetricsServer:
 
 def parsed(head: bytes) -> Request | None:
     """Return the request of a head; ``None`` where it is none of HTTP/1."""
-    first, *lines = head.decode("latin-1").split("\r\n")
+    first, *lines = head.decode("ascii", "replace").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1.") or not words[1].startswith("/"):
         return None

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from gpumon.collectors.http.client import (
-    MAX_DETAIL_BYTES,
-    MAX_PROBE_BYTES,
-    HttpClient,
-    Reply,
-    RequestError,
-    TimeLimits,
-)
+from gpumon.collectors.http.client import MAX_DETAIL_BYTES, MAX_PROBE_BYTES, HttpClient, Reply, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import ModelFacts
 from gpumon.collectors.servers.health import problem_words
 from gpumon.collectors.servers.kind import ServerKind

@@ -12,6 +12,7 @@ from typing import NoReturn
 from gpumon.app.cli import (
     configuration,
     dashboard,
+    exporter,
     history,
     hosts,
     machine,
@@ -56,6 +57,7 @@ examples:
   gpumon meter                            count the tokens of requests that go through it
   gpumon web                              the dashboard in a browser
   gpumon notify --test                    try whether alerts arrive by ntfy or on the desktop
+  gpumon exporter                         tell Prometheus what is seen
   gpumon config init                      write a settings file to start from
   gpumon help fit                         what a command takes
 """
@@ -82,6 +84,7 @@ _COMMANDS = (
     meter.add_to,
     web.add_to,
     notify.add_to,
+    exporter.add_to,
     configuration.add_to,
 )
 

@@ -99,6 +99,8 @@ class Turn(Struct):
     """Whether a turn has gone on from it."""
     common_tokens: int | None = None
     """Its first tokens that its slot held as well, by the server's log."""
+    is_counted: bool = False
+    """Whether what it has lost is in the totals."""
 
     @property
     def is_told(self) -> bool:
@@ -151,6 +153,10 @@ class Rereads:
         self._turns: deque[Turn] = deque(maxlen=TURNS_KEPT)
         self.lost_at: float | None = None
         """When the latest turn that lost anything ended."""
+        self.lost_tokens_total = 0
+        """Read again since the model is watched, as far as it is sure."""
+        self.lost_seconds_total = 0.0
+        """What that took, where it is known."""
         self._short: deque[tuple[float, int]] = deque(maxlen=TURNS_KEPT)
         """When a request with a short prompt ended, and in which slot."""
         self._compared: OrderedDict[tuple[int, int], int] = OrderedDict()
@@ -186,6 +192,7 @@ class Rereads:
         if before is not None:
             self._go_on(before, turn)
         self._turns.append(turn)
+        self._count(turn.conversation)
 
     def turn_of(self, request: FinishedRequest) -> Turn | None:
         """Return what is known of one of the latest requests as a turn; ``None`` of one that says nothing."""
@@ -211,6 +218,16 @@ class Rereads:
         short = [ended for ended, slot in self._short if ended > before.ended and slot == turn.slot_id]
         turn.between = len(since) + len(short)
         self.lost_at = turn.ended if turn.lost_tokens else self.lost_at
+
+    def _count(self, conversation: Conversation) -> None:
+        """Add up what was lost, each turn once: one by which it becomes sure brings those before."""
+        if not conversation.is_sure:
+            return
+        for turn in self._turns:
+            if turn.conversation is conversation and not turn.is_counted and turn.lost_tokens:
+                turn.is_counted = True
+                self.lost_tokens_total += turn.lost_tokens
+                self.lost_seconds_total += turn.lost_seconds or 0.0
 
     def _is_among_many(self) -> bool:
         loose = (turn for turn in self._turns if not turn.is_followed and not turn.kept_before)

@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 import math
 import time
-import zlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from itertools import islice
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterator
 
+from gpumon.app.feeds.reels import Counted, Item, Open, Place, Recorded, Reel, Stop, Stops
 from gpumon.app.monitor import Monitor
 from gpumon.app.recording.lines import Header
-from gpumon.app.recording.reader import Recording
+from gpumon.app.recording.reader import Landing, Recording
 from gpumon.collectors.samples import AnySample
 
 SPEED_MINIMUM = 0.25
@@ -74,8 +72,6 @@ LATEST_SECONDS = 2.0
 BREATH_SAMPLES = 50
 """How many samples a seek feeds before it lets the screen have its turn."""
 
-Open = Callable[[], Iterable[AnySample | Header]]
-"""Opens the stream at its start; a header in it begins a new run, which knows nothing of the one before."""
 Wait = Callable[[asyncio.Event, float], Awaitable[None]]
 """Returns after this many seconds (may be infinite), or earlier when the event is set."""
 
@@ -87,51 +83,6 @@ async def wait_for_change(changed: asyncio.Event, seconds: float) -> None:
             await changed.wait()
 
 
-class _Stop(NamedTuple):
-    """What was known at a time of the stream, and where the stream goes on."""
-
-    position: float
-    taken: int
-    """How many items come before the next sample."""
-    begins_run: bool
-    frozen: bytes
-
-
-STOP_SAMPLES = 1000
-"""After so many samples what is known is kept, so that a seek need not feed all from the start."""
-STOPS_KEPT = 128
-"""Of a longer recording every other one is let go."""
-
-
-class Stops:
-    """What was known now and then in what was played."""
-
-    def __init__(self) -> None:
-        self._stops: list[_Stop] = []
-        self._fed = 0
-
-    def note(self, monitor: Monitor, position: float, taken: int, *, begins_run: bool) -> None:
-        """Count a sample, and keep what is known now if that was long not done, and never later than here."""
-        self._fed += 1
-        last = self._stops[-1].taken if self._stops else 0
-        if self._fed < STOP_SAMPLES or taken <= last:
-            return
-        self._fed = 0
-        with monitor.fuses.guard("looking back"):
-            self._stops.append(_Stop(position, taken, begins_run, zlib.compress(monitor.freeze(), 1)))
-        if len(self._stops) > STOPS_KEPT:
-            del self._stops[::2]
-
-    def before(self, time: float) -> _Stop | None:
-        """Return the last one that is not after a time."""
-        return next((stop for stop in reversed(self._stops) if stop.position <= time), None)
-
-    def clear(self) -> None:
-        """Forget them all."""
-        self._stops.clear()
-        self._fed = 0
-
-
 class Player:
     """Plays what ``samples()`` yields from the start each time it is called.
 
@@ -140,7 +91,7 @@ class Player:
 
     def __init__(
         self,
-        samples: Open,
+        samples: Open | Reel,
         *,
         speed: float = 1.0,
         open_at: float | None = None,
@@ -149,18 +100,18 @@ class Player:
         wait: Wait = wait_for_change,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._open = samples
+        self._reel: Reel = Counted(samples) if callable(samples) else samples
         self._wait = wait
         self._clock = PlayClock(elapsed, speed)
         self._hold_at_end = hold_at_end
-        self._iterator: Iterator[AnySample | Header] = iter(())
+        self._iterator: Iterator[Item] = iter(())
+        self._place: Place = None
+        """Where the next sample is in the stream."""
         self._next: AnySample | None = None
         self._next_begins_run = False
         self._target: float | None = open_at
         self._steps = 0
         self._is_new = False
-        self._taken = 0
-        """How many items come before the next sample."""
         self._stops = Stops()
         self._wants_event = False
         self._changed = asyncio.Event()
@@ -172,6 +123,8 @@ class Player:
         """Time of the sample that was fed last."""
         self.ended = False
         """Whether the last sample was fed."""
+        self.known_since: float | None = None
+        """Where what is known begins, if that is later than the start: what came before was passed over."""
 
     @property
     def speed(self) -> float:
@@ -259,26 +212,35 @@ class Player:
                 await self._feed_when_due(monitor, self._next)
 
     def _rewind(self) -> None:
-        self._iterator = iter(self._open())
-        self.position, self._taken = None, -1
+        self._enter(None, None)
+        self.known_since = None
+
+    def _enter(self, place: Place, position: float | None) -> None:
+        """Go on from a place of the stream."""
+        self._iterator, self._place, self.position = self._reel.open(place), place, position
+        self._stops.moved(float("-inf") if position is None else position)
         self._advance()
 
-    def _go_to(self, stop: _Stop, monitor: Monitor) -> None:
+    def _go_to(self, stop: Stop, monitor: Monitor) -> None:
         """Know what was known at a stop, and go on from there."""
-        monitor.thaw(zlib.decompress(stop.frozen))
-        self._iterator = islice(iter(self._open()), stop.taken, None)
-        self._taken = stop.taken - 1
-        self._advance()
-        self._next_begins_run, self.position = stop.begins_run, stop.position
+        stop.thaw(monitor)
+        self._enter(stop.place, stop.position)
+        self._next_begins_run = stop.begins_run
+
+    def _land(self, landing: Landing, monitor: Monitor) -> None:
+        """Know what was known at a place of the stream, and go on from there."""
+        monitor.reset()
+        self._enter(landing.place, landing.time)
+        self._next_begins_run, self.known_since = False, landing.time
+        for sample in landing.samples:
+            monitor.feed(sample)
 
     def _advance(self) -> None:
         self._next_begins_run = False
-        item = next(self._iterator, None)
-        self._taken += 1
+        self._place, item = self._reel.place, next(self._iterator, None)
         while isinstance(item, Header):
             self._next_begins_run = True
-            item = next(self._iterator, None)
-            self._taken += 1
+            self._place, item = self._reel.place, next(self._iterator, None)
         self._next = item
         self.ended = item is None
 
@@ -288,7 +250,7 @@ class Player:
         self._advance()
         self.position = sample.time if self.position is None else max(self.position, sample.time)
         monitor.feed(sample)
-        self._stops.note(monitor, self.position, self._taken, begins_run=self._next_begins_run)
+        self._stops.note(monitor, self.position, self._place, begins_run=self._next_begins_run)
 
     def _feed_second(self, monitor: Monitor) -> None:
         self._steps -= 1
@@ -312,7 +274,7 @@ class Player:
 
     async def _jump(self, monitor: Monitor, target: float) -> None:
         """Feed up to ``target``, unless another one is sought meanwhile."""
-        self._start_towards(monitor, target)
+        await self._start_towards(monitor, target)
         fed = 0
         while self._next is not None and self._next.time <= target and self._target == target:
             if self._is_new:
@@ -325,15 +287,18 @@ class Player:
             self._target = None
         self._clock.jump(max(target, self.start or target))
 
-    def _start_towards(self, monitor: Monitor, target: float) -> None:
-        """Go to the last stop before ``target`` where that is nearer than what was played last."""
+    async def _start_towards(self, monitor: Monitor, target: float) -> None:
+        """Go to where ``target`` is reached soonest: a stop, a place to begin at, the start, or on from here."""
         if self._is_new:
             self._stops.clear()
-        is_back = self.position is not None and target < self.position
+        position = float("-inf") if self.position is None or self.position > target else self.position
+        landing = await self._reel.landing(target)
         stop = self._stops.before(target)
-        if stop is not None and (is_back or stop.position > (self.position or 0.0)):
+        if landing is not None and landing.time > max(position, stop.position if stop else position):
+            self._land(landing, monitor)
+        elif stop is not None and stop.position > position:
             self._go_to(stop, monitor)
-        elif self._is_new or is_back:
+        elif self._is_new or (self.position is not None and target < self.position):
             self._is_new = False
             monitor.reset()
             self._rewind()
@@ -370,7 +335,9 @@ class ReplayFeed:
 
     def __init__(self, recording: Recording, *, speed: float = 1.0, hold_at_end: bool = True) -> None:
         self.recording = recording
-        self.player = Player(recording.items, speed=speed, end=recording.last_time(), hold_at_end=hold_at_end)
+        self.player = Player(
+            Recorded(recording), speed=speed, end=recording.last_time(), hold_at_end=hold_at_end
+        )
         """Pause, step, seek and speed."""
 
     def marks(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.recording.lines import Header
 from gpumon.app.recording.reader import Landing, Recording
 from gpumon.collectors.samples import AnySample
+from gpumon.text import units
 
 SPEED_MINIMUM = 0.25
 SPEED_MAXIMUM = 64.0
@@ -69,6 +70,8 @@ LONGEST_GAP_SECONDS = 5.0
 """A longer silence in the recording (suspended, recorded again the next day) is played as this."""
 LATEST_SECONDS = 2.0
 """A player that is further behind (outside time) lets the lost time go instead of racing after it."""
+SEEN_AFTER_SECONDS = 0.5
+"""A seek that takes longer says how far it is."""
 BREATH_SAMPLES = 50
 """How many samples a seek feeds before it lets the screen have its turn."""
 
@@ -102,6 +105,7 @@ class Player:
     ) -> None:
         self._reel: Reel = Counted(samples) if callable(samples) else samples
         self._wait = wait
+        self._elapsed = elapsed
         self._clock = PlayClock(elapsed, speed)
         self._hold_at_end = hold_at_end
         self._iterator: Iterator[Item] = iter(())
@@ -114,6 +118,8 @@ class Player:
         self._is_new = False
         self._stops = Stops()
         self._wants_event = False
+        self._seeking: tuple[float, float | None, float] | None = None
+        """Since when, from where on and whereto: while it is not there yet."""
         self._changed = asyncio.Event()
         self.start: float | None = None
         """Time of the first sample, known once ``run`` has begun."""
@@ -225,7 +231,7 @@ class Player:
         """Know what was known at a stop, and go on from there."""
         stop.thaw(monitor)
         self._enter(stop.place, stop.position)
-        self._next_begins_run = stop.begins_run
+        self._next_begins_run, self.known_since = stop.begins_run, stop.known_since
 
     def _land(self, landing: Landing, monitor: Monitor) -> None:
         """Know what was known at a place of the stream, and go on from there."""
@@ -247,10 +253,16 @@ class Player:
     def _feed(self, monitor: Monitor, sample: AnySample) -> None:
         if self._next_begins_run and self.position is not None:
             monitor.reset()
+            self.known_since = None
         self._advance()
         self.position = sample.time if self.position is None else max(self.position, sample.time)
         monitor.feed(sample)
-        self._stops.note(monitor, self.position, self._place, begins_run=self._next_begins_run)
+        self._stops.note(monitor, self._stop, self.position)
+
+    def _stop(self, frozen: bytes) -> Stop:
+        """Return the stop that is here."""
+        position = self.position or 0.0
+        return Stop(position, self._place, self._next_begins_run, frozen, self.known_since)
 
     def _feed_second(self, monitor: Monitor) -> None:
         self._steps -= 1
@@ -274,7 +286,9 @@ class Player:
 
     async def _jump(self, monitor: Monitor, target: float) -> None:
         """Feed up to ``target``, unless another one is sought meanwhile."""
+        self._seeking = (self._elapsed(), None, target)
         await self._start_towards(monitor, target)
+        self._seeking = (self._seeking[0], self.position or self.start or target, target)
         fed = 0
         while self._next is not None and self._next.time <= target and self._target == target:
             if self._is_new:
@@ -284,11 +298,21 @@ class Player:
             if fed % BREATH_SAMPLES == 0:
                 await asyncio.sleep(0)
         if self._target == target:
-            self._target = None
+            self._target = self._seeking = None
         self._clock.jump(max(target, self.start or target))
 
+    @property
+    def sought(self) -> float | None:
+        """How far a seek has come that takes its time, 0 to 1; ``None`` where there is none."""
+        if self._seeking is None or self._elapsed() - self._seeking[0] < SEEN_AFTER_SECONDS:
+            return None
+        _, begun, target = self._seeking
+        if begun is None:
+            return self._reel.looked
+        return min(1.0, ((self.position or begun) - begun) / max(target - begun, 1.0))
+
     async def _start_towards(self, monitor: Monitor, target: float) -> None:
-        """Go to where ``target`` is reached soonest: a stop, a place to begin at, the start, or on from here."""
+        """Go to where ``target`` is reached soonest: on from here, a stop, a landing or the start."""
         if self._is_new:
             self._stops.clear()
         position = float("-inf") if self.position is None or self.position > target else self.position
@@ -325,6 +349,8 @@ def _newest_event(monitor: Monitor) -> int:
 def play_marks(title: str, player: Player) -> tuple[str, ...]:
     """Return ``title``, with the speed where it is not its own, and ``PAUSED`` or ``END``."""
     first = title if player.speed == 1.0 else f"{title} {player.speed:g}x"
+    if (sought := player.sought) is not None:
+        return (first, f"SEEKING {sought:.0%}")
     if player.ended:
         return (first, "END")
     return (first, "PAUSED") if player.paused else (first,)
@@ -343,8 +369,9 @@ class ReplayFeed:
     def marks(self) -> tuple[str, ...]:
         """Return ``REPLAY``, how it is played, ``DEMO`` where that was recorded, and what was left out."""
         demo = ("DEMO",) if self.recording.header.demo else ()
-        left_out = self.recording.left_out
-        return play_marks("REPLAY", self.player) + demo + ((left_out,) if left_out else ())
+        since, left_out = self.player.known_since, self.recording.left_out
+        known = (f"known since {units.clock(since)}",) if since is not None else ()
+        return play_marks("REPLAY", self.player) + demo + known + ((left_out,) if left_out else ())
 
     async def run(self, monitor: Monitor) -> None:
         """Feed samples into ``monitor`` until they end or it is cancelled."""

@@ -34,6 +34,11 @@ class Reel(Protocol):
         """Where what was yielded last ends."""
         ...
 
+    @property
+    def looked(self) -> float:
+        """How far it has looked for a landing, 0 to 1."""
+        ...
+
     async def landing(self, time: float) -> Landing | None:
         """Return where to begin so that an instant is soon reached; ``None`` is the start."""
         ...
@@ -45,6 +50,7 @@ class Counted:
     def __init__(self, samples: Open) -> None:
         self._samples = samples
         self.place = 0
+        self.looked = 0.0
 
     def open(self, place: int | None = None) -> Iterator[Item]:
         """Yield what comes from a place on: all before it is made again."""
@@ -75,6 +81,11 @@ class Recorded:
         self._items = self._recording.items() if place is None else self._recording.items(place)
         return self._items
 
+    @property
+    def looked(self) -> float:
+        """How far it has looked for a landing, 0 to 1."""
+        return self._recording.looked or 0.0
+
     async def landing(self, time: float) -> Landing | None:
         """Return where to begin so that an instant is soon reached; the screen is drawn meanwhile."""
         return await asyncio.to_thread(self._recording.landing, time)
@@ -88,6 +99,8 @@ class Stop(NamedTuple):
     """Where the next sample is."""
     begins_run: bool
     frozen: bytes
+    known_since: float | None
+    """Where what was known began, if that is not the start."""
 
     def thaw(self, monitor: Monitor) -> None:
         """Let a monitor know what was known then."""
@@ -110,7 +123,7 @@ class Stops:
         self._fed = 0
         self._since = float("-inf")
 
-    def note(self, monitor: Monitor, position: float, place: Place, *, begins_run: bool) -> None:
+    def note(self, monitor: Monitor, stop: Callable[[bytes], Stop], position: float) -> None:
         """Count a sample, and keep what is known now if that was long not done."""
         self._fed += 1
         if self._fed < STOP_SAMPLES:
@@ -118,8 +131,7 @@ class Stops:
         known, self._fed = self.before(position), 0
         if known is None or known.position <= self._since:
             with monitor.fuses.guard("looking back"):
-                stop = Stop(position, place, begins_run, zlib.compress(monitor.freeze(), 1))
-                insort(self._stops, stop, key=_POSITION)
+                insort(self._stops, stop(zlib.compress(monitor.freeze(), 1)), key=_POSITION)
         self._since = position
         if len(self._stops) > STOPS_KEPT:
             del self._stops[::2]

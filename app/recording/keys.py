@@ -74,13 +74,12 @@ def is_key(line: bytes) -> bool:
 
 
 def beginning_of(line: bytes) -> float | None:
-    """Return when a block begins whose first line, or the start of it, this is."""
+    """Return when a block begins whose first bytes these are."""
     if not line.startswith((KEY_MAGIC, MAGIC)):
         return None
-    head = line.partition(b',"samples":')[0]
-    head = head if head.endswith(b"\n") or head == line else head + b"}"
+    head, is_cut, _ = line.partition(b"\n")[0].partition(b',"samples":')
     try:
-        found = msgspec.json.decode(head, type=Beginning)
+        found = msgspec.json.decode(head + b"}" if is_cut else head, type=Beginning)
     except (ValueError, RecursionError):
         return None
     return found.time if found.time is not None else found.created

@@ -27,7 +27,7 @@ from gpumon.collectors.samples import AnySample
 
 TAIL_BYTES = 1024**2
 """How far back from the end the last sample is looked for in a plain file."""
-BLOCKS_BACK = 3
+BLOCKS_BACK = 2
 """So many blocks before the one in which an instant lies a recording is begun, to know what led to it."""
 
 
@@ -45,6 +45,12 @@ class Items:
     def __init__(self, recording: Recording, place: Place) -> None:
         self._recording = recording
         self._lines = Lines(recording.path, place)
+        self._from, self._size = place.block, recording.path.stat().st_size
+
+    @property
+    def done(self) -> float:
+        """How far it is on the way to the end, 0 to 1."""
+        return min(1.0, max(0, self._lines.read - self._from) / max(1, self._size - self._from))
 
     @property
     def place(self) -> Place:

@@ -61,7 +61,7 @@ def check_writable(path: Path | None = None) -> None:
     kept_at = path or learned_path()
     with _trouble_in_words(kept_at):
         make_private_folder(kept_at.parent)
-        with _alone_in(kept_at.parent), tempfile.NamedTemporaryFile(dir=kept_at.parent) as file:
+        with alone_in(kept_at.parent), tempfile.NamedTemporaryFile(dir=kept_at.parent) as file:
             file.write(b"\n")
             file.flush()
 
@@ -85,7 +85,7 @@ def _merged(*documents: Document) -> Document:
 def _update(path: Path, change: Callable[[Document], Document]) -> str | None:
     with _trouble_in_words(path):
         make_private_folder(path.parent)
-        with _alone_in(path.parent):
+        with alone_in(path.parent):
             kept, words = _read(path)
             _replace(path, encode(change(kept)))
     return words
@@ -103,11 +103,12 @@ def _read(path: Path) -> tuple[Document, str | None]:
     try:
         return read(path), None
     except DocumentError as error:
-        aside = _move_aside(path)
+        aside = move_aside(path)
         return Document(), f"{path} {error}: moved to {aside.name}"
 
 
-def _move_aside(path: Path) -> Path:
+def move_aside(path: Path) -> Path:
+    """Rename a file that cannot be understood to ``NAME.bad``, or ``NAME.bad1``, …; return its new path."""
     names = (path.with_name(f"{path.name}.bad{number or ''}") for number in count())
     aside = next(name for name in names if not name.exists())
     path.rename(aside)
@@ -129,7 +130,7 @@ def _replace(path: Path, text: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
+def alone_in(directory: Path) -> Iterator[None]:
     """Keep other instances from writing in between; the lock goes with the descriptor.
 
     Raises:

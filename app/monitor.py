@@ -173,6 +173,12 @@ class Monitor:
         self.acts += 1
         self.alerts.acknowledge_all()
 
+    def note_own(self, name: str, health: SourceHealth | None) -> None:
+        """Name in the state, as a source, what a listener of gpumon's own cannot do; ``None`` once it can."""
+        self._store.note_own_health(name, health)
+        self.pictures.invalidate(self.state.touched)
+        self.revision += 1
+
     def note_faults(self) -> bool:
         """Name in the state, as a source, what of gpumon itself fails; return whether that is news."""
         if self._faults_told == self.fuses.revision:

@@ -20,7 +20,7 @@ class Clock(Protocol):
         ...
 
 
-def _elapsed() -> float:
+def elapsed_seconds() -> float:
     """Return seconds of a clock that ignores steps of the wall clock and, on Linux, counts suspension."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boottime is None else time.clock_gettime(boottime)
@@ -30,11 +30,11 @@ class SystemClock:
     """Wall-clock time at the start plus elapsed time since: a stepped wall clock does not move samples."""
 
     def __init__(self) -> None:
-        self._offset = time.time() - _elapsed()
+        self._offset = time.time() - elapsed_seconds()
 
     def now(self) -> float:
         """Return seconds since the Unix epoch as of the start of this run."""
-        return self._offset + _elapsed()
+        return self._offset + elapsed_seconds()
 
 
 Emit = Callable[[AnySample], None]

@@ -13,8 +13,13 @@ from gpumon.text import units
 from gpumon.widgets.kit.lines import Glyphs, Line, Role, Span, text_line
 from gpumon.widgets.views import ChartView
 
-TICK_SECONDS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+DAY_SECONDS = 86400
+TICK_SECONDS = (
+    *(5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200),
+    *(days * DAY_SECONDS for days in (1, 2, 5, 10)),
+)
 """Distances of clock times on an axis."""
+TO_THE_DAY = "%d %b"
 TICK_CELLS = 13
 """What a clock time takes, with what keeps it from the next one."""
 
@@ -54,6 +59,7 @@ def _clock_times(view: ChartView, columns: int) -> Iterator[tuple[str, int]]:
     for number in range(int((end - first) // step) + 1):
         at = first + number * step
         form = units.TO_THE_SECOND if step < 60 else units.TO_THE_MINUTE
+        form = TO_THE_DAY if step >= DAY_SECONDS else form
         yield units.clock(at, form), round((at - start) / view.seconds * columns)
 
 

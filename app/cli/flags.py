@@ -35,6 +35,11 @@ def add_screen_flags(parser: ArgumentParser) -> None:
     add_setting_flags(parser, "screen")
 
 
+def add_history_flags(parser: ArgumentParser) -> None:
+    """Add what says whether this run is kept."""
+    add_setting_flags(parser, "history")
+
+
 def add_setting_flags(
     parser: ArgumentParser, group: FlagGroup, root: type[Settings] = Settings
 ) -> argparse._ActionsContainer:

@@ -127,6 +127,7 @@ def _checks(monitor: Monitor, loaded: Loaded) -> Iterator[Check]:
     settings = loaded.settings
     yield from source_checks(monitor.pictures, in_container=check.in_container())
     yield from check.folder_checks(loaded.path, user_state_path("gpumon"))
+    yield _history_check(settings)
     yield from check.terminal_checks(
         os.environ,
         resolved_glyphs(settings.glyphs),
@@ -134,6 +135,26 @@ def _checks(monitor: Monitor, loaded: Loaded) -> Iterator[Check]:
         mouse=settings.mouse,
     )
     yield from check.extra_checks()
+
+
+def _history_check(settings: Settings) -> Check:
+    from gpumon.app.doctor.check import history_check
+    from gpumon.app.history.reader import History, HistoryError, history_path
+    from gpumon.text import units
+
+    path, problem, kept = history_path(), None, ""
+    if path.exists():
+        try:
+            with History.open(path) as history:
+                first, runs = history.first_minute(), len(history.sessions())
+        except HistoryError as error:
+            problem = str(error)
+        else:
+            since = "" if first is None else f", since {units.clock(first, '%Y-%m-%d')}"
+            kept = f"{since}, of {runs} run{'s' * (runs != 1)}"
+    files = (path.with_name(f"{path.name}{suffix}") for suffix in ("", "-wal", "-shm"))
+    size = sum(one.stat().st_size for one in files if one.exists())
+    return history_check(path, problem, size, kept, is_on=settings.history.enabled)
 
 
 def _threads(count: int) -> str:

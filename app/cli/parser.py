@@ -9,10 +9,16 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from gpumon.app.cli import configuration, dashboard, machine, meter, recordings, status, why
+from gpumon.app.cli import configuration, dashboard, history, machine, meter, recordings, status, why
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
-from gpumon.app.cli.flags import Commands, add_command, add_screen_flags, add_source_flags
+from gpumon.app.cli.flags import (
+    Commands,
+    add_command,
+    add_history_flags,
+    add_screen_flags,
+    add_source_flags,
+)
 from gpumon.app.errors import GpumonError, did_you_mean
 from gpumon.text.safe import visible
 
@@ -33,6 +39,7 @@ examples:
   gpumon doctor                           list what works here, and how to get the rest
   gpumon record evening.jsonl             watch, and keep what is seen
   gpumon replay evening.jsonl --speed 10  see it again, ten times as fast
+  gpumon history --since 7d               what models did in the last week, by the day
   gpumon meter                            count the tokens of requests that go through it
   gpumon config init                      write a settings file to start from
   gpumon help fit                         what a command takes
@@ -55,6 +62,7 @@ _COMMANDS = (
     recordings.add_record,
     recordings.add_redact,
     recordings.add_replay,
+    history.add_to,
     dashboard.add_demo,
     meter.add_to,
     configuration.add_to,
@@ -121,6 +129,7 @@ def build_parser() -> Parser:
     parser.set_defaults(execute=dashboard.execute)
     add_source_flags(parser)
     add_screen_flags(parser)
+    add_history_flags(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in _COMMANDS:
         add(commands)

@@ -14,6 +14,7 @@ from gpumon.app.cli.flags import (
     Commands,
     add_command,
     add_config_flag,
+    add_history_flags,
     add_screen_flags,
     add_source_flags,
 )
@@ -51,6 +52,7 @@ def add_record(commands: Commands) -> None:
     parser.set_defaults(execute=execute_record)
     add_source_flags(parser)
     add_screen_flags(parser)
+    add_history_flags(parser)
 
 
 def add_replay(commands: Commands) -> None:

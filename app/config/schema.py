@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, inspect
 KeyPath = tuple[str, ...]
 Form = Literal["switch", "words", "list", "table", "value"]
 """What stands in the file: true or false, one of some words, a list, a table with free keys, or a value."""
-FlagGroup = Literal["sources", "screen"]
+FlagGroup = Literal["sources", "screen", "history"]
 Check = Callable[[str], str | None]
 """Returns what is wrong with a text, ``None`` where nothing is."""
 Mask = Callable[[str], str]

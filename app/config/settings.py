@@ -143,6 +143,25 @@ class LearnSettings(Table, frozen=True):
     ] = True
 
 
+class HistorySettings(Table, frozen=True):
+    """What is kept of all runs, for weeks, in history.db in the state directory."""
+
+    enabled: Annotated[
+        bool,
+        about(
+            "Keep a row a minute of each model and GPU, and one for each request, load and event; never "
+            "prompts or answers.",
+            flag=Flag("history", "--history"),
+            variable="GPUMON_HISTORY",
+        ),
+    ] = True
+    days: Annotated[Annotated[int, Meta(ge=1, le=3650)], about("For how many days it is kept.")] = 90
+    size_mib: Annotated[
+        Annotated[int, Meta(ge=5, le=100_000)],
+        about("How large it may get, in MiB; then the oldest days are forgotten."),
+    ] = 200
+
+
 def _color(description: str, example: str) -> Meta:
     look = 'a colour such as "#88c0d0" or "red"'
     return about(description, example=example, look=look, check=color_problem)
@@ -294,6 +313,7 @@ class Settings(Table, frozen=True):
     panels: Panels = field(default_factory=Panels)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     learn: LearnSettings = field(default_factory=LearnSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     colors: Colors = field(default_factory=Colors)
 
     @property

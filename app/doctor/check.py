@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from gpumon.app.insight.health import EXIT_INCOMPLETE
+from gpumon.text import units
 from gpumon.text.safe import visible
 
 Status = Literal[
@@ -255,6 +256,19 @@ def folder_checks(settings_file: Path, state_folder: Path) -> Iterator[Check]:
         found=visible(f"{state_folder}{'' if writable else ' cannot be written'}"),
         gives="what is kept from run to run",
         step=None if writable else visible(f"make it yours: ls -ld {state_folder}, or set XDG_STATE_HOME"),
+    )
+
+
+def history_check(path: Path, problem: str | None, size_bytes: int, kept: str, *, is_on: bool) -> Check:
+    """Return a check of the history: where it lies, and how large it is; ``problem`` is why not."""
+    there = f"{path}, {units.size(size_bytes)}{kept}" if size_bytes else f"{path} (not there yet)"
+    return Check(
+        kind="folder",
+        name="history",
+        status="missing" if problem else "works" if is_on and size_bytes else "nothing",
+        found=visible(problem or (there if is_on else f"{there}; nothing is added: it is switched off")),
+        gives="gpumon history, and charts of a day, a week and a month",
+        step=visible(f"move {path} away, and it begins anew") if problem else None,
     )
 
 

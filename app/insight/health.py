@@ -42,6 +42,8 @@ GPU_FAULTS: dict[GpuState, Fault] = {"lost": "bad", "failing": "watch"}
 
 LEARNED_SOURCE = "learned"
 """What earlier runs have learned: without it gpumon works as on its first day."""
+HISTORY_SOURCE = "history"
+"""What is kept of this run; it is there only while that fails."""
 
 
 def hangs(source: SourceRecord) -> bool:
@@ -83,8 +85,8 @@ def source_fault(source: SourceRecord) -> Fault | None:
 
 
 def is_optional(source: SourceRecord) -> bool:
-    """Whether nothing rests on what a source fails to give: what was learned, and logs."""
-    return source.name in {LEARNED_SOURCE, LOG_SEARCH} or source.name.startswith(LOG_PREFIX)
+    """Whether nothing rests on what a source fails to give: what was learned and is kept, and logs."""
+    return source.name in {LEARNED_SOURCE, HISTORY_SOURCE, LOG_SEARCH} or source.name.startswith(LOG_PREFIX)
 
 
 def is_unasked_for(source: SourceRecord) -> bool:

@@ -33,6 +33,7 @@ from gpumon.collectors.source import Cadence, Clock, Source, SystemClock
 
 if TYPE_CHECKING:
     from gpumon.app.feeds.demo import DemoFeed
+    from gpumon.app.history.live import LiveHistory
     from gpumon.app.learned import Keeper
 
 
@@ -60,7 +61,18 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
     )
     if record_to is not None:
         _record(session, record_to)
+    if settings.history.enabled:
+        session.history = keep_history(settings, monitor, "dashboard" if record_to is None else "record")
     return session
+
+
+def keep_history(settings: Settings, monitor: Monitor, command: str) -> LiveHistory:
+    """Keep a history of what ``monitor`` sees of this machine; ``command`` is what has started it."""
+    from gpumon.app.history.live import LiveHistory
+
+    kept = settings.history
+    age_seconds, size_bytes = kept.days * 86_400, kept.size_mib * 1024**2
+    return LiveHistory(monitor, command, age_seconds=age_seconds, size_bytes=size_bytes)
 
 
 def live_feed(settings: Settings, monitor: Monitor, keeper: Keeper | None = None) -> LiveFeed:

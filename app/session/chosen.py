@@ -68,8 +68,9 @@ def _read(path: Path) -> Chosen:
 
 
 def _take(choices: Choices, chosen: Chosen) -> None:
-    from gpumon.app.views.charts import LENGTHS_SECONDS, QUANTITIES  # noqa: PLC0415 - the screen has it by then
+    from gpumon.app.views.charts import QUANTITIES  # noqa: PLC0415 - the screen has it by then
+    from gpumon.app.views.page import LONG_WINDOWS_SECONDS  # noqa: PLC0415
 
     choices.chart = next((one for one in QUANTITIES if one == chosen.chart), choices.chart)
-    if 0 <= chosen.window < len(LENGTHS_SECONDS):
+    if 0 <= chosen.window < len(LONG_WINDOWS_SECONDS):
         choices.window = chosen.window

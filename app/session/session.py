@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gpumon.app.feeds.demo import DemoFeed
     from gpumon.app.feeds.live import Feed
     from gpumon.app.feeds.player import Player
+    from gpumon.app.history.live import LiveHistory
+    from gpumon.app.history.trends import Trends
     from gpumon.app.learned import Keeper
     from gpumon.app.monitor import Monitor
     from gpumon.app.recording.writer import Recorder
@@ -67,6 +69,10 @@ class Session(Struct):
     """What was asked of installed models; set on first use."""
     keeper: Keeper | None = None
     """Set where what is learned is kept for the next run."""
+    history: LiveHistory | None = None
+    """Set where a history is kept of what is seen."""
+    kept: Trends | None = None
+    """What charts read that go back further than this run; set on first use."""
     past: Past | None = None
     """Set where the screen can look back while samples come: live, and in a demonstration."""
 
@@ -100,6 +106,14 @@ class Session(Struct):
     def interval_seconds(self) -> float:
         """Seconds between samples of a busy source."""
         return self.cadence.interval if self.cadence else 1.0
+
+    def trends(self) -> Trends | None:
+        """Return what charts of days and weeks read, where a history is kept."""
+        if self.kept is None and self.history is not None:
+            from gpumon.app.history.trends import Trends  # noqa: PLC0415 - on first use
+
+            self.kept = Trends()
+        return self.kept
 
     def descriptions(self) -> Descriptions:
         """Return what is asked of installed models in this run."""
@@ -138,9 +152,13 @@ class Session(Struct):
         return ("REC",) if self.recorder.problem is None else (str(self.recorder.problem),)
 
     async def close(self) -> None:
-        """Release the feed, and write what of a recording and of what was learned still waits."""
+        """Release the feed, and write what of recording, history and what was learned still waits."""
         await self.feed.close()
         if self.recorder is not None:
             self.recorder.close()
         if self.keeper is not None:
             self.keeper.close()
+        if self.history is not None:
+            self.history.close()
+        if self.kept is not None:
+            self.kept.close()

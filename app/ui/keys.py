@@ -161,8 +161,8 @@ VIEW_KEYS = (
         "window",
         "w",
         "window",
-        "history of 5 minutes, an hour, a day",
-        ("w", "5 minutes, an hour, a day"),
+        "history of 5 minutes, an hour, a day, a week, 30 days",
+        ("w", "5 minutes to 30 days"),
     ),
 )
 

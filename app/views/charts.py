@@ -25,7 +25,8 @@ QUANTITIES: tuple[Quantity, ...] = ("tokens", "memory", "utilization", "power", 
 """What can be charted, in the order of the key that chooses."""
 
 LENGTHS_SECONDS: tuple[tuple[float, ...], ...] = ((60.0, 120.0, 300.0), (3600.0,), (86400.0,))
-"""Windows by choice: the first grows with what there is to show."""
+"""Windows by choice: the first grows with what there is to show. Pages have longer ones; here these are the
+last."""
 
 STACKED_MODELS = 6
 """More are one area: thin stripes tell nothing."""
@@ -56,7 +57,7 @@ class Span(NamedTuple):
 
 def span_of(pictures: Pictures, choice: int, samples: int) -> Span:
     """Return the window for a choice of length."""
-    lengths = LENGTHS_SECONDS[choice % len(LENGTHS_SECONDS)]
+    lengths = LENGTHS_SECONDS[min(choice, len(LENGTHS_SECONDS) - 1)]
     return Span(window_at(pictures.now, pictures.state.began, lengths), samples)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -35,16 +36,29 @@ from gpumon.text.units import GIB
 from gpumon.widgets.kit.lines import Level, Role
 from gpumon.widgets.views import BarPart, BarRow, ChartView, Fact, Section, VerdictView
 
+if TYPE_CHECKING:
+    from gpumon.app.history.trends import Trends
+
 MOST_OF_IT = 0.95
 """A part of what is held from which it is all but a trace."""
 
 
-def gpu_page(uuid: str, pictures: Pictures, seconds: float, at: float | None = None) -> PageView:
-    """Build the page of the GPU ``uuid`` with at most ``seconds`` of history; ``at`` is a time to mark."""
+def gpu_page(
+    uuid: str,
+    pictures: Pictures,
+    seconds: float,
+    at: float | None = None,
+    trends: Trends | None = None,
+) -> PageView:
+    """Build the page of the GPU ``uuid`` with at most ``seconds`` of history; ``at`` is a time to mark.
+
+    ``trends`` know what was before this run.
+    """
     gpu = pictures.gpu(uuid)
     if gpu is None:
         return PageView(VerdictView("unknown", "this GPU is no longer listed"))
-    window = window_of(gpu.series, gpu.at, seconds, at)
+    series = trends.of_gpu(gpu, seconds) if trends else gpu.series
+    window = window_of(series, gpu.at, seconds, at)
     sections = (
         _lost(gpu),
         _errors(gpu),
@@ -55,7 +69,7 @@ def gpu_page(uuid: str, pictures: Pictures, seconds: float, at: float | None = N
     return PageView(
         _verdict(gpu),
         gpu_facts(gpu),
-        gpu_charts(gpu, window, happened_at(at)),
+        gpu_charts(replace(gpu, series=series), window, happened_at(at)),
         tuple(one for one in sections if one.bars or one.facts),
         said=SAID,
     )

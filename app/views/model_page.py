@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gpumon.app.physics.memory import MemoryNeed
 from gpumon.app.picture.details import ModelDetails
@@ -28,6 +31,9 @@ from gpumon.text.safe import visible
 from gpumon.widgets.kit.lines import Level
 from gpumon.widgets.views import Fact, Section, VerdictView
 
+if TYPE_CHECKING:
+    from gpumon.app.history.trends import Trends
+
 SAID = (
     "size claimed",
     "on GPU",
@@ -52,10 +58,16 @@ SAID = (
 """Labels of facts that the sections of the page say."""
 
 
-def model_page(subject_id: str, pictures: Pictures, seconds: float, at: float | None = None) -> PageView:
+def model_page(
+    subject_id: str,
+    pictures: Pictures,
+    seconds: float,
+    at: float | None = None,
+    trends: Trends | None = None,
+) -> PageView:
     """Build the page of the model whose alerts bear ``subject_id``, with at most ``seconds`` of history.
 
-    ``at`` is the time of an event to mark.
+    ``at`` is the time of an event to mark; ``trends`` know what was before this run.
     """
     key = pictures.key_of(subject_id)
     if key is not None:
@@ -66,11 +78,13 @@ def model_page(subject_id: str, pictures: Pictures, seconds: float, at: float | 
         return PageView(VerdictView("unknown", next(left, "this model is no longer loaded")))
     model, gpus = details.picture, pictures.gpus()
     own = gpus_of(model, gpus)
-    window = window_of((model.series.decode, model.series.claimed_vram), model.at, seconds, at)
+    series = trends.of_model(model, seconds) if trends else model.series
+    charted = replace(details, picture=replace(model, series=series))
+    window = window_of((series.decode, series.claimed_vram), model.at, seconds, at)
     return PageView(
         model_band(model),
         model_facts(details, {gpu.uuid: gpu.index for gpu in gpus}),
-        charts(details, own, window, happened_at(at)),
+        charts(charted, own, window, happened_at(at)),
         (*_sections(details, pictures.need(key), own), *_outcome(details)),
         tuple(_last_sections(details)),
         said=SAID,

@@ -74,8 +74,11 @@ def about(words: str, *, estimate: bool) -> str:
     return f"~{words}" if estimate and words != units.UNKNOWN else words
 
 
-WINDOWS_SECONDS: tuple[float, ...] = (300.0, 3600.0, 86400.0)
+DAY_SECONDS = 86400.0
+WINDOWS_SECONDS: tuple[float, ...] = (300.0, 3600.0, DAY_SECONDS)
 """What the history charts can show: 5 minutes, an hour, a day."""
+LONG_WINDOWS_SECONDS: tuple[float, ...] = (*WINDOWS_SECONDS, 7 * 86400.0, 30 * 86400.0)
+"""The same where a history is kept: a week and a month."""
 
 CHART_CELLS = 150
 
@@ -84,7 +87,9 @@ PEAKS_FROM_SECONDS = 1800.0
 
 FIRST_WINDOWS_SECONDS = (60.0, 120.0, 300.0)
 """Shown while there is no more: a window grows with what is known."""
-STEPS_SECONDS = ((3600.0, 600.0), (300.0, 60.0), (0.0, 15.0))
+FIRST_LONG_WINDOWS_SECONDS = (*FIRST_WINDOWS_SECONDS, 3600.0, 86400.0, 7 * 86400.0)
+"""The same of windows of more than a day."""
+STEPS_SECONDS = ((86400.0, 3600.0), (3600.0, 600.0), (300.0, 60.0), (0.0, 15.0))
 """By how much the right edge moves at a time, in windows longer than so much; in between it stands still."""
 PLOT_SECONDS = 3.0
 """A chart is drawn on so often, but for its newest value in words."""
@@ -111,8 +116,9 @@ def window_of(series: Iterable[Series], now: float, longest: float, at: float | 
     known = [begun for one in series if (begun := _begun(one, now, longest)) is not None]
     first = min([*known, *([at] if at is not None else [])], default=now)
     if at is not None and at < now - longest:
-        longest = next((one for one in WINDOWS_SECONDS if at >= now - one), WINDOWS_SECONDS[-1])
-    shorter = [one for one in FIRST_WINDOWS_SECONDS if one < longest]
+        longest = next((one for one in LONG_WINDOWS_SECONDS if at >= now - one), LONG_WINDOWS_SECONDS[-1])
+    first_ones = FIRST_WINDOWS_SECONDS if longest <= DAY_SECONDS else FIRST_LONG_WINDOWS_SECONDS
+    shorter = [one for one in first_ones if one < longest]
     lengths = [*shorter, longest]
     return next(
         (w for w in (_window(now, one) for one in lengths) if first >= w.end - w.seconds),

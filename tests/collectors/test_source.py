@@ -266,11 +266,11 @@ def test_a_hung_worker_does_not_keep_the_program_from_ending() -> None:
 
 
 def test_the_clock_starts_at_wall_time_and_ignores_later_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock_module, "_elapsed", lambda: 100.0)
+    monkeypatch.setattr(clock_module, "elapsed_seconds", lambda: 100.0)
     monkeypatch.setattr(time, "time", lambda: 5000.0)
     clock = SystemClock()
     monkeypatch.setattr(time, "time", lambda: 1.0)
-    monkeypatch.setattr(clock_module, "_elapsed", lambda: 107.0)
+    monkeypatch.setattr(clock_module, "elapsed_seconds", lambda: 107.0)
     assert clock.now() == 5007.0
 
 

@@ -82,6 +82,16 @@ def test_the_axis_is_one_row_of_round_clock_times(monkeypatch: pytest.MonkeyPatc
     time.tzset()
 
 
+def test_the_axis_of_a_week_is_of_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    week = replace(stacked(end=1_790_000_340.0), seconds=7 * 86_400.0)
+    axis = plain_text(chart_lines(week, 120, 10, UNICODE)[-1])
+    assert axis.replace("─", " ").split()[1:5] == ["15", "Sep", "16", "Sep"]
+    monkeypatch.undo()
+    time.tzset()
+
+
 def test_what_happened_is_marked_on_the_axis_and_goes_before_times() -> None:
     axis = plain_text(chart_lines(stacked(marks=((30.0, "reload"),)), 60, 10, UNICODE)[-1])
     assert axis.index("▲reload") == 4 + 28

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from itertools import takewhile
 from statistics import median
 from typing import NamedTuple
 
@@ -185,6 +186,12 @@ class Rereads:
         if before is not None:
             self._go_on(before, turn)
         self._turns.append(turn)
+
+    def turn_of(self, request: FinishedRequest) -> Turn | None:
+        """Return what is known of one of the latest requests as a turn; ``None`` of one that says nothing."""
+        of_its_end = (turn for turn in reversed(self._turns) if turn.ended <= request.ended)
+        latest = takewhile(lambda turn: turn.ended == request.ended, of_its_end)
+        return next((turn for turn in latest if turn.slot_id == request.slot_id), None)
 
     def _before(self, turn: Turn) -> Turn | None:
         """Return the turn that it goes on from: of those it may, the longest."""

@@ -284,7 +284,7 @@ class DashboardScreen(TimeScreen, ListScreen):
     def action_window(self) -> None:
         """Chart the next longer time."""
         choices = self.session.choices
-        choices.window = (choices.window + 1) % len(LENGTHS_SECONDS)
+        choices.window = (min(choices.window, len(LENGTHS_SECONDS) - 1) + 1) % len(LENGTHS_SECONDS)
         self.redraw()
 
     def action_acknowledge(self) -> None:

@@ -33,7 +33,7 @@ from gpumon.app.views.dashboard import ModelOrder, dashboard_view
 from gpumon.app.views.gpu_page import gpu_page
 from gpumon.app.views.model_page import model_page
 from gpumon.app.views.models import load_page
-from gpumon.app.views.page import WINDOWS_SECONDS, PageView, play_hints
+from gpumon.app.views.page import LONG_WINDOWS_SECONDS, WINDOWS_SECONDS, PageView, play_hints
 from gpumon.text import units
 from gpumon.widgets.band import VerdictLine
 from gpumon.widgets.hints import Hint, HintBar
@@ -41,7 +41,7 @@ from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.page_panel import ChartColumn, PagePanel
 from gpumon.widgets.views import VerdictView
 
-WINDOW_WORDS = ("up to 5 min", "up to 1 h", "up to 1 d")
+WINDOW_WORDS = ("up to 5 min", "up to 1 h", "up to 1 d", "up to a week", "up to 30 d")
 """The windows in the footer."""
 WIDE = 110
 """Columns from which charts stand beside the figures."""
@@ -116,7 +116,7 @@ class Page(TimeScreen):
 
     def _worded(self, hint: Hint) -> Hint:
         """Name the window that is shown in place of the word for it."""
-        words = WINDOW_WORDS[self.session.choices.window]
+        words = WINDOW_WORDS[self._window]
         return hint._replace(label=words) if hint.action == "window" else hint
 
     def _model_keys(self) -> tuple[Key, ...]:
@@ -140,8 +140,17 @@ class Page(TimeScreen):
         if self._row.key.startswith(LOAD_PREFIX) or pictures.load(self._row.key) is not None:
             return load_page(self._row.key, pictures)
         build = gpu_page if self._row.panel == "gpus" else model_page
-        seconds = WINDOWS_SECONDS[self.session.choices.window]
-        return build(self._row.key, pictures, seconds, self.at)
+        seconds = self._windows[self._window]
+        return build(self._row.key, pictures, seconds, self.at, self.session.trends())
+
+    @property
+    def _windows(self) -> tuple[float, ...]:
+        """What can be charted: more where a history is kept."""
+        return WINDOWS_SECONDS if self.session.trends() is None else LONG_WINDOWS_SECONDS
+
+    @property
+    def _window(self) -> int:
+        return min(self.session.choices.window, len(self._windows) - 1)
 
     def _follow(self) -> None:
         """Go from a load to the model that came of it, and from a model to the load in its place."""
@@ -250,5 +259,5 @@ class Page(TimeScreen):
     def action_window(self) -> None:
         """Show the next longer history."""
         choices = self.session.choices
-        choices.window = (choices.window + 1) % len(WINDOWS_SECONDS)
+        choices.window = (self._window + 1) % len(self._windows)
         self.draw()

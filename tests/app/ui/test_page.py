@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.app.ui.screen import START, dashboard, scenario, text
 from tests.app.ui.test_draw_budget import Cells, cells, fed
 from textual.pilot import Pilot
 
 from gpumon.app.demo.story import PRELUDE_SECONDS
+from gpumon.app.history.trends import Trends
 from gpumon.app.ui.app import GpumonApp
 from gpumon.app.ui.screens.base import Row
 from gpumon.app.ui.screens.page import Page
+from gpumon.app.views.charts import span_of
 from gpumon.collectors.samples import NvmlSample
 from gpumon.widgets import history_chart
 from gpumon.widgets.page_panel import ChartColumn, PagePanel
@@ -234,3 +238,26 @@ async def test_a_page_on_which_nothing_is_new_writes_nothing(cells: Cells) -> No
         await fed(pilot, cells, SPILLED[-1])
         assert (cells.by_line, cells.whole_screens) == ({}, 0)
         assert pilot.app.screen.query_one(PagePanel).size.height
+
+
+async def test_where_a_history_is_kept_pages_go_back_a_month(tmp_path: Path) -> None:
+    app = dashboard(SPILLED)
+    app.session.kept = Trends(tmp_path / "history.db")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter")
+        shown = []
+        for _ in range(5):
+            await pilot.press("w")
+            shown.append((await text(pilot)).splitlines()[-1].partition(" up to ")[2].partition("  ")[0])
+    assert shown == ["1 h", "1 d", "a week", "30 d", "5 min"]
+
+
+async def test_the_dashboard_shows_a_day_where_a_page_shows_a_month(tmp_path: Path) -> None:
+    app = dashboard(SPILLED)
+    app.session.kept = Trends(tmp_path / "history.db")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter", "w", "w", "w", "w", "escape")
+        pictures = app.session.shown.pictures
+        assert span_of(pictures, app.session.choices.window, 10).window.seconds == 86_400.0
+        await pilot.press("w")
+        assert app.session.choices.window == 0

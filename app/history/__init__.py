@@ -1,0 +1,1 @@
+"""What was, kept in one SQLite file: a row a minute of each model and GPU, a row for each request."""

@@ -9,7 +9,7 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from gpumon.app.cli import configuration, dashboard, history, machine, meter, recordings, status, why
+from gpumon.app.cli import configuration, dashboard, history, machine, meter, recordings, report, status, why
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
 from gpumon.app.cli.flags import (
@@ -40,6 +40,7 @@ examples:
   gpumon record evening.jsonl             watch, and keep what is seen
   gpumon replay evening.jsonl --speed 10  see it again, ten times as fast
   gpumon history --since 7d               what models did in the last week, by the day
+  gpumon report --since 7d                what a week came to: tokens, spills, loads, energy
   gpumon meter                            count the tokens of requests that go through it
   gpumon config init                      write a settings file to start from
   gpumon help fit                         what a command takes
@@ -63,6 +64,7 @@ _COMMANDS = (
     recordings.add_redact,
     recordings.add_replay,
     history.add_to,
+    report.add_to,
     dashboard.add_demo,
     meter.add_to,
     configuration.add_to,

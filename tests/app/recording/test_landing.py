@@ -20,7 +20,8 @@ from gpumon.app.monitor import Monitor
 from gpumon.app.recording import keys, reader
 from gpumon.app.recording.lines import Header
 from gpumon.app.recording.reader import Recording, read_recording
-from gpumon.app.snapshot.build import Snapshot, build_snapshot
+from gpumon.app.snapshot.build import build_snapshot
+from gpumon.app.snapshot.schema import Snapshot
 from gpumon.collectors.samples import AnySample, ModelFacts, NvmlSample
 
 SECONDS = 900
@@ -108,7 +109,8 @@ async def sought(player: Player, time: float) -> None:
 
 
 async def test_a_seek_far_on_feeds_little_and_shows_what_was_so(recording: Recording) -> None:
-    time, monitor, fed = FakeTime(), Monitor(Limits()), []
+    time, monitor = FakeTime(), Monitor(Limits())
+    fed: list[AnySample] = []
     monitor.listen(fed.append)
     player = Player(Recorded(recording), hold_at_end=True, wait=time.wait, elapsed=time.elapsed)
     player.pause()

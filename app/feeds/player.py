@@ -7,6 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple
 
 from gpumon.app.feeds.reels import Counted, Item, Open, Place, Recorded, Reel, Stop, Stops
 from gpumon.app.monitor import Monitor
@@ -86,6 +87,21 @@ async def wait_for_change(changed: asyncio.Event, seconds: float) -> None:
             await changed.wait()
 
 
+class _Seek(NamedTuple):
+    """A seek that is not there yet."""
+
+    asked: float
+    """When, in elapsed time."""
+    begun: float | None
+    """From where on it feeds, once that is found."""
+    target: float
+
+    def done(self, position: float) -> float:
+        """Return how much of the way there is fed, 0 to 1."""
+        begun = self.target if self.begun is None else self.begun
+        return min(1.0, (position - begun) / max(self.target - begun, 1.0))
+
+
 class Player:
     """Plays what ``samples()`` yields from the start each time it is called.
 
@@ -118,8 +134,7 @@ class Player:
         self._is_new = False
         self._stops = Stops()
         self._wants_event = False
-        self._seeking: tuple[float, float | None, float] | None = None
-        """Since when, from where on and whereto: while it is not there yet."""
+        self._seeking: _Seek | None = None
         self._changed = asyncio.Event()
         self.start: float | None = None
         """Time of the first sample, known once ``run`` has begun."""
@@ -286,9 +301,9 @@ class Player:
 
     async def _jump(self, monitor: Monitor, target: float) -> None:
         """Feed up to ``target``, unless another one is sought meanwhile."""
-        self._seeking = (self._elapsed(), None, target)
+        seek = self._seeking = _Seek(self._elapsed(), None, target)
         await self._start_towards(monitor, target)
-        self._seeking = (self._seeking[0], self.position or self.start or target, target)
+        self._seeking = seek._replace(begun=self.position or self.start or target)
         fed = 0
         while self._next is not None and self._next.time <= target and self._target == target:
             if self._is_new:
@@ -304,12 +319,10 @@ class Player:
     @property
     def sought(self) -> float | None:
         """How far a seek has come that takes its time, 0 to 1; ``None`` where there is none."""
-        if self._seeking is None or self._elapsed() - self._seeking[0] < SEEN_AFTER_SECONDS:
+        seek = self._seeking
+        if seek is None or self._elapsed() - seek.asked < SEEN_AFTER_SECONDS:
             return None
-        _, begun, target = self._seeking
-        if begun is None:
-            return self._reel.looked
-        return min(1.0, ((self.position or begun) - begun) / max(target - begun, 1.0))
+        return self._reel.looked if seek.begun is None else seek.done(self.position or seek.begun)
 
     async def _start_towards(self, monitor: Monitor, target: float) -> None:
         """Go to where ``target`` is reached soonest: on from here, a stop, a landing or the start."""

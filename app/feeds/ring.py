@@ -188,11 +188,11 @@ class Ring:
             self._blocks.clear()
             self.edge, self._state, self._place = "began", monitor.state, None
         newest = self._blocks[-1] if self._blocks else None
-        if newest is None or newest.is_full or monitor.acts != self._acts:
-            self._begin(newest)
-        else:
+        if newest is not None:
             newest.add(encode_line(sample))
             newest.frozen.pack()
+        if newest is None or newest.is_full or monitor.acts != self._acts:
+            self._begin(newest)
 
     def reach(self, time: float) -> Place | None:
         """Return a monitor at an instant, at the oldest one for any before; ``None`` without any sample."""
@@ -215,7 +215,10 @@ class Ring:
         self._place = None
 
     def _begin(self, newest: Block | None) -> None:
-        """Begin a block with all that is known now, the newest sample included."""
+        """Begin a block with all that is known now, the newest sample included.
+
+        The block before ends with that sample, too: where the two are merged it is needed.
+        """
         if newest is not None:
             newest.close()
         monitor = self._monitor

@@ -115,7 +115,7 @@ async def test_a_seek_far_on_feeds_little_and_shows_what_was_so(recording: Recor
     player = Player(Recorded(recording), hold_at_end=True, wait=time.wait, elapsed=time.elapsed)
     player.pause()
     running = asyncio.ensure_future(player.run(monitor))
-    for second in (350, 890, 330, 600):
+    for second in (450, 350, 400, 330):
         fed.clear()
         await sought(player, CREATED + second)
         assert len(fed) < 1100, "of 4,000"

@@ -19,7 +19,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test quick fuzz mutants check format-check lint types layers audit fix catalog man screenshots real lock clean
+.PHONY: help run test packages quick fuzz mutants check format-check lint types layers audit fix catalog man screenshots real lock clean
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -30,6 +30,9 @@ run: $(RUN_READY) ## Start the dashboard; make run ARGS="demo" passes arguments
 
 test: $(DEV_READY) ## Run every test; make test ARGS="-k spill" passes arguments to pytest
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+packages: $(DEV_READY) ## Build wheel and sdist, and install them from nothing by pip, pipx and uv, where these are
+	@GPUMON_TEST_INSTALLS=1 $(BIN)/pytest -q tests/packages $(ARGS)
 
 fuzz: $(DEV_READY) ## Press keys at random in a tmux pane; make fuzz ARGS="--seconds 600 --seed 7"
 	@PYTHONPATH=.dev:. $(BIN)/python -m tests.fuzz.screen $(ARGS)

@@ -110,7 +110,9 @@ def _cpu_seconds(process: psutil.Process) -> float:
     """
     family = [process, *process.children(recursive=True)]
     files = (file for member in family for file in Path(f"/proc/{member.pid}/task").glob("*/schedstat"))
-    return sum(int(file.read_text().split()[0]) for file in files) / 1e9
+    running = sum(int(file.read_text().split()[0]) for file in files) / 1e9
+    ended = process.cpu_times()  # of its commands that have ended the kernel keeps ticks alone
+    return running + ended.children_user + ended.children_system
 
 
 def _resident(process: psutil.Process) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
+RUNNER_URL = "{runner}"
+"""Stands for the URL of the first model's own port."""
 
 
 class Program(NamedTuple):
@@ -17,6 +19,8 @@ class Program(NamedTuple):
     command: tuple[str, ...]
     first_frame: str
     first_figure: str
+    needs_model: bool = False
+    """Whether it is told the port of a model, and shows nothing without one."""
 
 
 def programs(search_path: str | None = None, python: str = sys.executable) -> list[Program]:
@@ -34,7 +38,10 @@ def programs(search_path: str | None = None, python: str = sys.executable) -> li
         Program("nvitop", ("nvitop", "-m", "full"), "NVITOP", "MiB /"),
         Program("nvtop", ("nvtop",), "Device", "MHz"),
         Program("gpustat", ("gpustat", "-i", "1"), "[0]", "MB"),
-        Program("glances", ("glances", "-t", "1"), "CPU", "GPU"),
+        Program("glances", ("glances", "-t", "1"), "CPU", "temperature"),
+        Program("ollama-mtop", ("mtop",), "mtop v", "MiB"),
+        Program("vramtop", ("vramtop",), "vramtop", "MB/"),
+        Program("llamastat", ("llamastat", "-u", RUNNER_URL), "llamastat", "t/s", needs_model=True),
     ]
     return [*own, *(found for peer in peers if (found := _installed(peer, search_path)))]
 

@@ -1,7 +1,10 @@
 """gpumon beside its peers on one fake machine, in one run: ``python -m benchmarks.side_by_side``.
 
-Prints a table in Markdown with the figures and the ratios to nvitop and to a bare Textual app. Programs that
-are not installed are left out; ``--path`` says where to look for them.
+Prints a table in Markdown with the figures and the ratios to some of them and to a bare Textual app. Programs
+that are not installed are left out; ``--path`` says where to look for them.
+
+For root it runs in namespaces of its own, where no process or server is but those of the fake machine: gpumon
+finds whatever serves a model, and would be measured with what happens to run.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.measure import Cost, measure, median
-from benchmarks.programs import ROOT, Program, programs
+from benchmarks.programs import ROOT, RUNNER_URL, Program, programs
 from benchmarks.world import World
 
 
@@ -45,8 +48,16 @@ CASES = (
 )
 
 
+ALONE = "GPUMON_BENCHMARK_ALONE"
+BEGIN_ALONE = 'ip link set lo up && exec "$@"'
+
+
 def main() -> None:
     options = _parser().parse_args()
+    if os.geteuid() == 0 and ALONE not in os.environ:
+        own = [sys.executable, "-m", "benchmarks.side_by_side", *sys.argv[1:]]
+        apart = ["unshare", "--fork", "--pid", "--net", "--mount-proc", "sh", "-c", BEGIN_ALONE, "sh", *own]
+        os.execvpe(apart[0], apart, os.environ | {ALONE: "1"})
     chosen = [case for case in CASES if case.name in options.cases or not options.cases]
     for case in chosen:
         print(f"\n## {case.name}: {_words(case)}\n", flush=True)
@@ -66,9 +77,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _compare(case: Case, options: argparse.Namespace) -> dict[str, Cost]:
-    chosen = [p for p in programs(options.path, options.python) if p.name in options.only or not options.only]
+    chosen = [
+        program
+        for program in programs(options.path, options.python)
+        if (program.name in options.only or not options.only) and (case.models or not program.needs_model)
+    ]
     costs: dict[str, list[Cost]] = {program.name: [] for program in chosen}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         async with World(Path(folder), case.gpus, case.models, busy=case.busy).running() as world:
             for _ in range(options.runs):
                 for program in chosen:
@@ -79,6 +94,8 @@ async def _compare(case: Case, options: argparse.Namespace) -> dict[str, Cost]:
 async def _run(program: Program, case: Case, world: World, folder: str, seconds: float) -> Cost:
     """Measure once, and count the calls into the driver over the whole run."""
     environment = _environment(folder) | world.environment
+    url = world.runners[0].url if world.runners else ""
+    program = program._replace(command=tuple(part.replace(RUNNER_URL, url) for part in program.command))
     world.driver.reset_calls()
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -120,7 +137,7 @@ HEADINGS = (
 def _table(costs: dict[str, Cost]) -> str:
     lines = [f"| program | {' | '.join(HEADINGS)} |", "|---" * (len(HEADINGS) + 1) + "|"]
     lines += [f"| {name} | {' | '.join(map(_figure, cost))} |" for name, cost in costs.items()]
-    for other in ("nvitop", "bare Textual app"):
+    for other in ("ollama-mtop", "nvitop", "bare Textual app"):
         if other in costs and "gpumon" in costs:
             ratios = map(_ratio, costs["gpumon"], costs[other])
             lines.append(f"| **gpumon / {other}** | {' | '.join(ratios)} |")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
-from gpumon.collectors.http.client import MIB, HttpClient, RequestError, TimeLimits
+from gpumon.collectors.http.client import MIB, HttpClient, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import AnySample, Fact, MeteredModel, MeterSample
 from gpumon.collectors.samples.meter import Name
 from gpumon.collectors.source import Clock

@@ -20,7 +20,7 @@ _NUMBERS = count()
 _OUTSIDE = re.compile(
     r"import (subprocess|tracemalloc|uvicorn|Actor)|create_subprocess|real_server\(|FakeDriver|fake_driver"
     r"|Fake(Ollama|LlamaServer|Router|Upstream)|asyncio\.start_server| run_test\(|\.run_test\("
-    r"|tests\.(faults|e2e|fuzz)"
+    r"|tests\.(faults|e2e|fuzz)|fakes\.browser"
 )
 """Said in files that start a process or a server, draw whole screens, or measure memory."""
 

@@ -126,9 +126,10 @@ def gpu_lines(
     lines_per_row: int = 1,
     cursor_key: str | None = None,
     shown: slice = ALL,
+    columns: Sequence[Fitted] = (),
 ) -> list[Line]:
     """Draw those ``shown`` of ``rows`` in columns that suit all, each on at most ``lines_per_row`` lines."""
-    fitted = columns_for(rows, width, glyphs)
+    fitted = columns or columns_for(rows, width, glyphs)
     lines: list[Line] = []
     for row in rows[shown]:
         cells = _cells(row, glyphs, row.key == cursor_key)
@@ -152,9 +153,8 @@ def _has_named_bar(fitted: Sequence[Fitted]) -> bool:
     return any(place.column.key == "bar" and place.width >= NAMED_BAR_CELLS for place in fitted)
 
 
-def heading_line(rows: Sequence[GpuRow], note: str, width: int, glyphs: Glyphs) -> Line:
+def heading_line(fitted: Sequence[Fitted], note: str, width: int, glyphs: Glyphs) -> Line:
     """Draw the names of the columns, and a note at the right."""
-    fitted = columns_for(rows, width, glyphs)
     cells: dict[str, Cell] = {
         key: aligned(text_line(words.replace("°", glyphs.degree), "dim")) for key, words in HEADINGS.items()
     }
@@ -298,6 +298,8 @@ class GpuPanel(RowPanel):
 
     title = "GPUs"
     _rows: tuple[GpuRow, ...] = ()
+    _chosen: tuple[tuple[GpuRow, ...], int, tuple[Fitted, ...]] = ((), 0, ())
+    """The columns that suit rows at a width."""
 
     def show(self, rows: Sequence[GpuRow]) -> None:
         """Draw ``rows``."""
@@ -305,13 +307,20 @@ class GpuPanel(RowPanel):
 
     def heading(self, width: int, note: str) -> Line:
         """Return the names of the columns."""
-        return heading_line(self._rows, note, width, self.glyphs)
+        return heading_line(self._columns(width), note, width, self.glyphs)
 
     def row_height(self, row: int) -> int:
         """Return how many lines a GPU takes."""
-        fitted = columns_for(self._rows, self.content_size.width, self.glyphs)
-        return height_of(self._rows[row], fitted, self.lines_per_row)
+        return height_of(self._rows[row], self._columns(self.content_size.width), self.lines_per_row)
 
     def row_lines(self, width: int, shown: slice) -> list[Line]:
         """Return the lines of the GPUs ``shown``."""
-        return gpu_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key, shown)
+        columns = self._columns(width)
+        return gpu_lines(self._rows, width, self.glyphs, self.lines_per_row, self.cursor_key, shown, columns)
+
+    def _columns(self, width: int) -> tuple[Fitted, ...]:
+        rows, at, columns = self._chosen
+        if rows is not self._rows or at != width:
+            columns = columns_for(self._rows, width, self.glyphs)
+            self._chosen = (self._rows, width, columns)
+        return columns

@@ -62,6 +62,37 @@ class InstalledRow(Struct, frozen=True):
     """The largest with which all of it is on GPU; 0: there is none."""
 
 
+class HostRow(Struct, frozen=True):
+    """One of several machines."""
+
+    key: str
+    name: str
+    level: Level = "unknown"
+    head: str = ""
+    """What is wrong there in a word or two, in capitals: ``SPILLED``."""
+    subject: str = ""
+    facts: tuple[str, ...] = ()
+    """What it amounts to and what it costs, the most important first."""
+    sentence: str = ""
+    """How things are there; drawn where there is no ``head``."""
+    cause: str = ""
+    remedy: str = ""
+    """The line to type."""
+    where: str = ""
+    """Where it is typed."""
+    gpus: tuple[tuple[int | None, int | None], ...] = ()
+    """Of each GPU the bytes in use and all that it has."""
+    tokens_per_second: float | None = None
+    models: int | None = None
+    loading: int = 0
+    age_seconds: float | None = None
+    """Since the newest sample came; ``None`` before the first."""
+    is_old: bool = False
+    """Whether what is said of it is as it was then."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known of it: ``clock 14s ahead``."""
+
+
 class ChoiceRow(Struct, frozen=True):
     """Something to choose, and a word beside it."""
 

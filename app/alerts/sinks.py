@@ -39,12 +39,15 @@ class AlertHook:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, event: AlertEvent) -> None:
-        """Start the command for ``event``, or as soon as fewer than ``AT_ONCE`` are running."""
+    def tell(self, event: AlertEvent, host: str = "") -> None:
+        """Start the command for ``event``, or as soon as fewer than ``AT_ONCE`` are running.
+
+        ``host`` is where it happened, if several machines are watched.
+        """
         if len(self._tasks) >= WAITING_AT_MOST:
             self._notice(f"the alert command is too slow, left out: {event.alert.message}")
             return
-        task = asyncio.get_running_loop().create_task(self._run(event_json(event)))
+        task = asyncio.get_running_loop().create_task(self._run(event_json(event, host)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -84,9 +87,10 @@ class AlertHook:
         self._notice(f"alert command {visible(self._command[0])} {what}")
 
 
-def event_json(event: AlertEvent) -> bytes:
-    """Write an event as one line of JSON: ``change`` and the fields of the alert."""
-    return msgspec.json.encode({"change": event.change, **asdict(event.alert)}) + b"\n"
+def event_json(event: AlertEvent, host: str = "") -> bytes:
+    """Write an event as one line of JSON: ``change``, ``host`` if there are several, the alert's fields."""
+    where = {"host": host} if host else {}
+    return msgspec.json.encode({"change": event.change, **where, **asdict(event.alert)}) + b"\n"
 
 
 async def _ended(process: Process) -> None:

@@ -28,6 +28,10 @@ def execute(options: Options) -> int:
 
 
 def _shown(options: Options) -> int:
+    if any(getattr(options, flag, None) for flag in ("host", "hosts", "prometheus")):
+        from gpumon.app.cli.hosts import execute_fleet
+
+        return execute_fleet(options)
     settings = screen_settings(options)
     require_terminal()
     from gpumon.app.session.build import live_session

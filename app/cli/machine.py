@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gpumon.app.cli.common import load_settings, looked, resolved_glyphs
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
+from gpumon.app.cli.hosts import add_host_flags
 from gpumon.app.cli.output import print_json, print_text
 from gpumon.app.errors import GpumonError
 
@@ -32,6 +33,7 @@ def add_snapshot(commands: Commands) -> None:
     )
     parser.set_defaults(execute=execute_snapshot)
     add_source_flags(parser)
+    add_host_flags(parser)
 
 
 def add_doctor(commands: Commands) -> None:
@@ -40,6 +42,7 @@ def add_doctor(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=execute_doctor)
     add_source_flags(parser)
+    add_host_flags(parser)
 
 
 def add_calibrate(commands: Commands) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,14 @@ _LONGEST_MESSAGE = 2000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``gpumon`` with ``arguments``, or those of the process, and return its exit code."""
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
+    return guarded(lambda: _executed(given))
+
+
+def guarded(run: Callable[[], int]) -> int:
+    """Return the exit code of ``run``; what it fails of is told in one line."""
     try:
-        code = _outcome(arguments)
+        code = _outcome(run)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -47,10 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _outcome(arguments: Sequence[str] | None) -> int:
-    given = [*(sys.argv[1:] if arguments is None else arguments)]
+def _outcome(run: Callable[[], int]) -> int:
     try:
-        return _executed(given)
+        return run()
     except GpumonError as error:
         sys.stderr.write(f"gpumon: {visible(str(error), _LONGEST_MESSAGE)}\n")
         return EXIT_USAGE
@@ -69,7 +74,7 @@ def _executed(given: list[str]) -> int:
         return print_version()
     if given:
         return _parsed_and_run(given)
-    _start_log(debug=False)
+    start_log(debug=False)
     return dashboard.execute(SimpleNamespace())
 
 
@@ -81,15 +86,16 @@ def _crashed(error: Exception) -> int:
     return EXIT_CRASHED
 
 
-def _start_log(*, debug: bool) -> None:
-    from gpumon.app.log import start_log
+def start_log(*, debug: bool) -> None:
+    """Log to the file of this user."""
+    from gpumon.app.log import start_log as begin
 
     def redactor() -> Redact:
         from gpumon.app.recording.redaction import Redaction
 
         return Redaction().words
 
-    start_log(redactor, debug=debug)
+    begin(redactor, debug=debug)
 
 
 def _parsed_and_run(arguments: Sequence[str]) -> int:
@@ -97,7 +103,11 @@ def _parsed_and_run(arguments: Sequence[str]) -> int:
     from gpumon.app.cli.parser import build_parser
 
     options = build_parser().parse_args(arguments)
-    _start_log(debug=getattr(options, "debug", False))
+    start_log(debug=getattr(options, "debug", False))
+    if getattr(options, "host", None) and options.execute is not dashboard.execute:
+        from gpumon.app.cli.hosts import execute_there
+
+        return execute_there(options, arguments)
     return int(options.execute(options))
 
 

@@ -11,7 +11,7 @@ from gpumon.app.cli.flags import Commands, add_command
 from gpumon.app.errors import GpumonError
 
 if TYPE_CHECKING:
-    from gpumon.app.meter.serve import Address
+    from gpumon.app.listening import Address
     from gpumon.collectors.http.endpoint import Endpoint
 
 DEFAULT_LISTEN = "127.0.0.1:11435"
@@ -42,9 +42,10 @@ def execute(options: Namespace) -> int:
     """Pass requests on until told to end."""
     _require_server()
     from gpumon.app.crash import run
-    from gpumon.app.meter.serve import Address, bind, parse_address, serve
+    from gpumon.app.listening import Address, bind, parse_address
+    from gpumon.app.meter.serve import serve
 
-    wanted, upstream = parse_address(options.listen), _upstream(options)
+    wanted, upstream = parse_address(options.listen, DEFAULT_LISTEN), _upstream(options)
     with bind(wanted) as listening:
         address = Address(wanted.host, listening.getsockname()[1])
         _refuse_loop(address, upstream)
@@ -62,7 +63,7 @@ def _require_server() -> None:
 
 
 def _upstream(options: Namespace) -> Endpoint:
-    from gpumon.app.config.settings import url_problem
+    from gpumon.app.config.checks import url_problem
     from gpumon.collectors.http.endpoint import parse_endpoint
 
     endpoint = parse_endpoint(options.upstream, None, options.ca_file, options.insecure)

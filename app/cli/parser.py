@@ -9,7 +9,20 @@ from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from gpumon.app.cli import configuration, dashboard, history, machine, meter, recordings, report, status, why
+from gpumon.app.cli import (
+    configuration,
+    dashboard,
+    history,
+    hosts,
+    machine,
+    meter,
+    notify,
+    recordings,
+    report,
+    status,
+    web,
+    why,
+)
 from gpumon.app.cli.common import VERSION_FLAGS, print_version
 from gpumon.app.cli.fit import command as fit
 from gpumon.app.cli.flags import (
@@ -29,6 +42,7 @@ EXAMPLES = """\
 examples:
   gpumon                                  watch this machine and its Ollama
   gpumon --url http://box:11434           watch the Ollama of another machine
+  gpumon --host me@box --host local       several machines, over ssh; Enter opens one
   gpumon demo                             see it at work without a GPU
   gpumon snapshot                         print what is known now as JSON, for scripts
   gpumon snapshot --watch                 and a line of it for each change
@@ -42,6 +56,8 @@ examples:
   gpumon history --since 7d               what models did in the last week, by the day
   gpumon report --since 7d                what a week came to: tokens, spills, loads, energy
   gpumon meter                            count the tokens of requests that go through it
+  gpumon web                              the dashboard in a browser
+  gpumon notify --test                    try whether alerts arrive by ntfy or on the desktop
   gpumon config init                      write a settings file to start from
   gpumon help fit                         what a command takes
 """
@@ -67,6 +83,8 @@ _COMMANDS = (
     report.add_to,
     dashboard.add_demo,
     meter.add_to,
+    web.add_to,
+    notify.add_to,
     configuration.add_to,
 )
 
@@ -132,6 +150,7 @@ def build_parser() -> Parser:
     add_source_flags(parser)
     add_screen_flags(parser)
     add_history_flags(parser)
+    hosts.add_fleet_flags(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in _COMMANDS:
         add(commands)

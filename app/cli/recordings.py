@@ -33,6 +33,7 @@ QUIET_SECONDS = 0.5
 """What is done sooner says nothing of how far it is."""
 END_BLOCKS = 48
 """Of a long recording so much is replayed to judge its end: of a workstation some hours."""
+_STDOUT = Path("/dev/stdout")
 SPEEDS = (0.25, 64.0)
 """The slowest and the fastest that a recording can be played."""
 
@@ -44,7 +45,7 @@ def add_record(commands: Commands) -> None:
         "file",
         type=Path,
         metavar="FILE",
-        help="a new file, packed if it ends in .gz or .zst, or a recording to continue",
+        help="a new file, packed if it ends in .gz or .zst, a recording to continue, or - for stdout",
     )
     parser.add_argument(
         "--headless", action="store_true", help="record without a dashboard, until interrupted"
@@ -93,7 +94,7 @@ def execute_record(options: Namespace) -> int:
         require_terminal()
     from gpumon.app.session.build import live_session
 
-    session = live_session(settings, record_to=options.file)
+    session = live_session(settings, record_to=_STDOUT if options.file == Path("-") else options.file)
     if options.headless:
         from gpumon.app.crash import run
 
@@ -103,8 +104,9 @@ def execute_record(options: Namespace) -> int:
         from gpumon.app.ui.launch import run_dashboard
 
         code = run_dashboard(settings, session)
-    if session.recorder is not None and session.recorder.problem is not None:
-        raise session.recorder.problem
+    recorder = session.recorder
+    if recorder is not None and recorder.problem is not None:
+        raise BrokenPipeError if recorder.lost_reader and options.headless else recorder.problem
     return code
 
 

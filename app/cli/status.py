@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 from gpumon.app.cli.common import live_monitor, load_settings, looked
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
+from gpumon.app.cli.hosts import add_host_flags
 from gpumon.app.cli.output import print_text, text_bytes
 from gpumon.app.errors import GpumonError
 from gpumon.app.outlets import Form
@@ -42,6 +43,7 @@ def add_to(commands: Commands) -> None:
     )
     parser.set_defaults(execute=execute)
     add_source_flags(parser)
+    add_host_flags(parser)
 
 
 def execute(options: Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpumon.app.cli.common import load_settings, looked
 from gpumon.app.cli.flags import Commands, add_command, add_source_flags
+from gpumon.app.cli.hosts import add_host_flags
 from gpumon.app.cli.output import print_json, print_text
 from gpumon.app.errors import GpumonError
 from gpumon.text.safe import visible
@@ -48,6 +49,7 @@ def add_to(commands: Commands) -> None:
     )
     parser.set_defaults(execute=execute)
     add_source_flags(parser)
+    add_host_flags(parser)
 
 
 def execute(options: Namespace) -> int:

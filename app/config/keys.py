@@ -1,7 +1,7 @@
-"""Headers whose value stands elsewhere: in a variable of the environment or in a file, as keys should.
+"""Secrets whose value stands elsewhere: in a variable of the environment or in a file, as keys should.
 
 In the settings file such a header is a table, which no value of a header can be taken for:
-``Authorization = { env = "TABBY_KEY", prefix = "Bearer " }``.
+``Authorization = { env = "TABBY_KEY", prefix = "Bearer " }``. So may be the topic of ntfy and its token.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from gpumon.app.config.schema import KeyPath
 HEADERS = "headers"
 DEPTH = 3
 """Of the path of a header: the table, the URL, its name."""
+SECRETS = (("notify", "ntfy"), ("notify", "ntfy_token"))
+"""Settings of one value that may stand elsewhere."""
 WORDS = ("env", "file", "prefix")
 MAX_BYTES = 64 * 2**10
 
 
 def with_keys(entries: Entries, environ: Mapping[str, str], folder: Path) -> Entries:
-    """Return the entries of a settings file with the values that its headers point to.
+    """Return the entries of a settings file with the values that its headers and secrets point to.
 
     A relative path starts at ``folder``, where the settings file is. Raise ``ConfigError`` where there is no
     such variable or file, or it holds nothing that can be sent; no value is repeated.
@@ -29,8 +31,9 @@ def with_keys(entries: Entries, environ: Mapping[str, str], folder: Path) -> Ent
     elsewhere: dict[KeyPath, dict[str, Entry]] = {}
     plain: Entries = {}
     for path, entry in entries.items():
-        if path[0] == HEADERS and len(path) > DEPTH:
-            elsewhere.setdefault(path[:DEPTH], {})[".".join(path[DEPTH:])] = entry
+        depth = _depth(path)
+        if depth is not None and len(path) > depth:
+            elsewhere.setdefault(path[:depth], {})[".".join(path[depth:])] = entry
         else:
             plain[path] = entry
     for path, told in elsewhere.items():
@@ -40,6 +43,13 @@ def with_keys(entries: Entries, environ: Mapping[str, str], folder: Path) -> Ent
         except ValueError as problem:
             raise ConfigError(f"{origin}: {dotted(path)}: {problem}") from None
     return plain
+
+
+def _depth(path: KeyPath) -> int | None:
+    """Return the length of the path of what may stand elsewhere and holds ``path``."""
+    if path[0] == HEADERS:
+        return DEPTH
+    return next((len(secret) for secret in SECRETS if path[: len(secret)] == secret), None)
 
 
 def _value(told: Mapping[str, Entry], environ: Mapping[str, str], folder: Path) -> str:

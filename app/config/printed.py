@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from gpumon.app.config.load import Loaded
 from gpumon.app.config.schema import KeyPath, Setting, settings_of, table_description, without_password
 from gpumon.app.config.settings import Settings
@@ -41,13 +44,18 @@ def toml_key(name: str) -> str:
 
 
 def toml_value(value: object) -> str:
-    """Return a switch, a number, a text or a list of these."""
+    """Return a switch, a number, a text, or a list or an inline table of these."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return f'"{"".join(map(_escaped, value))}"'
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, Struct):
+        return toml_value(asdict(value))
+    if isinstance(value, Mapping):
+        pairs = (f"{toml_key(name)} = {toml_value(one)}" for name, one in value.items())
+        return f"{{ {', '.join(pairs)} }}"
     return repr(value)
 
 
@@ -82,7 +90,7 @@ def _free_lines(setting: Setting, loaded: Loaded) -> Iterator[_Line]:
 
 def _without_secret(setting: Setting, value: object) -> object:
     mask = setting.about.secret
-    if mask is None:
+    if mask is None or value is None:
         return value
     if isinstance(value, list | tuple):
         return [mask(str(text)) for text in value]

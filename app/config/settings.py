@@ -11,54 +11,23 @@ from msgspec import Meta, field
 from msgspec.structs import asdict
 
 from gpumon.app.alerts.limits import Limits
+from gpumon.app.config.checks import (
+    AUTO,
+    color_problem,
+    theme_problem,
+    topic_problem,
+    url_problem,
+    without_topic,
+)
 from gpumon.app.config.schema import Flag, Table, about, masked, without_password
-from gpumon.app.errors import did_you_mean
-from gpumon.collectors.http.endpoint import parse_host, parse_url
+from gpumon.collectors.http.endpoint import parse_host
 from gpumon.collectors.source import Cadence
 
 if TYPE_CHECKING:
     from gpumon.app.alerts.limits import Limits
 
-AUTO = "auto"
-"""The theme that suits the terminal."""
-OWN_THEME = "gpumon"
 EVERY_URL = "*"
 """The table of ``headers`` that is sent to every server."""
-
-
-def color_problem(color: str) -> str | None:
-    """Return what is wrong with a colour, ``None`` where it is one."""
-    # Here, because most settings name no colour and Textual takes a while to import.
-    from textual.color import Color, ColorParseError  # noqa: PLC0415
-
-    try:
-        Color.parse(color)
-    except ColorParseError:
-        return f'"{color}" is no colour'
-    return None
-
-
-def theme_problem(name: str) -> str | None:
-    """Return what is wrong with the name of a theme, ``None`` where there is one of that name."""
-    if name in {AUTO, OWN_THEME}:
-        return None
-    from textual.theme import BUILTIN_THEMES  # noqa: PLC0415
-
-    known = sorted({AUTO, OWN_THEME, *BUILTIN_THEMES})
-    if name in known:
-        return None
-    meant = did_you_mean(name, known) or f"; there are {', '.join(known)}"
-    return f'no theme is called "{name}"{meant}'
-
-
-def url_problem(url: str) -> str | None:
-    """Return why a URL cannot be asked, ``None`` where it can."""
-    try:
-        parse_url(url)
-    except ValueError as error:
-        return str(error)
-    return None
-
 
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
 """A field name (RFC 9110 §5.6.2)."""
@@ -135,6 +104,38 @@ class AlertSettings(Table, frozen=True):
         return Limits(**chosen)
 
 
+class NotifySettings(Table, frozen=True):
+    """Who is told of alerts besides the screen."""
+
+    terminal: Annotated[
+        Literal["off", "auto", "osc9", "osc99", "osc777"],
+        about("A notification of the desktop by the terminal; auto goes by which terminal it is."),
+    ] = "off"
+    ntfy: Annotated[
+        str | None,
+        about(
+            "The address of a topic of ntfy; whoever knows it can read along.",
+            example="https://ntfy.sh/a-name-that-nobody-guesses",
+            variable="GPUMON_NTFY",
+            check=topic_problem,
+            secret=without_topic,
+        ),
+    ] = None
+    ntfy_token: Annotated[
+        HeaderValue | None,
+        about(
+            "The access token, where the topic wants one.",
+            example="tk_...",
+            variable="GPUMON_NTFY_TOKEN",
+            look="a token without control characters",
+            secret=masked,
+        ),
+    ] = None
+    level: Annotated[
+        Literal["bad", "watch"], about("The least that is told: bad, or watch for everything.")
+    ] = "bad"
+
+
 class LearnSettings(Table, frozen=True):
     """What is kept of one run for the next."""
 
@@ -184,6 +185,17 @@ class Colors(Table, frozen=True):
 
 ASSUMED_URLS = (parse_host("").url,)
 """Whom to ask where nobody names a server."""
+
+
+HostName = Annotated[str, Meta(pattern=r"^(?!-)[^\s\x00-\x1f\x7f]+\Z")]
+"""As ssh takes it."""
+
+
+class HostSettings(Table, frozen=True):
+    """A machine that is reached over ssh."""
+
+    name: HostName
+    command: Argument = "gpumon"
 
 
 class ServerSettings(Table, frozen=True):
@@ -249,6 +261,15 @@ class Settings(Table, frozen=True):
             example=["~/ollama.log"],
         ),
     ] = ()
+    hosts: Annotated[
+        tuple[HostName | HostSettings, ...],
+        about(
+            "The machines that gpumon --hosts watches, as ssh takes their names, and local for this one; as "
+            "a table with the command by which gpumon is called there.",
+            example=["local", {"name": "me@box", "command": "~/.local/bin/gpumon"}],
+            look="names of hosts, or tables of name and command",
+        ),
+    ] = ()
     theme: Annotated[
         str,
         Meta(min_length=1),
@@ -289,6 +310,14 @@ class Settings(Table, frozen=True):
             variable="GPUMON_BELL",
         ),
     ] = False
+    read_only: Annotated[
+        bool,
+        about(
+            "Look only: no key asks a server to do anything.",
+            flag=Flag("screen", "--read-only"),
+            variable="GPUMON_READ_ONLY",
+        ),
+    ] = False
     headers: Annotated[
         dict[Url, HeaderTable],
         about(
@@ -312,6 +341,7 @@ class Settings(Table, frozen=True):
     servers: ServerSettings = field(default_factory=ServerSettings)
     panels: Panels = field(default_factory=Panels)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     learn: LearnSettings = field(default_factory=LearnSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     colors: Colors = field(default_factory=Colors)

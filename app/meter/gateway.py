@@ -16,14 +16,10 @@ import msgspec
 from gpumon.app.errors import GpumonError
 from gpumon.app.meter.book import Book, Reading, is_inference
 from gpumon.app.meter.direct import CONNECT_SECONDS, KEEP_SECONDS, Answer, Lines, Sink
-from gpumon.collectors.http.client import (
-    FailureKind,
-    RequestError,
-    close_if_more_came,
-    failure_kind,
-    verification,
-)
+from gpumon.collectors.http.away import close_if_more_came, failure_kind
 from gpumon.collectors.http.endpoint import Endpoint, is_address
+from gpumon.collectors.http.failure import FailureKind, RequestError
+from gpumon.collectors.http.here import verification
 from gpumon.collectors.meter import REPORT_PATH, VERSION, MeterReport
 
 Message = MutableMapping[str, Any]

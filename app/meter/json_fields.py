@@ -84,7 +84,17 @@ def _read_value(here: Field, raw: bytes, values: dict[str, bytes]) -> None:
             if len(text) <= LONGEST_VALUE:
                 values[here.path] = text
         elif first == b'"':
-            values[here.path] = PRESENT if text else b""
+            _note_private(values, here.path, text)
+
+
+def _note_private(values: dict[str, bytes], path: str, text: bytes) -> None:
+    """Note whether there is something; of the elements of a list one is enough."""
+    if text:
+        values[path] = PRESENT
+    elif "[]" in path:
+        values.setdefault(path, b"")
+    else:
+        values[path] = b""
 
 
 def _grow(root: Field, path: str) -> Field:
@@ -186,7 +196,7 @@ class FieldScanner:
         if self._here is None or self._here.path is None:
             return
         if self._here.private:
-            self.values[self._here.path] = PRESENT if text else b""
+            _note_private(self.values, self._here.path, text)
         elif len(text) <= LONGEST_VALUE:
             self.values[self._here.path] = text
 

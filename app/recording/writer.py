@@ -19,6 +19,7 @@ from gpumon.collectors.samples import AnySample
 
 FLUSH_SECONDS = 2.0
 """So much of a packed recording is lost at most when the process is killed."""
+STDOUT = Path("/dev/stdout")
 WAITING_LINES = 20_000
 """Lines that may wait for a disk or a reader that is slow; beyond that the recording ends."""
 CLOSE_SECONDS = 2.0
@@ -42,12 +43,14 @@ class Recorder:
         self._problem: RecordingError | None = None
         self._lines: queue.Queue[bytes | None] = queue.Queue(WAITING_LINES)
         self._first = encode_header(header)
-        self._keys = Keys()
+        self._keys: Keys | None = None
         self._form = form_of_name(path)
         self._descriptor: int | None = None
         if not _waits_for_a_reader(path):
             self._descriptor = _open(path)
             self._form, joint = _continued(path, self._descriptor, self._form)
+            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):  # whoever reads a pipe begins at its start
+                self._keys = Keys()
             self._first = joint + self._first
         self._thread = threading.Thread(target=self._write_all, name=f"recording {path}", daemon=True)
         self._thread.start()
@@ -57,13 +60,19 @@ class Recorder:
         """Why it has ended before it was closed."""
         return self._problem
 
+    @property
+    def lost_reader(self) -> bool:
+        """Whether it has ended because nobody reads standard output any more, which is the usual way out."""
+        error = self._problem.__cause__ if self._problem is not None else None
+        return self.path == STDOUT and isinstance(error, BrokenPipeError | ConnectionResetError)
+
     def write(self, sample: AnySample) -> None:
         """Record ``sample``. Never blocks; after a problem it does nothing."""
         if self._problem is not None:
             return
         try:
             line = encode_line(sample)
-            if key := self._keys.due(sample, line):
+            if self._keys is not None and (key := self._keys.due(sample, line)):
                 self._lines.put_nowait(key)
             self._lines.put_nowait(line)
         except queue.Full:
@@ -82,6 +91,7 @@ class Recorder:
             self._write_lines()
         except OSError as error:
             self._problem = RecordingError(f"recording to {self.path} ended: {_words(error)}")
+            self._problem.__cause__ = error
         except RecordingError as error:
             self._problem = error
         finally:
@@ -124,7 +134,9 @@ def _open(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise RecordingError(f"cannot record to {path}: {_words(error)}") from error
+        if path != STDOUT or error.errno != errno.ENXIO:
+            raise RecordingError(f"cannot record to {path}: {_words(error)}") from error
+        descriptor = os.dup(1)  # a socket, as some sshd give: it cannot be opened by its name
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         _lock(path, descriptor)
     return descriptor

@@ -6,7 +6,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from gpumon.app.config.settings import Settings
 from gpumon.app.feeds.live import LiveFeed
@@ -33,6 +35,7 @@ from gpumon.collectors.source import Cadence, Clock, Source, SystemClock
 
 if TYPE_CHECKING:
     from gpumon.app.feeds.demo import DemoFeed
+    from gpumon.app.feeds.followed import FollowedFeed
     from gpumon.app.history.live import LiveHistory
     from gpumon.app.learned import Keeper
 
@@ -51,11 +54,13 @@ def live_session(settings: Settings, record_to: Path | None = None) -> Session:
         monitor.listen(keeper.on_sample, "what is learned")
     feed = live_feed(settings, monitor, keeper)
     at = partial(endpoint_at, settings, monitor.state)
+    unload = {} if settings.read_only else PerServer(at, lambda endpoint: partial(_unload, monitor, endpoint))
     session = Session(
         monitor,
         feed,
         cadence=feed.cadence,
-        unload=PerServer(at, lambda endpoint: partial(_unload, monitor, endpoint)),
+        unload=unload,
+        read_only=settings.read_only,
         describe=PerServer(at, lambda endpoint: partial(_describe, monitor, endpoint)),
         keeper=keeper,
     )
@@ -188,6 +193,25 @@ def session_of_demo(settings: Settings, feed: DemoFeed) -> Session:
 
     monitor = Monitor(settings.alerts.limits())
     return Session(monitor, feed, player=feed.player, demo=feed, unload={SOURCE: feed.unload})
+
+
+def looks_of(settings: Settings) -> Settings:
+    """Return what a screen needs of the settings that is fed by another process: no server, no secret."""
+    glyphs: Literal["unicode", "ascii"] = "ascii" if settings.glyphs == "ascii" else "unicode"
+    return Settings(
+        theme=settings.theme,
+        glyphs=glyphs,
+        mouse=settings.mouse,
+        panels=settings.panels,
+        colors=settings.colors,
+        alerts=replace(settings.alerts, hook=()),
+        read_only=True,
+    )
+
+
+def followed_session(settings: Settings, feed: FollowedFeed) -> Session:
+    """Show what another gpumon watches."""
+    return Session(Monitor(settings.alerts.limits()), feed, read_only=True)
 
 
 def _record(session: Session, path: Path) -> None:

@@ -69,12 +69,18 @@ class Session(Struct):
     """What was asked of installed models; set on first use."""
     keeper: Keeper | None = None
     """Set where what is learned is kept for the next run."""
+    read_only: bool = False
+    """Whether nothing is to be done from this screen but to look."""
     history: LiveHistory | None = None
     """Set where a history is kept of what is seen."""
     kept: Trends | None = None
     """What charts read that go back further than this run; set on first use."""
     past: Past | None = None
     """Set where the screen can look back while samples come: live, and in a demonstration."""
+    host: str = ""
+    """The machine that is watched from afar: nothing is done to it from here."""
+    gathered_seconds: float | None = None
+    """Set where many say something at different times: within so long it is drawn together."""
 
     def look_back(self) -> None:
         """Keep what comes from now on, so that the screen can go back to it. A recording keeps itself."""
@@ -114,6 +120,11 @@ class Session(Struct):
 
             self.kept = Trends()
         return self.kept
+
+    @property
+    def picture_seconds(self) -> float | None:
+        """Seconds between samples that are worth a picture; ``None`` for a recording."""
+        return self.cadence.shortest_seconds if self.cadence else self.gathered_seconds
 
     def descriptions(self) -> Descriptions:
         """Return what is asked of installed models in this run."""

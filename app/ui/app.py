@@ -35,7 +35,8 @@ from gpumon.widgets.kit.lines import Glyphs
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
-    from gpumon.app.alerts.sinks import AlertHook
+    from gpumon.app.alerts.alert import AlertEvent
+    from gpumon.app.session.telling import MakeTeller
     from gpumon.app.ui.model_actions import ModelActions
     from gpumon.collectors.source import Cadence
 
@@ -140,13 +141,6 @@ def bind(app: App[int], keys: tuple[Key, ...]) -> None:
         app.bind(one.key, one.action, description=one.description, show=one.show, key_display=one.key_display)
 
 
-def alert_hook(command: Sequence[str], warn: Callable[[str], None]) -> AlertHook:
-    """Return what runs the user's command for each alert."""
-    from gpumon.app.alerts.sinks import AlertHook  # noqa: PLC0415 - few have a hook
-
-    return AlertHook(command, warn)
-
-
 class GpumonApp(SteadyApp):
     """The dashboard of one session."""
 
@@ -163,7 +157,7 @@ class GpumonApp(SteadyApp):
         theme: Theme | None = None,
         colors: Mapping[str, str] | None = None,
         bell: bool = False,
-        hook: Sequence[str] = (),
+        teller: MakeTeller | None = None,
     ) -> None:
         # Without colour only the terminal's own palette is legible, and Textual must know before it starts.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -174,7 +168,7 @@ class GpumonApp(SteadyApp):
         self._wanted_theme = theme
         self._colors = colors or {}
         self._bell = bell
-        self._hook = alert_hook(hook, self.warn) if hook else None
+        self._teller = teller(self.warn, self.write_past) if teller is not None else None
         self._model_actions: ModelActions | None = None
         self._draw_pace = DrawPace()
         self._draw_timer: Timer | None = None
@@ -203,7 +197,7 @@ class GpumonApp(SteadyApp):
         take_theme(self, self._wanted_theme, self._colors)
         leave_on_signals(self.exit)
         self._watching.enter_context(watch_for_deaths(self.fail))
-        self.session.monitor.listen(self._on_sample, "screen")
+        self._listen()
         self.screen_change_signal.subscribe(self, self._notices.look)
         self.app_resume_signal.subscribe(self, self._repaint_after_suspension)
         if self.session.demo:
@@ -211,6 +205,9 @@ class GpumonApp(SteadyApp):
         self._feed = asyncio.create_task(self._run_feed(), name="feed")
         if not self.is_headless:
             self.set_timer(SETTLED_SECONDS, spare_what_lasts)
+
+    def _listen(self) -> None:
+        self.session.monitor.listen(self._on_sample, "screen")
 
     def _repaint_after_suspension(self, _app: App[Any]) -> None:
         """Draw every cell: the shell had the terminal, and panels draw only what has changed."""
@@ -221,8 +218,8 @@ class GpumonApp(SteadyApp):
         if self._feed is not None:
             self._feed.cancel()
             await asyncio.gather(self._feed, return_exceptions=True)
-        if self._hook is not None:
-            await self._hook.close()
+        if self._teller is not None:
+            await self._teller.close()
         await self.session.close()
         self._watching.close()
 
@@ -235,28 +232,33 @@ class GpumonApp(SteadyApp):
             self.fail(error)
 
     def _on_sample(self, sample: AnySample) -> None:
-        events = self.session.monitor.alerts.fresh()
+        self.hear(sample, self.session.monitor.alerts.fresh())
+
+    def hear(self, sample: AnySample, events: Sequence[AlertEvent], host: str = "") -> None:
+        """Take note of a sample, and tell what is new; ``host`` is where, if there are several."""
         for event in events:
-            if self._hook is not None:
-                self._hook.tell(event)
+            if self._teller is not None:
+                self._teller.tell(event, host)
             if self._bell and event.change != "ended" and event.alert.severity == "bad":
                 self.bell()
             if self.session.is_past and event.change == "raised":
-                self.notify(f"now: {event.alert.message}", severity="warning")
+                self.notify(f"now: {host}{': ' * bool(host)}{event.alert.message}", severity="warning")
         if self._model_actions is not None:
             self._model_actions.look()
-        is_first = not isinstance(sample, WorkSample) and sample.source not in self._heard
+        source = f"{host} {sample.source}"
+        is_first = not isinstance(sample, WorkSample) and source not in self._heard
         if is_first:
-            self._heard.add(sample.source)
+            self._heard.add(source)
         if is_first and isinstance(sample, NvmlSample):
             self.call_later(self._draw)  # what the user waits for, and no other source is worth a wait
         else:
             self._draw_soon(urgent=is_first or bool(events))
 
     def _draw_soon(self, *, urgent: bool) -> None:
-        now, cadence = time.monotonic(), self.session.cadence
-        interval = cadence.shortest_seconds if cadence else None
-        delay = self._draw_pace.delay(now, interval, focused=self.app_focus, urgent=urgent)
+        now = time.monotonic()
+        delay = self._draw_pace.delay(
+            now, self.session.picture_seconds, focused=self.app_focus, urgent=urgent
+        )
         if self._draw_timer is not None:
             if self._draw_due <= now + delay:
                 return

@@ -137,6 +137,21 @@ DASHBOARD_KEYS = (
     Key("escape", "clear", "Esc", "", "back to now, drop the filter", ("Esc", "to now, drop the filter")),
 )
 
+FLEET_KEYS = (
+    Key("enter,l,right", "open", "Enter", "its dashboard", "dashboard of the selected host"),
+    Key("slash,f3,f4", "filter", "/", "find", "show only hosts whose name contains a text"),
+    Key("s,f6", "sort(1)", "s", "", "sort hosts as named, by trouble, name, rate, memory"),
+    Key("tab,shift+tab", "switch_panel(1)", "Tab", "", "move between hosts and events"),
+    Key("escape", "clear", "Esc", "", "drop the filter"),
+    *MOVE_KEYS,
+    *END_KEYS,
+)
+HOST_KEYS = (
+    Key("escape", "clear", "Esc", "all hosts", "back to now, drop the filter, back to all hosts"),
+    Key("backspace,h", "leave", "h", "", "back to all hosts", NOT_LISTED),
+)
+"""Those of the dashboard of one host among several that it has not in common with that of one machine."""
+
 SCROLL_KEYS = (
     Key("down,j", "scroll(1)", "↓ j", "", "scroll down", NOT_LISTED),
     Key("up,k", "scroll(-1)", "↑ k", "", "scroll up", NOT_LISTED),
@@ -320,6 +335,8 @@ GROUPS = (
     TIME_KEYS,
     REPLAY_KEYS,
     DEMO_KEYS,
+    FLEET_KEYS,
+    HOST_KEYS,
 )
 """Every key of a screen that can be found by its name, those that one wants first at the start."""
 

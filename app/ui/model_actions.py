@@ -25,6 +25,7 @@ from gpumon.app.views.actions import (
     asked_words,
     command_to_copy,
     copied_words,
+    elsewhere_words,
     nothing_words,
     outcome_words,
     refused_words,
@@ -134,7 +135,7 @@ class ModelActions:
             self._say(nothing_words(found.verdict, visible(model.claim.name)))
             return
         self._app.copy_to_clipboard(remedy.command)
-        self._say(copied_words(remedy))
+        self._say(copied_words(remedy, self._session.host))
 
     def look(self) -> None:
         """Report each unload under way that has ended, and how it ended."""
@@ -183,6 +184,10 @@ class ModelActions:
     def _cannot_words(self, model: ModelRecord) -> str:
         if self._session.player is not None:
             return "nothing to unload: this is not live"
+        if self._session.read_only:
+            return "nothing is unloaded from here: this screen is to look at only"
+        if self._session.host and model.kind.unloads:
+            return elsewhere_words(self._session.host, model.kind.stop(model.key.source, model.claim.name))
         return f"nothing to unload: {model.kind.unload_words}"
 
     def _say(self, words: str, severity: SeverityLevel = "information") -> None:

@@ -280,6 +280,11 @@ class SteadyApp(App[int]):
         if before != self.DEFAULT_MODE:
             self.remove_mode(before)
 
+    def write_past(self, text: str) -> None:
+        """Write to the terminal what is not drawn, between two pictures."""
+        if self._driver is not None:
+            self._driver.write(text)
+
     def get_driver_class(self) -> type[Driver]:
         """Return the driver for this terminal."""
         driver = super().get_driver_class()

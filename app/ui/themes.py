@@ -9,7 +9,7 @@ from typing import Any
 from textual.app import App
 from textual.theme import BUILTIN_THEMES, Theme
 
-from gpumon.app.config.settings import AUTO, OWN_THEME
+from gpumon.app.config.checks import AUTO, OWN_THEME
 
 DARK = Theme(
     name=OWN_THEME,

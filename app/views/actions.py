@@ -31,10 +31,17 @@ def command_to_copy(remedies: tuple[Remedy, ...]) -> Remedy | None:
     return next((one for one in remedies if one.command and _is_plain(one.command)), None)
 
 
-def copied_words(remedy: Remedy) -> str:
-    """Say what was copied, first, as it may have to be typed, and where it goes."""
-    where = f" ({visible(remedy.where)})" if remedy.where else ""
+def copied_words(remedy: Remedy, host: str = "") -> str:
+    """Say what was copied, first, as it may have to be typed, and where it goes; ``host`` if not here."""
+    place = ", ".join(filter(None, (f"on {host}" if host else "", remedy.where)))
+    where = f" ({visible(place)})" if place else ""
     return f"copied: {visible(remedy.command or '', LONGEST_COMMAND)}{where}"
+
+
+def elsewhere_words(host: str, line: str | None) -> str:
+    """Say that nothing is done on another machine, and what to type there."""
+    typed = f"; type there: {visible(line, LONGEST_COMMAND)}" if line else ""
+    return f"nothing is done on {visible(host)} from here{typed}"
 
 
 def nothing_words(verdict: Verdict, name: str) -> str:

@@ -10,8 +10,9 @@ from typing import Literal
 
 from msgspec import structs
 
-from gpumon.collectors.http.client import FailureKind, HttpClient, RequestError, TimeLimits
+from gpumon.collectors.http.client import HttpClient, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
+from gpumon.collectors.http.failure import FailureKind, RequestError
 from gpumon.collectors.processes.owners import entrance
 from gpumon.collectors.processes.proc import Proc
 from gpumon.collectors.processes.sockets import own_listeners

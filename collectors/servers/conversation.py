@@ -16,11 +16,11 @@ from gpumon.collectors.http.client import (
     MAX_PROBE_BYTES,
     HttpClient,
     Reply,
-    RequestError,
     TimeLimits,
     status_words,
 )
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import (
     AnySample,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from gpumon.collectors.http.client import FailureKind, Reply, error_message, is_html, one_line, status_words
+from gpumon.collectors.http.client import Reply, error_message, is_html, one_line, status_words
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.samples import SourceHealth, SourceState
 from gpumon.collectors.servers.kind import ServerKind
 

@@ -135,7 +135,8 @@ class LemonadeKind(ServerKind):
         """Ask to unload a model (server.cpp: ``handle_unload``); without a name it would unload all."""
         import msgspec
 
-        from gpumon.collectors.http.client import MAX_PROBE_BYTES, HttpClient, RequestError, TimeLimits
+        from gpumon.collectors.http.client import MAX_PROBE_BYTES, HttpClient, TimeLimits
+        from gpumon.collectors.http.failure import RequestError
         from gpumon.collectors.servers.health import health_of_failure, health_of_status
 
         client = HttpClient(endpoint, TimeLimits(total=15.0))

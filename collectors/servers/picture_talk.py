@@ -7,7 +7,8 @@ from abc import abstractmethod
 from msgspec import structs
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import RequestError, TimeLimits
+from gpumon.collectors.http.client import TimeLimits
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import LoadFacts, ModelClaim, PictureJob, RunnerSettings, Said, WorkCounters
 from gpumon.collectors.servers.conversation import Conversation, Look, UnusableError

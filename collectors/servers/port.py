@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gpumon.collectors.http.client import MIB, HttpClient, Reply, RequestError, TimeLimits
+from gpumon.collectors.http.client import MIB, HttpClient, Reply, TimeLimits
+from gpumon.collectors.http.failure import RequestError
 
 
 class ForeignProgramError(Exception):

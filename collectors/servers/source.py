@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from gpumon.collectors.http.client import HttpClient, Reply, RequestError
+from gpumon.collectors.http.client import HttpClient, Reply
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import AnySample, ServerSample, SourceHealth
 from gpumon.collectors.servers.conversation import Conversation
 from gpumon.collectors.servers.kind import ServerKind

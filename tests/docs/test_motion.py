@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from screenshots import motion
 from screenshots.motion import Cells, Moment, Screen
+from tests.fakes.browser import PROGRAM, browser
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -94,3 +96,17 @@ def test_the_picture_that_the_readme_opens_with_is_small_and_runs_without_script
     assert len(svg.encode()) < LARGEST_BYTES
     assert "<script" not in svg
     assert svg.count("http") == 1, "nothing is loaded from elsewhere"
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium")
+async def test_it_plays_where_a_page_shows_it_as_an_image(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(f'<img src="{(ROOT / "screenshots/motion.svg").as_uri()}" width="860">', encoding="utf-8")
+    async with browser(tmp_path / "profile") as chromium:
+        await chromium.open(page.as_uri(), 900, 560)
+        await chromium.until("document.images[0]?.complete && document.images[0].naturalWidth > 0")
+        seen = set[bytes]()
+        async with asyncio.timeout(60):
+            while len(seen) < 4:  # the first look, and three of the load
+                seen.add(await chromium.picture())
+        assert chromium.complaints == []

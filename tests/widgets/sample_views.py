@@ -15,6 +15,7 @@ from gpumon.widgets.views import (
     EventRow,
     Fact,
     GpuRow,
+    HostRow,
     InstalledRow,
     JobView,
     MemoryRow,
@@ -316,3 +317,55 @@ SECTIONS = (
         ),
     ),
 )
+
+HOSTS = [
+    HostRow(
+        "workbench",
+        "me@workbench",
+        "bad",
+        "SPILLED",
+        "qwen2.5-coder:14b",
+        ("38% in RAM", "7.0 tok/s, 47 if it fitted", "for 57s"),
+        cause="its context is too large: a request asked for 32768 tokens",
+        remedy="/set parameter num_ctx 6400",
+        where="in ollama run",
+        gpus=((int(10.5 * GIB), 12 * GIB),),
+        tokens_per_second=7.0,
+        models=1,
+        age_seconds=0.0,
+    ),
+    HostRow(
+        "rig",
+        "rig",
+        "ok",
+        sentence="all 4 models on GPU",
+        gpus=((20 * GIB, 24 * GIB), (4 * GIB, 24 * GIB), (None, None)),
+        tokens_per_second=1234.0,
+        models=4,
+        loading=1,
+        age_seconds=0.0,
+    ),
+    HostRow(
+        "eight",
+        "eight",
+        "ok",
+        sentence="no model is loaded",
+        gpus=((GIB, 80 * GIB),) * 8,
+        models=0,
+        age_seconds=0,
+    ),
+    HostRow(
+        "laptop",
+        "laptop",
+        "unknown",
+        sentence="last seen 12m 34s ago: both models on GPU",
+        cause="it does not answer; it sleeps, or the network is down; tries again in 32s",
+        gpus=((9 * GIB, 16 * GIB),),
+        models=2,
+        age_seconds=754.0,
+        is_old=True,
+    ),
+    HostRow(
+        "den", "den", "watch", sentence="it takes none of the keys that are offered", cause="ssh-copy-id den"
+    ),
+]

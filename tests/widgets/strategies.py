@@ -18,6 +18,7 @@ from gpumon.widgets.views import (
     EventRow,
     Fact,
     GpuRow,
+    HostRow,
     InstalledRow,
     MemoryRow,
     ModelRow,
@@ -132,6 +133,26 @@ installed = st.builds(
     words,
     rates,
     st.none() | st.integers(0, 2**24),
+)
+_sizes = st.none() | st.integers(0, 2**60)
+hosts = st.builds(
+    HostRow,
+    names,
+    names,
+    levels,
+    st.sampled_from(["", "SPILLED"]),
+    names,
+    words,
+    names,
+    names,
+    names,
+    names,
+    st.lists(st.tuples(_sizes, _sizes), max_size=9).map(tuple),
+    st.none() | st.floats(0, 1e9),
+    st.none() | st.integers(0, 10_000),
+    st.integers(0, 20),
+    st.none() | st.floats(0, 1e9),
+    st.booleans(),
 )
 facts = st.builds(Fact, names, names, names, st.none() | levels)
 verdicts = st.builds(

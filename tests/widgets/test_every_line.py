@@ -17,6 +17,7 @@ from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.hints import HintsView, hint_line
 from gpumon.widgets.history_chart import chart_lines
+from gpumon.widgets.host_panel import host_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, line_width, plain_text
 from gpumon.widgets.kit.panels import title_line
 from gpumon.widgets.memory_panel import memory_line
@@ -35,6 +36,10 @@ PANELS: dict[str, tuple[st.SearchStrategy[Any], Draw]] = {
     "model": (rows(any_.models, max_size=3), lambda view, width, glyphs: model_lines(view, width, glyphs, 2)),
     "memory": (any_.memories, lambda view, width, glyphs: [memory_line(view, width, glyphs)]),
     "installed": (rows(any_.installed, max_size=3), installed_lines),
+    "host": (
+        rows(any_.hosts, max_size=3),
+        lambda view, width, glyphs: host_lines(view, width, glyphs, None, 2),
+    ),
     "source": (rows(any_.sources, max_size=3), source_lines),
     "event": (rows(any_.events, max_size=3), event_lines),
     "fact": (rows(any_.facts, max_size=3), fact_lines),

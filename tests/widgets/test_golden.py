@@ -15,6 +15,7 @@ from gpumon.widgets.glyphs import ASCII, UNICODE
 from gpumon.widgets.gpu_panel import gpu_lines
 from gpumon.widgets.hints import HintsView, hint_line
 from gpumon.widgets.history_chart import chart_lines
+from gpumon.widgets.host_panel import host_lines
 from gpumon.widgets.kit.lines import Glyphs, Line, plain_text
 from gpumon.widgets.memory_panel import memory_line
 from gpumon.widgets.model_panel import model_lines
@@ -38,6 +39,7 @@ PANELS: dict[str, Callable[[int, Glyphs], Sequence[Line]]] = {
     ),
     "model_of_several_runtimes": lambda width, glyphs: model_lines(views.SEVERAL_RUNTIMES, width, glyphs, 2),
     "memory": lambda width, glyphs: [memory_line(views.MEMORY, width, glyphs)],
+    "hosts": lambda width, glyphs: host_lines(views.HOSTS, width, glyphs, "rig", 2 if width >= 60 else 1),
     "source": lambda width, glyphs: source_lines(views.SOURCES, width, glyphs),
     "event": lambda width, glyphs: event_lines(views.EVENTS, width, glyphs),
     "fact": lambda width, glyphs: fact_lines(views.FACTS, width, glyphs),

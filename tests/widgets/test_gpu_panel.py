@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from tests.widgets import sample_views as views
 
 from gpumon.widgets.glyphs import UNICODE
-from gpumon.widgets.gpu_panel import bar_parts, gpu_lines, heading_line, legend
+from gpumon.widgets.gpu_panel import bar_parts, columns_for, gpu_lines, heading_line, legend
 from gpumon.widgets.kit.lines import Line, plain_text
 from gpumon.widgets.views import BarSegment, GpuRow
 
@@ -43,7 +43,9 @@ def test_names_stand_on_the_bar_where_it_is_long_enough() -> None:
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_columns_stay_where_they_are_whatever_a_gpu_does(width: int) -> None:
     rows = [views.BUSY_GPU, replace(views.BUSY_GPU, utilization_percent=100.0, notes=("power cap",))]
-    headings = [plain_text(heading_line([row], "", width, UNICODE)) for row in rows]
+    headings = [
+        plain_text(heading_line(columns_for([row], width, UNICODE), "", width, UNICODE)) for row in rows
+    ]
     assert headings[0] == headings[1]
 
 

@@ -6,7 +6,8 @@ Its window moves by a quarter at a time, so that a second costs the cells of its
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -177,11 +178,9 @@ def _areas(view: AreaView, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
     limit_row = (
         None if limit is None else rows - 1 - min(rows - 1, max(0, math.ceil(limit / DOTS_PER_CELL) - 1))
     )
-    roles = [layer.role for layer in view.layers]
-    return [
-        _row(columns, rows - 1 - row, roles, glyphs.limit if row == limit_row else " ", glyphs)
-        for row in range(rows)
-    ]
+    column = _columns(tuple(layer.role for layer in view.layers), rows, limit_row, glyphs)
+    drawn = [column(*columns[at : at + SAMPLES_PER_CELL]) for at in range(0, len(columns), SAMPLES_PER_CELL)]
+    return [_run_on(row) for row in zip(*drawn, strict=True)]
 
 
 def _stack(view: AreaView, sample: int, dots: int) -> tuple[int, ...]:
@@ -196,18 +195,42 @@ def _stack(view: AreaView, sample: int, dots: int) -> tuple[int, ...]:
     return tuple(heights)
 
 
-def _row(
-    columns: Sequence[tuple[int, ...]], row: int, roles: Sequence[Role], empty: str, glyphs: Glyphs
-) -> Line:
-    """Draw one row of cells, 0 the lowest, in runs of one role."""
+Heights = tuple[int, ...]
+Cell = tuple[str, Role]
+
+
+@lru_cache(maxsize=8)
+def _columns(
+    roles: tuple[Role, ...], rows: int, limit_row: int | None, glyphs: Glyphs
+) -> Callable[[Heights, Heights], tuple[Cell, ...]]:
+    """Return what draws a column of cells, the highest first, and keeps it.
+
+    Of a chart that is drawn anew nearly all columns are those of the last time.
+    """
+
+    @lru_cache(maxsize=512)
+    def column(left: Heights, right: Heights) -> tuple[Cell, ...]:
+        empties = [glyphs.limit if row == limit_row else " " for row in range(rows)]
+        bases = range((rows - 1) * DOTS_PER_CELL, -1, -DOTS_PER_CELL)
+        return tuple(
+            _cell(left, right, base, roles, empty, glyphs) for base, empty in zip(bases, empties, strict=True)
+        )
+
+    return column
+
+
+def _run_on(cells: Iterable[Cell]) -> Line:
+    """Put cells side by side, in runs of one role."""
     spans: list[Span] = []
-    for at in range(0, len(columns), SAMPLES_PER_CELL):
-        text, role = _cell(columns[at], columns[at + 1], row * DOTS_PER_CELL, roles, empty, glyphs)
-        if spans and spans[-1].role == role:
-            spans[-1] = Span(spans[-1].text + text, role)
-        else:
-            spans.append(Span(text, role))
-    return tuple(spans)
+    texts: list[str] = []
+    run: Role | None = None
+    for text, role in cells:
+        if role != run:
+            if run is not None:
+                spans.append(Span("".join(texts), run))
+            texts, run = [], role
+        texts.append(text)
+    return (*spans, Span("".join(texts), run)) if run is not None else ()
 
 
 def _cell(

@@ -137,6 +137,8 @@ class PointedRows(Pointed):
     def grounds(self) -> dict[int, Ground]:
         """Return the lines of the two rows."""
         found: dict[int, Ground] = {}
+        if self.cursor_key is None and self.hover_key is None:
+            return found
         for line in range(self.content_size.height):
             key = self.key_at(line)
             if key is not None and key in {self.cursor_key, self.hover_key}:

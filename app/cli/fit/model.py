@@ -16,15 +16,9 @@ from gpumon.app.cli.fit.disk import facts_on_disk, on_disk
 from gpumon.app.diagnosis.fit.report import INSTALLED, Origin, Resident
 from gpumon.app.errors import GpumonError
 from gpumon.collectors.gguf.file import GgufError, gguf_file_bytes, read_gguf
-from gpumon.collectors.http.client import (
-    MAX_DETAIL_BYTES,
-    MAX_LISTING_BYTES,
-    HttpClient,
-    Reply,
-    RequestError,
-    TimeLimits,
-)
+from gpumon.collectors.http.client import MAX_DETAIL_BYTES, MAX_LISTING_BYTES, HttpClient, Reply, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import (
     AnySample,
     InstalledModel,

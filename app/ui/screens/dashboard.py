@@ -27,7 +27,7 @@ from gpumon.app.views.page import caption_hints
 from gpumon.widgets.band import SourcePanel, VerdictLine
 from gpumon.widgets.event_feed import EventFeed
 from gpumon.widgets.gpu_panel import GpuPanel
-from gpumon.widgets.hints import HintBar
+from gpumon.widgets.hints import Hint, HintBar
 from gpumon.widgets.kit.areas import SAMPLES_PER_CELL
 from gpumon.widgets.kit.lines import Glyphs
 from gpumon.widgets.kit.mouse import Pointed
@@ -66,6 +66,8 @@ class DashboardScreen(TimeScreen, ListScreen):
     """The main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(DASHBOARD_KEYS)]
+    LEADING_HINTS: ClassVar[tuple[Hint, ...]] = ()
+    """What its footer names first."""
 
     def __init__(self, session: Session, glyphs: Glyphs) -> None:
         super().__init__(session, glyphs, prefer="models")
@@ -107,11 +109,14 @@ class DashboardScreen(TimeScreen, ListScreen):
 
     def redraw(self) -> None:
         """Draw what is known now, also while paused: a key was pressed that changes the picture."""
-        choices, monitor = self.session.choices, self.session.shown
-        order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
-        before = self._view or NOTHING
-        self._view = dashboard_view(monitor, order, before)
+        self._view = self.build(self._view or NOTHING)
         self.lay_out()
+
+    def build(self, before: DashboardView) -> DashboardView:
+        """Return what there is to show now, ``before`` it having been shown."""
+        choices = self.session.choices
+        order = ModelOrder(choices.sort, choices.descending, choices.filter_text)
+        return dashboard_view(self.session.shown, order, before)
 
     def lay_out(self) -> None:
         """Assign each panel its lines and hand it its view."""
@@ -180,7 +185,7 @@ class DashboardScreen(TimeScreen, ListScreen):
         caption = caption_hints(demo, self.size.width, self.glyphs)
         keys = dashboard_hints(session, view, row, folded)
         self.query_one(HintBar).show(
-            (*caption, *keys), switches(session.choices.hidden), spare_hints(session)
+            (*caption, *self.LEADING_HINTS, *keys), switches(session.choices.hidden), spare_hints(session)
         )
 
     def _place_cursor(self, view: DashboardView, layout: Layout) -> None:

@@ -16,6 +16,8 @@ from gpumon.app.ui.keys import (
     DASHBOARD_KEYS,
     DEMO_KEYS,
     FIT_PAGE_KEYS,
+    FLEET_KEYS,
+    HOST_KEYS,
     REPLAY_KEYS,
     TIME_KEYS,
     VIEW_KEYS,
@@ -40,6 +42,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[Key, ...], ...]], ...] = (
 )
 """The keys that one wants first stand first."""
 DEMO_SECTION = ("Demo", (DEMO_KEYS,))
+HOSTS_SECTION = ("Several hosts", (FLEET_KEYS[:5], HOST_KEYS))
 
 MOUSE_FACTS = (
     Fact("click", "opens rows, hides by titles"),
@@ -61,16 +64,17 @@ class HelpScreen(ModalScreen[None], SteadyScreen[None]):
         Binding("end,G", "scroll(10000)", "to the bottom", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs, session: Session) -> None:
+    def __init__(self, glyphs: Glyphs, session: Session, *, several: bool = False) -> None:
         super().__init__()
         self._glyphs = glyphs
         self._watched = (*_gpumon(), *watched_words(session.monitor, session.interval_seconds))
         self._demo = session.demo is not None
+        self._several = several
 
     def compose(self) -> ComposeResult:
         """List the keys first, then the marks, then what is watched."""
         sheet = HelpSheet(glyphs=self._glyphs)
-        sheet.show(help_sections(self._glyphs, demo=self._demo), self._watched)
+        sheet.show(help_sections(self._glyphs, demo=self._demo, several=self._several), self._watched)
         with Scroll(self._glyphs):
             yield sheet
 
@@ -87,9 +91,10 @@ def _gpumon() -> Iterator[str]:
         yield f"gpumon {version('gpumon-llm')}"
 
 
-def help_sections(glyphs: Glyphs, *, demo: bool = False) -> list[Section]:
-    """Return all lists of the help; the keys that only a demonstration has if this is one."""
+def help_sections(glyphs: Glyphs, *, demo: bool = False, several: bool = False) -> list[Section]:
+    """Return all lists of the help; the keys of a demonstration and of several hosts where there are such."""
     sections = (*SECTIONS, DEMO_SECTION) if demo else SECTIONS
+    sections = (HOSTS_SECTION, *sections) if several else sections
     keys = [Section(title, _facts(listed(*groups), glyphs)) for title, groups in sections]
     return [*keys, Section("Mouse", MOUSE_FACTS), Section("Marks", mark_facts(glyphs))]
 

@@ -18,6 +18,7 @@ from gpumon.app.picture.gpu import GpuPicture
 from gpumon.app.session.session import Session
 from gpumon.app.ui.keys import GROUPS, PALETTE_KEYS, REPLAY_KEYS, bindings
 from gpumon.app.ui.screens.base import Cursor, ListScreen, LiveScreen, Row
+from gpumon.app.ui.screens.dashboard import DashboardScreen
 from gpumon.app.ui.screens.footer import works_on
 from gpumon.app.ui.textual_internals import Box, SteadyScreen
 from gpumon.text.safe import visible
@@ -91,7 +92,7 @@ def _name_of(gpu: GpuPicture) -> str:
 
 def _open_page(app: App[int], row: Row) -> None:
     """Open a page as from the dashboard, whatever page is open now."""
-    while len(app.screen_stack) > 1:
+    while len(app.screen_stack) > 1 and not isinstance(app.screen, DashboardScreen):
         app.pop_screen()
     if isinstance(app.screen, ListScreen):
         app.screen.open_row(row)

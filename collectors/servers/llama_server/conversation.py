@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gpumon.collectors.http.client import RequestError
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import LoadFacts, ModelState, Said, Slot, WorkCounters
 from gpumon.collectors.servers.llama_server.bodies import (
     Leftovers,

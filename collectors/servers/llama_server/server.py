@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from gpumon.collectors.http import fields
-from gpumon.collectors.http.client import HttpClient, Reply, RequestError
+from gpumon.collectors.http.client import HttpClient, Reply
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.http.fields import RawObject
 from gpumon.collectors.samples import (
     LOADED_STATES,

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from gpumon.collectors.http.client import (
-    MAX_DETAIL_BYTES,
-    MAX_PROBE_BYTES,
-    HttpClient,
-    Reply,
-    RequestError,
-    TimeLimits,
-)
+from gpumon.collectors.http.client import MAX_DETAIL_BYTES, MAX_PROBE_BYTES, HttpClient, Reply, TimeLimits
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import RequestError
 from gpumon.collectors.samples import ModelFacts
 from gpumon.collectors.servers.health import problem_words
 from gpumon.collectors.servers.kind import ServerKind
@@ -50,7 +44,10 @@ def _problem(reply: Reply, endpoint: Endpoint, server: ServerKind) -> str:
 async def describe(
     endpoint: Endpoint, clock: Clock, name: str, digest: str, server: ServerKind
 ) -> ModelFacts | str:
-    """Return ``/api/show`` of an installed model, or what went wrong in one line."""
+    """Return what the file of an installed model holds, or what went wrong in one line.
+
+    ``POST /api/show`` reads the head of the file and loads nothing (ollama: server/routes.go).
+    """
     client = HttpClient(endpoint)
     try:
         reply = await client.post("/api/show", msgspec.json.encode({"model": name}), MAX_DETAIL_BYTES)

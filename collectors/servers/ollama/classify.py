@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gpumon.collectors.http.client import FailureKind, Reply, status_words
+from gpumon.collectors.http.client import Reply, status_words
 from gpumon.collectors.http.endpoint import Endpoint
+from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.samples import SourceHealth
 from gpumon.collectors.servers import health
 from gpumon.collectors.servers.health import foreign

@@ -9,14 +9,8 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from gpumon.collectors.http.client import (
-    MAX_DETAIL_BYTES,
-    MAX_LISTING_BYTES,
-    FailureKind,
-    HttpClient,
-    Reply,
-    RequestError,
-)
+from gpumon.collectors.http.client import MAX_DETAIL_BYTES, MAX_LISTING_BYTES, HttpClient, Reply
+from gpumon.collectors.http.failure import FailureKind, RequestError
 from gpumon.collectors.meter import is_meter
 from gpumon.collectors.samples import (
     AnySample,

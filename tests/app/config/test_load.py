@@ -110,7 +110,7 @@ def test_a_header_without_a_colon_is_refused_and_not_repeated(file: Path) -> Non
     [
         key.about.variable
         for key in settings_of(Settings)
-        if key.about.variable not in {None, "GPUMON_CA_FILE", "GPUMON_URL"}
+        if key.about.variable not in {None, "GPUMON_CA_FILE", "GPUMON_URL", "GPUMON_NTFY_TOKEN"}
     ],
 )
 def test_a_wrong_variable_is_named(file: Path, name: str) -> None:

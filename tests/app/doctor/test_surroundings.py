@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gpumon.app.doctor.check import Check, extra_checks, folder_checks, in_container, terminal_checks
+from gpumon.app.doctor.check import (
+    Check,
+    extra_checks,
+    folder_checks,
+    history_check,
+    in_container,
+    terminal_checks,
+)
 
 GOOD = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 
@@ -96,3 +103,27 @@ def test_an_extra_that_is_not_installed_says_how_to_install_it(
 
 def test_without_package_metadata_nothing_is_said_of_extras() -> None:
     assert list(extra_checks("no-such-package-at-all")) == []
+
+
+class TestHistory:
+    def check(self, problem: str | None = None, size: int = 4096, *, is_on: bool = True) -> Check:
+        return history_check(
+            Path("/s/history.db"), problem, size, ", since 2026-11-01, of 3 runs", is_on=is_on
+        )
+
+    def test_where_it_lies_how_large_it_is_and_since_when(self) -> None:
+        one = self.check()
+        assert (one.status, one.found) == ("works", "/s/history.db, 4 KiB, since 2026-11-01, of 3 runs")
+
+    def test_one_that_is_not_there_yet_is_nothing_wrong(self) -> None:
+        one = self.check(size=0)
+        assert (one.status, one.found) == ("nothing", "/s/history.db (not there yet)")
+
+    def test_switched_off_it_is_not_used(self) -> None:
+        one = self.check(is_on=False)
+        assert one.status == "nothing"
+        assert one.found.endswith("nothing is added: it is switched off")
+
+    def test_one_that_cannot_be_read_says_why_and_what_to_do(self) -> None:
+        one = self.check("cannot read /s/history.db: file is not a database")
+        assert (one.status, one.step) == ("missing", "move /s/history.db away, and it begins anew")

@@ -95,3 +95,22 @@ def test_the_line_goes_once_it_is_kept_again(desk: Model, tmp_path: Path) -> Non
     again.close()
     desk.machine.run(1)
     assert HISTORY_SOURCE not in desk.machine.state.sources
+
+
+def test_trouble_is_told_from_the_start(desk: Model, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    kept = LiveHistory(desk.monitor, "dashboard", path=tmp_path / "file" / "history.db", **BOUNDS)
+    desk.machine.run(5)
+    kept.close()
+    desk.machine.run(1)
+    assert HISTORY_SOURCE in desk.machine.state.sources
+
+
+def test_what_was_there_before_it_began_is_kept_too(desk: Model, tmp_path: Path) -> None:
+    desk.machine.run(5)
+    kept = LiveHistory(desk.monitor, "dashboard", path=tmp_path / "history.db", **BOUNDS)
+    desk.machine.look("system", at=desk.machine.now + 1)
+    kept.close()
+    with History.open(tmp_path / "history.db") as history:
+        assert [one.name for one in history.model_minutes(ALL)] == [desk.name]
+        assert len(history.gpu_minutes(ALL)) == 1

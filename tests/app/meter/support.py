@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
+from gpumon.app.listening import Address, bind
 from gpumon.app.meter.gateway import Gateway, build_client
-from gpumon.app.meter.serve import Address, bind, build_server
+from gpumon.app.meter.serve import build_server
 from gpumon.collectors.http.endpoint import parse_endpoint
 from gpumon.collectors.meter import REPORT_PATH, MeterReport
 from gpumon.collectors.samples import MeteredModel

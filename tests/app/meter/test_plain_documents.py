@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.app.meter.support import EVENTS, NDJSON
 
@@ -91,6 +91,7 @@ def read(batches: Sequence[Sequence[bytes]], framing: str, request: bytes) -> tu
     return (*during, *book.models(seconds[0]))
 
 
+@example([[{"choices": [{"text": " w"}, {"text": ""}]}]], NDJSON, b"{}")
 @given(
     st.lists(st.lists(DOCUMENTS, max_size=3), max_size=4),
     st.sampled_from([NDJSON, EVENTS]),

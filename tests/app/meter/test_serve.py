@@ -12,7 +12,7 @@ from tests.collectors.ollama.support import free_port
 from gpumon.app.cli.main import EXIT_USAGE, main
 from gpumon.app.cli.meter import _announce
 from gpumon.app.errors import GpumonError
-from gpumon.app.meter.serve import Address, bind, parse_address
+from gpumon.app.listening import Address, bind, parse_address
 from gpumon.collectors.http.endpoint import parse_endpoint
 
 
@@ -26,13 +26,13 @@ from gpumon.collectors.http.endpoint import parse_endpoint
     ],
 )
 def test_an_address_is_host_and_port(text: str, address: Address) -> None:
-    assert parse_address(text) == address
+    assert parse_address(text, "127.0.0.1:11435") == address
 
 
 @pytest.mark.parametrize("text", ["", "11435", "box", "box:", "box:70000", "box:x"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(GpumonError, match="is not HOST:PORT"):
-        parse_address(text)
+        parse_address(text, "127.0.0.1:11435")
 
 
 @pytest.mark.parametrize(("host", "is_loopback"), [("127.0.0.1", True), ("::1", True), ("0.0.0.0", False)])

@@ -80,5 +80,6 @@ def test_every_golden_is_used() -> None:
         "gpu",
         "help",
         *("past-120x40", "past-80x24", "past-40x12"),
+        *(f"hosts-{size}" for size in ("200x50", "120x40", "80x24", "60x20", "40x12")),
     }
     assert {path.stem for path in GOLDEN.glob("*.txt")} == used

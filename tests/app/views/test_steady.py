@@ -38,7 +38,9 @@ def headings(view: DashboardView, width: int) -> tuple[str, str]:
     """Return the names of the columns of both tables: where they stand, the columns do."""
     columns = model_panel.columns_for(view.models, width, UNICODE)
     return (
-        plain_text(gpu_panel.heading_line(view.gpus, "", width, UNICODE)),
+        plain_text(
+            gpu_panel.heading_line(gpu_panel.columns_for(view.gpus, width, UNICODE), "", width, UNICODE)
+        ),
         plain_text(model_panel.heading_line(columns, "", width, UNICODE)),
     )
 

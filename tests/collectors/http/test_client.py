@@ -16,8 +16,11 @@ from tests.collectors.ollama.support import BRIEF, PATIENT, free_port, full_back
 from tests.fakes.http import Answer
 from tests.fakes.ollama.server import ANY_PATH, FakeOllama
 
-from gpumon.collectors.http.client import MIB, Channel, HttpClient, RequestError, TimeLimits, failure_kind
+from gpumon.collectors.http.away import failure_kind
+from gpumon.collectors.http.client import MIB, HttpClient, TimeLimits, _headers
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
+from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.here import Here
 
 CAP = 8 * MIB
 
@@ -62,11 +65,8 @@ async def test_nothing_else_is_sent(fake: FakeOllama, client: HttpClient) -> Non
     }
 
 
-async def test_the_host_header_leaves_out_the_interface() -> None:
-    channel = Channel(parse_endpoint("http://[fe80::1%25eth0]:1"), connect_seconds=1.0)
-    request = channel.get("/api/ps")
-    assert (request.url.host, request.headers["host"]) == ("fe80::1%eth0", "[fe80::1]:1")
-    await channel.close()
+def test_the_host_header_leaves_out_the_interface() -> None:
+    assert _headers(parse_endpoint("http://[fe80::1%25eth0]:1"))["Host"] == "[fe80::1]:1"
 
 
 async def test_an_interface_that_is_not_here_is_a_failure_like_others() -> None:
@@ -110,8 +110,8 @@ async def test_both_ways_to_a_server_answer_and_fail_alike(
 async def test_any_number_of_paths_takes_bounded_memory(fake: FakeOllama, client: HttpClient) -> None:
     for number in range(100):
         await client.get(f"/slots?model={number}", CAP)
-    assert client._channel is not None
-    assert len(client._channel._gets) <= 64
+    assert isinstance(client._way, Here)
+    assert len(client._way._gets) <= 64
 
 
 async def test_the_path_prefix_is_kept() -> None:
@@ -354,6 +354,23 @@ def test_httpx_is_not_imported_before_the_first_request() -> None:
     assert done.returncode == 0
 
 
+def test_httpx_is_not_imported_for_a_server_of_this_machine() -> None:
+    code = f"""
+import asyncio, sys
+from gpumon.collectors.http.client import HttpClient
+from gpumon.collectors.http.endpoint import parse_endpoint
+async def ask():
+    try:
+        await HttpClient(parse_endpoint("127.0.0.1:{free_port()}")).probe("/")
+    except Exception as error:
+        return str(error)
+sys.exit(asyncio.run(ask()) != "refused" or "httpx" in sys.modules)
+"""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3] / ".dev")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
+    assert done.returncode == 0
+
+
 def test_a_failure_of_an_unknown_kind_is_still_a_failure() -> None:
     assert failure_kind(httpx.ConnectError("?"), answering=False) == "no_route"
     assert failure_kind(httpx.UnsupportedProtocol("?"), answering=False) == "unusable"
@@ -367,7 +384,7 @@ async def test_a_defect_of_ours_is_called_one_and_logged_without_its_text(
     def broken(*arguments: object) -> None:
         raise TypeError(fake.url)
 
-    monkeypatch.setattr(Channel, "get", broken)
+    monkeypatch.setattr(Here, "_get", broken)
     for _ in range(2):
         with pytest.raises(RequestError, match="internal"):
             await client.get("/api/ps", CAP)

@@ -16,9 +16,10 @@ from tests.collectors.ollama.support import PATIENT
 from tests.fakes.llama_server.server import FakeLlamaServer
 from tests.fakes.processes.namespace import can_be_made, run_inside
 
-from gpumon.collectors.http.client import HttpClient, RequestError, TimeLimits
+from gpumon.collectors.http.client import HttpClient, TimeLimits
 from gpumon.collectors.http.endpoint import parse_endpoint
-from gpumon.collectors.http.inside import socket_inside
+from gpumon.collectors.http.failure import RequestError
+from gpumon.collectors.http.here import socket_inside
 from gpumon.collectors.processes.owners import entrance
 
 needs_right = pytest.mark.skipif(not can_be_made(), reason="no network namespace can be made")

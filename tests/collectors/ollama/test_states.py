@@ -8,8 +8,8 @@ from tests.fakes.http import Answer
 from tests.fakes.ollama.misbehaviour import ANSWERS, MISBEHAVIOURS
 from tests.fakes.ollama.server import ANY_PATH, FakeOllama
 
-from gpumon.collectors.http.client import FailureKind
 from gpumon.collectors.http.endpoint import parse_endpoint
+from gpumon.collectors.http.failure import FailureKind
 from gpumon.collectors.samples import ServerSample, SourceState
 from gpumon.collectors.servers.ollama.classify import health_of_failure
 from gpumon.collectors.servers.ollama.server import OllamaSource

@@ -6,8 +6,9 @@ from typing import get_args
 
 import pytest
 
-from gpumon.collectors.http.client import FailureKind, Reply, RequestError, error_message
+from gpumon.collectors.http.client import Reply, error_message
 from gpumon.collectors.http.endpoint import Endpoint, parse_endpoint
+from gpumon.collectors.http.failure import FailureKind, RequestError
 from gpumon.collectors.samples import SourceHealth
 from gpumon.collectors.servers.health import foreign, health_of_failure, health_of_status
 from gpumon.collectors.servers.kind import ServerKind

@@ -19,7 +19,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test packages quick fuzz mutants check format-check lint types layers audit fix catalog man screenshots real lock clean
+.PHONY: help run test packages quick fuzz mutants check format-check lint types layers audit fix catalog accuracy man screenshots real lock clean
 
 help: ## List what make can do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -67,6 +67,9 @@ fix: $(DEV_READY) ## Format the code and repair what the linter can
 
 catalog: $(DEV_READY) ## Check the catalogue of language models that gpumon fit knows
 	@$(BIN)/python docs/catalog.py
+
+accuracy: $(DEV_READY) ## Compute the errors of rates and memory on published rows, and write them into the docs
+	@PYTHONPATH=.dev:. $(BIN)/python -m benchmarks.accuracy --write
 
 man: $(DEV_READY) ## Write docs/gpumon.1 and the tables of docs/configuration.md again
 	@$(BIN)/python docs/manual.py

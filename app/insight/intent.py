@@ -22,7 +22,7 @@ from gpumon.app.physics.memory import (
     projector_compute_bytes,
 )
 from gpumon.app.physics.orders import keeps_weights, pins_weights
-from gpumon.app.physics.placement import SPLIT_OVERHEAD_BYTES, place
+from gpumon.app.physics.placement import place
 from gpumon.app.physics.shape import geometry_of
 from gpumon.app.state.holders.addresses import server_of
 from gpumon.app.state.records import Intent, ModelRecord, RunnerRecord
@@ -189,9 +189,7 @@ def _reckoned(known: Intent, shape: Geometry, options: LoadOptions, runner: Runn
     wanted = options.gpu_layers if "layers" in known.keeps else len(shape.layers) + 1
     asked = structs.replace(options, gpu_layers=wanted, gpu_shares=())
     placed, draft_bytes = place(shape, asked, [_PLENTY_BYTES]), draft_bytes_of(runner)
-    is_split = 0 < placed.layers_on_gpu < placed.layer_count
-    on_gpu = placed.vram_bytes - (SPLIT_OVERHEAD_BYTES if is_split else 0)
-    never, held = shape.token_embedding_bytes + shape.host_bytes, max(0, on_gpu) + draft_bytes
+    never, held = shape.token_embedding_bytes + shape.host_bytes, placed.vram_bytes + draft_bytes
     (parts,) = parts_by_card(shape, asked, [_PLENTY_BYTES], draft_bytes)
     in_vram = tuple(part for part in parts if part[0] != BUFFERS)
     return structs.replace(

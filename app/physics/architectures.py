@@ -93,6 +93,9 @@ STATELESS: frozenset[str] = frozenset(
 )
 """Embedding and diffusion models, for which the runtime makes no memory (``create_memory``)."""
 
+DIFFUSION: frozenset[str] = frozenset({"dream", "llada", "llada-moe", "rnd1"})
+"""Those of them that write, several tokens at a time."""
+
 SHARED_CACHE_FROM_LAYER = {"gemma3n": 20}
 """Layers from here on read the cache of an earlier one."""
 

@@ -96,7 +96,7 @@ def _in_shares(whole: int, shares: Sequence[int]) -> list[int]:
 def _parts(card: Counter[str], geometry: Geometry, options: LoadOptions) -> Parts:
     if not card.total():
         return ()
-    card[BUFFERS] = memory.compute_bytes(geometry, options) + memory.overhead_bytes(options)
+    card[BUFFERS] = memory.compute_bytes(geometry, options) + memory.overhead_bytes()
     if card[PROJECTOR]:
         card[BUFFERS] += memory.projector_compute_bytes(geometry)
     return tuple((name, card[name]) for name in CLASSES if card[name])

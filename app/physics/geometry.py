@@ -94,6 +94,11 @@ class Geometry(Struct, frozen=True):
     """Part of the output matrix that the user has asked to stay in RAM."""
     pinned: tuple[Pinned, ...] = ()
     """Weights that have a GPU of their own, those of each GPU together."""
+    writes: bool = True
+    """Whether it generates tokens: an embedding model does not."""
+    graph_columns: int | None = None
+    """Numbers that exist at the same time for each token of a micro-batch; ``None`` where the file does not
+    say how wide its layers are."""
 
     @property
     def pinned_bytes(self) -> int:

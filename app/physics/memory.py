@@ -110,9 +110,10 @@ def layer_cache_bytes(layer: Layer, options: LoadOptions, v_elements: int) -> in
     return round((k + v) * stream_cells(layer, options) * stream_count(options))
 
 
-GRAPH_BYTES = 94 * MIB
-"""Activations of a micro-batch of 512 tokens; with the context 0.24 GiB (0.12 to 0.28)."""
-GRAPH_MICRO_BATCH = 512
+UNKNOWN_GRAPH_BYTES = 120 * MIB
+"""Activations of a micro-batch of 512 tokens where the file does not say how wide its layers are."""
+UNKNOWN_GRAPH_MICRO_BATCH = 512
+_ACTIVATION_BYTES = 4
 PROJECTOR_COMPUTE_BYTES = 248 * MIB
 """Of encoding one picture (log: ``alloc_compute_meta: CUDA0 compute buffer size = 248.10 MiB``)."""
 
@@ -137,11 +138,11 @@ def memory_need(geometry: Geometry, options: LoadOptions, gpu_count: int = 1) ->
         "kv_cache_bytes": kv_cache_bytes(geometry, options) if options.cache_on_gpu else 0,
         "recurrent_state_bytes": recurrent_state_bytes(geometry, options) if options.cache_on_gpu else 0,
         "compute_bytes": gpu_count * compute_bytes(geometry, options) + projector_compute_bytes(geometry),
-        "overhead_bytes": gpu_count * overhead_bytes(options),
+        "overhead_bytes": gpu_count * overhead_bytes(),
         "projector_bytes": geometry.projector_bytes,
     }
     total = sum(parts.values())
-    spread = _spread_bytes(geometry, options, gpu_count, total)
+    spread = _spread_bytes(geometry, gpu_count, total)
     return MemoryNeed(**parts, total=Band(max(0, total - spread), total, total + spread))
 
 
@@ -181,15 +182,31 @@ def recurrent_state_bytes(geometry: Geometry, options: LoadOptions) -> int:
 
 
 def compute_bytes(geometry: Geometry, options: LoadOptions) -> int:
-    """Return the part of a GPU's compute buffer that grows with the context."""
-    if not options.flash_attention:
-        return _scores_bytes(geometry, options)
-    return _mask_bytes(geometry, options) + _scratch_bytes(geometry, options)
+    """Return a GPU's compute buffer: masks, and the larger of what attention and feed-forward work in."""
+    attention = (
+        _scratch_bytes(geometry, options) if options.flash_attention else _scores_bytes(geometry, options)
+    )
+    if attention:
+        attention += _ACTIVATION_BYTES * _attention_columns(geometry) * options.micro_batch_size
+    return _mask_bytes(geometry, options) + max(graph_bytes(geometry, options), attention)
 
 
-def overhead_bytes(options: LoadOptions) -> int:
-    """Return what one GPU holds of any model: the CUDA context, and activations of one micro-batch."""
-    return CUDA_CONTEXT_BYTES + GRAPH_BYTES * options.micro_batch_size // GRAPH_MICRO_BATCH
+def graph_bytes(geometry: Geometry, options: LoadOptions) -> int:
+    """Return the activations of one micro-batch in the widest moment of a layer, f32."""
+    if geometry.graph_columns is None:
+        return UNKNOWN_GRAPH_BYTES * options.micro_batch_size // UNKNOWN_GRAPH_MICRO_BATCH
+    return _ACTIVATION_BYTES * geometry.graph_columns * options.micro_batch_size
+
+
+def _attention_columns(geometry: Geometry) -> int:
+    """Return the numbers of a token that exist beside scores or an unpacked cache."""
+    kept = max((one.k_elements_per_token + one.v_elements_per_token for one in geometry.layers), default=0)
+    return 6 * geometry.embedding_length + kept
+
+
+def overhead_bytes() -> int:
+    """Return what one GPU holds of any model: the CUDA context."""
+    return CUDA_CONTEXT_BYTES
 
 
 def projector_compute_bytes(geometry: Geometry) -> int:
@@ -198,9 +215,10 @@ def projector_compute_bytes(geometry: Geometry) -> int:
 
 
 def _mask_bytes(geometry: Geometry, options: LoadOptions) -> int:
-    """Return a mask for each kind of attention: f16, tokens of a micro-batch x cells."""
+    """Return a mask for each kind of attention: tokens x cells, f32 without flash attention."""
     cells = {layer.window_tokens: stream_cells(layer, options) for layer in geometry.layers}
-    return _MASK_BYTES * options.micro_batch_size * sum(cells.values())
+    size = _MASK_BYTES if options.flash_attention else 2 * _MASK_BYTES
+    return size * options.micro_batch_size * sum(cells.values())
 
 
 def _scores_bytes(geometry: Geometry, options: LoadOptions) -> int:
@@ -221,10 +239,9 @@ def _scratch_bytes(geometry: Geometry, options: LoadOptions) -> int:
     return stream_count(options) * max(sizes, default=0)
 
 
-def _spread_bytes(geometry: Geometry, options: LoadOptions, gpu_count: int, total: int) -> int:
+def _spread_bytes(geometry: Geometry, gpu_count: int, total: int) -> int:
     """Return how far nine of ten measurements lie from the sum."""
-    graph = max(0, overhead_bytes(options) - CUDA_CONTEXT_BYTES - GRAPH_BYTES) // 2
-    fixed = gpu_count * (SPREAD_BYTES + graph) + projector_compute_bytes(geometry)
+    fixed = gpu_count * SPREAD_BYTES + projector_compute_bytes(geometry)
     share = SPREAD if geometry.weights_measured else SPREAD_UNMEASURED
     return max(fixed, round(share * total))
 

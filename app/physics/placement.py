@@ -20,8 +20,6 @@ from gpumon.text.units import MIB
 
 RUNTIME_MARGIN_BYTES = 457 * MIB
 """What Ollama leaves free of each CUDA device (ollama: ml/device.go, MinimumMemory)."""
-SPLIT_OVERHEAD_BYTES = 471 * MIB
-"""What a model that is only partly on a GPU takes beyond the rest, there: 0.70 GiB (0.65 to 1.1) in all."""
 LONGEST_CONTEXT = 2**20
 """Where a file does not say what its model was trained with."""
 
@@ -47,7 +45,7 @@ class _Plan(NamedTuple):
 
     counts: list[int]
     first: int = 0
-    """The GPU that holds what a split costs."""
+    """The GPU that holds the rest of the overflowing blocks."""
     overflowing: int = 0
     """Blocks before them of which only the experts are in RAM, the rest on the first GPU."""
 
@@ -120,7 +118,7 @@ def _load(geometry: Geometry, options: LoadOptions) -> _Load:
     return _Load(
         units=[*blocks, output],
         without_experts=[*(block - part for block, part in zip(blocks, experts, strict=True)), output],
-        fixed_bytes=memory.compute_bytes(geometry, options) + memory.overhead_bytes(options),
+        fixed_bytes=memory.compute_bytes(geometry, options) + memory.overhead_bytes(),
         always_in_ram_bytes=geometry.token_embedding_bytes
         + geometry.host_bytes
         + geometry.kept_bytes
@@ -193,10 +191,9 @@ def _filled(load: _Load, budgets: list[int]) -> _Plan | None:
 
 
 def _partly(load: _Load, budgets: list[int]) -> _Plan:
-    """Return as many layers as fit with what a split costs, on the first GPU that can hold any."""
+    """Return as many layers as fit, from the first GPU on that can hold any."""
     for first in range(len(budgets)):
         rooms = [budget - load.fixed_bytes if gpu >= first else -1 for gpu, budget in enumerate(budgets)]
-        rooms[first] -= SPLIT_OVERHEAD_BYTES
         plan = _overflow(load, rooms, first) or _Plan(_fill(rooms, load.units), first)
         if plan.counts[first]:
             return plan
@@ -238,7 +235,7 @@ def _bytes_by_gpu(load: _Load, plan: _Plan) -> list[int]:
         held.append(sum(load.units[start : start + count]) + (load.fixed_bytes if count else 0))
         start += count
     if 0 < sum(plan.counts) < len(load.units):
-        held[plan.first] += SPLIT_OVERHEAD_BYTES + sum(_overflowing(load, plan))
+        held[plan.first] += sum(_overflowing(load, plan))
     return held
 
 

@@ -14,10 +14,12 @@ from msgspec import Struct
 
 from gpumon.app.physics import efficiency
 from gpumon.app.physics.efficiency import (
+    BACKEND_COST,
     EFFICIENCY,
     KV_COST,
     KV_COST_WITHOUT_FLASH_ATTENTION,
     KV_TYPE_COST,
+    RADEONS,
     SERVER_COST,
 )
 from gpumon.app.physics.geometry import BYTES_PER_ELEMENT, CacheType, Geometry, Layer, LoadOptions
@@ -186,14 +188,16 @@ def decode_tokens_per_second(
 ) -> Band | None:
     """Return tokens per second of one request with ``context_tokens`` in its context.
 
-    ``None`` where a bandwidth that matters is not known.
+    ``None`` where a bandwidth that matters is not known, and for a model that writes no tokens.
     """
+    if not geometry.writes or all(layer.kind == "stateless" for layer in geometry.layers):
+        return None
     time = token_time(geometry, options, hardware, placement, context_tokens, engine_cost)
     if time is None:
         return None
     gpu = time.gpu_seconds / hardware.decode_scale
     cpu = time.cpu_seconds / hardware.cpu_scale
-    return _band(1 / (gpu + cpu), _spread(geometry, hardware.is_calibrated, cpu / (gpu + cpu)))
+    return _band(1 / (gpu + cpu), _spread(geometry, hardware, cpu / (gpu + cpu)))
 
 
 def token_time(
@@ -302,15 +306,21 @@ def _shares(cards: tuple[Card, ...], placement: Placement) -> list[tuple[Card, f
 def _bytes_per_second(card: Card) -> float | None:
     if not card.bandwidth_bytes_per_second:
         return None
-    return card.bandwidth_bytes_per_second * EFFICIENCY[card.card_class].decode
+    return card.bandwidth_bytes_per_second * EFFICIENCY[card.generation].decode / _backend_cost(card)
+
+
+def _backend_cost(card: Card) -> float:
+    return BACKEND_COST[card.backend] if card.card_class in RADEONS else 1.0
 
 
 def _layer_seconds(geometry: Geometry, shares: list[tuple[Card, float]]) -> float:
-    irregular = geometry.is_moe or geometry.is_hybrid
-    cost = efficiency.IRREGULAR_LAYER_COST if irregular else 1.0
+    cost = efficiency.IRREGULAR_LAYER_COST ** (geometry.is_moe + geometry.is_hybrid)
     if geometry.architecture in efficiency.SANDWICH_NORM_ARCHITECTURES:
         cost *= efficiency.SANDWICH_NORM_LAYER_COST
-    return cost * sum(EFFICIENCY[card.card_class].layer_seconds * share for card, share in shares)
+    seconds = [
+        EFFICIENCY[card.generation].layer_seconds * _backend_cost(card) * share for card, share in shares
+    ]
+    return cost * sum(seconds)
 
 
 def _flops_per_token(geometry: Geometry, context_tokens: int) -> float | None:
@@ -334,7 +344,7 @@ def _flops_per_second(cards: tuple[Card, ...], placement: Placement) -> float | 
     if not shares or any(not card.bandwidth_bytes_per_second for card, _ in shares):
         return None
     seconds = sum(
-        share / (EFFICIENCY[card.card_class].prefill_flops_per_byte * (card.bandwidth_bytes_per_second or 0))
+        share / (EFFICIENCY[card.generation].prefill_flops_per_byte * (card.bandwidth_bytes_per_second or 0))
         for card, share in shares
     )
     return 1 / seconds
@@ -353,11 +363,12 @@ def _copy_seconds(
     return None if link is None else in_ram / (options.micro_batch_size * link)
 
 
-def _spread(geometry: Geometry, is_calibrated: bool, cpu_share: float) -> float:
+def _spread(geometry: Geometry, hardware: Hardware, cpu_share: float) -> float:
     """Return how far nine of ten rates lie from the prediction: that of GPU and CPU, by their time."""
-    gpu = efficiency.SPREAD_IRREGULAR if geometry.is_moe or geometry.is_hybrid else efficiency.SPREAD_DENSE
+    is_nvidia = all(card.card_class.startswith("nvidia") for card in hardware.cards)
+    gpu = efficiency.SPREAD_NVIDIA if is_nvidia else efficiency.SPREAD_OTHER
     cpu = efficiency.SPREAD_CPU_EXPERTS if geometry.is_moe else efficiency.SPREAD_CPU
-    if is_calibrated:
+    if hardware.is_calibrated:
         gpu = efficiency.SPREAD_CALIBRATED
         experts = efficiency.SPREAD_CPU_EXPERTS_CALIBRATED
         cpu = experts if geometry.is_moe else efficiency.SPREAD_CPU_CALIBRATED

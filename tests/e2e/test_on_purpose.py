@@ -206,10 +206,10 @@ async def test_each_of_two_cards_has_its_expected_share(
             await pane.wait_for_line("on GPU", "11.2")
             pane.press("d")
             await pane.wait_for_line("expected there", "2.3 GiB: experts 0.9")
-            screen = await pane.wait_for_line("expected there", "8.7 GiB: experts 7.3")
+            screen = await pane.wait_for_line("expected there", "8.8 GiB: experts 7.3")
     (model,) = models_of(document, server.url)
     expected = [sum(parts.values()) / GIB for parts in model["expected_vram_by_gpu"].values()]
-    assert [round(size, 1) for size in expected] == [2.3, 8.7]
+    assert [round(size, 1) for size in expected] == [2.3, 8.8]
     assert list(model["expected_vram_by_gpu"]) == list(model["measured_vram_by_gpu"])
     assert "experts" in model["expected_vram_by_gpu"][f"GPU-{1:08x}-1111-2222-3333-444444444444"]
     assert (code, spills(document)) == (1, [])

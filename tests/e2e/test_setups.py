@@ -150,7 +150,7 @@ async def test_a_model_is_fitted_as_its_running_server_would_load_it(
         code, words, _ = await run(two_cards, "fit", "llama3.1:8b", "--url", ollama.url)
     assert code == 1, words
     assert words.startswith(
-        "llama3.1:8b  (context 65536, 4 slots, cache q8_0)\ndoes not fit: needs 22.30 GiB"
+        "llama3.1:8b  (context 65536, 4 slots, cache q8_0)\ndoes not fit: needs 22.33 GiB"
     )
     assert "of RTX 3060" in words
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -112,8 +112,18 @@ def facts_of(entry: Entry, quant: str, *, is_ollamas: bool) -> ModelFacts:
     is_tied = entry.tied and "output" not in own
     whole = matrices(entry, is_tied=is_tied)
     kinds = typed(whole, MIXES[quant], _model(entry, whole, own, is_tied=is_tied, is_ollamas=is_ollamas))
-    weights = summarize([*kinds, *_projector(entry)])
+    weights = summarize([*_as_published(kinds, entry), *_projector(entry)])
     return msgspec.structs.replace(bare_facts(entry), weights=weights)
+
+
+def _as_published(kinds: Iterable[Tensor], entry: Entry) -> Iterator[Tensor]:
+    """Yield the tensors with what every file of a model keeps: gpt-oss its experts in MXFP4.
+
+    They were trained in it, and 2880 columns fill no block of a K-quant.
+    """
+    keeps = "MXFP4" if entry.architecture == "gpt-oss" else None
+    for one in kinds:
+        yield Tensor(one.name, keeps, one.shape) if keeps and "_exps.weight" in one.name else one
 
 
 def _projector(entry: Entry) -> Iterator[Tensor]:

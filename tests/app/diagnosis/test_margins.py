@@ -18,15 +18,15 @@ def test_it_is_told_with_its_cost_and_with_the_margin_that_would_do(llama: Model
     model = picture(machine)
     assert (model.level, model.memory.spill_percent, machine.alerts()) == ("watch", "", [])
     assert model.sentence.startswith(
-        "m has 0.7 GiB in RAM: llama-server's --fit keeps 1.0 GiB of each GPU free; about "
+        "m has 0.8 GiB in RAM: llama-server's --fit keeps 1.0 GiB of each GPU free; about "
     )
-    assert "; all of it fits with --fit-target 768, about +" in model.sentence
+    assert "; all of it fits with --fit-target 512, about +" in model.sentence
     cause = model.diagnosis.cause
     assert cause is not None
     assert cause.kind == "safety_margin"
-    assert "about 5 of 33 layers are in RAM; 1.5 GiB are free: " in cause.sentence
+    assert "about 2 of 33 layers are in RAM; 1.5 GiB are free: " in cause.sentence
     (remedy,) = model.diagnosis.remedies
-    assert (remedy.action, remedy.command) == ("keep_less_in_ram", "--fit-target 768")
+    assert (remedy.action, remedy.command) == ("keep_less_in_ram", "--fit-target 512")
     assert remedy.where == "on the command line of llama-server"
 
 

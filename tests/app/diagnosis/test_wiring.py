@@ -21,7 +21,7 @@ class TestWhatARemedyFrees:
         ("scene", "action", "frees_gib"),
         [
             (Scene(context=65536), "quantize_cache", 3.75),
-            (Scene(context=65536), "shrink_context", 2.17),
+            (Scene(context=65536), "shrink_context", 2.2),
             (Scene(context=65536), "smaller_quantization", 2.37),
             (Scene(context=16384, parallel=4), "reduce_parallel", 4.0),
             (Scene(others=[Other("qwen3:8b", 7.0)], on_gpu_gib=4.0), "unload_model", 7.0),

@@ -40,7 +40,7 @@ def spilled(*names: str) -> Status:
     [
         ("spill", 40, "SPILLED qwen2.5-coder:14b 38% 7.0 tok/s, 10.5/12.0 GiB"),
         ("70b", 10, "LOADING llama3.3:70b will spill, 1.3/24.0 GiB"),
-        ("70b", 40, "SPILLED llama3.3:70b 47% ~2.3 tok/s, 22.5/24.0 GiB"),
+        ("70b", 40, "SPILLED llama3.3:70b 47% ~2.1 tok/s, 22.5/24.0 GiB"),
         ("fits", 10, "loading qwen3:14b 41%, llama3.2:3b, 6.6/24.0 GiB"),
         ("fits", 40, "2 models 82 tok/s, 14.1/24.0 GiB"),
         ("fits", 75, "2 models, 14.1/24.0 GiB"),

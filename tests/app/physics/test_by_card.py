@@ -111,7 +111,7 @@ def test_experts_pinned_to_cards_while_the_layers_are_in_ram() -> None:
     assert first == ()
     assert dict(second) == {
         EXPERTS: experts,
-        BUFFERS: memory.compute_bytes(shape, options) + memory.overhead_bytes(options),
+        BUFFERS: memory.compute_bytes(shape, options) + memory.overhead_bytes(),
     }
     placed = place(shape, options, [64 * GIB] * 2)
     assert placed.vram_bytes_by_gpu == (0, sum(size for _, size in second))

@@ -12,7 +12,6 @@ from gpumon.app.physics.memory import compute_bytes, memory_need, overhead_bytes
 from gpumon.app.physics.placement import (
     LONGEST_CONTEXT,
     RUNTIME_MARGIN_BYTES,
-    SPLIT_OVERHEAD_BYTES,
     largest_context,
     place,
     placement_of_claim,
@@ -40,7 +39,7 @@ def need_bytes(geometry: Geometry, options: LoadOptions = OPTIONS) -> int:
 
 
 def fixed_bytes(geometry: Geometry) -> int:
-    return compute_bytes(geometry, OPTIONS) + overhead_bytes(OPTIONS)
+    return compute_bytes(geometry, OPTIONS) + overhead_bytes()
 
 
 def layers(geometry: Geometry, *free: int, gpu_layers: int | None = None) -> tuple[int, ...]:
@@ -51,7 +50,6 @@ def layers(geometry: Geometry, *free: int, gpu_layers: int | None = None) -> tup
 
 def test_the_constants_are_those_of_the_sources() -> None:
     assert RUNTIME_MARGIN_BYTES == 457 * 1024**2
-    assert SPLIT_OVERHEAD_BYTES == 471 * 1024**2
     assert LONGEST_CONTEXT == 1048576
 
 
@@ -67,11 +65,11 @@ def test_free_memory_below_the_margin_is_none() -> None:
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 5])
-def test_a_split_holds_its_layers_what_is_fixed_and_what_a_split_costs(wanted: int) -> None:
+def test_a_split_holds_its_layers_and_what_is_fixed(wanted: int) -> None:
     model = uniform()
     placed = place(model, replace(OPTIONS, gpu_layers=wanted), [40 * GIB], margin_bytes=0)
     output = need_bytes(model) - fixed_bytes(model) - 8 * unit_bytes(model)
-    split = SPLIT_OVERHEAD_BYTES + fixed_bytes(model)
+    split = fixed_bytes(model)
     held = (wanted - 1) * unit_bytes(model) + output + split if wanted else 0
     assert placed.layers_on_gpu == wanted
     assert placed.vram_bytes == held
@@ -123,7 +121,7 @@ def test_where_the_shares_do_not_fit_gpus_are_filled_from_the_last_layer_back() 
 def test_of_a_split_as_many_layers_go_there_as_fit_to_the_byte() -> None:
     model = uniform()
     output = need_bytes(model) - fixed_bytes(model) - 8 * unit_bytes(model)
-    four = 3 * unit_bytes(model) + output + fixed_bytes(model) + SPLIT_OVERHEAD_BYTES
+    four = 3 * unit_bytes(model) + output + fixed_bytes(model)
     assert layers(model, four) == (4, four)
     assert layers(model, four - 1) == (3, four - unit_bytes(model))
 
@@ -131,7 +129,7 @@ def test_of_a_split_as_many_layers_go_there_as_fit_to_the_byte() -> None:
 def test_a_gpu_too_small_for_any_layer_is_passed_over() -> None:
     model = uniform()
     output = need_bytes(model) - fixed_bytes(model) - 8 * unit_bytes(model)
-    four = 3 * unit_bytes(model) + output + fixed_bytes(model) + SPLIT_OVERHEAD_BYTES
+    four = 3 * unit_bytes(model) + output + fixed_bytes(model)
     assert layers(model, 100 * MIB, four) == (4, 0, four)
 
 
@@ -141,14 +139,14 @@ class TestByHandOnSeveral:
         assert (count, first) == (4, 0)
         assert second > 0
 
-    def test_else_they_are_spread_and_the_first_that_holds_any_pays_for_the_split(self) -> None:
+    def test_else_they_are_spread(self) -> None:
         model = uniform()
         unit, fixed = unit_bytes(model), fixed_bytes(model)
         output = need_bytes(model) - fixed - 8 * unit
         placed = place(model, replace(OPTIONS, gpu_layers=4), [2 * GIB, 2 * GIB], margin_bytes=0)
         assert placed.layers_on_gpu == 4
         assert placed.vram_bytes_by_gpu == (
-            2 * unit + fixed + SPLIT_OVERHEAD_BYTES,
+            2 * unit + fixed,
             unit + output + fixed,
         )
 
@@ -169,7 +167,7 @@ class TestExperts:
         model = self.MODEL
         output = need_bytes(model) - fixed_bytes(model) - 8 * unit_bytes(model)
         rest = (8 - whole) * (unit_bytes(model) - 400 * MIB)
-        return whole * unit_bytes(model) + rest + output + fixed_bytes(model) + SPLIT_OVERHEAD_BYTES
+        return whole * unit_bytes(model) + rest + output + fixed_bytes(model)
 
     @pytest.mark.parametrize("whole", [0, 1, 5])
     def test_as_few_blocks_as_must_leave_theirs_in_ram(self, whole: int) -> None:

@@ -212,8 +212,8 @@ def test_where_a_file_does_not_say_what_it_was_trained_for_steps_end_at_a_mebito
 def test_the_largest_contexts_that_fit_are_among_the_steps() -> None:
     machine = machine_with(gib=8.0)
     largest = facts_of(page(machine))["largest context"]
-    assert largest == "f16 17664, q8_0 33280, q4_0 61952"
-    assert {17664, 33280, 61952} <= set(steps_up(machine))
+    assert largest == "f16 17408, q8_0 32768, q4_0 61440"
+    assert {17408, 32768, 61440} <= set(steps_up(machine))
 
 
 def test_the_types_of_cache_come_round() -> None:

@@ -65,7 +65,7 @@ def test_a_cache_of_full_precision_is_to_blame() -> None:
 
 
 def test_a_small_context_that_fits_only_in_a_smaller_type_is_no_large_context() -> None:
-    found = cause(Scene(context=4096, kv_heads=32, total_gib=7.2, on_gpu_gib=4.0))
+    found = cause(Scene(context=4096, kv_heads=32, total_gib=7.25, on_gpu_gib=4.0))
     assert found.kind == "cache_type"
 
 

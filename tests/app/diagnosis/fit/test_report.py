@@ -204,7 +204,7 @@ def test_each_part_of_the_memory_has_its_line(line: str) -> None:
 
 
 def test_a_part_of_next_to_nothing_has_no_line() -> None:
-    assert "compute buffers" not in text(report(LLAMA3_8B, card(23)))
+    assert "recurrent" not in text(report(LLAMA3_8B, card(23)))
 
 
 def test_experts_in_ram_are_told_as_the_runtime_logs_them() -> None:

@@ -139,7 +139,9 @@ def _print(history: History, rows: Sequence[Row], span: Span, options: Namespace
             print_text(line, _WHAT)
     else:
         found = [*shown]
-        print_text(_table(options.kind, found, span).text() if found else _nothing(history, span), _WHAT)
+        print_text(
+            _table(options.kind, found, span).text() if found else f"{nothing_words(history, span)}\n", _WHAT
+        )
 
 
 def _row_type(kind: str) -> type[Row]:
@@ -174,7 +176,7 @@ def _table(kind: str, rows: Sequence[Row], span: Span) -> Table:
     return tables[kind](rows)
 
 
-def _nothing(history: History, span: Span) -> str:
+def nothing_words(history: History, span: Span) -> str:
     """Say that there is nothing in a span, and since when there is something."""
     from gpumon.app.history.printed import WHEN
     from gpumon.text import units
@@ -183,7 +185,7 @@ def _nothing(history: History, span: Span) -> str:
     since = (
         "nothing is kept yet" if first is None else f"the first that is kept is of {units.clock(first, WHEN)}"
     )
-    return f"nothing from {units.clock(span.start, WHEN)} to {units.clock(span.end, WHEN)}; {since}\n"
+    return f"nothing from {units.clock(span.start, WHEN)} to {units.clock(span.end, WHEN)}; {since}"
 
 
 def _print_json(rows: Iterable[Row]) -> None:

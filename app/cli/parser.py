@@ -19,6 +19,7 @@ from gpumon.app.cli import (
     meter,
     notify,
     recordings,
+    report,
     status,
     web,
     why,
@@ -54,6 +55,7 @@ examples:
   gpumon record evening.jsonl             watch, and keep what is seen
   gpumon replay evening.jsonl --speed 10  see it again, ten times as fast
   gpumon history --since 7d               what models did in the last week, by the day
+  gpumon report --since 7d                what a week came to: tokens, spills, loads, energy
   gpumon meter                            count the tokens of requests that go through it
   gpumon web                              the dashboard in a browser
   gpumon notify --test                    try whether alerts arrive by ntfy or on the desktop
@@ -80,6 +82,7 @@ _COMMANDS = (
     recordings.add_redact,
     recordings.add_replay,
     history.add_to,
+    report.add_to,
     dashboard.add_demo,
     meter.add_to,
     web.add_to,

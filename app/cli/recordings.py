@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from gpumon.app.cli.common import require_terminal, screen_settings
@@ -17,13 +19,20 @@ from gpumon.app.cli.flags import (
     add_source_flags,
 )
 from gpumon.app.cli.output import print_text
+from gpumon.text.safe import visible
 
 if TYPE_CHECKING:
     import asyncio
 
+    from gpumon.app.monitor import Monitor
+    from gpumon.app.recording.reader import Recording
     from gpumon.app.session.session import Session
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", re.ASCII)
+QUIET_SECONDS = 0.5
+"""What is done sooner says nothing of how far it is."""
+END_BLOCKS = 48
+"""Of a long recording so much is replayed to judge its end: of a workstation some hours."""
 _STDOUT = Path("/dev/stdout")
 SPEEDS = (0.25, 64.0)
 """The slowest and the fastest that a recording can be played."""
@@ -33,7 +42,10 @@ def add_record(commands: Commands) -> None:
     """Add ``gpumon record``."""
     parser = add_command(commands, "record", "watch, and keep what is seen in a file")
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="a new file, a recording to continue, or - for stdout"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a new file, packed if it ends in .gz or .zst, a recording to continue, or - for stdout",
     )
     parser.add_argument(
         "--headless", action="store_true", help="record without a dashboard, until interrupted"
@@ -143,6 +155,63 @@ async def until_told_to_end(session: Session) -> None:
 def _end_with_the_recording(session: Session, running: asyncio.Future[None]) -> None:
     if session.recorder is not None and session.recorder.problem is not None:
         running.cancel()
+
+
+def replayed(path: Path, monitor: Monitor) -> Recording:
+    """Feed ``monitor`` a recording to its end, and say on stderr how far it is and what was left out.
+
+    Of one of several hours only the end is fed, with what was known where it begins.
+
+    Raises:
+        RecordingError: it cannot be read, or is no recording.
+    """
+    from gpumon.app.recording.lines import Header
+    from gpumon.app.recording.reader import read_recording
+
+    recording, progress = read_recording(path), Progress(f"reading {path.name}")
+    landing = recording.landing(float("inf"), END_BLOCKS)
+    for sample in landing.samples if landing else ():
+        monitor.feed(sample)
+    items = recording.items() if landing is None else recording.items(landing.place)
+    for item in items:
+        if isinstance(item, Header):
+            monitor.reset()
+        else:
+            monitor.feed(item)
+            progress.tell(items.done)
+    progress.end()
+    tell_left_out(recording)
+    return recording
+
+
+def tell_left_out(recording: Recording) -> None:
+    """Say on stderr what of a recording could not be read, if anything."""
+    if recording.left_out is not None:
+        sys.stderr.write(f"gpumon: {visible(str(recording.path))}: {recording.left_out}\n")
+
+
+class Progress:
+    """Says on a terminal how far something is that takes longer than half a second."""
+
+    def __init__(self, what: str) -> None:
+        self._what = visible(what)
+        self._shown = -1
+        self._from = monotonic() + QUIET_SECONDS
+        self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
+
+    def tell(self, done: float) -> None:
+        """Say how much is done, 0 to 1."""
+        percent = int(done * 100)
+        if self._is_terminal and percent != self._shown and monotonic() >= self._from:
+            self._shown = percent
+            sys.stderr.write(f"\r{self._what}: {percent} %\x1b[K")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Leave the line as it was."""
+        if self._shown >= 0:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def speed(text: str) -> float:

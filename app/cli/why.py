@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,23 +73,16 @@ def execute(options: Namespace) -> int:
 
 
 def _replayed(settings: Settings, path: Path) -> Monitor:
-    """Replay all samples of a recording.
+    """Replay a recording to its end: all of it, or of a long one the last hours.
 
     Raises:
         RecordingError: it cannot be read, or is no recording.
     """
+    from gpumon.app.cli.recordings import replayed
     from gpumon.app.monitor import Monitor
-    from gpumon.app.recording.lines import Header
-    from gpumon.app.recording.reader import read_recording
 
-    monitor, recording = Monitor(settings.alerts.limits()), read_recording(path)
-    for item in recording.items():
-        if isinstance(item, Header):
-            monitor.reset()
-        else:
-            monitor.feed(item)
-    if recording.left_out is not None:
-        sys.stderr.write(f"gpumon: {visible(str(path))}: {recording.left_out}\n")
+    monitor = Monitor(settings.alerts.limits())
+    replayed(path, monitor)
     return monitor
 
 

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import math
 import time
-import zlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
+from gpumon.app.feeds.reels import Counted, Item, Open, Place, Recorded, Reel, Stop, Stops
 from gpumon.app.monitor import Monitor
 from gpumon.app.recording.lines import Header
-from gpumon.app.recording.reader import Recording
+from gpumon.app.recording.reader import Landing, Recording
 from gpumon.collectors.samples import AnySample
+from gpumon.text import units
 
 SPEED_MINIMUM = 0.25
 SPEED_MAXIMUM = 64.0
@@ -71,11 +71,11 @@ LONGEST_GAP_SECONDS = 5.0
 """A longer silence in the recording (suspended, recorded again the next day) is played as this."""
 LATEST_SECONDS = 2.0
 """A player that is further behind (outside time) lets the lost time go instead of racing after it."""
+SEEN_AFTER_SECONDS = 0.5
+"""A seek that takes longer says how far it is."""
 BREATH_SAMPLES = 50
 """How many samples a seek feeds before it lets the screen have its turn."""
 
-Open = Callable[[], Iterable[AnySample | Header]]
-"""Opens the stream at its start; a header in it begins a new run, which knows nothing of the one before."""
 Wait = Callable[[asyncio.Event, float], Awaitable[None]]
 """Returns after this many seconds (may be infinite), or earlier when the event is set."""
 
@@ -87,49 +87,19 @@ async def wait_for_change(changed: asyncio.Event, seconds: float) -> None:
             await changed.wait()
 
 
-class _Stop(NamedTuple):
-    """What was known at a time of the stream, and where the stream goes on."""
+class _Seek(NamedTuple):
+    """A seek that is not there yet."""
 
-    position: float
-    taken: int
-    """How many items come before the next sample."""
-    begins_run: bool
-    frozen: bytes
+    asked: float
+    """When, in elapsed time."""
+    begun: float | None
+    """From where on it feeds, once that is found."""
+    target: float
 
-
-STOP_SAMPLES = 1000
-"""After so many samples what is known is kept, so that a seek need not feed all from the start."""
-STOPS_KEPT = 128
-"""Of a longer recording every other one is let go."""
-
-
-class Stops:
-    """What was known now and then in what was played."""
-
-    def __init__(self) -> None:
-        self._stops: list[_Stop] = []
-        self._fed = 0
-
-    def note(self, monitor: Monitor, position: float, taken: int, *, begins_run: bool) -> None:
-        """Count a sample, and keep what is known now if that was long not done, and never later than here."""
-        self._fed += 1
-        last = self._stops[-1].taken if self._stops else 0
-        if self._fed < STOP_SAMPLES or taken <= last:
-            return
-        self._fed = 0
-        with monitor.fuses.guard("looking back"):
-            self._stops.append(_Stop(position, taken, begins_run, zlib.compress(monitor.freeze(), 1)))
-        if len(self._stops) > STOPS_KEPT:
-            del self._stops[::2]
-
-    def before(self, time: float) -> _Stop | None:
-        """Return the last one that is not after a time."""
-        return next((stop for stop in reversed(self._stops) if stop.position <= time), None)
-
-    def clear(self) -> None:
-        """Forget them all."""
-        self._stops.clear()
-        self._fed = 0
+    def done(self, position: float) -> float:
+        """Return how much of the way there is fed, 0 to 1."""
+        begun = self.target if self.begun is None else self.begun
+        return min(1.0, (position - begun) / max(self.target - begun, 1.0))
 
 
 class Player:
@@ -140,7 +110,7 @@ class Player:
 
     def __init__(
         self,
-        samples: Open,
+        samples: Open | Reel,
         *,
         speed: float = 1.0,
         open_at: float | None = None,
@@ -149,20 +119,22 @@ class Player:
         wait: Wait = wait_for_change,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._open = samples
+        self._reel: Reel = Counted(samples) if callable(samples) else samples
         self._wait = wait
+        self._elapsed = elapsed
         self._clock = PlayClock(elapsed, speed)
         self._hold_at_end = hold_at_end
-        self._iterator: Iterator[AnySample | Header] = iter(())
+        self._iterator: Iterator[Item] = iter(())
+        self._place: Place = None
+        """Where the next sample is in the stream."""
         self._next: AnySample | None = None
         self._next_begins_run = False
         self._target: float | None = open_at
         self._steps = 0
         self._is_new = False
-        self._taken = 0
-        """How many items come before the next sample."""
         self._stops = Stops()
         self._wants_event = False
+        self._seeking: _Seek | None = None
         self._changed = asyncio.Event()
         self.start: float | None = None
         """Time of the first sample, known once ``run`` has begun."""
@@ -172,6 +144,8 @@ class Player:
         """Time of the sample that was fed last."""
         self.ended = False
         """Whether the last sample was fed."""
+        self.known_since: float | None = None
+        """Where what is known begins, if that is later than the start: what came before was passed over."""
 
     @property
     def speed(self) -> float:
@@ -259,36 +233,51 @@ class Player:
                 await self._feed_when_due(monitor, self._next)
 
     def _rewind(self) -> None:
-        self._iterator = iter(self._open())
-        self.position, self._taken = None, -1
+        self._enter(None, None)
+        self.known_since = None
+
+    def _enter(self, place: Place, position: float | None) -> None:
+        """Go on from a place of the stream."""
+        self._iterator, self._place, self.position = self._reel.open(place), place, position
+        self._stops.moved(float("-inf") if position is None else position)
         self._advance()
 
-    def _go_to(self, stop: _Stop, monitor: Monitor) -> None:
+    def _go_to(self, stop: Stop, monitor: Monitor) -> None:
         """Know what was known at a stop, and go on from there."""
-        monitor.thaw(zlib.decompress(stop.frozen))
-        self._iterator = islice(iter(self._open()), stop.taken, None)
-        self._taken = stop.taken - 1
-        self._advance()
-        self._next_begins_run, self.position = stop.begins_run, stop.position
+        stop.thaw(monitor)
+        self._enter(stop.place, stop.position)
+        self._next_begins_run, self.known_since = stop.begins_run, stop.known_since
+
+    def _land(self, landing: Landing, monitor: Monitor) -> None:
+        """Know what was known at a place of the stream, and go on from there."""
+        monitor.reset()
+        self._enter(landing.place, landing.time)
+        self._next_begins_run, self.known_since = False, landing.time
+        for sample in landing.samples:
+            monitor.feed(sample)
 
     def _advance(self) -> None:
         self._next_begins_run = False
-        item = next(self._iterator, None)
-        self._taken += 1
+        self._place, item = self._reel.place, next(self._iterator, None)
         while isinstance(item, Header):
             self._next_begins_run = True
-            item = next(self._iterator, None)
-            self._taken += 1
+            self._place, item = self._reel.place, next(self._iterator, None)
         self._next = item
         self.ended = item is None
 
     def _feed(self, monitor: Monitor, sample: AnySample) -> None:
         if self._next_begins_run and self.position is not None:
             monitor.reset()
+            self.known_since = None
         self._advance()
         self.position = sample.time if self.position is None else max(self.position, sample.time)
         monitor.feed(sample)
-        self._stops.note(monitor, self.position, self._taken, begins_run=self._next_begins_run)
+        self._stops.note(monitor, self._stop, self.position)
+
+    def _stop(self, frozen: bytes) -> Stop:
+        """Return the stop that is here."""
+        position = self.position or 0.0
+        return Stop(position, self._place, self._next_begins_run, frozen, self.known_since)
 
     def _feed_second(self, monitor: Monitor) -> None:
         self._steps -= 1
@@ -312,7 +301,9 @@ class Player:
 
     async def _jump(self, monitor: Monitor, target: float) -> None:
         """Feed up to ``target``, unless another one is sought meanwhile."""
-        self._start_towards(monitor, target)
+        seek = self._seeking = _Seek(self._elapsed(), None, target)
+        await self._start_towards(monitor, target)
+        self._seeking = seek._replace(begun=self.position or self.start or target)
         fed = 0
         while self._next is not None and self._next.time <= target and self._target == target:
             if self._is_new:
@@ -322,18 +313,29 @@ class Player:
             if fed % BREATH_SAMPLES == 0:
                 await asyncio.sleep(0)
         if self._target == target:
-            self._target = None
+            self._target = self._seeking = None
         self._clock.jump(max(target, self.start or target))
 
-    def _start_towards(self, monitor: Monitor, target: float) -> None:
-        """Go to the last stop before ``target`` where that is nearer than what was played last."""
+    @property
+    def sought(self) -> float | None:
+        """How far a seek has come that takes its time, 0 to 1; ``None`` where there is none."""
+        seek = self._seeking
+        if seek is None or self._elapsed() - seek.asked < SEEN_AFTER_SECONDS:
+            return None
+        return self._reel.looked if seek.begun is None else seek.done(self.position or seek.begun)
+
+    async def _start_towards(self, monitor: Monitor, target: float) -> None:
+        """Go to where ``target`` is reached soonest: on from here, a stop, a landing or the start."""
         if self._is_new:
             self._stops.clear()
-        is_back = self.position is not None and target < self.position
+        position = float("-inf") if self.position is None or self.position > target else self.position
+        landing = await self._reel.landing(target)
         stop = self._stops.before(target)
-        if stop is not None and (is_back or stop.position > (self.position or 0.0)):
+        if landing is not None and landing.time > max(position, stop.position if stop else position):
+            self._land(landing, monitor)
+        elif stop is not None and stop.position > position:
             self._go_to(stop, monitor)
-        elif self._is_new or is_back:
+        elif self._is_new or (self.position is not None and target < self.position):
             self._is_new = False
             monitor.reset()
             self._rewind()
@@ -360,6 +362,8 @@ def _newest_event(monitor: Monitor) -> int:
 def play_marks(title: str, player: Player) -> tuple[str, ...]:
     """Return ``title``, with the speed where it is not its own, and ``PAUSED`` or ``END``."""
     first = title if player.speed == 1.0 else f"{title} {player.speed:g}x"
+    if (sought := player.sought) is not None:
+        return (first, f"SEEKING {sought:.0%}")
     if player.ended:
         return (first, "END")
     return (first, "PAUSED") if player.paused else (first,)
@@ -370,14 +374,17 @@ class ReplayFeed:
 
     def __init__(self, recording: Recording, *, speed: float = 1.0, hold_at_end: bool = True) -> None:
         self.recording = recording
-        self.player = Player(recording.items, speed=speed, end=recording.last_time(), hold_at_end=hold_at_end)
+        self.player = Player(
+            Recorded(recording), speed=speed, end=recording.last_time(), hold_at_end=hold_at_end
+        )
         """Pause, step, seek and speed."""
 
     def marks(self) -> tuple[str, ...]:
         """Return ``REPLAY``, how it is played, ``DEMO`` where that was recorded, and what was left out."""
         demo = ("DEMO",) if self.recording.header.demo else ()
-        left_out = self.recording.left_out
-        return play_marks("REPLAY", self.player) + demo + ((left_out,) if left_out else ())
+        since, left_out = self.player.known_since, self.recording.left_out
+        known = (f"known since {units.clock(since)}",) if since is not None else ()
+        return play_marks("REPLAY", self.player) + demo + known + ((left_out,) if left_out else ())
 
     async def run(self, monitor: Monitor) -> None:
         """Feed samples into ``monitor`` until they end or it is cancelled."""

@@ -18,9 +18,11 @@ from gpumon.collectors.samples import AnySample
 KEPT_SECONDS = 3600.0
 BLOCK_SAMPLES = 1000
 """So many samples are fed at most to reach an instant, while memory lasts."""
+BLOCK_BYTES = 1_500_000
+"""So long are their lines at most: what a sample of a large machine costs to feed goes by its length."""
 MERGED_SAMPLES = 8000
 """The same where memory was short and frozen states were given up."""
-KEPT_BYTES = 16 * 1024**2
+KEPT_BYTES = 24 * 1024**2
 """Of all blocks but the newest; what an hour takes is told in docs/recording.md."""
 PACKED_AT_ONCE = 128 * 1024
 """A frozen state is packed by so many bytes with each sample: one of a large machine takes a while."""
@@ -89,6 +91,8 @@ class Block:
         self.frozen = _Frozen(frozen)
         self.count = 0
         """How many samples it holds."""
+        self.line_bytes = 0
+        """How long they are as lines."""
         self._streams = [_Stream(6)]
 
     @property
@@ -100,6 +104,12 @@ class Block:
         """Add a sample as a line."""
         self._streams[-1].add(line)
         self.count += 1
+        self.line_bytes += len(line)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an instant at its end would take long to reach if it held more."""
+        return self.count >= BLOCK_SAMPLES or self.line_bytes >= BLOCK_BYTES
 
     def close(self) -> None:
         """Add no more."""
@@ -109,6 +119,7 @@ class Block:
         """Take over the samples of the block after this one, without what is frozen of it."""
         self._streams += following._streams
         self.count += following.count
+        self.line_bytes += following.line_bytes
 
     def samples(self) -> Iterator[AnySample]:
         """Yield the samples, the oldest first."""
@@ -177,11 +188,11 @@ class Ring:
             self._blocks.clear()
             self.edge, self._state, self._place = "began", monitor.state, None
         newest = self._blocks[-1] if self._blocks else None
-        if newest is None or newest.count >= BLOCK_SAMPLES or monitor.acts != self._acts:
-            self._begin(newest)
-        else:
+        if newest is not None:
             newest.add(encode_line(sample))
             newest.frozen.pack()
+        if newest is None or newest.is_full or monitor.acts != self._acts:
+            self._begin(newest)
 
     def reach(self, time: float) -> Place | None:
         """Return a monitor at an instant, at the oldest one for any before; ``None`` without any sample."""
@@ -204,7 +215,10 @@ class Ring:
         self._place = None
 
     def _begin(self, newest: Block | None) -> None:
-        """Begin a block with all that is known now, the newest sample included."""
+        """Begin a block with all that is known now, the newest sample included.
+
+        The block before ends with that sample, too: where the two are merged it is needed.
+        """
         if newest is not None:
             newest.close()
         monitor = self._monitor

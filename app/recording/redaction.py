@@ -11,7 +11,9 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from gpumon.app.recording.lines import MAGIC, Header, RecordingError, encode_header, encode_line
+from gpumon.app.recording.keys import Keys, begins_block
+from gpumon.app.recording.lines import Header, RecordingError, encode_header, encode_line
+from gpumon.app.recording.packing import Press, form_of_name
 from gpumon.app.recording.pseudonyms import Pseudonyms
 from gpumon.app.recording.reader import Recording
 from gpumon.collectors.samples import AnySample
@@ -273,7 +275,7 @@ def redact(recording: Recording, path: Path) -> Redacted:
     Raises:
         RecordingError: it cannot be read, or the copy cannot be written; there is such a file already.
     """
-    redaction = Redaction()
+    redaction, press = Redaction(), Press(form_of_name(path))
     for _ in _lines(recording, redaction):
         pass
     written = 0
@@ -281,16 +283,21 @@ def redact(recording: Recording, path: Path) -> Redacted:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             for line in _lines(recording, redaction):
-                file.write(line)
-                written += not line.startswith(MAGIC)
+                file.write(press.add(line))
+                written += not begins_block(line)
+            file.write(press.finish())
     except OSError as error:
         raise RecordingError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
     return Redacted(written, recording.unknown + recording.damaged)
 
 
 def _lines(recording: Recording, redaction: Redaction) -> Iterator[bytes]:
+    keys = Keys()
     for item in recording.items():
         if isinstance(item, Header):
+            keys = Keys()
             yield encode_header(redaction.header(item))
         else:
-            yield encode_line(redaction.sample(item))
+            sample = redaction.sample(item)
+            line = encode_line(sample)
+            yield from filter(None, (keys.due(sample, line), line))

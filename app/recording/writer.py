@@ -8,13 +8,18 @@ import os
 import queue
 import stat
 import threading
+import time
 from pathlib import Path
 
+from gpumon.app.recording.keys import Keys
 from gpumon.app.recording.lines import MAGIC, Header, RecordingError, encode_header, encode_line
+from gpumon.app.recording.packing import PLAIN, Form, Press, form_of_content, form_of_name
+from gpumon.app.recording.spools import first_bytes
 from gpumon.collectors.samples import AnySample
 
+FLUSH_SECONDS = 2.0
+"""So much of a packed recording is lost at most when the process is killed."""
 STDOUT = Path("/dev/stdout")
-
 WAITING_LINES = 20_000
 """Lines that may wait for a disk or a reader that is slow; beyond that the recording ends."""
 CLOSE_SECONDS = 2.0
@@ -24,9 +29,10 @@ CLOSE_SECONDS = 2.0
 class Recorder:
     """Appends samples to ``path``: a new file, a recording that is continued, a FIFO, ``/dev/stdout``.
 
-    Each line is written by one call, so that a process that is killed leaves at most one cut line. A disk
-    that is full or gone ends the recording, not the dashboard: see ``problem``. A file has one writer, in
-    this process or another.
+    A new file whose name ends in ``.gz`` or ``.zst`` is packed, and one that is continued goes on as it is.
+    Each plain line is written by one call, so that a process that is killed leaves at most one cut line;
+    packed ones are written every two seconds. A disk that is full or gone ends the recording, not the
+    dashboard: see ``problem``. A file has one writer, in this process or another.
 
     Raises:
         RecordingError: the file cannot be opened, another writes to it, or it is no recording.
@@ -37,10 +43,15 @@ class Recorder:
         self._problem: RecordingError | None = None
         self._lines: queue.Queue[bytes | None] = queue.Queue(WAITING_LINES)
         self._first = encode_header(header)
+        self._keys: Keys | None = None
+        self._form = form_of_name(path)
         self._descriptor: int | None = None
         if not _waits_for_a_reader(path):
             self._descriptor = _open(path)
-            self._first = _joint(path, self._descriptor) + self._first
+            self._form, joint = _continued(path, self._descriptor, self._form)
+            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):  # whoever reads a pipe begins at its start
+                self._keys = Keys()
+            self._first = joint + self._first
         self._thread = threading.Thread(target=self._write_all, name=f"recording {path}", daemon=True)
         self._thread.start()
 
@@ -60,7 +71,10 @@ class Recorder:
         if self._problem is not None:
             return
         try:
-            self._lines.put_nowait(encode_line(sample))
+            line = encode_line(sample)
+            if self._keys is not None and (key := self._keys.due(sample, line)):
+                self._lines.put_nowait(key)
+            self._lines.put_nowait(line)
         except queue.Full:
             self._problem = RecordingError(f"recording to {self.path} ended: writing is too slow")
 
@@ -87,9 +101,25 @@ class Recorder:
     def _write_lines(self) -> None:
         if self._descriptor is None:
             self._descriptor = _open(self.path)
-        _write(self._descriptor, self._first)
-        while (line := self._lines.get()) is not None:
-            _write(self._descriptor, line)
+        press, due = Press(self._form), time.monotonic() + FLUSH_SECONDS
+        _write(self._descriptor, press.add(self._first))
+        while (line := self._next(press, due)) is not None:
+            if line and not press.holds:
+                due = time.monotonic() + FLUSH_SECONDS
+            if line:
+                _write(self._descriptor, press.add(line))
+            if press.holds and time.monotonic() >= due:
+                _write(self._descriptor, press.flush())
+        _write(self._descriptor, press.finish())
+
+    def _next(self, press: Press, due: float) -> bytes | None:
+        """Return the next line; nothing where what was packed before it should not wait any longer."""
+        if not press.holds:
+            return self._lines.get()
+        try:
+            return self._lines.get(timeout=max(0.0, due - time.monotonic()))
+        except queue.Empty:
+            return b""
 
 
 def _waits_for_a_reader(path: Path) -> bool:
@@ -123,27 +153,30 @@ def _lock(path: Path, descriptor: int) -> None:
         return
 
 
-def _joint(path: Path, descriptor: int) -> bytes:
-    """Return what must come before a header in the file as it is: an end of line where the last is cut.
+def _continued(path: Path, descriptor: int, form: Form) -> tuple[Form, bytes]:
+    """Return how the file goes on, and what must come before a header: an end of line where the last is cut.
 
     Raises:
         RecordingError: the file holds something else than a recording.
     """
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
-        return b""
+        return form, b""
     try:
         with path.open("rb") as file:
-            begin = file.read(len(MAGIC))
+            form = form_of_content(file.read(4), path)
+            begin = first_bytes(file, form, 0)
             file.seek(-1, os.SEEK_END)
             end = file.read(1)
-    except OSError as error:
+    except (OSError, RecordingError) as error:
         os.close(descriptor)
+        if isinstance(error, RecordingError):
+            raise
         raise RecordingError(f"cannot continue {path}: {_words(error)}") from error
-    if begin != MAGIC:
+    if not begin.startswith(MAGIC):
         os.close(descriptor)
         raise RecordingError(f"{path} is not a gpumon recording; it is left as it is")
-    return b"" if end == b"\n" else b"\n"
+    return form, b"\n" if form is PLAIN and end != b"\n" else b""
 
 
 def _write(descriptor: int, line: bytes) -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests.fakes.playing import START, FakeTime, Heard, player_of, system_at
 
 from gpumon.app.demo.scenarios import scenario_named
-from gpumon.app.feeds.player import LONGEST_GAP_SECONDS, STOP_SAMPLES, Player, wait_for_change
+from gpumon.app.feeds.player import LONGEST_GAP_SECONDS, Player, wait_for_change
+from gpumon.app.feeds.reels import STOP_SAMPLES
 from gpumon.app.recording.lines import Header
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors.samples import AnySample
@@ -252,7 +253,7 @@ async def test_a_seek_back_feeds_no_more_than_lies_between_two_stops() -> None:
 
 
 async def test_what_is_known_at_a_stop_is_what_was_known_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpumon.app.feeds.player.STOP_SAMPLES", 100)
+    monkeypatch.setattr("gpumon.app.feeds.reels.STOP_SAMPLES", 100)
     samples = list(takewhile(lambda one: one.time < START + 400, scenario_named("spill").samples(START)))
     time, heard, straight = FakeTime(), Heard(), Heard()
     player = Player(lambda: samples, hold_at_end=True, wait=time.wait, elapsed=time.elapsed)
@@ -270,7 +271,7 @@ async def test_what_is_known_at_a_stop_is_what_was_known_there(monkeypatch: pyte
 async def test_stops_of_a_run_begin_with_it_where_a_recording_was_continued(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gpumon.app.feeds.player.STOP_SAMPLES", 3)
+    monkeypatch.setattr("gpumon.app.feeds.reels.STOP_SAMPLES", 3)
     items: list[AnySample | Header] = [*map(system_at, range(5)), Header(), *map(system_at, range(5, 12))]
     time, heard = FakeTime(), Heard()
     player = Player(lambda: items, hold_at_end=True, wait=time.wait, elapsed=time.elapsed)

@@ -16,6 +16,7 @@ from gpumon.app.demo.scenarios import scenario_named
 from gpumon.app.feeds import ring as ringing
 from gpumon.app.feeds.ring import Ring
 from gpumon.app.monitor import Monitor
+from gpumon.app.recording.lines import encode_line
 from gpumon.app.snapshot.build import build_snapshot
 from gpumon.collectors.samples import AnySample
 
@@ -125,6 +126,13 @@ class TestRoom:
             assert place is not None
             assert place.fed <= ringing.BLOCK_SAMPLES
 
+    def test_of_a_large_machine_a_block_is_bounded_by_what_it_takes_to_feed(self) -> None:
+        _, ring = kept(story("fleet"))
+        block_bytes = [block.line_bytes for block in ring._blocks]
+        longest_line = max(len(encode_line(sample)) for sample in story("fleet"))
+        assert sum(block_bytes) > 4 * ringing.BLOCK_BYTES
+        assert max(block_bytes) < ringing.BLOCK_BYTES + longest_line
+
     def test_an_hour_of_a_workstation_takes_less_than_8_mib(self) -> None:
         _, ring = kept(story("spill"))
         assert ring.size * 3600 / SECONDS < 8 * 1024**2
@@ -155,6 +163,16 @@ class TestRoom:
         assert ring.edge == "began"
         assert ring.longest > 100
         assert_as_fed(ring, story("spill"), START + 200)
+
+    def test_where_states_are_given_up_no_sample_is_lost(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ringing, "BLOCK_SAMPLES", 100)
+        _, roomy = kept(story("spill"))
+        _, ring = kept(story("spill"), roomy.size // 2)
+        merged = max(ring._blocks, key=lambda block: block.count)
+        times = [sample.time for sample in merged.samples()]
+        first = next(at for at, sample in enumerate(story("spill")) if sample.time == times[0])
+        later = [sample.time for sample in story("spill")[first : first + 2 * len(times)]]
+        assert any(later[at : at + len(times)] == times for at in range(20))
 
     def test_where_there_is_no_room_the_oldest_go_and_the_bound_holds(
         self, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,7 @@ import pytest
 from tests.fakes.recordings import CREATED, HEADER, scenario_samples, write_recording
 
 from gpumon.app.errors import GpumonError
-from gpumon.app.recording import reader
+from gpumon.app.recording import spools
 from gpumon.app.recording.lines import RecordingError, encode_header, encode_line
 from gpumon.app.recording.reader import read_recording
 from gpumon.collectors.samples import AnySample, SourceSilent
@@ -71,7 +71,7 @@ def test_a_line_of_a_newer_version_is_skipped_and_counted(tmp_path: Path) -> Non
 def test_a_line_that_is_too_long_is_skipped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "LINE_BYTES_MAXIMUM", 4096)
+    monkeypatch.setattr(spools, "LINE_BYTES_MAXIMUM", 4096)
     recording = read_recording(file_of(tmp_path / "run", LINES[0], b"[" * 10_000 + b"\n", LINES[1]))
     assert list(recording) == SAMPLES[:2]
     assert recording.damaged == 1

@@ -1,7 +1,8 @@
-"""What ``gpumon web`` costs beside the dashboard alone: ``python -m benchmarks.web``.
+"""What ``gpumon web`` and ``gpumon exporter`` cost beside the dashboard alone: ``python -m benchmarks.web``.
 
 One busy model on a fake driver and a fake Ollama, a screen of 120x40: the dashboard in a pane of tmux, then
-the server with no tab, one and more, each read by a client that draws nothing. Of other processes of this
+the server with no tab, one and more, each read by a client that draws nothing; and the exporter, scraped
+every 15 seconds. Of other processes of this
 machine neither sees any. Prints a table in Markdown.
 """
 
@@ -29,6 +30,7 @@ from tests.fakes.processes.secluded import COMMAND, VARIABLE
 
 SETTLE_SECONDS = 8.0
 SIZE = (120, 40)
+SCRAPE_SECONDS = 15.0
 
 
 class Cost(NamedTuple):
@@ -50,10 +52,12 @@ class Reader:
 
 
 @asynccontextmanager
-async def server(environment: Mapping[str, str]) -> AsyncIterator[tuple[psutil.Process, str]]:
+async def server(
+    environment: Mapping[str, str], command: str = "web"
+) -> AsyncIterator[tuple[psutil.Process, str]]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *(*COMMAND, "web", "--listen", "127.0.0.1:0"),
+        *(*COMMAND, command, "--listen", "127.0.0.1:0"),
         env=dict(environment),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -92,6 +96,25 @@ async def of_web(world: World, folder: str, tabs: int, seconds: float) -> Cost:
         )
 
 
+async def of_exporter(world: World, folder: str, seconds: float) -> Cost:
+    async with AsyncExitStack() as stack:
+        process, address = await stack.enter_async_context(server(surroundings(world, folder), "exporter"))
+        client = await stack.enter_async_context(aiohttp.ClientSession())
+        await asyncio.sleep(SETTLE_SECONDS)
+        started, cpu, sent, asked = time.monotonic(), _cpu_seconds(process), 0, _asked(world)
+        while time.monotonic() - started < seconds:
+            async with client.get(address) as answer:
+                sent += len(await answer.read())
+            await asyncio.sleep(SCRAPE_SECONDS)
+        spent = time.monotonic() - started
+        return Cost(
+            60 * (_cpu_seconds(process) - cpu) / spent,
+            sent / spent,
+            _resident(process) / MIB,
+            60 * (_asked(world) - asked) / spent,
+        )
+
+
 async def of_dashboard(world: World, folder: str, seconds: float) -> Cost:
     gpumon = programs("")[0]._replace(command=(sys.executable, *COMMAND))
     asked, started = _asked(world), time.monotonic()
@@ -115,6 +138,7 @@ async def compare(tabs: list[int], seconds: float) -> None:
         os.environ[VARIABLE] = folder  # inherited by the fakes, by which they are known
         async with World(Path(folder), 1, 1, busy=True).running() as world:
             _print("the dashboard in a pane", await of_dashboard(world, folder, seconds))
+            _print("gpumon exporter", await of_exporter(world, folder, seconds))
             for count in tabs:
                 _print(f"gpumon web, {count} tabs", await of_web(world, folder, count, seconds))
 

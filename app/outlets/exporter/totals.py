@@ -25,28 +25,40 @@ INTERVALS_IN_A_GAP = 3
 MODELS_KEPT = 500
 
 
+class Origin(NamedTuple):
+    """Whose count it is, and how it is counted."""
+
+    holder: Hashable
+    footing: Hashable = None
+    is_whole: bool = False
+    """Whether the holder began while we watched, so that all it has counted is new."""
+
+
 class Counter(Struct):
     """Follows a count of somebody else's."""
 
     total: float | None = None
     """``None`` until there is one."""
     last: float = 0.0
-    origin: Hashable = None
+    origin: Origin | None = None
     """Whose count ``last`` is."""
 
-    def follow(self, value: float | None, origin: Hashable, *, is_new: bool) -> None:
+    def follow(self, value: float | None, origin: Origin, *, from_zero: bool = False) -> None:
         """Add what a count has grown by.
 
-        A fall is a count that has begun anew. Another origin's first count is added where it is known to
-        have begun while we watched (``is_new``), and is else where we begin to look.
+        A fall is a count that has begun anew. The first count of another holder is added where it began
+        ``from_zero`` while we watched, and else is where we begin to look. One that its holder counts
+        otherwise from now on says what is new only where both began with it.
         """
         if value is None:
             return
-        if self.total is None or origin != self.origin:
-            grown = value if is_new else 0.0
+        if self.origin is None or origin.holder != self.origin.holder:
+            grown = value if from_zero else 0.0
+        elif origin.footing != self.origin.footing:
+            grown = max(value - self.last, 0.0) if origin.is_whole else 0.0
         else:
             grown = value - self.last if value >= self.last else value
-        self.total = (self.total or 0.0) + grown
+        self.add(grown)
         self.last, self.origin = value, origin
 
     def add(self, amount: float) -> None:
@@ -148,29 +160,41 @@ def _models_touched(touched: Touched, state: State) -> set[ModelKey]:
 
 
 def _follow(totals: ModelTotals, record: ModelRecord, state: State) -> None:
-    rates, answer = rates_of(record, state), answer_of(record, state)
+    answer = answer_of(record, state)
+    _follow_tokens(totals, record, state)
+    origin = _origin(record, state)
     runner = state.runner_of(record)
-    is_metered = rates.sources == (METER,)
-    holder = runner.key if runner else record.key
-    began = state.began or 0.0
-    is_new = runner is not None and runner.key.started > began and not is_metered
-
-    def follow(counter: Counter, value: float | None) -> None:
-        counter.follow(value, (holder, is_metered), is_new=is_new)
-
-    follow(totals.tokens, rates.decoded_total)
     meter = runner.meter if runner else record.served.meter if record.served else None
-    if meter is not None and _tells_prompts(record, state):
-        follow(totals.reread_tokens, meter.prompts.rereads.lost_tokens_total)
-        follow(totals.reread_seconds, meter.prompts.rereads.lost_seconds_total)
+    if meter is not None and _tells_prompts(record, state):  # both count from when the model is watched
+        totals.reread_tokens.follow(meter.prompts.rereads.lost_tokens_total, origin, from_zero=True)
+        totals.reread_seconds.follow(meter.prompts.rereads.lost_seconds_total, origin, from_zero=True)
     counters = answer.counters if answer else None
-    if counters is not None:
-        follow(totals.preemptions, counters.preemptions_total)
-        if counters.prefix_tokens_total is not None:
-            follow(totals.prompt_tokens, counters.prefix_tokens_total)
-            follow(totals.cached_tokens, counters.prefix_tokens_found_total)
     is_told = counters is not None and counters.prefix_tokens_total is not None
+    if counters is not None:
+        is_new = origin.is_whole
+        totals.preemptions.follow(counters.preemptions_total, origin, from_zero=is_new)
+        totals.prompt_tokens.follow(counters.prefix_tokens_total, origin, from_zero=is_new)
+        totals.cached_tokens.follow(counters.prefix_tokens_found_total, origin, from_zero=is_new)
     _add_requests(totals, record, state, prompts=not is_told)
+
+
+def _origin(record: ModelRecord, state: State) -> Origin:
+    runner = state.runner_of(record)
+    if runner is None:
+        return Origin(record.key)
+    return Origin(runner.key, is_whole=runner.key.started > (state.began or 0.0))
+
+
+def _follow_tokens(totals: ModelTotals, record: ModelRecord, state: State) -> None:
+    """Add the tokens that are new: without a counter they are counted from when the model is watched."""
+    rates, origin = rates_of(record, state), _origin(record, state)
+    is_metered = rates.sources == (METER,)
+    is_watched = rates.decoded_total_is_lower_bound and not is_metered
+    counted = origin._replace(
+        footing=(is_metered, rates.decoded_total_is_lower_bound),
+        is_whole=origin.is_whole and not is_metered,
+    )
+    totals.tokens.follow(rates.decoded_total, counted, from_zero=counted.is_whole or is_watched)
 
 
 def _tells_prompts(record: ModelRecord, state: State) -> bool:

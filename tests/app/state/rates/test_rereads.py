@@ -174,6 +174,18 @@ def test_after_an_hour_it_is_forgotten() -> None:
     assert rereads.losses(700.0 + HOUR_SECONDS + 1) is None
 
 
+@given(turns=st.integers(2, 30), kept=st.integers(0, 9000))
+def test_what_is_lost_in_all_is_what_each_turn_has_lost_once(turns: int, kept: int) -> None:
+    rereads, before = Rereads(), 0
+    for one in conversation(turns, 9000, kept=kept):
+        rereads.note(one)
+        assert rereads.lost_tokens_total >= before
+        before = rereads.lost_tokens_total
+    lost = [turn.lost_tokens for turn in rereads._turns]
+    assert rereads.lost_tokens_total == sum(lost)
+    assert rereads.lost_seconds_total == pytest.approx(sum(lost) / RATE)
+
+
 def test_what_is_kept_is_bounded() -> None:
     rereads = noted(*(request(float(at), 9000 + at) for at in range(2 * TURNS_KEPT)))
     assert len(rereads._turns) == TURNS_KEPT

@@ -31,7 +31,7 @@ from tests.fakes.processes.tree import FakeProc
 from tests.faults.columns import KINDS, MODEL, Kind
 from tests.faults.hurry import hurry
 
-from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
+from gpumon.app.config.settings import HistorySettings, LearnSettings, ServerSettings, Settings
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
 from gpumon.app.snapshot.build import build_snapshot
@@ -280,6 +280,7 @@ async def column(kind: Kind, folder: Path, driver: FakeDriver) -> AsyncIterator[
             urls=(gate.url, second.url) if kind.second else (gate.url,),
             interval_seconds=INTERVAL_SECONDS,
             learn=LearnSettings(enabled=False),
+            history=HistorySettings(enabled=False),
             servers=ServerSettings(find=False),
         )
         session = live_session(settings)

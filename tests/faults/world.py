@@ -16,7 +16,7 @@ from tests.fakes.ollama.server import FakeOllama
 from tests.faults.hurry import INTERVAL_SECONDS
 from textual.pilot import Pilot
 
-from gpumon.app.config.settings import LearnSettings, ServerSettings, Settings
+from gpumon.app.config.settings import HistorySettings, LearnSettings, ServerSettings, Settings
 from gpumon.app.session.build import live_session
 from gpumon.app.session.session import Session
 from gpumon.app.snapshot.build import build_snapshot
@@ -130,6 +130,7 @@ async def running(driver: FakeDriver, ollama: FakeOllama) -> AsyncIterator[World
         urls=(ollama.url,),
         interval_seconds=INTERVAL_SECONDS,
         learn=LearnSettings(enabled=False),
+        history=HistorySettings(enabled=False),  # a file and a thread that begin later
         servers=ServerSettings(find=False),
     )
     session = live_session(settings)

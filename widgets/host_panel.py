@@ -198,7 +198,7 @@ def _second(row: HostRow, start: int, width: int, glyphs: Glyphs) -> Line:
     cause = shorten_words(cause, left, glyphs.ellipsis) if left >= 2 * LEAST_NAME else ""
     words = "   ".join(filter(None, (cause, typed)))
     words += f" {place}" if place and cell_len(words) + cell_len(place) + 1 <= room else ""
-    return (Span(" " * start), Span(words, "dim"))
+    return (Span(" " * start), Span(words, "dim")) if words else ()
 
 
 def _dimmed(line: Line) -> Line:

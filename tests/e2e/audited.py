@@ -34,12 +34,15 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
 
 
 async def main(seconds: float) -> None:
-    from gpumon.app.config.settings import ServerSettings, Settings  # noqa: PLC0415 - the hook must see its imports too
+    # Here, as the hook must see what they import.
+    from gpumon.app.config.settings import HistorySettings, ServerSettings, Settings  # noqa: PLC0415
     from gpumon.app.session.build import live_session  # noqa: PLC0415
     from gpumon.app.ui.app import GpumonApp  # noqa: PLC0415
     from gpumon.widgets.glyphs import UNICODE  # noqa: PLC0415
 
-    session = live_session(Settings(urls=(os.environ["OLLAMA_HOST"],), servers=ServerSettings(find=False)))
+    kept = HistorySettings(enabled=os.environ.get("GPUMON_HISTORY") != "false")
+    alone = ServerSettings(find=False)
+    session = live_session(Settings(urls=(os.environ["OLLAMA_HOST"],), servers=alone, history=kept))
     async with GpumonApp(session, UNICODE).run_test(size=(120, 40)):
         await asyncio.sleep(seconds)
 

@@ -25,9 +25,18 @@ async def deeds(environment: dict[str, str], seconds: float = 3.0) -> list[dict[
     return deeds
 
 
-async def test_it_starts_no_process_writes_no_file_and_listens_nowhere(
+async def test_it_starts_no_process_writes_no_file_but_its_history_and_listens_nowhere(
     environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama
 ) -> None:
     ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB, size_vram_bytes=4 * GIB)
     fake_driver.run(0, 4711, vram_bytes=4 * GIB)
-    assert await deeds(environment) == []
+    history = str(Path(environment["XDG_STATE_HOME"]) / "gpumon" / "history.db")
+    assert [deed for deed in await deeds(environment) if deed != {"event": "write", "what": history}] == []
+
+
+async def test_it_writes_nothing_where_no_history_is_kept(
+    environment: dict[str, str], fake_driver: FakeDriver, ollama: FakeOllama
+) -> None:
+    ollama.catalog.load("qwen3:8b", size_bytes=6 * GIB, size_vram_bytes=4 * GIB)
+    fake_driver.run(0, 4711, vram_bytes=4 * GIB)
+    assert await deeds(environment | {"GPUMON_HISTORY": "false"}) == []
